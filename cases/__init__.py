@@ -1,0 +1,1 @@
+"""The questions: the PyTorch models of both seed questions, and what is asked of them."""

@@ -1,0 +1,128 @@
+"""A question of a model, and what `pytest` makes of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.contract import PRECISION
+from harness.formulation import Family, Formulation
+from harness.observation import Reference
+from harness.problem import QUANTITIES, Problem
+from harness.subject import Subject
+
+ProblemMaker = Callable[[Formulation], Sequence[Problem]]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A combination of rows of the outputs that is claimed to be 0 for a subject and is not for the case's network.
+
+    `rows` are the coefficients; `head` the only head looked at, all when None. `on_logits` undoes a logistic output
+    first. `asks` says in words what the combination measures.
+    """
+
+    name: str
+    asks: str
+    rows: tuple[float, ...]
+    head: int | None = None
+    on_logits: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One question, asked of every subject and every reference that can judge it, in every dtype.
+
+    `expect` is the answer claimed: "equal", or "differs", which passes only with a counterexample beyond the bounds:
+    outputs at one theta, or a `contrast`. `problems` makes the stacks of a formulation, one maker or several.
+    `question` is the sentence that the report answers; cases that share one are answered together.
+    """
+
+    name: str
+    network: Family
+    subjects: Sequence[Any]
+    references: Sequence[Reference]
+    problems: ProblemMaker | Sequence[ProblemMaker]
+    expect: str = "equal"
+    question: str = ""
+    checks: Sequence[str] = QUANTITIES
+    contrast: Contrast | None = None
+    dtypes: Sequence[str] = tuple(PRECISION)
+
+    def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
+        """Every trial of the case, those that share work side by side.
+
+        Raises ValueError or TypeError, in a sentence, when the case asks for something that is not there.
+        """
+        self._validate()
+        checks = (self.contrast.name,) if self.contrast else ("forward",) if self.expect == "differs" else self.checks
+        return [
+            Trial(self, subject, reference, device, dtype, check)
+            for subject in map(Subject.of, self.subjects)
+            for device in devices
+            for dtype in self.dtypes
+            for check in checks
+            for reference in self.references
+        ]
+
+    def asked(self, formulation: Formulation) -> list[Problem]:
+        """The stacks of problems for a formulation."""
+        makers = [self.problems] if callable(self.problems) else self.problems
+        return [problem for make in makers for problem in make(formulation)]
+
+    def _validate(self) -> None:
+        for what, found in (("subjects", self.subjects), ("references", self.references), ("dtypes", self.dtypes)):
+            if not found:
+                raise ValueError(f"case {self.name!r} has no {what}, expected at least one: no evidence is not a pass")
+        for reference in self.references:
+            if not hasattr(reference, "observe"):
+                raise TypeError(
+                    f"case {self.name!r} names the reference {reference!r}, which is not known: expected r_nnet, "
+                    "numpy_net (from reference import r_nnet, numpy_net), or an object like them"
+                )
+        for what, given, known in (
+            ("check", self.checks, QUANTITIES),
+            ("dtype", self.dtypes, tuple(PRECISION)),
+            ("expect", (self.expect,), ("equal", "differs")),
+        ):
+            for word in given:
+                if word not in known:
+                    raise ValueError(f"case {self.name!r}: {what} {word!r} is not known, expected {' or '.join(known)}")
+        names = [Subject.of(subject).name for subject in self.subjects]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"case {self.name!r} has two subjects called {twice[0]!r}: give one a name=")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Case x subject x reference x device x dtype x check: one pytest item."""
+
+    case: Case
+    subject: Subject
+    reference: Reference
+    device: str
+    dtype: str
+    check: str
+
+    @property
+    def id(self) -> str:
+        """Stable and readable: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
+        return f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A case bound to the line where its user wrote it; the plugin makes its trials into tests."""
+
+    case: Case
+    file: str
+    line: int = field(default=0)
+
+
+def verify(case: Case) -> Verification:
+    """Ask the case as a test: `test_sine = verify(Case(...))`."""
+    frame = sys._getframe(1)
+    return Verification(case, frame.f_code.co_filename, frame.f_lineno)

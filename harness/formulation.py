@@ -1,0 +1,150 @@
+"""What a model's own parameters mean: an affine map into the parameters of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from harness.contract import Array, Bounded, Contract
+from harness.layout import Layout
+
+Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
+
+
+class Family(Protocol):
+    """What the harness knows of a network: its shapes, its layout, and bounds on what it computes."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]: ...
+    @property
+    def outputs(self) -> tuple[int, ...]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def widest(self) -> int: ...
+    @property
+    def activations(self) -> tuple[str, str]: ...
+    def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]: ...
+    def sentence(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Formulation:
+    """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
+
+    `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the summands, so that
+    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0.
+    """
+
+    own: Layout
+    network: Family
+    matrix: sparse.csr_array
+    constant: Array
+    absolute: sparse.csr_array
+    magnitude: Array
+    held: NDArray[np.bool_]
+
+    @classmethod
+    def identity(cls, network: Family) -> Formulation:
+        """The network's own parameters."""
+        eye = sparse.csr_array(sparse.eye_array(network.layout.size))
+        zero = np.zeros(network.layout.size)
+        return cls(network.layout, network, eye, zero, eye, zero, zero != 0)
+
+    @classmethod
+    def from_meaning(
+        cls, own: Layout, network: Family, means: Meaning, held: NDArray[np.bool_] | None = None
+    ) -> Formulation:
+        """The map that `means` performs: it takes the own tensors by name and gives the network's blocks by name.
+
+        Raises ValueError when a block is missing or of another shape, when the map is not affine, and when an own
+        parameter reaches no block.
+        """
+
+        def image(vector: Array) -> Array:
+            return network.layout.join(means(own.split(vector)))
+
+        constant = image(np.zeros(own.size))
+        matrix = np.stack([image(unit) - constant for unit in np.eye(own.size)], axis=1)
+        witness = np.arange(own.size) % 7 - 3.0
+        if not np.allclose(image(witness), matrix @ witness + constant):
+            raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
+        if not matrix.any(axis=0).all():
+            idle = own.label(int(np.argmin(matrix.any(axis=0))))
+            raise ValueError(f"parameter {idle} has no meaning: it reaches no block of the network")
+        compact = sparse.csr_array(matrix)
+        held = np.zeros(own.size, dtype=bool) if held is None else held
+        return cls(own, network, compact, constant, abs(compact), abs(constant), held)
+
+    def then(self, outer: Formulation) -> Formulation:
+        """This map followed by `outer`, which takes this network's parameters as its own."""
+        return Formulation(
+            self.own,
+            outer.network,
+            sparse.csr_array(outer.matrix @ self.matrix),
+            outer.matrix @ self.constant + outer.constant,
+            sparse.csr_array(outer.absolute @ self.absolute),
+            outer.absolute @ self.magnitude + outer.magnitude,
+            self.held,
+        )
+
+    def theta(self, own: Array) -> Array:
+        """The network's parameters (D, T) of own parameters (D, P), in float64."""
+        return np.ascontiguousarray((self.matrix @ own.T).T) + self.constant
+
+    def pull_back(self, gradient: Array) -> Array:
+        """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
+        return np.ascontiguousarray((self.matrix.T @ gradient.T).T)
+
+    @cached_property
+    def leads(self) -> NDArray[np.intp]:
+        """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""
+        leads = np.full(self.network.layout.size, -1, dtype=np.intp)
+        columns = sparse.csc_array(self.matrix)
+        for own in reversed(np.flatnonzero(~self.held)):
+            rows = columns.indices[columns.indptr[own] : columns.indptr[own + 1]]
+            if len(rows) == 1 and columns.data[columns.indptr[own]] == 1:
+                leads[rows[0]] = own
+        return leads
+
+    @cached_property
+    def summands(self) -> NDArray[np.intp]:
+        """How many numbers each entry of theta is a sum of (T,)."""
+        return np.diff(self.absolute.indptr) + (self.magnitude != 0)
+
+    @cached_property
+    def extra_terms(self) -> int:
+        """By how many terms a sum over this formulation's parameters is longer than one over theta: S7's bias by 1."""
+        surplus = self.network.layout.split(np.maximum(self.summands - 1.0, 0.0))
+        longest = [max(block.sum(axis).max(initial=0) for axis in range(block.ndim)) for block in surplus.values()]
+        return int(sum(longest))
+
+    @cached_property
+    def forward_roundings(self) -> Array:
+        """Roundings that an entry of theta may carry (T,), relative to the sizes of its summands.
+
+        One summand times a power of two is exact. Several may never be summed by the implementation, which can add
+        each product on its own: then every rounding of the sums that theta enters acts on the summands' sizes.
+        """
+        longest = self.network.widest * int(self.summands.max(initial=1))
+        plain = (self.summands <= 1) & _powers_of_two(self.absolute)
+        return np.where(plain, 0.0, self.summands + longest)
+
+    @cached_property
+    def backward_roundings(self) -> Array:
+        """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
+        back = sparse.csr_array(self.absolute.T)
+        count = np.diff(back.indptr)
+        return np.where((count <= 1) & _powers_of_two(back), 0.0, count + 1.0)
+
+
+def _powers_of_two(matrix: sparse.csr_array) -> NDArray[np.bool_]:
+    """Per row: are all entries powers of two?"""
+    odd = sparse.csr_array((np.frexp(matrix.data)[0] != 0.5, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return np.asarray(odd.sum(axis=1)).ravel() == 0

@@ -1,0 +1,189 @@
+"""Where numbers are compared: one implementation's answer against another's, within what both may differ by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contract import Array, Bounded
+from harness.verdict import Status
+
+TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
+HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
+
+
+@dataclass(frozen=True)
+class Side:
+    """An implementation's answer and the oracle's under its contract, same shapes (D, ...)."""
+
+    answer: Array
+    oracle: Bounded
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The worst element of a comparison, who is outside his own bounds, and which tensors were not judged."""
+
+    status: Status
+    budget_used: float = 0.0
+    stack: int = 0
+    index: tuple[int, ...] = ()
+    actual: float = 0.0
+    expected: float = 0.0
+    allowed: float = 0.0
+    contract_share: float = 0.0
+    outside: str = ""
+    tensors_outside: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
+    too_wide: tuple[int, ...] = ()
+
+
+def budget(difference: Array, allowed: Array) -> Array:
+    """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not finite infinite."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        used = abs(difference) / allowed
+    used = np.where(difference == 0, 0.0, used)
+    return np.where(np.isnan(used) | ~np.isfinite(difference), np.inf, used)
+
+
+def judge(
+    subjects: Sequence[Side],
+    references: Sequence[Side],
+    owners: Sequence[NDArray[np.intp]],
+    largest: float,
+) -> Judgement:
+    """Judge stacks of answers: what differs beyond the two contracts' declared difference, against both bounds' sum.
+
+    Both are judged against their own oracle too, which says who is outside. `owners` gives for each stack the number of
+    the tensor that an element belongs to (shape of one draw); `largest` is the dtype's largest finite number. Raises
+    ValueError when there is nothing to judge: no evidence is not a pass.
+    """
+    if not subjects or any(side.answer.size == 0 for side in subjects):
+        raise ValueError("nothing to judge: no stack of answers, or an empty one")
+    worst = Judgement(Status.PASS, -1.0)
+    undefined = False
+    count = 1 + max(int(owner.max()) for owner in owners)
+    seen, narrow, by_tensor = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool), np.zeros(count)
+    for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
+        mine, theirs = subject.oracle, reference.oracle
+        if subject.answer.shape != mine.value.shape or reference.answer.shape != mine.value.shape:
+            raise ValueError(f"shapes {subject.answer.shape} and {reference.answer.shape}, expected {mine.value.shape}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            undefined |= not bool((abs(mine.value) + mine.error <= largest).all())
+            declared = mine.value - theirs.value
+            rounding = mine.error + theirs.error
+            used = [
+                budget((subject.answer - reference.answer) - declared, rounding),
+                budget(subject.answer - mine.value, mine.error),
+                budget(reference.answer - theirs.value, theirs.error),
+            ]
+        judged, tensors = _evidence(mine.value, rounding, owner)
+        seen[tensors] |= judged[0]
+        narrow[tensors] |= judged[1]
+        shares = np.maximum(used[0], np.where(used[1] > 1, used[1], 0.0))
+        shares = np.maximum(shares, np.where(used[2] > 1, used[2], 0.0))
+        top = int(shares.argmax())
+        if shares.flat[top] > 1:
+            np.maximum.at(by_tensor, np.broadcast_to(owner, shares.shape), shares)
+        if shares.flat[top] > worst.budget_used:
+            index = tuple(int(i) for i in np.unravel_index(top, shares.shape))
+            worst = Judgement(
+                Status.PASS,
+                budget_used=float(shares[index]),
+                stack=stack,
+                index=index,
+                actual=float(subject.answer[index]),
+                expected=float(reference.answer[index]),
+                allowed=float(rounding[index] + abs(declared[index])),
+                contract_share=float(abs(declared[index])),
+                outside=_outside(used, index),
+            )
+    worst = replace(worst, tensors_outside=tuple(int(i) for i in np.flatnonzero(by_tensor > 1)))
+    return _concluded(worst, undefined, seen, narrow)
+
+
+def _outside(used: Sequence[Array], index: tuple[int, ...]) -> str:
+    """Who is beyond his own bound at this element."""
+    names = [name for name, share in zip(("subject", "reference"), used[1:], strict=True) if share[index] > 1]
+    return " and ".join(names)
+
+
+def _evidence(
+    value: Array, allowed: Array, owner: NDArray[np.intp]
+) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.intp]]:
+    """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly enough to judge?"""
+    flat = owner.ravel()
+    order = np.argsort(flat, kind="stable")
+    tensors, starts = np.unique(flat[order], return_index=True)
+    draws = len(value)
+    size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
+    if (order[1:] < order[:-1]).any():
+        size, bound = size[:, order], bound[:, order]
+    size, bound = (np.maximum.reduceat(array, starts, axis=1) for array in (size, bound))
+    seen = size > 0
+    return (seen.any(axis=0), (seen & (bound <= TOO_WIDE * size)).any(axis=0)), tensors
+
+
+def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
+    """The trial's status: its worst draw, then whether it was evidence at all."""
+    unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
+    if undefined:
+        status = Status.UNDEFINED
+    elif worst.budget_used > 1:
+        status = Status.FAIL
+    else:
+        status = Status.VACUOUS if unseen.size or too_wide.size else Status.PASS
+    return replace(worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide)))
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasted:
+    """A combination of rows (D, O) with its bound."""
+
+    value: Array
+    error: Array
+
+
+def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Contrasted:
+    """The combination `rows` of the outputs (D, R, O), or of what the logistic that gave them was put to."""
+    answer, error = side.answer, side.oracle.error
+    if on_logits:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            answer, spread = _logit(answer), [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)]
+            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (1 + abs(answer))
+    weights = np.asarray(rows)
+    value = np.einsum("r,dro->do", weights, answer)
+    size = np.einsum("r,dro->do", abs(weights), abs(answer))
+    return Contrasted(value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size)
+
+
+def _logit(p: Array) -> Array:
+    result: Array = np.log(p) - np.log1p(-p)
+    return result
+
+
+def judge_contrast(subject: Contrasted, reference: Contrasted) -> tuple[Judgement, Judgement]:
+    """The subject's combination against 0, and the reference's: one must be inside its bounds, the other beyond.
+
+    The second is of the draw and output where it is largest among those that are beyond both bounds.
+    """
+    used = budget(subject.value, subject.error)
+    top = tuple(int(i) for i in np.unravel_index(int(used.argmax()), used.shape))
+    status = Status.PASS if used[top] <= 1 else Status.FAIL
+    claim = Judgement(status, float(used[top]), 0, top, float(subject.value[top]), 0.0, float(subject.error[top]))
+    both = subject.error + reference.error
+    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), -1.0)
+    best = tuple(int(i) for i in np.unravel_index(int(beyond.argmax()), beyond.shape))
+    example = Judgement(
+        Status.PASS if beyond[best] > 0 else Status.FAIL,
+        float(budget(reference.value[best], both[best])),
+        0,
+        best,
+        float(subject.value[best]),
+        float(reference.value[best]),
+        float(both[best]),
+    )
+    return claim, example

@@ -1,0 +1,79 @@
+"""Where each named number of a parameter vector lives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A named tensor of the vector: `places` has the tensor's shape and holds positions, -1 where no parameter is."""
+
+    name: str
+    places: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A flat vector of `size` numbers and the named blocks that it consists of."""
+
+    size: int
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+        """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
+        blocks, start = [], 0
+        for name, shape in shapes.items():
+            length = int(np.prod(shape))
+            blocks.append(Block(name, np.arange(start, start + length, dtype=np.intp).reshape(shape)))
+            start += length
+        return cls(start, tuple(blocks))
+
+    def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The blocks of `vector` (..., size), each (..., *its shape), 0 where no parameter is."""
+        padded = np.concatenate([vector, np.zeros((*vector.shape[:-1], 1))], axis=-1)
+        return {block.name: padded[..., block.places] for block in self.blocks}
+
+    def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """The vector (size,) of these blocks; a scalar fills its block.
+
+        Raises ValueError when a block is missing, unknown or of another shape.
+        """
+        names = [block.name for block in self.blocks]
+        if set(tensors) != set(names):
+            missing = sorted(set(names) - set(tensors))
+            unknown = sorted(set(tensors) - set(names))
+            raise ValueError(
+                f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
+                + (f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)" if missing else "")
+                + (f"; unknown {', '.join(unknown)}" if unknown else "")
+            )
+        vector = np.zeros(self.size + 1)
+        for block in self.blocks:
+            tensor = np.asarray(tensors[block.name], dtype=np.float64)
+            if tensor.shape not in ((), block.places.shape):
+                raise ValueError(f"block {block.name} has shape {tensor.shape}, expected {block.places.shape}")
+            vector[block.places] = tensor
+        return vector[:-1]
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """For each position the number of its block (size,)."""
+        owners = np.full(self.size + 1, -1, dtype=np.intp)
+        for number, block in enumerate(self.blocks):
+            owners[block.places] = number
+        return owners[:-1]
+
+    def label(self, position: int) -> str:
+        """What a person calls this position: `V1[3, 2]`."""
+        block = self.blocks[self.owners[position]]
+        if block.places.ndim == 0:
+            return block.name
+        index = np.argwhere(block.places == position)[0]
+        return f"{block.name}[{', '.join(map(str, index))}]"

@@ -1,0 +1,62 @@
+"""What an implementation answered, and what asking one looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.contract import Array, Contract
+from harness.formulation import Family
+from harness.problem import Problem
+from harness.verdict import Status
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An answer that did not come: BROKEN, ABSENT or FAIL, and why."""
+
+    status: Status
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I)."""
+
+    values: Mapping[str, Array]
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+
+    def answer(self, quantity: str) -> Array | Missing:
+        if quantity in self.values:
+            return self.values[quantity]
+        return self.missing.get(quantity, Missing(Status.BROKEN, f"gave no {quantity}"))
+
+    @classmethod
+    def nothing(cls, status: Status, why: str, quantities: tuple[str, ...]) -> Observation:
+        return cls({}, dict.fromkeys(quantities, Missing(status, why)))
+
+
+class Reference(Protocol):
+    """Somebody who is asked the same question: `r_nnet`, `numpy_net`, or one's own."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """ "live" when R answers now, "computed" otherwise."""
+
+    def title(self) -> str:
+        """Name and version, as a failure shows it."""
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        """Why this reference cannot judge that, or None when it can."""
+
+    def contract(self) -> Contract: ...
+
+    def expressed(self, problem: Problem) -> Problem:
+        """The problem as the network that this reference really evaluates."""
+
+    def observe(self, problem: Problem) -> Observation:
+        """Its answers at `problem.theta`; the gradient is by theta (D, T)."""

@@ -1,0 +1,114 @@
+"""What every implementation is asked: a stack of parameters, inputs and targets, and a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contract import Array
+from harness.formulation import Formulation
+
+QUANTITIES = ("forward", "loss", "gradient", "input_gradient")  # in order of computation
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's `decay`).
+
+    `reduction` is "sum", or "mean" over the rows and units of each head. No factor one half.
+    """
+
+    reduction: str = "sum"
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("sum", "mean"):
+            raise ValueError(f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean'")
+
+    def shares(self, rows: int, outputs: tuple[int, ...]) -> Array:
+        """The weight of each output's squared error (sum of outputs,)."""
+        if self.reduction == "sum":
+            return np.ones(sum(outputs))
+        return np.concatenate([np.full(width, 1 / (rows * width)) for width in outputs])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64, read-only.
+
+    Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
+    `exact` asks the oracle to prove which of its values are exact. Raises ValueError on wrong shapes and on values
+    that are not finite.
+    """
+
+    kind: str
+    formulation: Formulation
+    own: Array
+    inputs: Array
+    targets: Array
+    loss: Loss = Loss()
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        network = self.formulation.network
+        draws, rows = self.own.shape[0], self.inputs.shape[1] if self.inputs.ndim == 3 else 0
+        layout = self.formulation.own
+        for name, shape, meaning in (
+            ("own", (draws, layout.size), f"one vector of {layout.size} parameters a draw"),
+            ("inputs", (draws, rows, sum(network.inputs)), f"rows of inputs {network.inputs}"),
+            ("targets", (draws, rows, sum(network.outputs)), f"one target for each row and output {network.outputs}"),
+        ):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+            if array.shape != shape or array.size == 0:
+                what = "theta" if name == "own" else name
+                raise ValueError(
+                    f"{self.kind}: {what} has shape {array.shape}, expected {shape}: {meaning}, none of them empty"
+                )
+            if not np.isfinite(array).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                raise ValueError(
+                    f"{self.kind}: {name} holds {array[place]} at {place}, expected finite numbers: "
+                    "mend the data, or drop that row"
+                )
+            if array is getattr(self, name) or array.base is not None:
+                array = array.copy()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def draws(self) -> int:
+        return int(self.own.shape[0])
+
+    @property
+    def rows(self) -> int:
+        return int(self.inputs.shape[1])
+
+    @cached_property
+    def theta(self) -> Array:
+        """The network's parameters (D, T), evaluated in float64: what every reference is given."""
+        theta = self.formulation.theta(self.own)
+        theta.flags.writeable = False
+        return theta
+
+    @cached_property
+    def shares(self) -> Array:
+        """The weight of each output's squared error in the loss (O,)."""
+        return self.loss.shares(self.rows, self.formulation.network.outputs)
+
+    def through(self, outer: Formulation) -> Problem:
+        """The same question put to another network, whose parameters are `outer` of this one's."""
+        return replace(self, formulation=self.formulation.then(outer))
+
+    def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
+        """Some of the draws."""
+        return replace(self, own=self.own[draws], inputs=self.inputs[draws], targets=self.targets[draws])
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of everything that a reference is told: equal keys, equal answers."""
+        parts = (self.theta, self.inputs, self.targets, self.shares, np.float64(self.loss.decay))
+        return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()

@@ -1,0 +1,241 @@
+"""A PyTorch model as its user calls it, asked at given parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Array, Contract
+from harness.formulation import Family, Formulation, Meaning
+from harness.layout import Layout
+from harness.observation import Missing, Observation
+from harness.problem import QUANTITIES, Problem
+from harness.verdict import Status
+
+UserLoss = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The model under test.
+
+    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with `parameters` (shapes
+    by name), a function called as `f(x, name=tensor, ...)`. `means` says what its parameters mean: it takes them by
+    name, as arrays, and gives the network's blocks by name; where names or shapes already tell, it may be left out.
+    `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
+    derivative of ReLU at exactly 0; `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by
+    name, that every probe leaves at 0.
+    """
+
+    build: Callable[..., Any]
+    name: str = ""
+    means: Meaning | None = None
+    parameters: Mapping[str, tuple[int, ...]] | None = None
+    network: Family | None = None
+    relu_at_zero: float = 0.0
+    loss: UserLoss | None = None
+    held: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.build, "__name__", type(self.build).__name__))
+
+    @classmethod
+    def of(cls, given: Any) -> Subject:
+        """A subject as it is, or one of a class, factory or function; raises TypeError for anything else."""
+        if isinstance(given, Subject):
+            return given
+        if not callable(given) or hasattr(given, "named_parameters") and not isinstance(given, type):
+            raise TypeError(
+                f"subject {type(given).__name__} is an object, expected an nn.Module class or a factory of one: "
+                "every trial builds its own, so write the class, or `lambda: MyModel(...)`"
+            )
+        return cls(given)
+
+    def contract(self, dtype: str) -> Contract:
+        return Contract(dtype, relu_at_zero=self.relu_at_zero)
+
+    def formulation(self, network: Family) -> Formulation:
+        """The map of its parameters into the network's; raises ValueError where it is not clear."""
+        network = self.network or network
+        own = Layout.of_shapes(self.shapes())
+        held = own.join({block.name: (self.held or {}).get(block.name, 0) for block in own.blocks}) != 0
+        try:
+            return Formulation.from_meaning(own, network, self.means or _by_name_or_shape(own, network), held)
+        except (KeyError, ValueError) as error:
+            found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks)
+            what = f"no parameter is called {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{self.name}: {what}; its parameters are {found}") from error
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Its own parameters' shapes by name."""
+        if self.parameters is not None:
+            return dict(self.parameters)
+        return {name: tuple(parameter.shape) for name, parameter in self._module().named_parameters()}
+
+    def _module(self) -> Any:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module = self.build()
+        if not isinstance(module, torch.nn.Module):
+            found = type(module).__name__
+            raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `parameters`)")
+        return module
+
+    def live(self, dtype: Any, device: str) -> tuple[Callable[..., Any], list[Any]]:
+        """Something to call with inputs, and the parameters to set, in the order of `shapes`."""
+        import torch
+
+        if self.parameters is None:
+            module = self._module().to(dtype=dtype, device=device)
+            return module, list(module.parameters())
+        tensors = {
+            name: torch.zeros(shape, dtype=dtype, device=device, requires_grad=True)
+            for name, shape in self.parameters.items()
+        }
+        return lambda *xs: self.build(*xs, **tensors), list(tensors.values())
+
+
+def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
+    """Own parameters are the blocks of the same names, or else those of the same shapes where that is unique."""
+    blocks = {block.name: block.places.shape for block in network.layout.blocks}
+    names = {block.name: block.places.shape for block in own.blocks}
+    if set(names) == set(blocks):
+        return lambda p: p
+    pairs = {block: [name for name in names if names[name] == shape] for block, shape in blocks.items()}
+    if len(names) != len(blocks) or any(len(found) != 1 for found in pairs.values()):
+        wanted = ", ".join(f"{name} {shape}" for name, shape in blocks.items())
+        raise ValueError(
+            f"which parameter is which block is not clear from names or shapes; the network's blocks are {wanted}; "
+            f'write means=lambda p: {{"{next(iter(blocks))}": p["{next(iter(names), "...")}"], ...}}'
+        )
+    return lambda p: {block: p[found[0]] for block, found in pairs.items()}
+
+
+def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> tuple[Observation, float]:
+    """Its outputs, loss and gradients at each draw's own parameters, and the seconds that the subject itself took.
+
+    The gradient is by its own parameters (D, P). What it raises, and outputs of the wrong shape, are answers too.
+    """
+    import torch
+
+    kind: torch.dtype = getattr(torch, dtype)
+    network = problem.formulation.network
+    started = perf_counter()
+    try:
+        call, parameters = subject.live(kind, device)
+    except Exception as error:  # a user's constructor may raise anything
+        return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES), perf_counter() - started
+    own = torch.tensor(problem.own, dtype=kind, device=device)
+    inputs, targets = (
+        [part.to(dtype=kind, device=device).contiguous() for part in torch.tensor(whole).split(widths, dim=-1)]
+        for whole, widths in ((problem.inputs, network.inputs), (problem.targets, network.outputs))
+    )
+    places = [block.places for block in problem.formulation.own.blocks]
+    blocks = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
+
+    answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
+    reached, trouble = len(QUANTITIES), Missing(Status.BROKEN, "")
+    started = perf_counter()
+    for draw in range(problem.draws):
+        stage = 0
+        try:
+            with torch.no_grad():
+                for parameter, block in zip(parameters, blocks, strict=True):
+                    parameter.copy_(block[draw])
+            xs = [x[draw].requires_grad_() for x in inputs]
+            heads = _heads(call(*xs), problem.rows, network.outputs)
+            answers["forward"].append([head.detach() for head in heads])
+            stage = 1
+            loss = _loss(subject, problem, heads, [t[draw] for t in targets], parameters)
+            answers["loss"].append(loss.detach())
+            stage = 2
+            gradients = _gradients(loss, [*parameters, *xs])
+            answers["gradient"].append(gradients[: len(parameters)])
+            answers["input_gradient"].append(gradients[len(parameters) :])
+        except Exception as error:  # whatever a user's model raises is its answer
+            if stage < reached:
+                status = Status.FAIL if isinstance(error, WrongShape) else Status.BROKEN
+                reached, trouble = stage, Missing(status, _raised(error))
+            if reached == 0:
+                break
+    seconds = perf_counter() - started
+    values = {
+        quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]
+    }
+    return Observation(values, dict.fromkeys(QUANTITIES[reached:], trouble)), seconds
+
+
+class WrongShape(Exception):
+    """Outputs or a loss of another shape than the network's; nothing is broadcast."""
+
+
+def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
+    """The model's outputs as one tensor a head."""
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    heads = list(output) if isinstance(output, tuple | list) else [output]
+    found = [tuple(getattr(head, "shape", ())) for head in heads]
+    expected = [(rows, width) for width in widths]
+    if found != expected:
+        raise WrongShape(f"outputs have shapes {_listed(found)}, expected {_listed(expected)}: one row an input row")
+    return heads
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes)) or "none"
+
+
+def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: list[Any], parameters: list[Any]) -> Any:
+    """The user's own loss, or the squared error as the problem states it."""
+    if subject.loss is not None:
+        loss = subject.loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, targets)))
+    else:
+        squares = [(head - target) ** 2 for head, target in zip(heads, targets, strict=True)]
+        parts = [getattr(square, problem.loss.reduction)() for square in squares]
+        if problem.loss.decay:
+            parts += [problem.loss.decay * (parameter**2).sum() for parameter in parameters]
+        loss = parts[0]
+        for part in parts[1:]:
+            loss = loss + part
+    if tuple(loss.shape) != ():
+        raise WrongShape(f"the loss has shape {tuple(loss.shape)}, expected a single number ()")
+    return loss
+
+
+def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
+    """By autograd; what the loss does not depend on has gradient zero."""
+    import torch
+
+    if not loss.requires_grad:
+        return [torch.zeros_like(variable) for variable in variables]
+    found = torch.autograd.grad(loss, variables, allow_unused=True)
+    return [torch.zeros_like(v) if g is None else g for g, v in zip(found, variables, strict=True)]
+
+
+def _stacked(quantity: str, answers: list[Any], problem: Problem) -> Array:
+    """All draws of a quantity as one float64 array of the shape that `Observation` states."""
+    import torch
+
+    if quantity == "loss":
+        stacked = torch.stack(answers)
+    else:
+        tensors = [torch.stack(parts) for parts in zip(*answers, strict=True)]
+        shape = (problem.draws, -1) if quantity == "gradient" else (problem.draws, problem.rows, -1)
+        stacked = torch.cat([tensor.to_dense().reshape(shape) for tensor in tensors], dim=-1)
+    return np.asarray(stacked.double().cpu().numpy())
+
+
+def _raised(error: Exception) -> str:
+    """The first line of what was raised, at most 200 characters."""
+    if isinstance(error, WrongShape):
+        return str(error)
+    text = next(iter(str(error).splitlines()), "")
+    return f"raised {type(error).__name__}: {text}"[:200]

@@ -1,0 +1,139 @@
+"""Bounded arithmetic: a float64 value and a bound on how far any correct implementation may be from the exact one.
+
+Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section 3.1, with the
+bound n u for sums in any order without a second-order term of Jeannerod and Rump, "Improved error bounds for inner
+products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34 (2013). The roundoff used is that of the contract
+plus the oracle's own, and each bound is a polynomial in it with non-negative coefficients: the oracle's error is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from harness.contract import Array, Bounded, Contract
+from reference.arithmetic.plain import logistic, relu_slope
+
+ORACLE_ROUNDOFF = 2.0**-53
+DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
+
+
+class BoundedArithmetic:
+    """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.u = contract.roundoff + ORACLE_ROUNDOFF
+        self.tiny = contract.tiny
+
+    def lift(self, x: Array) -> Bounded:
+        return Bounded(x, np.zeros(x.shape))
+
+    def each(self, shape: Callable[[Array], Array], x: Bounded) -> Bounded:
+        return Bounded(shape(x.value), shape(x.error))
+
+    def with_ones(self, x: Bounded) -> Bounded:
+        column = (*x.value.shape[:-1], 1)
+        return Bounded(
+            np.concatenate([np.ones(column), x.value], axis=-1), np.concatenate([np.zeros(column), x.error], axis=-1)
+        )
+
+    def join(self, a: Bounded, b: Bounded) -> Bounded:
+        return Bounded(np.concatenate([a.value, b.value], axis=-1), np.concatenate([a.error, b.error], axis=-1))
+
+    def linear(self, matrix: sparse.csr_array, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
+        """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's summands."""
+        value = np.ascontiguousarray((matrix @ x.value.T).T) + constant
+        sizes = abs(matrix)
+        error = np.ascontiguousarray((sizes @ x.error.T).T)
+        if roundings.any():
+            size = np.ascontiguousarray((sizes @ (abs(x.value) + x.error).T).T) + abs(constant)
+            error += roundings * (self.u * size + self.tiny * (size > 0))
+        return Bounded(value, error * DIRECTED)
+
+    def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
+        """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
+        size_a, size_b = abs(a.value), abs(b.value)
+        most_a, most_b = size_a + a.error, size_b + b.error
+        value, size = a.value @ b.value, most_a @ most_b
+        error = a.error @ most_b + size_a @ b.error
+        if most_a.all() and most_b.all():
+            terms: Any = float(a.value.shape[-1] + extra)
+        else:  # exact zeros take no part in the sum
+            terms = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
+            terms = terms + extra * (terms > 0)
+        if plus is not None:
+            value, size, terms = value + plus.value, size + abs(plus.value) + plus.error, terms + 1.0
+            error += plus.error
+        error += terms * (self.u * size + self.tiny * (size > 0))
+        return Bounded(value, error * DIRECTED)
+
+    def sub(self, a: Bounded, b: Bounded) -> Bounded:
+        value = a.value - b.value
+        error = a.error + b.error
+        return Bounded(value, (error + self.u * (abs(value) + error)) * DIRECTED)
+
+    def mul(self, a: Bounded, b: Bounded | None) -> Bounded:
+        if b is None:
+            return a
+        value = a.value * b.value
+        error = a.error * (abs(b.value) + b.error) + abs(a.value) * b.error
+        return self._rounded(value, error, 1)
+
+    def scale(self, a: Bounded, factor: Array | float) -> Bounded:
+        """Times a constant: exact for a power of two, else the constant itself and two operations round."""
+        value = a.value * factor
+        error = a.error * abs(np.asarray(factor))
+        if (np.frexp(factor)[0] == 0.5).all():
+            return Bounded(value, error)
+        return self._rounded(value, error, 3)
+
+    def _rounded(self, value: Array, error: Array, count: float) -> Bounded:
+        size = abs(value) + error
+        return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
+
+    def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
+        """The activation and its derivative, however the derivative is computed from the activation's value."""
+        if name == "identity":
+            return z, None
+        if name == "relu":
+            return self._relu(z)
+        return self._tanh(z) if name == "tanh" else self._logistic(z)
+
+    def _relu(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        live = z.value + z.error > 0
+        kink = (abs(z.value) <= z.error) & (z.error > 0)  # there the derivative may be 0 or 1
+        return (
+            Bounded(np.maximum(z.value, 0.0), z.error * live),
+            Bounded(relu_slope(z.value, self.contract), kink.astype(float)),
+        )
+
+    def _tanh(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        h = np.tanh(z.value)
+        d = 1 - h * h
+        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
+        error = np.minimum(steepest * z.error, 2.0) + 2 * self.contract.exp_ulp * self.u * abs(h)
+        error = (error + self.tiny * (h != 0)) * DIRECTED
+        slope = 2 * abs(h) * error + error * error + self.u * (h * h + 6 * d)
+        return Bounded(h, error), Bounded(d, (slope + self.tiny) * DIRECTED)
+
+    def _logistic(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        h = logistic(z.value)
+        d = h * (1 - h)
+        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
+        error = np.minimum(steepest * z.error, 1.0) + (2 * self.contract.exp_ulp + 2) * self.u * h
+        error = (error + self.tiny) * DIRECTED
+        slope = abs(1 - 2 * h) * error + error * error + 9 * self.u * d
+        slope = (slope + self.tiny) * DIRECTED
+        clip = self.contract.logistic_clip
+        if clip is not None and (abs(z.value) + z.error > clip).any():
+            jump = float(logistic(np.float64(-clip)))
+            beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
+            h = np.where(beyond, (z.value > 0).astype(float), h)
+            d = np.where(beyond, 0.0, d)
+            error = np.where(edge, error + jump, np.where(beyond, 0.0, error))
+            slope = np.where(edge, slope + jump, np.where(beyond, 0.0, slope))
+        return Bounded(h, error), Bounded(d, slope)

@@ -1,0 +1,141 @@
+"""The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.contract import Array, Bounded, Contract
+from harness.layout import Block, Layout
+from harness.problem import Problem
+from reference.oracle import oracle
+
+ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
+INPUT_LETTERS, HEAD_LETTERS = "WVU", "WVU"
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Network:
+    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of inputs and heads.
+
+    `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output` is f. `to_hidden`
+    (hidden, all inputs) and `to_output` (all outputs, hidden) say which connections exist, all by default. theta is in
+    nnet's order: for each hidden unit its bias, then its inputs; for each output its bias, then the hidden units.
+    Raises ValueError for widths, activations or masks that make no network.
+    """
+
+    inputs: tuple[int, ...]
+    hidden: int
+    outputs: tuple[int, ...]
+    activation: str = "tanh"
+    output: str = "identity"
+    to_hidden: NDArray[np.bool_] = field(repr=False)
+    to_output: NDArray[np.bool_] = field(repr=False)
+
+    def __init__(
+        self,
+        inputs: int | Sequence[int],
+        hidden: int,
+        outputs: int | Sequence[int],
+        activation: str = "tanh",
+        output: str = "identity",
+        to_hidden: ArrayLike | None = None,
+        to_output: ArrayLike | None = None,
+    ) -> None:
+        widths = [(w,) if isinstance(w, int) else tuple(w) for w in (inputs, (hidden,), outputs)]
+        for name, group in zip(("inputs", "hidden", "outputs"), widths, strict=True):
+            if not group or len(group) > len(INPUT_LETTERS) or any(w < 1 for w in group):
+                raise ValueError(f"{name} is {group}, expected one to {len(INPUT_LETTERS)} widths of at least 1")
+        for name, act in (("activation", activation), ("output", output)):
+            if act not in ACTIVATIONS:
+                raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}")
+        total_in, total_out = sum(widths[0]), sum(widths[2])
+        masks = []
+        for name, given, shape in (
+            ("to_hidden", to_hidden, (hidden, total_in)),
+            ("to_output", to_output, (total_out, hidden)),
+        ):
+            mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
+            if mask.shape != shape:
+                raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
+            masks.append(mask)
+        values = (widths[0], hidden, widths[2], activation, output, *masks)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def activations(self) -> tuple[str, str]:
+        return self.activation, self.output
+
+    @property
+    def widest(self) -> int:
+        """Terms of the longest sum that a parameter enters."""
+        return max(1 + sum(self.inputs), 1 + self.hidden, sum(self.outputs))
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no connection."""
+        masks = [np.pad(mask, ((0, 0), (1, 0)), constant_values=True) for mask in (self.to_hidden, self.to_output)]
+        places, start = [], 0
+        for mask in masks:
+            place = np.full(mask.shape, -1, dtype=np.intp)
+            place[mask] = np.arange(start, start := start + int(mask.sum()))
+            places.append(place)
+        return places[0], places[1]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
+        A, B = self._places
+        blocks, start = [], 1
+        for letter, width in zip(INPUT_LETTERS, self.inputs, strict=False):
+            blocks.append(Block(f"{letter}1", A[:, start : start + width]))
+            start += width
+        blocks.append(Block("b", A[:, 0]))
+        start = 0
+        for letter, width in zip(HEAD_LETTERS, self.outputs, strict=False):
+            rows = B[start : start + width]
+            blocks += [Block(f"{letter}2", rows[:, 1:]), Block(f"b_{letter.lower()}", rows[:, 0])]
+            start += width
+        return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
+
+    @cached_property
+    def _complete(self) -> bool:
+        return bool(self.to_hidden.all() and self.to_output.all())
+
+    def hidden_weights(self, theta: Array) -> Array:
+        """A (..., H, 1+I), the bias of each unit in front, 0 where there is no connection."""
+        return self._weights(theta, self._places[0])
+
+    def output_weights(self, theta: Array) -> Array:
+        """B (..., O, 1+H), the bias of each output in front, 0 where there is no connection."""
+        return self._weights(theta, self._places[1])
+
+    def _weights(self, theta: Array, places: NDArray[np.intp]) -> Array:
+        if self._complete:
+            first = places[0, 0]
+            return theta[..., first : first + places.size].reshape(*theta.shape[:-1], *places.shape)
+        padded = np.concatenate([theta, np.zeros((*theta.shape[:-1], 1), theta.dtype)], axis=-1)
+        result: Array = padded[..., places]
+        return result
+
+    def connected(self, entries: Array) -> Array:
+        """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
+        if self._complete:
+            return entries
+        exists = np.concatenate([places.ravel() for places in self._places]) >= 0
+        return np.ascontiguousarray(entries[..., exists])
+
+    def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
+        """See `reference.oracle.oracle`."""
+        return oracle(problem, contract)
+
+    def sentence(self) -> str:
+        """The network in a few words."""
+        widths = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
+        sparse = "" if self._complete else ", not all connected"
+        return f"{widths[0]}-{self.hidden}-{widths[1]}, {self.activation} hidden, {self.output} outputs{sparse}"

@@ -1,0 +1,64 @@
+"""The NumPy reference: the equations in ordinary arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.contract import Contract
+from harness.formulation import Family, Formulation
+from harness.observation import Observation
+from harness.problem import QUANTITIES, Problem
+from reference.arithmetic.plain import Plain
+from reference.equations import evaluate
+
+
+@dataclass(frozen=True)
+class NumpyNet:
+    """NumPy in the given dtype; judges every network of the family.
+
+    `logistic_clip` clips its logistic as nnet's is; `declare_clip=False` keeps that out of its contract, to show what
+    happens without.
+    """
+
+    dtype: str = "float64"
+    relu_at_zero: float = 0.0
+    logistic_clip: float | None = None
+    declare_clip: bool = True
+    source: str = "computed"
+
+    @property
+    def name(self) -> str:
+        suffix = "" if self.dtype == "float64" else f"_{self.dtype}"
+        return f"numpy_net{suffix}" + ("" if self.logistic_clip is None else "_clipped" if self.declare_clip else "_undeclared")
+
+    def title(self) -> str:
+        return f"NumPy {np.__version__} ({self.dtype})"
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return None
+
+    def contract(self) -> Contract:
+        return self._computed if self.declare_clip else replace(self._computed, logistic_clip=None)
+
+    @property
+    def _computed(self) -> Contract:
+        return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip)
+
+    def expressed(self, problem: Problem) -> Problem:
+        return problem
+
+    def observe(self, problem: Problem) -> Observation:
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            answers = evaluate(Plain(self._computed), at_theta(problem))
+        return Observation({name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES})
+
+
+def at_theta(problem: Problem) -> Problem:
+    """The question as a reference gets it: the network's own parameters, as float64 gave them."""
+    identity = Formulation.identity(problem.formulation.network)
+    return replace(problem, formulation=identity, own=problem.theta)
+
+
+numpy_net = NumpyNet()

@@ -1,0 +1,53 @@
+"""The oracle: what a problem's exact answers are, and how far from them its contract lets an implementation be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Bounded, Contract
+from harness.problem import Problem
+from reference.arithmetic.bounded import BoundedArithmetic
+from reference.arithmetic.grid import GridArithmetic
+from reference.equations import evaluate
+
+CHUNK = 16_384  # elements of the widest layer at once: the dozens of arrays alive then fit the second-level cache
+
+
+def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    """Every quantity of `equations.evaluate`, each element with its bound under the contract.
+
+    Where the problem asks for it and grid arithmetic proves a draw's tensor exact, the bound is 0.
+    """
+    network: Any = problem.formulation.network
+    width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
+    step = max(1, CHUNK // width)
+    arithmetic = BoundedArithmetic(contract)
+    parts = [
+        evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)
+    ]
+    answers = {
+        name: Bounded(
+            np.concatenate([part[name].value for part in parts]), np.concatenate([part[name].error for part in parts])
+        )
+        for name in parts[0]
+    }
+    return _sharpened(answers, problem, contract) if problem.exact else answers
+
+
+def _sharpened(answers: dict[str, Bounded], problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    proofs = certificates(problem, contract)
+    return {
+        name: Bounded(answer.value, np.where(_per_draw(proofs[name], answer.error), 0.0, answer.error))
+        for name, answer in answers.items()
+    }
+
+
+def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
+    """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
+    return {name: value.exact(contract.bits) for name, value in evaluate(GridArithmetic(contract), problem).items()}
+
+
+def _per_draw(flags: Any, like: Any) -> Any:
+    return flags.reshape(-1, *[1] * (like.ndim - 1))

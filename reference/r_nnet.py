@@ -1,0 +1,147 @@
+"""The R reference: nnet's own forward pass, loss and back-propagation, live, in a worker process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Contract
+from harness.formulation import Family, Formulation
+from harness.observation import Observation
+from harness.problem import QUANTITIES, Problem
+from harness.verdict import Status
+from reference.network import Network
+from reference.numpy_net import at_theta
+from reference.r.session import RCrashed, RError, RSession, RUnavailable, Topology
+
+NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
+SWITCH = "NNET_PARITY_R"  # "absent": as if this machine had no R
+
+
+@cache
+def session() -> RSession:
+    """The one R of this process."""
+    return RSession()
+
+
+@dataclass(frozen=True)
+class RNnet:
+    """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or logistic outputs.
+
+    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens without.
+    """
+
+    declare_clip: bool = True
+    source: str = "live"
+
+    @property
+    def name(self) -> str:
+        return "r_nnet" if self.declare_clip else "r_nnet_undeclared"
+
+    def title(self) -> str:
+        try:
+            return f"R nnet {session().versions()['nnet']} (live)"
+        except (RUnavailable, RCrashed):
+            return "R nnet"
+
+    def start(self) -> None:
+        """Start R now, so that its half second passes while something else is imported."""
+        if os.environ.get(SWITCH) != "absent":
+            session().start()
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        activation, output = network.activations
+        if activation not in ("logistic", "tanh"):
+            return f"nnet has no {activation} hidden units"
+        if output not in ("identity", "logistic"):
+            return f"nnet has no {output} outputs"
+        if quantity == "input_gradient":
+            return "nnet gives no gradient by the inputs"
+        if os.environ.get(SWITCH) == "absent":
+            return f"R was left out ({SWITCH}=absent, which --no-r sets): run again without it"
+        try:
+            session().versions()
+        except RUnavailable as error:
+            return str(error)
+        return None
+
+    def contract(self) -> Contract:
+        return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
+
+    def expressed(self, problem: Problem) -> Problem:
+        network: Any = problem.formulation.network
+        return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
+
+    def observe(self, problem: Problem) -> Observation:
+        asked = self.expressed(at_theta(problem))
+        network: Any = asked.formulation.network
+        per_row = problem.shares[0]
+        if not (problem.shares == per_row).all():
+            why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
+            return Observation.nothing(Status.ABSENT, why, QUANTITIES)
+        try:
+            answer = session().evaluate(
+                _topology(network),
+                asked.theta,
+                asked.inputs,
+                asked.targets,
+                row_weights=None if per_row == 1 else np.full((problem.draws, problem.rows), per_row),
+                decay=problem.loss.decay,
+            )
+        except RUnavailable as error:
+            return Observation.nothing(Status.ABSENT, str(error), QUANTITIES)
+        except (RCrashed, RError) as error:
+            return Observation.nothing(Status.BROKEN, f"R nnet: {error}", QUANTITIES)
+        gradient = asked.formulation.pull_back(answer.gradient)
+        return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
+
+
+@cache
+def _as_logistic(network: Network) -> Formulation:
+    """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the sum of its weights."""
+    logistic = replace_activation(network, "logistic")
+    heads = [block.name[0] for block in network.layout.blocks if block.name.endswith("2")]
+
+    def means(p: dict[str, Any]) -> dict[str, Any]:
+        out = {name: 2 * tensor for name, tensor in p.items() if name[1:] in ("1", "")}
+        for head in heads:
+            weights = p[f"{head}2"]
+            out |= {f"{head}2": 2 * weights, f"b_{head.lower()}": p[f"b_{head.lower()}"] - weights.sum(axis=1)}
+        return out
+
+    return Formulation.from_meaning(network.layout, logistic, means)
+
+
+def replace_activation(network: Network, activation: str) -> Network:
+    """The same connections with another activation of the hidden units."""
+    return Network(
+        network.inputs,
+        network.hidden,
+        network.outputs,
+        activation,
+        network.output,
+        network.to_hidden,
+        network.to_output,
+    )
+
+
+@cache
+def _topology(network: Network) -> Topology:
+    """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units, outputs."""
+    sources = sum(network.inputs)
+    hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
+    outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
+    return Topology(
+        inputs=sources,
+        hidden=network.hidden,
+        outputs=sum(network.outputs),
+        connections=tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs)),
+        linear_outputs=network.output == "identity",
+    )
+
+
+r_nnet = RNnet()
