@@ -41,7 +41,9 @@ class Formulations:
         split = [self.outputs[0]]
         here, there = np.nonzero(~self.between)[0] < H, np.nonzero(~self.between)[0] >= H
         return [
-            self.subject(dual_head.ParallelInputs, lambda p: {"W1": p["W1"], "V1": p["V1"], "b": p["bias"], **heads(p)}),
+            self.subject(
+                dual_head.ParallelInputs, lambda p: {"W1": p["W1"], "V1": p["V1"], "b": p["bias"], **heads(p)}
+            ),
             self.subject(
                 dual_head.PartialConcat,
                 lambda p: {

@@ -113,9 +113,7 @@ class SparseBlocks(nn.Module):
         return 2 * hidden
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        C = torch.sparse_coo_tensor(
-            self.places, self.values, self.shape, is_coalesced=True, check_invariants=False
-        )
+        C = torch.sparse_coo_tensor(self.places, self.values, self.shape, is_coalesced=True, check_invariants=False)
         h = self.g(self.intermediate(torch.sparse.mm(C, torch.cat([x1, x2], dim=1).T).T))
         return self.f(self.W2(h)), self.f(self.V2(h))
 

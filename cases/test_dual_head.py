@@ -26,7 +26,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_widths_{g}_{f}"] = verify(
         Case(
             name=f"dual-widths-{name}",
-            question="And with inputs and heads of different widths (5 and 3, 4 and 2)?",
+            question="And with unequal widths (inputs 5 and 3, heads 4 and 2)?",
             network=uneven.network,
             subjects=uneven.same(),
             references=BOTH,
@@ -36,7 +36,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_larger_{g}_{f}"] = verify(
         Case(
             name=f"dual-larger-{name}",
-            question="Do the literal block-diagonal readings and two separate networks compute their own, larger networks?",
+            question="Do these compute larger networks of their own?",
             network=seed.network,
             subjects=[seed.block_diagonal(), seed.sparse_blocks(), seed.separate()],
             references=BOTH,
@@ -46,7 +46,7 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_interaction_{g}_{f}"] = verify(
         Case(
             name=f"dual-interaction-{name}",
-            question="Can they express every two-headed network?",
+            question="Can these express every two-headed network?",
             network=seed.network,
             subjects=[seed.partial_concat(), seed.block_diagonal(), seed.sparse_blocks()],
             references=BOTH,
@@ -63,15 +63,13 @@ for g, f in ACTIVATIONS:
     globals()[f"test_dual_independence_{g}_{f}"] = verify(
         Case(
             name=f"dual-independence-{name}",
-            question="Do two separate networks keep the interaction?",
+            question="Does each head still see both inputs?",
             network=seed.network,
             subjects=[seed.separate()],
             references=BOTH,
             problems=Crossed(seed=5),
             expect="differs",
-            contrast=Contrast(
-                name="dependence", asks="change of o1 when only x2 changes", rows=(1, 0, -1, 0), head=0
-            ),
+            contrast=Contrast(name="dependence", asks="change of o1 when only x2 changes", rows=(1, 0, -1, 0), head=0),
         )
     )
     globals()[f"test_dual_side_by_side_{g}_{f}"] = verify(
@@ -89,7 +87,7 @@ for g, f in ACTIVATIONS:
 test_dual_stack = verify(
     Case(
         name="dual-stack",
-        question="What does it cost?",
+        question="Do these compute and differentiate the two-headed network?",
         network=Formulations(**SEED, g="logistic", f="identity").network,
         subjects=Formulations(**SEED, g="logistic", f="identity").same()[-1:],
         references=BOTH,

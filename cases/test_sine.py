@@ -30,7 +30,9 @@ def with_extra(bias: bool, extra: bool) -> Subject:
 
         return {"W1": p["hidden.weight"], "b": total("hidden"), "W2": p["output.weight"], "b_w": total("output")}
 
-    name = {(True, True): "BothBiases", (True, False): "BiasOnly", (False, True): "ExtraOnly"}.get((bias, extra), "NoBias")
+    name = {(True, True): "BothBiases", (True, False): "BiasOnly", (False, True): "ExtraOnly"}.get(
+        (bias, extra), "NoBias"
+    )
     return Subject(partial(sine.ExtraBiasSine, bias, extra), name, means)
 
 
@@ -104,7 +106,7 @@ test_sine_clip = verify(
 test_sine_stack = verify(
     Case(
         name="sine-stack",
-        question="What does it cost?",
+        question="Does a port of nnet's own network (S1) compute what nnet computes?",
         network=network("logistic"),
         subjects=[sine.LogisticSine],
         references=BOTH,

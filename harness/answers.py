@@ -4,58 +4,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from textwrap import shorten, wrap
+from textwrap import wrap
 
 from harness.report import Report
 from harness.verdict import Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
+NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
 def screen(report: Report, width: int) -> list[str]:
     """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
-    answers = [line for question, verdicts in report.questions().items() for line in _answer(question, verdicts, width)]
-    rest = [*_skips(report.verdicts, width), *_costs(report), _counts(report)]
+    width = max(width, NARROWEST)
+    rest = [line for text in (*_skips(report.verdicts), *_costs(report), _counts(report)) for line in fold(text, width)]
+    answers = [line for text in _answers(report) for line in fold(text, width)]
     room = LINES - len(rest)
     if len(answers) > room:
-        hidden = len(answers) - room + 1
-        answers = [*answers[: room - 1], f"... and {hidden} lines more: read them in report.md"]
+        answers = [*answers[: room - 1], f"... and {len(answers) - room + 1} lines more: read them in report.md"]
     return [*answers, *rest]
 
 
-def _answer(question: str, verdicts: Sequence[Verdict], width: int) -> list[str]:
-    """A question and its answer, one line for what holds and one for what does not."""
-    lines = [question]
-    passed = [v for v in verdicts if v.status is Status.PASS]
+def fold(text: str, width: int) -> list[str]:
+    """At most three lines of the terminal's width, the second and third indented."""
+    return wrap(printable(text), width, subsequent_indent="    ", max_lines=3, placeholder=" ...")
+
+
+def _answers(report: Report) -> list[str]:
+    """For every question a sentence of what holds, one of what differs, and one of what failed."""
+    return [
+        f"{question} {answer}"
+        for question, verdicts in report.questions().items()
+        for answer in _answer(verdicts) or ["Not judged: see below."]
+    ]
+
+
+def _answer(verdicts: Sequence[Verdict]) -> list[str]:
     failed = [v for v in verdicts if v.status.fails]
-    equal = [v for v in passed if v.expect == "equal"]
-    if equal:
-        worst = max(equal, key=lambda v: v.budget_used or 0.0)
-        names = _names(v.subject for v in equal if not any(f.subject == v.subject for f in failed))
-        if names:
-            by = _names("R nnet" if v.source == "live" else "NumPy" for v in equal)
-            lines.append(
-                f"  yes: {names}: {len(equal)} trials against {by}, at most {worst.budget_used:.2g} of the allowed "
-                f"difference ({worst.subject}, {worst.dtype}, {worst.where})"
-            )
-    for subject in dict.fromkeys(v.subject for v in passed if v.expect == "differs"):
-        examples = [v for v in passed if v.subject == subject and v.expect == "differs"]
-        best = min(examples, key=lambda v: (v.source != "live", v.dtype != "float64"))
-        lines.append(f"  no: {best.why}")
-    for subject in dict.fromkeys(v.subject for v in failed):
-        mine = [v for v in failed if v.subject == subject]
-        lines.append(f"  FAILED: {subject} in {len(mine)} of {sum(v.subject == subject for v in verdicts)} trials")
-    if len(lines) == 1:
-        lines.append("  not judged: see below")
-    return [wrapped for line in lines for wrapped in _fold(line, width)]
+    equal = [v for v in verdicts if v.status is Status.PASS and v.expect == "equal"]
+    differ = [v for v in verdicts if v.status is Status.PASS and v.expect == "differs"]
+    failing = {v.subject for v in failed}
+    sentences = []
+    if names := _names(v.subject for v in equal if v.subject not in failing):
+        sound = [v for v in equal if v.subject not in failing]
+        worst = max(sound, key=lambda v: v.budget_used or 0.0)
+        live = {v.source == "live" for v in sound}
+        sources = "R nnet (live) and NumPy" if len(live) == 2 else "R nnet (live)" if True in live else "NumPy"
+        sentences.append(
+            f"Yes: {names} ({len(sound)} trials against {sources}, "
+            f"at most {worst.budget_used:.2g} of the allowed difference)."
+        )
+    if names := _names(v.subject for v in differ if v.subject not in failing):
+        best = min(differ, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        sentences.append(f"No, not {names}: {best.why}.")
+    if failed:
+        counts = [
+            f"{name} in {sum(v.subject == name for v in failed)}" for name in dict.fromkeys(v.subject for v in failed)
+        ]
+        of = sum(v.subject in failing for v in verdicts)
+        sentences.append(f"FAILED: {_names(counts)} of {of} trials; the first: {_first_finding(failed[0])}.")
+    return sentences
 
 
-def _fold(line: str, width: int) -> list[str]:
-    """At most two lines of the terminal's width."""
-    indent = "  " if line.startswith(" ") else ""
-    folded = wrap(line, width, initial_indent=indent, subsequent_indent=indent + "    ", max_lines=2, placeholder=" ...")
-    return folded or [line]
+def _first_finding(verdict: Verdict) -> str:
+    """The sentence of a failure after its heading."""
+    lines = verdict.why.split("\n")
+    return lines[1] if len(lines) > 1 else lines[0]
 
 
 def _names(names: Iterable[str]) -> str:
@@ -63,27 +77,24 @@ def _names(names: Iterable[str]) -> str:
     return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + f" and {unique[-1]}" if unique else ""
 
 
-def _skips(verdicts: Sequence[Verdict], width: int) -> list[str]:
+def _skips(verdicts: Sequence[Verdict]) -> list[str]:
     """What gave no evidence, grouped by reason."""
     groups: dict[tuple[Status, str], int] = {}
     for verdict in verdicts:
         if verdict.status in NO_EVIDENCE:
             groups[verdict.status, verdict.why] = groups.get((verdict.status, verdict.why), 0) + 1
     ranked = sorted(groups.items(), key=lambda item: -item[1])
-    lines = [shorten(f"{count} {status.lower()}: {why}", width) for (status, why), count in ranked[:6]]
+    lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
     if len(ranked) > 6:
-        lines.append(f"{sum(count for _, count in ranked[6:])} more without evidence, {len(ranked) - 6} reasons: report.md")
+        lines.append(
+            f"{sum(count for _, count in ranked[6:])} more without evidence, {len(ranked) - 6} reasons: report.md"
+        )
     return lines
 
 
 def _costs(report: Report) -> list[str]:
-    if not report.costs:
-        return []
-    parts = [
-        f"{cost.harness * 1e6:.0f} µs a problem in {cost.case} (the subject itself {cost.subject * 1e6:.0f})"
-        for cost in report.costs
-    ]
-    return [f"cost of everything but the subject: {'; '.join(parts)}"]
+    parts = [f"{c.harness * 1e6:.0f} µs in {c.case} beside the subject's {c.subject * 1e6:.0f}" for c in report.costs]
+    return [f"cost of a problem in one dtype: {'; '.join(parts)}"] if parts else []
 
 
 def _counts(report: Report) -> str:
@@ -97,15 +108,19 @@ def markdown(report: Report) -> str:
     """The report as Markdown: answers, failures, what gave no evidence, the machine."""
     lines = ["# nnet-parity", ""] + ([] if report.complete else ["**Interrupted: this report is not complete.**", ""])
     for question, verdicts in report.questions().items():
-        answer = [line.strip() for line in _answer(question, verdicts, 10_000)]
-        lines += [f"## {escape(answer[0])}", "", *(f"- {escape(line)}" for line in answer[1:]), ""]
+        lines += [f"## {escape(question)}", "", *(f"- {escape(line)}" for line in _answer(verdicts)), ""]
         lines += _table(verdicts)
     failures = [verdict for verdict in report.verdicts if verdict.status.fails]
     if failures:
         lines += ["## Failures", ""]
         for verdict in failures:
-            lines += [f"- `{verdict.id.replace('`', '')}`", "", *(f"      {line}" for line in verdict.why.split("\n")), ""]
-    lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts, 10_000), *_costs(report))]
+            lines += [
+                f"- `{verdict.id.replace('`', '')}`",
+                "",
+                *(f"      {line}" for line in verdict.why.split("\n")),
+                "",
+            ]
+    lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts), *_costs(report))]
     lines += [f"- {escape(_counts(report))}", "", "## Contracts", ""]
     lines += [f"- {escape(name)}: {escape(sentence)}" for name, sentence in report.contracts.items()]
     lines += ["", "## Machine", ""] + [f"- {escape(k)}: {escape(str(v))}" for k, v in report.environment.items()]
@@ -139,5 +154,10 @@ def _cell(verdicts: Sequence[Verdict]) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f\x1b]", "", text).replace("\n", " ")
+    text = printable(text).replace("\n", " ")
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+
+
+def printable(text: str) -> str:
+    """Text without the control characters by which a name could drive a terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)

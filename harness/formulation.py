@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from scipy import sparse
 
 from harness.contract import Array, Bounded, Contract
 from harness.layout import Layout
+from harness.linear import LinearMap
 
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 
@@ -30,7 +31,12 @@ class Family(Protocol):
     def widest(self) -> int: ...
     @property
     def activations(self) -> tuple[str, str]: ...
-    def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]: ...
+    def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]:
+        """Every quantity's exact value and how far from it the contract lets an implementation be."""
+
+    def likely(self, problems: Sequence[Any], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
+        """The known fault that explains what was observed, in words, or ""."""
+
     def sentence(self) -> str: ...
 
 
@@ -44,69 +50,69 @@ class Formulation:
 
     own: Layout
     network: Family
-    matrix: sparse.csr_array
+    matrix: LinearMap
     constant: Array
-    absolute: sparse.csr_array
+    absolute: LinearMap
     magnitude: Array
     held: NDArray[np.bool_]
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
         """The network's own parameters."""
-        eye = sparse.csr_array(sparse.eye_array(network.layout.size))
+        eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
         zero = np.zeros(network.layout.size)
         return cls(network.layout, network, eye, zero, eye, zero, zero != 0)
 
     @classmethod
     def from_meaning(
-        cls, own: Layout, network: Family, means: Meaning, held: NDArray[np.bool_] | None = None
+        cls, own: Layout, network: Family, means: Meaning, held: NDArray[np.bool_] | None = None, idle: bool = False
     ) -> Formulation:
         """The map that `means` performs: it takes the own tensors by name and gives the network's blocks by name.
 
-        Raises ValueError when a block is missing or of another shape, when the map is not affine, and when an own
-        parameter reaches no block.
+        Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
+        allows it, when an own parameter reaches no block.
         """
 
         def image(vector: Array) -> Array:
             return network.layout.join(means(own.split(vector)))
 
         constant = image(np.zeros(own.size))
-        matrix = np.stack([image(unit) - constant for unit in np.eye(own.size)], axis=1)
-        witness = np.arange(own.size) % 7 - 3.0
+        matrix = np.stack([image(unit) - constant for unit in np.eye(own.size, dtype=np.float64)], axis=1)
+        witness = np.arange(own.size, dtype=np.float64) % 7 - 3
         if not np.allclose(image(witness), matrix @ witness + constant):
             raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
-        if not matrix.any(axis=0).all():
-            idle = own.label(int(np.argmin(matrix.any(axis=0))))
-            raise ValueError(f"parameter {idle} has no meaning: it reaches no block of the network")
-        compact = sparse.csr_array(matrix)
+        if not idle and not matrix.any(axis=0).all():
+            unused = own.label(int(np.argmin(matrix.any(axis=0))))
+            raise ValueError(f"parameter {unused} has no meaning: it reaches no block of the network")
+        compact = LinearMap(sparse.csr_array(matrix))
         held = np.zeros(own.size, dtype=bool) if held is None else held
-        return cls(own, network, compact, constant, abs(compact), abs(constant), held)
+        return cls(own, network, compact, constant, compact.absolute, abs(constant), held)
 
     def then(self, outer: Formulation) -> Formulation:
         """This map followed by `outer`, which takes this network's parameters as its own."""
         return Formulation(
             self.own,
             outer.network,
-            sparse.csr_array(outer.matrix @ self.matrix),
-            outer.matrix @ self.constant + outer.constant,
-            sparse.csr_array(outer.absolute @ self.absolute),
-            outer.absolute @ self.magnitude + outer.magnitude,
+            LinearMap(sparse.csr_array(outer.matrix.matrix @ self.matrix.matrix)),
+            outer.matrix.matrix @ self.constant + outer.constant,
+            LinearMap(sparse.csr_array(outer.absolute.matrix @ self.absolute.matrix)),
+            outer.absolute.matrix @ self.magnitude + outer.magnitude,
             self.held,
         )
 
     def theta(self, own: Array) -> Array:
         """The network's parameters (D, T) of own parameters (D, P), in float64."""
-        return np.ascontiguousarray((self.matrix @ own.T).T) + self.constant
+        return np.asarray(self.matrix(own) + self.constant)
 
     def pull_back(self, gradient: Array) -> Array:
         """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
-        return np.ascontiguousarray((self.matrix.T @ gradient.T).T)
+        return self.matrix.transpose(gradient)
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
         """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
-        columns = sparse.csc_array(self.matrix)
+        columns = sparse.csc_array(self.matrix.matrix)
         for own in reversed(np.flatnonzero(~self.held)):
             rows = columns.indices[columns.indptr[own] : columns.indptr[own + 1]]
             if len(rows) == 1 and columns.data[columns.indptr[own]] == 1:
@@ -116,7 +122,8 @@ class Formulation:
     @cached_property
     def summands(self) -> NDArray[np.intp]:
         """How many numbers each entry of theta is a sum of (T,)."""
-        return np.diff(self.absolute.indptr) + (self.magnitude != 0)
+        constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
+        return self.absolute.entries + constants
 
     @cached_property
     def extra_terms(self) -> int:
@@ -133,18 +140,11 @@ class Formulation:
         each product on its own: then every rounding of the sums that theta enters acts on the summands' sizes.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
-        plain = (self.summands <= 1) & _powers_of_two(self.absolute)
+        plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     @cached_property
     def backward_roundings(self) -> Array:
         """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
-        back = sparse.csr_array(self.absolute.T)
-        count = np.diff(back.indptr)
-        return np.where((count <= 1) & _powers_of_two(back), 0.0, count + 1.0)
-
-
-def _powers_of_two(matrix: sparse.csr_array) -> NDArray[np.bool_]:
-    """Per row: are all entries powers of two?"""
-    odd = sparse.csr_array((np.frexp(matrix.data)[0] != 0.5, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return np.asarray(odd.sum(axis=1)).ravel() == 0
+        back = self.absolute.transpose
+        return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)

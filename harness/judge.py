@@ -80,16 +80,15 @@ def judge(
                 budget(subject.answer - mine.value, mine.error),
                 budget(reference.answer - theirs.value, theirs.error),
             ]
-        judged, tensors = _evidence(mine.value, rounding, owner)
-        seen[tensors] |= judged[0]
-        narrow[tensors] |= judged[1]
+        other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
+        seen[tensors] |= other_than_zero
+        narrow[tensors] |= judged
         shares = np.maximum(used[0], np.where(used[1] > 1, used[1], 0.0))
         shares = np.maximum(shares, np.where(used[2] > 1, used[2], 0.0))
-        top = int(shares.argmax())
-        if shares.flat[top] > 1:
+        if (shares > 1).any():
             np.maximum.at(by_tensor, np.broadcast_to(owner, shares.shape), shares)
-        if shares.flat[top] > worst.budget_used:
-            index = tuple(int(i) for i in np.unravel_index(top, shares.shape))
+        index = _worst(shares, subject.answer)
+        if _rank(shares[index], subject.answer[index]) > _rank(worst.budget_used, worst.actual):
             worst = Judgement(
                 Status.PASS,
                 budget_used=float(shares[index]),
@@ -105,6 +104,19 @@ def judge(
     return _concluded(worst, undefined, seen, narrow)
 
 
+def _rank(share: float, answer: float) -> tuple[bool, float, bool]:
+    """Not finite is worst, then the largest share of a bound, then what must be equal and is not."""
+    infinite = share == np.inf
+    return infinite and not np.isfinite(answer), 1.0 if infinite else float(share), bool(infinite)
+
+
+def _worst(shares: Array, answers: Array) -> tuple[int, ...]:
+    """Where the worst element is, by `_rank`."""
+    infinite = shares == np.inf
+    ranked = np.where(infinite, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf), shares)
+    return tuple(int(i) for i in np.unravel_index(int(ranked.argmax()), ranked.shape))
+
+
 def _outside(used: Sequence[Array], index: tuple[int, ...]) -> str:
     """Who is beyond his own bound at this element."""
     names = [name for name, share in zip(("subject", "reference"), used[1:], strict=True) if share[index] > 1]
@@ -113,7 +125,7 @@ def _outside(used: Sequence[Array], index: tuple[int, ...]) -> str:
 
 def _evidence(
     value: Array, allowed: Array, owner: NDArray[np.intp]
-) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.intp]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.intp]]:
     """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly enough to judge?"""
     flat = owner.ravel()
     order = np.argsort(flat, kind="stable")
@@ -124,7 +136,8 @@ def _evidence(
         size, bound = size[:, order], bound[:, order]
     size, bound = (np.maximum.reduceat(array, starts, axis=1) for array in (size, bound))
     seen = size > 0
-    return (seen.any(axis=0), (seen & (bound <= TOO_WIDE * size)).any(axis=0)), tensors
+    narrow = seen & (bound <= TOO_WIDE * size)
+    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0], tensors
 
 
 def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:

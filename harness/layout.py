@@ -72,7 +72,7 @@ class Layout:
 
     def label(self, position: int) -> str:
         """What a person calls this position: `V1[3, 2]`."""
-        block = self.blocks[self.owners[position]]
+        block: Block = self.blocks[int(self.owners[position])]
         if block.places.ndim == 0:
             return block.name
         index = np.argwhere(block.places == position)[0]

@@ -12,12 +12,25 @@ from typing import Any
 PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 
-def environment() -> dict[str, Any]:
-    """Everything that a reader of a report needs to know of the machine that made it."""
-    import numpy as np
+def one_thread() -> None:
+    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the cores with R."""
+    import threadpoolctl
     import torch
 
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[union-attr]
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
+
+
+def environment() -> dict[str, Any]:
+    """Everything that a reader of a report needs to know of the machine that made it."""
+    import threadpoolctl
+    import torch
+
+    pools = [
+        f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} thread(s)"
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
@@ -25,7 +38,7 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
-        "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+        "blas": "; ".join(pools) or "unknown",
         "threads": torch.get_num_threads(),
         "device": "cpu",
         "cuda": "available" if torch.cuda.is_available() else "not available: torch sees no CUDA device",

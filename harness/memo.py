@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.case import Case
 from harness.contract import Bounded, Contract
@@ -12,6 +12,8 @@ from harness.formulation import Formulation
 from harness.observation import Observation, Reference
 from harness.problem import Problem
 from harness.subject import Subject, observe
+
+Result = TypeVar("Result")
 
 
 class Memo:
@@ -31,7 +33,9 @@ class Memo:
         return self._known[key]
 
     def formulation(self, subject: Subject) -> Formulation:
-        found: Formulation = self._once((id(subject.build), subject.name), lambda: subject.formulation(self.case.network))
+        found: Formulation = self._once(
+            (id(subject.build), subject.name), lambda: subject.formulation(self.case.network)
+        )
         return found
 
     def claimed(self) -> Formulation:
@@ -68,7 +72,7 @@ class Memo:
         )
         return found
 
-    def timed(self, run: Callable[[], Any]) -> Any:
+    def timed(self, run: Callable[[], Result]) -> Result:
         """Run a trial and add its time to the case's."""
         started = perf_counter()
         try:

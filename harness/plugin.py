@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from harness.answers import screen
 from harness.case import Trial, Verification
+from harness.machine import one_thread
 from harness.memo import Memo
 from harness.report import Cost, Report, write
 from harness.trial import run
@@ -46,8 +46,26 @@ class Run:
         """The memo of the trial's case; that of the case before is let go."""
         if self.memo is None or self.memo.case is not trial.case:
             self.close()
+            one_thread()
             self.memo = Memo(trial.case)
         return self.memo
+
+    def note_contracts(self, trial: Trial) -> None:
+        """What each column of the report promises."""
+        for name, contract in (
+            (f"{trial.subject.name} {trial.dtype}", trial.subject.contract(trial.dtype)),
+            (trial.reference.title(), trial.reference.contract()),
+        ):
+            self.contracts[name] = contract.sentence()
+
+    def without_evidence(self) -> list[str]:
+        """Cases that ran whole and have not one pass: no evidence is not a pass."""
+        silent = []
+        for test, count in self.trials.items():
+            found = [verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")]
+            if len(found) == count and not any(v.status is Status.PASS or v.status.fails for v in found):
+                silent.append(test)
+        return silent
 
     def close(self) -> None:
         """Note what the case cost that has just ended."""
@@ -90,6 +108,7 @@ class TrialItem(pytest.Item):
         memo = run_so_far.memo_of(self.trial)
         verdict = run(self.trial, memo, again=f'pytest "{self.nodeid}"')
         run_so_far.verdicts[self.nodeid] = verdict
+        run_so_far.note_contracts(self.trial)
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
                 self.user_properties.append((name, str(value)))
@@ -112,6 +131,12 @@ class VerdictFailed(Exception):
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.stash[RUN].without_evidence() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     found = config.stash[RUN]
     if not found.verdicts:
@@ -122,20 +147,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("nnet-parity")
     for line in screen(report, terminalreporter._tw.fullwidth):
         terminalreporter.write_line(line)
+    for test in found.without_evidence():
+        terminalreporter.write_line(f"{test} gave no evidence: none of its trials passed, which is a failure", red=True)
     try:
         write(report, folder)
         terminalreporter.write_line(f"report: {folder / 'report.md'}, {folder / 'results.json'}")
     except OSError as error:
-        terminalreporter.write_line(f"report not written to {folder}: {error}; choose a folder with --report-dir", red=True)
+        terminalreporter.write_line(
+            f"report not written to {folder}: {error}; choose a folder with --report-dir", red=True
+        )
 
 
 def report_of(found: Run, complete: bool) -> Report:
     from harness.machine import environment
 
     return Report(environment(), list(found.verdicts.values()), list(found.costs.values()), found.contracts, complete)
-
-
-@pytest.fixture(scope="session", autouse=False)
-def nnet_parity_run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """What this run has found so far."""
-    yield request.config.stash[RUN]

@@ -36,6 +36,9 @@ class Loss:
         return np.concatenate([np.full(width, 1 / (rows * width)) for width in outputs])
 
 
+SUM_OF_SQUARES = Loss()
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64, read-only.
@@ -50,7 +53,7 @@ class Problem:
     own: Array
     inputs: Array
     targets: Array
-    loss: Loss = Loss()
+    loss: Loss = SUM_OF_SQUARES
     exact: bool = False
 
     def __post_init__(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -50,7 +49,7 @@ class Subject:
         """A subject as it is, or one of a class, factory or function; raises TypeError for anything else."""
         if isinstance(given, Subject):
             return given
-        if not callable(given) or hasattr(given, "named_parameters") and not isinstance(given, type):
+        if not callable(given) or (hasattr(given, "named_parameters") and not isinstance(given, type)):
             raise TypeError(
                 f"subject {type(given).__name__} is an object, expected an nn.Module class or a factory of one: "
                 "every trial builds its own, so write the class, or `lambda: MyModel(...)`"
@@ -135,7 +134,10 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
         return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES), perf_counter() - started
     own = torch.tensor(problem.own, dtype=kind, device=device)
     inputs, targets = (
-        [part.to(dtype=kind, device=device).contiguous() for part in torch.tensor(whole).split(widths, dim=-1)]
+        [
+            part.to(dtype=kind, device=device).contiguous()
+            for part in torch.split(torch.tensor(whole), list(widths), dim=-1)
+        ]
         for whole, widths in ((problem.inputs, network.inputs), (problem.targets, network.outputs))
     )
     places = [block.places for block in problem.formulation.own.blocks]
@@ -167,9 +169,7 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
             if reached == 0:
                 break
     seconds = perf_counter() - started
-    values = {
-        quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]
-    }
+    values = {quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]}
     return Observation(values, dict.fromkeys(QUANTITIES[reached:], trouble)), seconds
 
 
@@ -189,7 +189,7 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
     return heads
 
 
-def _listed(shapes: list[tuple[int, ...]]) -> str:
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
     return " and ".join(map(str, shapes)) or "none"
 
 

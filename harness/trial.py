@@ -57,7 +57,7 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
 def _sides(
     trial: Trial, memo: Memo, problems: Sequence[Problem], quantity: str, contract: Contract
 ) -> tuple[list[Side], list[Side]] | Missing:
-    """Both implementations' answers and bounds for every stack, the reference's gradient in the subject's parameters."""
+    """Both implementations' answers and bounds for every stack; the gradient is by the subject's own parameters."""
     subjects, references = [], []
     for problem in problems:
         mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer(quantity)
@@ -74,9 +74,7 @@ def _sides(
     return subjects, references
 
 
-def _judged(
-    sides: tuple[list[Side], list[Side]], problems: Sequence[Problem], quantity: str, dtype: str
-) -> Judgement:
+def _judged(sides: tuple[list[Side], list[Side]], problems: Sequence[Problem], quantity: str, dtype: str) -> Judgement:
     owners = [tensors(problem, quantity)[1] for problem in problems]
     return judge(*sides, owners, Contract(dtype).largest)
 
@@ -152,9 +150,7 @@ def _measured(trial: Trial, problems: Sequence[Problem], quantity: str, judgemen
     )
 
 
-def _equal(
-    trial: Trial, memo: Memo, problems: Sequence[Problem], quantity: str, judgement: Judgement
-) -> Verdict:
+def _equal(trial: Trial, memo: Memo, problems: Sequence[Problem], quantity: str, judgement: Judgement) -> Verdict:
     verdict = _measured(trial, problems, quantity, judgement)
     names = tensors(problems[0], quantity)[0]
     if judgement.status is Status.UNDEFINED:
@@ -181,21 +177,19 @@ def _failure(
 ) -> list[str]:
     """The sentences of a failure, the worst element and its place in the order of computation."""
     who = trial.reference.title().split()[0]
-    times = "not a number" if not np.isfinite(judgement.budget_used) else f"{judgement.budget_used:,.3g} times"
     if not np.isfinite([judgement.actual, judgement.expected]).all():
         size = f"is not finite where {trial.dtype} should be"
     elif judgement.allowed == 0 or not np.isfinite(judgement.budget_used):
         size = "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
     else:
-        size = f"is outside its rounding: {times} what {trial.dtype} may differ by"
+        size = f"is outside its rounding: {times(judgement.budget_used)} times what {trial.dtype} may differ by"
     got, wanted = apart(judgement.actual, judgement.expected)
     share = judgement.contract_share
     declared = f", of which {share:.2g} is what the contracts declare" if share > judgement.allowed / 2 else ""
     lines = [
         _head(trial),
         f"{_title(quantity)} {size}",
-        f"  worst at {verdict.where}: got {got}, {who} says {wanted}, "
-        f"allowed ±{judgement.allowed:.2g}{declared}",
+        f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
         f"  {_order(trial, memo, problems, quantity, judgement, names)}",
     ]
     if judgement.outside:
@@ -203,7 +197,11 @@ def _failure(
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
         lines.append(f"  by the derivation of its own bounds, {outside} is the one outside")
     hint = _other_convention(trial, memo, problems, quantity)
-    return [*lines, f"  {hint}"] if hint else lines
+    if hint:
+        return [*lines, f"  {hint}"]
+    observed = [memo.subject(trial.subject, problem, trial.dtype, trial.device).values for problem in problems]
+    fault = problems[0].formulation.network.likely(problems, observed, quantity)
+    return [*lines, f"  likely: {fault}"] if fault else lines
 
 
 def _order(
@@ -250,6 +248,11 @@ def _other_convention(trial: Trial, memo: Memo, problems: Sequence[Problem], qua
     return ""
 
 
+def times(budget_used: float) -> str:
+    """A factor with four digits, written out up to a million million: 865,900."""
+    return f"{budget_used:.4g}" if budget_used < 1000 or budget_used > 1e12 else f"{float(f'{budget_used:.4g}'):,.0f}"
+
+
 def apart(a: float, b: float) -> tuple[str, str]:
     """Two figures with as many digits as it takes to see that they differ, at least five."""
     for digits in range(5, 17):
@@ -271,7 +274,8 @@ def _differs(trial: Trial, problems: Sequence[Problem], quantity: str, judgement
         )
     got, wanted = apart(judgement.actual, judgement.expected)
     why = (
-        f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted} at the same parameters (allowed ±{judgement.allowed:.1e})"
+        f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted} "
+        f"at the same parameters (allowed ±{judgement.allowed:.1e})"
     )
     return replace(verdict, status=Status.PASS, why=why)
 
@@ -289,18 +293,18 @@ def _contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Co
         tensor = element(problem, "forward", (0, 0, first + shown.index[1])).replace("[row 0, ", "[")
         place = f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
         if claim.status is Status.FAIL:
-            why = f"was claimed to be 0 for {trial.subject.name}, and is {claim.actual:.5g}, allowed ±{claim.allowed:.2g}"
+            why = (
+                f"was claimed to be 0 for {trial.subject.name}, and is {claim.actual:.5g}, allowed ±{claim.allowed:.2g}"
+            )
         elif example.status is Status.FAIL:
             why = "was claimed to be other than 0 for the equations, and is nowhere beyond the bounds"
         else:
             why = (
-                f"{asked.asks}, {tensor}: {trial.subject.name} gives {example.actual:.2g} (0 within ±{claim.allowed:.1e}), "
-                f"the equations by {trial.reference.title()} give {example.expected:.5g}"
+                f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and {example.expected:.5g} "
+                f"for {trial.case.network.sentence()} by {trial.reference.title()}"
             )
             measured = replace(_blank(trial, Status.PASS, why), budget_used=claim.budget_used, where=place)
-            passed.append(
-                replace(measured, actual=example.actual, expected=example.expected, allowed=example.allowed)
-            )
+            passed.append(replace(measured, actual=example.actual, expected=example.expected, allowed=example.allowed))
             continue
         why = f"{_head(trial)}\n{asked.asks} {why}\n  at {place}"
         return replace(_blank(trial, Status.FAIL, why), budget_used=claim.budget_used, where=place)

@@ -41,7 +41,7 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     """forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D, R, I), in arithmetic m."""
     formulation, loss = problem.formulation, problem.loss
     network: Any = formulation.network
-    hidden, extra = network.hidden, formulation.extra_terms
+    extra = formulation.extra_terms
 
     own = m.lift(problem.own)
     theta = m.linear(formulation.matrix, own, formulation.constant, formulation.forward_roundings)
@@ -70,6 +70,6 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     return {
         "forward": o,
         "loss": m.each(np.ravel, error),
-        "gradient": m.linear(formulation.matrix.T, by_theta, 0.0, formulation.backward_roundings),
+        "gradient": m.linear(formulation.matrix.transpose, by_theta, 0.0, formulation.backward_roundings),
         "input_gradient": m.dot(eh, m.each(without_bias, A), extra),
     }

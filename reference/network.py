@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -31,8 +31,8 @@ class Network:
     inputs: tuple[int, ...]
     hidden: int
     outputs: tuple[int, ...]
-    activation: str = "tanh"
-    output: str = "identity"
+    activation: str
+    output: str
     to_hidden: NDArray[np.bool_] = field(repr=False)
     to_output: NDArray[np.bool_] = field(repr=False)
 
@@ -133,6 +133,12 @@ class Network:
     def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
         """See `reference.oracle.oracle`."""
         return oracle(problem, contract)
+
+    def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
+        """See `reference.faults.likely`."""
+        from reference.faults import likely  # the catalogue is large, and needed only when something failed
+
+        return likely(problems, observed, outside)
 
     def sentence(self) -> str:
         """The network in a few words."""

@@ -30,8 +30,9 @@ class NumpyNet:
 
     @property
     def name(self) -> str:
-        suffix = "" if self.dtype == "float64" else f"_{self.dtype}"
-        return f"numpy_net{suffix}" + ("" if self.logistic_clip is None else "_clipped" if self.declare_clip else "_undeclared")
+        precision = "" if self.dtype == "float64" else f"_{self.dtype}"
+        clip = "" if self.logistic_clip is None else "_clipped" if self.declare_clip else "_undeclared"
+        return f"numpy_net{precision}{clip}"
 
     def title(self) -> str:
         return f"NumPy {np.__version__} ({self.dtype})"

@@ -12,7 +12,7 @@ from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
 from reference.equations import evaluate
 
-CHUNK = 16_384  # elements of the widest layer at once: the dozens of arrays alive then fit the second-level cache
+CHUNK = 4_096  # elements of the widest layer at once: the dozens of arrays alive then fit the second-level cache
 
 
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
@@ -24,9 +24,7 @@ def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
     step = max(1, CHUNK // width)
     arithmetic = BoundedArithmetic(contract)
-    parts = [
-        evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)
-    ]
+    parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
     answers = {
         name: Bounded(
             np.concatenate([part[name].value for part in parts]), np.concatenate([part[name].error for part in parts])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
-from harness.problem import QUANTITIES, Loss, Problem
+from harness.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
 from reference.network import Network
 from reference.oracle import certificates
 
@@ -51,13 +51,13 @@ class Probes:
 
 
 def probes(
-    seed: int = 0, draws: int = 30, rows: int = 5, kinds: Sequence[str] = KINDS, loss: Loss | None = None
+    seed: int = 0, draws: int = 30, rows: int = 5, kinds: Sequence[str] = KINDS, loss: Loss = SUM_OF_SQUARES
 ) -> Probes:
     """Probes for any network; raises ValueError for an unknown kind."""
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"probes of kind {kind!r} are not known, expected some of {', '.join(KINDS)}")
-    return Probes(seed, draws, rows, tuple(kinds), loss or Loss())
+    return Probes(seed, draws, rows, tuple(kinds), loss)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def lattice(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: 
     """Multiples of `quantum` from low to high, none of them 0: a zero weight hides a fault."""
     steps = rng.integers(round(low / quantum), round(high / quantum), shape, endpoint=True)
     steps = np.where(steps == 0, rng.choice([-1, 1], shape), steps)
-    return steps * quantum
+    return np.asarray(steps * quantum, dtype=np.float64)
 
 
 def _random(draw: _Draw) -> Problem:
@@ -127,7 +127,7 @@ def _few_term(draw: _Draw) -> Problem:
     network, rng = draw.network, draw.rng
     theta = lattice(rng, (draw.draws, network.layout.size), -1.5, 1.5, FINE)
     keep = np.stack([_few(rng, network) for _ in range(draw.draws)])
-    reached = (keep.astype(float) @ abs(draw.formulation.matrix.toarray())) > 0
+    reached = (keep.astype(float) @ draw.formulation.absolute.matrix.toarray()) > 0
     own = draw.own(theta, lambda shape: lattice(rng, shape, -1, 1, FINE)) * reached
     return draw.problem("few-term", own, *draw.data(-2, 2, 2.0**-10, rows=1))
 
@@ -218,7 +218,7 @@ class OnData:
     targets: Array
     seed: int = 0
     draws: int = 4
-    loss: Loss = Loss()
+    loss: Loss = SUM_OF_SQUARES
 
     def __call__(self, formulation: Formulation) -> list[Problem]:
         weights, unused = (np.random.default_rng([self.seed, stream]) for stream in range(2))
@@ -232,7 +232,7 @@ class OnData:
 
 @dataclass(frozen=True)
 class Crossed:
-    """Four rows that cross two values of the first group of inputs with two of the rest: (a, c), (b, c), (a, d), (b, d).
+    """Four rows: two values of the first group of inputs crossed with two of the rest, (a, c), (b, c), (a, d), (b, d).
 
     Weights are small and, for ReLU outputs, the output biases large, so that every output is live.
     """

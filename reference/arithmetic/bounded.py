@@ -9,12 +9,11 @@ plus the oracle's own, and each bound is a polynomial in it with non-negative co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from harness.contract import Array, Bounded, Contract
+from harness.linear import LinearMap
 from reference.arithmetic.plain import logistic, relu_slope
 
 ORACLE_ROUNDOFF = 2.0**-53
@@ -44,31 +43,45 @@ class BoundedArithmetic:
     def join(self, a: Bounded, b: Bounded) -> Bounded:
         return Bounded(np.concatenate([a.value, b.value], axis=-1), np.concatenate([a.error, b.error], axis=-1))
 
-    def linear(self, matrix: sparse.csr_array, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
+    def linear(self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
         """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's summands."""
-        value = np.ascontiguousarray((matrix @ x.value.T).T) + constant
-        sizes = abs(matrix)
-        error = np.ascontiguousarray((sizes @ x.error.T).T)
+        value, error = matrix(x.value), matrix.absolute(x.error)
+        if np.any(constant):
+            value = value + constant
         if roundings.any():
-            size = np.ascontiguousarray((sizes @ (abs(x.value) + x.error).T).T) + abs(constant)
-            error += roundings * (self.u * size + self.tiny * (size > 0))
-        return Bounded(value, error * DIRECTED)
+            size = matrix.absolute(abs(x.value) + x.error) + abs(constant)
+            error = (error + roundings * (self.u * size + self.tiny * (size > 0))) * DIRECTED
+        return Bounded(value, error)
 
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
         """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
         size_a, size_b = abs(a.value), abs(b.value)
         most_a, most_b = size_a + a.error, size_b + b.error
-        value, size = a.value @ b.value, most_a @ most_b
-        error = a.error @ most_b + size_a @ b.error
+        value = a.value @ b.value
+        plus_error = 0.0 if plus is None else plus.error
         if most_a.all() and most_b.all():
-            terms: Any = float(a.value.shape[-1] + extra)
-        else:  # exact zeros take no part in the sum
-            terms = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
-            terms = terms + extra * (terms > 0)
+            terms = float(a.value.shape[-1] + extra + (plus is not None))
+            spread = terms * self.u
+            # both bounds' products and the rounding of the sum, in as few matrix products as there are inexact factors
+            if not b.error.any():
+                error = (a.error + spread * most_a) @ size_b
+            elif not a.error.any():
+                error = size_a @ (b.error + spread * most_b)
+            else:
+                error = (a.error + spread * most_a) @ most_b + size_a @ b.error
+            error += terms * self.tiny
+            if plus is not None:
+                value = value + plus.value
+                error += plus_error + spread * (abs(plus.value) + plus_error)
+            return Bounded(value, error * DIRECTED)
+        # exact zeros take no part in the sum
+        counts = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
+        counts += extra * (counts > 0)
+        size = most_a @ most_b
+        error = a.error @ most_b + size_a @ b.error
         if plus is not None:
-            value, size, terms = value + plus.value, size + abs(plus.value) + plus.error, terms + 1.0
-            error += plus.error
-        error += terms * (self.u * size + self.tiny * (size > 0))
+            value, size, counts = value + plus.value, size + abs(plus.value) + plus_error, counts + 1.0
+        error += plus_error + counts * (self.u * size + self.tiny * (size > 0))
         return Bounded(value, error * DIRECTED)
 
     def sub(self, a: Bounded, b: Bounded) -> Bounded:
@@ -130,7 +143,7 @@ class BoundedArithmetic:
         slope = (slope + self.tiny) * DIRECTED
         clip = self.contract.logistic_clip
         if clip is not None and (abs(z.value) + z.error > clip).any():
-            jump = float(logistic(np.float64(-clip)))
+            jump = float(logistic(np.array(-clip)))
             beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
             h = np.where(beyond, (z.value > 0).astype(float), h)
             d = np.where(beyond, 0.0, d)

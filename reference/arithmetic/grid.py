@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from harness.contract import Array, Contract
+from harness.linear import LinearMap
 from reference.arithmetic.plain import relu_slope
 
 NEVER = np.inf
@@ -58,11 +58,10 @@ class GridArithmetic:
         value = np.concatenate([a.value, b.value], axis=-1)
         return OnGrid(value, max(a.quantum, b.quantum), np.maximum(a.quanta, b.quanta))
 
-    def linear(self, matrix: sparse.csr_array, x: OnGrid, constant: Array | float, roundings: Array) -> OnGrid:
-        shift = np.broadcast_to(constant, (matrix.shape[0],))
-        entries = self.lift(np.concatenate([matrix.data, shift])[None])
-        value = np.ascontiguousarray((matrix @ x.value.T).T) + shift
-        size = np.ascontiguousarray((abs(matrix) @ abs(x.value).T).T) + abs(shift)
+    def linear(self, matrix: LinearMap, x: OnGrid, constant: Array | float, roundings: Array) -> OnGrid:
+        shift = np.broadcast_to(constant, (matrix.rows,))
+        entries = self.lift(np.concatenate([matrix.matrix.data, shift])[None])
+        value, size = matrix(x.value) + shift, matrix.absolute(abs(x.value)) + abs(shift)
         size = np.where(entries.quanta < NEVER, size, NEVER)
         return self._counted(value, entries.quantum + x.quantum, size, x)
 

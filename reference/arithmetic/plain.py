@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from harness.contract import Contract
+from harness.linear import LinearMap
 
 Values = NDArray[Any]
 
@@ -33,9 +33,9 @@ class Plain:
     def join(self, a: Values, b: Values) -> Values:
         return np.concatenate([a, b], axis=-1)
 
-    def linear(self, matrix: sparse.csr_array, x: Values, constant: Values | float, roundings: Values) -> Values:
-        image = np.ascontiguousarray((matrix @ x.T).T)
-        return self.lift(image + constant)
+    def linear(self, matrix: LinearMap, x: Values, constant: Values | float, roundings: Values) -> Values:
+        image = matrix(x)
+        return self.lift(image + constant if np.any(constant) else image)
 
     def dot(self, a: Values, b: Values, extra: int = 0, plus: Values | None = None) -> Values:
         return a @ b if plus is None else a @ b + plus

@@ -1,0 +1,67 @@
+"""A linear map between parameter vectors, applied to stacks of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """y = matrix @ x for stacks x (..., columns) of any dtype; most maps only pick entries, which costs less."""
+
+    matrix: sparse.csr_array
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Stacks (D, columns) to stacks (D, rows)."""
+        if self._is_identity:
+            return x
+        if self._picks is not None:
+            padded = np.concatenate([x, np.zeros((*x.shape[:-1], 1), x.dtype)], axis=-1)
+            return np.take(padded, self._picks, axis=-1)
+        return np.ascontiguousarray((self.matrix @ x.T).T)
+
+    @property
+    def rows(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @cached_property
+    def transpose(self) -> LinearMap:
+        return LinearMap(sparse.csr_array(self.matrix.T))
+
+    @cached_property
+    def absolute(self) -> LinearMap:
+        """The map of sizes: |entry| for every entry."""
+        return self if (self.matrix.data >= 0).all() else LinearMap(abs(self.matrix))
+
+    @cached_property
+    def entries(self) -> NDArray[np.intp]:
+        """How many entries each row has (rows,)."""
+        starts: NDArray[np.intp] = self.matrix.indptr.astype(np.intp)
+        return starts[1:] - starts[:-1]
+
+    @cached_property
+    def powers_of_two(self) -> NDArray[np.bool_]:
+        """Is every entry of a row a power of two, so that its products are exact (rows,)?"""
+        m = self.matrix
+        odd = sparse.csr_array((np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape)
+        even: NDArray[np.bool_] = np.asarray(odd.sum(axis=1)).ravel() == 0
+        return even
+
+    @cached_property
+    def _picks(self) -> NDArray[np.intp] | None:
+        """The column that each row picks, the one past the last for none; None where the map does more than pick."""
+        if (self.entries > 1).any() or (self.matrix.data != 1).any():
+            return None
+        picks = np.full(self.rows, self.matrix.shape[1], dtype=np.intp)
+        picks[self.entries == 1] = self.matrix.indices
+        return picks
+
+    @cached_property
+    def _is_identity(self) -> bool:
+        return self._picks is not None and np.array_equal(self._picks, np.arange(self.matrix.shape[1]))

@@ -1,0 +1,86 @@
+# What the worker can ask of R, one function an ask. The file is evaluated in an environment whose parent is nnet's
+# namespace: VR_set_net and its like are found there, and nothing that stands in the global environment can mask them.
+# Numbers arrive as double vectors; an array of Python comes with its axes reversed, since R counts columns first.
+
+# Every ask ends here: its value, or R's error message, and the warnings, as data.
+answer <- function(ask, ...) {
+    warnings <- character()
+    note <- function(w) {
+        warnings <<- c(warnings, conditionMessage(w))
+        invokeRestart("muffleWarning")
+    }
+    found <- tryCatch(
+        list("value", plain(withCallingHandlers(get(ask, mode = "function")(...), warning = note))),
+        error = function(e) list("error", conditionMessage(e))
+    )
+    c(found, list(warnings))
+}
+
+# Integers and logicals become doubles here, where R still knows that NA is not a number.
+plain <- function(value) {
+    if (is.list(value)) lapply(value, plain)
+    else if (is.character(value) || is.double(value)) value
+    else as.double(value)
+}
+
+# `special` holds NaN, NA, Inf, -0 and the smallest subnormal. It goes back as it came, with R's opinion of each.
+hello <- function(special) {
+    holds <- c(is.nan(special[1L]), is.na(special[2L]) && !is.nan(special[2L]), special[3L] > .Machine$double.xmax,
+               1 / special[4L] < 0, special[5L] * 1 > 0, .Machine$double.digits == 53L)
+    versions <- c(as.character(getRversion()), getNamespaceVersion("nnet"), R.version$platform)
+    list(special, holds, versions)
+}
+
+eval_text <- function(code) eval(parse(text = code, keep.source = FALSE), globalenv())
+
+# nnet's C engine holds one net in static variables. n: inputs, hidden, outputs; nconn[i]: the first weight into unit i;
+# conn: the source of each weight; units from nsunits on are linear. No entropy, softmax or censoring.
+set_net <- function(n, nconn, conn, nsunits, decay) {
+    .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep(decay, length(conn)),
+       as.integer(nsunits), 0L, 0L, 0L)
+}
+
+# theta: weights x draws; data: (rows * (inputs + outputs)) x draws; weights: rows x draws, or NULL for ones.
+# A column of the result is one draw: value, gradient, outputs (rows first).
+evaluate <- function(n, nconn, conn, nsunits, decay, theta, data, weights) {
+    set_net(n, nconn, conn, nsunits, decay)
+    on.exit(.C(VR_unset_net))
+    rows <- nrow(data) %/% as.integer(n[1L] + n[3L])
+    size <- length(conn)
+    ones <- rep(1, rows)
+    none <- 0L
+    number <- 0
+    slopes <- double(size)
+    fitted <- double(rows * n[3L])
+    vapply(seq_len(ncol(theta)), function(draw) {
+        w <- theta[, draw]
+        row_weights <- if (is.null(weights)) ones else weights[, draw]
+        # Nothing to train, no iteration: VR_dovm is how the engine is told its data. It keeps pointers into them, so
+        # `held` must outlive VR_dfunc.
+        held <- .C(VR_dovm, rows, data[, draw], row_weights, none, w, number, none, none, none, number, number, none)
+        back <- .C(VR_dfunc, w, slopes, number)
+        c(back[[3L]], back[[2L]], .C(VR_nntest, rows, held[[2L]], fitted, w)[[3L]])
+    }, double(1L + size + rows * n[3L]))
+}
+
+# nnet() as its user calls it; what is NULL is left out of the call.
+fit_nnet <- function(size, linout, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
+    call <- list(x = x, y = y, size = size, Wts = Wts, linout = linout != 0, maxit = maxit, abstol = abstol,
+                 reltol = reltol, decay = decay, MaxNWts = max(1000, length(Wts)), trace = FALSE)
+    call$mask <- if (!is.null(mask)) mask != 0
+    call$weights <- weights
+    net <- do.call(nnet::nnet, call)
+    list(net$wts, net$value, unname(net$fitted.values), net$convergence)
+}
+
+# The same engine on connections that nnet() has no words for.
+fit_engine <- function(n, nconn, conn, nsunits, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
+    set_net(n, nconn, conn, nsunits, decay)
+    on.exit(.C(VR_unset_net))
+    rows <- nrow(x)
+    trained <- if (is.null(mask)) rep(1L, length(Wts)) else as.integer(mask != 0)
+    held <- .C(VR_dovm, rows, c(x, y), if (is.null(weights)) rep(1, rows) else weights, length(Wts), Wts, 0,
+               as.integer(maxit), 0L, trained, abstol, reltol, 0L)
+    fitted <- .C(VR_nntest, rows, held[[2L]], double(length(y)), held[[5L]])[[3L]]
+    list(held[[5L]], held[[6L]], matrix(fitted, rows), held[[12L]])
+}

@@ -1,0 +1,355 @@
+"""R's nnet, asked from Python: the parent's side. R itself lives in a process of its own (worker.py, nnet.R).
+
+Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked once more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reference.r.worker import receive, send
+
+Array = NDArray[np.float64]
+
+START_DEADLINE = 60.0  # seconds for R to come up, however short the deadline of an ask
+# NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
+SPECIAL = np.array([0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64).view(np.float64)
+# What a user's environment may not change: startup files, packages (those that nnet imports), language, clock, threads.
+OWN = {"R_PROFILE_USER": os.devnull, "R_ENVIRON_USER": os.devnull, "R_DEFAULT_PACKAGES": "stats,utils"}
+OWN |= {"RPY2_CFFI_MODE": "ABI", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+OWN |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
+
+
+class RUnavailable(Exception):
+    """R, nnet or rpy2 is missing or does not fit: what was found, what was expected, the line that mends it."""
+
+
+class RError(Exception):
+    """R raised an error; the text is R's message."""
+
+
+class RCrashed(Exception):
+    """R died or passed its deadline, was started again, and did so a second time."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are logistic.
+
+    `connections` holds, for each hidden unit and then each output, its sources in the order of their weights:
+    0 is the bias, 1..inputs the inputs, then the hidden units. theta counts the weights in that order too.
+    """
+
+    inputs: int
+    hidden: int
+    outputs: int
+    connections: tuple[tuple[int, ...], ...]
+    linear_outputs: bool
+
+    def __post_init__(self) -> None:
+        units, first_output = self.hidden + self.outputs, 1 + self.inputs + self.hidden
+        if self.inputs < 1 or self.hidden < 0 or self.outputs < 1 or len(self.connections) != units:
+            found = f"{self.inputs}-{self.hidden}-{self.outputs} units, connections of {len(self.connections)}"
+            raise ValueError(f"found {found}; expected an input, an output, and connections of all {units} units")
+        for unit, sources in enumerate(self.connections, start=1 + self.inputs):
+            # The engine computes units in order, and its gradient is wrong where an output feeds another.
+            if not all(0 <= source < min(unit, first_output) for source in sources):
+                raise ValueError(f"unit {unit} has sources {sources}, expected 0..{min(unit, first_output) - 1}")
+
+    @classmethod
+    def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
+        """The net that nnet(size=hidden) makes: all inputs into each hidden unit, all of these into each output."""
+        into_hidden, into_outputs = range(1 + inputs), (0, *range(1 + inputs, 1 + inputs + hidden))
+        return cls(inputs, hidden, outputs, (tuple(into_hidden),) * hidden + (into_outputs,) * outputs, linear_outputs)
+
+    @property
+    def is_dense(self) -> bool:
+        return self.hidden > 0 and self == self.dense(self.inputs, self.hidden, self.outputs, self.linear_outputs)
+
+    @property
+    def n_weights(self) -> int:
+        return sum(map(len, self.connections))
+
+    @property
+    def engine(self) -> tuple[Sequence[int], ...]:
+        """n, nconn, conn, nsunits: the first arguments of VR_set_net."""
+        nconn = [0] * (1 + self.inputs) + list(accumulate(map(len, self.connections), initial=0))
+        conn = [source for sources in self.connections for source in sources]
+        nsunits = 1 + self.inputs + self.hidden + (0 if self.linear_outputs else self.outputs)
+        return (self.inputs, self.hidden, self.outputs), nconn, conn, (nsunits,)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """nnet's own numbers for a stack of draws: value (D,), outputs (D, R, O), gradient of the value (D, T)."""
+
+    value: Array
+    outputs: Array
+    gradient: Array
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was reached)."""
+
+    weights: Array
+    value: float
+    outputs: Array
+    convergence: int
+
+
+def preflight() -> None:
+    """Raise RUnavailable if R or rpy2 is missing. Cheap: that nnet is there and all fit, the first ask shows."""
+    if sentence := _what_is_missing(""):
+        raise RUnavailable(sentence)
+
+
+def _what_is_missing(symptom: str) -> str:
+    """The sentence for what this machine lacks, given what the worker said; "" if nothing is seen to be missing."""
+    has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))
+    rpy2 = [found.version for found in metadata.distributions(name="rpy2-rinterface")][:1]
+    # Where R is found, pip asks it for its settings to build rpy2, which takes make.
+    pip = PIP if shutil.which("make") or not has_r else f"apt-get install make && {PIP}"
+    if not has_r or "r_home is None" in symptom:
+        found, expected = "R was not found: it is not on PATH and R_HOME is not set", "R 4.2 or newer with nnet"
+        mend = "apt-get install r-base-core r-cran-nnet make"
+    elif not rpy2 or "No module named 'rpy2" in symptom:
+        found, expected, mend = "R was found, rpy2 was not", "rpy2-rinterface 3.6.5", pip
+    elif "R_getVar" in symptom:
+        found = f"rpy2-rinterface {rpy2[0]} needs R 4.5 or newer (symbol R_getVar), this R is older"
+        expected, mend = "rpy2-rinterface 3.6.5", pip
+    elif "no package called" in symptom and "nnet" in symptom:
+        found, expected, mend = "R was found, its package nnet was not", "nnet 7.3", "apt-get install r-cran-nnet"
+    else:
+        return f"R did not start in its worker. It said: {symptom}" if symptom else ""
+    return f"{found}. Expected {expected}. This mends it: {mend}"
+
+
+class _Worker:
+    """One process and the socket to it; started at once, waited for when it is first asked."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline, self.parent = deadline, os.getpid()
+        self.versions: dict[str, str] = {}
+        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
+        self.socket, theirs = socket.socketpair()
+        script, fd = Path(__file__).with_name("worker.py"), theirs.fileno()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, str(script), str(fd), str(self.parent)],
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                env={**os.environ, **OWN},
+                pass_fds=[fd],
+                start_new_session=True,  # Ctrl-C is ours
+            )
+        self.end = weakref.finalize(self, _end, self.process, self.socket, self.log, self.parent)
+
+    def ask(self, ask: str, *arguments: Any) -> Any:
+        """The answer of worker.py; TimeoutError, ConnectionError or EOFError if none comes."""
+        if not self.versions:
+            self._shake_hands()
+        send(self.socket, (ask, arguments))
+        return receive(self.socket)
+
+    def _shake_hands(self) -> None:
+        self.socket.settimeout(START_DEADLINE)
+        state, said = receive(self.socket)
+        if state != "ready":
+            raise RUnavailable(_what_is_missing(said))
+        send(self.socket, ("hello", (SPECIAL,)))
+        special, holds, (r, nnet, platform) = receive(self.socket)[1]
+        if special.tobytes() != SPECIAL.tobytes() or not holds.all():
+            raise RUnavailable(f"R's doubles are not ours: {SPECIAL} came back as {special}; R's own view is {holds}")
+        self.versions = {"R": r, "nnet": nnet, "rpy2": said, "platform": platform}
+        self.socket.settimeout(self.deadline)
+
+    def fate(self, reason: Exception) -> str:
+        """How the process ended, with its last words; it is ended here if it has not."""
+        if late := isinstance(reason, TimeoutError):
+            self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        code = self.process.returncode or 0
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        self.log.seek(0)
+        words = self.log.read().decode(errors="replace").strip()[-400:]
+        self.end()
+        return ("did not answer in time and was killed" if late else ended) + (f", saying: {words}" if words else "")
+
+
+def _end(process: subprocess.Popen[bytes], socket: socket.socket, log: IO[bytes], parent: int) -> None:
+    socket.close()
+    log.close()
+    if os.getpid() == parent:  # a fork of the parent has no say in this
+        process.kill()
+        process.wait()
+
+
+class RSession:
+    """R with nnet in a process of its own. Threads may share a session: one ask at a time.
+
+    Every ask raises RUnavailable if R cannot be started (looked for once, and again after close()), RError with R's
+    message if R raises, RCrashed if R died or did not answer within `deadline` seconds, twice; the next ask then starts
+    afresh. After an ask, `console` holds what R printed and `warnings` the warnings that it gave.
+    """
+
+    def __init__(self, deadline: float = 30.0) -> None:
+        self.deadline = deadline
+        self.console = ""
+        self.warnings: list[str] = []
+        self._worker: _Worker | None = None
+        self._missing = ""
+        self._lock = threading.RLock()
+
+    def start(self) -> None:
+        """Start R without waiting for it. Unneeded, but saves the first ask half a second."""
+        with self._lock:
+            self._started()
+
+    def close(self) -> None:
+        """End R; the next ask starts it again. Happens by itself when Python ends, however it ends."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.end()
+            self._worker, self._missing = None, ""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"; asked of R once."""
+        with self._lock:
+            if self._worker is None or not self._worker.versions:
+                self._ask("versions()", "hello", SPECIAL)
+            return dict(self._started().versions)
+
+    def evaluate(
+        self,
+        topology: Topology,
+        theta: ArrayLike,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        row_weights: ArrayLike | None = None,
+        decay: float = 0.0,
+    ) -> Evaluation:
+        """nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass, VR_dfunc in nnet.c).
+
+        theta (D, T), inputs (D, R, I), targets (D, R, O), row_weights (D, R) not negative, 1 by default. The value is
+        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus decay * sum(theta**2).
+        Raises ValueError for another shape, an empty one, or a number that is not finite.
+        """
+        x = _checked("inputs", inputs, None, None, topology.inputs)
+        draws, rows, weights = *x.shape[:2], topology.n_weights
+        y = _checked("targets", targets, draws, rows, topology.outputs)
+        w = None if row_weights is None else _checked("row_weights", row_weights, draws, rows, least=0.0)
+        # nnet wants the data of a draw column by column, inputs first.
+        data = np.concatenate([x, y], axis=2).swapaxes(1, 2).reshape(draws, -1)
+        arguments = _checked("decay", decay), _checked("theta", theta, draws, weights), data, w
+        what = f"evaluate({draws} draws, {rows} rows, {weights} weights)"
+        found = self._ask(what, "evaluate", *topology.engine, *arguments)
+        assert found.shape == (draws, 1 + weights + rows * topology.outputs), found.shape
+        outputs = found[:, 1 + weights :].reshape(draws, topology.outputs, rows).swapaxes(1, 2)
+        return Evaluation(*map(np.ascontiguousarray, (found[:, 0], outputs, found[:, 1 : 1 + weights])))
+
+    def fit(
+        self,
+        topology: Topology,
+        theta: ArrayLike,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        maxit: int = 100,
+        abstol: float = 1e-4,
+        reltol: float = 1e-8,
+        decay: float = 0.0,
+        mask: ArrayLike | None = None,
+        row_weights: ArrayLike | None = None,
+    ) -> Fit:
+        """One fit from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with nnet()'s arguments.
+
+        A dense topology goes through `nnet::nnet(x, y, size=, linout=, Wts=, ...)` as its user calls it, any other
+        through the same engine with its connections. mask (T,) is True where a weight is trained; row_weights (R,).
+        Raises ValueError as evaluate does.
+        """
+        x = _checked("inputs", inputs, None, topology.inputs)
+        rows, weights = len(x), topology.n_weights
+        y = _checked("targets", targets, rows, topology.outputs)
+        m = None if mask is None else _checked("mask", mask, weights)
+        w = None if row_weights is None else _checked("row_weights", row_weights, rows, least=0.0)
+        settings = (_checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay))
+        arguments = x.T, y.T, _checked("theta", theta, weights), m, w, *settings
+        what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
+        if topology.is_dense:
+            found = self._ask(what, "fit_nnet", topology.hidden, topology.linear_outputs, *arguments)
+        else:
+            found = self._ask(what, "fit_engine", *topology.engine, *arguments)
+        end, value, outputs, convergence = found
+        assert (end.shape, outputs.shape) == ((weights,), (topology.outputs, rows)), (end.shape, outputs.shape)
+        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]))
+
+    def eval_text(self, code: str) -> Any:
+        """The value of R code in R's global environment: numbers as an array, strings and lists as a list."""
+        return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)
+
+    def _started(self) -> _Worker:
+        if self._worker is None or self._worker.parent != os.getpid():  # a fork starts its own
+            self._worker = _Worker(self.deadline)
+        return self._worker
+
+    def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
+        with self._lock:
+            fates: list[str] = []
+            if self._missing:  # it stays missing until close(): do not look again at every ask
+                raise RUnavailable(self._missing)
+            while len(fates) < 2:
+                worker = self._started()
+                try:
+                    kind, value, self.warnings, self.console = worker.ask(ask, *arguments)
+                except (TimeoutError, ConnectionError, EOFError) as reason:
+                    fates.append(worker.fate(reason))
+                    self._worker = None
+                except RUnavailable as reason:
+                    self.close()
+                    self._missing = str(reason)
+                    raise
+                except BaseException:  # Ctrl-C too: an answer that comes later must not be taken for the next ask's
+                    self.close()
+                    raise
+                else:
+                    if kind == "error":
+                        raise RError(value[0])
+                    return value
+        first, again = fates
+        raise RCrashed(f"{what}: R {first}; started again, it {again} (deadline {self.deadline:g} s)")
+
+
+def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
+    """`value` as float64 of a shape (None: any length but 0), or a ValueError: what was found, what was expected."""
+    array = np.asarray(value, np.float64)
+    axes = zip(array.shape, shape, strict=False)
+    if array.ndim != len(shape) or any(n == 0 or want not in (None, n) for n, want in axes):
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+    if not (good := np.isfinite(array) & (array >= least)).all():
+        place = tuple(map(int, np.argwhere(~good)[0]))
+        expected = "a finite number" if least < 0 else f"a finite number from {least:g}"
+        raise ValueError(f"{name}{list(place) if place else ''} is {array[place]}, expected {expected}")
+    return array

@@ -1,0 +1,121 @@
+"""The process that holds R: started by session.py as a script, told the number of its socket and the parent's pid.
+
+It answers (ask, arguments) with (kind, value, warnings, console), one at a time, and ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import socket
+import struct
+import sys
+import threading
+from contextlib import suppress
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def send(to: socket.socket, message: Any) -> None:
+    """Any message; its arrays go beside the pickle, not in it, which takes a third of the time."""
+    buffers: list[pickle.PickleBuffer] = []
+    parts = [memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append)), *(b.raw() for b in buffers)]
+    to.sendall(struct.pack(f"={1 + len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
+    for part in parts:
+        to.sendall(part)
+
+
+def receive(source: socket.socket) -> Any:
+    """The next message. TimeoutError if the socket has a timeout and it passes, EOFError if the other end is gone."""
+
+    def read(size: int) -> bytearray:
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            if not (got := source.recv_into(rest)):
+                raise EOFError
+            rest = rest[got:]
+        return data
+
+    (count,) = struct.unpack("=Q", read(8))
+    message, *buffers = map(read, struct.unpack(f"={count}Q", read(8 * count)))
+    return pickle.loads(message, buffers=buffers)
+
+
+def end_with(parent: int, fd: int) -> None:
+    """End this process when the other end of the socket closes or the parent is gone, whatever R is doing."""
+    # A watch, not PR_SET_PDEATHSIG: that kills as soon as the *thread* that started us ends. The pid is asked too,
+    # since a forked child of the parent may hold the socket open.
+    hang_up = select.poll()
+    hang_up.register(fd, 0)
+    while not hang_up.poll(250) and os.getppid() == parent:
+        pass
+    os._exit(0)
+
+
+class R:
+    """The embedded R: asks go in as Python values, answers come out as Python values."""
+
+    def __init__(self) -> None:
+        self.r: Any = import_module("rpy2.rinterface")
+        import_module("rpy2.rinterface_lib.embedded").set_initoptions(("rpy2", "--quiet", "--vanilla"))
+        self.r.initr(interactive=False)
+        self.console: list[str] = []
+        callbacks: Any = import_module("rpy2.rinterface_lib.callbacks")
+        callbacks.consolewrite_print = callbacks.consolewrite_warnerror = self.console.append
+        callbacks.showmessage = self.console.append
+        callbacks.consoleread = lambda prompt: ""  # nobody is there to answer
+        # Nothing here needs R's temporary folder, and a killed process could not remove it later.
+        self.r.evalr("unlink(tempdir(), recursive = TRUE)")
+        env = self.r.evalr('new.env(parent = asNamespace("nnet"))')
+        code = Path(__file__).with_name("nnet.R").read_text(encoding="utf-8")
+        self.r.baseenv["eval"](self.r.parse(code), env)
+        self.answer = env["answer"]
+
+    def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """(kind, value, warnings, console): kind is "value" or, with R's message as value, "error"."""
+        self.console.clear()
+        kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
+        return kind[0], value, warnings, "".join(self.console)
+
+    def to_r(self, value: Any) -> Any:
+        """None, a string, or numbers as doubles; the axes of an array are reversed, so that no element moves."""
+        if value is None:
+            return self.r.NULL
+        if isinstance(value, str):
+            return self.r.StrSexpVector([value])
+        array = np.ascontiguousarray(value, np.float64)
+        vector = self.r.FloatSexpVector.from_memoryview(array.reshape(-1).data)
+        if array.ndim > 1:
+            vector.do_slot_assign("dim", self.r.IntSexpVector(array.shape[::-1]))
+        return vector
+
+    def to_python(self, value: Any) -> Any:
+        """The way back: doubles copied out of R's memory, axes reversed; strings and lists as lists."""
+        if isinstance(value, self.r.FloatSexpVector):
+            return np.array(np.asarray(value).T, order="C")  # not memoryview(): it leaks a reference to None
+        if isinstance(value, self.r.StrSexpVector):
+            return list(value)
+        return [self.to_python(item) for item in value]
+
+
+def main(fd: int, parent: int) -> None:
+    """Say "ready" (or why not) before anything is asked, then answer until the parent hangs up."""
+    os.set_inheritable(fd, False)
+    threading.Thread(target=end_with, args=(parent, fd), daemon=True).start()
+    with socket.socket(fileno=fd) as ours, suppress(EOFError, ConnectionError):
+        try:
+            r = R()
+        except Exception as reason:
+            return send(ours, ("unavailable", f"{type(reason).__name__}: {reason}"))
+        send(ours, ("ready", metadata.version("rpy2-rinterface")))
+        while True:
+            send(ours, r.ask(*receive(ours)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

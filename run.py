@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Sets this checkout up and runs it; needs nothing but Python 3.11 or newer.
+
+usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
+
+  verify    judges the PyTorch models in cases/ against R nnet and NumPy    (pytest cases/)
+  test      runs the project's own tests                                    (pytest tests/)
+  types     checks the types of the library                                 (mypy)
+  --no-r    neither installs nor uses R
+  --help    prints this page
+
+Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the place of the folder.
+The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later runs start at once.
+The exit code is pytest's; 1 if the set-up fails, 130 if it is interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+from shutil import get_terminal_size, which
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
+
+OLDEST_PYTHON = (3, 11)
+ROOT = Path(__file__).resolve().parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
+STAMP = ROOT / ".venv" / "set-up-complete"
+COMMANDS = {"verify": ["pytest", "cases/"], "test": ["pytest", "tests/"], "types": ["mypy"]}
+
+
+def say(text: str) -> None:
+    print(f"run.py: {text}", file=sys.stderr)
+
+
+def done(*command: str) -> bool:
+    """Runs a command quietly (a terminal shows its latest line); if it fails, shows all that it printed."""
+    latest, lines = "\r\x1b[K{}" if sys.stderr.isatty() else "", []
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # In a session of its own: Ctrl-C comes here first, is passed on once, and ends this program only after the command.
+    process = Popen(
+        command, cwd=ROOT, env=env, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, errors="replace", start_new_session=True
+    )
+    try:
+        for line in process.stdout or ():
+            lines.append(line)
+            print(latest.format(line.strip()[: get_terminal_size().columns - 1]), end="", file=sys.stderr, flush=True)
+        process.wait()
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise
+    finally:
+        print(latest.format(""), end="", file=sys.stderr, flush=True)
+    if process.returncode:
+        print(*lines, sep="", file=sys.stderr)
+        say(f"failed, with the lines above: {shlex.join(command)}")
+    return process.returncode == 0
+
+
+def debian_packages_missing(with_r: bool) -> list[str]:
+    """What to ask apt for, told by files alone: starting R would take half a second of every run."""
+    lacking = [] if STAMP.exists() or importlib.util.find_spec("ensurepip") else ["python3-venv"]
+    if not with_r:
+        return lacking
+    if (r := which("R")) is None:
+        lacking += ["r-base-core", "r-cran-nnet"]
+    elif home := re.search(r"^R_HOME_DIR=(.+)$", Path(r).read_text(errors="replace"), re.MULTILINE):
+        libraries = [f"{home[1]}/library", f"{home[1]}/site-library", "/usr/local/lib/R/site-library"]
+        lacking += [] if any(Path(folder, "nnet").exists() for folder in libraries) else ["r-cran-nnet"]
+    return lacking if which("make") else [*lacking, "make"]
+
+
+def get_debian_packages(names: list[str]) -> None:
+    """Gets them through apt, or says how to. Without R the run goes on; without venv it cannot."""
+    what = " and ".join(dict.fromkeys("venv" if name == "python3-venv" else "R" for name in names))
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
+    if which("apt-get") and os.geteuid() == 0:
+        say(f"installing {what} through apt: {' '.join(names)}{'; --no-r leaves R out' if 'R' in what else ''}")
+        done("apt-get", "update")
+        if done(*install):
+            return
+    else:
+        why = "this is not root" if which("apt-get") else "there is no apt here"
+        say(f"{what} not complete here, and {why}. To have it: sudo {shlex.join(install)}")
+    if "venv" in what:
+        sys.exit(1)
+    say("going on without R")
+
+
+def set_up() -> None:
+    """Makes .venv complete, unless its stamp says that it is: for this folder, this Python and these files."""
+    place = hashlib.sha256(f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()).hexdigest()
+    extras = "r,test,dev" if which("make") or not which("R") else "test,dev"  # rpy2 asks R, R asks make
+    files = b"".join((ROOT / name).read_bytes() for name in ("run.py", "pyproject.toml", "constraints.txt"))
+    stamp = f"{place} {hashlib.sha256(files + extras.encode()).hexdigest()}"
+    lock = os.open(ROOT, os.O_RDONLY)  # held until this process ends or becomes pytest
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("waiting for another run.py that sets this checkout up")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    old = STAMP.read_text() if STAMP.exists() and PYTHON.exists() else ""
+    if old == stamp:
+        return
+    STAMP.unlink(missing_ok=True)  # whatever stops us from here on, the next run sees that .venv is half made
+    if not old.startswith(place) and not done(sys.executable, "-m", "venv", "--clear", ".venv"):
+        sys.exit(1)
+    say("installing the project and what constraints.txt pins into .venv; the first time takes a minute or more")
+    if not done(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
+        sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
+    STAMP.write_text(stamp)
+
+
+def main(arguments: list[str]) -> int:
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit("run.py: this is Python {}.{}; it takes {}.{} or newer".format(*sys.version_info[:2], *OLDEST_PYTHON))
+    command, *rest = [word for word in arguments if word != "--no-r"] or ["--help"]
+    if {"-h", "--help"} & {command, *rest}:
+        print(__doc__)
+        return 0
+    if command not in COMMANDS:
+        say(f"{command} is not a command; {', '.join(COMMANDS)} are, and --help tells more")
+        return 2
+    if "--no-r" in arguments:
+        os.environ["NNET_PARITY_R"] = "absent"
+    os.environ["RPY2_CFFI_MODE"] = "ABI"  # rpy2 reads it when it is installed and again when it is imported
+    if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "absent"):
+        get_debian_packages(missing)
+    set_up()
+    tool, *folder = COMMANDS[command]
+    named = any(word.startswith(tuple(folder)) for word in rest)
+    os.chdir(ROOT)
+    os.execv(PYTHON, [str(PYTHON), "-m", tool, *([] if named else folder), *rest])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        say("interrupted; the next run takes it up again")
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"run.py: the system refuses: {error}")

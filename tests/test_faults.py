@@ -1,0 +1,102 @@
+"""Every planted fault turns red where it should, and what correct equations give does not."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from support import ACTIVATIONS, DTYPES, asked, dual, first_outside
+
+from harness import Contract
+from harness.problem import Problem
+from reference import Network
+from reference.faults import FAULTS, Fault, likely, solve
+
+NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
+PROBLEMS = {name: asked(network) for name, network in NETWORKS.items()}
+CHECKED = [
+    pytest.param(fault, name, id=f"{fault.name}-{name}")
+    for fault in FAULTS
+    for name, network in NETWORKS.items()
+    if fault.fits(network)
+]
+
+
+def spoiled(fault: Fault, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
+    return [fault.run(problem, Contract(dtype)) for problem in problems]
+
+
+def test_the_catalogue_has_at_least_25_faults_with_names_of_their_own() -> None:
+    """Each fault can be made somewhere, and no two share a name."""
+    assert len(FAULTS) >= 25
+    assert max(Counter(fault.name for fault in FAULTS).values()) == 1
+    assert {fault.name for fault in FAULTS} == {param.values[0].name for param in CHECKED}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_equations_themselves_are_inside(name: str, dtype: str) -> None:
+    """Without a fault nothing is outside."""
+    problems = PROBLEMS[name]
+    assert first_outside(problems, [solve(p, Contract(dtype)) for p in problems], dtype) is None
+
+
+@pytest.mark.parametrize(("fault", "name"), CHECKED)
+def test_a_fault_is_caught_first_where_it_is_made(fault: Fault, name: str) -> None:
+    """In float64 the first quantity outside is the one that the fault spoils."""
+    problems = PROBLEMS[name]
+    assert first_outside(problems, spoiled(fault, problems, "float64"), "float64") == fault.spoils
+
+
+@pytest.mark.parametrize(("fault", "name"), [param for param in CHECKED if not param.values[0].inert_in_float32])
+def test_a_fault_is_caught_in_float32_too(fault: Fault, name: str) -> None:
+    """Down to a relative size of 1e-6 in one weight, by the few-term probes."""
+    problems = PROBLEMS[name]
+    assert first_outside(problems, spoiled(fault, problems, "float32"), "float32") == fault.spoils
+
+
+def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
+    """Where nothing rounds the numbers must be equal, so one unit in the last place shows."""
+    problems = [p for p in PROBLEMS["relu-relu"] if p.kind == "exact"]
+    for fault in FAULTS:
+        if fault.name.endswith("1ulp"):
+            assert first_outside(problems, spoiled(fault, problems, "float64"), "float64") == "forward"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_large_fault_is_named(name: str) -> None:
+    """What is observed under a structural fault is explained by that fault, or by one that is the same mistake."""
+    problems = PROBLEMS[name]
+    wrong = {}
+    for fault in FAULTS:
+        if fault.fits(NETWORKS[name]) and fault.stage not in ("value", "precision"):
+            observed = spoiled(fault, problems, "float64")
+            sentence = likely(problems, observed, fault.spoils)
+            if f'fault "{fault.name}"' not in sentence:
+                twins = [twin for twin in FAULTS if f'fault "{twin.name}"' in sentence]
+                same = twins and all(
+                    (a["forward"] == b["forward"]).all()
+                    for a, b in zip(observed, spoiled(twins[0], problems, "float64"), strict=True)
+                )
+                if not same:
+                    wrong[fault.name] = sentence
+    assert wrong == {}
+
+
+def test_nothing_is_offered_for_a_difference_that_no_fault_explains() -> None:
+    """Noise is not given a name."""
+    problems = PROBLEMS["tanh-identity"]
+    rng = np.random.default_rng(0)
+    observed = [
+        {name: value + rng.standard_normal(value.shape) for name, value in solve(p, Contract()).items()}
+        for p in problems
+    ]
+    assert likely(problems, observed, "forward") == ""
+
+
+def test_the_words_of_a_likely_fault() -> None:
+    """The sentence says what was done, the fault's name, and how much of the difference it leaves."""
+    network = Network(1, 4, 1, "logistic")
+    problems = asked(network)
+    fault = next(fault for fault in FAULTS if fault.name == "bias_grad_twice")
+    sentence = likely(problems, spoiled(fault, problems, "float64"), "gradient")
+    assert sentence == 'gradient of the bias counted twice (fault "bias_grad_twice", leaves 0 of the difference)'
