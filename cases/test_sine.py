@@ -60,7 +60,7 @@ BY_HAND = [
 test_sine_by_hand = verify(
     Case(
         name="sine-by-hand",
-        question="Do the ReLU networks by hand (S4 without bias, S5 with) compute their formulas?",
+        question="Do the ReLU networks by hand (S4, S5) compute their formulas?",
         network=network("relu"),
         subjects=BY_HAND,
         references=BOTH,
@@ -71,7 +71,7 @@ test_sine_by_hand = verify(
 test_sine_tanh = verify(
     Case(
         name="sine-tanh",
-        question="Do the tanh networks (S6, and S7 with its biases switched) compute what nnet computes?",
+        question="Do the tanh networks (S6, S7) compute what nnet computes?",
         network=network("tanh"),
         subjects=[sine.TanhSine, *(with_extra(bias, extra) for bias in (True, False) for extra in (True, False))],
         references=BOTH,

@@ -51,8 +51,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[str]:
         live = {v.source == "live" for v in sound}
         sources = "R nnet (live) and NumPy" if len(live) == 2 else "R nnet (live)" if True in live else "NumPy"
         sentences.append(
-            f"Yes: {names} ({len(sound)} trials against {sources}, "
-            f"at most {worst.budget_used:.2g} of the allowed difference)."
+            f"Yes: {names} ({len(sound)} trials against {sources}, at most {worst.budget_used:.2g} of what may differ)."
         )
     if names := _names(v.subject for v in differ if v.subject not in failing):
         best = min(differ, key=lambda v: (v.source != "live", v.dtype != "float64"))

@@ -50,10 +50,7 @@ def budget(difference: Array, allowed: Array) -> Array:
 
 
 def judge(
-    subjects: Sequence[Side],
-    references: Sequence[Side],
-    owners: Sequence[NDArray[np.intp]],
-    largest: float,
+    subjects: Sequence[Side], references: Sequence[Side], owners: Sequence[NDArray[np.intp]], largest: float
 ) -> Judgement:
     """Judge stacks of answers: what differs beyond the two contracts' declared difference, against both bounds' sum.
 

@@ -16,7 +16,7 @@ from harness.problem import QUANTITIES, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
-from reference.r.session import RCrashed, RError, RSession, RUnavailable, Topology
+from reference.r import RCrashed, RError, RSession, RUnavailable, Topology
 
 NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
 SWITCH = "NNET_PARITY_R"  # "absent": as if this machine had no R

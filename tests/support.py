@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from harness.contract import Array, Contract
+from harness.contract import Array, Bounded, Contract
 from harness.formulation import Formulation
 from harness.judge import Judgement, Side, judge
+from harness.naming import tensors
 from harness.problem import QUANTITIES, Problem
-from harness.trial import tensors
 from harness.verdict import Status
 from reference import Network, probes
 
@@ -29,9 +31,14 @@ def asked(network: Network, seed: int = 0, draws: int = 30, rows: int = 3) -> li
 def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: str) -> Judgement:
     """The answers of one implementation against the oracle's own values."""
     contract = Contract(dtype)
-    bounds = problem.formulation.network.oracle(problem, contract)[quantity]
+    bounds = _oracle(problem, contract)[quantity]
     exact = Side(bounds.value, type(bounds)(bounds.value, np.zeros_like(bounds.error)))
     return judge([Side(answers[quantity], bounds)], [exact], [tensors(problem, quantity)[1]], contract.largest)
+
+
+@lru_cache(maxsize=64)
+def _oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    return problem.formulation.network.oracle(problem, contract)
 
 
 def first_outside(problems: list[Problem], answers: list[dict[str, Array]], dtype: str) -> str | None:

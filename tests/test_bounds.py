@@ -12,7 +12,7 @@ from harness.subject import observe
 from harness.trial import run
 from harness.verdict import Status
 from reference import Network, NumpyNet, numpy_net, probes, r_nnet
-from reference.arithmetic.ball import BallArithmetic
+from ball import BallArithmetic
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.faults import solve

@@ -1,5 +1,7 @@
 """R's nnet through rpy2, in a worker process of its own."""
 
-from reference.r.session import Evaluation, Fit, RCrashed, RError, RSession, RUnavailable, Topology, preflight
+from reference.r.preflight import RUnavailable, preflight
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Evaluation, Fit, Topology
 
 __all__ = ["Evaluation", "Fit", "RCrashed", "RError", "RSession", "RUnavailable", "Topology", "preflight"]

@@ -6,7 +6,6 @@ Whatever happens to R there, crash, endless loop or quit(), it is killed, starte
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,20 +13,16 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib import metadata
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reference.r.preflight import RUnavailable, what_is_missing
+from reference.r.topology import Array, Evaluation, Fit, Topology
 from reference.r.worker import receive, send
-
-Array = NDArray[np.float64]
 
 START_DEADLINE = 60.0  # seconds for R to come up, however short the deadline of an ask
 # NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
@@ -36,11 +31,6 @@ SPECIAL = np.array([0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48
 OWN = {"R_PROFILE_USER": os.devnull, "R_ENVIRON_USER": os.devnull, "R_DEFAULT_PACKAGES": "stats,utils"}
 OWN |= {"RPY2_CFFI_MODE": "ABI", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 OWN |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
-
-
-class RUnavailable(Exception):
-    """R, nnet or rpy2 is missing or does not fit: what was found, what was expected, the line that mends it."""
 
 
 class RError(Exception):
@@ -49,99 +39,6 @@ class RError(Exception):
 
 class RCrashed(Exception):
     """R died or passed its deadline, was started again, and did so a second time."""
-
-
-@dataclass(frozen=True)
-class Topology:
-    """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are logistic.
-
-    `connections` holds, for each hidden unit and then each output, its sources in the order of their weights:
-    0 is the bias, 1..inputs the inputs, then the hidden units. theta counts the weights in that order too.
-    """
-
-    inputs: int
-    hidden: int
-    outputs: int
-    connections: tuple[tuple[int, ...], ...]
-    linear_outputs: bool
-
-    def __post_init__(self) -> None:
-        units, first_output = self.hidden + self.outputs, 1 + self.inputs + self.hidden
-        if self.inputs < 1 or self.hidden < 0 or self.outputs < 1 or len(self.connections) != units:
-            found = f"{self.inputs}-{self.hidden}-{self.outputs} units, connections of {len(self.connections)}"
-            raise ValueError(f"found {found}; expected an input, an output, and connections of all {units} units")
-        for unit, sources in enumerate(self.connections, start=1 + self.inputs):
-            # The engine computes units in order, and its gradient is wrong where an output feeds another.
-            if not all(0 <= source < min(unit, first_output) for source in sources):
-                raise ValueError(f"unit {unit} has sources {sources}, expected 0..{min(unit, first_output) - 1}")
-
-    @classmethod
-    def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
-        """The net that nnet(size=hidden) makes: all inputs into each hidden unit, all of these into each output."""
-        into_hidden, into_outputs = range(1 + inputs), (0, *range(1 + inputs, 1 + inputs + hidden))
-        return cls(inputs, hidden, outputs, (tuple(into_hidden),) * hidden + (into_outputs,) * outputs, linear_outputs)
-
-    @property
-    def is_dense(self) -> bool:
-        return self.hidden > 0 and self == self.dense(self.inputs, self.hidden, self.outputs, self.linear_outputs)
-
-    @property
-    def n_weights(self) -> int:
-        return sum(map(len, self.connections))
-
-    @property
-    def engine(self) -> tuple[Sequence[int], ...]:
-        """n, nconn, conn, nsunits: the first arguments of VR_set_net."""
-        nconn = [0] * (1 + self.inputs) + list(accumulate(map(len, self.connections), initial=0))
-        conn = [source for sources in self.connections for source in sources]
-        nsunits = 1 + self.inputs + self.hidden + (0 if self.linear_outputs else self.outputs)
-        return (self.inputs, self.hidden, self.outputs), nconn, conn, (nsunits,)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """nnet's own numbers for a stack of draws: value (D,), outputs (D, R, O), gradient of the value (D, T)."""
-
-    value: Array
-    outputs: Array
-    gradient: Array
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was reached)."""
-
-    weights: Array
-    value: float
-    outputs: Array
-    convergence: int
-
-
-def preflight() -> None:
-    """Raise RUnavailable if R or rpy2 is missing. Cheap: that nnet is there and all fit, the first ask shows."""
-    if sentence := _what_is_missing(""):
-        raise RUnavailable(sentence)
-
-
-def _what_is_missing(symptom: str) -> str:
-    """The sentence for what this machine lacks, given what the worker said; "" if nothing is seen to be missing."""
-    has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))
-    rpy2 = [found.version for found in metadata.distributions(name="rpy2-rinterface")][:1]
-    # Where R is found, pip asks it for its settings to build rpy2, which takes make.
-    pip = PIP if shutil.which("make") or not has_r else f"apt-get install make && {PIP}"
-    if not has_r or "r_home is None" in symptom:
-        found, expected = "R was not found: it is not on PATH and R_HOME is not set", "R 4.2 or newer with nnet"
-        mend = "apt-get install r-base-core r-cran-nnet make"
-    elif not rpy2 or "No module named 'rpy2" in symptom:
-        found, expected, mend = "R was found, rpy2 was not", "rpy2-rinterface 3.6.5", pip
-    elif "R_getVar" in symptom:
-        found = f"rpy2-rinterface {rpy2[0]} needs R 4.5 or newer (symbol R_getVar), this R is older"
-        expected, mend = "rpy2-rinterface 3.6.5", pip
-    elif "no package called" in symptom and "nnet" in symptom:
-        found, expected, mend = "R was found, its package nnet was not", "nnet 7.3", "apt-get install r-cran-nnet"
-    else:
-        return f"R did not start in its worker. It said: {symptom}" if symptom else ""
-    return f"{found}. Expected {expected}. This mends it: {mend}"
 
 
 class _Worker:
@@ -176,7 +73,7 @@ class _Worker:
         self.socket.settimeout(START_DEADLINE)
         state, said = receive(self.socket)
         if state != "ready":
-            raise RUnavailable(_what_is_missing(said))
+            raise RUnavailable(what_is_missing(said))
         send(self.socket, ("hello", (SPECIAL,)))
         special, holds, (r, nnet, platform) = receive(self.socket)[1]
         if special.tobytes() != SPECIAL.tobytes() or not holds.all():

@@ -1,4 +1,4 @@
-"""Ball arithmetic (Arb, through python-flint): rigorous enclosures of the exact answers, for small networks; the auditor.
+"""Ball arithmetic (Arb, through python-flint): rigorous enclosures of exact answers, for small nets; the auditor.
 
 Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", IEEE Trans. Computers 66 (2017).
 Needs the extra `audit`.

@@ -1,0 +1,79 @@
+"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the making."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from harness.case import Trial
+from harness.contract import Contract
+from harness.judge import Judgement, Side, judge
+from harness.memo import Memo
+from harness.naming import element, tensors, title
+from harness.observation import Missing
+from harness.problem import Problem
+from harness.verdict import Status, Verdict
+
+
+class Asked(NamedTuple):
+    """What is being judged: a trial's problems and the quantity asked for."""
+
+    trial: Trial
+    memo: Memo
+    problems: Sequence[Problem]
+    quantity: str
+
+    def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
+        """Subject against reference in every stack; under another contract of the subject's where one is given."""
+        trial, memo = self.trial, self.memo
+        contract = contract or trial.subject.contract(trial.dtype)
+        subjects, references = [], []
+        for problem in self.problems:
+            mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer(quantity)
+            if isinstance(mine, Missing):
+                return replace(mine, why=f"{trial.subject.name} {mine.why}")
+            theirs = memo.reference(trial.reference, problem).answer(quantity)
+            if isinstance(theirs, Missing):
+                return theirs
+            if quantity == "gradient":
+                theirs = problem.formulation.pull_back(theirs)
+            subjects.append(Side(mine, memo.oracle(problem, contract)[quantity]))
+            bound = memo.oracle(problem, trial.reference.contract(), trial.reference)[quantity]
+            references.append(Side(theirs, bound))
+        owners = [tensors(problem, quantity)[1] for problem in self.problems]
+        return judge(subjects, references, owners, contract.largest)
+
+
+def blank(trial: Trial, status: Status, why: str) -> Verdict:
+    """A verdict without numbers."""
+    case, subject, reference = trial.case, trial.subject, trial.reference
+    named = (trial.id, case.name, subject.name, reference.name, reference.source, trial.check)
+    return Verdict(*named, trial.device, trial.dtype, status, why=why, question=case.question, expect=case.expect)
+
+
+def heading(trial: Trial) -> str:
+    """The first line of a failure."""
+    against = trial.reference.title()
+    return f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}"
+
+
+def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:
+    """The verdict on an answer that did not come."""
+    if answer.status is Status.ABSENT:
+        return blank(trial, answer.status, answer.why)
+    return blank(trial, answer.status, f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}")
+
+
+def measured(asked: Asked, judgement: Judgement) -> Verdict:
+    """The verdict with its numbers, and no sentence yet."""
+    problem = asked.problems[judgement.stack]
+    return replace(
+        blank(asked.trial, judgement.status, ""),
+        budget_used=judgement.budget_used,
+        where=f"{element(problem, asked.quantity, judgement.index)} ({problem.kind} draw {judgement.index[0]})",
+        actual=judgement.actual,
+        expected=judgement.expected,
+        allowed=judgement.allowed,
+        contract_share=judgement.contract_share,
+    )

@@ -1,0 +1,87 @@
+"""A failure in sentences: how far outside, where, in what order, whose fault, and how it may have come about."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.asked import Asked, heading
+from harness.contract import Contract
+from harness.judge import Judgement
+from harness.naming import apart, tensors, times, title
+from harness.observation import Missing
+from harness.problem import QUANTITIES
+from harness.verdict import Status, Verdict
+
+RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
+
+
+def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
+    """The sentences of a failure, one a line."""
+    trial = asked.trial
+    got, wanted = apart(judgement.actual, judgement.expected)
+    who, share = trial.reference.title().split()[0], judgement.contract_share
+    declared = f", of which {share:.2g} is what the contracts declare" if share > judgement.allowed / 2 else ""
+    lines = [
+        heading(trial),
+        f"{title(asked.quantity)} {_size(judgement, trial.dtype)}",
+        f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
+        f"  first outside, in order of computation: {_first_outside(asked, judgement)}",
+    ]
+    if judgement.outside:
+        both = {"subject": trial.subject.name, "reference": trial.reference.title()}
+        outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
+        lines.append(f"  by the derivation of its own bounds, {outside} is the one outside")
+    hint = _other_convention(asked) or _likely(asked)
+    return "\n".join([*lines, f"  {hint}"] if hint else lines)
+
+
+def _size(judgement: Judgement, dtype: str) -> str:
+    if not np.isfinite([judgement.actual, judgement.expected]).all():
+        return f"is not finite where {dtype} should be"
+    if not np.isfinite(judgement.budget_used):
+        return "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
+    return f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+
+
+def _first_outside(asked: Asked, judgement: Judgement) -> str:
+    """The first quantity outside, its tensors, and what before it is inside."""
+    inside = []
+    for earlier in QUANTITIES[: min(QUANTITIES.index(asked.quantity), 2)]:
+        judged = asked.judged(earlier)
+        if isinstance(judged, Missing):
+            continue
+        if judged.status is Status.FAIL:
+            return f"{earlier} (budget used {times(judged.budget_used)})"
+        inside.append((earlier, judged.budget_used))
+    names = tensors(asked.problems[0], asked.quantity)[0]
+    outside = [names[i] for i in judgement.tensors_outside]
+    within = [name for name in names if name not in outside]
+    first = "" if asked.quantity in ("forward", "loss") else f"{title(asked.quantity)} of "
+    first += ", ".join(outside) + (f", not of {', '.join(within)}" if within else "")
+    if not inside:
+        return first
+    earlier = " and ".join(name for name, _ in inside) + (" is" if len(inside) == 1 else " are")
+    return f"{first}; {earlier} inside (budget used {max(used for _, used in inside):.2g})"
+
+
+def _other_convention(asked: Asked) -> str:
+    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0."""
+    subject = asked.trial.subject
+    if "relu" not in asked.problems[0].formulation.network.activations or asked.quantity in ("forward", "loss"):
+        return ""
+    for value, spelled in RELU_CONVENTIONS.items():
+        judged = asked.judged(asked.quantity, Contract(asked.trial.dtype, relu_at_zero=value))
+        if value != subject.relu_at_zero and isinstance(judged, Judgement) and judged.status is Status.PASS:
+            return (
+                f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {spelled} has it: "
+                f"write Subject({subject.name}, relu_at_zero={value:g})"
+            )
+    return ""
+
+
+def _likely(asked: Asked) -> str:
+    """The known fault that explains what was observed."""
+    trial, memo = asked.trial, asked.memo
+    observed = [memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems]
+    fault = asked.problems[0].formulation.network.likely(asked.problems, observed, asked.quantity)
+    return f"likely: {fault}" if fault else ""
