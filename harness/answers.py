@@ -92,8 +92,8 @@ def _skips(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def _costs(report: Report) -> list[str]:
-    parts = [f"{c.harness * 1e6:.0f} µs in {c.case} beside the subject's {c.subject * 1e6:.0f}" for c in report.costs]
-    return [f"cost of a problem in one dtype: {'; '.join(parts)}"] if parts else []
+    parts = [f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})" for c in report.costs]
+    return [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"] if parts else []
 
 
 def _counts(report: Report) -> str:

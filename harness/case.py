@@ -90,10 +90,11 @@ class Case:
             for word in given:
                 if word not in known:
                     raise ValueError(f"case {self.name!r}: {what} {word!r} is not known, expected {' or '.join(known)}")
-        names = [Subject.of(subject).name for subject in self.subjects]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"case {self.name!r} has two subjects called {twice[0]!r}: give one a name=")
+        subjects = [Subject.of(subject).name for subject in self.subjects]
+        for what, names in (("subjects", subjects), ("references", [reference.name for reference in self.references])):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"case {self.name!r} has two {what} called {twice[0]!r}, expected a name for each")
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,9 @@ class Family(Protocol):
     def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]:
         """Every quantity's exact value and how far from it the contract lets an implementation be."""
 
+    def longest_sum(self, amounts: Array) -> int:
+        """The largest total of `amounts` (T,) over the parameters that enter one sum."""
+
     def likely(self, problems: Sequence[Any], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
         """The known fault that explains what was observed, in words, or ""."""
 
@@ -128,9 +131,7 @@ class Formulation:
     @cached_property
     def extra_terms(self) -> int:
         """By how many terms a sum over this formulation's parameters is longer than one over theta: S7's bias by 1."""
-        surplus = self.network.layout.split(np.maximum(self.summands - 1.0, 0.0))
-        longest = [max(block.sum(axis).max(initial=0) for axis in range(block.ndim)) for block in surplus.values()]
-        return int(sum(longest))
+        return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
     @cached_property
     def forward_roundings(self) -> Array:

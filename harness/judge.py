@@ -45,8 +45,18 @@ def budget(difference: Array, allowed: Array) -> Array:
     """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not finite infinite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used = abs(difference) / allowed
+        if used.max() < np.inf:  # false for NaN too
+            return used
     used = np.where(difference == 0, 0.0, used)
     return np.where(np.isnan(used) | ~np.isfinite(difference), np.inf, used)
+
+
+def _beyond(side: Side) -> Array | None:
+    """The budget that a side uses of its own bounds; None where it is inside everywhere, as it nearly always is."""
+    difference = side.answer - side.oracle.value
+    if (abs(difference) <= side.oracle.error).all():
+        return None
+    return budget(difference, side.oracle.error)
 
 
 def judge(
@@ -60,8 +70,7 @@ def judge(
     """
     if not subjects or any(side.answer.size == 0 for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    worst = Judgement(Status.PASS, -1.0)
-    undefined = False
+    worst, worst_rank, undefined = Judgement(Status.PASS), -1.0, False
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow, by_tensor = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool), np.zeros(count)
     for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
@@ -69,23 +78,23 @@ def judge(
         if subject.answer.shape != mine.value.shape or reference.answer.shape != mine.value.shape:
             raise ValueError(f"shapes {subject.answer.shape} and {reference.answer.shape}, expected {mine.value.shape}")
         with np.errstate(over="ignore", invalid="ignore"):
-            undefined |= not bool((abs(mine.value) + mine.error <= largest).all())
+            undefined |= not abs(mine.value).max() + mine.error.max() <= largest
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
-            used = [
-                budget((subject.answer - reference.answer) - declared, rounding),
-                budget(subject.answer - mine.value, mine.error),
-                budget(reference.answer - theirs.value, theirs.error),
-            ]
+            shares = budget((subject.answer - reference.answer) - declared, rounding)
+            beyond = _beyond(subject), _beyond(reference)
         other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
-        shares = np.maximum(used[0], np.where(used[1] > 1, used[1], 0.0))
-        shares = np.maximum(shares, np.where(used[2] > 1, used[2], 0.0))
-        if (shares > 1).any():
+        for own in beyond:
+            if own is not None:
+                shares = np.maximum(shares, np.where(own > 1, own, 0.0))
+        if shares.max() > 1:
             np.maximum.at(by_tensor, np.broadcast_to(owner, shares.shape), shares)
-        index = _worst(shares, subject.answer)
-        if _rank(shares[index], subject.answer[index]) > _rank(worst.budget_used, worst.actual):
+        ranks = _rank(shares, subject.answer)
+        index = tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
+        if ranks[index] > worst_rank:
+            worst_rank = float(ranks[index])
             worst = Judgement(
                 Status.PASS,
                 budget_used=float(shares[index]),
@@ -95,29 +104,21 @@ def judge(
                 expected=float(reference.answer[index]),
                 allowed=float(rounding[index] + abs(declared[index])),
                 contract_share=float(abs(declared[index])),
-                outside=_outside(used, index),
+                outside=" and ".join(
+                    name
+                    for name, own in zip(("subject", "reference"), beyond, strict=True)
+                    if own is not None and own[index] > 1
+                ),
             )
     worst = replace(worst, tensors_outside=tuple(int(i) for i in np.flatnonzero(by_tensor > 1)))
     return _concluded(worst, undefined, seen, narrow)
 
 
-def _rank(share: float, answer: float) -> tuple[bool, float, bool]:
-    """Not finite is worst, then the largest share of a bound, then what must be equal and is not."""
-    infinite = share == np.inf
-    return infinite and not np.isfinite(answer), 1.0 if infinite else float(share), bool(infinite)
-
-
-def _worst(shares: Array, answers: Array) -> tuple[int, ...]:
-    """Where the worst element is, by `_rank`."""
-    infinite = shares == np.inf
-    ranked = np.where(infinite, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf), shares)
-    return tuple(int(i) for i in np.unravel_index(int(ranked.argmax()), ranked.shape))
-
-
-def _outside(used: Sequence[Array], index: tuple[int, ...]) -> str:
-    """Who is beyond his own bound at this element."""
-    names = [name for name, share in zip(("subject", "reference"), used[1:], strict=True) if share[index] > 1]
-    return " and ".join(names)
+def _rank(shares: Array, answers: Array) -> Array:
+    """What is worst: not finite, then the largest share of a bound, then what must be equal and is not."""
+    if shares.max() < np.inf:
+        return shares
+    return np.where(shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf))
 
 
 def _evidence(

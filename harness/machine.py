@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
@@ -12,13 +13,17 @@ from typing import Any
 PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 
-def one_thread() -> None:
-    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the cores with R."""
+def settle() -> None:
+    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the cores with R.
+
+    What is loaded by now is there to stay: the garbage collector need not walk through all of torch again and again.
+    """
     import threadpoolctl
     import torch
 
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
+    gc.freeze()
 
 
 def environment() -> dict[str, Any]:

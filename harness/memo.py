@@ -27,50 +27,43 @@ class Memo:
         self.most_draws = 0
         self._known: dict[Hashable, Any] = {}
 
-    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def _once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         if key not in self._known:
             self._known[key] = make()
-        return self._known[key]
+        known: Result = self._known[key]
+        return known
 
     def formulation(self, subject: Subject) -> Formulation:
-        found: Formulation = self._once(
-            (id(subject.build), subject.name), lambda: subject.formulation(self.case.network)
-        )
-        return found
+        return self._once((id(subject.build), subject.name), lambda: subject.formulation(self.case.network))
 
     def claimed(self) -> Formulation:
         """The case's own network."""
-        found: Formulation = self._once("claimed", lambda: Formulation.identity(self.case.network))
-        return found
+        return self._once("claimed", lambda: Formulation.identity(self.case.network))
 
     def problems(self, formulation: Formulation) -> list[Problem]:
-        found: list[Problem] = self._once(("problems", id(formulation)), lambda: self.case.asked(formulation))
-        return found
+        return self._once(("problems", id(formulation)), lambda: self.case.asked(formulation))
 
     def subject(self, subject: Subject, problem: Problem, dtype: str, device: str) -> Observation:
         def ask() -> Observation:
-            observation, seconds = observe(subject, problem, dtype, device)
-            self.subject_seconds += seconds
+            started = perf_counter()
+            observation = observe(subject, problem, dtype, device)
+            self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)
             return observation
 
-        found: Observation = self._once((subject.name, id(problem), dtype, device), ask)
-        return found
+        return self._once((subject.name, id(problem), dtype, device), ask)
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
-        found: Observation = self._once((reference.name, problem.key), lambda: reference.observe(problem))
-        return found
+        key = (reference.name, id(problem.formulation.network), problem.key)
+        return self._once(key, lambda: reference.observe(problem))
 
     def oracle(self, problem: Problem, contract: Contract, reference: Reference | None = None) -> dict[str, Bounded]:
         """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own."""
         asked = problem
         if reference is not None:
             asked = self._once(("expressed", reference.name, id(problem)), lambda: reference.expressed(problem))
-        found: dict[str, Bounded] = self._once(
-            ("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract)
-        )
-        return found
+        return self._once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
 
     def timed(self, run: Callable[[], Result]) -> Result:
         """Run a trial and add its time to the case's."""

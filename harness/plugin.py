@@ -9,7 +9,7 @@ import pytest
 
 from harness.answers import screen
 from harness.case import Trial, Verification
-from harness.machine import one_thread
+from harness.machine import settle
 from harness.memo import Memo
 from harness.report import Cost, Report, write
 from harness.trial import run
@@ -46,7 +46,7 @@ class Run:
         """The memo of the trial's case; that of the case before is let go."""
         if self.memo is None or self.memo.case is not trial.case:
             self.close()
-            one_thread()
+            settle()
             self.memo = Memo(trial.case)
         return self.memo
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -118,8 +117,8 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
     return lambda p: {block: p[found[0]] for block, found in pairs.items()}
 
 
-def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> tuple[Observation, float]:
-    """Its outputs, loss and gradients at each draw's own parameters, and the seconds that the subject itself took.
+def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> Observation:
+    """Its outputs, loss and gradients at each draw's own parameters.
 
     The gradient is by its own parameters (D, P). What it raises, and outputs of the wrong shape, are answers too.
     """
@@ -127,36 +126,32 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
 
     kind: torch.dtype = getattr(torch, dtype)
     network = problem.formulation.network
-    started = perf_counter()
     try:
         call, parameters = subject.live(kind, device)
     except Exception as error:  # a user's constructor may raise anything
-        return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES), perf_counter() - started
+        return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES)
     own = torch.tensor(problem.own, dtype=kind, device=device)
     inputs, targets = (
-        [
-            part.to(dtype=kind, device=device).contiguous()
-            for part in torch.split(torch.tensor(whole), list(widths), dim=-1)
-        ]
-        for whole, widths in ((problem.inputs, network.inputs), (problem.targets, network.outputs))
+        [part.to(dtype=kind, device=device).contiguous() for part in torch.split(torch.tensor(array), list(widths), -1)]
+        for array, widths in ((problem.inputs, network.inputs), (problem.targets, network.outputs))
     )
     places = [block.places for block in problem.formulation.own.blocks]
-    blocks = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
+    values = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
+    stacks = [list(zip(*(stack.unbind() for stack in part), strict=True)) for part in (values, inputs, targets)]
 
     answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
     reached, trouble = len(QUANTITIES), Missing(Status.BROKEN, "")
-    started = perf_counter()
-    for draw in range(problem.draws):
+    for own_values, xs, ts in zip(*stacks, strict=True):
         stage = 0
+        with torch.no_grad():
+            torch._foreach_copy_(parameters, own_values)
+        for x in xs:
+            x.requires_grad_()
         try:
-            with torch.no_grad():
-                for parameter, block in zip(parameters, blocks, strict=True):
-                    parameter.copy_(block[draw])
-            xs = [x[draw].requires_grad_() for x in inputs]
             heads = _heads(call(*xs), problem.rows, network.outputs)
             answers["forward"].append([head.detach() for head in heads])
             stage = 1
-            loss = _loss(subject, problem, heads, [t[draw] for t in targets], parameters)
+            loss = _loss(subject, problem, heads, ts, parameters)
             answers["loss"].append(loss.detach())
             stage = 2
             gradients = _gradients(loss, [*parameters, *xs])
@@ -168,9 +163,8 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
                 reached, trouble = stage, Missing(status, _raised(error))
             if reached == 0:
                 break
-    seconds = perf_counter() - started
-    values = {quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]}
-    return Observation(values, dict.fromkeys(QUANTITIES[reached:], trouble)), seconds
+    found = {quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]}
+    return Observation(found, dict.fromkeys(QUANTITIES[reached:], trouble))
 
 
 class WrongShape(Exception):
@@ -193,7 +187,7 @@ def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
     return " and ".join(map(str, shapes)) or "none"
 
 
-def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: list[Any], parameters: list[Any]) -> Any:
+def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequence[Any], parameters: list[Any]) -> Any:
     """The user's own loss, or the squared error as the problem states it."""
     if subject.loss is not None:
         loss = subject.loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, targets)))

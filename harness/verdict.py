@@ -8,39 +8,20 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """A status is its sentence: what happened and what follows. Listed from worst to best."""
+    """What a trial came to, from worst to best."""
 
-    FAIL = "FAIL"
-    BROKEN = "BROKEN"
-    UNDEFINED = "UNDEFINED"
-    VACUOUS = "VACUOUS"
-    NOT_RUN = "NOT RUN"
-    ABSENT = "ABSENT"
-    PASS = "PASS"
-
-    @property
-    def meaning(self) -> str:
-        return MEANINGS[self]
+    FAIL = "FAIL"  # differs by more than rounding, is not finite, or has the wrong shape
+    BROKEN = "BROKEN"  # raised, died or passed its deadline
+    UNDEFINED = "UNDEFINED"  # the exact answer leaves the range of the dtype
+    VACUOUS = "VACUOUS"  # the bound is too wide to judge by, or the tensor is never seen
+    NOT_RUN = "NOT RUN"  # never started
+    ABSENT = "ABSENT"  # this machine, or this reference, cannot give the answer
+    PASS = "PASS"  # inside the derived bounds
 
     @property
     def fails(self) -> bool:
         """Does this end the run with a failure?"""
         return self in (Status.FAIL, Status.BROKEN)
-
-
-MEANINGS = {
-    Status.FAIL: "differs by more than rounding, or is not finite, or has the wrong shape",
-    Status.BROKEN: "it raised, died or passed its deadline",
-    Status.UNDEFINED: "the exact answer leaves the range of the dtype",
-    Status.VACUOUS: "the bound is too wide to judge by, or the tensor is never seen",
-    Status.NOT_RUN: "it was never started",
-    Status.ABSENT: "this machine, or this reference, cannot give the answer",
-    Status.PASS: "inside the derived bounds",
-}
-
-
-class Skipped(Exception):
-    """A trial that gives no evidence, and why: ABSENT, VACUOUS, UNDEFINED or NOT RUN."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +53,6 @@ class Verdict:
     expect: str = "equal"
 
     def record(self) -> dict[str, Any]:
-        """The verdict as JSON holds it; numbers that JSON lacks (infinity, NaN) become strings."""
-        return {
-            name: repr(value) if isinstance(value, float) and value - value != 0 else value
-            for name, value in asdict(self).items()
-        }
+        """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why` tells them."""
+        values = asdict(self).items()
+        return {name: None if isinstance(value, float) and value - value != 0 else value for name, value in values}

@@ -130,6 +130,11 @@ class Network:
         exists = np.concatenate([places.ravel() for places in self._places]) >= 0
         return np.ascontiguousarray(entries[..., exists])
 
+    def longest_sum(self, amounts: Array) -> int:
+        """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one input or unit."""
+        weights = self.hidden_weights(amounts), self.output_weights(amounts)
+        return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
+
     def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
         """See `reference.oracle.oracle`."""
         return oracle(problem, contract)

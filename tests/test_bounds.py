@@ -190,7 +190,7 @@ def test_relu_conventions_are_told_apart_by_exact_draws() -> None:
 
     subject = Subject(clamped, parameters=parameters)
     problem = asked(network)[0]
-    observation, _ = observe(subject, problem, "float64")
+    observation = observe(subject, problem, "float64")
     assert problem.kind == "exact"
     assert first_outside([problem], [dict(observation.values)], "float64") == "gradient"
 

@@ -1,0 +1,289 @@
+"""Judgement alone, on numbers made up for it: what passes, what fails, and which element is called the worst."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.contract import Bounded
+from harness.judge import Contrasted, Judgement, Side, budget, contrast, judge, judge_contrast
+from harness.verdict import Status
+
+LARGEST = float(np.finfo(np.float64).max)
+EXACT = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])  # two draws of three elements
+
+
+def side(answer: np.ndarray, value: np.ndarray, error: float | np.ndarray) -> Side:
+    """An answer, the oracle's exact value, and its bound, the same for all elements or one for each."""
+    return Side(answer, Bounded(value, np.broadcast_to(np.asarray(error, dtype=float), value.shape)))
+
+
+def asked(
+    answer: np.ndarray,
+    said: np.ndarray = EXACT,
+    *,
+    value: np.ndarray = EXACT,
+    error: float | np.ndarray = 0.25,
+    reference: Bounded | None = None,
+    owner: np.ndarray | None = None,
+    largest: float = LARGEST,
+) -> Judgement:
+    """One stack: a subject entitled to `error`, against a reference whose oracle is the same but exact."""
+    owner = np.zeros(value.shape[1:], dtype=np.intp) if owner is None else owner
+    theirs = Side(said, reference or Bounded(value, np.zeros(value.shape)))
+    return judge([side(answer, value, error)], [theirs], [owner], largest)
+
+
+def off(index: tuple[int, int], by: float) -> np.ndarray:
+    """The exact answers with one of them off."""
+    answer = EXACT.copy()
+    answer[index] += by
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("difference", "allowed", "used"),
+    [
+        (0.0, 0.0, 0.0),
+        (5e-324, 0.0, np.inf),
+        (0.0, 1.0, 0.0),
+        (-1.0, 2.0, 0.5),
+        (1.0, np.inf, 0.0),
+        (np.nan, 1.0, np.inf),
+        (np.nan, np.inf, np.inf),
+        (np.inf, 1.0, np.inf),
+        (-np.inf, np.inf, np.inf),
+        (1.0, np.nan, np.inf),
+        (1e308, 1e-308, np.inf),
+    ],
+)
+def test_the_budget_of_one_difference(difference: float, allowed: float, used: float) -> None:
+    """0 of 0 is 0, anything of 0 is infinite, and what is not finite is never inside."""
+    assert budget(np.array([difference]), np.array([allowed])) == [used]
+    assert budget(np.array([difference, 0.0]), np.array([allowed, 1.0]))[0] == used
+
+
+@pytest.mark.parametrize("which", ["nothing", "no draws"])
+def test_no_evidence_is_not_a_pass(which: str) -> None:
+    """Where there is nothing to judge, it says so."""
+    empty = side(np.zeros((0, 3)), np.zeros((0, 3)), 1.0)
+    sides = [] if which == "nothing" else [empty]
+    with pytest.raises(ValueError, match=r"^nothing to judge: no stack of answers, or an empty one$"):
+        judge(sides, sides, [np.zeros(3, dtype=np.intp)] * len(sides), LARGEST)
+
+
+@pytest.mark.parametrize(
+    "who",
+    ["subject", "reference", pytest.param("reference's bound", marks=pytest.mark.xfail(reason="it is broadcast"))],
+)
+def test_nothing_is_broadcast(who: str) -> None:
+    """(4, 1) against (4,) is an error, on whichever side."""
+    column, flat = np.ones((4, 1)), np.ones(4)
+    mine = side(flat if who == "subject" else column, column, 1.0)
+    bounds = flat if who == "reference's bound" else column
+    theirs = Side(flat if who == "reference" else column, Bounded(bounds, 0 * bounds))
+    with pytest.raises(ValueError, match=r"^shapes ") as error:
+        judge([mine], [theirs], [np.zeros(1, dtype=np.intp)], LARGEST)
+    assert "(4,)" in str(error.value)
+    assert str(error.value).endswith(", expected (4, 1)")
+
+
+def test_a_stack_more_on_one_side_is_an_error() -> None:
+    """Every answer has its counterpart."""
+    one = side(EXACT, EXACT, 1.0)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        judge([one, one], [one], [np.zeros(3, dtype=np.intp)] * 2, LARGEST)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("error", [0.25, 1e300])
+def test_what_is_not_finite_never_passes(value: float, error: float) -> None:
+    """Not even where the reference says the same, or the bound is huge."""
+    spoiled = off((1, 2), value)
+    for answer, said in ((spoiled, EXACT), (EXACT, spoiled), (spoiled, spoiled)):
+        found = asked(answer, said, error=error)
+        assert found.status is Status.FAIL
+        assert found.budget_used == np.inf
+
+
+def test_the_worst_element_is_named_by_stack_draw_and_place() -> None:
+    """Of all stacks the one that uses most, with both values and what was allowed."""
+    answers = [off((0, 1), 0.1), off((1, 2), 0.2)]
+    owner = np.zeros(3, dtype=np.intp)
+    found = judge(
+        [side(answer, EXACT, 0.25) for answer in answers], [side(EXACT, EXACT, 0.0)] * 2, [owner] * 2, LARGEST
+    )
+    assert (found.status, found.stack, found.index) == (Status.PASS, 1, (1, 2))
+    assert (found.actual, found.expected, found.allowed) == (32.2, 32.0, 0.25)
+    assert found.budget_used == pytest.approx(0.8)
+
+
+def test_what_is_called_the_worst() -> None:
+    """Not finite before the largest share of a bound, and that before what must be equal and is not."""
+    errors = np.array([[0.25, 0.0, 0.25], [0.25, 0.25, 0.25]])
+    answer = off((0, 1), 1.0)
+    assert asked(answer, error=errors).index == (0, 1)
+    answer[1, 0] += 0.5
+    assert asked(answer, error=errors).index == (1, 0)
+    answer[1, 2] = np.nan
+    assert asked(answer, error=errors).index == (1, 2)
+
+
+def test_what_the_contracts_declare_is_subtracted_and_reported() -> None:
+    """Where the oracles differ, the answers must differ so too: agreeing is then a failure."""
+    declared = Bounded(EXACT - 0.5, np.full(EXACT.shape, 0.125))
+    found = asked(EXACT, EXACT - 0.5, reference=declared)
+    assert (found.status, found.budget_used) == (Status.PASS, 0.0)
+    assert (found.allowed, found.contract_share) == (0.25 + 0.125 + 0.5, 0.5)
+    assert asked(EXACT, EXACT, reference=declared).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "outside"),
+    [(1.0, 0.0, "subject"), (0.0, 1.0, "reference"), (1.0, -1.0, "subject and reference"), (0.2, 0.0, "")],
+)
+def test_who_is_outside_his_own_bounds_is_said(mine: float, theirs: float, outside: str) -> None:
+    """Each is held against the oracle of his own contract."""
+    assert asked(off((0, 0), mine), off((0, 0), theirs)).outside == outside
+
+
+def test_being_wrong_together_is_a_failure() -> None:
+    """Two that agree and are both outside their own bounds fail."""
+    found = asked(off((1, 0), 1.0), off((1, 0), 1.0))
+    assert (found.status, found.index, found.outside) == (Status.FAIL, (1, 0), "subject and reference")
+
+
+def test_the_tensors_outside_are_listed() -> None:
+    """By the number of the tensor that an element belongs to, in whichever stack."""
+    owner = np.array([2, 0, 2])
+    found = asked(off((1, 2), 1.0), owner=owner)
+    assert found.tensors_outside == (2,)
+    assert asked(off((1, 2), 0.1), owner=owner).tensors_outside == ()
+
+
+def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
+    """Then a pass would say nothing of it."""
+    value = EXACT * [1, 0, 1]
+    found = asked(value, value, value=value, error=0.01, owner=np.array([0, 1, 0]))
+    assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (1,), ())
+
+
+def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
+    """Unless another draw bounds it more narrowly."""
+    owner = np.array([0, 1, 1])
+    found = asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [1.0, 0.1, 0.1]]), owner=owner)
+    assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (), (0,))
+    assert asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [0.8, 0.1, 0.1]]), owner=owner).status is Status.PASS
+
+
+def test_beyond_the_range_of_the_dtype_nothing_is_defined() -> None:
+    """UNDEFINED comes before a failure, a failure before VACUOUS."""
+    assert asked(EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
+    assert asked(off((0, 0), 9.0), error=0.01, largest=31.0).status is Status.UNDEFINED
+    assert asked(EXACT, error=0.01, largest=33.0).status is Status.PASS
+    assert asked(EXACT, error=np.inf).status is Status.UNDEFINED
+    assert asked(off((0, 0), 999.0), error=99.0).status is Status.FAIL
+    assert asked(EXACT, error=99.0).status is Status.VACUOUS
+
+
+# The same examples in every run: what fails here fails for everybody.
+seeded = settings(derandomize=True, deadline=None, database=None)
+finite = st.floats(-1e6, 1e6, allow_nan=False)
+stacks = arrays(np.float64, (4, 3), elements=finite)
+shares = arrays(np.float64, (4, 3), elements=st.floats(-1.0, 1.0))
+
+
+@seeded
+@given(stacks, shares)
+def test_an_implementation_against_itself_uses_nothing(value: np.ndarray, share: np.ndarray) -> None:
+    """Whatever its rounding within its bounds was."""
+    me = side(value + 0.5 * share, value, 1.0)
+    found = judge([me], [me], [np.zeros(3, dtype=np.intp)], LARGEST)
+    assert found.budget_used == 0
+    assert not found.status.fails
+
+
+@seeded
+@given(stacks, shares, st.floats(0.0, 1e6), st.floats(0.0, 1e6))
+def test_the_budget_grows_with_the_error(value: np.ndarray, share: np.ndarray, small: float, large: float) -> None:
+    """Further away from the exact answer is never nearer to passing."""
+    small, large = sorted((small, large))
+    near, far = (asked(value + by * share, value, value=value).budget_used for by in (small, large))
+    assert near <= far * (1 + 1e-9) + 1e-9
+
+
+@seeded
+@given(stacks, shares, st.permutations(range(4)))
+def test_the_order_of_the_draws_does_not_matter(value: np.ndarray, share: np.ndarray, order: list[int]) -> None:
+    """Only the draw's number in the worst index follows it."""
+    answer, owner = value + share, np.array([0, 1, 1])
+    found = asked(answer, value, value=value, owner=owner)
+    moved = asked(answer[order], value[order], value=value[order], owner=owner)
+    place = (order[moved.index[0]], moved.index[1])
+    used = budget(answer - value, np.full(value.shape, 0.25))
+    assert used[place] == used[found.index] == found.budget_used
+    assert (moved.actual, moved.expected) == (answer[place], value[place])
+    unplaced = {"index": (), "actual": 0.0, "expected": 0.0}
+    assert replace(moved, **unplaced) == replace(found, **unplaced)
+
+
+OUTPUTS = np.array([[[1.0, 5.0], [2.0, 3.0], [4.0, 2.0], [5.0, 1.0]]])  # a draw, four rows, two outputs
+
+
+def test_a_contrast_is_a_combination_of_rows() -> None:
+    """Its bound is the sum of the rows' bounds by the sizes of the coefficients, and a little for adding them up."""
+    found = contrast(side(OUTPUTS, OUTPUTS, 0.25), (1, -1, -2, 0))
+    assert found.value.tolist() == [[-9.0, -2.0]]
+    assert (found.error >= 1.0).all()
+    assert found.error == pytest.approx(1.0, rel=1e-12)
+
+
+def test_a_contrast_on_logits_undoes_the_logistic() -> None:
+    """Its bound holds what the bound of the outputs lets the logits be."""
+    outputs = 1 / (1 + np.exp(-OUTPUTS))
+    found = contrast(side(outputs, outputs, 1e-9), (1, -1, -1, 1), on_logits=True)
+    plain = contrast(side(OUTPUTS, OUTPUTS, 0.0), (1, -1, -1, 1))
+    assert (abs(found.value - plain.value) <= found.error).all()
+    steepest = 1e-9 / (outputs * (1 - outputs)).min(axis=1)
+    assert (found.error >= steepest).all()
+    assert (found.error <= 4.1 * steepest).all()
+
+
+def test_a_contrast_of_saturated_outputs_is_no_example() -> None:
+    """A logistic output of exactly 1 has no logit: it neither passes nor warns."""
+    ones = np.ones((1, 4, 1))
+    found = contrast(side(ones, ones, 1e-9), (1, 0, -1, 0), on_logits=True)
+    claim, example = judge_contrast(found, found)
+    assert claim.status is Status.FAIL
+    assert example.status is Status.FAIL
+
+
+def contrasted(value: list[float], error: float) -> Contrasted:
+    """A contrast of one output in several draws."""
+    return Contrasted(np.array(value)[:, None], np.full((len(value), 1), error))
+
+
+def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> None:
+    """The example shown is the largest that is beyond both bounds."""
+    claim, example = judge_contrast(contrasted([0.0, 1e-9, 0.0], 1e-8), contrasted([0.5, -3.0, 2.0], 1e-8))
+    assert (claim.status, claim.index, claim.actual, claim.expected) == (Status.PASS, (1, 0), 1e-9, 0.0)
+    assert claim.budget_used == pytest.approx(0.1)
+    assert (example.status, example.index, example.actual, example.expected) == (Status.PASS, (1, 0), 1e-9, -3.0)
+    assert example.allowed == 2e-8
+
+
+@pytest.mark.parametrize("value", [1e-7, np.nan, np.inf])
+def test_a_contrast_that_is_not_0_fails_the_claim(value: float) -> None:
+    """In any draw."""
+    claim, _ = judge_contrast(contrasted([0.0, value], 1e-8), contrasted([1.0, 1.0], 1e-8))
+    assert (claim.status, claim.index) == (Status.FAIL, (1, 0))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.9e-8, np.nan, np.inf])
+def test_a_contrast_without_an_example_fails_too(value: float) -> None:
+    """Inside both bounds together, or not finite, is no example."""
+    _, example = judge_contrast(contrasted([0.0], 1e-8), contrasted([value], 1e-8))
+    assert example.status is Status.FAIL
