@@ -80,9 +80,13 @@ class Formulation:
             return network.layout.join(means(own.split(vector)))
 
         constant = image(np.zeros(own.size))
-        matrix = np.stack([image(unit) - constant for unit in np.eye(own.size, dtype=np.float64)], axis=1)
+        # Beside a unit as long as this a constant is lost in rounding, so that slopes come out exact.
+        unit = 2.0**200
+        columns = [(image(row) - constant) / unit for row in np.eye(own.size, dtype=np.float64) * unit]
+        matrix = np.stack(columns, axis=1)
         witness = np.arange(own.size, dtype=np.float64) % 7 - 3
-        if not np.allclose(image(witness), matrix @ witness + constant):
+        sizes = abs(matrix) @ abs(witness) + abs(constant)
+        if (abs(image(witness) - (matrix @ witness + constant)) > (own.size + 2) * 2.0**-52 * sizes).any():
             raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
         if not idle and not matrix.any(axis=0).all():
             unused = own.label(int(np.argmin(matrix.any(axis=0))))
@@ -122,6 +126,12 @@ class Formulation:
                 leads[rows[0]] = own
         return leads
 
+    def reaches(self, own: int) -> str:
+        """What the network calls an own parameter; "" where that is not one entry of theta."""
+        back = self.matrix.transpose.matrix
+        rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
+        return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
+
     @cached_property
     def summands(self) -> NDArray[np.intp]:
         """How many numbers each entry of theta is a sum of (T,)."""
@@ -143,6 +153,21 @@ class Formulation:
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
+
+    def gradient_terms(self, rows: int) -> int:
+        """By how many terms a gradient's sum over rows is longer where an own parameter enters theta several times.
+
+        An implementation may then add up the products of all its places, row by row, before anything cancels.
+        """
+        return (int(self.absolute.transpose.entries.max(initial=1)) - 1) * (rows + 2)
+
+    @property
+    def is_renaming(self) -> bool:
+        """Are the own parameters those of the network in another order?"""
+        N = self.matrix
+        square = N.matrix.shape[0] == N.matrix.shape[1]
+        ones = bool((N.matrix.data == 1).all() and (N.entries == 1).all() and (N.transpose.entries == 1).all())
+        return square and ones and not self.magnitude.any()
 
     @cached_property
     def backward_roundings(self) -> Array:

@@ -78,11 +78,15 @@ def judge(
         if subject.answer.shape != mine.value.shape or reference.answer.shape != mine.value.shape:
             raise ValueError(f"shapes {subject.answer.shape} and {reference.answer.shape}, expected {mine.value.shape}")
         with np.errstate(over="ignore", invalid="ignore"):
-            undefined |= not abs(mine.value).max() + mine.error.max() <= largest
+            beyond_range = _draws_beyond(mine, largest)
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
-            beyond = _beyond(subject), _beyond(reference)
+            beyond = [_beyond(subject), _beyond(reference)]
+            if beyond_range is not None:  # such draws say nothing, but the others may fail
+                undefined = True
+                shares = np.where(beyond_range, 0.0, shares)
+                beyond = [own if own is None else np.where(beyond_range, 0.0, own) for own in beyond]
         other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
@@ -114,6 +118,14 @@ def judge(
     return _concluded(worst, undefined, seen, narrow)
 
 
+def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
+    """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none has."""
+    if abs(oracle.value).max() + oracle.error.max() <= largest:
+        return None
+    within = (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
+    return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
+
+
 def _rank(shares: Array, answers: Array) -> Array:
     """What is worst: not finite, then the largest share of a bound, then what must be equal and is not."""
     if shares.max() < np.inf:
@@ -141,10 +153,10 @@ def _evidence(
 def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
     """The trial's status: its worst draw, then whether it was evidence at all."""
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
-    if undefined:
-        status = Status.UNDEFINED
-    elif worst.budget_used > 1:
+    if worst.budget_used > 1:
         status = Status.FAIL
+    elif undefined:
+        status = Status.UNDEFINED
     else:
         status = Status.VACUOUS if unseen.size or too_wide.size else Status.PASS
     return replace(worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide)))

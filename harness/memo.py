@@ -55,14 +55,14 @@ class Memo:
         return self._once((subject.name, id(problem), dtype, device), ask)
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
-        key = (reference.name, id(problem.formulation.network), problem.key)
+        key = (id(reference), id(problem.formulation.network), problem.key)
         return self._once(key, lambda: reference.observe(problem))
 
     def oracle(self, problem: Problem, contract: Contract, reference: Reference | None = None) -> dict[str, Bounded]:
         """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own."""
         asked = problem
         if reference is not None:
-            asked = self._once(("expressed", reference.name, id(problem)), lambda: reference.expressed(problem))
+            asked = self._once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
         return self._once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
 
     def timed(self, run: Callable[[], Result]) -> Result:

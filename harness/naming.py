@@ -26,9 +26,11 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
-    """What a person calls an element: `W1[3, 2]`, or `o2[row 1, 0]`."""
+    """What a person calls an element: `left.weight[3, 2] = W1[3, 2]`, or `o2[row 1, 0]`."""
     if quantity == "gradient":
-        return problem.formulation.own.label(index[1])
+        formulation = problem.formulation
+        own, meant = formulation.own.label(index[1]), formulation.reaches(index[1])
+        return own if meant in ("", own) else f"{own} = {meant}"
     names, owners = tensors(problem, quantity)
     if quantity == "loss":
         return names[0]

@@ -58,6 +58,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         network = self.formulation.network
+        if self.loss.decay and not self.formulation.is_renaming:
+            raise ValueError(
+                f"{self.kind}: the loss has decay {self.loss.decay:g}, which penalises the network's parameters; this "
+                "formulation's own are not those renamed, expected no decay: judge it without"
+            )
         draws, rows = self.own.shape[0], self.inputs.shape[1] if self.inputs.ndim == 3 else 0
         layout = self.formulation.own
         for name, shape, meaning in (
@@ -114,4 +119,4 @@ class Problem:
     def key(self) -> str:
         """Digest of everything that a reference is told: equal keys, equal answers."""
         parts = (self.theta, self.inputs, self.targets, self.shares, np.float64(self.loss.decay))
-        return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+        return sha256(b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)).hexdigest()

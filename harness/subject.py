@@ -117,10 +117,14 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
     return lambda p: {block: p[found[0]] for block, found in pairs.items()}
 
 
+AS_TRAINED = 8  # every eighth draw is asked as training asks: backward() on inputs that need no gradient
+
+
 def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> Observation:
     """Its outputs, loss and gradients at each draw's own parameters.
 
-    The gradient is by its own parameters (D, P). What it raises, and outputs of the wrong shape, are answers too.
+    The gradient is by its own parameters (D, P). What it raises, outputs of the wrong shape, inputs or parameters that
+    it changes, and another answer when it is asked again, are answers too.
     """
     import torch
 
@@ -130,36 +134,44 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
         call, parameters = subject.live(kind, device)
     except Exception as error:  # a user's constructor may raise anything
         return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES)
+
+    def stack(array: Array, widths: tuple[int, ...]) -> list[Any]:
+        whole = torch.tensor(array, dtype=kind, device=device)
+        return [part.contiguous() for part in torch.split(whole, list(widths), -1)]
+
     own = torch.tensor(problem.own, dtype=kind, device=device)
-    inputs, targets = (
-        [part.to(dtype=kind, device=device).contiguous() for part in torch.split(torch.tensor(array), list(widths), -1)]
-        for array, widths in ((problem.inputs, network.inputs), (problem.targets, network.outputs))
-    )
     places = [block.places for block in problem.formulation.own.blocks]
     values = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
-    stacks = [list(zip(*(stack.unbind() for stack in part), strict=True)) for part in (values, inputs, targets)]
+    inputs, targets = stack(problem.inputs, network.inputs), stack(problem.targets, network.outputs)
+    draws = [list(zip(*(part.unbind() for part in parts), strict=True)) for parts in (values, inputs, targets)]
 
     answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
     reached, trouble = len(QUANTITIES), Missing(Status.BROKEN, "")
-    for own_values, xs, ts in zip(*stacks, strict=True):
+    for draw, (own_values, xs, ts) in enumerate(zip(*draws, strict=True)):
         stage = 0
-        with torch.no_grad():
-            torch._foreach_copy_(parameters, own_values)
-        for x in xs:
-            x.requires_grad_()
         try:
+            with torch.no_grad():
+                torch._foreach_copy_(parameters, own_values)
+            as_trained = draw % AS_TRAINED == 0
+            if as_trained:
+                _expect_function(call, problem, parameters, own_values, xs)
+            for x in xs:
+                x.requires_grad_()
             heads = _heads(call(*xs), problem.rows, network.outputs)
-            answers["forward"].append([head.detach() for head in heads])
+            answers["forward"].append([head.detach().clone() for head in heads])
             stage = 1
             loss = _loss(subject, problem, heads, ts, parameters)
-            answers["loss"].append(loss.detach())
+            answers["loss"].append(loss.detach().clone())
             stage = 2
             gradients = _gradients(loss, [*parameters, *xs])
-            answers["gradient"].append(gradients[: len(parameters)])
+            by_parameters = gradients[: len(parameters)]
+            if as_trained:
+                by_parameters = _as_trained(subject, problem, call, parameters, [x.detach() for x in xs], ts)
+            answers["gradient"].append(by_parameters)
             answers["input_gradient"].append(gradients[len(parameters) :])
         except Exception as error:  # whatever a user's model raises is its answer
             if stage < reached:
-                status = Status.FAIL if isinstance(error, WrongShape) else Status.BROKEN
+                status = Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN
                 reached, trouble = stage, Missing(status, _raised(error))
             if reached == 0:
                 break
@@ -167,8 +179,45 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
     return Observation(found, dict.fromkeys(QUANTITIES[reached:], trouble))
 
 
-class WrongShape(Exception):
-    """Outputs or a loss of another shape than the network's; nothing is broadcast."""
+def _expect_function(
+    call: Callable[..., Any], problem: Problem, parameters: list[Any], own_values: Sequence[Any], xs: Sequence[Any]
+) -> None:
+    """Raise WrongAnswer where a model changes what it is given, or itself, or its answer when it is asked again."""
+    import torch
+
+    given, widths = [x.clone() for x in xs], problem.formulation.network.outputs
+    heads = _heads(call(*xs), problem.rows, widths)
+    for what, now, before in (("inputs", xs, given), ("own parameters", parameters, own_values)):
+        if not all(map(torch.equal, now, before)):
+            raise WrongAnswer(f"changed its {what} when it was called, expected it to leave them as they are")
+    with torch.no_grad():
+        again = _heads(call(*xs), problem.rows, widths)
+    if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(heads, again, strict=True)):
+        raise WrongAnswer("gave other outputs when asked again, under torch.no_grad(), expected the same")
+
+
+def _as_trained(
+    subject: Subject,
+    problem: Problem,
+    call: Callable[..., Any],
+    parameters: list[Any],
+    xs: Sequence[Any],
+    ts: Sequence[Any],
+) -> list[Any]:
+    """The gradient that a training loop reads, after loss.backward() and its hooks, on inputs that need none."""
+    import torch
+
+    for parameter in parameters:
+        parameter.grad = None
+    heads = _heads(call(*xs), problem.rows, problem.formulation.network.outputs)
+    loss = _loss(subject, problem, heads, ts, parameters)
+    if loss.requires_grad:
+        loss.backward()
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
+
+
+class WrongAnswer(Exception):
+    """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that is no function."""
 
 
 def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
@@ -179,7 +228,7 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
     found = [tuple(getattr(head, "shape", ())) for head in heads]
     expected = [(rows, width) for width in widths]
     if found != expected:
-        raise WrongShape(f"outputs have shapes {_listed(found)}, expected {_listed(expected)}: one row an input row")
+        raise WrongAnswer(f"outputs have shapes {_listed(found)}, expected {_listed(expected)}: one row an input row")
     return heads
 
 
@@ -190,7 +239,7 @@ def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
 def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequence[Any], parameters: list[Any]) -> Any:
     """The user's own loss, or the squared error as the problem states it."""
     if subject.loss is not None:
-        loss = subject.loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, targets)))
+        loss = subject.loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, list(targets))))
     else:
         squares = [(head - target) ** 2 for head, target in zip(heads, targets, strict=True)]
         parts = [getattr(square, problem.loss.reduction)() for square in squares]
@@ -200,18 +249,20 @@ def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequenc
         for part in parts[1:]:
             loss = loss + part
     if tuple(loss.shape) != ():
-        raise WrongShape(f"the loss has shape {tuple(loss.shape)}, expected a single number ()")
+        raise WrongAnswer(f"the loss has shape {tuple(loss.shape)}, expected a single number ()")
     return loss
 
 
 def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
-    """By autograd; what the loss does not depend on has gradient zero."""
+    """By autograd; what the loss does not depend on, and what is frozen, has gradient zero."""
     import torch
 
     if not loss.requires_grad:
         return [torch.zeros_like(variable) for variable in variables]
-    found = torch.autograd.grad(loss, variables, allow_unused=True)
-    return [torch.zeros_like(v) if g is None else g for g, v in zip(found, variables, strict=True)]
+    live = [variable for variable in variables if variable.requires_grad]
+    found = iter(torch.autograd.grad(loss, live, allow_unused=True))
+    slopes = [next(found) if variable.requires_grad else None for variable in variables]
+    return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
 
 
 def _stacked(quantity: str, answers: list[Any], problem: Problem) -> Array:
@@ -229,7 +280,7 @@ def _stacked(quantity: str, answers: list[Any], problem: Problem) -> Array:
 
 def _raised(error: Exception) -> str:
     """The first line of what was raised, at most 200 characters."""
-    if isinstance(error, WrongShape):
+    if isinstance(error, WrongAnswer):
         return str(error)
     text = next(iter(str(error).splitlines()), "")
     return f"raised {type(error).__name__}: {text}"[:200]

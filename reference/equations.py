@@ -63,8 +63,9 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares)), plus=decayed[0])
     eo = m.mul(m.scale(r, 2 * problem.shares), do)
     eh = m.mul(m.dot(eo, m.each(without_bias, B), extra), dh)
-    gA = m.dot(m.each(transpose, eh), x1, plus=decayed[1])
-    gB = m.dot(m.each(transpose, eo), h1, plus=decayed[2])
+    longer = formulation.gradient_terms(problem.inputs.shape[1])
+    gA = m.dot(m.each(transpose, eh), x1, longer, plus=decayed[1])
+    gB = m.dot(m.each(transpose, eo), h1, longer, plus=decayed[2])
 
     by_theta = m.each(network.connected, m.join(m.each(flat, gA), m.each(flat, gB)))
     return {

@@ -317,6 +317,11 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
 
     A fault explains a difference when the equations with it leave less than a thousandth of it.
     """
+    with np.errstate(all="ignore"):
+        return _likely(problems, observed, outside)
+
+
+def _likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
     network = problems[0].formulation.network
     asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]

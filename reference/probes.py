@@ -1,9 +1,9 @@
-"""The data a network is asked on: exact, few-term, saturated and random draws, on a lattice that float32 holds."""
+"""The data a network is asked on: exact, few-term, saturated, random and unusual draws, which float32 holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from harness.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
 from reference.network import Network
 from reference.oracle import certificates
 
-KINDS = ("exact", "few-term", "saturated", "random")
+KINDS = ("exact", "few-term", "saturated", "random", "unusual")
 SHARPEST = Contract("float32")  # what is exact in 24 bits is exact in 53
 FINE = 2.0**-12  # lattice of the weights that need not be exact
 ATTEMPTS = 60
@@ -24,7 +24,7 @@ ATTEMPTS = 60
 class Probes:
     """`draws` questions of each kind, with `rows` rows of inputs; called with a formulation they become problems.
 
-    `kinds` chooses among exact, few-term, saturated and random. Everything is drawn from `seed`.
+    `kinds` chooses among exact, few-term, saturated, random and unusual. Everything is drawn from `seed`.
     """
 
     seed: int
@@ -40,6 +40,7 @@ class Probes:
             "few-term": _few_term,
             "saturated": _saturated,
             "random": _random,
+            "unusual": _unusual,
         }
         problems = []
         for number, kind in enumerate(self.kinds):
@@ -120,6 +121,16 @@ def _saturated(draw: _Draw) -> Problem:
     """Weights up to 16: sums far beyond where nnet's logistic is clipped."""
     own = draw.random_own(2) * 2.0 ** draw.rng.integers(1, 4, (draw.draws, 1))
     return draw.problem("saturated", own, *draw.data(-2, 2, 2.0**-10))
+
+
+def _unusual(draw: _Draw) -> Problem:
+    """Four draws of 67 rows with inputs of 0, of 2^-14 and up to 2^10: where code for common sizes is left."""
+    few = replace(draw, draws=min(draw.draws, 4), rows=67)
+    inputs, targets = few.data(-2, 2, 2.0**-10)
+    scales = few.data_rng.choice([0.0, 2.0**-14, 1.0, 2.0**9], inputs.shape, p=[0.2, 0.2, 0.4, 0.2])
+    return few.problem(
+        "unusual", few.random_own(1.5) * 2.0 ** few.rng.integers(-3, 7, (few.draws, 1)), inputs * scales, targets
+    )
 
 
 def _few_term(draw: _Draw) -> Problem:

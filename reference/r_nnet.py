@@ -77,6 +77,9 @@ class RNnet:
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
     def observe(self, problem: Problem) -> Observation:
+        if problem.loss.decay and problem.formulation.network.activations[0] == "tanh":
+            why = "nnet computes tanh through other weights than these, and its decay would penalise those"
+            return Observation.nothing(Status.ABSENT, why, QUANTITIES)
         asked = self.expressed(at_theta(problem))
         network: Any = asked.formulation.network
         per_row = problem.shares[0]
@@ -85,7 +88,7 @@ class RNnet:
             return Observation.nothing(Status.ABSENT, why, QUANTITIES)
         try:
             answer = session().evaluate(
-                _topology(network),
+                topology(network),
                 asked.theta,
                 asked.inputs,
                 asked.targets,
@@ -130,7 +133,7 @@ def replace_activation(network: Network, activation: str) -> Network:
 
 
 @cache
-def _topology(network: Network) -> Topology:
+def topology(network: Network) -> Topology:
     """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units, outputs."""
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]

@@ -109,16 +109,25 @@ def test_what_is_not_finite_never_passes(value: float, error: float) -> None:
         assert found.budget_used == np.inf
 
 
-def test_the_worst_element_is_named_by_stack_draw_and_place() -> None:
+@pytest.mark.parametrize("stack", [0, 1])
+def test_the_worst_element_is_named_by_stack_draw_and_place(stack: int) -> None:
     """Of all stacks the one that uses most, with both values and what was allowed."""
-    answers = [off((0, 1), 0.1), off((1, 2), 0.2)]
+    answers = [off((0, 1), 0.1), off((0, 1), 0.1)]
+    answers[stack] = off((1, 2), 0.2)
     owner = np.zeros(3, dtype=np.intp)
     found = judge(
         [side(answer, EXACT, 0.25) for answer in answers], [side(EXACT, EXACT, 0.0)] * 2, [owner] * 2, LARGEST
     )
-    assert (found.status, found.stack, found.index) == (Status.PASS, 1, (1, 2))
+    assert (found.status, found.stack, found.index) == (Status.PASS, stack, (1, 2))
     assert (found.actual, found.expected, found.allowed) == (32.2, 32.0, 0.25)
     assert found.budget_used == pytest.approx(0.8)
+
+
+def test_all_of_the_budget_may_be_used() -> None:
+    """And not one unit in the last place more."""
+    assert asked(off((0, 0), 0.25)).status is Status.PASS
+    assert asked(off((0, 0), 0.25)).budget_used == 1
+    assert asked(off((0, 0), 0.25 + 2**-52)).status is Status.FAIL
 
 
 def test_what_is_called_the_worst() -> None:
@@ -132,10 +141,11 @@ def test_what_is_called_the_worst() -> None:
     assert asked(answer, error=errors).index == (1, 2)
 
 
-def test_what_the_contracts_declare_is_subtracted_and_reported() -> None:
+@pytest.mark.parametrize("by", [0.5, -0.5])
+def test_what_the_contracts_declare_is_subtracted_and_reported(by: float) -> None:
     """Where the oracles differ, the answers must differ so too: agreeing is then a failure."""
-    declared = Bounded(EXACT - 0.5, np.full(EXACT.shape, 0.125))
-    found = asked(EXACT, EXACT - 0.5, reference=declared)
+    declared = Bounded(EXACT + by, np.full(EXACT.shape, 0.125))
+    found = asked(EXACT, EXACT + by, reference=declared)
     assert (found.status, found.budget_used) == (Status.PASS, 0.0)
     assert (found.allowed, found.contract_share) == (0.25 + 0.125 + 0.5, 0.5)
     assert asked(EXACT, EXACT, reference=declared).status is Status.FAIL
@@ -148,6 +158,14 @@ def test_what_the_contracts_declare_is_subtracted_and_reported() -> None:
 def test_who_is_outside_his_own_bounds_is_said(mine: float, theirs: float, outside: str) -> None:
     """Each is held against the oracle of his own contract."""
     assert asked(off((0, 0), mine), off((0, 0), theirs)).outside == outside
+
+
+def test_who_is_outside_elsewhere_only_is_not_accused() -> None:
+    """What counts is the element that is shown."""
+    answer, said = off((0, 0), 0.2), off((0, 0), 1.0)
+    answer[1, 1] += 0.3
+    found = asked(answer, said, reference=Bounded(EXACT, np.full(EXACT.shape, 0.0625)))
+    assert (found.index, found.outside, found.status) == ((0, 0), "reference", Status.FAIL)
 
 
 def test_being_wrong_together_is_a_failure() -> None:
@@ -179,12 +197,27 @@ def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
     assert asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [0.8, 0.1, 0.1]]), owner=owner).status is Status.PASS
 
 
+def test_one_draw_of_a_tensor_is_evidence() -> None:
+    """A draw in which it is 0 neither spoils that, nor is it evidence itself, though its bound is 0."""
+    value, error = EXACT * [[0], [1]], np.array([[0.0] * 3, [0.1] * 3])
+    assert asked(value, value, value=value, error=error).status is Status.PASS
+    found = asked(value, value, value=value, error=100 * error)
+    assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (), (0,))
+
+
 def test_beyond_the_range_of_the_dtype_nothing_is_defined() -> None:
-    """UNDEFINED comes before a failure, a failure before VACUOUS."""
-    assert asked(EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
-    assert asked(off((0, 0), 9.0), error=0.01, largest=31.0).status is Status.UNDEFINED
+    """A draw whose exact answer is beyond it says nothing; where the others fail, the trial does."""
     assert asked(EXACT, error=0.01, largest=33.0).status is Status.PASS
+    assert asked(EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
+    assert asked(off((1, 0), 9.0), error=0.01, largest=31.0).status is Status.UNDEFINED
+    assert asked(off((1, 0), np.nan), error=0.01, largest=31.0).status is Status.UNDEFINED
+    found = asked(off((0, 0), 9.0), error=0.01, largest=31.0)
+    assert (found.status, found.index, found.outside) == (Status.FAIL, (0, 0), "subject")
     assert asked(EXACT, error=np.inf).status is Status.UNDEFINED
+
+
+def test_a_failure_is_no_less_one_for_a_wide_bound() -> None:
+    """FAIL comes before VACUOUS."""
     assert asked(off((0, 0), 999.0), error=99.0).status is Status.FAIL
     assert asked(EXACT, error=99.0).status is Status.VACUOUS
 
@@ -252,6 +285,13 @@ def test_a_contrast_on_logits_undoes_the_logistic() -> None:
     assert (found.error <= 4.1 * steepest).all()
 
 
+def test_a_contrast_is_never_taken_to_be_exact() -> None:
+    """The harness rounds too."""
+    half = np.full((1, 4, 1), 0.5)
+    assert contrast(side(half, half, 0.0), (1, 0, 0, 0)).error > 0
+    assert contrast(side(half, half, 0.0), (1, 0, 0, 0), on_logits=True).error > 0
+
+
 def test_a_contrast_of_saturated_outputs_is_no_example() -> None:
     """A logistic output of exactly 1 has no logit: it neither passes nor warns."""
     ones = np.ones((1, 4, 1))
@@ -275,7 +315,7 @@ def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> N
     assert example.allowed == 2e-8
 
 
-@pytest.mark.parametrize("value", [1e-7, np.nan, np.inf])
+@pytest.mark.parametrize("value", [1.1e-8, -1e-7, np.nan, np.inf])
 def test_a_contrast_that_is_not_0_fails_the_claim(value: float) -> None:
     """In any draw."""
     claim, _ = judge_contrast(contrasted([0.0, value], 1e-8), contrasted([1.0, 1.0], 1e-8))

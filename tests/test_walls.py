@@ -1,4 +1,4 @@
-"""The walls between the folders: who may import whom, and what importing loads; each test shows that its wall can fail."""
+"""The walls between the folders: who imports whom, and what an import loads; each test shows that its wall can fail."""
 
 import ast
 import inspect

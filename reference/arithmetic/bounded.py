@@ -48,6 +48,9 @@ class BoundedArithmetic:
         value, error = matrix(x.value), matrix.absolute(x.error)
         if np.any(constant):
             value = value + constant
+            exact = np.asarray(constant, dtype=np.float64)
+            rounds = exact.astype(self.contract.dtype) != exact  # a constant that the dtype cannot hold
+            error = error + self.u * abs(exact) * rounds
         if roundings.any():
             size = matrix.absolute(abs(x.value) + x.error) + abs(constant)
             error = (error + roundings * (self.u * size + self.tiny * (size > 0))) * DIRECTED
@@ -130,7 +133,8 @@ class BoundedArithmetic:
         steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
         error = np.minimum(steepest * z.error, 2.0) + 2 * self.contract.exp_ulp * self.u * abs(h)
         error = (error + self.tiny * (h != 0)) * DIRECTED
-        slope = 2 * abs(h) * error + error * error + self.u * (h * h + 6 * d)
+        # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
+        slope = 2 * abs(h) * error + error * error + self.u * (h * h + (4 * self.contract.exp_ulp + 4) * d)
         return Bounded(h, error), Bounded(d, (slope + self.tiny) * DIRECTED)
 
     def _logistic(self, z: Bounded) -> tuple[Bounded, Bounded]:
@@ -139,7 +143,8 @@ class BoundedArithmetic:
         steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
         error = np.minimum(steepest * z.error, 1.0) + (2 * self.contract.exp_ulp + 2) * self.u * h
         error = (error + self.tiny) * DIRECTED
-        slope = abs(1 - 2 * h) * error + error * error + 9 * self.u * d
+        # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4 where it is not
+        slope = abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
         slope = (slope + self.tiny) * DIRECTED
         clip = self.contract.logistic_clip
         if clip is not None and (abs(z.value) + z.error > clip).any():

@@ -1,0 +1,286 @@
+"""How a PyTorch model is asked: right models of unusual make pass, models that are no function do not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from harness import Case, Contract, Loss, Status, Subject, Verdict
+from harness.formulation import Formulation
+from harness.memo import Memo
+from harness.problem import Problem
+from harness.trial import run
+from reference import Network, numpy_net, probes, r_nnet
+
+SINE = Network(1, 4, 1, "tanh")
+
+
+class Tanh(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+def verdicts(subject: Any, network: Network = SINE, makers: Any = None, reference: Any = numpy_net) -> list[Verdict]:
+    case = Case("made", network, [subject], [reference], makers or probes(seed=1))
+    memo = Memo(case)
+    return [run(trial, memo) for trial in case.trials()]
+
+
+def worst(found: list[Verdict]) -> Verdict:
+    return min(found, key=lambda verdict: list(Status).index(verdict.status))
+
+
+def two_biases(p: Any) -> Any:
+    return {"W1": p["W1"], "b": p["b"] + p["c"], "W2": p["W2"], "b_w": p["b_w"]}
+
+
+def constant_head(p: Any) -> Any:
+    return {**{name: p[name] for name in ("W1", "b", "W2", "b_w")}, "V2": 0, "b_v": p["scale"][0]}
+
+
+# Right models.
+
+
+@pytest.mark.parametrize("mean", [0.5, 273.15, 101325.0])
+def test_an_output_that_is_not_standardised_passes(mean: float) -> None:
+    """y = std net(x) + mean is an affine meaning whose slopes are read off exactly beside a large constant."""
+
+    class Unstandardised(Tanh):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return super().forward(x) * 0.5 + np.float32(mean).item()
+
+    def means(p: Any) -> Any:
+        constant = float(np.float32(mean))
+        return {"W1": p["0.weight"], "b": p["0.bias"], "W2": 0.5 * p["2.weight"], "b_w": 0.5 * p["2.bias"] + constant}
+
+    assert worst(verdicts(Subject(Unstandardised, means=means))).status is Status.PASS
+
+
+def test_an_output_that_is_a_view_of_a_parameter_passes() -> None:
+    """A learnt constant head is not overwritten by the next draw's parameters."""
+
+    def model(x, W1, b, W2, b_w, scale):  # type: ignore[no-untyped-def]
+        return torch.tanh(x @ W1.T + b) @ W2.T + b_w, scale.expand(len(x), 1)
+
+    network = Network(1, 4, (1, 1), "tanh")
+    shapes = {"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,), "scale": (1, 1)}
+    subject = Subject(model, parameters=shapes, means=constant_head)
+    assert worst(verdicts(subject, network)).status is Status.PASS
+
+
+def test_a_constant_that_float32_rounds_passes() -> None:
+    """relu(8.23 x) in float32 carries the constant's own rounding."""
+    network = Network(1, 1, 1, "relu")
+
+    def model(x, w):  # type: ignore[no-untyped-def]
+        return torch.relu(8.23 * x) * w
+
+    subject = Subject(model, parameters={"w": (1,)}, means=lambda p: {"W1": 8.23, "b": 0, "W2": p["w"][None], "b_w": 0})
+    assert worst(verdicts(subject, network)).status is Status.PASS
+
+
+def test_a_weight_in_two_places_passes_when_its_gradient_is_one_long_sum() -> None:
+    """A tied weight on rows that are added up one by one stays inside in float32."""
+
+    class RowByRow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):  # type: ignore[no-untyped-def]
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx, g):  # type: ignore[no-untyped-def]
+            x, w = ctx.saved_tensors
+            total = torch.zeros_like(w)
+            for row in (g * x).reshape(-1):
+                total = total + row
+            return g * w, total
+
+    def model(x, w):  # type: ignore[no-untyped-def]
+        return RowByRow.apply(x, w).sum(dim=1, keepdim=True)
+
+    network = Network(2, 2, 1, "identity")
+
+    def means(p: Any) -> Any:
+        return {"W1": np.eye(2) * p["w"], "b": 0, "W2": np.ones((1, 2)), "b_w": 0}
+
+    subject = Subject(model, parameters={"w": (1,)}, means=means)
+    assert worst(verdicts(subject, network, probes(seed=2, rows=300, draws=10, kinds=["random"]))).status is Status.PASS
+
+
+def test_two_large_biases_that_cancel_pass() -> None:
+    """Each rounding of the sum acts on the biases' sizes, not on what is left of them."""
+
+    def model(x, W1, b, c, W2, b_w):  # type: ignore[no-untyped-def]
+        return torch.tanh(x @ W1.T + b + c) @ W2.T + b_w
+
+    def cancelling(formulation: Formulation) -> list[Problem]:
+        rng = np.random.default_rng(0)
+        own = np.round(rng.standard_normal((20, formulation.own.size)) * 64) / 64
+        biases = formulation.own.split(own)["b"]
+        own[:, 4:8], own[:, 8:12] = biases + 1024, 0.25 - 1024
+        x = np.round(rng.standard_normal((20, 7, 1)) * 64) / 64
+        return [Problem("cancelling", formulation, own, x, x)]
+
+    shapes = {"W1": (4, 1), "b": (4,), "c": (4,), "W2": (1, 4), "b_w": (1,)}
+    subject = Subject(model, parameters=shapes, means=two_biases)
+    assert worst(verdicts(subject, makers=cancelling)).status is Status.PASS
+
+
+# Models that are no function, or train otherwise than they differentiate.
+
+
+def hooked() -> nn.Module:
+    model = Tanh()
+
+    def double(parameter):  # type: ignore[no-untyped-def]
+        parameter.grad *= 2
+
+    model[0].bias.register_post_accumulate_grad_hook(double)
+    return model
+
+
+def test_a_hook_that_doubles_grad_after_backward_is_caught() -> None:
+    """The gradient is judged as a training loop reads it, too."""
+    found = {v.check: v for v in verdicts(Subject(hooked, name="Hooked", means=by_position))}
+    assert (found["forward"].status, found["gradient"].status) == (Status.PASS, Status.FAIL)
+
+
+def by_position(p: Any) -> Any:
+    return {"W1": p["0.weight"], "b": p["0.bias"], "W2": p["2.weight"], "b_w": p["2.bias"]}
+
+
+class Detached(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        h = self[1](self[0](x))
+        return self[2](h if x.requires_grad else h.detach())
+
+
+class OtherwiseWithoutGrad(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x) * (1.0 if torch.is_grad_enabled() else 1.5)
+
+
+class InPlace(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        y = super().forward(x)
+        with torch.no_grad():
+            x.mul_(0)
+        return y
+
+
+class Drifting(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        y = super().forward(x)
+        with torch.no_grad():
+            self[2].bias.mul_(0.99)
+        return y
+
+
+class Dropping(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(1, 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (OtherwiseWithoutGrad, "gave other outputs when asked again, under torch.no_grad(), expected the same"),
+        (Dropping, "gave other outputs when asked again, under torch.no_grad(), expected the same"),
+        (InPlace, "changed its inputs when it was called, expected it to leave them as they are"),
+        (Drifting, "changed its own parameters when it was called, expected it to leave them as they are"),
+    ],
+)
+def test_a_model_that_is_no_function_fails_with_its_sentence(model: Any, sentence: str) -> None:
+    """What a model does to inputs, parameters and its own later answers is judged."""
+    found = worst(verdicts(model))
+    assert found.status is Status.FAIL
+    assert sentence in found.why
+
+
+def test_a_layer_detached_where_inputs_need_no_gradient_is_caught() -> None:
+    """Training calls a model with inputs that need no gradient."""
+    found = {v.check: v.status for v in verdicts(Detached)}
+    assert found["gradient"] is Status.FAIL
+
+
+class ClampedInputs(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x.clamp(-5, 5))
+
+
+class WrongForManyRows(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x) if len(x) <= 8 else super().forward(x[:8].repeat(len(x), 1)[: len(x)])
+
+
+class ZeroIsMissing(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(torch.where(x == 0, 1.0, x))
+
+
+class SmallIsZero(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(torch.where(x.abs() < 9e-4, 0.0, x))
+
+
+@pytest.mark.parametrize("model", [ClampedInputs, WrongForManyRows, ZeroIsMissing, SmallIsZero])
+def test_the_default_probes_reach_unusual_data(model: Any) -> None:
+    """Large and tiny inputs, zeros, and many rows are asked of every model."""
+    assert worst(verdicts(model)).status is Status.FAIL
+
+
+# What is refused, or said to be no evidence.
+
+
+def test_a_draw_beyond_the_dtype_hides_no_failure() -> None:
+    """One overflowing draw of several leaves a wrong model failed."""
+
+    class Doubled(Tanh):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return 2 * super().forward(x)
+
+    def makers(formulation: Formulation) -> list[Problem]:
+        own = np.ones((3, formulation.own.size))
+        own[1] = 1e38
+        x = np.full((3, 2, 1), 8.0)
+        return [Problem("large", formulation, own, x, x)]
+
+    statuses = {(v.check, v.dtype): v.status for v in verdicts(Doubled, makers=makers)}
+    assert statuses["forward", "float32"] is Status.FAIL
+
+
+def test_decay_on_other_parameters_than_the_networks_is_refused() -> None:
+    """The oracle penalises theta; a formulation with two biases penalises something else."""
+
+    def model(x, W1, b, c, W2, b_w):  # type: ignore[no-untyped-def]
+        return torch.tanh(x @ W1.T + b + c) @ W2.T + b_w
+
+    shapes = {"W1": (4, 1), "b": (4,), "c": (4,), "W2": (1, 4), "b_w": (1,)}
+    subject = Subject(model, parameters=shapes, means=two_biases)
+    found = worst(verdicts(subject, makers=probes(seed=1, loss=Loss(decay=0.1))))
+    assert found.status is Status.BROKEN
+    assert (
+        "exact: the loss has decay 0.1, which penalises the network's parameters; this formulation's own are not those "
+        "renamed, expected no decay: judge it without" in found.why
+    )
+
+
+def test_decay_is_judged_where_parameters_are_only_renamed() -> None:
+    """With decay a plain module agrees with NumPy."""
+    assert worst(verdicts(Tanh, makers=probes(seed=1, loss=Loss(decay=0.1)))).status is Status.PASS
+
+
+def test_nnet_is_no_witness_for_decay_on_tanh() -> None:
+    """nnet would penalise the weights through which it computes tanh."""
+    if r_nnet.absent(SINE, "forward"):
+        pytest.skip(str(r_nnet.absent(SINE, "forward")))
+    found = verdicts(Tanh, makers=probes(seed=1, loss=Loss(decay=0.1)), reference=r_nnet)
+    assert {v.status for v in found} == {Status.ABSENT}
+
+
+def test_the_contract_of_a_subject_is_its_own() -> None:
+    """dtype and convention at 0 come from the trial and the subject."""
+    assert Subject(Tanh, relu_at_zero=1.0).contract("float32") == Contract("float32", relu_at_zero=1.0)
