@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,18 +68,39 @@ class Case:
         ]
 
     def asked(self, formulation: Formulation) -> list[Problem]:
-        """The stacks of problems for a formulation."""
+        """The stacks of problems for a formulation; raises TypeError where a maker gives something else."""
         makers = [self.problems] if callable(self.problems) else self.problems
-        return [problem for make in makers for problem in make(formulation)]
+        problems: list[Problem] = []
+        for make in makers:
+            made = make(formulation)
+            if not isinstance(made, Sequence) or not all(isinstance(problem, Problem) for problem in made):
+                raise TypeError(f"its problems are {made!r:.80}, expected a list of problems")
+            problems += made
+        if not problems:
+            raise ValueError("its probes made no problem, expected at least one: choose other kinds")
+        return problems
 
     def _validate(self) -> None:
-        for what, found in (("subjects", self.subjects), ("references", self.references), ("dtypes", self.dtypes)):
+        """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
+        who = f"case {self.name!r}"
+        for what in ("subjects", "references", "dtypes", "checks"):
+            found = getattr(self, what)
+            if isinstance(found, str) or not isinstance(found, Iterable):
+                raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
             if not found:
-                raise ValueError(f"case {self.name!r} has no {what}, expected at least one: no evidence is not a pass")
+                raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
+        if not hasattr(self.network, "oracle"):
+            raise TypeError(
+                f"{who}: network is {self.network!r:.80}, expected a Network (from reference import Network)"
+            )
+        makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
+        if not makers or not all(map(callable, makers)):
+            found = f"{self.problems!r:.80}"
+            raise TypeError(f"{who}: problems is {found}, expected probes(...), or a function of a formulation")
         for reference in self.references:
-            if not hasattr(reference, "observe"):
+            if isinstance(reference, type) or not hasattr(reference, "observe"):
                 raise TypeError(
-                    f"case {self.name!r} names the reference {reference!r}, which is not known: expected r_nnet, "
+                    f"{who} names the reference {reference!r:.80}, which is not known: expected r_nnet, "
                     "numpy_net (from reference import r_nnet, numpy_net), or an object like them"
                 )
         for what, given, known in (
@@ -89,12 +110,15 @@ class Case:
         ):
             for word in given:
                 if word not in known:
-                    raise ValueError(f"case {self.name!r}: {what} {word!r} is not known, expected {' or '.join(known)}")
+                    raise ValueError(f"{who}: {what} {word!r} is not known, expected {' or '.join(known)}")
+        heads = len(self.network.outputs)
+        if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
+            raise ValueError(f"{who}: contrast is of head {self.contrast.head}, expected one of 0 to {heads - 1}")
         subjects = [Subject.of(subject).name for subject in self.subjects]
         for what, names in (("subjects", subjects), ("references", [reference.name for reference in self.references])):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"case {self.name!r} has two {what} called {twice[0]!r}, expected a name for each")
+                raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,3 +151,17 @@ def verify(case: Case) -> Verification:
     """Ask the case as a test: `test_sine = verify(Case(...))`."""
     frame = sys._getframe(1)
     return Verification(case, frame.f_code.co_filename, frame.f_lineno)
+
+
+def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
+    """The trials of what a test file calls `name`; raises ValueError or TypeError, at its line, where it is no case."""
+    if isinstance(found, Case):
+        raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
+    assert isinstance(found, Verification)
+    where = f"{found.file}:{found.line}"
+    if not isinstance(found.case, Case):
+        raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
+    try:
+        return found.case.trials(devices)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{where}: {error}") from None

@@ -86,7 +86,8 @@ class Formulation:
         matrix = np.stack(columns, axis=1)
         witness = np.arange(own.size, dtype=np.float64) % 7 - 3
         sizes = abs(matrix) @ abs(witness) + abs(constant)
-        if (abs(image(witness) - (matrix @ witness + constant)) > (own.size + 2) * 2.0**-52 * sizes).any():
+        apart = abs(image(witness) - (matrix @ witness + constant))
+        if not (apart <= (own.size + 2) * 2.0**-52 * sizes).all():  # false for NaN too
             raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
         if not idle and not matrix.any(axis=0).all():
             unused = own.label(int(np.argmin(matrix.any(axis=0))))

@@ -75,8 +75,9 @@ def judge(
     seen, narrow, by_tensor = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool), np.zeros(count)
     for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
         mine, theirs = subject.oracle, reference.oracle
-        if subject.answer.shape != mine.value.shape or reference.answer.shape != mine.value.shape:
-            raise ValueError(f"shapes {subject.answer.shape} and {reference.answer.shape}, expected {mine.value.shape}")
+        shapes = [a.shape for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)]
+        if any(shape != mine.value.shape for shape in shapes):
+            raise ValueError(f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected {mine.value.shape}")
         with np.errstate(over="ignore", invalid="ignore"):
             beyond_range = _draws_beyond(mine, largest)
             declared = mine.value - theirs.value

@@ -46,6 +46,8 @@ class Layout:
         Raises ValueError when a block is missing, unknown or of another shape.
         """
         names = [block.name for block in self.blocks]
+        if not isinstance(tensors, Mapping):
+            raise ValueError(f"{tensors!r:.40} was given, expected a dict with {', '.join(names)}")
         if set(tensors) != set(names):
             missing = sorted(set(names) - set(tensors))
             unknown = sorted(set(tensors) - set(names))

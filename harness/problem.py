@@ -63,24 +63,29 @@ class Problem:
                 f"{self.kind}: the loss has decay {self.loss.decay:g}, which penalises the network's parameters; this "
                 "formulation's own are not those renamed, expected no decay: judge it without"
             )
-        draws, rows = self.own.shape[0], self.inputs.shape[1] if self.inputs.ndim == 3 else 0
-        layout = self.formulation.own
-        for name, shape, meaning in (
-            ("own", (draws, layout.size), f"one vector of {layout.size} parameters a draw"),
-            ("inputs", (draws, rows, sum(network.inputs)), f"rows of inputs {network.inputs}"),
-            ("targets", (draws, rows, sum(network.outputs)), f"one target for each row and output {network.outputs}"),
+        known: dict[str, int] = {}
+        for name, what, axes, meaning in (
+            ("own", "theta", ("draws", self.formulation.own.size), "one vector of parameters a draw"),
+            ("inputs", "inputs", ("draws", "rows", sum(network.inputs)), f"rows of inputs {network.inputs}"),
+            (
+                "targets",
+                "targets",
+                ("draws", "rows", sum(network.outputs)),
+                f"a target for each output {network.outputs}",
+            ),
         ):
             array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            if array.shape != shape or array.size == 0:
-                what = "theta" if name == "own" else name
-                raise ValueError(
-                    f"{self.kind}: {what} has shape {array.shape}, expected {shape}: {meaning}, none of them empty"
-                )
+            expected = f"({', '.join(str(known.get(str(axis), axis)) for axis in axes)})"
+            shape = zip(axes, np.shape(getattr(self, name)), strict=False)
+            fits = all((axis if isinstance(axis, int) else known.setdefault(str(axis), n)) == n for axis, n in shape)
+            if np.ndim(getattr(self, name)) != len(axes) or not fits or array.size == 0:
+                found = f"{self.kind}: {what} has shape {np.shape(getattr(self, name))}"
+                raise ValueError(f"{found}, expected {expected}, no axis empty: {meaning}")
             if not np.isfinite(array).all():
                 place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
                 raise ValueError(
-                    f"{self.kind}: {name} holds {array[place]} at {place}, expected finite numbers: "
-                    "mend the data, or drop that row"
+                    f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers: {mend}"
                 )
             if array is getattr(self, name) or array.base is not None:
                 array = array.copy()

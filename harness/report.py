@@ -59,17 +59,22 @@ class Report:
 
 
 def write(report: Report, folder: Path) -> None:
-    """`results.json` and `report.md` in the folder, whole or not at all; Markdown also to $GITHUB_STEP_SUMMARY."""
+    """`results.json` and `report.md` in the folder, each whole or not at all."""
     from harness.answers import markdown
 
     folder.mkdir(parents=True, exist_ok=True)
     text = markdown(report)
     replace_whole(folder / "results.json", json.dumps(report.record(), indent=1, allow_nan=False) + "\n")
     replace_whole(folder / "report.md", text)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
+
+
+def summarise(report: Report) -> None:
+    """Append the Markdown to the file that $GITHUB_STEP_SUMMARY names, where it is set."""
+    from harness.answers import markdown
+
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(text)
+            file.write(markdown(report))
 
 
 def replace_whole(path: Path, text: str) -> None:

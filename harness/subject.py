@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,13 +63,21 @@ class Subject:
         """The map of its parameters into the network's; raises ValueError where it is not clear."""
         network = self.network or network
         own = Layout.of_shapes(self.shapes())
-        held = own.join({block.name: (self.held or {}).get(block.name, 0) for block in own.blocks}) != 0
+        found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
+        held = {block.name: 0 for block in own.blocks} | dict(self.held or {})
         try:
-            return Formulation.from_meaning(own, network, self.means or _by_name_or_shape(own, network), held)
-        except (KeyError, ValueError) as error:
-            found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks)
-            what = f"no parameter is called {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{self.name}: {what}; its parameters are {found}") from error
+            mask = own.join(held) != 0
+        except ValueError as error:
+            raise ValueError(f"{self.name}: held: {error}; its parameters are {found}") from error
+        try:
+            with np.errstate(all="ignore"):
+                return Formulation.from_meaning(own, network, self.means or _by_name_or_shape(own, network), mask)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}; its parameters are {found}") from error
+        except KeyError as error:
+            raise ValueError(f"{self.name}: no parameter is called {error}; its parameters are {found}") from error
+        except Exception as error:  # whatever a user's function raises
+            raise ValueError(f"{self.name}: its means {raised(error)}; its parameters are {found}") from error
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Its own parameters' shapes by name."""
@@ -81,7 +90,11 @@ class Subject:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            module = self.build()
+            try:
+                module = self.build()
+            except Exception as error:  # a user's constructor may raise anything
+                hint = " (for a function, give `parameters`)" if inspect.isfunction(self.build) else ""
+                raise TypeError(f"{self.name} {raised(error)}{hint}") from error
         if not isinstance(module, torch.nn.Module):
             found = type(module).__name__
             raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `parameters`)")
@@ -133,7 +146,7 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
     try:
         call, parameters = subject.live(kind, device)
     except Exception as error:  # a user's constructor may raise anything
-        return Observation.nothing(Status.BROKEN, _raised(error), QUANTITIES)
+        return Observation.nothing(Status.BROKEN, raised(error), QUANTITIES)
 
     def stack(array: Array, widths: tuple[int, ...]) -> list[Any]:
         whole = torch.tensor(array, dtype=kind, device=device)
@@ -172,7 +185,7 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
         except Exception as error:  # whatever a user's model raises is its answer
             if stage < reached:
                 status = Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN
-                reached, trouble = stage, Missing(status, _raised(error))
+                reached, trouble = stage, Missing(status, raised(error))
             if reached == 0:
                 break
     found = {quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]}
@@ -225,15 +238,12 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
     if isinstance(output, Mapping):
         output = list(output.values())
     heads = list(output) if isinstance(output, tuple | list) else [output]
-    found = [tuple(getattr(head, "shape", ())) for head in heads]
-    expected = [(rows, width) for width in widths]
+    found = [str(tuple(head.shape)) if hasattr(head, "shape") else f"no tensor but {head!r:.40}" for head in heads]
+    expected = [str((rows, width)) for width in widths]
     if found != expected:
-        raise WrongAnswer(f"outputs have shapes {_listed(found)}, expected {_listed(expected)}: one row an input row")
+        shapes = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
+        raise WrongAnswer(f"has outputs of shapes {shapes}: one row an input row")
     return heads
-
-
-def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
-    return " and ".join(map(str, shapes)) or "none"
 
 
 def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequence[Any], parameters: list[Any]) -> Any:
@@ -248,8 +258,9 @@ def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequenc
         loss = parts[0]
         for part in parts[1:]:
             loss = loss + part
-    if tuple(loss.shape) != ():
-        raise WrongAnswer(f"the loss has shape {tuple(loss.shape)}, expected a single number ()")
+    if not hasattr(loss, "shape") or tuple(loss.shape) != ():
+        found = f"of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"no tensor but {type(loss).__name__}"
+        raise WrongAnswer(f"has a loss {found}, expected a tensor of shape (): a single number")
     return loss
 
 
@@ -278,9 +289,9 @@ def _stacked(quantity: str, answers: list[Any], problem: Problem) -> Array:
     return np.asarray(stacked.double().cpu().numpy())
 
 
-def _raised(error: Exception) -> str:
-    """The first line of what was raised, at most 200 characters."""
+def raised(error: Exception) -> str:
+    """What was raised, in its first line, at most 200 characters."""
     if isinstance(error, WrongAnswer):
         return str(error)
     text = next(iter(str(error).splitlines()), "")
-    return f"raised {type(error).__name__}: {text}"[:200]
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}"[:200]

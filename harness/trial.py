@@ -16,6 +16,7 @@ from harness.memo import Memo
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import QUANTITIES
+from harness.subject import raised
 from harness.verdict import Status, Verdict
 
 
@@ -35,10 +36,10 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
             return blank(trial, Status.ABSENT, why)
     try:
         problems = memo.problems(memo.formulation(trial.subject))
-        if not problems:
-            raise ValueError("its probes made no problem, expected at least one: choose other kinds")
     except (ValueError, TypeError) as error:
         return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
+    except Exception as error:  # whatever a user's maker of problems raises
+        return blank(trial, Status.BROKEN, f"{heading(trial)}\nits problems {raised(error)}")
     if trial.case.contrast:
         return contrasted(trial, memo, problems, trial.case.contrast)
     asked = Asked(trial, memo, problems, quantity)
@@ -76,8 +77,8 @@ def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
             f"at the same parameters (allowed ±{allowed:.1e})"
         )
         return replace(verdict, status=Status.PASS, why=why)
-    why = (
-        f"{heading(trial)}\n{asked.quantity} was claimed to differ, and no counterexample was found: the nearest is "
-        f"{verdict.where}, {judgement.budget_used:.2g} of the allowed ±{allowed:.2g}"
-    )
+    nearest = f"the nearest is {verdict.where}, {judgement.budget_used:.2g} of the allowed ±{allowed:.2g}"
+    if not np.isfinite([judgement.actual, judgement.expected]).all():
+        nearest = f"{verdict.where} is not finite, which is no counterexample"
+    why = f"{heading(trial)}\n{asked.quantity} was claimed to differ, and no counterexample was found: {nearest}"
     return replace(verdict, status=Status.FAIL, why=why)

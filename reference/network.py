@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +18,18 @@ from reference.oracle import oracle
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
 INPUT_LETTERS, HEAD_LETTERS = "WVU", "WVU"
+
+
+def _widths(name: str, given: Any) -> tuple[int, ...]:
+    """One width, or one for each group; raises ValueError for what is none."""
+    group = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not 0 < len(group) <= len(INPUT_LETTERS) or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
+        found = group[0] if len(group) == 1 else group
+        expected = (
+            "a whole number, at least 1" if name == "hidden" else f"one to {len(INPUT_LETTERS)} whole numbers from 1"
+        )
+        raise ValueError(f"{name} is {found}, expected {expected}")
+    return tuple(int(w) for w in group)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -46,10 +60,8 @@ class Network:
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
     ) -> None:
-        widths = [(w,) if isinstance(w, int) else tuple(w) for w in (inputs, (hidden,), outputs)]
-        for name, group in zip(("inputs", "hidden", "outputs"), widths, strict=True):
-            if not group or len(group) > len(INPUT_LETTERS) or any(w < 1 for w in group):
-                raise ValueError(f"{name} is {group}, expected one to {len(INPUT_LETTERS)} widths of at least 1")
+        widths = [_widths(name, w) for name, w in (("inputs", inputs), ("hidden", [hidden]), ("outputs", outputs))]
+        hidden = widths[1][0]
         for name, act in (("activation", activation), ("output", output)):
             if act not in ACTIVATIONS:
                 raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}")

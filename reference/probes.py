@@ -54,7 +54,11 @@ class Probes:
 def probes(
     seed: int = 0, draws: int = 30, rows: int = 5, kinds: Sequence[str] = KINDS, loss: Loss = SUM_OF_SQUARES
 ) -> Probes:
-    """Probes for any network; raises ValueError for an unknown kind."""
+    """Probes for any network; raises ValueError for an unknown kind, and for no draws or rows."""
+    if draws < 1 or rows < 1:
+        raise ValueError(f"probes of {draws} draws and {rows} rows were asked for, expected at least one of each")
+    if isinstance(kinds, str):
+        raise ValueError(f"probes of kinds {kinds!r} were asked for, expected a list: [{kinds!r}]")
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"probes of kind {kind!r} are not known, expected some of {', '.join(KINDS)}")
@@ -233,9 +237,13 @@ class OnData:
 
     def __call__(self, formulation: Formulation) -> list[Problem]:
         weights, unused = (np.random.default_rng([self.seed, stream]) for stream in range(2))
+        for name, part in (("inputs", self.inputs), ("targets", self.targets)):
+            if np.ndim(part) != 2:
+                found = f"{name} of shape {np.shape(part)} were given"
+                raise ValueError(f"{found}, expected (rows, width): for one column write {name}[:, None]")
         draw = _Draw(formulation, weights, unused, self.draws, len(self.inputs), self.loss)
         inputs, targets = (
-            np.broadcast_to(np.float32(part).astype(float), (self.draws, *part.shape))
+            np.broadcast_to(np.asarray(part, np.float32).astype(float), (self.draws, *np.shape(part)))
             for part in (self.inputs, self.targets)
         )
         return [draw.problem(f"{len(self.inputs)} points", draw.random_own(1.5), inputs, targets)]

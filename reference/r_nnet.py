@@ -43,10 +43,17 @@ class RNnet:
         return "r_nnet" if self.declare_clip else "r_nnet_undeclared"
 
     def title(self) -> str:
+        versions = self.versions()
+        return f"R nnet {versions['nnet']} (live)" if versions else "R nnet"
+
+    def versions(self) -> dict[str, str]:
+        """R's and nnet's, for the report's environment; none where R does not answer, or was left out."""
+        if os.environ.get(SWITCH) == "absent":
+            return {}
         try:
-            return f"R nnet {session().versions()['nnet']} (live)"
+            return {name: found for name, found in session().versions().items() if name in ("R", "nnet")}
         except (RUnavailable, RCrashed):
-            return "R nnet"
+            return {}
 
     def start(self) -> None:
         """Start R now, so that its half second passes while something else is imported."""

@@ -1,0 +1,66 @@
+"""What a run has found so far, and the report that it makes."""
+
+from __future__ import annotations
+
+from harness.case import Trial
+from harness.machine import environment, settle
+from harness.memo import Memo
+from harness.report import Cost, Report
+from harness.verdict import Status, Verdict
+
+MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
+
+
+class Run:
+    """What this run of pytest has found so far."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.trials: dict[str, int] = {}
+        self.chosen = 0
+        self.costs: dict[str, Cost] = {}
+        self.contracts: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        self.failed: list[tuple[str, int, Verdict]] = []
+        self.since: list[str] = []
+        self.memo: Memo | None = None
+
+    def memo_of(self, trial: Trial) -> Memo:
+        """The memo of the trial's case; that of the case before is let go."""
+        if self.memo is None or self.memo.case is not trial.case:
+            self.close()
+            settle()
+            self.memo = Memo(trial.case)
+        return self.memo
+
+    def note_contracts(self, trial: Trial) -> None:
+        """What each column of the report promises."""
+        for name, contract in (
+            (f"{trial.subject.name} {trial.dtype}", trial.subject.contract(trial.dtype)),
+            (trial.reference.title(), trial.reference.contract()),
+        ):
+            self.contracts[name] = contract.sentence()
+        self.versions |= getattr(trial.reference, "versions", dict)()
+
+    def without_evidence(self) -> list[str]:
+        """Cases that ran whole and have not one pass: no evidence is not a pass."""
+        silent = []
+        for test, count in self.trials.items():
+            found = [verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")]
+            if len(found) == count and not any(v.status is Status.PASS or v.status.fails for v in found):
+                silent.append(test)
+        return silent
+
+    def close(self) -> None:
+        """Note what the case cost that has just ended."""
+        memo, self.memo = self.memo, None
+        if memo is not None and memo.most_draws >= MANY_DRAWS:
+            case = memo.case.name
+            self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
+
+    def report(self) -> Report:
+        """Everything so far; complete when every trial that was chosen has its verdict."""
+        self.close()
+        machine = environment() | self.versions
+        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
+        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete)

@@ -1,0 +1,121 @@
+"""A pytest of its own, in a folder of its own, for files that a user might have written."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+IMPORTS = """\
+import torch
+from torch import nn
+
+from harness import Case, Contrast, Subject, verify
+from reference import Crossed, Network, numpy_net, probes, r_nnet
+
+"""
+SINE_NET = """
+class SineNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(1, 4)
+        self.output = nn.Linear(4, 1)
+
+    def forward(self, x):
+        {forward}
+
+
+"""
+RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
+
+
+class Mine:
+    """A user's folder with one test file: `write` it, run `pytest`, read the report."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.text = ""
+
+    def write(self, *parts: str) -> None:
+        """test_mine.py, out of parts."""
+        self.text = IMPORTS + "\n".join(parts)
+        (self.pytester.path / "test_mine.py").write_text(self.text, encoding="utf-8")
+
+    def write_sine(self, forward: str = RIGHT, before: str = "", **case: str) -> None:
+        """test_mine.py with SineNet, whose forward this is, and its case; what is not given is right, and small."""
+        self.write(SINE_NET.format(forward=forward), before, self.case("test_sine", **case))
+
+    @staticmethod
+    def case(test: str, **given: str) -> str:
+        """`test = verify(Case(...))`, arguments as they are written in a file."""
+        arguments = {
+            "name": '"sine-1-4-1"',
+            "network": 'Network(inputs=1, hidden=4, outputs=1, activation="logistic")',
+            "subjects": "[SineNet]",
+            "references": "[numpy_net]",
+            "problems": "probes(seed=0, draws=3)",
+            **given,
+        }
+        return f"{test} = verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
+
+    def pytest(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest here, in this process, with our plugin alone, whether it is installed or not."""
+        from harness import plugin
+
+        return self.pytester.runpytest_inprocess(*arguments, plugins=[plugin])
+
+    def line_of(self, start: str) -> int:
+        """The number of the line of test_mine.py that begins so."""
+        return next(number for number, line in enumerate(self.text.split("\n"), 1) if line.startswith(start))
+
+    def results(self, folder: str = "build/report") -> dict[str, Any]:
+        """results.json; fails for what is not JSON by the letter."""
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(f"{constant} is not JSON")
+
+        path = self.pytester.path / folder / "results.json"
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        return found
+
+    def markdown(self) -> str:
+        """report.md."""
+        return (self.pytester.path / "build/report/report.md").read_text(encoding="utf-8")
+
+
+def screen_of(result: pytest.RunResult) -> list[str]:
+    """The lines of our part of the end screen, without its title and the place of the report."""
+    lines = result.outlines
+    start = next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+    end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
+    return [line for line in lines[start + 1 : end] if line]
+
+
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """What a run of its own is the first to load is unloaded after it, and torch cannot be loaded twice."""
+    import threadpoolctl  # noqa: F401
+    import torch  # noqa: F401
+
+    import reference.faults  # noqa: F401
+
+
+@pytest.fixture
+def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Mine:
+    """A folder for a user's file; what this run of pytest was told by its surroundings does not reach the inner one."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a file is written twice within the second
+    return Mine(pytester)
+
+
+@pytest.fixture
+def live_r() -> None:
+    """Skips where R's nnet does not answer."""
+    from reference import Network, r_nnet
+
+    if why := r_nnet.absent(Network(1, 4, 1, "logistic"), "forward"):
+        pytest.skip(why)
