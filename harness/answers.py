@@ -17,8 +17,11 @@ NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 def screen(report: Report, width: int) -> list[str]:
     """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
     width = max(width, NARROWEST)
-    rest = [line for text in (*_skips(report.verdicts), *_costs(report), _counts(report)) for line in fold(text, width)]
-    answers = [line for text in _answers(report) for line in fold(text, width)]
+    idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
+    said = (*_skips(report.verdicts), *idle, *costed(report), counted(report))
+    rest = [line for text in said for line in fold(text, width)]
+    said = [f"{question} {answer}" for question, sentences in answered(report).items() for answer in sentences]
+    answers = [line for text in said for line in fold(text, width)]
     room = LINES - len(rest)
     if len(answers) > room:
         answers = [*answers[: room - 1], f"... and {len(answers) - room + 1} lines more: read them in report.md"]
@@ -30,13 +33,11 @@ def fold(text: str, width: int) -> list[str]:
     return wrap(printable(text), width, subsequent_indent="    ", max_lines=3, placeholder=" ...")
 
 
-def _answers(report: Report) -> list[str]:
+def answered(report: Report) -> dict[str, list[str]]:
     """For every question a sentence of what holds, one of what differs, and one of what failed."""
-    return [
-        f"{question} {answer}"
-        for question, verdicts in report.questions().items()
-        for answer in _answer(verdicts) or ["Not judged: see below."]
-    ]
+    return {
+        question: _answer(verdicts) or ["Not judged: see below."] for question, verdicts in report.questions().items()
+    }
 
 
 def _answer(verdicts: Sequence[Verdict]) -> list[str]:
@@ -91,12 +92,14 @@ def _skips(verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def _costs(report: Report) -> list[str]:
+def costed(report: Report) -> list[str]:
+    """What a problem cost, in a sentence, where stacks were large enough to tell."""
     parts = [f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})" for c in report.costs]
     return [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"] if parts else []
 
 
-def _counts(report: Report) -> str:
+def counted(report: Report) -> str:
+    """How many trials came to what."""
     counts = report.counts()
     live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
@@ -119,8 +122,8 @@ def markdown(report: Report) -> str:
                 *(f"      {line}" for line in verdict.why.split("\n")),
                 "",
             ]
-    lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts), *_costs(report))]
-    lines += [f"- {escape(_counts(report))}", "", "## Contracts", ""]
+    lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts), *costed(report))]
+    lines += [f"- {escape(counted(report))}", "", "## Contracts", ""]
     lines += [f"- {escape(name)}: {escape(sentence)}" for name, sentence in report.contracts.items()]
     lines += ["", "## Machine", ""] + [f"- {escape(k)}: {escape(str(v))}" for k, v in report.environment.items()]
     return "\n".join(lines) + "\n"
@@ -158,5 +161,5 @@ def escape(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without the control characters by which a name could drive a terminal."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+    """Text without the control characters by which a name could drive a terminal, and without halves of characters."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "", text)

@@ -33,10 +33,11 @@ class Asked(NamedTuple):
             mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer(quantity)
             if isinstance(mine, Missing):
                 return replace(mine, why=f"{trial.subject.name} {mine.why}")
-            theirs = memo.reference(trial.reference, problem).answer(quantity)
+            observed = memo.reference(trial.reference, problem)
+            theirs = observed.answer(quantity)
             if isinstance(theirs, Missing):
                 return theirs
-            if quantity == "gradient":
+            if quantity == "gradient" and not observed.by_own:
                 theirs = problem.formulation.pull_back(theirs)
             subjects.append(Side(mine, memo.oracle(problem, contract)[quantity]))
             bound = memo.oracle(problem, trial.reference.contract(), trial.reference)[quantity]

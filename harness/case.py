@@ -11,7 +11,7 @@ from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
 from harness.problem import QUANTITIES, Problem
-from harness.subject import Subject
+from harness.subject import SameOnCpu, Subject
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
 
@@ -64,8 +64,13 @@ class Case:
             for device in devices
             for dtype in self.dtypes
             for check in checks
-            for reference in self.references
+            for reference in self._references(subject, device, dtype)
         ]
+
+    def _references(self, subject: Subject, device: str, dtype: str) -> list[Reference]:
+        """Those of the case; on another device than the CPU also the subject itself on the CPU."""
+        alone = device == "cpu" or self.expect == "differs"
+        return [*self.references, *([] if alone else [SameOnCpu(subject, dtype)])]
 
     def asked(self, formulation: Formulation) -> list[Problem]:
         """The stacks of problems for a formulation; raises TypeError where a maker gives something else."""

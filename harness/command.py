@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import getdoc
 from pathlib import Path
 from shutil import get_terminal_size
+from typing import Any
 
 from harness import baseline
 from harness.answers import NARROWEST, printable
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = {entry.name: _loaded(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
     for name, verb in sorted(found.items()):
         text = getdoc(verb) or ""
-        one = verbs.add_parser(name, help=text.split("\n")[0], description=text, formatter_class=AsWritten)
+        shown: dict[str, Any] = {"help": text.split("\n")[0], "description": text, "formatter_class": AsWritten}
+        one = verbs.add_parser(name, allow_abbrev=False, **shown)
         one.set_defaults(run=verb(one))
     given = parser.parse_args(arguments)
     try:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from harness.case import Case
 from harness.contract import Bounded, Contract
+from harness.device import ieee
 from harness.formulation import Formulation
 from harness.observation import Observation, Reference
 from harness.problem import Problem
@@ -46,7 +47,8 @@ class Memo:
     def subject(self, subject: Subject, problem: Problem, dtype: str, device: str) -> Observation:
         def ask() -> Observation:
             started = perf_counter()
-            observation = observe(subject, problem, dtype, device)
+            with ieee(device):
+                observation = observe(subject, problem, dtype, device)
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)

@@ -22,10 +22,14 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I)."""
+    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I).
+
+    The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
+    """
 
     values: Mapping[str, Array]
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    by_own: bool = False
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:
@@ -59,4 +63,4 @@ class Reference(Protocol):
         """The problem as the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at `problem.theta`; the gradient is by theta (D, T)."""
+        """Its answers at `problem.theta`; the gradient by theta, or by own parameters if it says so."""

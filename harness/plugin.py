@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import github
+from harness import device, github
 from harness.answers import NARROWEST, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
 from harness.report import summarise, write
 from harness.run import Run
-from harness.trial import run
 from harness.verdict import Status
+
+DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,11 +28,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="where results.json and report.md are written (default: build/report)",
     )
+    group.addoption(
+        "--device",
+        action="append",
+        default=[],
+        metavar="cpu|cuda|cuda:N",
+        help="judge on this device; may be repeated (default: those that this machine has)",
+    )
+    group.addoption(
+        "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
+    )
+    parser.addini("nnet_parity_devices", "devices to judge on, as --device gives them", type="args", default=[])
     group.addoption("--baseline", metavar="FILE", help="results.json of an older run: say what got worse, and fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = Run()
+    if required := config.getoption("--require-device"):
+        try:
+            why = device.lacking(required)
+        except ValueError as error:
+            why = str(error)
+        if why:
+            raise pytest.UsageError(f"--require-device {required}: {why}")
+
+
+def devices(config: pytest.Config) -> list[str]:
+    """Asked for on the command line, else in the environment, else in the ini file, else what is here."""
+    asked = [*config.getoption("--device"), *filter(None, [config.getoption("--require-device")])]
+    return device.chosen(asked or os.environ.get(DEVICES, "").split() or config.getini("nnet_parity_devices"))
 
 
 RUN = pytest.StashKey[Run]()
@@ -41,7 +67,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
     try:
-        trials = expanded(name, obj)
+        trials = expanded(name, obj, devices(collector.config))
     except (ValueError, TypeError) as error:
         raise pytest.Collector.CollectError(str(error)) from None
     assert isinstance(obj, Verification)
@@ -67,12 +93,9 @@ class TrialItem(pytest.Item):
 
     def runtest(self) -> None:
         run_so_far = self.config.stash[RUN]
-        memo = run_so_far.memo_of(self.trial)
         config: Any = self.config
         again = shlex.quote(str(config.cwd_relative_nodeid(self.nodeid)))
-        verdict = run(self.trial, memo, again=f"pytest {again}")
-        run_so_far.verdicts[self.nodeid] = verdict
-        run_so_far.note_contracts(self.trial)
+        verdict = run_so_far.judged(self.nodeid, self.trial, again=f"pytest {again}")
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
                 self.user_properties.append((name, str(value)))

@@ -28,13 +28,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Report:
-    """A run: where, what was found, what it cost, and the contract of every column."""
+    """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("")."""
 
     environment: dict[str, Any]
     verdicts: Sequence[Verdict]
     costs: Sequence[Cost] = ()
     contracts: dict[str, str] = field(default_factory=dict)
     complete: bool = True
+    devices: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> Counter[Status]:
         return Counter(verdict.status for verdict in self.verdicts)
@@ -53,6 +54,7 @@ class Report:
             "complete": self.complete,
             "environment": self.environment,
             "contracts": self.contracts,
+            "devices": self.devices,
             "costs": [vars(cost) for cost in self.costs],
             "verdicts": [verdict.record() for verdict in self.verdicts],
         }
@@ -73,7 +75,7 @@ def summarise(report: Report) -> None:
     from harness.answers import markdown
 
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
+        with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(markdown(report))
 
 
@@ -81,7 +83,7 @@ def replace_whole(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, never sees half of it."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from harness.asked import blank
 from harness.case import Trial
+from harness.device import KNOWN, lacking, poisoned
 from harness.machine import environment, settle
 from harness.memo import Memo
 from harness.report import Cost, Report
+from harness.trial import run
 from harness.verdict import Status, Verdict
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
@@ -18,6 +21,8 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self.trials: dict[str, int] = {}
         self.chosen = 0
+        self.unusable: dict[str, str] = {}
+        self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
         self.versions: dict[str, str] = {}
@@ -32,6 +37,19 @@ class Run:
             settle()
             self.memo = Memo(trial.case)
         return self.memo
+
+    def judged(self, name: str, trial: Trial, again: str) -> Verdict:
+        """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""
+        if trial.device in self.unusable:
+            verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
+        else:
+            verdict = run(trial, self.memo_of(trial), again)
+            if verdict.status is Status.BROKEN and poisoned(verdict.why):
+                self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
+        self.verdicts[name] = verdict
+        self.devices |= {trial.device: lacking(trial.device)}
+        self.note_contracts(trial)
+        return verdict
 
     def note_contracts(self, trial: Trial) -> None:
         """What each column of the report promises."""
@@ -63,4 +81,5 @@ class Run:
         self.close()
         machine = environment() | self.versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
-        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete)
+        devices = {name: lacking(name) for name in KNOWN} | self.devices
+        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices)

@@ -158,6 +158,7 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
     inputs, targets = stack(problem.inputs, network.inputs), stack(problem.targets, network.outputs)
     draws = [list(zip(*(part.unbind() for part in parts), strict=True)) for parts in (values, inputs, targets)]
 
+    size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {dtype}"
     answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
     reached, trouble = len(QUANTITIES), Missing(Status.BROKEN, "")
     for draw, (own_values, xs, ts) in enumerate(zip(*draws, strict=True)):
@@ -185,11 +186,38 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
         except Exception as error:  # whatever a user's model raises is its answer
             if stage < reached:
                 status = Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN
-                reached, trouble = stage, Missing(status, raised(error))
+                full = f" (with {size})" if isinstance(error, torch.OutOfMemoryError) else ""
+                reached, trouble = stage, Missing(status, raised(error) + full)
             if reached == 0:
                 break
     found = {quantity: _stacked(quantity, answers[quantity], problem) for quantity in QUANTITIES[:reached]}
-    return Observation(found, dict.fromkeys(QUANTITIES[reached:], trouble))
+    return Observation(found, dict.fromkeys(QUANTITIES[reached:], trouble), by_own=True)
+
+
+@dataclass(frozen=True, eq=False)
+class SameOnCpu:
+    """A subject on the CPU, as a reference for the same subject on another device."""
+
+    subject: Subject
+    dtype: str
+    name: str = "cpu"
+    source: str = "computed"
+
+    def title(self) -> str:
+        """Its name."""
+        return f"{self.subject.name} on the CPU"
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return None
+
+    def contract(self) -> Contract:
+        return self.subject.contract(self.dtype)
+
+    def expressed(self, problem: Problem) -> Problem:
+        return problem
+
+    def observe(self, problem: Problem) -> Observation:
+        return observe(self.subject, problem, self.dtype)
 
 
 def _expect_function(

@@ -10,6 +10,7 @@ import numpy as np
 from harness.asked import Asked, blank, heading, measured, missing
 from harness.case import Trial
 from harness.contrast import contrasted
+from harness.device import lacking
 from harness.failure import explained
 from harness.judge import Judgement
 from harness.memo import Memo
@@ -30,6 +31,8 @@ def run(trial: Trial, memo: Memo, again: str = "") -> Verdict:
 
 
 def _verdict(trial: Trial, memo: Memo) -> Verdict:
+    if lack := lacking(trial.device):
+        return blank(trial, Status.NOT_RUN, lack)
     quantity = trial.check if trial.check in QUANTITIES else "forward"
     for network in {trial.subject.network or trial.case.network, trial.case.network if trial.case.contrast else None}:
         if network is not None and (why := trial.reference.absent(network, quantity)):

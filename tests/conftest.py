@@ -86,11 +86,11 @@ class Mine:
 
 
 def screen_of(result: pytest.RunResult) -> list[str]:
-    """The lines of our part of the end screen, without its title and the place of the report."""
+    """The lines of our part of the end screen, without its title, what hardware there is, and where the report is."""
     lines = result.outlines
     start = next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
     end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
-    return [line for line in lines[start + 1 : end] if line]
+    return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,9 @@ def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
     """A folder for a user's file; what this run of pytest was told by its surroundings does not reach the inner one."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("COLUMNS", "110")
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # a file is written twice within the second
     return Mine(pytester)
 

@@ -1,0 +1,139 @@
+"""Devices: those that are here, what is said of those that are not, and the direct comparison with the CPU."""
+
+import pytest
+import torch
+from conftest import RIGHT, Mine
+from torch import nn
+
+from harness import Case, Status
+from harness.case import Trial
+from harness.device import chosen, ieee, lacking, poisoned
+from harness.memo import Memo
+from harness.run import Run
+from harness.subject import SameOnCpu, Subject
+from harness.trial import run
+from reference import Network, numpy_net, probes
+
+NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+SEES_NONE = f"torch {torch.__version__}, built without CUDA, sees no CUDA device"
+
+
+class SineNet(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(1, 4), nn.Sigmoid(), nn.Linear(4, 1))
+
+
+CASE = Case("sine", Network(1, 4, 1, "logistic"), [SineNet], [numpy_net], probes(draws=4))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps", ""])
+def test_a_name_that_is_no_device_is_refused(device: str) -> None:
+    """The sentence says which are."""
+    with pytest.raises(ValueError, match=f"^device '{device}' is not known, expected cpu, cuda or cuda:N$"):
+        lacking(device)
+
+
+def test_the_cpu_is_always_here_and_has_no_index() -> None:
+    """cpu:0 is another word for nothing."""
+    assert lacking("cpu") == ""
+    assert lacking("cpu:0") == "the CPU has no index, 'cpu:0' was asked for: write cpu"
+
+
+@NO_CUDA
+def test_without_a_gpu_it_is_said_why() -> None:
+    """What torch was built for decides what to do."""
+    assert lacking("cuda") == lacking("cuda:1") == SEES_NONE
+    assert chosen([]) == ["cpu"]
+
+
+def test_each_device_is_asked_once() -> None:
+    """--device cpu --device cpu is one device."""
+    assert chosen(["cpu", "cpu"]) == ["cpu"]
+
+
+def test_the_cpu_needs_no_switch() -> None:
+    """TF32 is a matter of CUDA."""
+    with ieee("cpu"):
+        assert torch.ones(1).item() == 1
+
+
+@NO_CUDA
+def test_what_is_asked_of_an_absent_device_is_not_run(mine: Mine) -> None:
+    """Every trial is NOT RUN and counted, and a run without one pass fails."""
+    mine.write_sine(RIGHT)
+    result = mine.pytest("--device", "cuda", "--device", "cpu")
+    result.assert_outcomes(passed=8, skipped=16)
+    assert mine.results()["devices"] == {"cpu": "", "cuda": SEES_NONE}
+    found = [v for v in mine.results()["verdicts"] if v["device"] == "cuda"]
+    assert {(v["status"], v["why"]) for v in found} == {("NOT RUN", SEES_NONE)}
+    assert mine.pytest("--device", "cuda").ret == 1
+
+
+@NO_CUDA
+def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine) -> None:
+    """One line, exit code 4: a usage error."""
+    mine.write_sine(RIGHT)
+    result = mine.pytest("--require-device", "cuda")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
+    assert result.errlines == [f"ERROR: --require-device cuda: {SEES_NONE}", ""]
+
+
+@NO_CUDA
+def test_devices_come_from_the_environment_and_the_ini_file_too(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line comes first, then the environment, then the file."""
+    mine.write_sine(RIGHT, checks='["forward"]', dtypes='["float64"]')
+    (mine.pytester.path / "pytest.ini").write_text("[pytest]\nnnet_parity_devices = cpu cuda\n")
+    mine.pytest().assert_outcomes(passed=1, skipped=2)
+    monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
+    mine.pytest().assert_outcomes(passed=1)
+    mine.pytest("--device", "cuda").assert_outcomes(skipped=2)
+
+
+@NO_CUDA
+def test_the_screen_shows_a_device_that_is_not_here(mine: Mine) -> None:
+    """Grey, never green, never hidden."""
+    mine.write_sine(RIGHT)
+    assert f"cuda NOT RUN: {SEES_NONE}" in mine.pytest().outlines
+
+
+def test_another_device_is_compared_with_the_cpu_directly() -> None:
+    """A subject on cuda meets itself on the CPU beside the references of the case."""
+    names = [trial.reference.name for trial in CASE.trials(["cuda"])]
+    assert set(names) == {"numpy_net", "cpu"}
+    assert {trial.reference.name for trial in CASE.trials(["cpu"])} == {"numpy_net"}
+
+
+@pytest.mark.parametrize("check", ["forward", "loss", "gradient", "input_gradient"])
+def test_a_subject_agrees_with_itself_on_the_cpu(check: str) -> None:
+    """The direct comparison uses nothing of what may differ where both are the same."""
+    subject = Subject.of(SineNet)
+    verdict = run(Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Memo(CASE))
+    assert (verdict.status, verdict.budget_used) == (Status.PASS, 0.0)
+
+
+class OutOfMemory(SineNet):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+
+class Asserting(SineNet):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+
+def test_out_of_memory_is_broken_with_sizes() -> None:
+    """It says what did not fit."""
+    case = Case("sine", CASE.network, [OutOfMemory], [numpy_net], probes(draws=4))
+    verdict = run(case.trials()[0], Memo(case))
+    assert verdict.status is Status.BROKEN
+    assert "raised OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB (with 5 rows, 13 " in verdict.why
+
+
+def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
+    """The process is poisoned for that device; the report is written all the same."""
+    assert not poisoned("raised OutOfMemoryError")
+    case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
+    found, trials = Run(), case.trials()
+    first, second = (found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2]))
+    assert (first.status, second.status) == (Status.BROKEN, Status.NOT_RUN)
+    assert second.why == f"cpu cannot be used any more after an error in {trials[0].id}"
