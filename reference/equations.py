@@ -18,22 +18,27 @@ if TYPE_CHECKING:
 
 
 def transpose(a: Any) -> Any:
+    """Each draw's matrix transposed."""
     return a.swapaxes(-1, -2)
 
 
 def column(a: Any) -> Any:
+    """Each draw as one column (D, n, 1)."""
     return a.reshape(a.shape[0], -1, 1)
 
 
 def row(a: Any) -> Any:
+    """Each draw as one row (D, 1, n)."""
     return a.reshape(a.shape[0], 1, -1)
 
 
 def flat(a: Any) -> Any:
+    """Each draw as a vector (D, n)."""
     return a.reshape(a.shape[0], -1)
 
 
 def without_bias(a: Any) -> Any:
+    """A weight matrix without its first column."""
     return a[..., 1:]
 
 

@@ -53,6 +53,7 @@ def solve(problem: Problem, contract: Contract, arithmetic: type[Plain] = Plain)
 
 
 def anywhere(network: Any) -> bool:
+    """In every network."""
     return True
 
 
