@@ -18,8 +18,8 @@ def screen(report: Report, width: int) -> list[str]:
     """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    said = (*_skips(report.verdicts), *idle, *costed(report), counted(report))
-    rest = [line for text in said for line in fold(text, width)]
+    last = (*_skips(report.verdicts), *idle, *costed(report), counted(report))
+    rest = [line for text in last for line in fold(text, width)]
     said = [f"{question} {answer}" for question, sentences in answered(report).items() for answer in sentences]
     answers = [line for text in said for line in fold(text, width)]
     room = LINES - len(rest)
@@ -49,13 +49,14 @@ def _answer(verdicts: Sequence[Verdict]) -> list[str]:
     if names := _names(v.subject for v in equal if v.subject not in failing):
         sound = [v for v in equal if v.subject not in failing]
         worst = max(sound, key=lambda v: v.budget_used or 0.0)
-        live = {v.source == "live" for v in sound}
-        sources = "R nnet (live) and NumPy" if len(live) == 2 else "R nnet (live)" if True in live else "NumPy"
+        sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
+        trials = f"{len(sound)} trial{'s' if len(sound) > 1 else ''}"
         sentences.append(
-            f"Yes: {names} ({len(sound)} trials against {sources}, at most {worst.budget_used:.2g} of what may differ)."
+            f"Yes: {names} ({trials} against {sources}, at most {worst.budget_used:.2g} of what may differ)."
         )
     if names := _names(v.subject for v in differ if v.subject not in failing):
-        best = min(differ, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        shown = [v for v in differ if v.subject not in failing]
+        best = min(shown, key=lambda v: (v.source != "live", v.dtype != "float64"))
         sentences.append(f"No, not {names}: {best.why}.")
     if failed:
         counts = [
@@ -64,6 +65,13 @@ def _answer(verdicts: Sequence[Verdict]) -> list[str]:
         of = sum(v.subject in failing for v in verdicts)
         sentences.append(f"FAILED: {_names(counts)} of {of} trials; the first: {_first_finding(failed[0])}.")
     return sentences
+
+
+def _source(verdict: Verdict) -> str:
+    """What a person calls the reference."""
+    if verdict.source == "live":
+        return "R nnet (live)"
+    return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
 
 
 def _first_finding(verdict: Verdict) -> str:
@@ -103,7 +111,8 @@ def counted(report: Report) -> str:
     counts = report.counts()
     live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    return f"{len(report.verdicts)} trials: {shown}; {live} of the passes against live R"
+    trials = f"{len(report.verdicts)} trial{'s' if len(report.verdicts) != 1 else ''}"
+    return f"{trials}: {shown}; {live} of the passes against live R"
 
 
 def markdown(report: Report) -> str:
@@ -116,12 +125,8 @@ def markdown(report: Report) -> str:
     if failures:
         lines += ["## Failures", ""]
         for verdict in failures:
-            lines += [
-                f"- `{verdict.id.replace('`', '')}`",
-                "",
-                *(f"      {line}" for line in verdict.why.split("\n")),
-                "",
-            ]
+            said = [f"      {_one_line(line)}" for line in verdict.why.split("\n")]
+            lines += [f"- `{_one_line(verdict.id).replace('`', '')}`", "", *said, ""]
     lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts), *costed(report))]
     lines += [f"- {escape(counted(report))}", "", "## Contracts", ""]
     lines += [f"- {escape(name)}: {escape(sentence)}" for name, sentence in report.contracts.items()]
@@ -156,8 +161,12 @@ def _cell(verdicts: Sequence[Verdict]) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
-    text = printable(text).replace("\n", " ")
+    text = _one_line(text)
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).splitlines())
 
 
 def printable(text: str) -> str:

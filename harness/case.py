@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,7 @@ class Case:
         who = f"case {self.name!r}"
         for what in ("subjects", "references", "dtypes", "checks"):
             found = getattr(self, what)
-            if isinstance(found, str) or not isinstance(found, Iterable):
+            if isinstance(found, str) or not isinstance(found, Sequence):
                 raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
             if not found:
                 raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
@@ -118,7 +118,8 @@ class Case:
                     raise ValueError(f"{who}: {what} {word!r} is not known, expected {' or '.join(known)}")
         heads = len(self.network.outputs)
         if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
-            raise ValueError(f"{who}: contrast is of head {self.contrast.head}, expected one of 0 to {heads - 1}")
+            found = f"the network has {heads} head{'s' if heads > 1 else ''}"
+            raise ValueError(f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to {heads - 1}")
         subjects = [Subject.of(subject).name for subject in self.subjects]
         for what, names in (("subjects", subjects), ("references", [reference.name for reference in self.references])):
             twice = sorted({name for name in names if names.count(name) > 1})

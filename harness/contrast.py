@@ -20,6 +20,9 @@ def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Con
     """The contrast of the subject against 0, and of the case's own network, as the reference computes it, beyond 0."""
     passed = []
     for problem, claimed in zip(problems, memo.problems(memo.claimed()), strict=True):
+        if problem.rows != len(asked.rows):
+            rows = f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has {problem.rows}"
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{rows}, expected one coefficient a row")
         sides = _sides(trial, memo, problem, claimed, asked)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")

@@ -23,7 +23,9 @@ def settle() -> None:
 
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
-    gc.freeze()
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
 
 
 def environment() -> dict[str, Any]:

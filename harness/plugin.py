@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import device, github
-from harness.answers import NARROWEST, screen
+from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
 from harness.report import summarise, write
@@ -68,14 +68,15 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
         return None
     try:
         trials = expanded(name, obj, devices(collector.config))
+        assert isinstance(obj, Verification)
+        collector.config.stash[RUN].collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
     except (ValueError, TypeError) as error:
         raise pytest.Collector.CollectError(str(error)) from None
-    assert isinstance(obj, Verification)
     for reference in obj.case.references:
         getattr(reference, "start", lambda: None)()
-    collector.config.stash[RUN].trials[f"{collector.nodeid}::{name}"] = len(trials)
     return [
-        TrialItem.from_parent(collector, name=f"{name}[{trial.id}]", trial=trial, verification=obj) for trial in trials
+        TrialItem.from_parent(collector, name=printable(f"{name}[{trial.id}]"), trial=trial, verification=obj)
+        for trial in trials
     ]
 
 
@@ -93,8 +94,8 @@ class TrialItem(pytest.Item):
 
     def runtest(self) -> None:
         run_so_far = self.config.stash[RUN]
-        config: Any = self.config
-        again = shlex.quote(str(config.cwd_relative_nodeid(self.nodeid)))
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        again = shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
         verdict = run_so_far.judged(self.nodeid, self.trial, again=f"pytest {again}")
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
@@ -107,7 +108,7 @@ class TrialItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
-            return str(excinfo.value)
+            return printable(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int, str]:
@@ -144,7 +145,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(line)
     if silent := found.without_evidence():
         named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
-        terminalreporter.write_line(f"{named} gave no evidence: no trial passed, which is a failure", red=True)
+        terminalreporter.write_line(
+            f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it",
+            red=True,
+        )
     try:
         write(report, folder)
         terminalreporter.write_line(f"report: {folder / 'report.md'}, {folder / 'results.json'}")

@@ -20,6 +20,7 @@ class Run:
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.trials: dict[str, int] = {}
+        self.names: dict[str, str] = {}
         self.chosen = 0
         self.unusable: dict[str, str] = {}
         self.devices: dict[str, str] = {}
@@ -37,6 +38,12 @@ class Run:
             settle()
             self.memo = Memo(trial.case)
         return self.memo
+
+    def collect(self, test: str, case: str, count: int) -> None:
+        """Note a case that is to be asked; raises ValueError for a second one of its name: verdicts go by it."""
+        if other := next((known for known, name in self.names.items() if name == case and known != test), ""):
+            raise ValueError(f"{test} has a case called {case!r}, and so has {other}: expected a name for each")
+        self.names[test], self.trials[test] = case, count
 
     def judged(self, name: str, trial: Trial, again: str) -> Verdict:
         """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""

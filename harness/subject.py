@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,20 +40,19 @@ class Subject:
     held: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        build = self.build
+        if not callable(build) or (hasattr(build, "named_parameters") and not isinstance(build, type)):
+            raise TypeError(
+                f"subject {self.name or type(build).__name__} is an object, expected an nn.Module class or a factory "
+                "of one: every trial builds its own, so write the class, or `lambda: MyModel(...)`"
+            )
         if not self.name:
             object.__setattr__(self, "name", getattr(self.build, "__name__", type(self.build).__name__))
 
     @classmethod
     def of(cls, given: Any) -> Subject:
         """A subject as it is, or one of a class, factory or function; raises TypeError for anything else."""
-        if isinstance(given, Subject):
-            return given
-        if not callable(given) or (hasattr(given, "named_parameters") and not isinstance(given, type)):
-            raise TypeError(
-                f"subject {type(given).__name__} is an object, expected an nn.Module class or a factory of one: "
-                "every trial builds its own, so write the class, or `lambda: MyModel(...)`"
-            )
-        return cls(given)
+        return given if isinstance(given, Subject) else cls(given)
 
     def contract(self, dtype: str) -> Contract:
         return Contract(dtype, relu_at_zero=self.relu_at_zero)
@@ -93,7 +91,8 @@ class Subject:
             try:
                 module = self.build()
             except Exception as error:  # a user's constructor may raise anything
-                hint = " (for a function, give `parameters`)" if inspect.isfunction(self.build) else ""
+                lacks = isinstance(error, TypeError) and "argument" in str(error)
+                hint = " (for a function, give `parameters`)" if lacks else ""
                 raise TypeError(f"{self.name} {raised(error)}{hint}") from error
         if not isinstance(module, torch.nn.Module):
             found = type(module).__name__
@@ -266,11 +265,12 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
     if isinstance(output, Mapping):
         output = list(output.values())
     heads = list(output) if isinstance(output, tuple | list) else [output]
-    found = [str(tuple(head.shape)) if hasattr(head, "shape") else f"no tensor but {head!r:.40}" for head in heads]
-    expected = [str((rows, width)) for width in widths]
+    found = " and ".join(str(tuple(head.shape)) if hasattr(head, "shape") else f"{head!r:.40}" for head in heads)
+    expected = " and ".join(str((rows, width)) for width in widths)
     if found != expected:
-        shapes = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
-        raise WrongAnswer(f"has outputs of shapes {shapes}: one row an input row")
+        raise WrongAnswer(f"gave outputs of shapes {found or 'none'}, expected {expected}: one row an input row")
+    if any(head.is_complex() for head in heads):
+        raise WrongAnswer(f"gave outputs of {heads[0].dtype}, expected real numbers")
     return heads
 
 
@@ -287,8 +287,8 @@ def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequenc
         for part in parts[1:]:
             loss = loss + part
     if not hasattr(loss, "shape") or tuple(loss.shape) != ():
-        found = f"of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"no tensor but {type(loss).__name__}"
-        raise WrongAnswer(f"has a loss {found}, expected a tensor of shape (): a single number")
+        found = f"loss of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"{type(loss).__name__} as its loss"
+        raise WrongAnswer(f"gave a {found}, expected a tensor of shape (): a single number")
     return loss
 
 

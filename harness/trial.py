@@ -65,7 +65,8 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     if judgement.status is Status.PASS:
         return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by"
     unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
-    reasons = [f"{unseen} is never other than 0 (not seen)"] if unseen else []
+    verb = "are" if "," in unseen else "is"
+    reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []
     reasons += [f"the bound of {wide} exceeds a tenth of its largest value in every draw"] if wide else []
     return "; ".join(reasons)
 

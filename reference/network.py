@@ -64,7 +64,8 @@ class Network:
         hidden = widths[1][0]
         for name, act in (("activation", activation), ("output", output)):
             if act not in ACTIVATIONS:
-                raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}")
+                called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
+                raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}")
         total_in, total_out = sum(widths[0]), sum(widths[2])
         masks = []
         for name, given, shape in (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ball import BallArithmetic
 from support import ACTIVATIONS, DTYPES, asked, dual, first_outside
 
 from harness import Case, Contract, Subject
@@ -12,7 +13,6 @@ from harness.subject import observe
 from harness.trial import run
 from harness.verdict import Status
 from reference import Network, NumpyNet, numpy_net, probes, r_nnet
-from ball import BallArithmetic
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.faults import solve

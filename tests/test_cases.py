@@ -14,9 +14,8 @@ from reference import r_nnet
 
 SEED = ((5, 5), 10, (5, 5))
 SIGMOID = (torch.sigmoid, torch.nn.Identity())
-CASES = [
-    found.case for module in (test_dual_head, test_sine) for found in vars(module).values() if isinstance(found, Verification)
-]  # fmt: skip
+FILES = (test_dual_head, test_sine)
+CASES = [found.case for file in FILES for found in vars(file).values() if isinstance(found, Verification)]
 
 
 def test_the_equations_have_seven_trained_tensors() -> None:
@@ -72,7 +71,8 @@ def test_every_dual_head_formulation_meets_live_r() -> None:
         for trial in case.trials()
         if trial.reference is r_nnet and (trial.subject.network or case.network).activations[0] != "relu"
     }
-    models = {name for name, model in vars(dual_head).items() if isinstance(model, type) and issubclass(model, torch.nn.Module)}  # fmt: skip
+    found = {name: model for name, model in vars(dual_head).items() if isinstance(model, type)}
+    models = {name for name, model in found.items() if issubclass(model, torch.nn.Module)}
     assert models <= judged
 
 
@@ -114,7 +114,7 @@ def test_partial_concatenation_is_a_strict_subfamily() -> None:
 
 def test_sine_functions_take_the_names_that_their_cases_give() -> None:
     """The functions by hand compute 1-4-1 networks of the shapes that the question has."""
-    shapes = {subject.name: {name: tuple(s) for name, s in subject.shapes().items()} for subject in map(Subject.of, test_sine.BY_HAND)}  # fmt: skip
+    shapes = {subject.name: subject.shapes() for subject in map(Subject.of, test_sine.BY_HAND)}
     assert shapes["by_hand"] == {"w1": (1, 4), "w2": (4, 1)}
     assert sine.by_hand(torch.ones(3, 1), torch.ones(1, 4), torch.ones(4, 1)).shape == (3, 1)
 

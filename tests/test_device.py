@@ -83,6 +83,7 @@ def test_devices_come_from_the_environment_and_the_ini_file_too(mine: Mine, monk
     """The command line comes first, then the environment, then the file."""
     mine.write_sine(RIGHT, checks='["forward"]', dtypes='["float64"]')
     (mine.pytester.path / "pytest.ini").write_text("[pytest]\nnnet_parity_devices = cpu cuda\n")
+    monkeypatch.delenv("NNET_PARITY_DEVICES")
     mine.pytest().assert_outcomes(passed=1, skipped=2)
     monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
     mine.pytest().assert_outcomes(passed=1)

@@ -40,7 +40,8 @@ def test_the_screen_in_the_readme_is_todays() -> None:
     from cases import test_dual_head, test_sine
     from harness.case import Verification
 
-    found = [v.case.question for module in (test_dual_head, test_sine) for v in vars(module).values() if isinstance(v, Verification)]  # fmt: skip
+    values = [value for module in (test_dual_head, test_sine) for value in vars(module).values()]
+    found = [value.case.question for value in values if isinstance(value, Verification)]
     places = [README.index(question) for question in dict.fromkeys(found)]
     assert places == sorted(places)
     assert np.all(np.diff(places) > 0)
