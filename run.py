@@ -135,7 +135,9 @@ def main(arguments: list[str]) -> int:
         get_debian_packages(missing)
     set_up()
     tool, *folder = COMMANDS[command]
-    named = any(word.startswith(tuple(folder)) for word in rest)
+    paths = [not word.startswith("-") and Path(word.partition("::")[0]).exists() for word in rest]
+    rest = [str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)]
+    named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)
     os.chdir(ROOT)
     os.execv(PYTHON, [str(PYTHON), "-m", tool, *([] if named else folder), *rest])
 

@@ -21,6 +21,7 @@ def screen(report: Report, width: int) -> list[str]:
     last = (*_skips(report.verdicts), *idle, *costed(report), counted(report))
     rest = [line for text in last for line in fold(text, width)]
     said = [f"{question} {answer}" for question, sentences in answered(report).items() for answer in sentences]
+    said.sort(key=lambda sentence: " FAILED: " not in sentence)  # what must be mended first
     answers = [line for text in said for line in fold(text, width)]
     room = LINES - len(rest)
     if len(answers) > room:
@@ -75,9 +76,10 @@ def _source(verdict: Verdict) -> str:
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """The sentence of a failure after its heading."""
+    """The sentence of a failure after its heading, and what it is likely to be."""
     lines = verdict.why.split("\n")
-    return lines[1] if len(lines) > 1 else lines[0]
+    likely = [line.strip() for line in lines if line.startswith("  likely: ")]
+    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *likely])
 
 
 def _names(names: Iterable[str]) -> str:

@@ -10,11 +10,11 @@ KNOWN = ("cpu", "cuda")
 
 def lacking(device: str) -> str:
     """Why a device cannot be used here; "" when it can. Raises ValueError for a name that is no device."""
-    import torch
-
     kind, _, index = device.partition(":")
     if kind not in KNOWN or (index and not index.isdigit()):
         raise ValueError(f"device {device!r} is not known, expected cpu, cuda or cuda:N")
+    import torch  # it takes seconds
+
     if kind == "cpu":
         return "" if not index else f"the CPU has no index, {device!r} was asked for: write cpu"
     if not torch.cuda.is_available():

@@ -44,13 +44,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = Run()
-    if required := config.getoption("--require-device"):
-        try:
-            why = device.lacking(required)
-        except ValueError as error:
-            why = str(error)
-        if why:
-            raise pytest.UsageError(f"--require-device {required}: {why}")
+    required = config.getoption("--require-device")
+    try:
+        for asked in config.getoption("--device"):
+            device.lacking(asked)
+        why = device.lacking(required) if required else ""
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    if why:
+        raise pytest.UsageError(f"--require-device {required}: {why}")
 
 
 def devices(config: pytest.Config) -> list[str]:
@@ -66,6 +68,8 @@ RUN = pytest.StashKey[Run]()
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[TrialItem] | None:
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
+    if hasattr(collector.config, "workerinput"):
+        raise pytest.Collector.CollectError("nnet-parity does not run under pytest-xdist: leave -n out")
     try:
         trials = expanded(name, obj, devices(collector.config))
         assert isinstance(obj, Verification)
@@ -151,8 +155,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         )
     try:
         write(report, folder)
-        terminalreporter.write_line(f"report: {folder / 'report.md'}, {folder / 'results.json'}")
-    except OSError as error:
+        terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
+    except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
         terminalreporter.write_line(why, red=True)
     try:

@@ -61,13 +61,15 @@ class Report:
 
 
 def write(report: Report, folder: Path) -> None:
-    """`results.json` and `report.md` in the folder, each whole or not at all."""
+    """`results.json`, `report.md` and `index.html` in the folder, each whole or not at all."""
     from harness.answers import markdown
+    from harness.page import page
 
     folder.mkdir(parents=True, exist_ok=True)
-    text = markdown(report)
-    replace_whole(folder / "results.json", json.dumps(report.record(), indent=1, allow_nan=False) + "\n")
-    replace_whole(folder / "report.md", text)
+    results = json.dumps(report.record(), indent=1, allow_nan=False) + "\n"
+    replace_whole(folder / "results.json", results)
+    replace_whole(folder / "report.md", markdown(report))
+    replace_whole(folder / "index.html", page(json.loads(results)))
 
 
 def summarise(report: Report) -> None:

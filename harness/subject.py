@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,11 +123,18 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
     if set(names) == set(blocks):
         return lambda p: p
     pairs = {block: [name for name in names if names[name] == shape] for block, shape in blocks.items()}
-    if len(names) != len(blocks) or any(len(found) != 1 for found in pairs.values()):
+    doubts = [f"no parameter has the shape of {b} {blocks[b]}" for b, found in pairs.items() if not found]
+    doubts += [f"{b} {blocks[b]} may be {' or '.join(found)}" for b, found in pairs.items() if len(found) > 1]
+    doubts += [f"{n} has the shape of {b}" for b, found in pairs.items() for n in found if n in blocks and n != b]
+    if doubts or len(names) != len(blocks):
         wanted = ", ".join(f"{name} {shape}" for name, shape in blocks.items())
+        known = (
+            ", ".join(f'"{b}": p["{found[0]}"]' for b, found in pairs.items() if len(found) == 1) or '"W1": p["..."]'
+        )
         raise ValueError(
-            f"which parameter is which block is not clear from names or shapes; the network's blocks are {wanted}; "
-            f'write means=lambda p: {{"{next(iter(blocks))}": p["{next(iter(names), "...")}"], ...}}'
+            f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts) or 'too many'}); "
+            f"the network's blocks are {wanted}; "
+            f"write means=lambda p: {{{known}, ...}}, .T for a transpose, 0 for no bias"
         )
     return lambda p: {block: p[found[0]] for block, found in pairs.items()}
 
@@ -170,7 +180,7 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
                 _expect_function(call, problem, parameters, own_values, xs)
             for x in xs:
                 x.requires_grad_()
-            heads = _heads(call(*xs), problem.rows, network.outputs)
+            heads = _heads(call(*xs), problem.rows, network.outputs, kind)
             answers["forward"].append([head.detach().clone() for head in heads])
             stage = 1
             loss = _loss(subject, problem, heads, ts, parameters)
@@ -226,14 +236,36 @@ def _expect_function(
     import torch
 
     given, widths = [x.clone() for x in xs], problem.formulation.network.outputs
-    heads = _heads(call(*xs), problem.rows, widths)
+    heads = _heads(call(*xs), problem.rows, widths, own_values[0].dtype)
     for what, now, before in (("inputs", xs, given), ("own parameters", parameters, own_values)):
         if not all(map(torch.equal, now, before)):
             raise WrongAnswer(f"changed its {what} when it was called, expected it to leave them as they are")
-    with torch.no_grad():
-        again = _heads(call(*xs), problem.rows, widths)
-    if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(heads, again, strict=True)):
-        raise WrongAnswer("gave other outputs when asked again, under torch.no_grad(), expected the same")
+    evaluate = "; for eval() write subjects=[lambda: MyModel().eval()]"
+    modes: list[tuple[Any, str]] = [(torch.no_grad(), "when asked again, under torch.no_grad(), expected the same")]
+    if getattr(call, "training", False):
+        module: Any = call
+        modes.append((_evaluating(module), f"in eval() than in train(), as it was built, expected the same{evaluate}"))
+        if random := sorted({type(m).__name__ for m in module.modules() if "Dropout" in type(m).__name__}):
+            said = f"when asked again, expected the same: its {' and '.join(random)} is in training mode{evaluate}"
+            modes = [(mode, said) for mode, _ in modes]
+    for mode, when in modes:
+        with mode:
+            again = _heads(call(*xs), problem.rows, widths, own_values[0].dtype)
+        if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(heads, again, strict=True)):
+            raise WrongAnswer(f"gave other outputs {when}")
+
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """A module in eval() while this lasts."""
+    import torch
+
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train()
 
 
 def _as_trained(
@@ -249,7 +281,7 @@ def _as_trained(
 
     for parameter in parameters:
         parameter.grad = None
-    heads = _heads(call(*xs), problem.rows, problem.formulation.network.outputs)
+    heads = _heads(call(*xs), problem.rows, problem.formulation.network.outputs, xs[0].dtype)
     loss = _loss(subject, problem, heads, ts, parameters)
     if loss.requires_grad:
         loss.backward()
@@ -260,7 +292,7 @@ class WrongAnswer(Exception):
     """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that is no function."""
 
 
-def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
+def _heads(output: Any, rows: int, widths: tuple[int, ...], dtype: Any) -> list[Any]:
     """The model's outputs as one tensor a head."""
     if isinstance(output, Mapping):
         output = list(output.values())
@@ -268,9 +300,13 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...]) -> list[Any]:
     found = " and ".join(str(tuple(head.shape)) if hasattr(head, "shape") else f"{head!r:.40}" for head in heads)
     expected = " and ".join(str((rows, width)) for width in widths)
     if found != expected:
-        raise WrongAnswer(f"gave outputs of shapes {found or 'none'}, expected {expected}: one row an input row")
-    if any(head.is_complex() for head in heads):
-        raise WrongAnswer(f"gave outputs of {heads[0].dtype}, expected real numbers")
+        mistake = "one row an input row"
+        if sorted(found.split(" and ")) == sorted(expected.split(" and ")):
+            mistake = "the heads are in another order"
+        raise WrongAnswer(f"gave outputs of shapes {found or 'none'}, expected {expected}: {mistake}")
+    for head in heads:
+        if head.is_complex() or head.dtype.itemsize < dtype.itemsize:
+            raise WrongAnswer(f"gave outputs of {head.dtype}, expected {dtype}: something inside is of that dtype")
     return heads
 
 
@@ -293,14 +329,15 @@ def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequenc
 
 
 def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
-    """By autograd; what the loss does not depend on, and what is frozen, has gradient zero."""
+    """By autograd; what the loss does not depend on has gradient zero. Raises WrongAnswer where one is frozen."""
     import torch
 
+    if frozen := sum(not variable.requires_grad for variable in variables):
+        what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
+        raise WrongAnswer(f"has {what}, whose gradient cannot be judged: choose checks=['forward', 'loss']")
     if not loss.requires_grad:
         return [torch.zeros_like(variable) for variable in variables]
-    live = [variable for variable in variables if variable.requires_grad]
-    found = iter(torch.autograd.grad(loss, live, allow_unused=True))
-    slopes = [next(found) if variable.requires_grad else None for variable in variables]
+    slopes = torch.autograd.grad(loss, variables, allow_unused=True)
     return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
 
 
@@ -318,8 +355,18 @@ def _stacked(quantity: str, answers: list[Any], problem: Problem) -> Array:
 
 
 def raised(error: Exception) -> str:
-    """What was raised, in its first line, at most 200 characters."""
+    """What was raised, in its first line, at most 200 characters, and where."""
     if isinstance(error, WrongAnswer):
         return str(error)
     text = next(iter(str(error).splitlines()), "")
-    return f"raised {type(error).__name__}{': ' if text else ''}{text}"[:200]
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}"[:200] + _at(error)
+
+
+def _at(error: Exception) -> str:
+    """Where in a user's own file it was raised."""
+    ours = Path(__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if ours not in file.parents and "site-packages" not in file.parts and file.exists():
+            return f" (at {file.name}:{frame.lineno})"
+    return ""

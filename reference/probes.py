@@ -238,9 +238,19 @@ class OnData:
     def __call__(self, formulation: Formulation) -> list[Problem]:
         weights, unused = (np.random.default_rng([self.seed, stream]) for stream in range(2))
         for name, part in (("inputs", self.inputs), ("targets", self.targets)):
+            found = f"{name} of shape {np.shape(part)} were given"
             if np.ndim(part) != 2:
-                found = f"{name} of shape {np.shape(part)} were given"
                 raise ValueError(f"{found}, expected (rows, width): for one column write {name}[:, None]")
+            network = formulation.network
+            expected = (len(self.inputs), sum(network.inputs if name == "inputs" else network.outputs))
+            if np.shape(part) != expected:
+                raise ValueError(
+                    f"{found}, expected {expected}: rows of the inputs, width of the network's {name[:-1]}s"
+                )
+            if not np.isfinite(part).all():
+                row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
+                value = np.asarray(part)[row, column]
+                raise ValueError(f"{name} hold {value} in row {row}, column {column}: mend the data, or drop that row")
         draw = _Draw(formulation, weights, unused, self.draws, len(self.inputs), self.loss)
         inputs, targets = (
             np.broadcast_to(np.asarray(part, np.float32).astype(float), (self.draws, *np.shape(part)))

@@ -96,9 +96,11 @@ def screen_of(result: pytest.RunResult) -> list[str]:
 @pytest.fixture(scope="session")
 def loaded() -> None:
     """What a run of its own is the first to load is unloaded after it, and torch cannot be loaded twice."""
+    import jinja2  # noqa: F401
     import threadpoolctl  # noqa: F401
     import torch  # noqa: F401
 
+    import harness.figures  # noqa: F401
     import reference.faults  # noqa: F401
 
 

@@ -127,7 +127,8 @@ def test_out_of_memory_is_broken_with_sizes() -> None:
     case = Case("sine", CASE.network, [OutOfMemory], [numpy_net], probes(draws=4))
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.BROKEN
-    assert "raised OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB (with 5 rows, 13 " in verdict.why
+    assert "raised OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB (at test_device.py:" in verdict.why
+    assert "(with 5 rows, 13 parameters, float64)" in verdict.why
 
 
 def test_after_a_device_side_assert_the_rest_is_not_run() -> None:

@@ -1,5 +1,6 @@
 """Bad input ends in a sentence: what was found, what was expected, and what to do."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ def broken(**given: Any) -> str:
     assert verdict.status is Status.BROKEN
     heading, _, sentence = verdict.why.partition("\n")
     assert heading.startswith("sine: ")
-    return sentence
+    return re.sub(r" \(at \w+\.py:\d+\)", "", sentence)  # where: a test of its own
 
 
 def means(**blocks: Any) -> Subject:
@@ -179,7 +180,8 @@ DATA: list[tuple[Callable[[], Any], str]] = [
     (lambda: probes(rows=-1), "probes of 30 draws and -1 rows were asked for, expected at least one of each"),
     (
         lambda: Network(1, 4, 1, "sigmoid"),
-        "activation 'sigmoid' is not known, expected one of relu, tanh, logistic, identity; sigmoid is called logistic here",
+        "activation 'sigmoid' is not known, expected one of relu, tanh, logistic, identity; "
+        "sigmoid is called logistic here",
     ),
     (
         lambda: Network(1, 4, 1, output="linear"),
@@ -327,8 +329,10 @@ SUBJECTS: list[tuple[Any, str]] = [
     ),
     (
         nn.Identity,
-        "Identity: which parameter is which block is not clear from names or shapes; the network's blocks are "
-        'W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); write means=lambda p: {"W1": p["..."], ...}; its parameters are none',
+        "Identity: which parameter is which block is not clear from names and shapes (no parameter has the shape of W1 "
+        "(4, 1); no parameter has the shape of b (4,); no parameter has the shape of W2 (1, 4); no parameter has the "
+        "shape of b_w (1,)); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
+        'write means=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; its parameters are none',
     ),
     (Subject(raising(RuntimeError("no weights")), name="f"), "f raised RuntimeError: no weights"),
     (
@@ -365,8 +369,10 @@ def test_parameters_that_could_be_either_block() -> None:
             self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
 
     assert broken(network=Network(4, 4, 4), subjects=[Square]) == (
-        "Square: which parameter is which block is not clear from names or shapes; the network's blocks are "
-        'W1 (4, 4), b (4,), W2 (4, 4), b_w (4,); write means=lambda p: {"W1": p["one.weight"], ...}; '
+        "Square: which parameter is which block is not clear from names and shapes (W1 (4, 4) may be one.weight or "
+        "two.weight; b (4,) may be one.bias or two.bias; W2 (4, 4) may be one.weight or two.weight; b_w (4,) may be "
+        "one.bias or two.bias); the network's blocks are W1 (4, 4), b (4,), W2 (4, 4), b_w (4,); "
+        'write means=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; '
         "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
     )
 

@@ -256,7 +256,7 @@ def test_a_model_that_raises_is_broken(mine: Mine) -> None:
     result.assert_outcomes(failed=4)
     assert statuses(mine) == {key: {"BROKEN"} for key in CHECKS}
     expected = rf"sine-1-4-1: SineNet \(cpu, float64\) against {NUMPY}\nQUANTITY was not answered: "
-    expected += r"SineNet raised RuntimeError: no such layer\n  again: .*"
+    expected += r"SineNet raised RuntimeError: no such layer \(at test_mine\.py:\d+\)\n  again: .*"
     for check, quantity in zip(CHECKS, (*CHECKS[:3], "gradient by the inputs"), strict=True):
         text = failure(result, f"SineNet-cpu-float64-{check}-vs-numpy_net")
         assert re.fullmatch(expected.replace("QUANTITY", quantity), text), text
@@ -334,7 +334,7 @@ def test_a_model_that_raises_on_the_way_back_only(mine: Mine) -> None:
     """Forward and loss are judged, and pass; the gradients are broken."""
     mine.write_sine("return self.output(OneWay.apply(torch.sigmoid(self.hidden(x))))", ONE_WAY, **FLOAT64)
     text = failure(mine.pytest(), "SineNet-cpu-float64-gradient-vs-numpy_net")
-    assert "gradient was not answered: SineNet raised NotImplementedError: no way back\n" in text
+    assert "gradient was not answered: SineNet raised NotImplementedError: no way back (at test_mine.py:" in text
     passed, broken = {"PASS"}, {"BROKEN"}
     assert statuses(mine) == dict(zip(CHECKS, (passed, passed, broken, broken), strict=True))
 

@@ -163,6 +163,11 @@ class OtherwiseWithoutGrad(Tanh):
         return super().forward(x) * (1.0 if torch.is_grad_enabled() else 1.5)
 
 
+class OtherwiseInEval(Tanh):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x) * (1.0 if self.training else 0.5)
+
+
 class InPlace(Tanh):
     def forward(self, x):  # type: ignore[no-untyped-def]
         y = super().forward(x)
@@ -188,7 +193,16 @@ class Dropping(nn.Sequential):
     ("model", "sentence"),
     [
         (OtherwiseWithoutGrad, "gave other outputs when asked again, under torch.no_grad(), expected the same"),
-        (Dropping, "gave other outputs when asked again, under torch.no_grad(), expected the same"),
+        (
+            Dropping,
+            "gave other outputs when asked again, expected the same: its Dropout is in training mode; "
+            "for eval() write subjects=[lambda: MyModel().eval()]",
+        ),
+        (
+            OtherwiseInEval,
+            "gave other outputs in eval() than in train(), as it was built, expected the same; "
+            "for eval() write subjects=[lambda: MyModel().eval()]",
+        ),
         (InPlace, "changed its inputs when it was called, expected it to leave them as they are"),
         (Drifting, "changed its own parameters when it was called, expected it to leave them as they are"),
     ],
@@ -230,6 +244,76 @@ class SmallIsZero(Tanh):
 def test_the_default_probes_reach_unusual_data(model: Any) -> None:
     """Large and tiny inputs, zeros, and many rows are asked of every model."""
     assert worst(verdicts(model)).status is Status.FAIL
+
+
+def test_a_model_built_for_evaluation_passes_with_its_dropout() -> None:
+    """In eval() dropout does nothing."""
+    means = {"W1": "0.weight", "b": "0.bias", "W2": "3.weight", "b_w": "3.bias"}
+    subject = Subject(lambda: Dropping().eval(), "Evaluated", lambda p: {b: p[n] for b, n in means.items()})
+    assert worst(verdicts(subject)).status is Status.PASS
+
+
+def test_outputs_of_a_narrower_dtype_are_named() -> None:
+    """A float32 inside a float64 model that reaches its output."""
+
+    class Narrow(Tanh):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return super().forward(x).float()
+
+    found = {v.dtype: v for v in verdicts(Narrow) if v.check == "forward"}
+    assert found["float32"].status is Status.PASS
+    assert "gave outputs of torch.float32, expected torch.float64: something inside is of that dtype" in (
+        found["float64"].why
+    )
+
+
+def test_frozen_parameters_are_said_to_be_frozen() -> None:
+    """Their gradient cannot be judged; forward and loss can."""
+
+    def frozen() -> nn.Module:
+        model = Tanh()
+        model[0].weight.requires_grad_(False)
+        return model
+
+    found = {v.check: v for v in verdicts(Subject(frozen, "Frozen", by_position))}
+    assert (found["forward"].status, found["loss"].status) == (Status.PASS, Status.PASS)
+    assert "has 1 parameter with requires_grad=False, whose gradient cannot be judged: choose checks=" in (
+        found["gradient"].why
+    )
+
+
+def test_heads_in_another_order_are_called_that() -> None:
+    """Shapes that are those expected, exchanged."""
+
+    class Exchanged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.h, self.one, self.two = nn.Linear(1, 4), nn.Linear(4, 2), nn.Linear(4, 3)
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            h = torch.tanh(self.h(x))
+            return self.two(h), self.one(h)
+
+    found = worst(verdicts(Exchanged, Network(1, 4, (2, 3), "tanh")))
+    assert "gave outputs of shapes (5, 3) and (5, 2), expected (5, 2) and (5, 3): the heads are in another order" in (
+        found.why
+    )
+
+
+def test_names_that_contradict_shapes_are_not_guessed() -> None:
+    """A parameter called W1 in the shape of W2 is a transposed W1: it is not taken for W2."""
+
+    class AtW(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.W1, self.b1 = nn.Parameter(torch.ones(3, 2)), nn.Parameter(torch.ones(2))
+            self.W2, self.b2 = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3))
+
+    found = worst(verdicts(AtW, Network(3, 2, 3)))
+    assert found.status is Status.BROKEN
+    assert (
+        "AtW: which parameter is which block is not clear from names and shapes (W2 has the shape of W1; " in found.why
+    )
 
 
 # What is refused, or said to be no evidence.

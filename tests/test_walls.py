@@ -21,7 +21,7 @@ FORBIDDEN = {  # tests may look at everything
     "reference": {"cases", "tests", "torch"},
     "cases": {"tests"},
 }
-LOADS_NOT = {"harness": ("torch", "rpy2", "pytest"), "reference": ("torch", "rpy2")}
+LOADS_NOT = {"harness": ("torch", "rpy2", "pytest", "jinja2", "matplotlib"), "reference": ("torch", "rpy2")}
 MOST_LINES = 4_000
 
 

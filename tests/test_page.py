@@ -1,0 +1,579 @@
+"""The page: what it says, that it says it to everyone, that no name can change it, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.page import main, page
+from harness.report import Cost, Report
+from harness.verdict import Status, Verdict
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium")
+NO_CUDA = "torch 2.13.0+cpu, built without CUDA, sees no CUDA device"
+EVERY_SECTION = ["answers", "counts", "failures", "trials", "fits", "networks", "formulations", "changes", "races"]
+HOSTILE = (
+    "</td></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{ 7*7 }}\x1b[31m\ud800../../etc"
+    + "W" * 230
+)
+BLOCKS = ("W1", "b", "W2")
+S4 = ("S4", "torch", "computed", 1, 1)
+JSON = dict[str, Any]
+
+
+def verdict(subject: str, check: str = "forward", status: Status = Status.PASS, **given: Any) -> Verdict:
+    """A trial of one of two cases."""
+    fixed = {"case": "sine", "reference": "r_nnet", "source": "live", "device": "cpu", "dtype": "float64"}
+    what = fixed | {"question": "Do they compute it?", "budget_used": 0.34 if status is Status.PASS else None} | given
+    name = f"{subject}-{what['device']}-{what['dtype']}-{check}-vs-{what['reference']}"
+    return Verdict(id=name, subject=subject, check=check, status=status, **what)
+
+
+def small(**given: Any) -> JSON:
+    """A parsed results.json with a verdict of every kind, and nothing trained."""
+    report = Report(
+        environment={"date": "2026-11-22", "platform": "Linux", "cores": 2},
+        verdicts=[
+            verdict("SineNet", where="o[0, 0]"),
+            verdict("SineNet", "gradient", budget_used=0.9, where="b[2]"),
+            verdict("SineNet", reference="numpy_net", source="computed", dtype="float32", budget_used=0.05),
+            verdict(
+                "Wrong", "gradient", Status.FAIL, budget_used=865_900.0, why="sine: Wrong\nis outside\n  worst at b[2]"
+            ),
+            verdict("Dead", "forward", Status.BROKEN, why="sine: Dead\nraised ValueError"),
+            verdict("SineNet", "loss", Status.ABSENT, case="relu", why="nnet has no relu hidden units"),
+            verdict(
+                "Halves", expect="differs", question="Is it the same?", why="o[0] is 0, and 1 by R nnet", where="o[0]"
+            ),
+        ],
+        costs=[Cost("sine", 1024, 1e-4, 2e-4)],
+        contracts={"SineNet float64": "float64, u = 2^-53"},
+    )
+    return json.loads(json.dumps(report.record() | given))
+
+
+def fits() -> list[JSON]:
+    """Sums of powers of x, fitted by least squares, stand for networks, and their number for iterations.
+
+    S4 has no constant: its one power leaves exactly the floor of a line through the origin. The weights are drawn.
+    """
+    x, y, grid = np.array(data()["x"]), np.array(data()["y"]), np.linspace(0, 10, 101)
+    names = [f"{block}[{'0, ' * (block == 'W2')}{i}{', 0' * (block == 'W1')}]" for block in BLOCKS for i in range(4)]
+    found = []
+    for case, trainer, source, first, last in (("S1", "R nnet", "live", 0, 11), ("S1", "torch", "computed", 0, 5), S4):
+        curve, at_grid = [[0, float(y @ y)]], 0 * grid
+        for number in range(first, last + 1):
+            powers = [np.stack([(at / 10) ** power for power in range(first, number + 1)], 1) for at in (x, grid)]
+            sizes = np.linalg.lstsq(powers[0], y)[0]
+            curve.append([number + 1 - first, float(np.sum((powers[0] @ sizes - y) ** 2))])
+            at_grid = powers[1] @ sizes
+        drawn = np.random.default_rng(last).standard_normal(13).tolist()
+        fit = {
+            "case": case,
+            "trainer": trainer,
+            "source": source,
+            "starts": 20,
+            "seconds": 0.5,
+            "compared": f"{trainer} fits",
+        }
+        fit |= {
+            "quality": 1e-3,
+            "share": 0.7,
+            "share_low": 0.5,
+            "share_high": 0.9,
+            "best": curve[-1][1],
+            "median": 30.0,
+        }
+        fit |= {"floor": curve[-1][1] if case == "S4" else None, "curve": curve, "at": {"pi/2": float(at_grid[16])}}
+        fit |= {"plot": {"x": grid.tolist(), "y": at_grid.tolist()}, "ended": {"converged": 20}}
+        found.append(fit | {"weights": dict(zip([*names, "b_w[0]"], drawn, strict=True))})
+    return found
+
+
+def data() -> JSON:
+    """The points of S1, in kind."""
+    x = np.sort(10 * np.random.default_rng(0).random(50))
+    return {"x": x.tolist(), "y": np.sin(x).tolist()}
+
+
+def full(**given: Any) -> JSON:
+    """A results.json with everything that a page can show."""
+    change = {"direction": "from S4", "change": "biases", "median": 22.4, "low": 20.0, "high": 30.0, "starts": 40}
+    race = {
+        "name": "gradient",
+        "subject": "SineNet",
+        "device": "cpu",
+        "dtype": "float64",
+        "ratio": 28.5,
+        "quartiles": [26.0, 31.0],
+    }
+    race |= {"aa_ratio": 1.02, "share": None, "loss": None, "rounds": 30}
+    rest = {
+        "fits": fits(),
+        "points": data(),
+        "changes": [change, change | {"change": "tanh", "median": 7.3}],
+        "races": [race],
+    }
+    return small(**rest | {"devices": {"cpu": "", "cuda": NO_CUDA}} | given)
+
+
+@lru_cache(maxsize=1)
+def whole() -> str:
+    """The page of all that."""
+    return page(full())
+
+
+class Elements(HTMLParser):
+    """What stands in a page: tags with their attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.skipping = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        self.skipping = tag == "style"
+
+    def handle_data(self, data: str) -> None:
+        if not self.skipping:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """As a person reads it."""
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        """The attributes of every element of that name."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_a_page_tells_what_a_run_found() -> None:
+    """Answers first, then counts, failures with their sentences, every trial; a title that says how it went."""
+    found = Elements(page(small()))
+    for sentence in (
+        "Do they compute it? Yes: SineNet (3 trials against R nnet (live) and NumPy, at most 0.9 of what may differ).",
+        "FAILED: Wrong in 1 and Dead in 1 of 2 trials; the first: is outside.",
+        "Is it the same? No, not Halves: o[0] is 0, and 1 by R nnet.",
+        "7 trials: 4 PASS, 1 ABSENT, 1 BROKEN, 1 FAIL; 3 of the passes against live R.",
+        "1 ABSENT: nnet has no relu hidden units",
+        "✗ FAIL sine: Wrong-cpu-float64-gradient-vs-r_nnet sine: Wrong is outside worst at b[2]",
+        "SineNet float64 float64, u = 2^-53",
+        "cores 2",
+    ):
+        assert sentence in found.text
+    assert "nnet-parity: 7 trials: 4 PASS" in found.text
+    assert found.all("details").count({"open": ""}) == 2 + 2  # two failures, two questions
+
+
+def test_sections_stand_in_order_and_only_where_there_is_something() -> None:
+    """No heading without content, and no link to it."""
+    ids = [attributes["id"] for attributes in Elements(whole()).all("section")]
+    assert ids == [*EVERY_SECTION, "contracts", "environment"]
+    found = Elements(page(small(verdicts=[verdict("SineNet").record()])))
+    ids = [attributes["id"] for attributes in found.all("section")]
+    assert ids == ["answers", "counts", "trials", "formulations", "contracts", "environment"]
+    assert [attributes["href"] for attributes in found.all("a")] == [f"#{name}" for name in ids]
+    assert not found.all("svg")
+
+
+def test_a_run_that_was_interrupted_says_so() -> None:
+    """In a banner and in the title."""
+    assert "This run was interrupted: what follows is not complete." in Elements(page(small(complete=False))).text
+    assert "<title>nnet-parity: interrupted, 7 trials" in page(small(complete=False))
+    assert "interrupted" not in page(small())
+
+
+def cells(text: str) -> list[tuple[str, str, str]]:
+    """Class, title and text of the cells of the heat maps."""
+    return re.findall(r'<td class="(\w*)" title="([^"]*)">(.*?)</td>', text)
+
+
+def test_the_matrix_shows_the_budget_used_and_status_in_words() -> None:
+    """The worst of all quantities, as number and shade; what failed, differs or is absent by word or sign."""
+    assert cells(page(small())) == [
+        ("used0", "forward ", "0.05"),
+        ("used4", "gradient b[2]", "0.9"),
+        ("", "not asked", ""),
+        ("fails", "gradient ", "✗ FAIL"),
+        ("", "not asked", ""),
+        ("fails", "forward ", "✗ BROKEN"),
+        ("", "not asked", ""),
+        ("none", "nnet has no relu hidden units", "ABSENT<sup>1</sup>"),
+        ("differs", "o[0] is 0, and 1 by R nnet", "≠"),
+    ]
+    assert '<ol class="soft"><li>nnet has no relu hidden units</li></ol>' in page(small())
+
+
+def test_a_device_that_is_not_here_has_a_grey_column_that_says_why() -> None:
+    """Grey, never green, never hidden; where trials ran on it, it has theirs."""
+    text = page(small(devices={"cpu": "", "cuda": NO_CUDA}))
+    grey = [cell for cell in cells(text) if "NOT RUN" in cell[2]]
+    assert len(grey) == 5
+    assert {cell[:2] for cell in grey} == {("none", NO_CUDA)}
+    assert f"<li>{NO_CUDA}</li>" in text
+    assert f"cuda NOT RUN: {NO_CUDA}" in Elements(text).text
+    assert "not asked for" in page(small(devices={"cpu": "", "cuda": ""}))
+    ran = small(verdicts=[verdict("A", device="cuda:0").record()], devices={"cpu": "not asked for", "cuda": ""})
+    assert [(kind, text) for kind, _, text in cells(page(ran))] == [("none", "NOT RUN<sup>1</sup>"), ("used1", "0.34")]
+
+
+def test_what_equals_what_names_the_counterexample() -> None:
+    """For every model and question: equal, differs, or fails."""
+    text = Elements(page(small())).text
+    assert "SineNet Do they compute it? = equal 3 trials, at most 0.9 of what may differ" in text
+    assert "Halves Is it the same? ≠ differs o[0] is 0, and 1 by R nnet" in text
+    assert "Wrong Do they compute it? ✗ fails 1 of 1 trials" in text
+
+
+def test_a_live_counterexample_is_preferred() -> None:
+    """R's before NumPy's, float64 before float32."""
+    given = [("computed", "float64"), ("live", "float32"), ("live", "float64")]
+    told = [verdict("A", expect="differs", source=s, dtype=d, why=f"by {s} in {d}").record() for s, d in given]
+    assert "≠ differs by live in float64" in Elements(page(small(verdicts=told))).text
+
+
+def test_final_fits_are_drawn_and_told() -> None:
+    """Curves with R's for context, loss, network, weights; each figure's main finding is its text alternative."""
+    text = whole()
+    labels = [each["aria-label"] for each in Elements(text).all("svg") if each.get("role") == "img"]
+    assert [label.partition(".")[0] for label in labels] == [
+        "S1, curves over the points",
+        "S1, loss by iteration",
+        "S4, curves over the points",
+        "S4, loss by iteration",
+        "S1, network fitted by R nnet",
+        "S1, network fitted by torch",
+        "S4, network fitted by torch",
+    ]
+    assert re.search(r"Closest to the points: R nnet, at most 0\.\d+ off\. Farthest: torch, \d", labels[2])
+    assert re.search(r"At the end: torch \d\d \(iteration 1\)\.", labels[3])
+    assert "13 weights, 6 of them negative; the largest is" in labels[4]
+    told = Elements(text).text
+    assert "R nnet live 20 70 % (50 to 90) reach 0.001" in told
+    assert "20 converged" in told
+    assert told.count("W1[0, 0]") >= 2
+
+
+def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
+    """Two squares of 1; negative weights are dashed, positive ones are not, and widths tell sizes."""
+    from harness.figures import diagram
+
+    drawn = str(diagram("d", "label", {"W1[0, 0]": 2.0, "b[0]": -4.0, "W2[0, 0]": 1.0, "b_w[0]": -1.0}))
+    assert sorted(re.findall(r">(\w+)</text>", drawn)) == ["1", "1", "h0", "o", "x"]
+    lines = re.findall(r'style="fill: none;([^"]*)stroke: var\(--(plus|minus)\); stroke-width: ([\d.]+)', drawn)
+    assert [(("dash" in style), sign) for style, sign, _ in lines] == [(False, "plus"), (True, "minus")] * 2
+    assert [float(width) for *_, width in lines] == pytest.approx([3.3, 6, 1.9, 1.9], abs=0.1)
+    assert diagram("d", "label", {"gamma[0]": 1.0}) is None
+    two = str(diagram("d", "label", {"W1[0, 1]": 1.0, "V1[0, 0]": 1.0, "W2[0, 0]": 1.0, "V2[0, 0]": 1.0}))
+    assert {"x1", "x2", "o1", "o2"} <= set(re.findall(r">(\w+)</text>", two))
+
+
+def test_changes_and_races_are_told() -> None:
+    """With their figures; the device that did not race says why."""
+    text = Elements(whole()).text
+    assert "from S4 change median low to high starts biases 22.4 20 to 30 40 tanh 7.3" in text
+    assert "gradient SineNet cpu float64 28.5 26 to 31 1.02 – 30" in text
+    assert f"all cuda NOT RUN: {NO_CUDA}" in text
+
+
+def test_a_fit_that_diverged_is_drawn() -> None:
+    """Losses that are null or enormous, and a curve that leaves the picture."""
+    given = fits()
+    given[1] |= {"curve": [[0, 50.0], [1, 1e300], [2, None]], "plot": {"x": [0.0, 5.0, 10.0], "y": [0.0, 1e300, None]}}
+    text = page(full(fits=given))
+    assert "torch – (iteration 2)" in text
+    assert "nan" not in text
+    assert "<svg" in page(full(fits=[given[0] | {"plot": {"x": [], "y": []}, "curve": []}], points={"x": [], "y": []}))
+    assert "<svg" in page(full(fits=given, points=None))
+
+
+def everywhere(value: Any, text: str, key: str = "") -> Any:
+    """The same JSON with the text in place of every name and sentence."""
+    if isinstance(value, dict):
+        named = key in ("contracts", "devices", "environment", "ended", "at", "weights")
+        return {text + name if named else name: everywhere(each, text, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [everywhere(each, text, key) for each in value]
+    return text + value if isinstance(value, str) and key not in ("schema", "status", "expect") else value
+
+
+def test_nothing_in_a_name_becomes_markup() -> None:
+    """Markup, control characters, halves of characters, templates: shown as they are, or left out."""
+    text = page(everywhere(full(), HOSTILE))
+    found, plain = Elements(text), Elements(whole())
+    assert {tag for tag, _ in found.tags} <= {tag for tag, _ in plain.tags}
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    assert not found.all("script") + found.all("img")
+    assert "\x1b" not in text
+    assert "{{ 7*7 }}" in text
+    text.encode()
+    assert len(text.encode()) < 500 * 1024
+
+
+def test_a_page_is_one_file_that_asks_for_nothing() -> None:
+    """No script, no address, no import; and a policy that forbids them."""
+    text = whole()
+    assert not re.search(r"https?:|src=|@import|<script|<link(?! rel=\"icon\" href=\"data:,\")", text)
+    assert set(re.findall(r"url\((.)", text)) == {"#"}
+    assert set(re.findall(r'href="(data:,|#)?', text)) == {"data:,", "#"}
+    assert "default-src 'none'" in text
+
+
+def test_ids_are_unique_and_every_reference_is_kept() -> None:
+    """Also among figures, which matplotlib numbers alike."""
+    text = whole()
+    ids = re.findall(r' id="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([\w-]+)', text)) <= set(ids)
+
+
+def test_every_figure_has_a_text_alternative() -> None:
+    """Or is decoration beside its text, and hidden from those who listen."""
+    for attributes in Elements(whole()).all("svg"):
+        if attributes.get("aria-hidden") != "true":
+            assert attributes["role"] == "img"
+            assert len(attributes["aria-label"]) > 40
+    assert all(
+        each["tabindex"] == "0" and each["aria-label"]
+        for each in Elements(whole()).all("div")
+        if each.get("class") == "wide"
+    )
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    """In other processes with other hash seeds, and whatever the user's matplotlibrc says."""
+    (tmp_path / "in.json").write_text(json.dumps(full()))
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\n")
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-W", "error", "-m", "harness.page", "in.json", f"{seed}.html"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+        assert (tmp_path / f"{seed}.html").read_text() == whole()
+
+
+def test_a_large_run_stays_under_500_kib() -> None:
+    """Thousands of trials, hundreds of failures, ten fits of ten cases; what is left out is said."""
+    names = [
+        verdict(f"SubjectNumber{i}", dtype=d, reference=r)
+        for i in range(400)
+        for d in ("float32", "float64")
+        for r in ("r_nnet", "numpy_net")
+    ]
+    failing = [
+        verdict(f"Failing{i}", status=Status.FAIL, why="a sentence of it\n" * 9, case="other") for i in range(200)
+    ]
+    many = [
+        fit | {"case": f"case {i}", "trainer": f"trainer {j}"} for i in range(8) for j in range(8) for fit in fits()[:1]
+    ]
+    text = page(full(verdicts=[each.record() for each in names + failing], fits=many))
+    assert len(text.encode()) < 500 * 1024
+    assert "140 more failures" in text
+    assert "300 more rows" in text
+
+
+def colours(text: str) -> Iterator[dict[str, str]]:
+    """The colours of the light and of the dark page."""
+    for block in re.findall(r":root \{([^}]*)\}", text)[:2]:
+        short = dict(re.findall(r"--([\w-]+): (#\w+);", block))
+        yield {name: "#" + "".join(2 * c for c in code[1:]) if len(code) == 4 else code for name, code in short.items()}
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+
+    def luminance(code: str) -> float:
+        parts = [int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_light_and_dark_have_the_same_colours_with_contrast() -> None:
+    """Text 4.5 to its ground, lines of figures 3; every colour that is used is there in both."""
+    text = whole()
+    assert "@media (prefers-color-scheme: dark)" in text
+    light, dark = colours(text)
+    assert set(light) == set(dark)
+    assert set(re.findall(r"var\(--([\w-]+)\)", text)) <= set(light)
+    assert not re.search(r"(?:fill|stroke): #", text)
+    grounds = ["page", "card", "differs", "bad-soft", *(f"used{i}" for i in range(5))]
+    pairs = [("ink", ground) for ground in grounds] + [("soft", ground) for ground in ("page", "card", "none")]
+    pairs += [
+        ("on-bad", "bad"),
+        ("good", "card"),
+        ("bad", "card"),
+        ("link", "card"),
+        ("link", "page"),
+        ("plus", "card"),
+        ("minus", "card"),
+    ]
+    for scheme in (light, dark):
+        assert {
+            pair: contrast(*map(scheme.get, pair)) for pair in pairs if contrast(*map(scheme.get, pair)) < 4.5
+        } == {}
+        assert [i for i in range(8) if contrast(scheme[f"s{i}"], scheme["card"]) < 3] == []
+
+
+def changed(path: str, value: Any) -> JSON:
+    """A full results.json in which one place has another value; ... takes it away."""
+    results = full()
+    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    place: Any = results
+    for part in way:
+        place = place[part]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return results
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("verdicts", ..., "results.verdicts is missing, expected list"),
+        ("verdicts.0.subject", ..., "results.verdicts[0].subject is missing, expected str"),
+        ("verdicts.0.status", "FINE", "'FINE' is not a valid Status"),
+        ("verdicts.0.budget_used", None, "results.verdicts[0].budget_used is missing: a PASS says how near it was"),
+        ("verdicts.0.budget_used", True, "results.verdicts[0].budget_used is True, expected int | float"),
+        ("verdicts", {}, "results.verdicts is {}, expected list"),
+        ("schema", "other/1", "results.schema is 'other/1', expected 'nnet-parity/results/1'"),
+        ("complete", 1, "results.complete is 1, expected bool"),
+        ("costs.0.harness", "fast", "results.costs[0].harness is 'fast', expected int | float"),
+        ("fits.1.trainer", ..., "results.fits[1].trainer is missing, expected str"),
+        ("fits.0.share", "0.7", "results.fits[0].share is '0.7', expected int | float"),
+        ("fits.0.curve.0", [1], "results.fits[0].curve[0] is [1], expected list"),
+        ("fits.0.weights.b[0]", float("nan"), "results.fits[0].weights.b[0] is nan, expected int | float"),
+        ("fits.0.plot.x.3", 0.0, "results.fits: 'R nnet' has a plot whose x do not increase"),
+        ("points.y", [1.0], "results: a curve has 50 x and 1 y, expected as many"),
+        pytest.param("races.0.ratio", 10**400, "results.races[0].ratio is 10000", id="huge"),
+        ("changes.0.starts", 1.5, "results.changes[0].starts is 1.5, expected int"),
+        ("devices.cuda", None, "results.devices.cuda is missing, expected str"),
+    ],
+)
+def test_what_is_missing_or_unreadable_is_named(path: str, value: Any, sentence: str) -> None:
+    """A ValueError that names the field; never half a page."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+        page(changed(path, value))
+
+
+def test_fields_of_a_later_version_do_no_harm() -> None:
+    """What the page does not know it leaves out; what it is given it leaves as it was."""
+    given = full(later={"any": "thing"})
+    given["verdicts"][0]["later"] = given["fits"][0]["later"] = 1
+    before = copy.deepcopy(given)
+    assert page(given) == whole()
+    assert given == before
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page, or one line and 2."""
+    (tmp_path / "results.json").write_text(json.dumps(small()))
+    assert main([str(tmp_path / "results.json"), str(tmp_path / "index.html")]) == 0
+    assert (tmp_path / "index.html").read_text() == page(small())
+    (tmp_path / "other.json").write_text("[1]")
+    for arguments, sentence in (
+        (["only.json"], "no page: expected two paths: RESULTS.json OUT.html"),
+        ([str(tmp_path / "none.json"), "out.html"], "No such file or directory"),
+        ([str(tmp_path / "index.html"), "out.html"], "no page: Expecting value"),
+        ([str(tmp_path / "other.json"), "out.html"], "no page: results is [1], expected dict"),
+    ):
+        assert main(arguments) == 2
+        told = capsys.readouterr().err
+        assert sentence in told
+        assert told.count("\n") == 1
+
+
+WATCH = """<script>
+const seen = [];
+addEventListener("error", event => seen.push("error: " + (event.message || event.target.outerHTML)), true);
+addEventListener("securitypolicyviolation", event => seen.push("forbidden: " + event.blockedURI));
+addEventListener("load", () => {
+  const out = [...document.querySelectorAll("body *")].filter(each =>
+    each.getBoundingClientRect().right > innerWidth + 1 && !each.parentElement.closest(".wide, svg"));
+  for (const each of out) seen.push("overflows: " + each.outerHTML.slice(0, 80));
+  if (document.documentElement.scrollWidth > innerWidth) seen.push("scrolls sideways");
+  for (const each of performance.getEntriesByType("resource")) seen.push("fetched: " + each.name);
+  parent.postMessage([innerWidth, getComputedStyle(document.body).backgroundColor, seen], "*");
+});
+</script>"""
+HOST = """<!DOCTYPE html><body><pre id="told"></pre><script>
+const told = [];
+addEventListener("message", event => {
+  told.push(event.data);
+  told.sort((one, other) => one[0] - other[0]);
+  if (told.length == 2) document.getElementById("told").textContent = "TOLD" + JSON.stringify(told) + "TOLD";
+});
+</script>
+<iframe src="page.html" frameborder="0" width="390" height="900"></iframe>
+<iframe src="page.html" frameborder="0" width="1280" height="900"></iframe>"""
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=5000 --dump-dom"""
+
+
+def browsed(text: str, folder: Path, dark: bool = False) -> tuple[list[Any], list[str]]:
+    """What headless Chromium makes of a page at 390 and at 1280 pixels, and what its console says."""
+    if not CHROMIUM:
+        pytest.skip("no chromium here: apt-get install chromium")
+    (folder / "page.html").write_text(text.replace("<head>", "<head>" + WATCH, 1))
+    (folder / "host.html").write_text(HOST)
+    flags = [
+        *FLAGS.split(),
+        f"--user-data-dir={folder}/profile",
+        f"--blink-settings=preferredColorScheme={int(not dark)}",
+    ]
+    command = [CHROMIUM, *flags, f"file://{folder}/host.html"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **pipes, start_new_session=True)
+    try:
+        dom, log = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return json.loads(html.unescape(dom).split("TOLD")[1]), [line for line in log.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_browser_shows_it_whole_on_a_phone_and_on_a_screen(tmp_path: Path, dark: bool) -> None:
+    """Nothing overflows, nothing is fetched, nothing is logged; light or dark as the reader has it."""
+    ground = "rgb(15, 18, 21)" if dark else "rgb(246, 247, 249)"
+    assert browsed(whole(), tmp_path, dark) == ([[390, ground, []], [1280, ground, []]], [])
+
+
+def test_a_browser_shows_hostile_names_whole(tmp_path: Path) -> None:
+    """300 characters without a blank break, or scroll inside their own box."""
+    (phone, screen), console = browsed(page(everywhere(full(), HOSTILE)), tmp_path)
+    assert (phone[2], screen[2], console) == ([], [], [])
+
+
+def test_a_browser_tells_what_is_wrong_with_a_page(tmp_path: Path) -> None:
+    """The tests above can fail: a wide element, a picture from elsewhere, a script that fails are all seen."""
+    bad = '<!DOCTYPE html><head></head><body><div style="width: 700px">wide</div><img src="no.png">'
+    bad += '<script>console.error("x"); nope()</script>'
+    (phone, screen), console = browsed(bad, tmp_path)
+    told = " ".join(phone[2])
+    assert all(word in told for word in ("overflows: <div", "scrolls sideways", "nope is not defined", "error: <img"))
+    assert "overflows" not in " ".join(screen[2])
+    assert len(console) >= 2
