@@ -139,7 +139,7 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
     return lambda p: {block: p[found[0]] for block, found in pairs.items()}
 
 
-AS_TRAINED = 8  # every eighth draw is asked as training asks: backward() on inputs that need no gradient
+AS_TRAINED = 16  # every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
 
 
 def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> Observation:

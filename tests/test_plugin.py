@@ -621,7 +621,7 @@ def test_the_report_goes_where_it_is_told(mine: Mine) -> None:
     """By --report-dir; folders on the way are made, and the end of the run says where it is."""
     mine.write_sine(**FORWARD)
     result = mine.pytest("--report-dir", "a/b c")
-    assert f"report: {Path('a/b c/report.md')}, {Path('a/b c/results.json')}" in result.outlines
+    assert f"report: {Path('a/b c/index.html')}, report.md and results.json" in result.outlines
     assert mine.results("a/b c")["verdicts"]
     assert not (mine.pytester.path / "build").exists()
 
