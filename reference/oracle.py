@@ -12,7 +12,7 @@ from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
 from reference.equations import evaluate
 
-CHUNK = 4_096  # elements of the widest layer at once: the dozens of arrays alive then fit the second-level cache
+CHUNK = 40_000  # numbers at once, of the widest layer and the gradient: few calls, and arrays that fit the caches
 
 
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
@@ -22,7 +22,7 @@ def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     """
     network: Any = problem.formulation.network
     width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
-    step = max(1, CHUNK // width)
+    step = max(1, CHUNK // (width + problem.formulation.own.size))
     arithmetic = BoundedArithmetic(contract)
     parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
     answers = {

@@ -63,11 +63,11 @@ class RNnet:
     def absent(self, network: Family, quantity: str) -> str | None:
         activation, output = network.activations
         if activation not in ("logistic", "tanh"):
-            return f"nnet has no {activation} hidden units"
+            return f"nnet has no {activation} hidden units: let NumPy judge them"
         if output not in ("identity", "logistic"):
-            return f"nnet has no {output} outputs"
+            return f"nnet has no {output} outputs: let NumPy judge them"
         if quantity == "input_gradient":
-            return "nnet gives no gradient by the inputs"
+            return "nnet gives no gradient by the inputs: let NumPy judge it"
         if os.environ.get(SWITCH) == "absent":
             return f"R was left out ({SWITCH}=absent, which --no-r sets): run again without it"
         try:
