@@ -32,7 +32,12 @@ OLDEST_PYTHON = (3, 11)
 ROOT = Path(__file__).resolve().parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 STAMP = ROOT / ".venv" / "set-up-complete"
-COMMANDS = {"verify": ["pytest", "cases/"], "test": ["pytest", "tests/"], "types": ["mypy"]}
+# hypothesis takes a second to import, and verify does not need it
+COMMANDS = {
+    "verify": ["pytest", "-p", "no:hypothesispytest", "cases/"],
+    "test": ["pytest", "tests/"],
+    "types": ["mypy"],
+}
 
 
 def say(text: str) -> None:
@@ -134,12 +139,13 @@ def main(arguments: list[str]) -> int:
     if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "absent"):
         get_debian_packages(missing)
     set_up()
-    tool, *folder = COMMANDS[command]
+    tool, *options = COMMANDS[command]
+    folder = options[-1:]
     paths = [not word.startswith("-") and Path(word.partition("::")[0]).exists() for word in rest]
     rest = [str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)]
     named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)
     os.chdir(ROOT)
-    os.execv(PYTHON, [str(PYTHON), "-m", tool, *([] if named else folder), *rest])
+    os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *([] if named else folder), *rest])
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ def settle() -> None:
 
     What is loaded by now is there to stay: the garbage collector need not walk through all of torch again and again.
     """
+    if gc.get_freeze_count():  # done
+        return
     import threadpoolctl
     import torch
 
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
+    gc.collect()
+    gc.freeze()
 
 
 def environment() -> dict[str, Any]:

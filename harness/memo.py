@@ -12,7 +12,7 @@ from harness.device import ieee
 from harness.formulation import Formulation
 from harness.observation import Observation, Reference
 from harness.problem import Problem
-from harness.subject import Subject, observe
+from harness.subject import Live, Subject, observe
 
 Result = TypeVar("Result")
 
@@ -48,13 +48,17 @@ class Memo:
         def ask() -> Observation:
             started = perf_counter()
             with ieee(device):
-                observation = observe(subject, problem, dtype, device)
+                observation = observe(subject, problem, dtype, device, self.live(subject, dtype, device))
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)
             return observation
 
         return self._once((subject.name, id(problem), dtype, device), ask)
+
+    def live(self, subject: Subject, dtype: str, device: str) -> Live:
+        """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
+        return self._once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
         key = (id(reference), id(problem.formulation.network), problem.key)

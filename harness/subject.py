@@ -19,6 +19,7 @@ from harness.problem import QUANTITIES, Problem
 from harness.verdict import Status
 
 UserLoss = Callable[[Any, Any], Any]
+Live = tuple[Callable[..., Any], list[Any]] | Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +103,19 @@ class Subject:
             raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `parameters`)")
         return module
 
-    def live(self, dtype: Any, device: str) -> tuple[Callable[..., Any], list[Any]]:
-        """Something to call with inputs, and the parameters to set, in the order of `shapes`."""
+    def live(self, dtype: str, device: str = "cpu") -> Live:
+        """Something to call with inputs, and the parameters to set, in the order of `shapes`; or why there is none."""
         import torch
 
-        if self.parameters is None:
-            module = self._module().to(dtype=dtype, device=device)
-            return module, list(module.parameters())
+        kind = getattr(torch, dtype)
+        try:
+            if self.parameters is None:
+                module = self._module().to(dtype=kind, device=device)
+                return module, list(module.parameters())
+        except Exception as error:  # a user's constructor may raise anything
+            return Missing(Status.BROKEN, raised(error))
         tensors = {
-            name: torch.zeros(shape, dtype=dtype, device=device, requires_grad=True)
+            name: torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
             for name, shape in self.parameters.items()
         }
         return lambda *xs: self.build(*xs, **tensors), list(tensors.values())
@@ -142,8 +147,10 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
 AS_TRAINED = 16  # every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
 
 
-def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu") -> Observation:
-    """Its outputs, loss and gradients at each draw's own parameters.
+def observe(
+    subject: Subject, problem: Problem, dtype: str, device: str = "cpu", live: Live | None = None
+) -> Observation:
+    """Its outputs, loss and gradients at each draw's own parameters; `live` is the subject where it is built already.
 
     The gradient is by its own parameters (D, P). What it raises, outputs of the wrong shape, inputs or parameters that
     it changes, and another answer when it is asked again, are answers too.
@@ -152,10 +159,10 @@ def observe(subject: Subject, problem: Problem, dtype: str, device: str = "cpu")
 
     kind: torch.dtype = getattr(torch, dtype)
     network = problem.formulation.network
-    try:
-        call, parameters = subject.live(kind, device)
-    except Exception as error:  # a user's constructor may raise anything
-        return Observation.nothing(Status.BROKEN, raised(error), QUANTITIES)
+    live = live or subject.live(dtype, device)
+    if isinstance(live, Missing):
+        return Observation.nothing(live.status, live.why, QUANTITIES)
+    call, parameters = live
 
     def stack(array: Array, widths: tuple[int, ...]) -> list[Any]:
         whole = torch.tensor(array, dtype=kind, device=device)

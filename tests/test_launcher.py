@@ -163,12 +163,16 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+NO_HYPOTHESIS = ["-p", "no:hypothesispytest"]  # it takes a second to import
+
+
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        (["verify"], ["cases/"]),
+        (["verify"], [*NO_HYPOTHESIS, "cases/"]),
         (["test", "-k", "a or b", "-x"], ["tests/", "-k", "a or b", "-x"]),
-        (["verify", "cases/test_sine.py::test_it[a b]"], ["cases/test_sine.py::test_it[a b]"]),
+        (["verify", "cases/test_sine.py::test_it[a b]"], [*NO_HYPOTHESIS, "cases/test_sine.py::test_it[a b]"]),
+        (["verify", "-x", str(Path(__file__))], [*NO_HYPOTHESIS, "-x", str(Path(__file__))]),
     ],
 )
 def test_pytest_gets_the_folder_and_the_arguments(checkout: Checkout, given: list[str], passed: list[str]) -> None:
@@ -258,7 +262,7 @@ def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> Non
     ]
     assert [answer.stderr for answer in answers] == ["", "", ""]
     assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "absent" for answer in answers)
-    assert all(json.loads(answer.stdout)["arguments"] == ["cases/"] for answer in answers)
+    assert all(json.loads(answer.stdout)["arguments"] == [*NO_HYPOTHESIS, "cases/"] for answer in answers)
 
 
 def change_the_pins(checkout: Checkout) -> None:

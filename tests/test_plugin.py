@@ -70,7 +70,8 @@ def test_a_skip_is_at_the_line_where_its_user_wrote_it(mine: Mine) -> None:
     mine.write_sine(network=RELU, references="[r_nnet]", **FORWARD)
     result = mine.pytest("-rs")
     line = mine.line_of("test_sine =")
-    assert f"SKIPPED [1] test_mine.py:{line}: ABSENT: nnet has no relu hidden units: let NumPy judge them" in result.outlines
+    said = "ABSENT: nnet has no relu hidden units: let NumPy judge them"
+    assert f"SKIPPED [1] test_mine.py:{line}: {said}" in result.outlines
 
 
 CANCELS = """
