@@ -27,6 +27,67 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What one trainer came to on one case's data, over its starts.
+
+    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval; `best` and `median` are
+    losses as the oracle computes them at the final weights, `floor` what they cannot be below. The rest is of the best
+    start: `curve` loss by iteration (of the first start), `plot` the prediction on a grid, `at` at some inputs, and
+    `weights` by name. `ended` counts how starts ended; `compared` is what the comparison with a reference said.
+    """
+
+    case: str
+    trainer: str
+    source: str
+    starts: int
+    curve: list[tuple[float, float | None]] | None = None
+    plot: dict[str, list[float | None]] | None = None
+    at: dict[str, float | None] | None = None
+    weights: dict[str, float] | None = None
+    ended: dict[str, int] | None = None
+    compared: str | None = None
+    best: float | None = None
+    median: float | None = None
+    floor: float | None = None
+    quality: float | None = None
+    share: float | None = None
+    share_low: float | None = None
+    share_high: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table of changes: what a change leaves of the loss, median and range over the starts."""
+
+    direction: str
+    change: str
+    starts: int
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Race:
+    """A subject's time over R nnet's in the same run, interleaved; `aa_ratio` is the same of one against itself.
+
+    Where a fit was raced, `loss` is the median that it ended at, and `share` that of starts that reached R's.
+    """
+
+    name: str
+    subject: str
+    device: str
+    dtype: str
+    ratio: float
+    rounds: int
+    quartiles: tuple[float, float] | None = None
+    aa_ratio: float | None = None
+    share: float | None = None
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("")."""
 
@@ -36,6 +97,10 @@ class Report:
     contracts: dict[str, str] = field(default_factory=dict)
     complete: bool = True
     devices: dict[str, str] = field(default_factory=dict)
+    fits: Sequence[Fit] = ()
+    changes: Sequence[Row] = ()
+    races: Sequence[Race] = ()
+    points: dict[str, list[float]] | None = None
 
     def counts(self) -> Counter[Status]:
         return Counter(verdict.status for verdict in self.verdicts)
@@ -57,6 +122,8 @@ class Report:
             "devices": self.devices,
             "costs": [vars(cost) for cost in self.costs],
             "verdicts": [verdict.record() for verdict in self.verdicts],
+            **{name: [vars(each) for each in getattr(self, name)] for name in ("fits", "changes", "races")},
+            "points": self.points,
         }
 
 
