@@ -2,4 +2,4 @@
 
 from reference import r_nnet
 
-r_nnet.start()
+r_nnet.wake()

@@ -23,6 +23,16 @@ def by_hand_with_ones(x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
     return torch.cat([ones, h], dim=1).mm(w2)
 
 
+def by_hand_tanh(x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
+    """S4 with tanh in place of ReLU."""
+    return x.mm(w1).tanh().mm(w2)
+
+
+def by_hand_tanh_with_biases(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """S4 with tanh and the two biases."""
+    return (x.mm(w1) + b1).tanh().mm(w2) + b2
+
+
 class TanhSine(nn.Module):
     """S6: two Linear layers and tanh."""
 

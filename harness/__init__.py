@@ -8,7 +8,10 @@ from harness.contract import Bounded, Contract
 from harness.formulation import Formulation
 from harness.layout import Layout
 from harness.problem import Loss, Problem
+from harness.recipe import Recipe
 from harness.subject import Subject
+from harness.trainer import Population
+from harness.training import Trained
 from harness.verdict import Status, Verdict
 
 __all__ = [
@@ -19,9 +22,12 @@ __all__ = [
     "Formulation",
     "Layout",
     "Loss",
+    "Population",
     "Problem",
+    "Recipe",
     "Status",
     "Subject",
+    "Trained",
     "Verdict",
     "verify",
 ]

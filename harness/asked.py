@@ -72,7 +72,7 @@ def measured(asked: Asked, judgement: Judgement) -> Verdict:
     return replace(
         blank(asked.trial, judgement.status, ""),
         budget_used=judgement.budget_used,
-        where=f"{element(problem, asked.quantity, judgement.index)} ({problem.kind} draw {judgement.index[0]})",
+        where=f"{element(problem, asked.quantity, judgement.index)} ({problem.called(judgement.index[0])})",
         actual=judgement.actual,
         expected=judgement.expected,
         allowed=judgement.allowed,

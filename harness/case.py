@@ -10,10 +10,14 @@ from typing import Any
 from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
-from harness.problem import QUANTITIES, Problem
+from harness.problem import QUANTITIES, STEP, Problem
 from harness.subject import SameOnCpu, Subject
+from harness.trainer import Population
+from harness.training import Trained
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
+ENDS = ("final", "fit")  # checks of what training came to
+LOCKSTEP = ("loss", "gradient", STEP)  # checks of a model in training, at every state that it visits
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,21 @@ class Case:
     """One question, asked of every subject and every reference that can judge it, in every dtype.
 
     `expect` is the answer claimed: "equal", or "differs", which passes only with a counterexample beyond the bounds:
-    outputs at one theta, or a `contrast`. `problems` makes the stacks of a formulation, one maker or several.
+    outputs at one theta, or a `contrast`. `problems` makes the stacks of a formulation, one maker or several, or is a
+    Population, on which trainers are judged: `final` (is the loss that each claims that of its weights, and are its
+    predictions?) and `fit` (do as many starts end well?) by default; or loss, gradient and step at every state that a
+    model visits in training. A reference may be a Subject: then that model itself.
     `question` is the sentence that the report answers; cases that share one are answered together.
     """
 
     name: str
     network: Family
     subjects: Sequence[Any]
-    references: Sequence[Reference]
-    problems: ProblemMaker | Sequence[ProblemMaker]
+    references: Sequence[Any]
+    problems: ProblemMaker | Sequence[ProblemMaker] | Population
     expect: str = "equal"
     question: str = ""
-    checks: Sequence[str] = QUANTITIES
+    checks: Sequence[str] = ()
     contrast: Contrast | None = None
     dtypes: Sequence[str] = tuple(PRECISION)
 
@@ -57,23 +64,37 @@ class Case:
         Raises ValueError or TypeError, in a sentence, when the case asks for something that is not there.
         """
         self._validate()
-        checks = (self.contrast.name,) if self.contrast else ("forward",) if self.expect == "differs" else self.checks
         return [
             Trial(self, subject, reference, device, dtype, check)
             for subject in map(Subject.of, self.subjects)
             for device in devices
             for dtype in self.dtypes
-            for check in checks
-            for reference in self._references(subject, device, dtype)
+            for check in self._checks()
+            for reference in self._references(subject, check, device, dtype)
         ]
 
-    def _references(self, subject: Subject, device: str, dtype: str) -> list[Reference]:
+    @property
+    def population(self) -> Population | None:
+        """What its trainers are given, where it is about training."""
+        return self.problems if isinstance(self.problems, Population) else None
+
+    def _checks(self) -> Sequence[str]:
+        if self.contrast:
+            return (self.contrast.name,)
+        if self.population:
+            return self.checks or ENDS
+        return ("forward",) if self.expect == "differs" else self.checks or QUANTITIES
+
+    def _references(self, subject: Any, check: str, device: str, dtype: str) -> list[Reference]:
         """Those of the case; on another device than the CPU also the subject itself on the CPU."""
-        alone = device == "cpu" or self.expect == "differs"
-        return [*self.references, *([] if alone else [SameOnCpu(subject, dtype)])]
+        model = subject.subject if isinstance(subject, Trained) else subject
+        alone = device == "cpu" or self.expect == "differs" or check in ENDS
+        asked = [SameOnCpu(one, dtype, one.name) if isinstance(one, Subject) else one for one in self.references]
+        return asked if alone else [*asked, SameOnCpu(model, dtype)]
 
     def asked(self, formulation: Formulation) -> list[Problem]:
         """The stacks of problems for a formulation; raises TypeError where a maker gives something else."""
+        assert not isinstance(self.problems, Population)
         makers = [self.problems] if callable(self.problems) else self.problems
         problems: list[Problem] = []
         for make in makers:
@@ -88,7 +109,7 @@ class Case:
     def _validate(self) -> None:
         """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
         who = f"case {self.name!r}"
-        for what in ("subjects", "references", "dtypes", "checks"):
+        for what in ("subjects", "references", "dtypes"):
             found = getattr(self, what)
             if isinstance(found, str) or not isinstance(found, Sequence):
                 raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
@@ -99,17 +120,19 @@ class Case:
                 f"{who}: network is {self.network!r:.80}, expected a Network (from reference import Network)"
             )
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
-        if not makers or not all(map(callable, makers)):
+        if not makers or not all(callable(maker) or maker is self.population for maker in makers):
             found = f"{self.problems!r:.80}"
             raise TypeError(f"{who}: problems is {found}, expected probes(...), or a function of a formulation")
+        self._validate_training(who)
         for reference in self.references:
-            if isinstance(reference, type) or not hasattr(reference, "observe"):
+            known = isinstance(reference, Subject) or hasattr(reference, "observe") or hasattr(reference, "fit")
+            if isinstance(reference, type) or not known:
                 raise TypeError(
                     f"{who} names the reference {reference!r:.80}, which is not known: expected r_nnet, "
                     "numpy_net (from reference import r_nnet, numpy_net), or an object like them"
                 )
         for what, given, known in (
-            ("check", self.checks, QUANTITIES),
+            ("check", self.checks, (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
             ("dtype", self.dtypes, tuple(PRECISION)),
             ("expect", (self.expect,), ("equal", "differs")),
         ):
@@ -127,13 +150,25 @@ class Case:
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
 
 
+    def _validate_training(self, who: str) -> None:
+        """Trainers are asked on a Population, and a Population needs trainers."""
+        ends = bool(set(self._checks()) & set(ENDS))
+        for what, given in (("subject", self.subjects), ("reference", self.references)):
+            for one in given:
+                trains, found = hasattr(one, "fit"), getattr(one, "name", getattr(one, "__name__", one))
+                if trains and not self.population:
+                    raise TypeError(f"{who}: {what} {found!s:.80} is trained, expected a Population as its problems")
+                if not trains and self.population and (ends or what == "subject"):
+                    raise TypeError(f"{who}: {what} {found!s:.80} is not trained, expected Trained(...) or a trainer")
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """Case x subject x reference x device x dtype x check: one pytest item."""
 
     case: Case
-    subject: Subject
-    reference: Reference
+    subject: Any
+    reference: Any
     device: str
     dtype: str
     check: str

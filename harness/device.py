@@ -60,6 +60,19 @@ def ieee(device: str) -> Iterator[None]:
         matmul.allow_tf32 = before
 
 
+def settled(device: str) -> None:
+    """Wait until a device has done what it was told: a clock is read after this, never before."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def loops(device: str) -> dict[str, bool]:
+    """How an optimiser goes through its tensors, said rather than left to what torch prefers on a device."""
+    return {"foreach": device.startswith("cuda")}
+
+
 def poisoned(why: str) -> bool:
     """Is a device unusable for the rest of this process after this error?"""
     return "device-side assert" in why or "AcceleratorError" in why

@@ -9,9 +9,10 @@ from harness.contract import Contract
 from harness.judge import Judgement
 from harness.naming import apart, tensors, times, title
 from harness.observation import Missing
-from harness.problem import QUANTITIES
+from harness.problem import ORDER, STEP
 from harness.verdict import Status, Verdict
 
+GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
@@ -46,7 +47,9 @@ def _size(judgement: Judgement, dtype: str) -> str:
 def _first_outside(asked: Asked, judgement: Judgement) -> str:
     """The first quantity outside, its tensors, and what before it is inside."""
     inside = []
-    for earlier in QUANTITIES[: min(QUANTITIES.index(asked.quantity), 2)]:
+    for earlier in ORDER[: ORDER.index(asked.quantity)]:
+        if earlier in GRADIENTS and asked.quantity in GRADIENTS:
+            continue
         judged = asked.judged(earlier)
         if isinstance(judged, Missing):
             continue
@@ -82,6 +85,8 @@ def _other_convention(asked: Asked) -> str:
 def _likely(asked: Asked) -> str:
     """The known fault that explains what was observed."""
     trial, memo = asked.trial, asked.memo
+    if asked.quantity == STEP:
+        return ""
     observed = [memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems]
     fault = asked.problems[0].formulation.network.likely(asked.problems, observed, asked.quantity)
     return f"likely: {fault}" if fault else ""

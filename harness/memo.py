@@ -6,45 +6,91 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, TypeVar
 
-from harness.case import Case
+import numpy as np
+
+from harness.case import Case, Trial
 from harness.contract import Bounded, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
-from harness.observation import Observation, Reference
+from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
 from harness.subject import Live, Subject, observe
+from harness.trainer import Ended, Say, Trainer
+from harness.training import FEW, Trained
 
 Result = TypeVar("Result")
+STARTS = 20  # of a population, where --starts does not say
 
 
 class Memo:
-    """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects themselves took."""
+    """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects themselves took.
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    `starts` is how many starts a population has; `say` is told how far training is.
+    """
+
+    def __init__(self, case: Case, starts: int = STARTS, say: Say = lambda said: None) -> None:
+        self.case, self.starts, self.say = case, starts, say
+        self.fits: dict[str, Ended] = {}
         self.subject_seconds = 0.0
         self.seconds = 0.0
         self.asked = 0
         self.most_draws = 0
         self._known: dict[Hashable, Any] = {}
 
-    def _once(self, key: Hashable, make: Callable[[], Result]) -> Result:
+    def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """What has this key, made where it is first asked for."""
         if key not in self._known:
             self._known[key] = make()
         known: Result = self._known[key]
         return known
 
-    def formulation(self, subject: Subject) -> Formulation:
-        return self._once((id(subject.build), subject.name), lambda: subject.formulation(self.case.network))
+    def formulation(self, subject: Any) -> Formulation:
+        return self.once(("means", subject.name), lambda: subject.formulation(self.case.network))
 
     def claimed(self) -> Formulation:
         """The case's own network."""
-        return self._once("claimed", lambda: Formulation.identity(self.case.network))
+        return self.once("claimed", lambda: Formulation.identity(self.case.network))
 
-    def problems(self, formulation: Formulation) -> list[Problem]:
-        return self._once(("problems", id(formulation)), lambda: self.case.asked(formulation))
+    def problems(self, trial: Trial) -> list[Problem]:
+        """What a trial's subject is asked; of a model in training, the states that it visits."""
+        if isinstance(trial.subject, Trained):
+            return [self._visited(trial.subject, trial.dtype, trial.device)[0]]
+        formulation = self.formulation(trial.subject)
+        return self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
 
-    def subject(self, subject: Subject, problem: Problem, dtype: str, device: str) -> Observation:
+    def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
+        population = self.case.population
+        assert population is not None
+
+        def visit() -> tuple[Problem, Observation]:
+            start = trained.starting(self.case.network, population, FEW, dtype)
+            return trained.visit(start, dtype, device)
+
+        return self.once(("visited", trained.name, dtype, device), visit)
+
+    def ended(self, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
+        """What training came to, with the losses that the oracle computes at the final weights."""
+        population, network = self.case.population, self.case.network
+        assert population is not None
+
+        def train() -> Ended | Missing:
+            start = trainer.starting(network, population, self.starts, dtype)
+            fitted = trainer.fit(start, dtype, device, lambda how: self.say(f"{trainer.title()}: {how}"))
+            if isinstance(fitted, Missing):
+                return fitted
+            losses = np.full(start.draws, np.inf)
+            if fitted.end is not None:
+                losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))["loss"].value
+            ended = Ended(trainer, fitted, losses * population.scale(start.rows), start, dtype, device)
+            self.fits[f"{trainer.name} {dtype} {device}"] = ended
+            return ended
+
+        return self.once(("fit", trainer.name, dtype, device), train)
+
+    def subject(self, subject: Any, problem: Problem, dtype: str, device: str) -> Observation:
+        if isinstance(subject, Trained):
+            return self._visited(subject, dtype, device)[1]
+
         def ask() -> Observation:
             started = perf_counter()
             with ieee(device):
@@ -54,22 +100,22 @@ class Memo:
             self.most_draws = max(self.most_draws, problem.draws)
             return observation
 
-        return self._once((subject.name, id(problem), dtype, device), ask)
+        return self.once((subject.name, id(problem), dtype, device), ask)
 
     def live(self, subject: Subject, dtype: str, device: str) -> Live:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
-        return self._once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
+        return self.once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
         key = (id(reference), id(problem.formulation.network), problem.key)
-        return self._once(key, lambda: reference.observe(problem))
+        return self.once(key, lambda: reference.observe(problem))
 
     def oracle(self, problem: Problem, contract: Contract, reference: Reference | None = None) -> dict[str, Bounded]:
         """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own."""
         asked = problem
         if reference is not None:
-            asked = self._once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
-        return self._once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
+            asked = self.once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
+        return self.once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
 
     def timed(self, run: Callable[[], Result]) -> Result:
         """Run a trial and add its time to the case's."""

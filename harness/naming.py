@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.problem import Problem
+from harness.problem import STEP, Problem
 
 
 def title(quantity: str) -> str:
@@ -18,7 +18,7 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
     network, own = problem.formulation.network, problem.formulation.own
     if quantity == "loss":
         return ["loss"], np.zeros((), dtype=np.intp)
-    if quantity == "gradient":
+    if quantity in ("gradient", STEP):
         return [block.name for block in own.blocks], own.owners
     letter, widths = ("o", network.outputs) if quantity == "forward" else ("x", network.inputs)
     names = [letter if len(widths) == 1 else f"{letter}{number + 1}" for number in range(len(widths))]
@@ -27,7 +27,7 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
     """What a person calls an element: `left.weight[3, 2] = W1[3, 2]`, or `o2[row 1, 0]`."""
-    if quantity == "gradient":
+    if quantity in ("gradient", STEP):
         formulation = problem.formulation
         own, meant = formulation.own.label(index[1]), formulation.reaches(index[1])
         return own if meant in ("", own) else f"{own} = {meant}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from harness import device, github
 from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
+from harness.memo import STARTS
 from harness.report import summarise, write
 from harness.run import Run
 from harness.verdict import Status
@@ -38,12 +40,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
     )
+    group.addoption(
+        "--starts",
+        type=int,
+        default=STARTS,
+        metavar="N",
+        help=f"how many starts trainers are judged on (default: {STARTS}; the more, the more a share of good fits tells)",
+    )
     parser.addini("nnet_parity_devices", "devices to judge on, as --device gives them", type="args", default=[])
     group.addoption("--baseline", metavar="FILE", help="results.json of an older run: say what got worse, and fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RUN] = Run()
+    if (starts := config.getoption("--starts")) < 2:
+        raise pytest.UsageError(f"--starts {starts}: expected at least 2")
+    config.stash[RUN] = Run(starts, Progress(config))
     required = config.getoption("--require-device")
     try:
         for asked in config.getoption("--device"):
@@ -62,6 +73,20 @@ def devices(config: pytest.Config) -> list[str]:
 
 
 RUN = pytest.StashKey[Run]()
+PATIENCE = 2.0  # seconds that a terminal stays silent at most
+
+
+class Progress:
+    """Tells a terminal how far training is, on a line of its own that the next one replaces."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.told = config, perf_counter()
+
+    def __call__(self, said: str) -> None:
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter and reporter.isatty and (now := perf_counter()) - self.told > PATIENCE:
+            self.told = now
+            reporter.rewrite(printable(f"  training {said}")[: reporter._tw.fullwidth - 1], erase=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -77,7 +102,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     except (ValueError, TypeError) as error:
         raise pytest.Collector.CollectError(str(error)) from None
     for reference in obj.case.references:
-        getattr(reference, "start", lambda: None)()
+        getattr(reference, "wake", lambda: None)()
     return [
         TrialItem.from_parent(collector, name=printable(f"{name}[{trial.id}]"), trial=trial, verification=obj)
         for trial in trials

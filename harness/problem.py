@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from harness.contract import Array
 from harness.formulation import Formulation
+from harness.recipe import Recipe
 
 QUANTITIES = ("forward", "loss", "gradient", "input_gradient")  # in order of computation
+STEP = "step"  # and of a problem with a recipe: the own parameters after the optimiser's step
+ORDER = (*QUANTITIES, STEP)
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Problem:
     """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64, read-only.
 
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
-    `exact` asks the oracle to prove which of its values are exact. Raises ValueError on wrong shapes and on values
-    that are not finite.
+    `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of training
+    runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed` (D, P) the
+    gradients that the optimiser was handed there. Raises ValueError on wrong shapes and on values that are not finite.
     """
 
     kind: str
@@ -55,6 +59,9 @@ class Problem:
     targets: Array
     loss: Loss = SUM_OF_SQUARES
     exact: bool = False
+    recipe: Recipe | None = None
+    runs: int = 1
+    handed: Array | None = None
 
     def __post_init__(self) -> None:
         network = self.formulation.network
@@ -112,16 +119,29 @@ class Problem:
         """The weight of each output's squared error in the loss (O,)."""
         return self.loss.shares(self.rows, self.formulation.network.outputs)
 
+    def called(self, draw: int) -> str:
+        """What a person calls one of the draws."""
+        if self.recipe is None:
+            return f"{self.kind} draw {draw}"
+        return f"step {draw // self.runs} from start {draw % self.runs}"
+
     def through(self, outer: Formulation) -> Problem:
         """The same question put to another network, whose parameters are `outer` of this one's."""
         return replace(self, formulation=self.formulation.then(outer))
 
     def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
-        """Some of the draws."""
-        return replace(self, own=self.own[draws], inputs=self.inputs[draws], targets=self.targets[draws])
+        """Some of the draws, without what was recorded between them."""
+        own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
+        return replace(self, own=own, inputs=inputs, targets=targets, recipe=None, runs=1, handed=None)
+
+    def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
+        """Other own parameters (D, P) on the same data, all draws of them or some."""
+        chosen = np.ones(len(own), dtype=bool) if draws is None else draws
+        return replace(self.part(chosen), own=own[chosen], kind="end")
 
     @cached_property
     def key(self) -> str:
         """Digest of everything that a reference is told: equal keys, equal answers."""
         parts = (self.theta, self.inputs, self.targets, self.shares, np.float64(self.loss.decay))
+        parts += () if self.handed is None else (self.own, self.handed, np.float64(self.runs))
         return sha256(b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)).hexdigest()

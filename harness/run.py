@@ -5,9 +5,11 @@ from __future__ import annotations
 from harness.asked import blank
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
+from harness.fitting import fit, points, row
 from harness.machine import environment, settle
-from harness.memo import Memo
-from harness.report import Cost, Report
+from harness.memo import STARTS, Memo
+from harness.report import Cost, Fit, Race, Report, Row
+from harness.trainer import Say
 from harness.trial import run
 from harness.verdict import Status, Verdict
 
@@ -17,7 +19,12 @@ MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 class Run:
     """What this run of pytest has found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, starts: int = STARTS, say: Say = lambda said: None) -> None:
+        self.starts, self.say = starts, say
+        self.fits: dict[tuple[str, str], Fit] = {}
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.points: dict[str, list[float]] | None = None
+        self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
         self.trials: dict[str, int] = {}
         self.names: dict[str, str] = {}
@@ -36,7 +43,7 @@ class Run:
         if self.memo is None or self.memo.case is not trial.case:
             self.close()
             settle()
-            self.memo = Memo(trial.case)
+            self.memo = Memo(trial.case, self.starts, self.say)
         return self.memo
 
     def collect(self, test: str, case: str, count: int) -> None:
@@ -77,9 +84,18 @@ class Run:
         return silent
 
     def close(self) -> None:
-        """Note what the case cost that has just ended."""
+        """Note what the case that has just ended came to in training, and what it cost."""
         memo, self.memo = self.memo, None
-        if memo is not None and memo.most_draws >= MANY_DRAWS:
+        if memo is None:
+            return
+        for ended in memo.fits.values():
+            key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
+            self.fits[key] = fit(memo, ended)
+            if memo.case.population and memo.case.population.table:
+                self.rows[key] = row(memo, ended)
+        if memo.fits and self.points is None:
+            self.points = points(memo)
+        if memo.most_draws >= MANY_DRAWS:
             case = memo.case.name
             self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
 
@@ -89,4 +105,5 @@ class Run:
         machine = environment() | self.versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
         devices = {name: lacking(name) for name in KNOWN} | self.devices
-        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices)
+        found = list(self.fits.values()), list(self.rows.values()), self.races, self.points
+        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)

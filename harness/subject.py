@@ -15,7 +15,7 @@ from harness.contract import Array, Contract
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
 from harness.observation import Missing, Observation
-from harness.problem import QUANTITIES, Problem
+from harness.problem import QUANTITIES, STEP, Problem
 from harness.verdict import Status
 
 UserLoss = Callable[[Any, Any], Any]
@@ -55,8 +55,8 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """A subject as it is, or one of a class, factory or function; raises TypeError for anything else."""
-        return given if isinstance(given, Subject) else cls(given)
+        """A subject or trainer as it is, or one of a class, factory or function; TypeError for anything else."""
+        return given if isinstance(given, Subject) or hasattr(given, "fit") else cls(given)
 
     def contract(self, dtype: str) -> Contract:
         return Contract(dtype, relu_at_zero=self.relu_at_zero)
@@ -87,11 +87,18 @@ class Subject:
             return dict(self.parameters)
         return {name: tuple(parameter.shape) for name, parameter in self._module().named_parameters()}
 
-    def _module(self) -> Any:
+    def initial(self, count: int) -> Array:
+        """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
+        if self.parameters is not None:
+            raise ValueError(f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)")
+        built = [self._module(seed).parameters() for seed in range(count)]
+        return np.stack([np.concatenate([p.detach().double().numpy().ravel() for p in module]) for module in built])
+
+    def _module(self, seed: int = 0) -> Any:
         import torch
 
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             try:
                 module = self.build()
             except Exception as error:  # a user's constructor may raise anything
@@ -187,10 +194,10 @@ def observe(
                 _expect_function(call, problem, parameters, own_values, xs)
             for x in xs:
                 x.requires_grad_()
-            heads = _heads(call(*xs), problem.rows, network.outputs, kind)
+            heads = heads_of(call(*xs), problem.rows, network.outputs, kind)
             answers["forward"].append([head.detach().clone() for head in heads])
             stage = 1
-            loss = _loss(subject, problem, heads, ts, parameters)
+            loss = loss_of(subject, problem, heads, ts, parameters)
             answers["loss"].append(loss.detach().clone())
             stage = 2
             gradients = _gradients(loss, [*parameters, *xs])
@@ -212,7 +219,7 @@ def observe(
 
 @dataclass(frozen=True, eq=False)
 class SameOnCpu:
-    """A subject on the CPU, as a reference for the same subject on another device."""
+    """A subject on the CPU, as a reference for the same subject on another device, or in a stack."""
 
     subject: Subject
     dtype: str
@@ -224,7 +231,7 @@ class SameOnCpu:
         return f"{self.subject.name} on the CPU"
 
     def absent(self, network: Family, quantity: str) -> str | None:
-        return None
+        return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
 
     def contract(self) -> Contract:
         return self.subject.contract(self.dtype)
@@ -243,7 +250,7 @@ def _expect_function(
     import torch
 
     given, widths = [x.clone() for x in xs], problem.formulation.network.outputs
-    heads = _heads(call(*xs), problem.rows, widths, own_values[0].dtype)
+    heads = heads_of(call(*xs), problem.rows, widths, own_values[0].dtype)
     for what, now, before in (("inputs", xs, given), ("own parameters", parameters, own_values)):
         if not all(map(torch.equal, now, before)):
             raise WrongAnswer(f"changed its {what} when it was called, expected it to leave them as they are")
@@ -257,7 +264,7 @@ def _expect_function(
             modes = [(mode, said) for mode, _ in modes]
     for mode, when in modes:
         with mode:
-            again = _heads(call(*xs), problem.rows, widths, own_values[0].dtype)
+            again = heads_of(call(*xs), problem.rows, widths, own_values[0].dtype)
         if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(heads, again, strict=True)):
             raise WrongAnswer(f"gave other outputs {when}")
 
@@ -288,8 +295,8 @@ def _as_trained(
 
     for parameter in parameters:
         parameter.grad = None
-    heads = _heads(call(*xs), problem.rows, problem.formulation.network.outputs, xs[0].dtype)
-    loss = _loss(subject, problem, heads, ts, parameters)
+    heads = heads_of(call(*xs), problem.rows, problem.formulation.network.outputs, xs[0].dtype)
+    loss = loss_of(subject, problem, heads, ts, parameters)
     if loss.requires_grad:
         loss.backward()
     return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
@@ -299,7 +306,7 @@ class WrongAnswer(Exception):
     """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that is no function."""
 
 
-def _heads(output: Any, rows: int, widths: tuple[int, ...], dtype: Any) -> list[Any]:
+def heads_of(output: Any, rows: int, widths: tuple[int, ...], dtype: Any) -> list[Any]:
     """The model's outputs as one tensor a head."""
     if isinstance(output, Mapping):
         output = list(output.values())
@@ -317,7 +324,7 @@ def _heads(output: Any, rows: int, widths: tuple[int, ...], dtype: Any) -> list[
     return heads
 
 
-def _loss(subject: Subject, problem: Problem, heads: list[Any], targets: Sequence[Any], parameters: list[Any]) -> Any:
+def loss_of(subject: Subject, problem: Problem, heads: list[Any], targets: Sequence[Any], parameters: list[Any]) -> Any:
     """The user's own loss, or the squared error as the problem states it."""
     if subject.loss is not None:
         loss = subject.loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, list(targets))))

@@ -8,15 +8,16 @@ from time import perf_counter
 import numpy as np
 
 from harness.asked import Asked, blank, heading, measured, missing
-from harness.case import Trial
+from harness.case import ENDS, Trial
 from harness.contrast import contrasted
 from harness.device import lacking
 from harness.failure import explained
+from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
-from harness.problem import QUANTITIES
+from harness.problem import ORDER
 from harness.subject import raised
 from harness.verdict import Status, Verdict
 
@@ -33,12 +34,14 @@ def run(trial: Trial, memo: Memo, again: str = "") -> Verdict:
 def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if lack := lacking(trial.device):
         return blank(trial, Status.NOT_RUN, lack)
-    quantity = trial.check if trial.check in QUANTITIES else "forward"
+    if trial.check in ENDS:
+        return ended(trial, memo)
+    quantity = trial.check if trial.check in ORDER else "forward"
     for network in {trial.subject.network or trial.case.network, trial.case.network if trial.case.contrast else None}:
         if network is not None and (why := trial.reference.absent(network, quantity)):
             return blank(trial, Status.ABSENT, why)
     try:
-        problems = memo.problems(memo.formulation(trial.subject))
+        problems = memo.problems(trial)
     except (ValueError, TypeError) as error:
         return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
     except Exception as error:  # whatever a user's maker of problems raises

@@ -1,8 +1,28 @@
-"""The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes and planted faults."""
+"""The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
 
+from reference import starts
 from reference.network import Network
 from reference.numpy_net import NumpyNet, numpy_net
 from reference.probes import Crossed, OnData, probes
+from reference.r.runif import runif
 from reference.r_nnet import RNnet, r_nnet
+from reference.trainers import gradient_descent, least_squares, nnet_fit, optim_bfgs, scipy_bfgs, scipy_lbfgsb
 
-__all__ = ["Crossed", "Network", "NumpyNet", "OnData", "RNnet", "numpy_net", "probes", "r_nnet"]
+__all__ = [
+    "Crossed",
+    "Network",
+    "NumpyNet",
+    "OnData",
+    "RNnet",
+    "gradient_descent",
+    "least_squares",
+    "nnet_fit",
+    "numpy_net",
+    "optim_bfgs",
+    "probes",
+    "r_nnet",
+    "runif",
+    "scipy_bfgs",
+    "scipy_lbfgsb",
+    "starts",
+]

@@ -9,9 +9,10 @@ import numpy as np
 from harness.contract import Contract
 from harness.formulation import Family, Formulation
 from harness.observation import Observation
-from harness.problem import QUANTITIES, Problem
+from harness.problem import STEP, Problem
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
+from reference.optimisers import steps
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,12 @@ class NumpyNet:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
+        arithmetic = Plain(self._computed)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            answers = evaluate(Plain(self._computed), at_theta(problem))
-        return Observation({name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES})
+            answers = evaluate(arithmetic, at_theta(problem))
+            if problem.recipe is not None:
+                answers[STEP] = steps(arithmetic, problem)
+        return Observation({name: np.asarray(answer, dtype=np.float64) for name, answer in answers.items()})
 
 
 def at_theta(problem: Problem) -> Problem:

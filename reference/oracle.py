@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Bounded, Contract
-from harness.problem import Problem
+from harness.problem import STEP, Problem
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
 from reference.equations import evaluate
+from reference.optimisers import steps
 
 CHUNK = 40_000  # numbers at once, of the widest layer and the gradient: few calls, and arrays that fit the caches
 
 
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
-    """Every quantity of `equations.evaluate`, each element with its bound under the contract.
+    """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
 
-    Where the problem asks for it and grid arithmetic proves a draw's tensor exact, the bound is 0.
+    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0.
     """
     network: Any = problem.formulation.network
     width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
@@ -31,6 +32,8 @@ def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
         )
         for name in parts[0]
     }
+    if problem.recipe is not None:
+        answers[STEP] = steps(arithmetic, problem)
     return _sharpened(answers, problem, contract) if problem.exact else answers
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from harness.contract import Contract
 from harness.formulation import Family, Formulation
 from harness.observation import Observation
-from harness.problem import QUANTITIES, Problem
+from harness.problem import QUANTITIES, STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
@@ -55,7 +55,7 @@ class RNnet:
         except (RUnavailable, RCrashed):
             return {}
 
-    def start(self) -> None:
+    def wake(self) -> None:
         """Start R now, so that its half second passes while something else is imported."""
         if os.environ.get(SWITCH) != "absent":
             session().start()
@@ -66,6 +66,8 @@ class RNnet:
             return f"nnet has no {activation} hidden units: let NumPy judge them"
         if output not in ("identity", "logistic"):
             return f"nnet has no {output} outputs: let NumPy judge them"
+        if quantity == STEP:
+            return "nnet hides its steps: let NumPy judge them"
         if quantity == "input_gradient":
             return "nnet gives no gradient by the inputs: let NumPy judge it"
         if os.environ.get(SWITCH) == "absent":

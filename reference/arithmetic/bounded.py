@@ -8,7 +8,7 @@ plus the oracle's own, and each bound is a polynomial in it with non-negative co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -87,8 +87,21 @@ class BoundedArithmetic:
         error += plus_error + counts * (self.u * size + self.tiny * (size > 0))
         return Bounded(value, error * DIRECTED)
 
+    def constant(self, like: Bounded, value: float) -> Bounded:
+        """A number in every place, which the dtype may have to round."""
+        return Bounded(np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value)))
+
+    def stack(self, parts: Sequence[Bounded]) -> Bounded:
+        """One after the other on the first axis."""
+        return Bounded(np.concatenate([part.value for part in parts]), np.concatenate([part.error for part in parts]))
+
+    def add(self, a: Bounded, b: Bounded) -> Bounded:
+        return self._sum(a.value + b.value, a, b)
+
     def sub(self, a: Bounded, b: Bounded) -> Bounded:
-        value = a.value - b.value
+        return self._sum(a.value - b.value, a, b)
+
+    def _sum(self, value: Array, a: Bounded, b: Bounded) -> Bounded:
         error = a.error + b.error
         return Bounded(value, (error + self.u * (abs(value) + error)) * DIRECTED)
 
@@ -99,11 +112,27 @@ class BoundedArithmetic:
         error = a.error * (abs(b.value) + b.error) + abs(a.value) * b.error
         return self._rounded(value, error, 1)
 
-    def scale(self, a: Bounded, factor: Array | float) -> Bounded:
-        """Times a constant: exact for a power of two, else the constant itself and two operations round."""
+    def divide(self, a: Bounded, b: Bounded) -> Bounded:
+        value = a.value / b.value
+        least = abs(b.value) - b.error
+        error = np.where(least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf)
+        return self._rounded(value, error, 1)
+
+    def root(self, a: Bounded) -> Bounded:
+        """The square root of what is not negative."""
+        value = np.sqrt(a.value)
+        slope = value + np.sqrt(np.maximum(a.value - a.error, 0.0))
+        error = np.minimum(np.sqrt(a.error), a.error / np.where(slope > 0, slope, 1.0))
+        return self._rounded(value, np.where(slope > 0, error, np.sqrt(a.error)), 1)
+
+    def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
+        """Times a constant: exact for a power of two, else the constant itself and two operations round.
+
+        `slack` is the relative error of a constant that is itself computed.
+        """
         value = a.value * factor
-        error = a.error * abs(np.asarray(factor))
-        if (np.frexp(factor)[0] == 0.5).all():
+        error = a.error * abs(np.asarray(factor)) + slack * abs(value)
+        if not slack and (np.frexp(factor)[0] == 0.5).all():
             return Bounded(value, error)
         return self._rounded(value, error, 3)
 

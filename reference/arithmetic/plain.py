@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,29 @@ class Plain:
     def dot(self, a: Values, b: Values, extra: int = 0, plus: Values | None = None) -> Values:
         return a @ b if plus is None else a @ b + plus
 
+    def constant(self, like: Values, value: float) -> Values:
+        return np.full_like(like, value)
+
+    def stack(self, parts: Sequence[Values]) -> Values:
+        return np.concatenate(parts)
+
+    def add(self, a: Values, b: Values) -> Values:
+        return a + b
+
     def sub(self, a: Values, b: Values) -> Values:
         return a - b
 
     def mul(self, a: Values, b: Values | None) -> Values:
         return a if b is None else a * b
 
-    def scale(self, a: Values, factor: Values | float) -> Values:
+    def divide(self, a: Values, b: Values) -> Values:
+        return a / b
+
+    def root(self, a: Values) -> Values:
+        result: Values = np.sqrt(a)
+        return result
+
+    def scale(self, a: Values, factor: Values | float, slack: float = 0.0) -> Values:
         return a * self.lift(np.asarray(factor))
 
     def act(self, name: str, z: Values) -> tuple[Values, Values | None]:

@@ -84,3 +84,25 @@ fit_engine <- function(n, nconn, conn, nsunits, x, y, Wts, mask, weights, maxit,
     fitted <- .C(VR_nntest, rows, held[[2L]], double(length(y)), held[[5L]])[[3L]]
     list(held[[5L]], held[[6L]], matrix(fitted, rows), held[[12L]])
 }
+
+# R's optim() on the engine's own value and gradient, which it computes together.
+fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, maxit) {
+    set_net(n, nconn, conn, nsunits, 0)
+    on.exit(.C(VR_unset_net))
+    rows <- nrow(x)
+    held <- .C(VR_dovm, rows, c(x, y), rep(1, rows), 0L, Wts, 0, 0L, 0L, 0L, 0, 0, 0L)
+    slopes <- double(length(Wts))
+    at <- NULL
+    known <- NULL
+    back <- function(w) {
+        if (!identical(w, at)) {
+            known <<- .C(VR_dfunc, w, slopes, 0)
+            at <<- w
+        }
+        known
+    }
+    end <- stats::optim(Wts, function(w) back(w)[[3L]], function(w) back(w)[[2L]], method = "BFGS",
+                 control = list(maxit = maxit, abstol = 1e-8, reltol = 1e-9))
+    fitted <- .C(VR_nntest, rows, held[[2L]], double(length(y)), end$par)[[3L]]
+    list(end$par, end$value, matrix(fitted, rows), end$convergence)
+}

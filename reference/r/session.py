@@ -202,6 +202,17 @@ class RSession:
         assert (end.shape, outputs.shape) == ((weights,), (topology.outputs, rows)), (end.shape, outputs.shape)
         return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]))
 
+    def optim(
+        self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, maxit: int = 10_000
+    ) -> Fit:
+        """One fit by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as for `fit`."""
+        x, y = _checked("inputs", inputs, None, topology.inputs), _checked("targets", targets, None, topology.outputs)
+        what = f"optim({len(x)} rows, {topology.n_weights} weights)"
+        weights = _checked("theta", theta, topology.n_weights)
+        found = self._ask(what, "fit_optim", *topology.engine, x.T, y.T, weights, _checked("maxit", maxit))
+        end, value, outputs, convergence = found
+        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]))
+
     def eval_text(self, code: str) -> Any:
         """The value of R code in R's global environment: numbers as an array, strings and lists as a list."""
         return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)

@@ -1,0 +1,37 @@
+"""Many copies of a small network trained at once: parameters with a leading axis of starts, points on the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Activation = Callable[[Tensor], Tensor]
+Stacked = Callable[[Sequence[Tensor], Mapping[str, Tensor]], Tensor]
+
+
+def layers(g: Activation, x: Tensor, W1: Tensor, b: Tensor | None, W2: Tensor, c: Tensor | None) -> Tensor:
+    """W2 g(W1 x + b) + c for each start: x (D, R, I), W1 (D, H, I), W2 (D, O, H), biases (D, H) and (D, O) or None."""
+    h = g(_affine(W1, x.mT, b))
+    return _affine(W2, h, c).mT
+
+
+def _affine(W: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.bmm(W, x) if bias is None else torch.baddbmm(bias.unsqueeze(-1), W, x)
+
+
+def module(g: Activation, hidden: str, output: str) -> Stacked:
+    """Of an nn.Module with two Linear layers of these names."""
+    names = [f"{layer}.{what}" for layer in (hidden, output) for what in ("weight", "bias")]
+    return lambda inputs, p: layers(g, inputs[0], *(p[name] for name in names))
+
+
+def by_hand(g: Activation) -> Stacked:
+    """Of a model by hand, whose matrices are w1 (I, H) and w2 (H, O), with or without b1 and b2."""
+    return lambda inputs, p: layers(g, inputs[0], p["w1"].mT, p.get("b1"), p["w2"].mT, p.get("b2"))
+
+
+def clamped(z: Tensor) -> Tensor:
+    """ReLU as the seed question writes it."""
+    return z.clamp(min=0)

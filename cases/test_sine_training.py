@@ -1,0 +1,210 @@
+"""Question 2: why does R's nnet learn the sine, and the PyTorch network not?"""
+
+from dataclasses import replace
+
+from cases.sine_training import (
+    ADAM,
+    EXTRA,
+    FORWARDS,
+    LOGISTIC,
+    LOGISTIC_STACK,
+    RELU,
+    RELU_BIASED,
+    RELU_STACK,
+    S1_START,
+    SLOW,
+    TANH_SINE,
+    TANH_SINE_STACK,
+    grid_points,
+    line_through_origin,
+    many_draws,
+    one_draw,
+    random_points,
+    sine_population,
+    update_by_hand,
+)
+from cases.test_sine import BY_HAND, network
+from harness import Case, Recipe, Trained, verify
+from reference import (
+    gradient_descent,
+    least_squares,
+    nnet_fit,
+    numpy_net,
+    optim_bfgs,
+    r_nnet,
+    scipy_bfgs,
+    scipy_lbfgsb,
+    starts,
+)
+
+LOGISTIC_NETWORK = network("logistic")
+NNET = nnet_fit(network=LOGISTIC_NETWORK)
+S1 = nnet_fit(network=LOGISTIC_NETWORK, start=S1_START, most=1)
+SGD = Recipe("sgd", 200, {"lr": 1e-4})
+MOMENTUM = Recipe("sgd", 200, {"lr": 1e-4, "momentum": 0.9, "weight_decay": 0.01})
+SHARED = {"start": starts.uniform(), "stacked": LOGISTIC_STACK}
+
+test_sine_s1 = verify(
+    Case(
+        name="S1, as written",
+        question="Does nnet learn the sine (S1, R seed 1), and does R's optim from the same start?",
+        network=LOGISTIC_NETWORK,
+        subjects=[replace(optim_bfgs, start=S1_START, most=1)],
+        references=[S1],
+        problems=sine_population(one_draw),
+        checks=["final"],
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_starts = verify(
+    Case(
+        name="S1 from many starts",
+        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        network=LOGISTIC_NETWORK,
+        subjects=[optim_bfgs, scipy_bfgs],
+        references=[NNET],
+        problems=sine_population(one_draw),
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_draws = verify(
+    Case(
+        name="S1 on many draws of x",
+        question="And on other draws of x, from the start of S1?",
+        network=LOGISTIC_NETWORK,
+        subjects=[replace(optim_bfgs, start=S1_START), replace(scipy_bfgs, start=S1_START)],
+        references=[nnet_fit(network=LOGISTIC_NETWORK, start=S1_START)],
+        problems=sine_population(many_draws),
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_worse = verify(
+    Case(
+        name="S1 by other optimisers",
+        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        network=LOGISTIC_NETWORK,
+        subjects=[LOGISTIC(ADAM, **SHARED), LOGISTIC(SGD, **SHARED), least_squares, gradient_descent(1e-4, 200)],
+        references=[NNET],
+        problems=sine_population(one_draw),
+        expect="differs",
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_others = verify(
+    Case(
+        name="S1 by more optimisers",
+        question="Who fits the points of S1 as well as nnet, from shared starts?",
+        network=LOGISTIC_NETWORK,
+        subjects=[scipy_lbfgsb, LOGISTIC(Recipe("lbfgs", 100), start=starts.uniform())],
+        references=[NNET],
+        problems=sine_population(one_draw),
+        checks=["final"],
+        dtypes=["float64"],
+    )
+)
+
+test_sine_fit_modules = verify(
+    Case(
+        name="S6 and S7 as modules",
+        question="Is the loss that S6 and S7 claim, and what they predict, what their final weights give?",
+        network=network("tanh"),
+        subjects=[TANH_SINE(ADAM), *EXTRA],
+        references=[NNET],
+        problems=sine_population(grid_points),
+        checks=["final"],
+        dtypes=["float32"],
+    )
+)
+
+test_sine_changes_forwards = verify(
+    Case(
+        name="from S4 forwards",
+        question="Why did the PyTorch network (S4) not learn the sine as nnet does?",
+        network=LOGISTIC_NETWORK,
+        subjects=FORWARDS[:1],
+        references=[NNET],
+        problems=sine_population(random_points, table="From S4 forwards", floor=line_through_origin),
+        expect="differs",
+        dtypes=["float32"],
+    )
+)
+
+test_sine_changes_one_by_one = verify(
+    Case(
+        name="from S4 forwards, one change at a time",
+        question="Why did the PyTorch network (S4) not learn the sine as nnet does?",
+        network=LOGISTIC_NETWORK,
+        subjects=FORWARDS[1:],
+        references=[NNET],
+        problems=sine_population(random_points, table="From S4 forwards"),
+        expect="differs",
+        dtypes=["float32"],
+    )
+)
+
+test_sine_changes_backwards = verify(
+    Case(
+        name="from S1 backwards",
+        question="Would nnet have learnt it without biases, or with fewer iterations?",
+        network=LOGISTIC_NETWORK,
+        subjects=[
+            nnet_fit(biases=False, name="nnet_without_biases", says="nnet, its biases held at 0 by mask"),
+            nnet_fit(maxit=100, name="nnet_maxit_100", says="nnet, maxit = 100, its default"),
+            nnet_fit(maxit=20, name="nnet_maxit_20", says="nnet, maxit = 20"),
+        ],
+        references=[NNET],
+        problems=sine_population(one_draw, table="From S1 backwards"),
+        expect="differs",
+        dtypes=["float64"],
+    )
+)
+
+test_sine_steps_by_hand = verify(
+    Case(
+        name="sine-steps-by-hand",
+        question="Is the update by hand (S4, S5) stochastic gradient descent, step by step?",
+        network=network("relu"),
+        subjects=[
+            *(Trained(one, SLOW, f"{one.name}_update", iterate=update_by_hand, start=starts.normal()) for one in BY_HAND),
+            Trained(RELU, SLOW, "by_hand_torch_sgd", start=starts.normal()),
+        ],
+        references=[numpy_net],
+        problems=sine_population(random_points),
+        checks=["loss", "gradient", "step"],
+    )
+)
+
+test_sine_steps = verify(
+    Case(
+        name="sine-steps",
+        question="Along whole training runs, is every loss, gradient and step of the modules right?",
+        network=network("tanh"),
+        subjects=[TANH_SINE(ADAM), TANH_SINE(MOMENTUM), *EXTRA, LOGISTIC(ADAM)],
+        references=[r_nnet, numpy_net],
+        problems=sine_population(one_draw),
+        checks=["loss", "gradient", "step"],
+    )
+)
+
+for plain, stacked in (
+    (TANH_SINE(ADAM), TANH_SINE_STACK),
+    (LOGISTIC(ADAM), LOGISTIC_STACK),
+    (LOGISTIC(SGD), LOGISTIC_STACK),
+    (Trained(RELU, SLOW, start=starts.normal()), RELU_STACK),
+    (Trained(RELU_BIASED, SLOW, start=starts.normal()), RELU_STACK),
+):
+    globals()[f"test_sine_steps_stack_{plain.name}"] = verify(
+        Case(
+            name=f"sine-steps-stack-{plain.name}",
+            question="Do stacks of many starts train as the plain modules do, step by step?",
+            network=plain.network or network("relu"),
+            subjects=[replace(plain, stacked=stacked)],
+            references=[plain.subject, numpy_net],
+            problems=sine_population(one_draw),
+            checks=["loss", "gradient", "step"],
+        )
+    )

@@ -1,0 +1,41 @@
+"""How something is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+SGD = {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
+ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": {"lr": 1.0, "max_iter": 20, "history_size": 100}}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
+
+    `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay) or "lbfgs" (lr,
+    max_iter, history_size; strong Wolfe line search). It stops after `steps` steps, or before when the loss is at most
+    `until`. Raises ValueError for another optimiser or setting.
+    """
+
+    optimiser: str
+    steps: int
+    settings: Mapping[str, float] = field(default_factory=dict)
+    until: float = -inf
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser {self.optimiser!r} is not known, expected one of {', '.join(OPTIMISERS)}")
+        if unknown := sorted(set(self.settings) - set(OPTIMISERS[self.optimiser])):
+            known = ", ".join(OPTIMISERS[self.optimiser])
+            raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
+        if not all(0.5 <= self.settings.get(beta, 0.9) < 1 for beta in ("beta1", "beta2")):
+            raise ValueError(f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these")
+        if self.steps < 1:
+            raise ValueError(f"{self.steps} steps were asked for, expected at least one")
+
+    def setting(self, name: str) -> float:
+        """As given, or PyTorch's default."""
+        return self.settings.get(name, OPTIMISERS[self.optimiser][name])

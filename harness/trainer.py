@@ -1,0 +1,128 @@
+"""Who trains what, on what data, and what training came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contract import Array, Bounded, Contract
+from harness.formulation import Family, Formulation
+from harness.observation import Missing, Observation
+from harness.problem import SUM_OF_SQUARES, Loss, Problem
+
+Start = Callable[[Formulation, int], Array]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """What all trainers of a case are given: D draws of data, and when a fit is good.
+
+    `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many there are. A fit is good
+    when its sum of squares, per `per` rows if given, is at most `quality`. `marks` and `grid` (G, I) are inputs at which
+    predictions are judged too, told and drawn. `floor(inputs, targets)` (D,) is what no fit of the subjects can be
+    better than. `margin` is how far two shares of good fits may lie apart and be called equivalent. `table` makes the
+    case's fits rows of the report's table of changes, under that heading.
+    """
+
+    data: Callable[[int], tuple[Array, Array]]
+    quality: float
+    grid: Array
+    marks: Mapping[str, float] = field(default_factory=dict)
+    margin: float = 0.25
+    per: int | None = None
+    floor: Callable[[Array, Array], Bounded] | None = None
+    table: str = ""
+    loss: Loss = SUM_OF_SQUARES
+
+    def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
+        """Starts (D, P) and their data as a stack, rounded to the dtype."""
+        data = self.data(len(own))
+        return Problem("start", formulation, *(part.astype(dtype).astype(np.float64) for part in (own, *data)), self.loss)
+
+    def told(self, end: Problem, dtype: str) -> Problem:
+        """The same networks at the marks and on the grid, with targets of 0."""
+        at = np.concatenate([np.reshape(list(self.marks.values()), (-1, self.grid.shape[1])), self.grid])
+        inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
+        targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
+        return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
+
+    def scale(self, rows: int) -> float:
+        """What a loss is multiplied by before it is told."""
+        return 1.0 if self.per is None else self.per / rows
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What training came to from D starts: `end` holds the final own parameters of those that stayed `finite` (D,).
+
+    `claimed` are their losses as the trainer gives them; `ended` says how each start ended (D,); `curve` is loss by
+    iteration from the first start; `seconds` what one start took, where several went together their share.
+    """
+
+    end: Problem | None
+    finite: NDArray[np.bool_]
+    claimed: Array
+    ended: Sequence[str]
+    curve: Sequence[tuple[int, float]] = ()
+    seconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        start: Problem,
+        own: Array,
+        claimed: Array,
+        ended: Sequence[str],
+        curve: Sequence[tuple[int, float]] = (),
+        seconds: float = 0.0,
+    ) -> Fitted:
+        """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or not."""
+        finite = np.isfinite(own).all(axis=1) & np.isfinite(claimed)
+        end = start.at(own, finite) if finite.any() else None
+        return cls(end, finite, claimed[finite], ended, curve, seconds / len(own))
+
+
+class Trainer(Protocol):
+    """Somebody who trains a network: a PyTorch model with a Recipe, R nnet's own fit, or one's own."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    def title(self) -> str:
+        """Name and version, or what is special about it, as a person reads it."""
+
+    def contract(self, dtype: str = "float64") -> Contract: ...
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        """Why this trainer is not to be had, or None when it is."""
+
+    def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
+        """Its starts and data."""
+
+    def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
+        """Train from every start; `say` is told how far it is."""
+
+    def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
+        """What its own implementation computes at a problem's parameters."""
+
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A trainer's fits from one population: `losses` (D,) as the oracle computes them, infinite where not finite."""
+
+    trainer: Trainer
+    fitted: Fitted
+    losses: Array
+    start: Problem
+    dtype: str
+    device: str
+    compared: list[str] = field(default_factory=list)

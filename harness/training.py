@@ -1,0 +1,284 @@
+"""A PyTorch model in training, as its user trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Array, Contract
+from harness.device import ieee, loops, settled
+from harness.formulation import Family, Formulation
+from harness.observation import Missing, Observation
+from harness.problem import STEP, Problem
+from harness.recipe import Recipe
+from harness.subject import Subject, heads_of, loss_of, observe, raised
+from harness.trainer import Fitted, Population, Say, Start
+from harness.verdict import Status
+
+Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
+FEW = 3  # starts of a model that is not stacked, where its user does not say
+VISITED = 50  # steps along which every loss, gradient and step is judged
+DEADLINE = 120.0  # seconds for the training of one stack, or of one start
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model and the recipe by which it is trained.
+
+    `start(formulation, D)` gives the starts (D, P), by default the model's own initialisation under seeds 0, 1, ....
+    `stacked(inputs, parameters)` computes D copies at once, from a list of inputs (D, R, I) and parameters by name
+    (D, *shape), and takes the model's place in training; without it each start is trained by itself, `most` of them.
+    `iterate(loss, parameters)` is an iteration in its author's own words, from backward() to zeroed gradients;
+    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it.
+    """
+
+    model: Any
+    recipe: Recipe
+    name: str = ""
+    says: str = ""
+    start: Start | None = None
+    most: int = FEW
+    stacked: Stacked | None = None
+    iterate: Callable[[Any, list[Any]], None] | None = None
+    before: Callable[[Any], None] | None = None
+    after: Callable[[Any], None] | None = None
+    source: str = "computed"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", Subject.of(self.model))
+        object.__setattr__(self, "name", self.name or f"{self.model.name}_{self.recipe.optimiser}")
+        if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
+            raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
+
+    def title(self) -> str:
+        return self.says or self.name
+
+    def contract(self, dtype: str = "float64") -> Contract:
+        return self.subject.contract(dtype)
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return None
+
+    @property
+    def subject(self) -> Subject:
+        """The model that is trained."""
+        subject: Subject = self.model
+        return subject
+
+    @property
+    def network(self) -> Family | None:
+        return self.subject.network
+
+    def formulation(self, network: Family) -> Formulation:
+        return self.subject.formulation(network)
+
+    def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
+        """Its starts and data."""
+        formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
+        own = self.start(formulation, count) if self.start else self.subject.initial(count)
+        return population.problem(formulation, own, dtype)
+
+    def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
+        with ieee(device):
+            return observe(self.subject, problem, dtype, device)
+
+    def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
+        """Train from every start; what the model raises is an answer too."""
+        try:
+            settled(device)
+            began = perf_counter()
+            with ieee(device):
+                runs = [_Run(self, part, dtype, device) for part in self._together(start)]
+                told = [run.train(self.recipe.steps, say) for run in runs]
+            own = np.concatenate([run.own() for run in runs])
+            settled(device)
+            seconds = perf_counter() - began
+        except Exception as error:  # whatever a user's model raises is its answer
+            return Missing(Status.BROKEN, raised(error))
+        losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
+        ended = [how for run, past, stopped in zip(runs, losses, told, strict=True) for how in run.ended(past, stopped)]
+        curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
+        return Fitted.of(start, own, np.concatenate([past[-1] for past in losses]), ended, curve, seconds)
+
+    def _together(self, start: Problem) -> list[Problem]:
+        """All starts at once, or one after the other."""
+        return [start] if self.stacked else [start.part(slice(i, i + 1)) for i in range(start.draws)]
+
+    def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
+        """The states of the first steps from every start as a problem, and what the training computed there.
+
+        Loss, gradient (what the optimiser was handed) and step, of all first states, then all second ones, and so on.
+        """
+        if self.recipe.optimiser == "lbfgs":
+            raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
+        with ieee(device):
+            runs = [_Run(self, part, dtype, device, visits=True) for part in self._together(start)]
+            for run in runs:
+                run.train(min(self.recipe.steps, VISITED), lambda said: None)
+        own, handed, losses = (
+            np.concatenate(parts, axis=1)
+            for parts in zip(*((run.states(), run.handed(), run.losses()) for run in runs), strict=True)
+        )
+        steps = len(handed)
+        before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
+        again = [np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets)]
+        problem = Problem(
+            "state", start.formulation, before, *again, start.loss, recipe=self.recipe, runs=start.draws, handed=gradient
+        )
+        return problem, Observation({"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True)
+
+
+class _Run:
+    """Parameters in training: those of a model, or with a leading axis those of a stack."""
+
+    def __init__(self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False) -> None:
+        import torch
+
+        self.trained, self.problem, self.device = trained, start, device
+        self.past: list[Any] = []
+        self._states: list[Any] = []
+        self._handed: dict[int, list[Any]] = {}
+        kind, network = getattr(torch, dtype), start.formulation.network
+        places = [block.places for block in start.formulation.own.blocks]
+        own, inputs, targets = (torch.tensor(a, dtype=kind, device=device) for a in (start.own, start.inputs, start.targets))
+        values = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
+        self.inputs, self.targets = (
+            [part.contiguous() for part in torch.split(whole, list(widths), -1)]
+            for whole, widths in ((inputs, network.inputs), (targets, network.outputs))
+        )
+        if trained.stacked:
+            self.call, self.parameters = None, [value.requires_grad_() for value in values]
+        else:
+            live = trained.subject.live(dtype, device)
+            if isinstance(live, Missing):
+                raise RuntimeError(live.why)
+            self.call, self.parameters = live
+            with torch.no_grad():
+                torch._foreach_copy_(self.parameters, [value[0] for value in values])
+            self.inputs, self.targets = ([part[0] for part in parts] for parts in (self.inputs, self.targets))
+        if visits:  # as the optimiser finds them, whatever is done to them later
+            for number, parameter in enumerate(self.parameters):
+                mine = self._handed.setdefault(number, [])
+                parameter.register_post_accumulate_grad_hook(lambda p, mine=mine: mine.append(p.grad.clone()))
+
+    def value(self) -> Any:
+        """The losses of all starts, (D,) or ()."""
+        names = [block.name for block in self.problem.formulation.own.blocks]
+        if self.trained.stacked:
+            output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
+            heads = list(output) if isinstance(output, tuple | list) else [output]
+            squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
+            return sum(getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares)
+        assert self.call is not None
+        widths, kind = self.problem.formulation.network.outputs, self.parameters[0].dtype
+        heads = heads_of(self.call(*self.inputs), self.problem.rows, widths, kind)
+        return loss_of(self.trained.subject, self.problem, heads, self.targets, self.parameters)
+
+    def train(self, steps: int, say: Say) -> str:
+        """Up to `steps` steps; why it stopped before, or ""."""
+        iterate, until, began = self._iteration(), self.trained.recipe.until, perf_counter()
+        for step in range(steps):
+            if self._handed:
+                self._states.append([p.detach().clone() for p in self.parameters])
+            loss = iterate()
+            self.past.append(loss.detach())
+            if until > -np.inf and bool((loss <= until).all()):
+                return f"good after {step} steps"
+            if self.call is not None and not bool(loss.isfinite()):
+                return ""
+            if (passed := perf_counter() - began) > DEADLINE:
+                return f"stopped after {passed:.0f} s, at step {step}"
+            if step % 250 == 249:
+                say(f"step {step + 1:,} of {steps:,}")
+        if self._handed:
+            self._states.append([p.detach().clone() for p in self.parameters])
+        return ""
+
+    def _iteration(self) -> Callable[[], Any]:
+        """One iteration: the loss before its step."""
+        trained = self.trained
+        if own := trained.iterate:
+
+            def in_own_words() -> Any:
+                loss = self.value()
+                own(loss, self.parameters)
+                return loss
+
+            return in_own_words
+        optimiser = made(trained.recipe, self.parameters, self.device)
+
+        def backward() -> Any:
+            optimiser.zero_grad()
+            loss = self.value()
+            loss.sum().backward()
+            return loss
+
+        def step() -> Any:
+            loss = backward()
+            if trained.before:
+                trained.before(self.call)
+            optimiser.step()
+            if trained.after:
+                trained.after(self.call)
+            return loss
+
+        return (lambda: optimiser.step(backward)) if trained.recipe.optimiser == "lbfgs" else step
+
+    def _vectors(self, tensors: Sequence[Any]) -> Array:
+        """Parameters, or gradients of them, as own vectors (D, P)."""
+        import torch
+
+        draws = self.problem.draws
+        return np.asarray(torch.cat([t.detach().to_dense().reshape(draws, -1) for t in tensors], 1).double().cpu().numpy())
+
+    def own(self) -> Array:
+        """(D, P)."""
+        return self._vectors(self.parameters)
+
+    def states(self) -> Array:
+        """Before every step and after the last (K + 1, D, P)."""
+        return np.stack([self._vectors(state) for state in self._states])
+
+    def handed(self) -> Array:
+        """The gradients that the optimiser was handed (K, D, P), 0 of what the loss does not depend on."""
+        nothing = [[0 * parameter] * len(self.past) for parameter in self.parameters]
+        found = [seen or none for seen, none in zip(self._handed.values(), nothing, strict=True)]
+        return np.stack([self._vectors(step) for step in zip(*found, strict=True)])
+
+    def losses(self) -> Array:
+        """Before every step (K, D)."""
+        import torch
+
+        return np.asarray(torch.stack(self.past).reshape(len(self.past), -1).double().cpu().numpy())
+
+    def claim(self) -> Array:
+        """The loss at the final parameters, as the model itself computes it (D,)."""
+        import torch
+
+        with torch.no_grad():
+            return np.asarray(self.value().reshape(-1).double().cpu().numpy())
+
+    def ended(self, past: Array, stopped: str) -> list[str]:
+        """How each start ended."""
+        steps = f"{len(past) - 1:,} steps"
+        lost = [np.flatnonzero(~np.isfinite(one)) for one in past.T]
+        return [f"not finite from step {where[0]:,} on" if where.size else stopped or steps for where in lost]
+
+
+def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
+    """The optimiser of torch.optim."""
+    import torch
+
+    given = {name: recipe.setting(name) for name in recipe.settings}
+    if recipe.optimiser == "lbfgs":
+        counts = {name: int(given[name]) for name in ("max_iter", "history_size") if name in given}
+        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **{**given, **counts})
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(parameters, **given, **loops(device))
+    given = {name: value for name, value in given.items() if not name.startswith("beta")}
+    betas = recipe.setting("beta1"), recipe.setting("beta2")
+    return torch.optim.Adam(parameters, betas=betas, **given, **loops(device))

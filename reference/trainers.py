@@ -1,0 +1,204 @@
+"""Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from any start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import optimize
+
+from harness.contract import Array, Contract
+from harness.formulation import Family, Formulation
+from harness.observation import Missing, Observation
+from harness.problem import Problem
+from harness.trainer import Fitted, Population, Say, Start
+from harness.verdict import Status
+from reference.arithmetic.plain import Plain
+from reference.equations import evaluate
+from reference.network import Network
+from reference.numpy_net import NumpyNet, at_theta, numpy_net
+from reference.r import RCrashed, RError, RUnavailable
+from reference.r_nnet import RNnet, r_nnet, session, topology
+from reference.starts import uniform
+
+ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
+ITERATIONS = 1_000  # of SciPy's optimisers, at most
+CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)  # iterations of nnet that are looked at
+
+
+class One(NamedTuple):
+    """A fit from one start: final theta (T,), the loss that it claims, how it ended, and its losses by iteration."""
+
+    theta: Array
+    claimed: float
+    ended: str
+    curve: list[tuple[int, float]] = []  # noqa: RUF012 (never changed)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTrainer:
+    """A trainer that is no PyTorch model.
+
+    `one(problem, draw)` fits one start; `implementation` is whose forward pass it uses; `network` what it trains where
+    that is not the case's; `most` how many starts it is given at most.
+    """
+
+    name: str
+    says: str
+    one: Callable[[Problem, int], One]
+    implementation: RNnet | NumpyNet
+    network: Network | None = None
+    start: Start = field(default_factory=uniform)
+    most: int | None = None
+
+    @property
+    def source(self) -> str:
+        return self.implementation.source
+
+    def title(self) -> str:
+        return self.says.format(r=r_nnet.title()) if "{r}" in self.says else self.says
+
+    def wake(self) -> None:
+        """Start R now, where it is asked later."""
+        getattr(self.implementation, "wake", lambda: None)()
+
+    def contract(self, dtype: str = "float64") -> Contract:
+        return self.implementation.contract()
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return self.implementation.absent(self.network or network, "forward")
+
+    def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
+        """Its starts, in the parameters of the network that it really trains."""
+        formulation = Formulation.identity(self.network or network)
+        own = self.start(formulation, min(starts, self.most or starts))
+        problem = population.problem(formulation, own, dtype)
+        return at_theta(self.implementation.expressed(problem))
+
+    def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
+        return self.implementation.observe(problem)
+
+    def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
+        """One start after the other."""
+        began, found = perf_counter(), list[One]()
+        try:
+            for draw in range(start.draws):
+                found.append(self.one(start, draw))
+                say(f"start {draw + 1} of {start.draws}")
+        except RUnavailable as error:
+            return Missing(Status.ABSENT, str(error))
+        except (RCrashed, RError) as error:
+            return Missing(Status.BROKEN, f"R: {error}")
+        seconds = perf_counter() - began
+        own, claimed = np.stack([one.theta for one in found]), np.array([one.claimed for one in found])
+        return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
+
+
+def nnet_fit(maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL, biases: bool = True, **given: Any) -> Any:
+    """R nnet's own fit: `nnet(x, y, Wts=, linout=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
+
+    def one(problem: Problem, draw: int) -> One:
+        network: Any = problem.formulation.network
+        mask = np.ones(network.layout.size) if biases else ~_biases(network)
+        args = topology(network), problem.own[draw] * mask, problem.inputs[draw], problem.targets[draw]
+        how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, "decay": problem.loss.decay}
+        how |= {} if biases else {"mask": mask}
+        fit = session().fit(*args, maxit=maxit, **how)
+        steps = [k for k in CURVE if k < maxit] if draw == 0 else []
+        curve = [(k, session().fit(*args, maxit=k, **how).value) for k in steps]
+        return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
+
+    return ReferenceTrainer(**{"name": "nnet", "says": "{r}", "one": one, "implementation": r_nnet} | given)
+
+
+def _biases(network: Network) -> Any:
+    owners = network.layout.owners
+    return np.array([network.layout.blocks[owner].places.ndim == 1 for owner in owners])
+
+
+def _optim(problem: Problem, draw: int) -> One:
+    network: Any = problem.formulation.network
+    fit = session().optim(topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw])
+    return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged")
+
+
+class _Asked:
+    """One draw as an optimiser of SciPy asks for it, by NumPy's equations; `losses` are those after each iteration."""
+
+    def __init__(self, problem: Problem, draw: int) -> None:
+        self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
+        self.losses: list[float] = []
+
+    def _found(self, theta: Array) -> dict[str, Array]:
+        with np.errstate(all="ignore"):
+            return evaluate(self.plain, replace(self.problem, own=theta[None]))
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """Loss and gradient (T,)."""
+        found = self._found(theta)
+        return float(found["loss"][0]), found["gradient"][0]
+
+    def residuals(self, theta: Array) -> Array:
+        """Outputs less targets (R O,)."""
+        return (self._found(theta)["forward"] - self.problem.targets).ravel()
+
+    def slopes(self, theta: Array) -> Array:
+        """Their Jacobian (R O, T): the gradient of each one's square where it is one half."""
+        rows, outputs = self.problem.targets.shape[1:]
+        forward = self._found(theta)["forward"][0]
+        targets = np.repeat(forward, outputs, axis=0) - 0.5 * np.tile(np.eye(outputs), (rows, 1))
+        inputs = np.repeat(self.problem.inputs[0], outputs, axis=0)
+        own = np.tile(theta, (rows * outputs, 1))
+        each = replace(self.problem, own=own, inputs=inputs[:, None], targets=targets[:, None])
+        return np.asarray(evaluate(self.plain, each)["gradient"])
+
+    def seen(self, intermediate_result: Any) -> None:
+        """SciPy's callback: stop by the rule of R's vmmin, which nnet uses."""
+        before = self.losses[-1] if self.losses else np.finfo(float).max
+        loss = float(intermediate_result.fun)
+        self.losses.append(loss)
+        if loss < ABSTOL or before - loss <= RELTOL * (abs(before) + RELTOL):
+            raise StopIteration
+
+
+def _minimised(method: str, problem: Problem, draw: int) -> One:
+    asked = _Asked(problem, draw)
+    settings = {"maxiter": ITERATIONS, "gtol": 0.0} | ({"ftol": 0.0} if method == "L-BFGS-B" else {})
+    end = optimize.minimize(asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings)
+    ended = f"{ITERATIONS:,} iterations" if end.nit >= ITERATIONS else "converged"
+    return One(end.x, float(end.fun), ended, list(enumerate(asked.losses, 1)))
+
+
+def _least_squares(problem: Problem, draw: int) -> One:
+    asked = _Asked(problem, draw)
+    start = problem.own[draw]
+    end = optimize.least_squares(asked.residuals, start, jac=asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
+    return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
+
+
+def _descended(lr: float, steps: int, problem: Problem, draw: int) -> One:
+    asked, theta = _Asked(problem, draw), problem.own[draw]
+    for _ in range(steps):
+        loss, slope = asked(theta)
+        asked.losses.append(loss)
+        if not np.isfinite(loss):
+            return One(theta, loss, f"not finite from step {len(asked.losses) - 1} on")
+        theta = theta - lr * slope
+    return One(theta, asked(theta)[0], f"{steps:,} steps", list(enumerate(asked.losses)))
+
+
+def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
+    """theta - lr gradient, by NumPy."""
+    one, says = partial(_descended, lr, steps), "gradient descent by NumPy"
+    return ReferenceTrainer(**{"name": "descent", "says": says, "one": one, "implementation": numpy_net} | given)
+
+
+# R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
+optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS)", _optim, r_nnet)
+scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
+scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
+least_squares = ReferenceTrainer("least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net)
