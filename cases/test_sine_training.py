@@ -16,12 +16,12 @@ from cases.sine_training import (
     TANH_SINE,
     TANH_SINE_STACK,
     grid_points,
-    line_through_origin,
     many_draws,
     one_draw,
     random_points,
     sine_population,
     update_by_hand,
+    why_not,
 )
 from cases.test_sine import BY_HAND, network
 from harness import Case, Recipe, Trained, verify
@@ -74,7 +74,7 @@ test_sine_fit_draws = verify(
         name="S1 on many draws of x",
         question="And on other draws of x, from the start of S1?",
         network=LOGISTIC_NETWORK,
-        subjects=[replace(optim_bfgs, start=S1_START), replace(scipy_bfgs, start=S1_START)],
+        subjects=[replace(optim_bfgs, start=S1_START)],
         references=[nnet_fit(network=LOGISTIC_NETWORK, start=S1_START)],
         problems=sine_population(many_draws),
         dtypes=["float64"],
@@ -99,8 +99,8 @@ test_sine_fit_others = verify(
         name="S1 by more optimisers",
         question="Who fits the points of S1 as well as nnet, from shared starts?",
         network=LOGISTIC_NETWORK,
-        subjects=[scipy_lbfgsb, LOGISTIC(Recipe("lbfgs", 100), start=starts.uniform())],
-        references=[NNET],
+        subjects=[replace(scipy_lbfgsb, most=5), LOGISTIC(Recipe("lbfgs", 50), start=starts.uniform())],
+        references=[replace(NNET, most=5)],
         problems=sine_population(one_draw),
         checks=["final"],
         dtypes=["float64"],
@@ -113,7 +113,7 @@ test_sine_fit_modules = verify(
         question="Is the loss that S6 and S7 claim, and what they predict, what their final weights give?",
         network=network("tanh"),
         subjects=[TANH_SINE(ADAM), *EXTRA],
-        references=[NNET],
+        references=[replace(NNET, most=1)],
         problems=sine_population(grid_points),
         checks=["final"],
         dtypes=["float32"],
@@ -125,24 +125,12 @@ test_sine_changes_forwards = verify(
         name="from S4 forwards",
         question="Why did the PyTorch network (S4) not learn the sine as nnet does?",
         network=LOGISTIC_NETWORK,
-        subjects=FORWARDS[:1],
-        references=[NNET],
-        problems=sine_population(random_points, table="From S4 forwards", floor=line_through_origin),
+        subjects=FORWARDS,
+        references=[nnet_fit(network=LOGISTIC_NETWORK, maxit=1_000, says="{r}, maxit = 1000")],
+        problems=sine_population(random_points, quality=1e-3, table="From S4 forwards"),
         expect="differs",
         dtypes=["float32"],
-    )
-)
-
-test_sine_changes_one_by_one = verify(
-    Case(
-        name="from S4 forwards, one change at a time",
-        question="Why did the PyTorch network (S4) not learn the sine as nnet does?",
-        network=LOGISTIC_NETWORK,
-        subjects=FORWARDS[1:],
-        references=[NNET],
-        problems=sine_population(random_points, table="From S4 forwards"),
-        expect="differs",
-        dtypes=["float32"],
+        answer=why_not,
     )
 )
 

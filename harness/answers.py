@@ -11,6 +11,8 @@ from harness.verdict import Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
+NOT_JUDGED = "Not judged: see below."
+NAMED = 6  # names in a sentence at most
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
@@ -36,9 +38,9 @@ def fold(text: str, width: int) -> list[str]:
 
 def answered(report: Report) -> dict[str, list[str]]:
     """For every question a sentence of what holds, one of what differs, and one of what failed."""
-    return {
-        question: _answer(verdicts) or ["Not judged: see below."] for question, verdicts in report.questions().items()
-    }
+    found = {question: _answer(verdicts) for question, verdicts in report.questions().items()}
+    said = {question: [f"{report.said[question]}."] for question in found if question in report.said}
+    return {question: said.get(question, []) + answers or [NOT_JUDGED] for question, answers in found.items()}
 
 
 def _answer(verdicts: Sequence[Verdict]) -> list[str]:
@@ -84,6 +86,8 @@ def _first_finding(verdict: Verdict) -> str:
 
 def _names(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
+    if len(unique) > NAMED:
+        unique = [*unique[: NAMED - 1], f"{len(unique) - NAMED + 1} more"]
     return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + f" and {unique[-1]}" if unique else ""
 
 

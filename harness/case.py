@@ -11,6 +11,7 @@ from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
+from harness.report import Row
 from harness.subject import SameOnCpu, Subject
 from harness.trainer import Population
 from harness.training import Trained
@@ -44,7 +45,8 @@ class Case:
     Population, on which trainers are judged: `final` (is the loss that each claims that of its weights, and are its
     predictions?) and `fit` (do as many starts end well?) by default; or loss, gradient and step at every state that a
     model visits in training. A reference may be a Subject: then that model itself.
-    `question` is the sentence that the report answers; cases that share one are answered together.
+    `question` is the sentence that the report answers; cases that share one are answered together. `answer` makes a
+    sentence of the case's rows of the table of changes, which then comes first.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Case:
     checks: Sequence[str] = ()
     contrast: Contrast | None = None
     dtypes: Sequence[str] = tuple(PRECISION)
+    answer: Callable[[Sequence[Row]], str] | None = None
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.

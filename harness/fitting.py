@@ -81,7 +81,7 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended], population: Population)
         allowed=judged.allowed,
         why=_said(judged, claim, trial),
     )
-    below = _below_floor(sides[0], population, memo)
+    below = _below_floor(sides[0], memo)
     return replace(measured, status=Status.FAIL, why=f"{heading(trial)}\n{below}") if below else measured
 
 
@@ -107,12 +107,12 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
     return observed if isinstance(observed, Missing) else Side(observed, bound)
 
 
-def _below_floor(ended: Ended, population: Population, memo: Memo) -> str:
+def _below_floor(ended: Ended, memo: Memo) -> str:
     """A loss below what no fit can be below: then the floor is wrong, or the data are not what was said."""
     end = ended.fitted.end
-    if population.floor is None or end is None:
+    if ended.trainer.floor is None or end is None:
         return ""
-    floor, loss = population.floor(end.inputs, end.targets), memo.oracle(end, ended.trainer.contract(ended.dtype))["loss"]
+    floor, loss = ended.trainer.floor(end.inputs, end.targets), memo.oracle(end, ended.trainer.contract(ended.dtype))["loss"]
     under = loss.value + loss.error < floor.value - floor.error
     if not under.any():
         return ""
@@ -167,7 +167,7 @@ def fit(memo: Memo, ended: Ended) -> Fit:
     good = int((ended.losses <= population.quality).sum())
     low, high = interval(good, n)
     finite = np.sort(ended.losses[np.isfinite(ended.losses)])
-    floor = population.floor and population.floor(ended.start.inputs, ended.start.targets).value[0]
+    floor = ended.trainer.floor and ended.trainer.floor(ended.start.inputs, ended.start.targets).value[0]
     curve, scale = ended.fitted.curve, population.scale(ended.start.rows)
     some = np.unique(np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1)[: len(curve)]
     return Fit(
@@ -207,12 +207,24 @@ def _best(memo: Memo, ended: Ended, best: int) -> dict[str, dict[str, list[float
     return {"plot": plot, "at": at, "weights": weights if len(weights) <= WEIGHTS else None}
 
 
-def row(memo: Memo, ended: Ended) -> Row:
-    """A trainer's fits as a row of the table of changes."""
+def table(memo: Memo) -> list[Row]:
+    """A case's trainers as rows of the table of changes, the references last."""
     population = memo.case.population
-    assert population is not None
-    low, middle, high = (_finite(float(np.quantile(ended.losses, q, method="nearest"))) for q in (0, 0.5, 1))
-    return Row(population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
+    if population is None or not population.table:
+        return []
+    references = [reference.name for reference in memo.case.references]
+    rows = []
+    for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name in references):
+        low, middle, high = (_finite(float(np.quantile(ended.losses, q, method="nearest"))) for q in (0, 0.5, 1))
+        rows.append(Row(population.table, ended.trainer.title(), len(ended.losses), middle, low, high))
+    return rows
+
+
+def answer(memo: Memo, rows: list[Row]) -> str:
+    """What a case makes of its rows, where all its trainers ended."""
+    asked = {trainer.name for trainer in (*memo.case.subjects, *memo.case.references) if memo.case.answer}
+    complete = asked and asked <= {ended.trainer.name for ended in memo.fits.values()}
+    return memo.case.answer(rows) if complete and memo.case.answer else ""
 
 
 def points(memo: Memo) -> dict[str, list[float]] | None:

@@ -89,7 +89,11 @@ class Race:
 
 @dataclass(frozen=True)
 class Report:
-    """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("")."""
+    """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("").
+
+    Of training: the fits, the rows of the table of changes, the races, the points to draw, and what cases said, by
+    question, of their rows.
+    """
 
     environment: dict[str, Any]
     verdicts: Sequence[Verdict]
@@ -101,6 +105,7 @@ class Report:
     changes: Sequence[Row] = ()
     races: Sequence[Race] = ()
     points: dict[str, list[float]] | None = None
+    said: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> Counter[Status]:
         return Counter(verdict.status for verdict in self.verdicts)
@@ -124,6 +129,7 @@ class Report:
             "verdicts": [verdict.record() for verdict in self.verdicts],
             **{name: [vars(each) for each in getattr(self, name)] for name in ("fits", "changes", "races")},
             "points": self.points,
+            "said": self.said,
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.asked import blank
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
-from harness.fitting import fit, points, row
+from harness.fitting import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
 from harness.report import Cost, Fit, Race, Report, Row
@@ -22,7 +22,8 @@ class Run:
     def __init__(self, starts: int = STARTS, say: Say = lambda said: None) -> None:
         self.starts, self.say = starts, say
         self.fits: dict[tuple[str, str], Fit] = {}
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: list[Row] = []
+        self.said: dict[str, str] = {}
         self.points: dict[str, list[float]] | None = None
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
@@ -91,8 +92,10 @@ class Run:
         for ended in memo.fits.values():
             key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
             self.fits[key] = fit(memo, ended)
-            if memo.case.population and memo.case.population.table:
-                self.rows[key] = row(memo, ended)
+        rows = table(memo)
+        self.rows += rows
+        if said := answer(memo, rows):
+            self.said[memo.case.question] = said
         if memo.fits and self.points is None:
             self.points = points(memo)
         if memo.most_draws >= MANY_DRAWS:
@@ -105,5 +108,5 @@ class Run:
         machine = environment() | self.versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
         devices = {name: lacking(name) for name in KNOWN} | self.devices
-        found = list(self.fits.values()), list(self.rows.values()), self.races, self.points
+        found = list(self.fits.values()), self.rows, self.races, self.points, self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)

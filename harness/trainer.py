@@ -15,6 +15,7 @@ from harness.observation import Missing, Observation
 from harness.problem import SUM_OF_SQUARES, Loss, Problem
 
 Start = Callable[[Formulation, int], Array]
+Floor = Callable[[Array, Array], Bounded]
 Say = Callable[[str], None]
 
 
@@ -24,9 +25,8 @@ class Population:
 
     `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many there are. A fit is good
     when its sum of squares, per `per` rows if given, is at most `quality`. `marks` and `grid` (G, I) are inputs at which
-    predictions are judged too, told and drawn. `floor(inputs, targets)` (D,) is what no fit of the subjects can be
-    better than. `margin` is how far two shares of good fits may lie apart and be called equivalent. `table` makes the
-    case's fits rows of the report's table of changes, under that heading.
+    predictions are judged too, told and drawn. `margin` is how far two shares of good fits may lie apart and be called
+    equivalent. `table` makes the case's fits rows of the report's table of changes, under that heading.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -35,7 +35,6 @@ class Population:
     marks: Mapping[str, float] = field(default_factory=dict)
     margin: float = 0.25
     per: int | None = None
-    floor: Callable[[Array, Array], Bounded] | None = None
     table: str = ""
     loss: Loss = SUM_OF_SQUARES
 
@@ -95,6 +94,10 @@ class Trainer(Protocol):
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def floor(self) -> Floor | None:
+        """From inputs and targets the loss (D,) that none of its fits can be below, where that is known."""
 
     def title(self) -> str:
         """Name and version, or what is special about it, as a person reads it."""

@@ -16,7 +16,7 @@ from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.recipe import Recipe
 from harness.subject import Subject, heads_of, loss_of, observe, raised
-from harness.trainer import Fitted, Population, Say, Start
+from harness.trainer import Fitted, Floor, Population, Say, Start
 from harness.verdict import Status
 
 Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
@@ -33,7 +33,8 @@ class Trained:
     `stacked(inputs, parameters)` computes D copies at once, from a list of inputs (D, R, I) and parameters by name
     (D, *shape), and takes the model's place in training; without it each start is trained by itself, `most` of them.
     `iterate(loss, parameters)` is an iteration in its author's own words, from backward() to zeroed gradients;
-    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it.
+    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it. `floor(inputs, targets)` is the loss (D,), with the rounding
+    of computing it, that none of its fits can be below.
     """
 
     model: Any
@@ -46,6 +47,7 @@ class Trained:
     iterate: Callable[[Any, list[Any]], None] | None = None
     before: Callable[[Any], None] | None = None
     after: Callable[[Any], None] | None = None
+    floor: Floor | None = None
     source: str = "computed"
 
     def __post_init__(self) -> None:

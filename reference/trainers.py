@@ -15,7 +15,7 @@ from harness.contract import Array, Contract
 from harness.formulation import Family, Formulation
 from harness.observation import Missing, Observation
 from harness.problem import Problem
-from harness.trainer import Fitted, Population, Say, Start
+from harness.trainer import Fitted, Floor, Population, Say, Start
 from harness.verdict import Status
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
@@ -54,6 +54,7 @@ class ReferenceTrainer:
     network: Network | None = None
     start: Start = field(default_factory=uniform)
     most: int | None = None
+    floor: Floor | None = None
 
     @property
     def source(self) -> str:

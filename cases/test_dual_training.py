@@ -1,0 +1,96 @@
+"""Question 1, in training: which formulations of the dual-head network train alike, and does clamping hold?"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cases.dual_formulations import Formulations
+from harness import Case, Population, Recipe, Trained, verify
+from harness.contract import Array
+from reference import nnet_fit, numpy_net, r_nnet, starts
+
+SEED = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")
+TEACHER = np.random.default_rng(2026).uniform(-1, 1, SEED.network.layout.size)
+RECIPES = [
+    Recipe("sgd", 300, {"lr": 1e-3}),
+    Recipe("sgd", 300, {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.01}),
+    Recipe("adam", 300, {"lr": 0.01, "weight_decay": 0.01}),
+]
+SAME = {subject.name: subject for subject in SEED.same()}
+CLAMPED = SEED.block_diagonal()
+
+
+def taught(count: int) -> tuple[Array, Array]:
+    """64 rows of what another such network, the same for every start, makes of random inputs."""
+    rng = np.random.default_rng(7)
+    x = rng.uniform(-1, 1, (64, 10))
+    A, B = SEED.network.hidden_weights(TEACHER), SEED.network.output_weights(TEACHER)
+    h = 1 / (1 + np.exp(-(A[:, 0] + x @ A[:, 1:].T)))
+    y = B[:, 0] + h @ B[:, 1:].T
+    return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))
+
+
+def population(**more: Any) -> Population:
+    """Rows of both inputs side by side; the grid is two corners of them."""
+    return Population(taught, quality=0.1, grid=np.outer([-0.5, 0.5], np.ones(10)), **more)
+
+
+def clamp(model: Any) -> None:
+    """D3's zeros restored."""
+    model.clamp_()
+
+
+def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
+    """A formulation in training; the momentum of what is clamped away stays in the optimiser, and must do no harm."""
+    kind = recipe.optimiser + ("_momentum" if "momentum" in recipe.settings else "")
+    subject = CLAMPED if name == "BlockDiagonal" else SAME[name]
+    hooks = {"after": clamp} if name.startswith("BlockDiagonal") else {}
+    return Trained(subject, recipe, f"{name}_{kind}", start=starts.uniform(), **hooks | how)
+
+
+test_dual_steps = verify(
+    Case(
+        name="dual-steps",
+        question="Along training runs, is every loss, gradient and step of the formulations right?",
+        network=SEED.network,
+        subjects=[
+            trained(name, recipe)
+            for name in ("ParallelInputs", "BlockDiagonalSummed", "BlockDiagonal", "StackedHeads", "ConcatenatedInputs")
+            for recipe in RECIPES
+        ],
+        references=[r_nnet, numpy_net],
+        problems=population(),
+        checks=["loss", "gradient", "step"],
+        dtypes=["float32"],
+    )
+)
+
+test_dual_clamped_before = verify(
+    Case(
+        name="dual-clamped-before",
+        question="Does clamping the zeros of D3 before the optimiser's step hold them?",
+        network=SEED.network,
+        subjects=[trained("BlockDiagonal", RECIPES[0], after=None, before=clamp)],
+        references=[numpy_net],
+        problems=population(),
+        checks=["step"],
+        expect="differs",
+    )
+)
+
+test_dual_fit = verify(
+    Case(
+        name="dual-heads side by side",
+        question="Do D1, D3, D5 and D6 end at the losses that they claim, from shared starts?",
+        network=SEED.network,
+        subjects=[
+            trained(name, replace(RECIPES[2], settings={"lr": 0.01}))
+            for name in ("ParallelInputs", "BlockDiagonalSummed", "BlockDiagonal", "StackedHeads", "ConcatenatedInputs")
+        ],
+        references=[nnet_fit(maxit=300, says="{r}, maxit = 300", most=3)],
+        problems=population(),
+        checks=["final"],
+        dtypes=["float32"],
+    )
+)
