@@ -85,10 +85,10 @@ test_dual_fit = verify(
         question="Do D1, D3, D5 and D6 end at the losses that they claim, from shared starts?",
         network=SEED.network,
         subjects=[
-            trained(name, replace(RECIPES[2], settings={"lr": 0.01}))
+            trained(name, replace(RECIPES[2], steps=150, settings={"lr": 0.01}))
             for name in ("ParallelInputs", "BlockDiagonalSummed", "BlockDiagonal", "StackedHeads", "ConcatenatedInputs")
         ],
-        references=[nnet_fit(maxit=300, says="{r}, maxit = 300", most=3)],
+        references=[nnet_fit(maxit=150, says="{r}, maxit = 150", most=3)],
         problems=population(),
         checks=["final"],
         dtypes=["float32"],

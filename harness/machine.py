@@ -7,19 +7,19 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 
+@cache  # once a process
 def settle() -> None:
     """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the cores with R.
 
     What is loaded by now is there to stay: the garbage collector need not walk through all of torch again and again.
     """
-    if gc.get_freeze_count():  # done
-        return
     import threadpoolctl
     import torch
 

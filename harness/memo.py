@@ -25,11 +25,15 @@ STARTS = 20  # of a population, where --starts does not say
 class Memo:
     """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects themselves took.
 
-    `starts` is how many starts a population has; `say` is told how far training is.
+    `starts` is how many starts a population has; `say` is told how far training is; `known` outlives a case: trainers
+    that several cases share are not asked to train from the same starts again.
     """
 
-    def __init__(self, case: Case, starts: int = STARTS, say: Say = lambda said: None) -> None:
+    def __init__(
+        self, case: Case, starts: int = STARTS, say: Say = lambda said: None, known: dict[Hashable, Any] | None = None
+    ) -> None:
         self.case, self.starts, self.say = case, starts, say
+        self._across_cases = {} if known is None else known
         self.fits: dict[str, Ended] = {}
         self.subject_seconds = 0.0
         self.seconds = 0.0
@@ -51,11 +55,13 @@ class Memo:
         """The case's own network."""
         return self.once("claimed", lambda: Formulation.identity(self.case.network))
 
-    def problems(self, trial: Trial) -> list[Problem]:
+    def stacks(self, trial: Trial) -> list[Problem]:
         """What a trial's subject is asked; of a model in training, the states that it visits."""
         if isinstance(trial.subject, Trained):
             return [self._visited(trial.subject, trial.dtype, trial.device)[0]]
-        formulation = self.formulation(trial.subject)
+        return self.problems(self.formulation(trial.subject))
+
+    def problems(self, formulation: Formulation) -> list[Problem]:
         return self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
 
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
@@ -75,7 +81,11 @@ class Memo:
 
         def train() -> Ended | Missing:
             start = trainer.starting(network, population, self.starts, dtype)
-            fitted = trainer.fit(start, dtype, device, lambda how: self.say(f"{trainer.title()}: {how}"))
+            key = id(trainer), start.key, dtype, device
+            if key not in self._across_cases:
+                told = f"{self.case.name}: {trainer.title()}"
+                self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
+            fitted = self._across_cases[key]
             if isinstance(fitted, Missing):
                 return fitted
             losses = np.full(start.draws, np.inf)

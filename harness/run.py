@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.asked import blank
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
@@ -23,6 +25,7 @@ class Run:
         self.starts, self.say = starts, say
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []
+        self.fitted: dict[Any, Any] = {}
         self.said: dict[str, str] = {}
         self.points: dict[str, list[float]] | None = None
         self.races: list[Race] = []
@@ -44,7 +47,7 @@ class Run:
         if self.memo is None or self.memo.case is not trial.case:
             self.close()
             settle()
-            self.memo = Memo(trial.case, self.starts, self.say)
+            self.memo = Memo(trial.case, self.starts, self.say, self.fitted)
         return self.memo
 
     def collect(self, test: str, case: str, count: int) -> None:

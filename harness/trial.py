@@ -41,7 +41,7 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
         if network is not None and (why := trial.reference.absent(network, quantity)):
             return blank(trial, Status.ABSENT, why)
     try:
-        problems = memo.problems(trial)
+        problems = memo.stacks(trial)
     except (ValueError, TypeError) as error:
         return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
     except Exception as error:  # whatever a user's maker of problems raises
