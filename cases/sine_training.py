@@ -121,9 +121,9 @@ def why_not(rows: Sequence[Row]) -> str:
     S4, S6, nnet = (next(left[name] for name in left if name.startswith(start)) for start in ("S4", "biases, tanh, Adam", "R"))
     alone = ", ".join(f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only"))
     return (
-        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, c x, and S4 ends "
-        f"where such lines do, at a median of {S4:.3g} per 50 points. But no single change mends it ({alone}): biases, "
-        f"tanh, Adam and another start together leave {S6:.3g} in 1,000 steps, and nnet's BFGS {nnet:.2g}"
+        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, and S4 ends where "
+        f"lines do (median sum of squares per 50 points {S4:.3g}). No single change mends it ({alone}); biases, tanh, "
+        f"Adam and another start together leave {S6:.3g} after 1,000 steps, nnet's BFGS {nnet:.1g}"
     )
 
 

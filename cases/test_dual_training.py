@@ -52,7 +52,7 @@ def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
 test_dual_steps = verify(
     Case(
         name="dual-steps",
-        question="Along training runs, is every loss, gradient and step of the formulations right?",
+        question="Along training runs, is every loss, gradient and step right?",
         network=SEED.network,
         subjects=[
             trained(name, recipe)

@@ -169,7 +169,7 @@ test_sine_steps_by_hand = verify(
 test_sine_steps = verify(
     Case(
         name="sine-steps",
-        question="Along whole training runs, is every loss, gradient and step of the modules right?",
+        question="Along training runs, is every loss, gradient and step right?",
         network=network("tanh"),
         subjects=[TANH_SINE(ADAM), TANH_SINE(MOMENTUM), *EXTRA, LOGISTIC(ADAM)],
         references=[r_nnet, numpy_net],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from textwrap import wrap
+from typing import NamedTuple
 
 from harness.report import Report
 from harness.verdict import Status, Verdict
@@ -20,20 +22,81 @@ def screen(report: Report, width: int) -> list[str]:
     """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    last = (*_skips(report.verdicts), *idle, *costed(report), counted(report))
-    rest = [line for text in last for line in fold(text, width)]
-    said = [f"{question} {answer}" for question, sentences in answered(report).items() for answer in sentences]
-    said.sort(key=lambda sentence: " FAILED: " not in sentence)  # what must be mended first
-    answers = [line for text in said for line in fold(text, width)]
-    room = LINES - len(rest)
-    if len(answers) > room:
-        answers = [*answers[: room - 1], f"... and {len(answers) - room + 1} lines more: read them in report.md"]
-    return [*answers, *rest]
+    rest, cost, count = (
+        [line for text in texts for line in fold(text, width)]
+        for texts in ([*_skips(report.verdicts), *idle], costed(report), [counted(report)])
+    )
+    said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
+    if sum(len(fold(each.text, width, each.lines)) for each in said) > room:
+        said = [each for each in said if each.rank < Rank.HOLDS]
+        said += [Said(brief, Rank.OWN_WORDS, 6)] if (brief := _briefly(report)) else []
+        room, cost = room + len(cost), []
+    return [*_in_room(said, room, width), *rest, *cost, *count]
 
 
-def fold(text: str, width: int) -> list[str]:
-    """At most three lines of the terminal's width, the second and third indented."""
-    return wrap(printable(text), width, subsequent_indent="    ", max_lines=3, placeholder=" ...")
+class Rank(IntEnum):
+    """How urgent an answer is."""
+
+    FAILED = 0
+    OWN_WORDS = 1
+    COUNTEREXAMPLE = 2
+    HOLDS = 3
+
+
+class Said(NamedTuple):
+    """A sentence, how urgent it is, and the lines that it may take."""
+
+    text: str
+    rank: Rank
+    lines: int = 3
+
+
+def _ranked(report: Report) -> list[Said]:
+    """All answers: what must be mended first, then in the order asked."""
+    said = []
+    for question, sentences in answered(report).items():
+        for answer in sentences:
+            text = f"{question} {answer}"
+            if answer.startswith("FAILED: "):
+                said.append(Said(text, Rank.FAILED))
+            elif answer == f"{report.said.get(question)}.":
+                said.append(Said(text, Rank.OWN_WORDS, 7))
+            elif not answer.startswith("No, not"):
+                said.append(Said(text, Rank.HOLDS))
+            elif question not in report.said:
+                said.append(Said(text, Rank.COUNTEREXAMPLE))
+    return sorted(said, key=lambda sentence: sentence.rank > Rank.FAILED)
+
+
+def _briefly(report: Report) -> str:
+    """Everything that holds, in one sentence."""
+    parts = []
+    for question, verdicts in report.questions().items():
+        if sound := _sound(verdicts, "equal"):
+            parts.append(f"{question} ({_trials(sound)}, {max(v.budget_used or 0.0 for v in sound):.2g})")
+    return f"Yes, with at most this share of what may differ: {' '.join(parts)}" if parts else ""
+
+
+def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
+    """A line for each sentence while there is room; then the urgent ones whole, and the others line by line."""
+    urgent = sorted(range(len(said)), key=lambda i: said[i].rank)
+    kept = urgent if len(urgent) <= room else urgent[: room - 1]
+    lines, spare = dict.fromkeys(kept, 1), room - len(kept) - (len(kept) < len(said))
+    wishes = []  # for a further line each
+    for i in kept:
+        patient = said[i].rank >= Rank.COUNTEREXAMPLE
+        length = len(fold(said[i].text, width, said[i].lines))
+        wishes += [(patient, more if patient else 0, i) for more in range(1, length)]
+    for *_, i in sorted(wishes)[:spare]:
+        lines[i] += 1
+    told = [line for i in sorted(kept) for line in fold(said[i].text, width, lines[i])]
+    left = len(said) - len(kept)
+    return [*told, f"... and {left} answers more: read them in report.md"] if left else told
+
+
+def fold(text: str, width: int, lines: int = 3) -> list[str]:
+    """At most so many lines of the terminal's width, the second and later ones indented."""
+    return wrap(printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ...")
 
 
 def answered(report: Report) -> dict[str, list[str]]:
@@ -45,22 +108,16 @@ def answered(report: Report) -> dict[str, list[str]]:
 
 def _answer(verdicts: Sequence[Verdict]) -> list[str]:
     failed = [v for v in verdicts if v.status.fails]
-    equal = [v for v in verdicts if v.status is Status.PASS and v.expect == "equal"]
-    differ = [v for v in verdicts if v.status is Status.PASS and v.expect == "differs"]
     failing = {v.subject for v in failed}
     sentences = []
-    if names := _names(v.subject for v in equal if v.subject not in failing):
-        sound = [v for v in equal if v.subject not in failing]
-        worst = max(sound, key=lambda v: v.budget_used or 0.0)
+    if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
-        trials = f"{len(sound)} trial{'s' if len(sound) > 1 else ''}"
-        sentences.append(
-            f"Yes: {names} ({trials} against {sources}, at most {worst.budget_used:.2g} of what may differ)."
-        )
-    if names := _names(v.subject for v in differ if v.subject not in failing):
-        shown = [v for v in differ if v.subject not in failing]
-        best = min(shown, key=lambda v: (v.source != "live", v.dtype != "float64"))
-        sentences.append(f"No, not {names}: {best.why}.")
+        used = f"at most {max(v.budget_used or 0.0 for v in sound):.2g} of what may differ"
+        names = _names(v.subject for v in sound)
+        sentences.append(f"Yes, by {_trials(sound)} against {sources}, {used}: {names}.")
+    if sound := _sound(verdicts, "differs"):
+        best = min(sound, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        sentences.append(f"No, not {_names(v.subject for v in sound)}: {best.why}.")
     if failed:
         counts = [
             f"{name} in {sum(v.subject == name for v in failed)}" for name in dict.fromkeys(v.subject for v in failed)
@@ -68,6 +125,16 @@ def _answer(verdicts: Sequence[Verdict]) -> list[str]:
         of = sum(v.subject in failing for v in verdicts)
         sentences.append(f"FAILED: {_names(counts)} of {of} trials; the first: {_first_finding(failed[0])}.")
     return sentences
+
+
+def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
+    """The passes of one claim, by subjects none of whose trials fails."""
+    failing = {v.subject for v in verdicts if v.status.fails}
+    return [v for v in verdicts if v.status is Status.PASS and v.expect == expect and v.subject not in failing]
+
+
+def _trials(verdicts: Sequence[Verdict]) -> str:
+    return f"{len(verdicts)} trial{'s' if len(verdicts) != 1 else ''}"
 
 
 def _source(verdict: Verdict) -> str:
@@ -117,8 +184,7 @@ def counted(report: Report) -> str:
     counts = report.counts()
     live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    trials = f"{len(report.verdicts)} trial{'s' if len(report.verdicts) != 1 else ''}"
-    return f"{trials}: {shown}; {live} of the passes against live R"
+    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R"
 
 
 def markdown(report: Report) -> str:
