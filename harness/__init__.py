@@ -8,6 +8,7 @@ from harness.contract import Bounded, Contract
 from harness.formulation import Formulation
 from harness.layout import Layout
 from harness.problem import Loss, Problem
+from harness.race import Entry
 from harness.recipe import Recipe
 from harness.subject import Subject
 from harness.trainer import Population
@@ -19,6 +20,7 @@ __all__ = [
     "Case",
     "Contract",
     "Contrast",
+    "Entry",
     "Formulation",
     "Layout",
     "Loss",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,8 @@ from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
 from harness.memo import STARTS
-from harness.report import summarise, write
+from harness.race import Entry, race, unfit
+from harness.report import Race, summarise, write, write_races
 from harness.run import Run
 from harness.verdict import Status
 
@@ -40,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
     )
+    group.addoption("--speed", action="store_true", help="race too: test_speed.py files, which are left out otherwise")
     group.addoption(
         "--starts",
         type=int,
@@ -109,6 +112,28 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     ]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = collection_path.name == "test_speed.py" and not config.getoption("--speed")
+    return True if left_out and not any("test_speed.py" in argument for argument in config.args) else None
+
+
+@pytest.fixture
+def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
+    """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
+    benchmark, run_so_far = request.getfixturevalue("benchmark"), request.config.stash[RUN]
+
+    def enter(entry: Entry, where: str, dtype: str) -> Race:
+        if lack := device.lacking(where):
+            pytest.skip(f"NOT RUN: {lack}")
+        if why := unfit(entry, where, dtype, run_so_far.starts):
+            pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
+        found = race(entry, where, dtype, benchmark)
+        run_so_far.races.append(found)
+        return found
+
+    return enter
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[RUN].chosen = sum(isinstance(item, TrialItem) for item in session.items)
 
@@ -166,7 +191,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("since the baseline")
     for line in [*found.since, *github.errors(found.failed)]:
         terminalreporter.write_line(line)
-    if not found.verdicts:
+    if not (found.verdicts or found.races):
         return
     report, folder = found.report(), Path(config.getoption("--report-dir"))
     terminalreporter.section("nnet-parity")
@@ -184,6 +209,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
         terminalreporter.write_line(why, red=True)
+    if found.races:
+        write_races(found.races, folder.parent / "speed.json")
     try:
         summarise(report)
     except OSError as error:

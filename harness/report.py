@@ -83,6 +83,7 @@ class Race:
     rounds: int
     quartiles: tuple[float, float] | None = None
     aa_ratio: float | None = None
+    aa_quartiles: tuple[float, float] | None = None
     share: float | None = None
     loss: float | None = None
 
@@ -143,6 +144,12 @@ def write(report: Report, folder: Path) -> None:
     replace_whole(folder / "results.json", results)
     replace_whole(folder / "report.md", markdown(report))
     replace_whole(folder / "index.html", page(json.loads(results)))
+
+
+def write_races(races: Sequence[Race], path: Path) -> None:
+    """The races alone, as JSON, for whoever watches speed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_whole(path, json.dumps({"races": [vars(race) for race in races]}, indent=1, allow_nan=False) + "\n")
 
 
 def summarise(report: Report) -> None:

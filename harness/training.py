@@ -94,7 +94,7 @@ class Trained:
             settled(device)
             began = perf_counter()
             with ieee(device):
-                runs = [_Run(self, part, dtype, device) for part in self._together(start)]
+                runs = [Training(self, part, dtype, device) for part in self._together(start)]
                 told = [run.train(self.recipe.steps, say) for run in runs]
             own = np.concatenate([run.own() for run in runs])
             settled(device)
@@ -118,7 +118,7 @@ class Trained:
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
         with ieee(device):
-            runs = [_Run(self, part, dtype, device, visits=True) for part in self._together(start)]
+            runs = [Training(self, part, dtype, device, visits=True) for part in self._together(start)]
             for run in runs:
                 run.train(min(self.recipe.steps, VISITED), lambda said: None)
         own, handed, losses = (
@@ -134,7 +134,7 @@ class Trained:
         return problem, Observation({"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True)
 
 
-class _Run:
+class Training:
     """Parameters in training: those of a model, or with a leading axis those of a stack."""
 
     def __init__(self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False) -> None:

@@ -6,7 +6,16 @@ from reference.numpy_net import NumpyNet, numpy_net
 from reference.probes import Crossed, OnData, probes
 from reference.r.runif import runif
 from reference.r_nnet import RNnet, r_nnet
-from reference.trainers import gradient_descent, least_squares, nnet_fit, optim_bfgs, scipy_bfgs, scipy_lbfgsb
+from reference.trainers import (
+    gradient_descent,
+    least_squares,
+    nnet_fit,
+    nnet_fits,
+    nnet_gradients,
+    optim_bfgs,
+    scipy_bfgs,
+    scipy_lbfgsb,
+)
 
 __all__ = [
     "Crossed",
@@ -17,6 +26,8 @@ __all__ = [
     "gradient_descent",
     "least_squares",
     "nnet_fit",
+    "nnet_fits",
+    "nnet_gradients",
     "numpy_net",
     "optim_bfgs",
     "probes",

@@ -26,6 +26,7 @@ from reference.r_nnet import RNnet, r_nnet, session, topology
 from reference.starts import uniform
 
 ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
+ROUND = 0.01  # seconds that a round of a race takes R at least
 ITERATIONS = 1_000  # of SciPy's optimisers, at most
 CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)  # iterations of nnet that are looked at
 
@@ -203,3 +204,30 @@ optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS)", _optim, r_nnet)
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
 least_squares = ReferenceTrainer("least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net)
+
+
+def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
+    """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
+    asked = at_theta(r_nnet.expressed(problem))
+    net: Any = asked.formulation.network
+    once = session().time_gradient(topology(net), asked.own[0], asked.inputs[0], asked.targets[0], 1)
+    repetitions = max(1, round(ROUND / max(once, 1e-6)))
+
+    def pace(draw: int) -> tuple[float, float]:
+        where = asked.own[draw], asked.inputs[draw], asked.targets[draw]
+        return session().time_gradient(topology(net), *where, repetitions), np.inf
+
+    return pace
+
+
+def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
+    """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
+    asked = at_theta(r_nnet.expressed(problem))
+    net: Any = asked.formulation.network
+
+    def pace(draw: int) -> tuple[float, float]:
+        where = asked.own[draw], asked.inputs[draw], asked.targets[draw]
+        fit = session().fit(topology(net), *where, maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
+        return fit.seconds, fit.value
+
+    return pace

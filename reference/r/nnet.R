@@ -106,3 +106,23 @@ fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, maxit) {
     fitted <- .C(VR_nntest, rows, held[[2L]], double(length(y)), end$par)[[3L]]
     list(end$par, end$value, matrix(fitted, rows), end$convergence)
 }
+
+# Seconds that one value and gradient takes in the engine, the mean of `reps` in a row.
+time_gradient <- function(n, nconn, conn, nsunits, x, y, w, reps) {
+    set_net(n, nconn, conn, nsunits, 0)
+    on.exit(.C(VR_unset_net))
+    rows <- nrow(x)
+    held <- .C(VR_dovm, rows, c(x, y), rep(1, rows), 0L, w, 0, 0L, 0L, 0L, 0, 0, 0L)
+    slopes <- double(length(w))
+    started <- Sys.time()
+    for (i in seq_len(reps)) .C(VR_dfunc, w, slopes, 0)
+    as.numeric(Sys.time() - started, units = "secs") / reps
+}
+
+# Seconds that an ask takes in R, and its answer.
+timed <- function(ask, ...) {
+    f <- get(ask, mode = "function")
+    started <- Sys.time()
+    found <- f(...)
+    list(as.numeric(Sys.time() - started, units = "secs"), found)
+}

@@ -195,12 +195,13 @@ class RSession:
         arguments = x.T, y.T, _checked("theta", theta, weights), m, w, *settings
         what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
         if topology.is_dense:
-            found = self._ask(what, "fit_nnet", topology.hidden, topology.linear_outputs, *arguments)
+            ask = "fit_nnet", topology.hidden, topology.linear_outputs
         else:
-            found = self._ask(what, "fit_engine", *topology.engine, *arguments)
-        end, value, outputs, convergence = found
+            ask = "fit_engine", *topology.engine
+        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, *arguments)
         assert (end.shape, outputs.shape) == ((weights,), (topology.outputs, rows)), (end.shape, outputs.shape)
-        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]))
+        fitted = np.ascontiguousarray(outputs.T)
+        return Fit(end, float(value[0]), fitted, int(convergence[0]), float(seconds[0]))
 
     def optim(
         self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, maxit: int = 10_000
@@ -209,9 +210,17 @@ class RSession:
         x, y = _checked("inputs", inputs, None, topology.inputs), _checked("targets", targets, None, topology.outputs)
         what = f"optim({len(x)} rows, {topology.n_weights} weights)"
         weights = _checked("theta", theta, topology.n_weights)
-        found = self._ask(what, "fit_optim", *topology.engine, x.T, y.T, weights, _checked("maxit", maxit))
-        end, value, outputs, convergence = found
-        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]))
+        arguments = x.T, y.T, weights, _checked("maxit", maxit)
+        seconds, (end, value, outputs, ended) = self._ask(what, "timed", "fit_optim", *topology.engine, *arguments)
+        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(ended[0]), float(seconds[0]))
+
+    def time_gradient(
+        self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, repetitions: int
+    ) -> float:
+        """Seconds that nnet's engine takes for one value and gradient, without the way there; shapes as for `fit`."""
+        x, y = _checked("inputs", inputs, None, topology.inputs), _checked("targets", targets, None, topology.outputs)
+        arguments = x.T, y.T, _checked("theta", theta, topology.n_weights), _checked("repetitions", repetitions)
+        return float(self._ask(f"time_gradient({len(x)} rows)", "time_gradient", *topology.engine, *arguments)[0])
 
     def eval_text(self, code: str) -> Any:
         """The value of R code in R's global environment: numbers as an array, strings and lists as a list."""

@@ -70,9 +70,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fit:
-    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was reached)."""
+    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was reached).
+
+    `seconds` is what it took inside R.
+    """
 
     weights: Array
     value: float
     outputs: Array
     convergence: int
+    seconds: float

@@ -1,0 +1,87 @@
+"""How fast do the models train, as a multiple of R nnet's time? Raced with --speed only."""
+
+import numpy as np
+import pytest
+
+from cases.dual_formulations import Formulations
+from cases.sine_training import LOGISTIC, TANH_SINE, one_draw, sine_population
+from cases.test_dual_training import population, taught
+from cases.test_sine import network
+from harness import Case, Entry, Population, Recipe, Subject, Trained
+from harness.contract import Array
+from reference import nnet_fits, nnet_gradients, numpy_net, probes, starts
+
+DUAL = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")
+ONCE = Recipe("sgd", 1)
+
+
+def points(rows: int) -> Population:
+    """Of the sine, on a grid."""
+
+    def data(count: int) -> tuple[Array, Array]:
+        x = np.tile(np.linspace(0, 10, rows)[:, None], (count, 1, 1))
+        return x, np.sin(x)
+
+    return sine_population(data)
+
+
+def taught_rows(rows: int) -> Population:
+    """Of the dual-head teacher's data, repeated or cut to so many rows."""
+
+    def data(count: int) -> tuple[Array, Array]:
+        x, y = (np.resize(part[0], (rows, part.shape[2])) for part in taught(1))
+        return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))
+
+    return Population(data, quality=0.1, grid=population().grid)
+
+
+def asked(subject: Subject, net: object, rows: int) -> Case:
+    """What a model must have passed before it may race, at the number of rows that it races at, up to 1,000."""
+    shapes = [probes(seed=21, draws=8), probes(seed=22, draws=2, rows=min(rows, 1000), kinds=["random"])]
+    name = f"before racing {subject.name} at {rows} rows"
+    return Case(name=name, network=net, subjects=[subject], references=[numpy_net], problems=shapes)
+
+
+def gradients(name: str, subject: Subject, net: object, rows: int, where: Population) -> Entry:
+    """Value and gradient."""
+    trained = Trained(subject, ONCE, subject.name, start=starts.uniform())
+    return Entry(name, trained, asked(subject, net, rows), where, nnet_gradients)
+
+
+def fits(recipe: Recipe) -> Entry:
+    """Training to the loss at which nnet ends, from shared starts."""
+    trained = LOGISTIC(recipe, start=starts.uniform(), most=100)
+    net = network("logistic")
+    where = sine_population(one_draw)
+    return Entry("fit of S1 to nnet's loss", trained, asked(trained.subject, net, 50), where, nnet_fits, True, 8)
+
+
+def sine_entries(rows: int) -> list[Entry]:
+    """S1's and S6's networks."""
+    models = (LOGISTIC(ONCE).subject, "logistic"), (TANH_SINE(ONCE).subject, "tanh")
+    name = f"value and gradient, sine, {rows:,} points"
+    return [gradients(name, model, network(net), rows, points(rows)) for model, net in models]
+
+
+def dual_entries(rows: int) -> list[Entry]:
+    """Every formulation that is the two-headed network, at the question's size; a few at a large one."""
+    name = f"value and gradient, two heads, {rows:,} rows"
+    models = DUAL.same() if rows < 100 else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
+    return [gradients(name, model, DUAL.network, rows, taught_rows(rows)) for model in models]
+
+
+ENTRIES = [
+    *sine_entries(50),
+    *sine_entries(100_000),
+    *dual_entries(2),
+    *dual_entries(100_000),
+    fits(Recipe("lbfgs", 50)),
+    fits(Recipe("adam", 1_000, {"lr": 0.01})),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.trained.name}".replace(" ", "_"))
+def test_speed(entry: Entry, dtype: str, raced) -> None:
+    """A model that computes what it should takes part; its time is told, and judged by nobody."""
+    assert raced(entry, "cpu", dtype).ratio > 0

@@ -1,0 +1,162 @@
+"""Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.case import Case
+from harness.device import ieee, settled
+from harness.machine import settle
+from harness.memo import Memo
+from harness.observation import Missing
+from harness.problem import Problem
+from harness.report import Race
+from harness.trainer import Population
+from harness.training import Trained, Training
+from harness.trial import run
+from harness.verdict import Status
+
+ROUND = 0.01  # seconds that a round takes at least
+REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
+
+# For a problem what its rounds take: of a draw the seconds, and the loss that must be reached (infinite: none).
+Pacemaker = Callable[[Problem], Callable[[int], tuple[float, float]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A race: a model's value and gradient, or with `fits` its training to the pacemaker's final loss.
+
+    `case` asks the model for what a race presupposes, that it is right: only who passes every trial runs. `population`
+    gives the data; every round of a fit has a start of its own.
+    """
+
+    name: str
+    trained: Trained
+    case: Case
+    population: Population
+    pacemaker: Pacemaker
+    fits: bool = False
+    rounds: int = 30
+
+    def id(self, device: str, dtype: str) -> str:
+        """Stable and readable."""
+        return f"{self.name}-{self.trained.name}-{device}-{dtype}"
+
+
+class Round(NamedTuple):
+    """Seconds of the pacemaker and of the model's first turn, the loss to be reached; its second turn, and its loss."""
+
+    pace: float
+    first: float
+    wanted: float
+    second: float
+    loss: float
+
+
+def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
+    """Why a model may not race: the sentences of the first trial of its case that does not pass, or ""."""
+    memo = Memo(entry.case, starts)
+    for trial in entry.case.trials((device,)):
+        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (Status.PASS, Status.ABSENT):
+            return f"{trial.id} {verdict.status}: {verdict.why}"
+    return ""
+
+
+class _Gradients:
+    """Turns of a race of values and gradients: as many in a row as take long enough to be timed."""
+
+    def __init__(self, entry: Entry, start: Problem, dtype: str, device: str) -> None:
+        self.training, self.device, self.count = Training(entry.trained, start, dtype, device), device, 1
+        self(0, np.inf)
+        began = perf_counter()
+        self(0, np.inf)
+        self.count = max(1, round(ROUND / (perf_counter() - began)))
+
+    def __call__(self, draw: int, wanted: float) -> float:
+        """Value and gradient; the loss is not raced to."""
+        for _ in range(self.count):
+            for parameter in self.training.parameters:
+                parameter.grad = None
+            self.training.value().sum().backward()
+        settled(self.device)
+        return np.inf
+
+
+class _Fits:
+    """Turns of a race of fits, each from a start of its own until the wanted loss is reached."""
+
+    count = 1
+
+    def __init__(self, entry: Entry, start: Problem, dtype: str, device: str) -> None:
+        self.trained, self.start, self.dtype, self.device = entry.trained, start, dtype, device
+
+    def __call__(self, draw: int, wanted: float) -> float:
+        """The loss that was reached."""
+        recipe = replace(self.trained.recipe, until=wanted * REACHED)
+        one = self.start.part(slice(draw, draw + 1))
+        fitted = replace(self.trained, recipe=recipe).fit(one, self.dtype, self.device, lambda said: None)
+        if isinstance(fitted, Missing):
+            raise RuntimeError(f"{self.trained.name} {fitted.why}")
+        return float(fitted.claimed[0]) if fitted.claimed.size else np.inf
+
+
+def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
+    """Race through pytest-benchmark: it times the model's second turn of every round, in which all take turns.
+
+    Raises RuntimeError where the model raises, or nothing is timed.
+    """
+    settle()
+    draws = entry.rounds if entry.fits else 1
+    start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
+    pace, turn = entry.pacemaker(start), (_Fits if entry.fits else _Gradients)(entry, start, dtype, device)
+    firsts: list[tuple[float, float, float]] = []
+    losses: list[float] = []
+
+    def first() -> None:
+        draw = len(firsts) % start.draws
+        seconds, wanted = pace(draw)
+        began = perf_counter()
+        turn(draw, wanted)
+        firsts.append((seconds, perf_counter() - began, wanted))
+
+    def second() -> None:
+        losses.append(turn((len(firsts) - 1) % start.draws, firsts[-1][2]))
+
+    with ieee(device):
+        benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
+    if benchmark.stats is None:
+        raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")
+    timed = list(benchmark.stats.stats.data)
+    lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
+    found = told(entry, [Round(*first, second, loss) for first, second, loss in lately], turn.count, device, dtype)
+    benchmark.group = entry.name
+    benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
+    return found
+
+
+def told(entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str) -> Race:
+    """The race in figures; a turn of the model is `count` evaluations."""
+    ratios = np.array([each.second / count / each.pace for each in rounds])
+    itself = np.array([each.second / each.first for each in rounds])
+    low, middle, high = (float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75)))
+    reached = [each.loss <= each.wanted * REACHED for each in rounds] if entry.fits else None
+    aa_low, aa_middle, aa_high = (float(q) for q in np.quantile(itself, (0.25, 0.5, 0.75)))
+    return Race(
+        entry.name,
+        entry.trained.title(),
+        device,
+        dtype,
+        middle,
+        len(rounds),
+        quartiles=(low, high),
+        aa_ratio=aa_middle,
+        aa_quartiles=(aa_low, aa_high),
+        share=None if reached is None else float(np.mean(reached)),
+        loss=float(np.median([each.loss for each in rounds])) if entry.fits else None,
+    )
