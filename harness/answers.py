@@ -8,7 +8,7 @@ from enum import IntEnum
 from textwrap import wrap
 from typing import NamedTuple
 
-from harness.report import Report
+from harness.report import Race, Report
 from harness.verdict import Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
@@ -24,7 +24,7 @@ def screen(report: Report, width: int) -> list[str]:
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
     rest, cost, count = (
         [line for text in texts for line in fold(text, width)]
-        for texts in ([*_skips(report.verdicts), *idle], costed(report), [counted(report)])
+        for texts in ([*raced(report), *_skips(report.verdicts), *idle], costed(report), [counted(report)])
     )
     said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
     if sum(len(fold(each.text, width, each.lines)) for each in said) > room:
@@ -179,8 +179,28 @@ def costed(report: Report) -> list[str]:
     return [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"] if parts else []
 
 
+def raced(report: Report) -> list[str]:
+    """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the run."""
+    groups: dict[str, list[Race]] = {}
+    for one in report.races:
+        groups.setdefault(one.name, []).append(one)
+    sentences = []
+    for name, races in groups.items():
+        times = [
+            f"{one.subject} {one.device} {one.dtype} {one.ratio:.3g}"
+            + ("" if one.share is None else f" ({one.share:.0%} reach it)")
+            for one in sorted(races, key=lambda one: one.ratio)
+        ]
+        noise = [one.aa_ratio for one in races if one.aa_ratio is not None]
+        spread = f", against themselves {min(noise):.2f} to {max(noise):.2f}" if noise else ""
+        sentences.append(f"{name}, times R nnet's time{spread}: {', '.join(times)}")
+    return sentences
+
+
 def counted(report: Report) -> str:
     """How many trials came to what."""
+    if not report.verdicts:
+        return f"{len(report.races)} races, no trial"
     counts = report.counts()
     live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])

@@ -78,14 +78,21 @@ class _Gradients:
         self(0, np.inf)
         self.count = max(1, round(ROUND / (perf_counter() - began)))
 
+    def warm(self) -> None:
+        """Some evaluations after the pacemaker's turn, so that the first turn finds what the second does."""
+        self._evaluate(1 + self.count // 4)
+
     def __call__(self, draw: int, wanted: float) -> float:
         """Value and gradient; the loss is not raced to."""
-        for _ in range(self.count):
+        self._evaluate(self.count)
+        settled(self.device)
+        return np.inf
+
+    def _evaluate(self, count: int) -> None:
+        for _ in range(count):
             for parameter in self.training.parameters:
                 parameter.grad = None
             self.training.value().sum().backward()
-        settled(self.device)
-        return np.inf
 
 
 class _Fits:
@@ -95,6 +102,9 @@ class _Fits:
 
     def __init__(self, entry: Entry, start: Problem, dtype: str, device: str) -> None:
         self.trained, self.start, self.dtype, self.device = entry.trained, start, dtype, device
+
+    def warm(self) -> None:
+        """A fit is long enough to warm itself."""
 
     def __call__(self, draw: int, wanted: float) -> float:
         """The loss that was reached."""
@@ -121,6 +131,7 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     def first() -> None:
         draw = len(firsts) % start.draws
         seconds, wanted = pace(draw)
+        turn.warm()
         began = perf_counter()
         turn(draw, wanted)
         firsts.append((seconds, perf_counter() - began, wanted))
