@@ -6,7 +6,7 @@ Needs the extra `audit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,31 @@ class BallArithmetic:
     def dot(self, a: Balls, b: Balls, extra: int = 0, plus: Balls | None = None) -> Balls:
         return np.asarray(a @ b if plus is None else a @ b + plus)
 
+    def constant(self, like: Balls, value: float) -> Balls:
+        return np.full(like.shape, self.arb(value), dtype=object)
+
+    def stack(self, parts: Sequence[Balls]) -> Balls:
+        return np.concatenate(parts)
+
+    def add(self, a: Balls, b: Balls) -> Balls:
+        return np.asarray(a + b)
+
+    def mix(self, a: Balls, b: Balls, share: float) -> Balls:
+        return np.asarray(self.scale(a, 1 - share) + self.scale(b, share))
+
+    def divide(self, a: Balls, b: Balls) -> Balls:
+        return np.asarray(a / b)
+
+    def root(self, a: Balls) -> Balls:
+        return np.vectorize(lambda x: x.sqrt(), otypes=[object])(a)
+
     def sub(self, a: Balls, b: Balls) -> Balls:
         return np.asarray(a - b)
 
     def mul(self, a: Balls, b: Balls | None) -> Balls:
         return a if b is None else np.asarray(a * b)
 
-    def scale(self, a: Balls, factor: Any) -> Balls:
+    def scale(self, a: Balls, factor: Any, slack: float = 0.0) -> Balls:
         return np.asarray(a * self.lift(np.asarray(factor)))
 
     def act(self, name: str, z: Balls) -> tuple[Balls, Balls | None]:

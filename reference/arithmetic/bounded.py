@@ -112,6 +112,16 @@ class BoundedArithmetic:
         error = a.error * (abs(b.value) + b.error) + abs(a.value) * b.error
         return self._rounded(value, error, 1)
 
+    def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
+        """(1 - share) a + share b, in that form or, share being at most a half, as a + share (b - a).
+
+        The difference rounds in proportion to both, also where share is a power of two.
+        """
+        value = (1 - share) * a.value + share * b.value
+        error = (1 - share) * a.error + share * b.error
+        size = (1 - share) * abs(a.value) + share * abs(b.value) + error
+        return self._rounded(value, error + 3 * self.u * size, 1)
+
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         value = a.value / b.value
         least = abs(b.value) - b.error

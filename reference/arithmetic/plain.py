@@ -55,6 +55,9 @@ class Plain:
     def mul(self, a: Values, b: Values | None) -> Values:
         return a if b is None else a * b
 
+    def mix(self, a: Values, b: Values, share: float) -> Values:
+        return self.add(self.scale(a, 1 - share), self.scale(b, share))
+
     def divide(self, a: Values, b: Values) -> Values:
         return a / b
 
