@@ -1,0 +1,338 @@
+"""PyTorch models in training: lockstep, final fits, and what goes wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import harness.training
+from cases import stacks
+from cases.sine_training import LINEAR, RELU, SLOW, line_through_origin, one_draw, sine_population, update_by_hand
+from cases.test_sine import network, with_extra
+from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
+from harness.memo import Memo
+from harness.observation import Missing
+from harness.trainer import Fitted
+from harness.trial import run
+from reference import Network, gradient_descent, numpy_net, starts
+
+POPULATION = sine_population(one_draw)
+TANH, LOGISTIC = network("tanh"), network("logistic")
+ADAM = Recipe("adam", 30, {"lr": 0.01})
+
+
+class TanhNet(nn.Module):
+    """A right model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.output = nn.Linear(1, 4), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As the network."""
+        result: torch.Tensor = self.output(torch.tanh(self.hidden(x)))
+        return result
+
+
+STACK = stacks.module(torch.tanh, "hidden", "output")
+
+
+def asked(trained: Any, check: str, dtype: str = "float64", net: Network = TANH, **given: Any) -> Verdict:
+    """The verdict of one check, against NumPy."""
+    given = {"references": [numpy_net], "problems": POPULATION} | given
+    case = Case("training", net, [trained], checks=[check], dtypes=[dtype], **given)
+    return run(case.trials()[0], Memo(case, starts=3), "pytest again")
+
+
+def fitted(trained: Trained, count: int = 3, net: Network = TANH, dtype: str = "float64") -> Fitted | Missing:
+    """What training came to on the points of S1."""
+    return trained.fit(trained.starting(net, POPULATION, count, dtype), dtype, "cpu", lambda said: None)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("check", ["loss", "gradient", "step"])
+def test_a_right_model_is_inside_along_its_training(check: str, dtype: str) -> None:
+    """And so is the stack of it."""
+    for trained in (Trained(TanhNet, ADAM), Trained(TanhNet, ADAM, stacked=STACK)):
+        verdict = asked(trained, check, dtype)
+        assert verdict.status is Status.PASS, verdict.why
+        assert verdict.budget_used is not None
+        assert verdict.budget_used > 0
+
+
+def never_zeroed(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+    """S8's planted fault: gradients pile up."""
+    loss.backward()
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter -= 1e-5 * parameter.grad
+
+
+def zeroed_before(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+    """S8's planted fault: zeroed between backward() and the step."""
+    loss.backward()
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.grad.zero_()
+            parameter -= 1e-5 * parameter.grad
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("iterate", "outside"), [(update_by_hand, None), (never_zeroed, "gradient"), (zeroed_before, "step")]
+)
+def test_what_zeroing_gradients_wrongly_does_is_seen(iterate: Callable[..., None], outside: str | None, dtype: str) -> None:
+    """Zeroed after the step: right. Never: the second gradient is outside. Before the step: there is no step."""
+    trained = Trained(RELU, SLOW, "by_hand", iterate=iterate, start=starts.normal())
+    verdicts = {check: asked(trained, check, dtype, network("relu")) for check in ("loss", "gradient", "step")}
+    failed = [check for check, verdict in verdicts.items() if verdict.status is Status.FAIL]
+    assert failed[:1] == ([outside] if outside else [])
+
+
+def test_a_failure_of_a_step_names_step_start_and_element() -> None:
+    """And what before it is inside."""
+    trained = Trained(RELU, SLOW, "by_hand", iterate=zeroed_before, start=starts.normal())
+    lines = asked(trained, "step", net=network("relu")).why.split("\n")
+    assert lines[0].startswith("training: by_hand (cpu, float64) against NumPy")
+    assert lines[1].startswith("step is outside its rounding: ")
+    assert " (step " in lines[2]
+    assert " from start " in lines[2]
+    assert lines[3].startswith("  first outside, in order of computation: step of w1, w2; loss and gradient are inside (budget used ")
+    assert lines[-1] == "  again: pytest again"
+
+
+def test_the_extra_bias_is_learnt_twice_as_fast() -> None:
+    """S7: under SGD the sum of both biases moves by twice the step of a single one; the weights by the same."""
+    sgd = Recipe("sgd", 1, {"lr": 0.001})
+    start = starts.linear(3)
+    both, single = (
+        Trained(replace(with_extra(True, extra), network=TANH), sgd, start=start, most=1) for extra in (True, False)
+    )
+    moved = []
+    for trained in (both, single):
+        begun = trained.starting(TANH, POPULATION, 1, "float64")
+        ended = trained.fit(begun, "float64", "cpu", lambda said: None)
+        assert isinstance(ended, Fitted)
+        assert ended.end is not None
+        moved.append(ended.end.theta[0] - begun.theta[0])
+    doubled = np.array([TANH.layout.blocks[owner].name in ("b", "b_w") for owner in TANH.layout.owners])
+    # differences of numbers near 1, each rounded a few times
+    assert np.allclose(moved[0], np.where(doubled, 2, 1) * moved[1], rtol=0, atol=16 * 2.0**-53)
+
+
+@pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
+def test_training_is_deterministic(stacked: Any) -> None:
+    """The same bits twice, and the user's random state is left alone."""
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    one, other = (fitted(Trained(TanhNet, ADAM, stacked=stacked)) for _ in range(2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert isinstance(one, Fitted)
+    assert isinstance(other, Fitted)
+    assert np.array_equal(one.claimed, other.claimed)
+    assert one.ended == ["30 steps"] * 3
+    assert len(one.curve) == 31
+
+
+@pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
+def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any) -> None:
+    """Where every start does, it is a FAIL with that sentence; a start that does not is evidence all the same."""
+    wild = Trained(TanhNet, Recipe("sgd", 400, {"lr": 1e3}), "wild", stacked=stacked)
+    found = fitted(wild)
+    assert isinstance(found, Fitted)
+    assert not found.finite.any()
+    assert all(how.startswith("not finite from step ") for how in found.ended)
+    verdict = asked(wild, "final", references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.FAIL
+    assert verdict.why.split("\n")[1].startswith("wild: from every start the loss or the weights are not finite from step ")
+
+
+def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped there, and what it reached is judged."""
+    monkeypatch.setattr(harness.training, "DEADLINE", 0.0)
+    found = fitted(Trained(TanhNet, ADAM))
+    assert isinstance(found, Fitted)
+    assert found.ended == ["stopped after 0 s, at step 0"] * 3
+    assert found.finite.all()
+
+
+def test_a_fit_stops_when_it_is_good() -> None:
+    """`until` is looked at before every step."""
+    found = fitted(Trained(TanhNet, Recipe("adam", 500, {"lr": 0.01}, until=20.0), most=1))
+    assert isinstance(found, Fitted)
+    assert found.ended[0].startswith("good after ")
+    assert found.claimed[0] <= 20
+
+
+def test_a_model_that_raises_in_training_is_broken() -> None:
+    """With what it raised, and where."""
+
+    class Dies(TanhNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError("no more")
+
+    for check, references in (("final", [gradient_descent(1e-3, 2)]), ("loss", [numpy_net])):
+        verdict = asked(Trained(Dies, ADAM, "dies"), check, references=references)
+        assert verdict.status is Status.BROKEN
+        assert "raised ValueError: no more" in verdict.why
+
+
+def test_lbfgs_fits_and_has_no_steps_of_its_own() -> None:
+    """Its final fit is judged; a step, which asks for several gradients, is not."""
+    trained = Trained(TanhNet, Recipe("lbfgs", 5), "lbfgs")
+    assert asked(trained, "final", references=[gradient_descent(1e-3, 2)]).status is Status.PASS
+    verdict = asked(trained, "step")
+    assert verdict.status is Status.BROKEN
+    assert verdict.why.split("\n")[1] == "lbfgs: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']"
+
+
+# Final fits
+
+
+class Liar(Trained):
+    """Claims a little less than it reached."""
+
+    def fit(self, *asked: Any) -> Any:
+        """As trained, but for the claim."""
+        found = super().fit(*asked)
+        assert isinstance(found, Fitted)
+        return replace(found, claimed=found.claimed * (1 - 1e-9))
+
+
+def test_a_claim_that_the_weights_do_not_bear_out_fails() -> None:
+    """A loss claimed 1e-9 too low is outside; the sentence has both numbers."""
+    verdict = asked(Liar(TanhNet, ADAM, "liar"), "final", references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.FAIL
+    heading, sentence = verdict.why.split("\n")[:2]
+    assert heading == "training: liar (cpu, float64) against gradient descent by NumPy"
+    assert sentence.startswith("liar claims a loss of ")
+    assert ", its final weights give " in sentence
+    assert verdict.question == "Is the loss that each fit claims, and what it predicts, what its final weights give?"
+
+
+def test_a_wrong_prediction_fails_where_the_loss_is_right() -> None:
+    """A model that computes something else beyond its data is found at the marks and on the grid."""
+
+    class Elsewhere(TanhNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + 1e-6 * (len(x) == 103)  # the marks and the grid
+
+    verdict = asked(Trained(Elsewhere, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.FAIL
+    assert verdict.why.split("\n")[1].startswith("elsewhere predicts ")
+
+
+def test_a_loss_below_its_floor_fails() -> None:
+    """The floor was stated for another network, or the data are others."""
+    wrong = Trained(RELU, SLOW, "S4", start=starts.normal(), floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x))))
+    verdict = asked(wrong, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)])
+    assert verdict.status is Status.FAIL
+    assert "below the floor of 99 that was stated for it" in verdict.why
+    right = replace(wrong, floor=line_through_origin)
+    assert asked(right, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)]).status is Status.PASS
+
+
+SMALL = sine_population(one_draw, quality=23.0)
+
+
+def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any) -> Verdict:
+    """The verdict of a `fit` check on so many starts."""
+    case = Case("fit", LOGISTIC, [mine], [theirs], replace(SMALL, **population), expect, checks=["fit"], dtypes=["float64"])
+    return run(case.trials()[0], Memo(case, starts=count))
+
+
+FAR, NEAR = gradient_descent(1e-3, 60), gradient_descent(1e-6, 1, name="lazy", says="a lazy one")
+
+
+def test_equal_trainers_are_equivalent() -> None:
+    """A trainer against itself: the interval's share of the margin is the budget used, and power is told."""
+    verdict = compared(FAR, replace(FAR, name="again"), "equal", 20)
+    assert verdict.status is Status.PASS
+    assert verdict.budget_used is not None
+    assert 0 < verdict.budget_used < 1
+    assert "equivalent within ±0.25 (power " in verdict.why
+
+
+def test_unequal_trainers_differ() -> None:
+    """Where one never succeeds; claimed equal it fails, claimed to differ it passes."""
+    verdict = compared(NEAR, FAR, "differs", 20)
+    assert verdict.status is Status.PASS, verdict.why
+    assert verdict.why.startswith("0 of 20 starts (0% to 16%) end at a sum of squares of at most 23, with gradient descent by ")
+    assert "so uneven by chance with p = " in verdict.why
+    failed = compared(NEAR, FAR, "equal", 20)
+    assert failed.status is Status.FAIL
+    assert "it was claimed to fit as well, and does not: 0 of 20 starts" in failed.why
+
+
+def test_a_claimed_difference_of_equal_trainers_fails() -> None:
+    """Equivalence refutes it."""
+    verdict = compared(FAR, replace(FAR, name="again"), "differs", 20)
+    assert verdict.status is Status.FAIL
+    assert "it was claimed to not fit as well, and does: " in verdict.why
+
+
+def test_too_few_starts_cannot_tell() -> None:
+    """Neither pass nor failure, with the way to more."""
+    verdict = compared(NEAR, FAR, "differs", 3)
+    assert verdict.status is Status.VACUOUS
+    assert ": 3 starts cannot tell; " in verdict.why
+    assert verdict.why.endswith(": ask for more with --starts")
+
+
+# Cases of training that ask for what is not there
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"problems": lambda f: []}, "case 'fit': subject TanhNet_adam is trained, expected a Population as its problems"),
+        ({"subjects": [TanhNet]}, "case 'fit': subject TanhNet is not trained, expected Trained(...) or a trainer"),
+        ({"checks": ["fit"]}, "case 'fit': reference numpy_net is not trained, expected Trained(...) or a trainer"),
+        (
+            {"checks": ["forward"]},
+            "case 'fit': check 'forward' is not known, expected loss or gradient or step or final or fit",
+        ),
+    ],
+)
+def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any], sentence: str) -> None:
+    """Said when it is collected."""
+    right = {"subjects": [Trained(TanhNet, ADAM)], "references": [numpy_net], "problems": POPULATION, "checks": ["loss"]}
+    with pytest.raises((ValueError, TypeError)) as raised:
+        Case("fit", TANH, **right | given).trials()
+    assert str(raised.value) == sentence
+
+
+def test_a_function_needs_a_start() -> None:
+    """It has no initialisation of its own."""
+    verdict = asked(Trained(RELU, SLOW, "by_hand"), "loss", net=network("relu"))
+    assert verdict.status is Status.BROKEN
+    assert verdict.why.split("\n")[1] == "by_hand is a function and has no initialisation, expected a start: Trained(start=...)"
+
+
+def test_a_model_starts_as_it_is_built() -> None:
+    """Under torch's seeds 0, 1, 2: what its user would get after torch.manual_seed."""
+    own = Subject(TanhNet).initial(3)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        built = torch.cat([p.detach().double().ravel() for p in TanhNet().parameters()])
+        assert np.array_equal(own[seed], built.numpy())
+
+
+def test_progress_is_told() -> None:
+    """Every 250 steps, of how many."""
+    told: list[str] = []
+    trained = Trained(TanhNet, Recipe("sgd", 500), most=1)
+    trained.fit(trained.starting(TANH, POPULATION, 1, "float64"), "float64", "cpu", told.append)
+    assert told == ["step 250 of 500", "step 500 of 500"]
+
+
+def test_linear_starts_of_a_stack_are_those_of_the_module() -> None:
+    """A stack and its plain module begin with the same numbers."""
+    plain, stack = (Trained(TanhNet, ADAM, start=LINEAR, stacked=stacked) for stacked in (None, STACK))
+    one, other = (trained.starting(TANH, POPULATION, 3, "float32") for trained in (plain, stack))
+    assert np.array_equal(one.own, other.own)
+    assert np.array_equal(one.own, one.own.astype(np.float32))
