@@ -153,8 +153,8 @@ class Network:
         return oracle(problem, contract)
 
     def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-        """See `reference.faults.likely`."""
-        from reference.faults import likely  # the catalogue is large, and needed only when something failed
+        """See `reference.likely.likely`."""
+        from reference.likely import likely  # the catalogue is large, and needed only when something failed
 
         return likely(problems, observed, outside)
 
