@@ -51,8 +51,9 @@ def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
     (x, y), (at, truth) = _pairs(**fit.plot or EMPTY), _pairs(**points)
     if (np.diff(x) <= 0).any():
         raise ValueError(f"results.fits: {fit.trainer!r} has a plot whose x do not increase")
-    inside = (at >= x.min(initial=np.inf)) & (at <= x.max(initial=-np.inf)) & (len(x) > 1)
-    return at[inside], np.abs(CubicSpline(x, y)(at[inside]) - truth[inside]) if inside.any() else truth[:0]
+    error = abs(CubicSpline(x, y, extrapolate=False)(at) - truth) if len(x) > 1 else np.full(len(at), np.nan)
+    inside = ~np.isnan(error)
+    return at[inside], error[inside]
 
 
 def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]]:
@@ -65,11 +66,11 @@ def curves(name: str, label: str, fits: Sequence[Fit], points: Points | None, nu
     """Points, the fits' curves over them and, below, how far each curve is from each point."""
 
     def paint(figure: Figure) -> None:
-        heights = (3, 2) if points and points["x"] else (1,)
+        heights = (3, 2) if points else (1,)
         axes = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for fit in fits:
             axes[0].plot(*_pairs(**fit.plot or EMPTY), **_style(number[fit.trainer]))
-        if points and points["x"]:
+        if points:
             axes[0].plot(points["x"], points["y"], "o", color=INK, markersize=3.2, zorder=3)
             low, high = min(points["y"]), max(points["y"])
             axes[0].set_ylim(1.4 * low - 0.4 * high - 1e-9, 1.4 * high - 0.4 * low + 1e-9)  # whatever diverged

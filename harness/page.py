@@ -21,7 +21,7 @@ CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB
 def page(report: Report) -> str:
     """The page. Raises ValueError for curves that cannot be drawn."""
     tables = _tables(report)
-    unjudged_cells = [cell for _, _, _, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none"]
+    unjudged_cells = (cell for *_, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none")
     drawing: dict[str, Any] = {}
     if report.fits:
         from harness import figures  # here: matplotlib takes half a second
@@ -30,7 +30,7 @@ def page(report: Report) -> str:
     return filled(
         "page.html.j2",
         printable,
-        **vars(report),
+        **vars(report) | {"points": report.points if report.points and report.points["x"] else None},
         answers=answered(report),
         sentences=[counted(report), *costed(report)],
         counts={status: count for status in Status if (count := report.counts()[status])},

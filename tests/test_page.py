@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.markdown import markdown
 from harness.page import main
 from harness.page import page as page_of
 from harness.report import Cost, Report
@@ -229,6 +230,21 @@ def test_the_matrix_shows_the_budget_used_and_status_in_words() -> None:
         ("differs", "o[0] is 0, and 1 by R nnet", "≠"),
     ]
     assert '<ol class="soft"><li>nnet has no relu hidden units</li></ol>' in page(small())
+
+
+def test_markdown_has_the_same_cells_and_every_reason() -> None:
+    """A column for each device, reference and dtype; what gave no evidence whole, since there is no place beyond it."""
+    reasons = [verdict(f"A{i}", status=Status.ABSENT, why=f"reason {i}").record() for i in range(9)]
+    text = markdown(parsed(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
+    for line in (
+        "| case | subject | cpu numpy\\_net float32 | cpu r\\_nnet float64 |",
+        "| sine | SineNet | 0.05 | 0.9 |",
+        "| sine | Wrong |  | FAIL |",
+        "| relu | SineNet |  | ABSENT |",
+        "| sine | Halves | ≠ |",
+        *(f"- 1 ABSENT: reason {i}" for i in range(9)),
+    ):
+        assert line in text.split("\n")
 
 
 def test_a_device_that_is_not_here_has_a_grey_column_that_says_why() -> None:
