@@ -1,14 +1,15 @@
-"""The report in sentences: on the terminal and as Markdown."""
+"""The report in sentences."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from textwrap import wrap
 from typing import NamedTuple
 
-from harness.report import Race, Report
+from harness.report import Report, grouped
 from harness.verdict import Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
@@ -24,7 +25,7 @@ def screen(report: Report, width: int) -> list[str]:
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
     rest, cost, count = (
         [line for text in texts for line in fold(text, width)]
-        for texts in ([*raced(report), *_skips(report.verdicts), *idle], costed(report), [counted(report)])
+        for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
     )
     said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
     if sum(len(fold(each.text, width, each.lines)) for each in said) > room:
@@ -158,18 +159,17 @@ def _names(names: Iterable[str]) -> str:
     return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + f" and {unique[-1]}" if unique else ""
 
 
-def _skips(verdicts: Sequence[Verdict]) -> list[str]:
-    """What gave no evidence, grouped by reason."""
-    groups: dict[tuple[Status, str], int] = {}
-    for verdict in verdicts:
-        if verdict.status in NO_EVIDENCE:
-            groups[verdict.status, verdict.why] = groups.get((verdict.status, verdict.why), 0) + 1
-    ranked = sorted(groups.items(), key=lambda item: -item[1])
+def unjudged(report: Report) -> list[tuple[tuple[Status, str], int]]:
+    """What gave no evidence: status, reason and how often, the most frequent first."""
+    return Counter((v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE).most_common()
+
+
+def _skips(report: Report) -> list[str]:
+    """What gave no evidence, in sentences, the rarer reasons as a number."""
+    ranked = unjudged(report)
     lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
-    if len(ranked) > 6:
-        lines.append(
-            f"{sum(count for _, count in ranked[6:])} more without evidence, {len(ranked) - 6} reasons: report.md"
-        )
+    if rest := ranked[6:]:
+        lines.append(f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons: report.md")
     return lines
 
 
@@ -181,11 +181,8 @@ def costed(report: Report) -> list[str]:
 
 def raced(report: Report) -> list[str]:
     """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the run."""
-    groups: dict[str, list[Race]] = {}
-    for one in report.races:
-        groups.setdefault(one.name, []).append(one)
     sentences = []
-    for name, races in groups.items():
+    for name, races in grouped(report.races, lambda one: one.name).items():
         times = [
             f"{one.subject} {one.device} {one.dtype} {one.ratio:.3g}"
             + ("" if one.share is None else f" ({one.share:.0%} reach it)")
@@ -205,60 +202,6 @@ def counted(report: Report) -> str:
     live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
     return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R"
-
-
-def markdown(report: Report) -> str:
-    """The report as Markdown: answers, failures, what gave no evidence, the machine."""
-    lines = ["# nnet-parity", ""] + ([] if report.complete else ["**Interrupted: this report is not complete.**", ""])
-    for question, verdicts in report.questions().items():
-        lines += [f"## {escape(question)}", "", *(f"- {escape(line)}" for line in _answer(verdicts)), ""]
-        lines += _table(verdicts)
-    failures = [verdict for verdict in report.verdicts if verdict.status.fails]
-    if failures:
-        lines += ["## Failures", ""]
-        for verdict in failures:
-            said = [f"      {_one_line(line)}" for line in verdict.why.split("\n")]
-            lines += [f"- `{_one_line(verdict.id).replace('`', '')}`", "", *said, ""]
-    lines += ["## Counts", ""] + [f"- {escape(line)}" for line in (*_skips(report.verdicts), *costed(report))]
-    lines += [f"- {escape(counted(report))}", "", "## Contracts", ""]
-    lines += [f"- {escape(name)}: {escape(sentence)}" for name, sentence in report.contracts.items()]
-    lines += ["", "## Machine", ""] + [f"- {escape(k)}: {escape(str(v))}" for k, v in report.environment.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _table(verdicts: Sequence[Verdict]) -> list[str]:
-    """Budget used by case and subject, the worst of all checks, a column for each reference and dtype."""
-    columns = list(dict.fromkeys((v.reference, v.dtype) for v in verdicts))
-    lines = [
-        "| case | subject | " + " | ".join(f"{escape(ref)} {dtype}" for ref, dtype in columns) + " |",
-        "|---|---|" + "---|" * len(columns),
-    ]
-    for case, subject in dict.fromkeys((v.case, v.subject) for v in verdicts):
-        mine = [v for v in verdicts if (v.case, v.subject) == (case, subject)]
-        cells = [_cell([v for v in mine if (v.reference, v.dtype) == column]) for column in columns]
-        lines.append(f"| {escape(case)} | {escape(subject)} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _cell(verdicts: Sequence[Verdict]) -> str:
-    """The worst status that is evidence; a pass with its budget used."""
-    judged = [v for v in verdicts if v.status is not Status.ABSENT] or list(verdicts)
-    worst = min(judged, key=lambda v: list(Status).index(v.status), default=None)
-    if worst is None:
-        return ""
-    if worst.status is Status.PASS:
-        return f"{max(v.budget_used or 0.0 for v in judged):.2g}"
-    return worst.status
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
-    text = _one_line(text)
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(printable(text).splitlines())
 
 
 def printable(text: str) -> str:

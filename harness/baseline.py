@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -13,16 +12,11 @@ from reprlib import repr as shown  # whatever the depth and length
 from typing import Any
 
 from harness.answers import LINES, fold
-from harness.report import SCHEMA, Report
+from harness.report import Report, grouped
+from harness.results import read
 from harness.verdict import Status, Verdict
 
 FACTOR, FLOOR = 2.0, 0.1  # a budget used that grew by more than this, to more than this, has drifted
-MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
-TEXTS = dict.fromkeys(("id", "case", "subject", "reference", "source", "check", "device", "dtype", "why"), ()) | {
-    "status": tuple(Status),
-    "expect": ("equal", "differs"),
-}  # what a verdict must say, and the words that it may
-PARTS = {"complete": bool, "environment": dict, "contracts": dict, "verdicts": list}
 ROUNDING = ("processor", "threads", "torch", "numpy")  # what it depends on, everywhere;
 ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")  # in live R; on another device than the CPU
 
@@ -57,60 +51,10 @@ class Change:
     size: float = 0.0
     failure: str = ""
 
-
-def read(path: Path) -> Report:
-    """The trials of a results.json, and where they ran; ValueError, in a sentence, where it is not whole and sound."""
-    try:
-        if not path.is_file():  # a pipe would be waited for, a device might never end
-            raise ValueError("is not a file")
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"has {size} bytes, expected at most {MOST_BYTES}")
-        return _report(_json(path.read_bytes()))
-    except (ValueError, OSError, RecursionError) as error:
-        found = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    raise ValueError(f"{path} {found}: give a results.json as pytest wrote it")
-
-
-def _json(data: bytes) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-            raise ValueError(f"{shown(twice[0])} stands more than once in one object")
-        return dict(pairs)
-
-    def finite(literal: str) -> float:
-        if not math.isfinite(value := float(literal)):
-            raise ValueError(f"{literal[:20]} is not finite")
-        return value
-
-    try:
-        return json.loads(data.decode(), object_pairs_hook=once, parse_float=finite, parse_constant=finite)
-    except ValueError as error:
-        raise ValueError(f"is not JSON that can be trusted ({error})") from None
-
-
-def _report(found: Any) -> Report:
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        what = f"the schema {shown(found.get('schema'))}" if isinstance(found, dict) else shown(found)
-        raise ValueError(f"has {what}, expected the schema {SCHEMA!r}")
-    for name, kind in PARTS.items():
-        if not isinstance(found.get(name), kind):
-            raise ValueError(f"has {name} {shown(found.get(name))}, expected {kind.__name__}")
-    verdicts = [_verdict(f"has a verdict {number}", each) for number, each in enumerate(found["verdicts"], 1)]
-    contracts = {name: str(sentence) for name, sentence in found["contracts"].items()}
-    return Report(found["environment"], verdicts, (), contracts, found["complete"])
-
-
-def _verdict(place: str, found: Any) -> Verdict:
-    if not isinstance(found, dict):
-        raise ValueError(f"{place} that is {shown(found)}, expected an object")
-    for name, words in TEXTS.items():
-        if not isinstance(value := found.get(name), str) or (words and value not in words):
-            raise ValueError(f"{place} whose {name} is {shown(value)}, expected {' or '.join(words) or 'text'}")
-    status, used = Status(found["status"]), found.get("budget_used", "missing")
-    most = 1.0 if status is Status.PASS and found["expect"] == "equal" else math.inf
-    if used is not None and (type(used) not in (int, float) or not 0 <= used <= most):
-        raise ValueError(f"{place} of status {status} whose budget_used is {shown(used)}, expected 0 to {most:g}")
-    return Verdict(**{name: found[name] for name in TEXTS} | {"status": status}, budget_used=used)
+    @property
+    def found(self) -> str:
+        """What a failure says after its heading, if it has one."""
+        return "".join(self.failure.split("\n")[:2][-1:])
 
 
 def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLOOR) -> list[Change]:
@@ -179,10 +123,7 @@ def _text(value: Any) -> str:
 
 def told(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
     """The changes in sentences, worst first, the first `whole` failures in full, then counts; at most 30 lines."""
-    groups: dict[tuple[Kind, str, str], list[Change]] = {}
-    for change in changes:
-        found = "".join(change.failure.split("\n")[:2][-1:])  # what was found comes after the heading
-        groups.setdefault((change.kind, change.told, found), []).append(change)
+    groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
     lines: list[str] = []
     for number, ((kind, what, found), [first, *others]) in enumerate(groups.items()):
         name = first.trial if len(first.trial) < 120 else f"{first.trial[:80]}...{first.trial[-36:]}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import baseline
 from harness.answers import NARROWEST, printable
+from harness.results import read
 
 # Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.
 GROUP = "nnet_parity.verbs"
@@ -56,7 +57,7 @@ def _from(least: float) -> Callable[[str], float]:
 
 
 def _compare(given: Namespace) -> int:
-    old, new = baseline.read(given.old), baseline.read(given.new)
+    old, new = read(given.old), read(given.new)
     changes = baseline.compare(old, new, given.factor, given.floor)
     width = max(get_terminal_size().columns, NARROWEST)
     print(*baseline.told(changes, width, whole=3), sep="\n")

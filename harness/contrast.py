@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from harness.asked import blank, heading, missing
 from harness.case import Contrast, Trial
-from harness.contract import Bounded
-from harness.judge import Contrasted, Side, contrast, judge_contrast
+from harness.contract import Array, Bounded
+from harness.judge import Side, contrast, judge_contrast
 from harness.memo import Memo
 from harness.naming import element
 from harness.observation import Missing
@@ -58,7 +58,7 @@ def _failed(trial: Trial, asked: Contrast, why: str, where: str | None) -> str:
 
 def _sides(
     trial: Trial, memo: Memo, problem: Problem, claimed: Problem, asked: Contrast
-) -> tuple[Contrasted, Contrasted] | Missing:
+) -> tuple[Bounded, Bounded] | Missing:
     """The contrast of both: the subject at its own parameters, the reference at those of the case's network."""
     mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer("forward")
     if isinstance(mine, Missing):
@@ -67,15 +67,16 @@ def _sides(
     if isinstance(theirs, Missing):
         return theirs
     columns = _columns(problem, asked.head)
-    bounds = (
-        memo.oracle(problem, trial.subject.contract(trial.dtype))["forward"],
-        memo.oracle(claimed, trial.reference.contract(), trial.reference)["forward"],
+
+    def of(answer: Array, oracle: dict[str, Bounded]) -> Bounded:
+        bound = oracle["forward"]
+        side = Side(answer[..., columns], Bounded(bound.value[..., columns], bound.error[..., columns]))
+        return contrast(side, asked.rows, asked.on_logits)
+
+    return (
+        of(mine, memo.oracle(problem, trial.subject.contract(trial.dtype))),
+        of(theirs, memo.oracle(claimed, trial.reference.contract(), trial.reference)),
     )
-    pair = [
-        Side(answer[..., columns], Bounded(bound.value[..., columns], bound.error[..., columns]))
-        for answer, bound in zip((mine, theirs), bounds, strict=True)
-    ]
-    return contrast(pair[0], asked.rows, asked.on_logits), contrast(pair[1], asked.rows, asked.on_logits)
 
 
 def _columns(problem: Problem, head: int | None) -> slice:

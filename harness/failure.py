@@ -70,11 +70,12 @@ def _first_outside(asked: Asked, judgement: Judgement) -> str:
 def _other_convention(asked: Asked) -> str:
     """The line to write where the failure vanishes under another derivative of ReLU at exactly 0."""
     subject = asked.trial.subject
+    promised = subject.contract(asked.trial.dtype).relu_at_zero
     if "relu" not in asked.problems[0].formulation.network.activations or asked.quantity in ("forward", "loss"):
         return ""
     for value, spelled in RELU_CONVENTIONS.items():
         judged = asked.judged(asked.quantity, Contract(asked.trial.dtype, relu_at_zero=value))
-        if value != subject.relu_at_zero and isinstance(judged, Judgement) and judged.status is Status.PASS:
+        if value != promised and isinstance(judged, Judgement) and judged.status is Status.PASS:
             return (
                 f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {spelled} has it: "
                 f"write Subject({subject.name}, relu_at_zero={value:g})"

@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import matplotlib
@@ -17,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from scipy.interpolate import CubicSpline
 
 from harness.answers import printable
+from harness.report import Curve, Fit, Points
 
 INK, LINE, CARD, PLUS, MINUS = (f"#00000{number}" for number in range(1, 6))  # each stands for what COLOURS says
 COLOURS = {INK: "currentColor", LINE: "var(--line)", CARD: "var(--card)", PLUS: "var(--plus)", MINUS: "var(--minus)"}
@@ -35,41 +37,46 @@ CLEAN = (  # what an element of a page needs not, or must not have
 )
 JOINS = {"W1": ("x1", "h"), "V1": ("x2", "h"), "b": ("1", "h"), "W2": ("h", "o1"), "V2": ("h", "o2")}
 JOINS |= {"b_w": ("1'", "o1"), "b_v": ("1'", "o2")}
+EMPTY: Curve = {"x": [], "y": []}
 COLUMNS = (("x1", "x2", "1"), ("h", "1'"), ("o1", "o2"))
-Fit = dict[str, Any]
-Curve = Mapping[str, Sequence[Any]]
 
 
-def errors(fit: Fit, points: Curve) -> tuple[Any, Any]:
+def series(fits: Sequence[Fit]) -> dict[str, int]:
+    """The number of each trainer, which its line on every figure goes by."""
+    return {trainer: number for number, trainer in enumerate(dict.fromkeys(fit.trainer for fit in fits))}
+
+
+def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
     """How far a curve is from each point inside its range; between its grid values it is read by a cubic spline."""
-    (x, y), (at, truth) = _pairs(fit["plot"]), _pairs(points)
+    (x, y), (at, truth) = _pairs(**fit.plot or EMPTY), _pairs(**points)
     if (np.diff(x) <= 0).any():
-        raise ValueError(f"results.fits: {fit['trainer']!r} has a plot whose x do not increase")
-    inside = (at >= x.min(initial=np.inf)) & (at <= x.max(initial=-np.inf)) & (len(x) > 1)
-    return at[inside], np.abs(CubicSpline(x, y)(at[inside]) - truth[inside]) if inside.any() else truth[:0]
+        raise ValueError(f"results.fits: {fit.trainer!r} has a plot whose x do not increase")
+    error = abs(CubicSpline(x, y, extrapolate=False)(at) - truth) if len(x) > 1 else np.full(len(at), np.nan)
+    inside = ~np.isnan(error)
+    return at[inside], error[inside]
 
 
-def farthest(fit: Fit, points: Curve | None) -> float | None:
-    """How far a curve is from the point that it misses most."""
-    error = errors(fit, points)[1] if fit["plot"] and points else np.zeros(0)
-    return float(error.max()) if len(error) else None
+def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]]:
+    """How far each curve is from the point that it misses most, and whose it is, the closest first."""
+    found = [(errors(fit, points)[1], fit.trainer) for fit in fits] if points else []
+    return sorted(((float(error.max()), trainer) for error, trainer in found if len(error)), key=itemgetter(0))
 
 
-def curves(name: str, label: str, fits: Sequence[Fit], points: Curve | None) -> Markup:
+def curves(name: str, label: str, fits: Sequence[Fit], points: Points | None, number: Mapping[str, int]) -> Markup:
     """Points, the fits' curves over them and, below, how far each curve is from each point."""
 
     def paint(figure: Figure) -> None:
         heights = (3, 2) if points else (1,)
         axes = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for fit in fits:
-            axes[0].plot(*_pairs(fit["plot"]), **_style(fit))
+            axes[0].plot(*_pairs(**fit.plot or EMPTY), **_style(number[fit.trainer]))
         if points:
             axes[0].plot(points["x"], points["y"], "o", color=INK, markersize=3.2, zorder=3)
             low, high = min(points["y"]), max(points["y"])
             axes[0].set_ylim(1.4 * low - 0.4 * high - 1e-9, 1.4 * high - 0.4 * low + 1e-9)  # whatever diverged
             for fit in fits:
                 at, error = errors(fit, points)
-                axes[1].plot(at, np.maximum(error, 1e-16), **_style(fit))
+                axes[1].plot(at, np.maximum(error, 1e-16), **_style(number[fit.trainer]))
             _logarithmic(axes[1], "error, absolute")
         axes[0].set_ylabel("y")
         axes[-1].set_xlabel("x")
@@ -77,16 +84,17 @@ def curves(name: str, label: str, fits: Sequence[Fit], points: Curve | None) -> 
     return _svg(name, label, paint, (5, 4.6))
 
 
-def losses(name: str, label: str, fits: Sequence[Fit]) -> Markup:
+def losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]) -> Markup:
     """Loss by iteration, and the floor where one is known."""
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for fit in fits:
-            iteration, loss = _pairs(dict(zip("xy", zip(*fit["curve"], strict=True), strict=True)))
+            steps = fit.curve or ()
+            iteration, loss = _pairs([at for at, _ in steps], [loss for _, loss in steps])
             some = np.unique(np.geomspace(1, max(len(loss), 1), 120).round().astype(int) - 1)[: len(loss)]
-            axes.plot(iteration[some], np.maximum(loss[some], 1e-30), **_style(fit))
-        for floor in sorted({fit["floor"] for fit in fits if fit["floor"]}):
+            axes.plot(iteration[some], np.maximum(loss[some], 1e-30), **_style(number[fit.trainer]))
+        for floor in sorted({fit.floor for fit in fits if fit.floor}):
             axes.axhline(floor, color=INK, linestyle=(0, (1, 3)))
             axes.annotate("floor", (0, floor), (4, 3), ("axes fraction", "data"), "offset points")
         _logarithmic(axes, "loss")
@@ -128,17 +136,16 @@ def diagram(name: str, label: str, weights: dict[str, float]) -> Markup | None:
     return _svg(name, label, paint, (5, 1 + 0.6 * max(map(len, columns))))
 
 
-def _pairs(curve: Curve) -> tuple[Any, Any]:
+def _pairs(x: Sequence[float], y: Sequence[float | None]) -> tuple[Any, Any]:
     """The pairs of x and y whose y is a number, and what is too far off to be drawn a little nearer."""
-    if len(curve["x"]) != len(curve["y"]):
-        raise ValueError(f"results: a curve has {len(curve['x'])} x and {len(curve['y'])} y, expected as many")
-    pairs = [pair for pair in zip(curve["x"], curve["y"], strict=True) if pair[1] is not None]
-    x, y = np.array(pairs, dtype=float).reshape(-1, 2).T
-    return x, np.clip(y, -1e30, 1e30)
+    if len(x) != len(y):
+        raise ValueError(f"results: a curve has {len(x)} x and {len(y)} y, expected as many")
+    at, value = np.array(x, dtype=float), np.array(y, dtype=float)  # None becomes NaN
+    there = ~np.isnan(value)
+    return at[there], np.clip(value[there], -1e30, 1e30)
 
 
-def _style(fit: Fit) -> dict[str, Any]:
-    number = fit["series"]
+def _style(number: int) -> dict[str, Any]:
     dash = DASHES[number % len(DASHES)]
     colour, style = f"#00001{number % 8}", (0, dash) if dash else "solid"
     return {"color": colour, "linestyle": style, "linewidth": 1.6 if number else 2.6}

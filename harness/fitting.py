@@ -149,8 +149,8 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
     status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
     mine.compared.append(why)
     if status is Status.FAIL:
-        claimed = "fit as well" if trial.case.expect == "equal" else "not fit as well"
-        why = f"{heading(trial)}\nit was claimed to {claimed}, and does {'not' if other else ''}: {why}".replace("  ", " ")
+        claim = "was claimed to fit as well, and does not" if other else "was claimed not to fit as well, and does"
+        why = f"{heading(trial)}\n{trial.subject.title()} {claim}: {why}"
     return replace(blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from harness.answers import printable
+from harness.report import grouped
 from harness.verdict import Verdict
 
 
@@ -17,12 +19,9 @@ def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    places: dict[tuple[str, int], list[Verdict]] = {}
-    for file, line, verdict in failed:
-        places.setdefault((file, line), []).append(verdict)
     root = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve()
     commands = []
-    for (file, line), [first, *others] in places.items():
+    for (file, line), [(*_, first), *others] in grouped(failed, itemgetter(0, 1)).items():
         path = Path(file).resolve()
         more = f"\nand {len(others)} more here" if others else ""
         title = f"{first.case}: {first.id}"

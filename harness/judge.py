@@ -51,14 +51,6 @@ def budget(difference: Array, allowed: Array) -> Array:
     return np.where(np.isnan(used) | ~np.isfinite(difference), np.inf, used)
 
 
-def _beyond(side: Side) -> Array | None:
-    """The budget that a side uses of its own bounds; None where it is inside everywhere, as it nearly always is."""
-    difference = side.answer - side.oracle.value
-    if (abs(difference) <= side.oracle.error).all():
-        return None
-    return budget(difference, side.oracle.error)
-
-
 def judge(
     subjects: Sequence[Side], references: Sequence[Side], owners: Sequence[NDArray[np.intp]], largest: float
 ) -> Judgement:
@@ -83,40 +75,45 @@ def judge(
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
-            beyond = [_beyond(subject), _beyond(reference)]
-            if beyond_range is not None:  # such draws say nothing, but the others may fail
-                undefined = True
-                shares = np.where(beyond_range, 0.0, shares)
-                beyond = [own if own is None else np.where(beyond_range, 0.0, own) for own in beyond]
+            beyond = _beyond(subject=subject, reference=reference)
+        if beyond_range is not None:  # such draws say nothing, but the others may fail
+            undefined = True
+            shares = np.where(beyond_range, 0.0, shares)
+            beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
         other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
-        for own in beyond:
-            if own is not None:
-                shares = np.maximum(shares, np.where(own > 1, own, 0.0))
+        for own in beyond.values():
+            shares = np.maximum(shares, np.where(own > 1, own, 0.0))
         if shares.max() > 1:
             np.maximum.at(by_tensor, np.broadcast_to(owner, shares.shape), shares)
         ranks = _rank(shares, subject.answer)
-        index = tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
+        index = _top(ranks)
         if ranks[index] > worst_rank:
             worst_rank = float(ranks[index])
-            worst = Judgement(
-                Status.PASS,
-                budget_used=float(shares[index]),
-                stack=stack,
-                index=index,
-                actual=float(subject.answer[index]),
-                expected=float(reference.answer[index]),
-                allowed=float(rounding[index] + abs(declared[index])),
-                contract_share=float(abs(declared[index])),
-                outside=" and ".join(
-                    name
-                    for name, own in zip(("subject", "reference"), beyond, strict=True)
-                    if own is not None and own[index] > 1
-                ),
-            )
+            outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
+            found = _found(Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared))
+            worst = replace(found, stack=stack, contract_share=float(abs(declared[index])), outside=outside)
     worst = replace(worst, tensors_outside=tuple(int(i) for i in np.flatnonzero(by_tensor > 1)))
     return _concluded(worst, undefined, seen, narrow)
+
+
+def _beyond(**sides: Side) -> dict[str, Array]:
+    """The budget that a side uses of its own bounds, for those that are not inside everywhere, as they nearly are."""
+    differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
+    bounds = {who: side.oracle.error for who, side in sides.items()}
+    return {who: budget(d, bounds[who]) for who, d in differences.items() if not (abs(d) <= bounds[who]).all()}
+
+
+def _top(ranks: Array) -> tuple[int, ...]:
+    """The index of the largest."""
+    return tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
+
+
+def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array) -> Judgement:
+    """A judgement with the figures of one element: what was given, what was expected, what was allowed."""
+    actual, expected, allowed = (float(figure[index]) for figure in figures)
+    return Judgement(status, float(used[index]), 0, index, actual, expected, allowed)
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
@@ -163,16 +160,8 @@ def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narro
     return replace(worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide)))
 
 
-@dataclass(frozen=True, eq=False)
-class Contrasted:
-    """A combination of rows (D, O) with its bound."""
-
-    value: Array
-    error: Array
-
-
-def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Contrasted:
-    """The combination `rows` of the outputs (D, R, O), or of what the logistic that gave them was put to."""
+def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
+    """The combination `rows` (D, O) of the outputs (D, R, O), or of what the logistic that gave them was put to."""
     answer, error = side.answer, side.oracle.error
     if on_logits:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -181,7 +170,7 @@ def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Cont
     weights = np.asarray(rows)
     value = np.einsum("r,dro->do", weights, answer)
     size = np.einsum("r,dro->do", abs(weights), abs(answer))
-    return Contrasted(value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size)
+    return Bounded(value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size)
 
 
 def _logit(p: Array) -> Array:
@@ -189,25 +178,17 @@ def _logit(p: Array) -> Array:
     return result
 
 
-def judge_contrast(subject: Contrasted, reference: Contrasted) -> tuple[Judgement, Judgement]:
+def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
     """The subject's combination against 0, and the reference's: one must be inside its bounds, the other beyond.
 
     The second is of the draw and output where it is largest among those that are beyond both bounds.
     """
     used = budget(subject.value, subject.error)
-    top = tuple(int(i) for i in np.unravel_index(int(used.argmax()), used.shape))
+    top = _top(used)
     status = Status.PASS if used[top] <= 1 else Status.FAIL
-    claim = Judgement(status, float(used[top]), 0, top, float(subject.value[top]), 0.0, float(subject.error[top]))
+    claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
     both = subject.error + reference.error
     beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), -1.0)
-    best = tuple(int(i) for i in np.unravel_index(int(beyond.argmax()), beyond.shape))
-    example = Judgement(
-        Status.PASS if beyond[best] > 0 else Status.FAIL,
-        float(budget(reference.value[best], both[best])),
-        0,
-        best,
-        float(subject.value[best]),
-        float(reference.value[best]),
-        float(both[best]),
-    )
-    return claim, example
+    best = _top(beyond)
+    status = Status.PASS if beyond[best] > 0 else Status.FAIL
+    return claim, _found(status, best, budget(reference.value, both), subject.value, reference.value, both)

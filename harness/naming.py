@@ -41,10 +41,8 @@ def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
 
 def apart(a: float, b: float) -> tuple[str, str]:
     """Two figures with as many digits as it takes to see that they differ, at least five."""
-    for digits in range(5, 17):
-        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
-            return f"{a:.{digits}g}", f"{b:.{digits}g}"
-    return f"{a:.17g}", f"{b:.17g}"
+    digits = next((some for some in range(5, 17) if f"{a:.{some}g}" != f"{b:.{some}g}"), 17)
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def times(budget_used: float) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from harness.verdict import Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
+T = TypeVar("T")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,28 @@ class Cost:
     subject: float
 
 
+class Points(TypedDict):
+    """The data that was fitted."""
+
+    x: list[float]
+    y: list[float]
+
+
+class Curve(TypedDict):
+    """A function's values on a grid, None where there is none."""
+
+    x: list[float]
+    y: list[float | None]
+
+
 @dataclass(frozen=True)
 class Fit:
     """What one trainer came to on one case's data, over its starts.
 
-    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval; `best` and `median` are
-    losses as the oracle computes them at the final weights, `floor` what they cannot be below. The rest is of the best
-    start: `curve` loss by iteration (of the first start), `plot` the prediction on a grid, `at` at some inputs, and
-    `weights` by name. `ended` counts how starts ended; `compared` is what the comparison with a reference said.
+    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval; `best` and `median`
+    are losses as the oracle computes them at the final weights, `floor` what they cannot be below. The rest is of the
+    best start: `curve` loss by iteration (of the first start), `plot` the prediction on a grid, `at` at some inputs,
+    and `weights` by name. `ended` counts how starts ended; `compared` is what the comparison with a reference said.
     """
 
     case: str
@@ -41,7 +56,7 @@ class Fit:
     source: str
     starts: int
     curve: list[tuple[float, float | None]] | None = None
-    plot: dict[str, list[float | None]] | None = None
+    plot: Curve | None = None
     at: dict[str, float | None] | None = None
     weights: dict[str, float] | None = None
     ended: dict[str, int] | None = None
@@ -105,7 +120,7 @@ class Report:
     fits: Sequence[Fit] = ()
     changes: Sequence[Row] = ()
     races: Sequence[Race] = ()
-    points: dict[str, list[float]] | None = None
+    points: Points | None = None
     said: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> Counter[Status]:
@@ -113,48 +128,47 @@ class Report:
 
     def questions(self) -> dict[str, list[Verdict]]:
         """Verdicts by the question they answer, in the order in which they were asked."""
-        groups: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts:
-            groups.setdefault(verdict.question or f"Is {verdict.case} what its references compute?", []).append(verdict)
-        return groups
+        return grouped(self.verdicts, lambda v: v.question or f"Is {v.case} what its references compute?")
+
+    def failures(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.status.fails]
 
     def record(self) -> dict[str, Any]:
         """The report as JSON holds it."""
-        return {
-            "schema": SCHEMA,
-            "complete": self.complete,
-            "environment": self.environment,
-            "contracts": self.contracts,
-            "devices": self.devices,
-            "costs": [vars(cost) for cost in self.costs],
-            "verdicts": [verdict.record() for verdict in self.verdicts],
-            **{name: [vars(each) for each in getattr(self, name)] for name in ("fits", "changes", "races")},
-            "points": self.points,
-            "said": self.said,
-        }
+        verdicts = [verdict.record() for verdict in self.verdicts]
+        return {"schema": SCHEMA, **asdict(self), "verdicts": verdicts}
+
+
+def grouped(things: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The things by what `key` says of each, in the order in which they first come."""
+    groups: dict[K, list[T]] = {}
+    for thing in things:
+        groups.setdefault(key(thing), []).append(thing)
+    return groups
 
 
 def write(report: Report, folder: Path) -> None:
     """`results.json`, `report.md` and `index.html` in the folder, each whole or not at all."""
-    from harness.answers import markdown
+    from harness.markdown import markdown
     from harness.page import page
+    from harness.results import parsed
 
     folder.mkdir(parents=True, exist_ok=True)
     results = json.dumps(report.record(), indent=1, allow_nan=False) + "\n"
     replace_whole(folder / "results.json", results)
     replace_whole(folder / "report.md", markdown(report))
-    replace_whole(folder / "index.html", page(json.loads(results)))
+    replace_whole(folder / "index.html", page(parsed(results.encode())))
 
 
 def write_races(races: Sequence[Race], path: Path) -> None:
     """The races alone, as JSON, for whoever watches speed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, json.dumps({"races": [vars(race) for race in races]}, indent=1, allow_nan=False) + "\n")
+    replace_whole(path, json.dumps({"races": [asdict(race) for race in races]}, indent=1, allow_nan=False) + "\n")
 
 
 def summarise(report: Report) -> None:
     """Append the Markdown to the file that $GITHUB_STEP_SUMMARY names, where it is set."""
-    from harness.answers import markdown
+    from harness.markdown import markdown
 
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -163,14 +177,12 @@ def summarise(report: Report) -> None:
 
 def replace_whole(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, never sees half of it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -114,13 +114,17 @@ class Trained:
         """The states of the first steps from every start as a problem, and what the training computed there.
 
         Loss, gradient (what the optimiser was handed) and step, of all first states, then all second ones, and so on.
+        Raises ValueError where a state is not finite, or the model raises.
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
-        with ieee(device):
-            runs = [Training(self, part, dtype, device, visits=True) for part in self._together(start)]
-            for run in runs:
-                run.train(min(self.recipe.steps, VISITED), lambda said: None)
+        try:
+            with ieee(device):
+                runs = [Training(self, part, dtype, device, visits=True) for part in self._together(start)]
+                for run in runs:
+                    run.train(min(self.recipe.steps, VISITED), lambda said: None)
+        except Exception as error:  # whatever a user's model raises is its answer
+            raise ValueError(f"{self.name} {raised(error)}") from error
         own, handed, losses = (
             np.concatenate(parts, axis=1)
             for parts in zip(*((run.states(), run.handed(), run.losses()) for run in runs), strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -11,101 +12,170 @@ import numpy as np
 
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
+from harness.layout import Layout
 from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.plain import Plain, logistic
 from reference.equations import evaluate
 from reference.numpy_net import at_theta
 
 Answers = dict[str, Array]
-Blocks = dict[str, Array]
-Change = Callable[[Blocks], Blocks]
-UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
+Blocks = Mapping[str, Array]
+SLOPES = ("gradient", "input_gradient")
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One mistake: what a person calls it, its stage, the first quantity it spoils, and the equations with it.
-
-    `run(problem, contract)` gives every quantity, the gradient by theta (D, T); `fits(network)` says where it can be
-    made. Every one shows in float64; `inert_in_float32` are those that float32 rounds away.
-    """
-
-    name: str
-    words: str
-    stage: str
-    spoils: str
-    run: Callable[[Problem, Contract], Answers]
-    fits: Callable[[Any], bool]
-
-    @property
-    def inert_in_float32(self) -> bool:
-        return self.stage == "precision" or self.name.endswith(("1e-12", "1ulp"))
-
-
-def solve(problem: Problem, contract: Contract, arithmetic: type[Plain] = Plain) -> Answers:
+def solve(problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain) -> Answers:
     """The equations in ordinary arithmetic at theta, with an arithmetic of one's own."""
     with np.errstate(all="ignore"):
         answers = evaluate(arithmetic(contract), at_theta(problem))
     return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
 
 
-# Where a fault can be made.
+# What a mistake changes: one kind of fault each.
 
 
-def anywhere(network: Any) -> bool:
-    """In every network."""
-    return True
+@dataclass(frozen=True)
+class Fault(ABC):
+    """One mistake: its name, what a person calls it, what it does to what its kind changes, the first that it spoils.
+
+    Every one shows in float64; `inert_in_float32` are those that float32 rounds away.
+    """
+
+    name: str
+    words: str
+    change: Callable[..., Any]
+    spoils: str = "forward"
+
+    @abstractmethod
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        """Every quantity by the equations with the mistake, the gradient by theta (D, T)."""
+
+    def fits(self, network: Any) -> bool:
+        """Can it be made there?"""
+        return True
+
+    @property
+    def inert_in_float32(self) -> bool:
+        return self.name.endswith(("1e-12", "1ulp", "float32"))
 
 
-def _units(network: Any) -> bool:
-    return bool(network.hidden > 1)
+class OnBlocks(Fault):
+    """Blocks, as a dict, become others; where they stay as they are, or lack what it takes, no mistake can be made."""
+
+    def changed(self, layout: Layout, vectors: Array) -> Array:
+        """Vectors (D, T) with the mistake."""
+        return np.stack([layout.join(self.change(layout.split(vector))) for vector in vectors])
+
+    def fits(self, network: Any) -> bool:
+        numbers = 1.0 + np.arange(network.layout.size)[None]
+        try:
+            return bool((self.changed(network.layout, numbers) != numbers).any())
+        except (KeyError, IndexError, ValueError):  # no such block, no such column, another shape
+            return False
 
 
-def _inputs(network: Any) -> bool:
-    return len(network.inputs) == 2 and network.inputs[0] == network.inputs[1]
+class Misread(OnBlocks):
+    """Parameters whose meaning is mistaken: something else is computed, and differentiated rightly."""
 
-
-def _heads(network: Any) -> bool:
-    return len(network.outputs) == 2 and network.outputs[0] == network.outputs[1]
-
-
-def _uses(*activations: str) -> Callable[[Any], bool]:
-    return lambda network: network.activation in activations
-
-
-def _shaped(block: str, square: bool) -> Callable[[Any], bool]:
-    """The block is a matrix, square if asked, of more than one row and column."""
-
-    def fits(network: Any) -> bool:
-        shape = next((b.places.shape for b in network.layout.blocks if b.name == block), (1, 1))
-        return min(shape) > 1 and (not square or shape[0] == shape[1])
-
-    return fits
-
-
-# Parameters whose meaning is mistaken: the network computes something else, and differentiates that rightly.
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        network: Any = problem.formulation.network
+        read = replace(at_theta(problem), formulation=_misread(network, self.change))
+        answers = solve(read, contract)
+        return {**answers, "gradient": read.formulation.pull_back(answers["gradient"])}
 
 
 @cache
-def _misread(network: Any, change: Change) -> Formulation:
+def _misread(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
     return Formulation.from_meaning(network.layout, network, change, idle=True)
 
 
-def _run_misread(change: Change, problem: Problem, contract: Contract) -> Answers:
-    network: Any = problem.formulation.network
-    read = replace(at_theta(problem), formulation=_misread(network, change))
-    answers = solve(read, contract)
-    return {**answers, "gradient": read.formulation.pull_back(answers["gradient"])}
+class Off(OnBlocks):
+    """Parameters that are other numbers."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        asked = at_theta(problem)
+        return solve(replace(asked, own=self.changed(asked.formulation.network.layout, asked.own)), contract)
 
 
-def _on(block: str, change: Callable[[Array], Array]) -> Change:
+@dataclass(frozen=True)
+class Slope(OnBlocks):
+    """Blocks of the gradient that are put together wrongly."""
+
+    spoils: str = "gradient"
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        answers = solve(problem, contract)
+        return {**answers, "gradient": self.changed(problem.formulation.network.layout, answers["gradient"])}
+
+
+class Answer(Fault):
+    """Answers, as a dict, of a problem that are put together wrongly."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        answers: Answers = self.change(solve(problem, contract), problem)
+        return answers
+
+
+@dataclass(frozen=True)
+class Data(Fault):
+    """Inputs or targets (D, R, ...) that are read wrongly."""
+
+    part: str = "inputs"
+
+    def fits(self, network: Any) -> bool:
+        widths = network.inputs if self.part == "inputs" else network.outputs
+        numbers = 1.0 + np.arange(2 * sum(widths)).reshape(1, 2, -1)
+        return bool((self.change(numbers) != numbers).any())
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        return solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
+
+
+@dataclass(frozen=True)
+class Hidden(Fault):
+    """Another hidden activation in place of one `of` these: from z, h and its slope (None is 1) to h and its slope."""
+
+    of: str = "tanh logistic relu"
+
+    def fits(self, network: Any) -> bool:
+        return network.activation in self.of.split()
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        return solve(problem, contract, partial(_Replaced, self.change))
+
+
+class _Replaced(Plain):
+    """Ordinary arithmetic with the first activation that is asked for, the hidden layer's, replaced."""
+
+    def __init__(self, replacement: Callable[..., Any], contract: Contract) -> None:
+        super().__init__(contract)
+        self.left = [replacement]
+
+    def act(self, name: str, z: Array) -> tuple[Array, Any]:
+        h, d = super().act(name, z)
+        return self.left.pop()(z, h, d) if self.left else (h, d)
+
+
+# What can be done to arrays, blocks and answers.
+
+
+def _on(name: str, change: Callable[[Array], Array]) -> Callable[[Blocks], Blocks]:
     """One block changed, the others as they are."""
-    return lambda p: {**p, block: change(p[block])}
+    return lambda p: {**p, name: change(p[name])}
 
 
-def _swap(*pairs: tuple[str, str]) -> Change:
+def _swap(*pairs: tuple[str, str]) -> Callable[[Blocks], Blocks]:
     exchange = dict(pairs) | {b: a for a, b in pairs}
     return lambda p: {name: p[exchange.get(name, name)] for name in p}
+
+
+def _first(name: str, change: Callable[[Array], Array]) -> Callable[[Blocks], Blocks]:
+    """The first entry of a block that is not 0 changed, or the very first."""
+
+    def changed(w: Array) -> Array:
+        first = np.arange(w.size).reshape(w.shape) == np.argmax(w.ravel() != 0)
+        return np.where(first, change(w), w)
+
+    return _on(name, changed)
 
 
 def _column_order(w: Array) -> Array:
@@ -116,134 +186,16 @@ def _exchanged(w: Array) -> Array:
     return w[:, [1, 0, *range(2, w.shape[1])]]
 
 
-MISREAD: list[tuple[str, str, str, Change, Callable[[Any], bool]]] = [
-    ("bias_dropped", "hidden bias left out", "bias", _on("b", np.zeros_like), anywhere),
-    ("head_bias_dropped", "bias of the first head left out", "bias", _on("b_w", np.zeros_like), anywhere),
-    ("bias_negated", "hidden bias subtracted", "bias", _on("b", np.negative), anywhere),
-    ("bias_doubled", "hidden bias added twice", "bias", _on("b", lambda b: 2 * b), anywhere),
-    ("bias_rolled", "hidden biases rolled by one unit", "bias", _on("b", lambda b: np.roll(b, 1)), _units),
-    ("W1_transposed", "square W1 transposed", "layout", _on("W1", np.transpose), _shaped("W1", square=True)),
-    ("W2_transposed", "square W2 transposed", "layout", _on("W2", np.transpose), _shaped("W2", square=True)),
-    ("W1_column_order", "W1 read in R's column order", "layout", _on("W1", _column_order), _shaped("W1", square=False)),
-    ("W2_column_order", "W2 read in R's column order", "layout", _on("W2", _column_order), _shaped("W2", square=False)),
-    ("units_exchanged", "two hidden units exchanged in W2 only", "layout", _on("W2", _exchanged), _units),
-    ("inputs_swapped", "W1 and V1 exchanged", "layout", _swap(("W1", "V1")), _inputs),
-    ("heads_swapped", "the heads exchanged", "layout", _swap(("W2", "V2"), ("b_w", "b_v")), _heads),
-    ("head_weights_swapped", "W2 and V2 exchanged", "layout", _swap(("W2", "V2")), _heads),
-    ("head_bias_swapped", "b_w and b_v exchanged", "bias", _swap(("b_w", "b_v")), _heads),
-]
-
-# One number a little off.
+def _rolled(w: Array) -> Array:
+    return np.roll(w, 1, -1)
 
 
-def _run_off(change: Change, problem: Problem, contract: Contract) -> Answers:
-    asked = at_theta(problem)
-    layout = asked.formulation.network.layout
-    return solve(replace(asked, own=np.stack([layout.join(change(layout.split(own))) for own in asked.own])), contract)
+def _rows_reversed(x: Array) -> Array:
+    return x[:, ::-1]
 
 
-def _first(change: Callable[[Any], Any], w: Array) -> Array:
-    """The first entry that is not 0 changed."""
-    w = w.copy()
-    place = np.argmax(w.ravel() != 0)
-    w.flat[place] = change(w.flat[place])
-    return w
-
-
-def _one_ulp(value: Any) -> Any:
-    return np.nextafter(value, np.inf)
-
-
-OFF: list[tuple[str, str, str, Change]] = [
-    (f"{block}_off_{size}", f"one entry of {block} off by {size}", "value", _on(block, partial(_first, change)))
-    for size, change, blocks in (
-        ("1e-3", lambda v: v * (1 + 1e-3), ("W1", "b", "W2", "b_w")),
-        ("1e-6", lambda v: v * (1 + 1e-6), ("W1", "b", "W2", "b_w")),
-        ("1e-12", lambda v: v * (1 + 1e-12), ("W1", "b", "W2", "b_w")),
-        ("1ulp", _one_ulp, ("W1", "W2")),
-    )
-    for block in blocks
-]
-OFF.append(
-    (
-        "bias_through_float32",
-        "0.1 added to the bias as a float32 constant and taken off in double",
-        "precision",
-        _on("b", lambda b: b + (float(np.float32(0.1)) - 0.1)),
-    )
-)
-
-# Rows and columns that are read wrongly.
-
-
-def _x(change: Callable[[Array], Array]) -> Callable[[Problem], Problem]:
-    return lambda problem: replace(problem, inputs=change(problem.inputs))
-
-
-def _t(change: Callable[[Array], Array]) -> Callable[[Problem], Problem]:
-    return lambda problem: replace(problem, targets=change(problem.targets))
-
-
-def _several(group: str) -> Callable[[Any], bool]:
-    return lambda network: sum(getattr(network, group)) > 1
-
-
-DATA: list[tuple[str, str, str, Callable[[Problem], Problem], Callable[[Any], bool]]] = [
-    ("rows_reversed", "rows of the inputs reversed", "forward", _x(lambda x: x[:, ::-1]), anywhere),
-    ("inputs_negated", "inputs negated", "forward", _x(np.negative), anywhere),
-    ("inputs_scaled", "inputs scaled by 1 + 1e-3", "forward", _x(lambda x: x * (1 + 1e-3)), anywhere),
-    ("columns_rolled", "columns of the inputs rolled", "forward", _x(lambda x: np.roll(x, 1, -1)), _several("inputs")),
-    ("targets_reversed", "rows of the targets reversed", "loss", _t(lambda t: t[:, ::-1]), anywhere),
-    ("targets_rolled", "columns of the targets rolled", "loss", _t(lambda t: np.roll(t, 1, -1)), _several("outputs")),
-]
-
-# Activations and derivatives of the hidden layer replaced.
-
-
-class _Wrong(Plain):
-    """Ordinary arithmetic with the first activation that is asked for, the hidden layer's, replaced."""
-
-    replacement: Callable[[Array, Array, Any], tuple[Array, Any]]
-    asked = False
-
-    def act(self, name: str, z: Array) -> tuple[Array, Any]:
-        h, d = super().act(name, z)
-        if self.asked:
-            return h, d
-        self.asked = True
-        return type(self).replacement(z, h, d)
-
-
-def _run_replaced(replacement: Callable[..., Any], problem: Problem, contract: Contract) -> Answers:
-    return solve(problem, contract, type("Replaced", (_Wrong,), {"replacement": staticmethod(replacement)}))
-
-
-def _leaky(z: Array, h: Array, d: Any) -> tuple[Array, Any]:
-    return np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)
-
-
-SMOOTH, ALL = ("tanh", "logistic"), ("tanh", "logistic", "relu")
-SLOPE: list[tuple[str, str, str, str, Callable[..., Any], tuple[str, ...]]] = [
-    ("tanh_for_logistic", "tanh in place of the logistic", "activation", "forward",
-     lambda z, h, d: (np.tanh(z), 1 - np.tanh(z) ** 2), ("logistic",)),
-    ("logistic_for_tanh", "the logistic in place of tanh", "activation", "forward",
-     lambda z, h, d: (logistic(z), logistic(z) * (1 - logistic(z))), ("tanh",)),
-    ("no_activation", "hidden activation left out", "activation", "forward", lambda z, h, d: (z, None), ALL),
-    ("leaky_relu", "leaky ReLU (0.01) in place of ReLU", "activation", "forward", _leaky, ("relu",)),
-    ("hard_clip", "tanh exactly 1 beyond 3", "activation", "forward",
-     lambda z, h, d: (np.where(abs(z) > 3, np.sign(h), h), d), ("tanh",)),
-    ("single_activation", "activation computed in float32", "precision", "forward",
-     lambda z, h, d: (h.astype(np.float32).astype(h.dtype), d), SMOOTH),
-    ("no_derivative", "derivative of the activation left out", "derivative", "gradient",
-     lambda z, h, d: (h, None), ALL),
-    ("tanh_slope_1-h", "1 - h in place of 1 - h^2", "derivative", "gradient", lambda z, h, d: (h, 1 - h), ("tanh",)),
-    ("logistic_slope_h", "h in place of h (1 - h)", "derivative", "gradient", lambda z, h, d: (h, h), ("logistic",)),
-    ("slope_at_h", "derivative taken at h in place of z", "derivative", "gradient",
-     lambda z, h, d: (h, 1 - np.tanh(h) ** 2), ("tanh",)),
-    ("slope_off_1e-3", "derivative off by 1e-3", "derivative", "gradient", lambda z, h, d: (h, d * 1.001), ALL),
-]  # fmt: skip
-
-# Losses and gradients that are put together wrongly.
+def _by(factor: float) -> Callable[[Array], Array]:
+    return lambda w: w * factor
 
 
 def _times(factor: float, *quantities: str) -> Callable[[Answers, Problem], Answers]:
@@ -251,17 +203,7 @@ def _times(factor: float, *quantities: str) -> Callable[[Answers, Problem], Answ
 
 
 def _mean(a: Answers, problem: Problem) -> Answers:
-    return _times(1 / (problem.rows * sum(problem.formulation.network.outputs)), *DERIVED)(a, problem)
-
-
-def _slope(name: str, change: Callable[[Array], Array]) -> Callable[[Answers, Problem], Answers]:
-    """One block of the gradient changed."""
-
-    def spoil(a: Answers, problem: Problem) -> Answers:
-        layout = problem.formulation.network.layout
-        return {**a, "gradient": np.stack([layout.join(_on(name, change)(layout.split(g))) for g in a["gradient"]])}
-
-    return spoil
+    return _times(1 / (problem.rows * sum(problem.formulation.network.outputs)), "loss", *SLOPES)(a, problem)
 
 
 def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
@@ -276,74 +218,74 @@ def _in_float32(a: Answers, problem: Problem) -> Answers:
     return {name: np.float32(value).astype(float) for name, value in a.items()}
 
 
-SLOPES = ("gradient", "input_gradient")
-DERIVED = ("loss", *SLOPES)
-ANSWER: list[tuple[str, str, str, str, Callable[[Answers, Problem], Answers]]] = [
-    ("mean_for_sum", "mean in place of the sum", "loss", "loss", _mean),
-    ("half_square", "one half of the squared error", "loss", "loss", _times(0.5, *DERIVED)),
-    ("last_row_dropped", "last row left out of the loss", "rows", "loss", _last_row_dropped),
-    ("gradient_halved", "factor 2 of the square left out", "gradient", "gradient", _times(0.5, *SLOPES)),
-    ("gradient_negated", "gradient negated", "gradient", "gradient", _times(-1.0, *SLOPES)),
-    ("bias_grad_twice", "gradient of the bias counted twice", "gradient", "gradient", _slope("b", lambda g: 2 * g)),
-    ("bias_grad_dropped", "gradient of the bias left out", "gradient", "gradient", _slope("b", np.zeros_like)),
-    ("head_bias_grad_twice", "gradient of the first head's bias counted twice", "gradient", "gradient",
-     _slope("b_w", lambda g: 2 * g)),
-    ("detached", "gradient stopped at the hidden layer", "gradient", "gradient", _slope("W1", np.zeros_like)),
-    ("gradient_off_1e-6", "gradient of W1 off by 1e-6", "gradient", "gradient", _slope("W1", lambda g: g * (1 + 1e-6))),
-    ("input_gradient_twice", "gradient by the inputs counted twice", "gradient", "input_gradient",
-     _times(2.0, "input_gradient")),
-    ("answers_in_float32", "answers stored in float32", "precision", "forward", _in_float32),
-]  # fmt: skip
+def _tanh(z: Array) -> tuple[Array, Array]:
+    return np.tanh(z), 1 - np.tanh(z) ** 2
 
 
-def _run_on_data(change: Callable[[Problem], Problem], problem: Problem, contract: Contract) -> Answers:
-    return solve(change(problem), contract)
+def _leaky_relu(z: Array) -> tuple[Array, Array]:
+    return np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)
 
 
-def _run_answered(change: Callable[[Answers, Problem], Answers], problem: Problem, contract: Contract) -> Answers:
-    return change(solve(problem, contract), problem)
+def _sigmoid(z: Array) -> tuple[Array, Array]:
+    return logistic(z), logistic(z) * (1 - logistic(z))
 
 
+SIZES = ("1e-3", "1e-6", "1e-12")  # of what one number is off by, relative to it
+
+# The catalogue: a row for each mistake.
 FAULTS: tuple[Fault, ...] = (
-    *(Fault(n, words, stage, "forward", partial(_run_misread, f), fits) for n, words, stage, f, fits in MISREAD),
-    *(Fault(n, words, stage, "forward", partial(_run_off, f), anywhere) for n, words, stage, f in OFF),
-    *(Fault(n, words, "rows", spoils, partial(_run_on_data, f), fits) for n, words, spoils, f, fits in DATA),
-    *(Fault(n, words, stage, spoil, partial(_run_replaced, f), _uses(*g)) for n, words, stage, spoil, f, g in SLOPE),
-    *(Fault(n, words, stage, spoils, partial(_run_answered, f), anywhere) for n, words, stage, spoils, f in ANSWER),
-)
-
-
-def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-    """The planted fault that explains what was observed from the quantity `outside` on, in words; "" when none does.
-
-    A fault explains a difference when the equations with it leave less than a thousandth of it.
-    """
-    with np.errstate(all="ignore"):
-        return _likely(problems, observed, outside)
-
-
-def _likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-    network = problems[0].formulation.network
-    asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
-    right = [_own(solve(problem, Contract()), problem) for problem in problems]
-    found = []
-    for fault in (fault for fault in FAULTS if fault.fits(network)):
-        wrong = [_own(fault.run(problem, Contract()), problem) for problem in problems]
-        changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
-        left = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
-        if left < UNEXPLAINED:
-            found.append((left, fault))
-    if not found:
-        return ""
-    left, fault = min(found, key=lambda pair: pair[0])
-    return f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)'
-
-
-def _own(answers: Answers, problem: Problem) -> Answers:
-    """The gradient by the subject's own parameters."""
-    return {**answers, "gradient": problem.formulation.pull_back(answers["gradient"])}
-
-
-def _apart(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> float:
-    """The size of the difference of a quantity over all stacks."""
-    return float(np.sqrt(sum(float(np.sum(np.square(x[name] - y[name]))) for x, y in zip(a, b, strict=True))))
+    Misread("bias_dropped", "hidden bias left out", _on("b", np.zeros_like)),
+    Misread("head_bias_dropped", "bias of the first head left out", _on("b_w", np.zeros_like)),
+    Misread("bias_negated", "hidden bias subtracted", _on("b", np.negative)),
+    Misread("bias_doubled", "hidden bias added twice", _on("b", _by(2))),
+    Misread("bias_rolled", "hidden biases rolled by one unit", _on("b", _rolled)),
+    Misread("W1_transposed", "square W1 transposed", _on("W1", np.transpose)),
+    Misread("W2_transposed", "square W2 transposed", _on("W2", np.transpose)),
+    Misread("W1_column_order", "W1 read in R's column order", _on("W1", _column_order)),
+    Misread("W2_column_order", "W2 read in R's column order", _on("W2", _column_order)),
+    Misread("units_exchanged", "two hidden units exchanged in W2 only", _on("W2", _exchanged)),
+    Misread("inputs_swapped", "W1 and V1 exchanged", _swap(("W1", "V1"))),
+    Misread("heads_swapped", "the heads exchanged", _swap(("W2", "V2"), ("b_w", "b_v"))),
+    Misread("head_weights_swapped", "W2 and V2 exchanged", _swap(("W2", "V2"))),
+    Misread("head_bias_swapped", "b_w and b_v exchanged", _swap(("b_w", "b_v"))),
+    *(
+        Off(f"{block}_off_{size}", f"one entry of {block} off by {size}", _first(block, _by(1 + float(size))))
+        for size in SIZES for block in ("W1", "b", "W2", "b_w")
+    ),
+    *(
+        Off(f"{block}_off_1ulp", f"one entry of {block} off by 1ulp", _first(block, lambda w: np.nextafter(w, np.inf)))
+        for block in ("W1", "W2")
+    ),
+    Off("bias_through_float32", "0.1 added to the bias as a float32 constant and taken off in double",
+        _on("b", lambda b: b + (float(np.float32(0.1)) - 0.1))),
+    Data("rows_reversed", "rows of the inputs reversed", _rows_reversed),
+    Data("inputs_negated", "inputs negated", np.negative),
+    Data("inputs_scaled", "inputs scaled by 1 + 1e-3", _by(1 + 1e-3)),
+    Data("columns_rolled", "columns of the inputs rolled", _rolled),
+    Data("targets_reversed", "rows of the targets reversed", _rows_reversed, "loss", "targets"),
+    Data("targets_rolled", "columns of the targets rolled", _rolled, "loss", "targets"),
+    Hidden("tanh_for_logistic", "tanh in place of the logistic", lambda z, h, d: _tanh(z), of="logistic"),
+    Hidden("logistic_for_tanh", "the logistic in place of tanh", lambda z, h, d: _sigmoid(z), of="tanh"),
+    Hidden("no_activation", "hidden activation left out", lambda z, h, d: (z, None)),
+    Hidden("leaky_relu", "leaky ReLU (0.01) in place of ReLU", lambda z, h, d: _leaky_relu(z), of="relu"),
+    Hidden("hard_clip", "tanh exactly 1 beyond 3", lambda z, h, d: (np.where(abs(z) > 3, np.sign(h), h), d), of="tanh"),
+    Hidden("activation_in_float32", "activation computed in float32",
+           lambda z, h, d: (h.astype(np.float32).astype(h.dtype), d), of="tanh logistic"),
+    Hidden("no_derivative", "derivative of the activation left out", lambda z, h, d: (h, None), "gradient"),
+    Hidden("tanh_slope_1-h", "1 - h in place of 1 - h^2", lambda z, h, d: (h, 1 - h), "gradient", "tanh"),
+    Hidden("logistic_slope_h", "h in place of h (1 - h)", lambda z, h, d: (h, h), "gradient", "logistic"),
+    Hidden("slope_at_h", "derivative taken at h in place of z", lambda z, h, d: (h, _tanh(h)[1]), "gradient", "tanh"),
+    Hidden("slope_off_1e-3", "derivative off by 1e-3", lambda z, h, d: (h, d * 1.001), "gradient"),
+    Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
+    Answer("half_square", "one half of the squared error", _times(0.5, "loss", *SLOPES), "loss"),
+    Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),
+    Answer("gradient_halved", "factor 2 of the square left out", _times(0.5, *SLOPES), "gradient"),
+    Answer("gradient_negated", "gradient negated", _times(-1.0, *SLOPES), "gradient"),
+    Slope("bias_grad_twice", "gradient of the bias counted twice", _on("b", _by(2))),
+    Slope("bias_grad_dropped", "gradient of the bias left out", _on("b", np.zeros_like)),
+    Slope("head_bias_grad_twice", "gradient of the first head's bias counted twice", _on("b_w", _by(2))),
+    Slope("detached", "gradient stopped at the hidden layer", _on("W1", np.zeros_like)),
+    Slope("gradient_off_1e-6", "gradient of W1 off by 1e-6", _on("W1", _by(1 + 1e-6))),
+    Answer("input_gradient_twice", "gradient by the inputs counted twice", _times(2.0, SLOPES[1]), SLOPES[1]),
+    Answer("answers_in_float32", "answers stored in float32", _in_float32),
+)  # fmt: skip

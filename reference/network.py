@@ -17,18 +17,15 @@ from harness.problem import Problem
 from reference.oracle import oracle
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
-INPUT_LETTERS, HEAD_LETTERS = "WVU", "WVU"
+LETTERS = "WVU"  # of groups of inputs, and of heads
 
 
 def _widths(name: str, given: Any) -> tuple[int, ...]:
     """One width, or one for each group; raises ValueError for what is none."""
     group = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not 0 < len(group) <= len(INPUT_LETTERS) or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
-        found = group[0] if len(group) == 1 else group
-        expected = (
-            "a whole number, at least 1" if name == "hidden" else f"one to {len(INPUT_LETTERS)} whole numbers from 1"
-        )
-        raise ValueError(f"{name} is {found}, expected {expected}")
+    if not 0 < len(group) <= len(LETTERS) or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
+        numbers = "a whole number, at least 1" if name == "hidden" else f"one to {len(LETTERS)} whole numbers from 1"
+        raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
     return tuple(int(w) for w in group)
 
 
@@ -66,12 +63,9 @@ class Network:
             if act not in ACTIVATIONS:
                 called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
                 raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}")
-        total_in, total_out = sum(widths[0]), sum(widths[2])
+        shapes = {"to_hidden": (hidden, sum(widths[0])), "to_output": (sum(widths[2]), hidden)}
         masks = []
-        for name, given, shape in (
-            ("to_hidden", to_hidden, (hidden, total_in)),
-            ("to_output", to_output, (total_out, hidden)),
-        ):
+        for (name, shape), given in zip(shapes.items(), (to_hidden, to_output), strict=True):
             mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
             if mask.shape != shape:
                 raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
@@ -92,28 +86,21 @@ class Network:
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no connection."""
-        masks = [np.pad(mask, ((0, 0), (1, 0)), constant_values=True) for mask in (self.to_hidden, self.to_output)]
-        places, start = [], 0
-        for mask in masks:
-            place = np.full(mask.shape, -1, dtype=np.intp)
-            place[mask] = np.arange(start, start := start + int(mask.sum()))
-            places.append(place)
-        return places[0], places[1]
+        exists = [np.pad(mask, ((0, 0), (1, 0)), constant_values=True) for mask in (self.to_hidden, self.to_output)]
+        flat = np.concatenate([each.ravel() for each in exists])
+        places = np.where(flat, np.cumsum(flat) - 1, -1)
+        A, B = np.split(places, [exists[0].size])
+        return A.reshape(exists[0].shape), B.reshape(exists[1].shape)
 
     @cached_property
     def layout(self) -> Layout:
         """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
         A, B = self._places
-        blocks, start = [], 1
-        for letter, width in zip(INPUT_LETTERS, self.inputs, strict=False):
-            blocks.append(Block(f"{letter}1", A[:, start : start + width]))
-            start += width
+        groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
+        blocks = [Block(f"{letter}1", columns) for letter, columns in zip(LETTERS, groups, strict=False)]
         blocks.append(Block("b", A[:, 0]))
-        start = 0
-        for letter, width in zip(HEAD_LETTERS, self.outputs, strict=False):
-            rows = B[start : start + width]
+        for letter, rows in zip(LETTERS, np.split(B, np.cumsum(self.outputs)[:-1]), strict=False):
             blocks += [Block(f"{letter}2", rows[:, 1:]), Block(f"b_{letter.lower()}", rows[:, 0])]
-            start += width
         return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
 
     @cached_property
@@ -153,8 +140,8 @@ class Network:
         return oracle(problem, contract)
 
     def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-        """See `reference.faults.likely`."""
-        from reference.faults import likely  # the catalogue is large, and needed only when something failed
+        """See `reference.likely.likely`."""
+        from reference.likely import likely  # the catalogue is large, and needed only when something failed
 
         return likely(problems, observed, outside)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -115,7 +115,7 @@ class RNnet:
 @cache
 def _as_logistic(network: Network) -> Formulation:
     """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the sum of its weights."""
-    logistic = replace_activation(network, "logistic")
+    logistic = replace(network, activation="logistic")
     heads = [block.name[0] for block in network.layout.blocks if block.name.endswith("2")]
 
     def means(p: dict[str, Any]) -> dict[str, Any]:
@@ -126,19 +126,6 @@ def _as_logistic(network: Network) -> Formulation:
         return out
 
     return Formulation.from_meaning(network.layout, logistic, means)
-
-
-def replace_activation(network: Network, activation: str) -> Network:
-    """The same connections with another activation of the hidden units."""
-    return Network(
-        network.inputs,
-        network.hidden,
-        network.outputs,
-        activation,
-        network.output,
-        network.to_hidden,
-        network.to_output,
-    )
 
 
 @cache

@@ -101,7 +101,7 @@ def loaded() -> None:
     import torch  # noqa: F401
 
     import harness.figures  # noqa: F401
-    import reference.faults  # noqa: F401
+    import reference.likely  # noqa: F401
 
 
 @pytest.fixture

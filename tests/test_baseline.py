@@ -17,10 +17,11 @@ from xml.etree import ElementTree
 import pytest
 from conftest import Mine
 
-from harness import baseline, command, github
+from harness import command, github, results
 from harness.answers import LINES
-from harness.baseline import Change, Kind, compare, read, told
+from harness.baseline import Change, Kind, compare, told
 from harness.report import Report, write
+from harness.results import read
 from harness.verdict import Status, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -310,7 +311,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 RAW = json.dumps(report(verdict()).record(), indent=1)
-SECOND = "has a verdict 2"
+SECOND = "`$.verdicts[1]"
 
 
 def altered(alter: Callable[[dict[str, Any]], Any]) -> str:
@@ -328,32 +329,39 @@ def altered(alter: Callable[[dict[str, Any]], Any]) -> str:
          "is not JSON that can be trusted ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte)"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"a": ' * 100_000, "is nested too deeply"),
-        ("[]", "has [], expected the schema 'nnet-parity/results/1'"),
-        ("{}", "has the schema None, expected the schema 'nnet-parity/results/1'"),
+        ("[]", "is no whole report (Expected `object`, got `array`)"),
+        ("{}", "is no whole report (the schema is None, expected 'nnet-parity/results/1')"),
         (RAW.replace("results/1", "results/2"),
-         "has the schema 'nnet-parity/results/2', expected the schema 'nnet-parity/results/1'"),
+         "is no whole report (the schema is 'nnet-parity/results/2', expected 'nnet-parity/results/1')"),
         (RAW.replace('"status": "PASS",', '"status": "PASS", "status": "FAIL",'),
          "is not JSON that can be trusted ('status' stands more than once in one object)"),
         (RAW.replace("0.01", "NaN"), "is not JSON that can be trusted (NaN is not finite)"),
         (RAW.replace("0.01", "-Infinity"), "is not JSON that can be trusted (-Infinity is not finite)"),
         (RAW.replace("0.01", "1e400"), "is not JSON that can be trusted (1e400 is not finite)"),
-        (altered(lambda r: r.pop("complete")), "has complete None, expected bool"),
-        (altered(lambda r: r.update(verdicts={})), "has verdicts {}, expected list"),
-        (altered(lambda r: r.update(environment=[1])), "has environment [1], expected dict"),
-        (altered(lambda r: r["verdicts"].append(7)), "has a verdict 3 that is 7, expected an object"),
-        (altered(lambda r: r["verdicts"][1].pop("id")), f"{SECOND} whose id is None, expected text"),
+        (altered(lambda r: r.pop("complete")), "is no whole report (Object missing required field `complete`)"),
+        (altered(lambda r: r.update(verdicts={})),
+         "is no whole report (Expected `array`, got `object` - at `$.verdicts`)"),
+        (altered(lambda r: r.update(environment=[1])),
+         "is no whole report (Expected `object`, got `array` - at `$.environment`)"),
+        (altered(lambda r: r["verdicts"].append(7)),
+         "is no whole report (Expected `object`, got `int` - at `$.verdicts[2]`)"),
+        *((altered(lambda r, name=name: r["verdicts"][1].pop(name)),
+           f"is no whole report (Object missing required field `{name}` - at {SECOND}`)")
+          for name in ("id", "status", "why", "expect", "budget_used")),
         (altered(lambda r: r["verdicts"][1].update(status="pass")),
-         f"{SECOND} whose status is 'pass', expected {' or '.join(Status)}"),
+         f"is no whole report (Invalid enum value 'pass' - at {SECOND}.status`)"),
         (altered(lambda r: r["verdicts"][1].update(expect=None)),
-         f"{SECOND} whose expect is None, expected equal or differs"),
-        (altered(lambda r: r["verdicts"][1].pop("budget_used")),
-         f"{SECOND} of status PASS whose budget_used is 'missing', expected 0 to 1"),
+         f"is no whole report (Expected `str`, got `null` - at {SECOND}.expect`)"),
+        (altered(lambda r: r["verdicts"][1].update(expect="same")),
+         f"is no whole report (Invalid enum value 'same' - at {SECOND}.expect`)"),
+        (altered(lambda r: r["verdicts"][1].update(budget_used=None)),
+         f"is no whole report (Expected `float` <= 1 of a PASS, got None - at {SECOND}.budget_used`)"),
         (altered(lambda r: r["verdicts"][1].update(budget_used=True)),
-         f"{SECOND} of status PASS whose budget_used is True, expected 0 to 1"),
+         f"is no whole report (Expected `float | null`, got `bool` - at {SECOND}.budget_used`)"),
         (altered(lambda r: r["verdicts"][1].update(budget_used=1.5)),
-         f"{SECOND} of status PASS whose budget_used is 1.5, expected 0 to 1"),
+         f"is no whole report (Expected `float` <= 1 of a PASS, got 1.5 - at {SECOND}.budget_used`)"),
         (altered(lambda r: r["verdicts"][1].update(status="FAIL", budget_used=-1)),
-         f"{SECOND} of status FAIL whose budget_used is -1, expected 0 to inf"),
+         f"is no whole report (Expected `float` >= 0.0 - at {SECOND}.budget_used`)"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_report_is_told_apart(tmp_path: Path, text: str | bytes, found: str) -> None:
@@ -369,7 +377,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.M
     """A folder, nothing at all, a pipe without a writer, a device without an end, a file too large."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_text(RAW)
-    monkeypatch.setattr(baseline, "MOST_BYTES", 5)
+    monkeypatch.setattr(results, "MOST_BYTES", 5)
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "pipe", Path("/dev/zero"), Path("nu\0l")):
         with pytest.raises(ValueError, match=r" (is not a file|embedded null byte): give a results\.json"):
             read(path)

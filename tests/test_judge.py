@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.contract import Bounded
-from harness.judge import Contrasted, Judgement, Side, budget, contrast, judge, judge_contrast
+from harness.judge import Judgement, Side, budget, contrast, judge, judge_contrast
 from harness.verdict import Status
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -298,9 +298,9 @@ def test_a_contrast_of_saturated_outputs_is_no_example() -> None:
     assert example.status is Status.FAIL
 
 
-def contrasted(value: list[float], error: float) -> Contrasted:
+def contrasted(value: list[float], error: float) -> Bounded:
     """A contrast of one output in several draws."""
-    return Contrasted(np.array(value)[:, None], np.full((len(value), 1), error))
+    return Bounded(np.array(value)[:, None], np.full((len(value), 1), error))
 
 
 def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> None:

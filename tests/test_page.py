@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.page import main, page
+from harness.markdown import markdown
+from harness.page import main
+from harness.page import page as page_of
 from harness.report import Cost, Report
+from harness.results import parsed
 from harness.verdict import Status, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +38,11 @@ HOSTILE = (
 BLOCKS = ("W1", "b", "W2")
 S4 = ("S4", "torch", "computed", 1, 1)
 JSON = dict[str, Any]
+
+
+def page(results: JSON) -> str:
+    """The page of what a results.json holds."""
+    return page_of(parsed(json.dumps(results).encode()))
 
 
 def verdict(subject: str, check: str = "forward", status: Status = Status.PASS, **given: Any) -> Verdict:
@@ -222,6 +230,21 @@ def test_the_matrix_shows_the_budget_used_and_status_in_words() -> None:
         ("differs", "o[0] is 0, and 1 by R nnet", "≠"),
     ]
     assert '<ol class="soft"><li>nnet has no relu hidden units</li></ol>' in page(small())
+
+
+def test_markdown_has_the_same_cells_and_every_reason() -> None:
+    """A column for each device, reference and dtype; what gave no evidence whole, since there is no place beyond it."""
+    reasons = [verdict(f"A{i}", status=Status.ABSENT, why=f"reason {i}").record() for i in range(9)]
+    text = markdown(parsed(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
+    for line in (
+        "| case | subject | cpu numpy\\_net float32 | cpu r\\_nnet float64 |",
+        "| sine | SineNet | 0.05 | 0.9 |",
+        "| sine | Wrong |  | FAIL |",
+        "| relu | SineNet |  | ABSENT |",
+        "| sine | Halves | ≠ |",
+        *(f"- 1 ABSENT: reason {i}" for i in range(9)),
+    ):
+        assert line in text.split("\n")
 
 
 def test_a_device_that_is_not_here_has_a_grey_column_that_says_why() -> None:
@@ -453,29 +476,43 @@ def changed(path: str, value: Any) -> JSON:
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("verdicts", ..., "results.verdicts is missing, expected list"),
-        ("verdicts.0.subject", ..., "results.verdicts[0].subject is missing, expected str"),
-        ("verdicts.0.status", "FINE", "'FINE' is not a valid Status"),
-        ("verdicts.0.budget_used", None, "results.verdicts[0].budget_used is missing: a PASS says how near it was"),
-        ("verdicts.0.budget_used", True, "results.verdicts[0].budget_used is True, expected int | float"),
-        ("verdicts", {}, "results.verdicts is {}, expected list"),
-        ("schema", "other/1", "results.schema is 'other/1', expected 'nnet-parity/results/1'"),
-        ("complete", 1, "results.complete is 1, expected bool"),
-        ("costs.0.harness", "fast", "results.costs[0].harness is 'fast', expected int | float"),
-        ("fits.1.trainer", ..., "results.fits[1].trainer is missing, expected str"),
-        ("fits.0.share", "0.7", "results.fits[0].share is '0.7', expected int | float"),
-        ("fits.0.curve.0", [1], "results.fits[0].curve[0] is [1], expected list"),
-        ("fits.0.weights.b[0]", float("nan"), "results.fits[0].weights.b[0] is nan, expected int | float"),
-        ("fits.0.plot.x.3", 0.0, "results.fits: 'R nnet' has a plot whose x do not increase"),
-        ("points.y", [1.0], "results: a curve has 50 x and 1 y, expected as many"),
-        pytest.param("races.0.ratio", 10**400, "results.races[0].ratio is 10000", id="huge"),
-        ("changes.0.starts", 1.5, "results.changes[0].starts is 1.5, expected int"),
-        ("devices.cuda", None, "results.devices.cuda is missing, expected str"),
+        ("verdicts", ..., "Object missing required field `verdicts`"),
+        ("verdicts.0.subject", ..., "Object missing required field `subject` - at `$.verdicts[0]`"),
+        ("verdicts.0.status", "FINE", "Invalid enum value 'FINE' - at `$.verdicts[0].status`"),
+        ("verdicts.0.budget_used", None, "Expected `float` <= 1 of a PASS, got None - at `$.verdicts[0].budget_used`"),
+        ("verdicts.0.budget_used", True, "Expected `float | null`, got `bool` - at `$.verdicts[0].budget_used`"),
+        ("verdicts", {}, "Expected `array`, got `object` - at `$.verdicts`"),
+        ("schema", "other/1", "the schema is 'other/1', expected 'nnet-parity/results/1'"),
+        ("complete", 1, "Expected `bool`, got `int` - at `$.complete`"),
+        ("costs.0.harness", "fast", "Expected `float`, got `str` - at `$.costs[0].harness`"),
+        ("fits.1.trainer", ..., "Object missing required field `trainer` - at `$.fits[1]`"),
+        ("fits.0.share", "0.7", "Expected `float | null`, got `str` - at `$.fits[0].share`"),
+        ("fits.0.curve.0", [1], "Expected `array` of length 2, got 1 - at `$.fits[0].curve[0]`"),
+        ("fits.0.plot.y", ..., "Object missing required field `y` - at `$.fits[0].plot`"),
+        ("fits.0.weights.b[0]", None, "Expected `float`, got `null` - at `$.fits[0].weights[...]`"),
+        ("points.y.3", None, "Expected `float`, got `null` - at `$.points.y[3]`"),
+        pytest.param("races.0.ratio", 10**400, "Number out of range - at `$.races[0].ratio`", id="huge"),
+        ("changes.0.starts", 1.5, "Expected `int`, got `float` - at `$.changes[0].starts`"),
+        ("devices.cuda", None, "Expected `str`, got `null` - at `$.devices[...]`"),
     ],
 )
 def test_what_is_missing_or_unreadable_is_named(path: str, value: Any, sentence: str) -> None:
-    """A ValueError that names the field; never half a page."""
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+    """A ValueError that names the place; never half a page."""
+    with pytest.raises(ValueError, match=rf"^is no whole report \({re.escape(sentence)}\)$"):
+        page(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("fits.0.weights.b[0]", float("nan"), "is not JSON that can be trusted (NaN is not finite)"),
+        ("fits.0.plot.x.3", 0.0, "results.fits: 'R nnet' has a plot whose x do not increase"),
+        ("points.y", [1.0], "results: a curve has 50 x and 1 y, expected as many"),
+    ],
+)
+def test_what_cannot_be_read_or_drawn_is_named(path: str, value: Any, sentence: str) -> None:
+    """Neither numbers that JSON lacks nor curves that are none are guessed at."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         page(changed(path, value))
 
 
@@ -496,9 +533,9 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "other.json").write_text("[1]")
     for arguments, sentence in (
         (["only.json"], "no page: expected two paths: RESULTS.json OUT.html"),
-        ([str(tmp_path / "none.json"), "out.html"], "No such file or directory"),
-        ([str(tmp_path / "index.html"), "out.html"], "no page: Expecting value"),
-        ([str(tmp_path / "other.json"), "out.html"], "no page: results is [1], expected dict"),
+        ([str(tmp_path / "none.json"), "out.html"], "none.json is not a file: give a results.json"),
+        ([str(tmp_path / "index.html"), "out.html"], "is not JSON that can be trusted (Expecting value"),
+        ([str(tmp_path / "other.json"), "out.html"], "is no whole report (Expected `object`, got `array`)"),
     ):
         assert main(arguments) == 2
         told = capsys.readouterr().err

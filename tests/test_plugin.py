@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import IMPORTS, RIGHT, Mine, screen_of
 
-from harness.answers import LINES, escape, screen
+from harness.answers import LINES, screen
+from harness.markdown import escape
 from harness.report import Cost, Report
 from harness.verdict import Status, Verdict
 

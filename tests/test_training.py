@@ -236,7 +236,7 @@ def test_a_loss_below_its_floor_fails() -> None:
     assert asked(right, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)]).status is Status.PASS
 
 
-SMALL = sine_population(one_draw, quality=23.0)
+SMALL = sine_population(one_draw, quality=23.5)
 
 
 def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any) -> Verdict:
@@ -245,7 +245,7 @@ def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any)
     return run(case.trials()[0], Memo(case, starts=count))
 
 
-FAR, NEAR = gradient_descent(1e-3, 60), gradient_descent(1e-6, 1, name="lazy", says="a lazy one")
+FAR, NEAR = gradient_descent(1e-3, 100), gradient_descent(1e-6, 1, name="lazy", says="a lazy one")
 
 
 def test_equal_trainers_are_equivalent() -> None:
@@ -258,21 +258,21 @@ def test_equal_trainers_are_equivalent() -> None:
 
 
 def test_unequal_trainers_differ() -> None:
-    """Where one never succeeds; claimed equal it fails, claimed to differ it passes."""
+    """Where one rarely succeeds; claimed equal it fails, claimed to differ it passes."""
     verdict = compared(NEAR, FAR, "differs", 20)
     assert verdict.status is Status.PASS, verdict.why
-    assert verdict.why.startswith("0 of 20 starts (0% to 16%) end at a sum of squares of at most 23, with gradient descent by ")
+    assert verdict.why.startswith("2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, with gradient descent by ")
     assert "so uneven by chance with p = " in verdict.why
     failed = compared(NEAR, FAR, "equal", 20)
     assert failed.status is Status.FAIL
-    assert "it was claimed to fit as well, and does not: 0 of 20 starts" in failed.why
+    assert "\na lazy one was claimed to fit as well, and does not: 2 of 20 starts" in failed.why
 
 
 def test_a_claimed_difference_of_equal_trainers_fails() -> None:
     """Equivalence refutes it."""
     verdict = compared(FAR, replace(FAR, name="again"), "differs", 20)
     assert verdict.status is Status.FAIL
-    assert "it was claimed to not fit as well, and does: " in verdict.why
+    assert "\ngradient descent by NumPy was claimed not to fit as well, and does: " in verdict.why
 
 
 def test_too_few_starts_cannot_tell() -> None:

@@ -233,9 +233,9 @@ class RSession:
 
     def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
         with self._lock:
-            fates: list[str] = []
             if self._missing:  # it stays missing until close(): do not look again at every ask
                 raise RUnavailable(self._missing)
+            fates: list[str] = []
             while len(fates) < 2:
                 worker = self._started()
                 try:
@@ -243,19 +243,15 @@ class RSession:
                 except (TimeoutError, ConnectionError, EOFError) as reason:
                     fates.append(worker.fate(reason))
                     self._worker = None
-                except RUnavailable as reason:
+                    continue
+                except BaseException as reason:  # Ctrl-C too: a late answer must not be taken for the next ask's
                     self.close()
-                    self._missing = str(reason)
+                    self._missing = str(reason) if isinstance(reason, RUnavailable) else ""
                     raise
-                except BaseException:  # Ctrl-C too: an answer that comes later must not be taken for the next ask's
-                    self.close()
-                    raise
-                else:
-                    if kind == "error":
-                        raise RError(value[0])
-                    return value
-        first, again = fates
-        raise RCrashed(f"{what}: R {first}; started again, it {again} (deadline {self.deadline:g} s)")
+                if kind == "error":
+                    raise RError(value[0])
+                return value
+        raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]} (deadline {self.deadline:g} s)")
 
 
 def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:

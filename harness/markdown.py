@@ -1,0 +1,36 @@
+"""The report as Markdown (report.md.j2)."""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup
+
+from harness.answers import answered, costed, counted, printable, raced, unjudged
+from harness.matrix import table
+from harness.report import Report
+from harness.template import filled
+
+
+def markdown(report: Report) -> str:
+    """Answers, how near each subject was, failures, what gave no evidence, contracts, the machine."""
+    return filled(
+        "report.md.j2",
+        escape,
+        report=report,
+        answers=answered(report),
+        tables={question: table(verdicts) for question, verdicts in report.questions().items()},
+        failures=[(verbatim(v.id.replace("`", "")), map(verbatim, v.why.split("\n"))) for v in report.failures()],
+        without_evidence=unjudged(report),
+        sentences=[*raced(report), *costed(report), counted(report)],
+    )
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", str(verbatim(text)))
+
+
+def verbatim(text: str) -> Markup:
+    """Text for where Markdown obeys nothing: on one line, and there as it is."""
+    return Markup(" ".join(printable(text).splitlines()))

@@ -1,0 +1,45 @@
+"""The templates of the report, page.html.j2 and report.md.j2, and the filters that they know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from harness.report import grouped
+
+
+def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
+    """A template with what it shows filled in, each text made harmless, and in HTML escaped too."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        autoescape=name.endswith(".html.j2"),
+        finalize=lambda value: harmless(value) if type(value) is str else value,
+        keep_trailing_newline=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"by": by, "figure": figure, "place": place}
+    return environment.get_template(name).render(context)
+
+
+def by(things: Iterable[Any], field: str) -> list[tuple[Any, list[Any]]]:
+    """The things by one of their fields, in the order in which they first come."""
+    return list(grouped(things, attrgetter(field)).items())
+
+
+def figure(value: float | None) -> str:
+    """A number as a person reads it."""
+    text = "–" if value is None else f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def place(value: float, among: Sequence[float | None]) -> float:
+    """Where a number stands among others on a logarithmic scale, in percent."""
+    logs = [math.log10(max(each, 1e-30)) for each in (*among, value) if each is not None]
+    return round(100 * (logs[-1] - min(logs)) / (max(logs) - min(logs) or 1), 1)
