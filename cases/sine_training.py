@@ -63,7 +63,7 @@ def line_through_origin(x: Array, y: Array) -> Bounded:
 
 
 def sine_population(data: Callable[[int], tuple[Array, Array]], quality: float = GOOD, **more: Any) -> Population:
-    """A sum of squares is told per 50 points, however many there are."""
+    """A sum of squares is given per 50 points, however many there are."""
     return Population(data, quality, GRID, MARKS, per=50, **more)
 
 
@@ -118,7 +118,9 @@ FORWARDS = [
 def why_not(rows: Sequence[Row]) -> str:
     """What the table of changes says: what a bias is, and what it bought."""
     left = {row.change.partition(":")[0]: row.median for row in rows}
-    S4, S6, nnet = (next(left[name] for name in left if name.startswith(start)) for start in ("S4", "biases, tanh, Adam", "R"))
+    S4, S6, nnet = (
+        next(left[name] for name in left if name.startswith(start)) for start in ("S4", "biases, tanh, Adam", "R")
+    )
     alone = ", ".join(f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only"))
     return (
         "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, and S4 ends where "

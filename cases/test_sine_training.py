@@ -157,7 +157,10 @@ test_sine_steps_by_hand = verify(
         question="Is the update by hand (S4, S5) stochastic gradient descent, step by step?",
         network=network("relu"),
         subjects=[
-            *(Trained(one, SLOW, f"{one.name}_update", iterate=update_by_hand, start=starts.normal()) for one in BY_HAND),
+            *(
+                Trained(one, SLOW, f"{one.name}_update", iterate=update_by_hand, start=starts.normal())
+                for one in BY_HAND
+            ),
             Trained(RELU, SLOW, "by_hand_torch_sgd", start=starts.normal()),
         ],
         references=[numpy_net],

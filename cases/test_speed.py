@@ -66,7 +66,9 @@ def sine_entries(rows: int) -> list[Entry]:
 def dual_entries(rows: int) -> list[Entry]:
     """Every formulation that is the two-headed network, at the question's size; a few at a large one."""
     name = f"value and gradient, two heads, {rows:,} rows"
-    models = DUAL.same() if rows < 100 else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
+    models = (
+        DUAL.same() if rows < 100 else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
+    )
     return [gradients(name, model, DUAL.network, rows, taught_rows(rows)) for model in models]
 
 
@@ -83,5 +85,5 @@ ENTRIES = [
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.trained.name}".replace(" ", "_"))
 def test_speed(entry: Entry, dtype: str, raced) -> None:
-    """A model that computes what it should takes part; its time is told, and judged by nobody."""
+    """A model that computes what it should takes part; its time is shown, and judged by nobody."""
     assert raced(entry, "cpu", dtype).ratio > 0

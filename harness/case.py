@@ -56,7 +56,7 @@ class Case:
     problems: ProblemMaker | Sequence[ProblemMaker] | Population
     expect: str = "equal"
     question: str = ""
-    checks: Sequence[str] = ()
+    checks: Sequence[str] | None = None
     contrast: Contrast | None = None
     dtypes: Sequence[str] = tuple(PRECISION)
     answer: Callable[[Sequence[Row]], str] | None = None
@@ -112,8 +112,8 @@ class Case:
     def _validate(self) -> None:
         """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
         who = f"case {self.name!r}"
-        for what in ("subjects", "references", "dtypes"):
-            found = getattr(self, what)
+        for what in ("subjects", "references", "dtypes", "checks"):
+            found = self._checks() if what == "checks" and self.checks is None else getattr(self, what)
             if isinstance(found, str) or not isinstance(found, Sequence):
                 raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
             if not found:
@@ -123,19 +123,19 @@ class Case:
                 f"{who}: network is {self.network!r:.80}, expected a Network (from reference import Network)"
             )
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
-        if not makers or not all(callable(maker) or maker is self.population for maker in makers):
+        if not makers or not all(callable(maker) or isinstance(maker, Population) for maker in makers):
             found = f"{self.problems!r:.80}"
             raise TypeError(f"{who}: problems is {found}, expected probes(...), or a function of a formulation")
         self._validate_training(who)
         for reference in self.references:
-            known = isinstance(reference, Subject) or hasattr(reference, "observe") or hasattr(reference, "fit")
-            if isinstance(reference, type) or not known:
+            answers = isinstance(reference, Subject) or hasattr(reference, "observe") or hasattr(reference, "fit")
+            if isinstance(reference, type) or not answers:
                 raise TypeError(
                     f"{who} names the reference {reference!r:.80}, which is not known: expected r_nnet, "
                     "numpy_net (from reference import r_nnet, numpy_net), or an object like them"
                 )
         for what, given, known in (
-            ("check", self.checks, (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
+            ("check", self.checks or (), (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
             ("dtype", self.dtypes, tuple(PRECISION)),
             ("expect", (self.expect,), ("equal", "differs")),
         ):
@@ -151,7 +151,6 @@ class Case:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
-
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""

@@ -15,7 +15,7 @@ from harness.formulation import Formulation
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
 from harness.subject import Live, Subject, observe
-from harness.trainer import Ended, Say, Trainer
+from harness.trainer import Ended, Population, Say, Trainer
 from harness.training import FEW, Trained
 
 Result = TypeVar("Result")
@@ -49,7 +49,8 @@ class Memo:
         return known
 
     def formulation(self, subject: Any) -> Formulation:
-        return self.once(("means", subject.name), lambda: subject.formulation(self.case.network))
+        formulation: Formulation = self.once(("means", subject.name), lambda: subject.formulation(self.case.network))
+        return formulation
 
     def claimed(self) -> Formulation:
         """The case's own network."""
@@ -65,22 +66,27 @@ class Memo:
         return self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
 
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
-        population = self.case.population
-        assert population is not None
-
         def visit() -> tuple[Problem, Observation]:
-            start = trained.starting(self.case.network, population, FEW, dtype)
+            start = trained.starting(self.case.network, self.population, FEW, dtype)
             return trained.visit(start, dtype, device)
 
         return self.once(("visited", trained.name, dtype, device), visit)
 
+    @property
+    def population(self) -> Population:
+        """What the trainers of the case are given."""
+        assert isinstance(self.case.problems, Population)
+        return self.case.problems
+
+    def gives(self, ended: Ended) -> dict[str, Bounded]:
+        """What the final weights of a trainer give, with the bounds of its contract."""
+        return self.oracle(ended.end, ended.trainer.contract(ended.dtype))
+
     def ended(self, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
         """What training came to, with the losses that the oracle computes at the final weights."""
-        population, network = self.case.population, self.case.network
-        assert population is not None
 
         def train() -> Ended | Missing:
-            start = trainer.starting(network, population, self.starts, dtype)
+            start = trainer.starting(self.case.network, self.population, self.starts, dtype)
             key = id(trainer), start.key, dtype, device
             if key not in self._across_cases:
                 told = f"{self.case.name}: {trainer.title()}"
@@ -91,7 +97,7 @@ class Memo:
             losses = np.full(start.draws, np.inf)
             if fitted.end is not None:
                 losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))["loss"].value
-            ended = Ended(trainer, fitted, losses * population.scale(start.rows), start, dtype, device)
+            ended = Ended(trainer, fitted, losses * self.population.scale(start.rows), start, dtype, device)
             self.fits[f"{trainer.name} {dtype} {device}"] = ended
             return ended
 

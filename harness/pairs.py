@@ -58,8 +58,10 @@ class Pairs:
         """Newcombe's 90 % interval for the first share less the second."""
         a, b, c, d = self.both, self.first, self.second, self.neither
         shares, bounds = self.shares, [interval(a + b, self.n, TOST), interval(a + c, self.n, TOST)]
-        below, above = ([abs(share - bound[side]) for share, bound in zip(shares, bounds, strict=True)] for side in (0, 1))
-        spread, surplus = (a + b) * (c + d) * (a + c) * (b + d), a * d - b * c
+        below, above = (
+            [abs(share - bound[side]) for share, bound in zip(shares, bounds, strict=True)] for side in (0, 1)
+        )
+        spread, surplus = (a + b) * (c + d) * (a + c) * (b + d), float(a * d - b * c)
         if surplus > 0:  # with the correction for continuity
             surplus = max(surplus - self.n / 2, 0)
         phi = surplus / sqrt(spread) if spread else 0.0

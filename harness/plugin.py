@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=STARTS,
         metavar="N",
-        help=f"how many starts trainers are judged on (default: {STARTS}; the more, the more a share of good fits tells)",
+        help=f"how many starts trainers are judged on (default: {STARTS}; more starts tell shares more closely)",
     )
     parser.addini("nnet_parity_devices", "devices to judge on, as --device gives them", type="args", default=[])
     group.addoption("--baseline", metavar="FILE", help="results.json of an older run: say what got worse, and fail")

@@ -47,9 +47,10 @@ class Problem:
     """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64, read-only.
 
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
-    `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of training
-    runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed` (D, P) the
-    gradients that the optimiser was handed there. Raises ValueError on wrong shapes and on values that are not finite.
+    `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of
+    training runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed`
+    (D, P) the gradients that the optimiser was handed there. Raises ValueError on wrong shapes and on values that are
+    not finite.
     """
 
     kind: str
@@ -142,6 +143,6 @@ class Problem:
     @cached_property
     def key(self) -> str:
         """Digest of everything that a reference is told: equal keys, equal answers."""
-        parts = (self.theta, self.inputs, self.targets, self.shares, np.float64(self.loss.decay))
-        parts += () if self.handed is None else (self.own, self.handed, np.float64(self.runs))
+        parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
+        parts += [] if self.handed is None else [self.own, self.handed, np.array(self.runs)]
         return sha256(b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)).hexdigest()

@@ -32,7 +32,9 @@ class Recipe:
             known = ", ".join(OPTIMISERS[self.optimiser])
             raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
         if not all(0.5 <= self.settings.get(beta, 0.9) < 1 for beta in ("beta1", "beta2")):
-            raise ValueError(f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these")
+            raise ValueError(
+                f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these"
+            )
         if self.steps < 1:
             raise ValueError(f"{self.steps} steps were asked for, expected at least one")
 

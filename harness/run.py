@@ -7,10 +7,10 @@ from typing import Any
 from harness.asked import blank
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
-from harness.fitting import answer, fit, points, table
+from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
-from harness.report import Cost, Fit, Race, Report, Row
+from harness.report import Cost, Fit, Points, Race, Report, Row
 from harness.trainer import Say
 from harness.trial import run
 from harness.verdict import Status, Verdict
@@ -27,7 +27,7 @@ class Run:
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
         self.said: dict[str, str] = {}
-        self.points: dict[str, list[float]] | None = None
+        self.points: Points | None = None
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
         self.trials: dict[str, int] = {}
@@ -95,12 +95,11 @@ class Run:
         for ended in memo.fits.values():
             key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
             self.fits[key] = fit(memo, ended)
-        rows = table(memo)
-        self.rows += rows
-        if said := answer(memo, rows):
-            self.said[memo.case.question] = said
-        if memo.fits and self.points is None:
-            self.points = points(memo)
+        if memo.fits:
+            rows = table(memo)
+            self.rows += rows
+            self.said |= {memo.case.question: said} if (said := answer(memo, rows)) else {}
+            self.points = self.points or points(memo)
         if memo.most_draws >= MANY_DRAWS:
             case = memo.case.name
             self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)

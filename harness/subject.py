@@ -90,7 +90,9 @@ class Subject:
     def initial(self, count: int) -> Array:
         """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
         if self.parameters is not None:
-            raise ValueError(f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)")
+            raise ValueError(
+                f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)"
+            )
         built = [self._module(seed).parameters() for seed in range(count)]
         return np.stack([np.concatenate([p.detach().double().numpy().ravel() for p in module]) for module in built])
 

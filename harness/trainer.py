@@ -24,9 +24,9 @@ class Population:
     """What all trainers of a case are given: D draws of data, and when a fit is good.
 
     `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many there are. A fit is good
-    when its sum of squares, per `per` rows if given, is at most `quality`. `marks` and `grid` (G, I) are inputs at which
-    predictions are judged too, told and drawn. `margin` is how far two shares of good fits may lie apart and be called
-    equivalent. `table` makes the case's fits rows of the report's table of changes, under that heading.
+    when its sum of squares, per `per` rows if given, is at most `quality`. `marks` and `grid` (G, I) are inputs at
+    which predictions are judged too, told and drawn. `margin` is how far two shares of good fits may lie apart and be
+    called equivalent. `table` makes the case's fits rows of the report's table of changes, under that heading.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -40,8 +40,8 @@ class Population:
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
         """Starts (D, P) and their data as a stack, rounded to the dtype."""
-        data = self.data(len(own))
-        return Problem("start", formulation, *(part.astype(dtype).astype(np.float64) for part in (own, *data)), self.loss)
+        own, inputs, targets = (part.astype(dtype).astype(np.float64) for part in (own, *self.data(len(own))))
+        return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def told(self, end: Problem, dtype: str) -> Problem:
         """The same networks at the marks and on the grid, with targets of 0."""
@@ -117,7 +117,6 @@ class Trainer(Protocol):
         """What its own implementation computes at a problem's parameters."""
 
 
-
 @dataclass(frozen=True, eq=False)
 class Ended:
     """A trainer's fits from one population: `losses` (D,) as the oracle computes them, infinite where not finite."""
@@ -129,3 +128,9 @@ class Ended:
     dtype: str
     device: str
     compared: list[str] = field(default_factory=list)
+
+    @property
+    def end(self) -> Problem:
+        """The final parameters of the starts that stayed finite; only where some did."""
+        assert self.fitted.end is not None
+        return self.fitted.end

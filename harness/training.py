@@ -33,8 +33,8 @@ class Trained:
     `stacked(inputs, parameters)` computes D copies at once, from a list of inputs (D, R, I) and parameters by name
     (D, *shape), and takes the model's place in training; without it each start is trained by itself, `most` of them.
     `iterate(loss, parameters)` is an iteration in its author's own words, from backward() to zeroed gradients;
-    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it. `floor(inputs, targets)` is the loss (D,), with the rounding
-    of computing it, that none of its fits can be below.
+    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it.
+    `floor(inputs, targets)` is the loss (D,), with the rounding of computing it, that none of its fits can be below.
     """
 
     model: Any
@@ -131,10 +131,9 @@ class Trained:
         )
         steps = len(handed)
         before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
-        again = [np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets)]
-        problem = Problem(
-            "state", start.formulation, before, *again, start.loss, recipe=self.recipe, runs=start.draws, handed=gradient
-        )
+        inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
+        state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
+        problem = replace(state, recipe=self.recipe, runs=start.draws, handed=gradient)
         return problem, Observation({"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True)
 
 
@@ -150,7 +149,9 @@ class Training:
         self._handed: dict[int, list[Any]] = {}
         kind, network = getattr(torch, dtype), start.formulation.network
         places = [block.places for block in start.formulation.own.blocks]
-        own, inputs, targets = (torch.tensor(a, dtype=kind, device=device) for a in (start.own, start.inputs, start.targets))
+        own, inputs, targets = (
+            torch.tensor(a, dtype=kind, device=device) for a in (start.own, start.inputs, start.targets)
+        )
         values = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
         self.inputs, self.targets = (
             [part.contiguous() for part in torch.split(whole, list(widths), -1)]
@@ -169,7 +170,8 @@ class Training:
         if visits:  # as the optimiser finds them, whatever is done to them later
             for number, parameter in enumerate(self.parameters):
                 mine = self._handed.setdefault(number, [])
-                parameter.register_post_accumulate_grad_hook(lambda p, mine=mine: mine.append(p.grad.clone()))
+                hooked: Any = parameter
+                hooked.register_post_accumulate_grad_hook(lambda p, mine=mine: mine.append(p.grad.clone()))
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
@@ -239,7 +241,9 @@ class Training:
         import torch
 
         draws = self.problem.draws
-        return np.asarray(torch.cat([t.detach().to_dense().reshape(draws, -1) for t in tensors], 1).double().cpu().numpy())
+        return np.asarray(
+            torch.cat([t.detach().to_dense().reshape(draws, -1) for t in tensors], 1).double().cpu().numpy()
+        )
 
     def own(self) -> Array:
         """(D, P)."""
@@ -279,12 +283,12 @@ def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     """The optimiser of torch.optim."""
     import torch
 
-    given = {name: recipe.setting(name) for name in recipe.settings}
+    given: dict[str, Any] = {name: recipe.setting(name) for name in recipe.settings}
     if recipe.optimiser == "lbfgs":
         counts = {name: int(given[name]) for name in ("max_iter", "history_size") if name in given}
-        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **{**given, **counts})
+        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **(given | counts))
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(parameters, **given, **loops(device))
-    given = {name: value for name, value in given.items() if not name.startswith("beta")}
+    rest = {name: value for name, value in given.items() if not name.startswith("beta")}
     betas = recipe.setting("beta1"), recipe.setting("beta2")
-    return torch.optim.Adam(parameters, betas=betas, **given, **loops(device))
+    return torch.optim.Adam(parameters, betas=betas, **rest, **loops(device))

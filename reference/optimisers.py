@@ -49,8 +49,7 @@ def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> t
     if moments is None:
         moments = [m.scale(power, 0.0) for power in powers]
     first, second = moments = [
-        m.mix(moment, power, 1 - beta)
-        for moment, beta, power in zip(moments, betas, powers, strict=True)
+        m.mix(moment, power, 1 - beta) for moment, beta, power in zip(moments, betas, powers, strict=True)
     ]
     corrections = [1 - beta**number for beta in betas]
     # of a double: 1 - beta^t is small beside the powers that cancel in it

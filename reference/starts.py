@@ -14,7 +14,7 @@ from harness.trainer import Start
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
-    """theta from -reach to reach, as nnet's `rang` has it: the same networks in every formulation that can express them."""
+    """theta from -reach to reach, as nnet's `rang` has it: the same networks in every formulation of them."""
     return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
 

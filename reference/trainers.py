@@ -100,8 +100,10 @@ class ReferenceTrainer:
         return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
 
 
-def nnet_fit(maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL, biases: bool = True, **given: Any) -> Any:
-    """R nnet's own fit: `nnet(x, y, Wts=, linout=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
+def nnet_fit(
+    maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL, biases: bool = True, **given: Any
+) -> ReferenceTrainer:
+    """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
 
     def one(problem: Problem, draw: int) -> One:
         network: Any = problem.formulation.network
@@ -114,7 +116,7 @@ def nnet_fit(maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL
         curve = [(k, session().fit(*args, maxit=k, **how).value) for k in steps]
         return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
 
-    return ReferenceTrainer(**{"name": "nnet", "says": "{r}", "one": one, "implementation": r_nnet} | given)
+    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet), **given)
 
 
 def _biases(network: Network) -> Any:
@@ -178,7 +180,9 @@ def _minimised(method: str, problem: Problem, draw: int) -> One:
 def _least_squares(problem: Problem, draw: int) -> One:
     asked = _Asked(problem, draw)
     start = problem.own[draw]
-    end = optimize.least_squares(asked.residuals, start, jac=asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
+    end = optimize.least_squares(
+        asked.residuals, start, jac=asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
+    )
     return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
 
 
@@ -195,15 +199,17 @@ def _descended(lr: float, steps: int, problem: Problem, draw: int) -> One:
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
     """theta - lr gradient, by NumPy."""
-    one, says = partial(_descended, lr, steps), "gradient descent by NumPy"
-    return ReferenceTrainer(**{"name": "descent", "says": says, "one": one, "implementation": numpy_net} | given)
+    one = partial(_descended, lr, steps)
+    return replace(ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given)
 
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
 optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS)", _optim, r_nnet)
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
-least_squares = ReferenceTrainer("least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net)
+least_squares = ReferenceTrainer(
+    "least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net
+)
 
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:

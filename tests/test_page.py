@@ -179,7 +179,7 @@ def test_a_page_tells_what_a_run_found() -> None:
     """Answers first, then counts, failures with their sentences, every trial; a title that says how it went."""
     found = Elements(page(small()))
     for sentence in (
-        "Do they compute it? Yes: SineNet (3 trials against R nnet (live) and NumPy, at most 0.9 of what may differ).",
+        "Yes, by 3 trials against R nnet (live) and NumPy, at most 0.9 of what may differ: SineNet.",
         "FAILED: Wrong in 1 and Dead in 1 of 2 trials; the first: is outside.",
         "Is it the same? No, not Halves: o[0] is 0, and 1 by R nnet.",
         "7 trials: 4 PASS, 1 ABSENT, 1 BROKEN, 1 FAIL; 3 of the passes against live R.",

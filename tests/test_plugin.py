@@ -464,8 +464,8 @@ def test_the_end_screen_answers_first(mine: Mine) -> None:
     mine.write_sine(network=RELU, forward="return self.output(torch.relu(self.hidden(x)))", references=BOTH)
     lines = screen_of(mine.pytest())
     assert re.fullmatch(
-        r"Is sine-1-4-1 what its references compute\? Yes: SineNet "
-        r"\(8 trials against NumPy, at most [\d.]+ of what may differ\)\.",
+        r"Is sine-1-4-1 what its references compute\? Yes, by 8 trials against NumPy, "
+        r"at most [\d.]+ of what may differ: SineNet\.",
         " ".join(line.strip() for line in lines[:-2]),
     )
     assert lines[-2:] == [
@@ -498,7 +498,7 @@ def test_the_end_screen_has_at_most_30_lines() -> None:
         lines = screen(report, width)
         assert len(lines) <= LINES == 30
         assert max(map(len, lines)) <= max(width, 110)
-        assert any(re.fullmatch(r"\.\.\. and \d+ lines more: read them in report\.md", line) for line in lines)
+        assert any(re.fullmatch(r"\.\.\. and \d+ answers more: read them in report\.md", line) for line in lines)
         assert "120 trials: 40 PASS, 40 ABSENT, 40 FAIL; 0 of the passes against live R" in lines
 
 

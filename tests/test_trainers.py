@@ -70,7 +70,9 @@ def test_nnet_is_rs_optim(live_r: None) -> None:
     assert np.array_equal(mine.claimed, theirs.claimed)
 
 
-@pytest.mark.parametrize("trainer", [scipy_bfgs, scipy_lbfgsb, least_squares, gradient_descent(1e-3, 50)], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "trainer", [scipy_bfgs, scipy_lbfgsb, least_squares, gradient_descent(1e-3, 50)], ids=lambda one: one.name
+)
 def test_training_lowers_the_loss_and_claims_what_it_reached(trainer: Any) -> None:
     """From every start; the claim is NumPy's own loss at the final weights."""
     start = trainer.starting(LOGISTIC, POPULATION, 2, "float64")
@@ -135,7 +137,10 @@ def test_nnets_curve_ends_above_its_fit(live_r: None) -> None:
 def test_r_that_is_left_out_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trainer says why it is not to be had."""
     monkeypatch.setenv("NNET_PARITY_R", "absent")
-    assert nnet_fit().absent(LOGISTIC, "fit") == "R was left out (NNET_PARITY_R=absent, which --no-r sets): run again without it"
+    assert (
+        nnet_fit().absent(LOGISTIC, "fit")
+        == "R was left out (NNET_PARITY_R=absent, which --no-r sets): run again without it"
+    )
     assert nnet_fit().title() == "R nnet"
     assert scipy_bfgs.absent(LOGISTIC, "fit") is None
 
@@ -149,7 +154,9 @@ def test_r_that_raises_is_broken(live_r: None) -> None:
     assert found.why.startswith("R: NA")
 
 
-@pytest.mark.parametrize("start", [starts.uniform(), starts.normal(), starts.linear()], ids=["uniform", "normal", "linear"])
+@pytest.mark.parametrize(
+    "start", [starts.uniform(), starts.normal(), starts.linear()], ids=["uniform", "normal", "linear"]
+)
 def test_a_start_is_the_same_however_many_are_asked_for(start: Any) -> None:
     """And no two are alike."""
     formulation = Formulation.identity(LOGISTIC)
@@ -184,7 +191,9 @@ def test_pytorchs_defaults_are_ours() -> None:
     one = [torch.zeros(1, requires_grad=True)]
     sgd, adam, lbfgs = (kind(one).defaults for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS))
     assert {name: sgd[name] for name in SGD} == SGD
-    assert {name: adam[name] for name in ("lr", "eps", "weight_decay")} == {n: ADAM[n] for n in ("lr", "eps", "weight_decay")}
+    assert {name: adam[name] for name in ("lr", "eps", "weight_decay")} == {
+        n: ADAM[n] for n in ("lr", "eps", "weight_decay")
+    }
     assert adam["betas"] == (ADAM["beta1"], ADAM["beta2"])
     assert all(lbfgs[name] == value for name, value in OPTIMISERS["lbfgs"].items())
 

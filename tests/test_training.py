@@ -85,7 +85,9 @@ def zeroed_before(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("iterate", "outside"), [(update_by_hand, None), (never_zeroed, "gradient"), (zeroed_before, "step")]
 )
-def test_what_zeroing_gradients_wrongly_does_is_seen(iterate: Callable[..., None], outside: str | None, dtype: str) -> None:
+def test_what_zeroing_gradients_wrongly_does_is_seen(
+    iterate: Callable[..., None], outside: str | None, dtype: str
+) -> None:
     """Zeroed after the step: right. Never: the second gradient is outside. Before the step: there is no step."""
     trained = Trained(RELU, SLOW, "by_hand", iterate=iterate, start=starts.normal())
     verdicts = {check: asked(trained, check, dtype, network("relu")) for check in ("loss", "gradient", "step")}
@@ -101,7 +103,9 @@ def test_a_failure_of_a_step_names_step_start_and_element() -> None:
     assert lines[1].startswith("step is outside its rounding: ")
     assert " (step " in lines[2]
     assert " from start " in lines[2]
-    assert lines[3].startswith("  first outside, in order of computation: step of w1, w2; loss and gradient are inside (budget used ")
+    assert lines[3].startswith(
+        "  first outside, in order of computation: step of w1, w2; loss and gradient are inside (budget used "
+    )
     assert lines[-1] == "  again: pytest again"
 
 
@@ -148,7 +152,9 @@ def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any) ->
     assert all(how.startswith("not finite from step ") for how in found.ended)
     verdict = asked(wild, "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    assert verdict.why.split("\n")[1].startswith("wild: from every start the loss or the weights are not finite from step ")
+    assert verdict.why.split("\n")[1].startswith(
+        "wild: from every start the loss or the weights are not finite from step "
+    )
 
 
 def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +193,9 @@ def test_lbfgs_fits_and_has_no_steps_of_its_own() -> None:
     assert asked(trained, "final", references=[gradient_descent(1e-3, 2)]).status is Status.PASS
     verdict = asked(trained, "step")
     assert verdict.status is Status.BROKEN
-    assert verdict.why.split("\n")[1] == "lbfgs: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']"
+    assert (
+        verdict.why.split("\n")[1] == "lbfgs: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']"
+    )
 
 
 # Final fits
@@ -228,7 +236,9 @@ def test_a_wrong_prediction_fails_where_the_loss_is_right() -> None:
 
 def test_a_loss_below_its_floor_fails() -> None:
     """The floor was stated for another network, or the data are others."""
-    wrong = Trained(RELU, SLOW, "S4", start=starts.normal(), floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x))))
+    wrong = Trained(
+        RELU, SLOW, "S4", start=starts.normal(), floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x)))
+    )
     verdict = asked(wrong, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)])
     assert verdict.status is Status.FAIL
     assert "below the floor of 99 that was stated for it" in verdict.why
@@ -241,7 +251,9 @@ SMALL = sine_population(one_draw, quality=23.5)
 
 def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any) -> Verdict:
     """The verdict of a `fit` check on so many starts."""
-    case = Case("fit", LOGISTIC, [mine], [theirs], replace(SMALL, **population), expect, checks=["fit"], dtypes=["float64"])
+    case = Case(
+        "fit", LOGISTIC, [mine], [theirs], replace(SMALL, **population), expect, checks=["fit"], dtypes=["float64"]
+    )
     return run(case.trials()[0], Memo(case, starts=count))
 
 
@@ -261,7 +273,9 @@ def test_unequal_trainers_differ() -> None:
     """Where one rarely succeeds; claimed equal it fails, claimed to differ it passes."""
     verdict = compared(NEAR, FAR, "differs", 20)
     assert verdict.status is Status.PASS, verdict.why
-    assert verdict.why.startswith("2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, with gradient descent by ")
+    assert verdict.why.startswith(
+        "2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, with gradient descent by "
+    )
     assert "so uneven by chance with p = " in verdict.why
     failed = compared(NEAR, FAR, "equal", 20)
     assert failed.status is Status.FAIL
@@ -289,7 +303,10 @@ def test_too_few_starts_cannot_tell() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"problems": lambda f: []}, "case 'fit': subject TanhNet_adam is trained, expected a Population as its problems"),
+        (
+            {"problems": lambda f: []},
+            "case 'fit': subject TanhNet_adam is trained, expected a Population as its problems",
+        ),
         ({"subjects": [TanhNet]}, "case 'fit': subject TanhNet is not trained, expected Trained(...) or a trainer"),
         ({"checks": ["fit"]}, "case 'fit': reference numpy_net is not trained, expected Trained(...) or a trainer"),
         (
@@ -300,7 +317,12 @@ def test_too_few_starts_cannot_tell() -> None:
 )
 def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any], sentence: str) -> None:
     """Said when it is collected."""
-    right = {"subjects": [Trained(TanhNet, ADAM)], "references": [numpy_net], "problems": POPULATION, "checks": ["loss"]}
+    right = {
+        "subjects": [Trained(TanhNet, ADAM)],
+        "references": [numpy_net],
+        "problems": POPULATION,
+        "checks": ["loss"],
+    }
     with pytest.raises((ValueError, TypeError)) as raised:
         Case("fit", TANH, **right | given).trials()
     assert str(raised.value) == sentence
@@ -310,7 +332,10 @@ def test_a_function_needs_a_start() -> None:
     """It has no initialisation of its own."""
     verdict = asked(Trained(RELU, SLOW, "by_hand"), "loss", net=network("relu"))
     assert verdict.status is Status.BROKEN
-    assert verdict.why.split("\n")[1] == "by_hand is a function and has no initialisation, expected a start: Trained(start=...)"
+    assert (
+        verdict.why.split("\n")[1]
+        == "by_hand is a function and has no initialisation, expected a start: Trained(start=...)"
+    )
 
 
 def test_a_model_starts_as_it_is_built() -> None:

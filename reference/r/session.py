@@ -194,10 +194,9 @@ class RSession:
         settings = (_checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay))
         arguments = x.T, y.T, _checked("theta", theta, weights), m, w, *settings
         what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
+        ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
-            ask = "fit_nnet", topology.hidden, topology.linear_outputs
-        else:
-            ask = "fit_engine", *topology.engine
+            ask = ("fit_nnet", topology.hidden, topology.linear_outputs)
         seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, *arguments)
         assert (end.shape, outputs.shape) == ((weights,), (topology.outputs, rows)), (end.shape, outputs.shape)
         fitted = np.ascontiguousarray(outputs.T)
