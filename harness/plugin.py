@@ -120,14 +120,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
     """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
-    benchmark, run_so_far = request.getfixturevalue("benchmark"), request.config.stash[RUN]
+    run_so_far = request.config.stash[RUN]
 
     def enter(entry: Entry, where: str, dtype: str) -> Race:
         if lack := device.lacking(where):
             pytest.skip(f"NOT RUN: {lack}")
         if why := unfit(entry, where, dtype, run_so_far.starts):
             pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
-        found = race(entry, where, dtype, benchmark)
+        found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
         run_so_far.races.append(found)
         return found
 

@@ -139,6 +139,7 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     def second() -> None:
         losses.append(turn((len(firsts) - 1) % start.draws, firsts[-1][2]))
 
+    benchmark.group = entry.name
     with ieee(device):
         benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
     if benchmark.stats is None:
@@ -146,7 +147,6 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     timed = list(benchmark.stats.stats.data)
     lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
     found = told(entry, [Round(*first, second, loss) for first, second, loss in lately], turn.count, device, dtype)
-    benchmark.group = entry.name
     benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
     return found
 
