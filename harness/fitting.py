@@ -108,8 +108,8 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
     n = min(len(mine.losses), len(theirs.losses))
     good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
     pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
-    told = f"{shares[0]} end at a sum of squares of at most {population.quality:g}"
-    told = f"{told}, with {theirs.trainer.title()} {shares[1]}"
+    told = f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most {population.quality:g}"
+    told = f"{told}, of {theirs.trainer.title()} {shares[1]}"
     low, high = pairs.difference
     used, power = pairs.margin_used(population.margin), f"power {pairs.power(population.margin):.2f}"
     difference = f"the share is {low:+.2f} to {high:+.2f} of the other's (90 %)"

@@ -92,7 +92,8 @@ class Run:
         memo, self.memo = self.memo, None
         if memo is None:
             return
-        for ended in memo.fits.values():
+        references = [reference.name for reference in memo.case.references]
+        for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name not in references):
             key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
             self.fits[key] = fit(memo, ended)
         if memo.fits:

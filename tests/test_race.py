@@ -132,7 +132,7 @@ def entry(fits: bool) -> Entry:
 
 
 def test_a_ratio_is_a_turns_time_over_the_pacemakers() -> None:
-    """Of known rounds: median and quartiles; a turn of ten evaluations counts a tenth; the noise is second over first."""
+    """Of known rounds, median and quartiles; a turn of ten evaluations counts a tenth; noise is second over first."""
     rounds = [Round(pace=0.01, first=0.4, wanted=np.inf, second=0.1 * k, loss=np.inf) for k in (1, 2, 3, 4, 5)]
     found = told(entry(False), rounds, 10, "cpu", "float64")
     assert (round(found.ratio, 12), found.rounds, found.share) == (3.0, 5, None)

@@ -274,12 +274,12 @@ def test_unequal_trainers_differ() -> None:
     verdict = compared(NEAR, FAR, "differs", 20)
     assert verdict.status is Status.PASS, verdict.why
     assert verdict.why.startswith(
-        "2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, with gradient descent by "
+        "of a lazy one, 2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, of gradient descent by "
     )
     assert "so uneven by chance with p = " in verdict.why
     failed = compared(NEAR, FAR, "equal", 20)
     assert failed.status is Status.FAIL
-    assert "\na lazy one was claimed to fit as well, and does not: 2 of 20 starts" in failed.why
+    assert "\na lazy one was claimed to fit as well, and does not: of a lazy one, 2 of 20 starts" in failed.why
 
 
 def test_a_claimed_difference_of_equal_trainers_fails() -> None:
