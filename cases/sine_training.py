@@ -80,7 +80,7 @@ SLOW = Recipe("sgd", 1000, {"lr": 1e-5})
 ADAM = Recipe("adam", 1000, {"lr": 0.01})
 RELU, RELU_BIASED = BY_HAND[:2]
 TANH, TANH_BIASED = (
-    Subject(build, parameters=like.parameters, means=like.means)
+    Subject(build, parameters=like.parameters, means=like.means, network=network("tanh"))
     for build, like in ((sine.by_hand_tanh, RELU), (sine.by_hand_tanh_with_biases, RELU_BIASED))
 )
 RELU_STACK, TANH_STACK = stacks.by_hand(stacks.clamped), stacks.by_hand(torch.tanh)
@@ -123,9 +123,10 @@ def why_not(rows: Sequence[Row]) -> str:
     )
     alone = ", ".join(f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only"))
     return (
-        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, and S4 ends where "
-        f"lines do (median sum of squares per 50 points {S4:.3g}). No single change mends it ({alone}); biases, tanh, "
-        f"Adam and another start together leave {S6:.3g} after 1,000 steps, nnet's BFGS {nnet:.1g}"
+        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, and S4 ends as the "
+        f"best such line or dead at 0 (median sum of squares per 50 points {S4:.3g}). No single change mends it "
+        f"({alone}); biases, tanh, Adam and another start together leave {S6:.3g} after 1,000 steps, nnet's BFGS "
+        f"{nnet:.1g}"
     )
 
 

@@ -6,6 +6,7 @@ from cases.sine_training import (
     ADAM,
     EXTRA,
     FORWARDS,
+    LINEAR,
     LOGISTIC,
     LOGISTIC_STACK,
     RELU,
@@ -13,8 +14,11 @@ from cases.sine_training import (
     RELU_STACK,
     S1_START,
     SLOW,
+    TANH,
+    TANH_BIASED,
     TANH_SINE,
     TANH_SINE_STACK,
+    TANH_STACK,
     grid_points,
     many_draws,
     one_draw,
@@ -187,6 +191,8 @@ for plain, stacked in (
     (LOGISTIC(SGD), LOGISTIC_STACK),
     (Trained(RELU, SLOW, start=starts.normal()), RELU_STACK),
     (Trained(RELU_BIASED, SLOW, start=starts.normal()), RELU_STACK),
+    (Trained(TANH, SLOW, start=starts.normal()), TANH_STACK),
+    (Trained(TANH_BIASED, ADAM, start=LINEAR), TANH_STACK),
 ):
     globals()[f"test_sine_steps_stack_{plain.name}"] = verify(
         Case(
