@@ -139,7 +139,8 @@ class BoundedArithmetic:
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
         """Times a constant: exact for a power of two, else the constant itself and two operations round.
 
-        A product with a power of two may underflow all the same. `slack` is the relative error of a constant that is itself computed.
+        A product with a power of two may underflow all the same. `slack` is the relative error of a constant that is
+        itself computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
