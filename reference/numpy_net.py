@@ -53,7 +53,7 @@ class NumpyNet:
 
     def observe(self, problem: Problem) -> Observation:
         arithmetic = Plain(self._computed)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
             answers = evaluate(arithmetic, at_theta(problem))
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)

@@ -28,24 +28,24 @@ def steps(m: Any, problem: Problem) -> Any:
         now = slice(start, start + problem.runs)
         weights, gradient = m.lift(problem.own[now]), m.lift(handed[now])
         if decay := recipe.setting("weight_decay"):
-            gradient = m.add(gradient, m.scale(weights, decay))
+            gradient = m.kept(m.add(gradient, m.kept(m.scale(weights, decay))))
         change, state = update(m, recipe, gradient, state, number + 1)
-        free = np.where(problem.formulation.held, 0.0, 1.0)
-        after.append(m.each(lambda part, free=free: part * free, m.sub(weights, change)))
+        held = problem.formulation.held
+        after.append(m.each(lambda part, held=held: np.where(held, 0.0, part), m.sub(weights, change)))
     return m.stack(after)
 
 
 def _sgd(m: Any, recipe: Recipe, gradient: Any, velocity: Any, number: int) -> tuple[Any, Any]:
     momentum = recipe.setting("momentum")
     if momentum and velocity is not None:
-        gradient = m.add(m.scale(velocity, momentum), gradient)
+        gradient = m.kept(m.add(m.scale(velocity, momentum), gradient))
     return m.scale(gradient, recipe.setting("lr")), gradient
 
 
 def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> tuple[Any, Any]:
     lr, eps = recipe.setting("lr"), recipe.setting("eps")
     betas = recipe.setting("beta1"), recipe.setting("beta2")
-    powers = gradient, m.mul(gradient, gradient)
+    powers = gradient, m.kept(m.mul(gradient, gradient))
     if moments is None:
         moments = [m.scale(power, 0.0) for power in powers]
     first, second = moments = [
@@ -55,4 +55,4 @@ def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> t
     # of a double: 1 - beta^t is small beside the powers that cancel in it
     slack = [POWER_ROUNDINGS * 2.0**-53 * beta**number / rest for beta, rest in zip(betas, corrections, strict=True)]
     size = m.add(m.scale(m.root(second), 1 / np.sqrt(corrections[1]), slack[1]), m.constant(second, eps))
-    return m.divide(m.scale(first, lr / corrections[0], slack[0]), size), moments
+    return m.divide(m.kept(m.scale(first, lr / corrections[0], slack[0])), size), moments

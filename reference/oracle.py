@@ -19,8 +19,14 @@ CHUNK = 40_000  # numbers at once, of the widest layer and the gradient: few cal
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
 
-    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0.
+    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0. Where float64
+    itself overflows, it is not finite.
     """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _bounded(problem, contract)
+
+
+def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     network: Any = problem.formulation.network
     width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
     step = max(1, CHUNK // (width + problem.formulation.own.size))

@@ -43,11 +43,13 @@ def torch_rule(recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str
     return state["w"].detach().clone()
 
 
-def visited(recipe: Recipe, dtype: str, rule: Rule, seed: int = 0) -> tuple[Problem, np.ndarray]:
+def visited(
+    recipe: Recipe, dtype: str, rule: Rule, seed: int = 0, scales: tuple[float, float] = (-4, 2), reach: float = 1.0
+) -> tuple[Problem, np.ndarray]:
     """A run under given gradients on all scales, as a problem; and the own parameters after each step."""
     kind, rng = getattr(torch, dtype), np.random.default_rng(seed)
-    w = torch.tensor(rng.standard_normal((RUNS, SIZE)), dtype=kind)
-    scale = 10.0 ** rng.uniform(-4, 2, (RUNS, SIZE))
+    w = torch.tensor(rng.standard_normal((RUNS, SIZE)) * reach, dtype=kind)
+    scale = 10.0 ** rng.uniform(*scales, (RUNS, SIZE))
     state: dict[str, Any] = {}
     before, handed, after = [], [], []
     for number in range(STEPS):
@@ -82,6 +84,29 @@ def test_steps_of_torch_are_inside(name: str, dtype: str) -> None:
     """With any settings, gradients on six scales, in both dtypes; and they use a good part of the bound."""
     found = [used(*visited(RECIPES[name], dtype, torch_rule, seed), dtype) for seed in range(20)]
     assert 0.05 < max(found) <= 1
+
+
+POWERS_OF_TWO = Recipe("sgd", STEPS, {"lr": 2.0**-12, "momentum": 0.5, "weight_decay": 0.25})
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), POWERS_OF_TWO], ids=[*RECIPES, "powers of two"])
+def test_steps_of_torch_that_underflow_are_inside(recipe: Recipe) -> None:
+    """A product with a power of two is exact, unless it underflows; from weights of 0 nothing else is left."""
+    for reach in (0.0, 1e-40):
+        problem, after = visited(recipe, "float32", torch_rule, scales=(-45, -36), reach=reach)
+        assert used(problem, after, "float32") <= 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "scales"), [("float32", (18, 37)), ("float64", (150, 300))])
+def test_a_square_that_overflows_is_not_judged(dtype: str, scales: tuple[float, float]) -> None:
+    """Adam divides by infinity in float32, and stands still; the bound knows it, and is finite where none is near."""
+    problem, after = visited(RECIPES["adam"], dtype, torch_rule, scales=scales)
+    bound = oracle(problem, Contract(dtype))["step"]
+    judged = np.isfinite(bound.error)
+    assert 0 < judged.mean() < 0.9
+    assert (abs(after - bound.value) <= bound.error)[judged].all()
+    assert judged[:RUNS][abs(problem.handed[:RUNS]) < Contract(dtype).largest ** 0.49].all()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -120,7 +120,8 @@ class BoundedArithmetic:
         value = (1 - share) * a.value + share * b.value
         error = (1 - share) * a.error + share * b.error
         size = (1 - share) * abs(a.value) + share * abs(b.value) + error
-        return self._rounded(value, error + 3 * self.u * size, 1)
+        apart = self.kept(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
+        return self._rounded(value, np.where(apart < np.inf, error + 3 * self.u * size, np.inf), 1)
 
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         value = a.value / b.value
@@ -138,13 +139,22 @@ class BoundedArithmetic:
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
         """Times a constant: exact for a power of two, else the constant itself and two operations round.
 
-        `slack` is the relative error of a constant that is itself computed.
+        A product with a power of two may underflow all the same. `slack` is the relative error of a constant that is
+        itself computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
         if not slack and (np.frexp(factor)[0] == 0.5).all():
-            return Bounded(value, error)
+            lost = (abs(value) - error < self.tiny) & (abs(value) + error > 0)
+            return Bounded(value, error + self.tiny * lost)
         return self._rounded(value, error, 3)
+
+    def kept(self, x: Bounded) -> Bounded:
+        """x as an implementation keeps it: nothing bounds what it computes from a number that may overflow.
+
+        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity, which is as right.
+        """
+        return Bounded(x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf))
 
     def _rounded(self, value: Array, error: Array, count: float) -> Bounded:
         size = abs(value) + error

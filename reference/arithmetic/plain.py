@@ -68,6 +68,9 @@ class Plain:
     def scale(self, a: Values, factor: Values | float, slack: float = 0.0) -> Values:
         return a * self.lift(np.asarray(factor))
 
+    def kept(self, x: Values) -> Values:
+        return x
+
     def act(self, name: str, z: Values) -> tuple[Values, Values | None]:
         if name == "identity":
             return z, None
