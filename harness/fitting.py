@@ -10,10 +10,11 @@ import numpy as np
 from harness.asked import blank, heading, missing
 from harness.case import Trial
 from harness.contract import Bounded
-from harness.judge import Side, judge
+from harness.judge import TOO_WIDE, Side, judge
 from harness.memo import Memo
 from harness.observation import Missing
 from harness.pairs import CONVINCING, Pairs, interval
+from harness.subject import raised
 from harness.trainer import Ended, Population
 from harness.verdict import Status, Verdict
 
@@ -30,8 +31,12 @@ def ended(trial: Trial, memo: Memo) -> Verdict:
             found = memo.ended(trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
             return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
+        except Exception as error:  # whatever a user's data or start raises
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}")
         if isinstance(found, Missing):
             return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
+        if trial.check == "final" and (why := _silent(found, memo)):
+            return blank(trial, Status.FAIL, f"{heading(trial)}\n{why}")
         if found.fitted.end is None:
             lost = f"{trainer.title()}: from every start the loss or the weights are {found.fitted.ended[0]}"
             return blank(trial, Status.FAIL, f"{heading(trial)}\n{lost}")
@@ -91,6 +96,17 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
     )
 
 
+def _silent(ended: Ended, memo: Memo) -> str:
+    """No finite loss claimed where the final weights give one that is nowhere near the end of the dtype's range."""
+    if ended.fitted.silent is None:
+        return ""
+    contract = ended.trainer.contract(ended.dtype)
+    loss = memo.oracle(ended.fitted.silent, contract)["loss"]
+    plain = (loss.error <= TOO_WIDE * abs(loss.value)) & (abs(loss.value) + loss.error <= contract.largest)
+    gives = f"its final weights give {loss.value[int(np.argmax(plain))]:.9g}"
+    return f"{ended.trainer.title()} claims no finite loss where {gives}" if plain.any() else ""
+
+
 def _below_floor(ended: Ended, memo: Memo) -> str:
     """A loss below what no fit can be below: then the floor is wrong, or the data are not what was said."""
     if ended.trainer.floor is None:
@@ -106,6 +122,11 @@ def _below_floor(ended: Ended, memo: Memo) -> str:
 def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
     """Do as many starts end well, or claimedly not?"""
     n = min(len(mine.losses), len(theirs.losses))
+    for here, there in ((mine.start.inputs, theirs.start.inputs), (mine.start.targets, theirs.start.targets)):
+        if not np.array_equal(here[:n], there[:n]):
+            both = f"{mine.trainer.title()} and {theirs.trainer.title()}"
+            why = f"{both} were given other data, expected data(D) to begin alike however many there are"
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}")
     good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
     pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
     told = f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most {population.quality:g}"
@@ -114,6 +135,9 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
     used, power = pairs.margin_used(population.margin), f"power {pairs.power(population.margin):.2f}"
     difference = f"the share is {low:+.2f} to {high:+.2f} of the other's (90 %)"
     same, other = used <= 1, pairs.p < CONVINCING
+    worse = other and pairs.first < pairs.second
+    if not any(some.any() for some in good):  # whatever they are, they are alike in that
+        return blank(trial, Status.VACUOUS, f"{told}: nobody's fit is good, expected a quality that somebody reaches")
     if same:
         why = f"{told}; {difference}, equivalent within ±{population.margin:g} ({power})"
     elif other:
@@ -122,10 +146,14 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         margin = f"the margin is ±{population.margin:g}, {power}, p = {pairs.p:.1g}"
         why = f"{told}: {n} starts cannot tell; {difference}, {margin}: ask for more with --starts"
     mine.compared.append(why)
-    holds, fails = (same, other) if trial.case.expect == "equal" else (other and not same, same)
+    holds, fails = (
+        (same, other) if trial.case.expect == "equal" else (worse and not same, same or (other and not worse))
+    )
     status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
     if status is Status.FAIL:
-        claim = "was claimed to fit as well, and does not" if other else "was claimed not to fit as well, and does"
+        claim = "was claimed to fit as well, and does not"
+        if trial.case.expect == "differs":
+            claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
         why = f"{heading(trial)}\n{trial.subject.title()} {claim}: {why}"
     return replace(blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None)
 

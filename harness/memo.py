@@ -17,6 +17,7 @@ from harness.problem import Problem
 from harness.subject import Live, Subject, observe
 from harness.trainer import Ended, Population, Say, Trainer
 from harness.training import FEW, Trained
+from harness.verdict import Status
 
 Result = TypeVar("Result")
 STARTS = 20  # of a population, where --starts does not say
@@ -87,7 +88,7 @@ class Memo:
 
         def train() -> Ended | Missing:
             start = trainer.starting(self.case.network, self.population, self.starts, dtype)
-            key = id(trainer), start.key, dtype, device
+            key = id(trainer), id(start.formulation.network), start.key, dtype, device
             if key not in self._across_cases:
                 told = f"{self.case.name}: {trainer.title()}"
                 self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
@@ -96,6 +97,9 @@ class Memo:
                 return fitted
             losses = np.full(start.draws, np.inf)
             if fitted.end is not None:
+                given = start.part(fitted.finite)
+                if not all(map(np.array_equal, (fitted.end.inputs, fitted.end.targets), (given.inputs, given.targets))):
+                    return Missing(Status.FAIL, "ended on other data than it was given")
                 losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))["loss"].value
             ended = Ended(trainer, fitted, losses * self.population.scale(start.rows), start, dtype, device)
             self.fits[f"{trainer.name} {dtype} {device}"] = ended

@@ -144,5 +144,6 @@ class Problem:
     def key(self) -> str:
         """Digest of everything that a reference is told: equal keys, equal answers."""
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
-        parts += [] if self.handed is None else [self.own, self.handed, np.array(self.runs)]
-        return sha256(b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)).hexdigest()
+        parts += [] if self.handed is None else [self.own, self.handed, np.array(self.runs), self.formulation.held]
+        told = b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)
+        return sha256(told + repr(self.recipe).encode()).hexdigest()

@@ -59,6 +59,7 @@ class Population:
 class Fitted:
     """What training came to from D starts: `end` holds the final own parameters of those that stayed `finite` (D,).
 
+    `silent` holds those that are finite without a finite loss claimed for them, where there are such.
     `claimed` are their losses as the trainer gives them; `ended` says how each start ended (D,); `curve` is loss by
     iteration from the first start; `seconds` what one start took, where several went together their share.
     """
@@ -69,6 +70,7 @@ class Fitted:
     ended: Sequence[str]
     curve: Sequence[tuple[int, float]] = ()
     seconds: float = 0.0
+    silent: Problem | None = None
 
     @classmethod
     def of(
@@ -81,9 +83,10 @@ class Fitted:
         seconds: float = 0.0,
     ) -> Fitted:
         """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or not."""
-        finite = np.isfinite(own).all(axis=1) & np.isfinite(claimed)
-        end = start.at(own, finite) if finite.any() else None
-        return cls(end, finite, claimed[finite], ended, curve, seconds / len(own))
+        held = np.isfinite(own).all(axis=1)
+        finite, silent = held & np.isfinite(claimed), held & ~np.isfinite(claimed)
+        end, mute = (start.at(own, some) if some.any() else None for some in (finite, silent))
+        return cls(end, finite, claimed[finite], ended, curve, seconds / len(own), mute)
 
 
 class Trainer(Protocol):

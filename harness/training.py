@@ -15,7 +15,7 @@ from harness.formulation import Family, Formulation
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.recipe import Recipe
-from harness.subject import Subject, heads_of, loss_of, observe, raised
+from harness.subject import Subject, WrongAnswer, heads_of, loss_of, observe, raised
 from harness.trainer import Fitted, Floor, Population, Say, Start
 from harness.verdict import Status
 
@@ -55,6 +55,11 @@ class Trained:
         object.__setattr__(self, "name", self.name or f"{self.model.name}_{self.recipe.optimiser}")
         if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
             raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
+        if self.stacked and self.subject.loss is not None:
+            raise ValueError(
+                f"{self.name} is stacked and its model has a loss of its own, which a stack does not use, expected "
+                "Population(loss=...)"
+            )
 
     def title(self) -> str:
         return self.says or self.name
@@ -113,8 +118,8 @@ class Trained:
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
         """The states of the first steps from every start as a problem, and what the training computed there.
 
-        Loss, gradient (what the optimiser was handed) and step, of all first states, then all second ones, and so on.
-        Raises ValueError where a state is not finite, or the model raises.
+        Loss, gradient (what the optimiser was handed) and step, of all first states, then all second ones, and so on,
+        as far as every start has a state and all are finite. Raises ValueError where the model raises.
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
@@ -125,11 +130,13 @@ class Trained:
                     run.train(min(self.recipe.steps, VISITED), lambda said: None)
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
+        steps = min(run.alike() for run in runs)
         own, handed, losses = (
             np.concatenate(parts, axis=1)
-            for parts in zip(*((run.states(), run.handed(), run.losses()) for run in runs), strict=True)
+            for parts in zip(
+                *((run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs), strict=True
+            )
         )
-        steps = len(handed)
         before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
         inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
         state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
@@ -145,8 +152,8 @@ class Training:
 
         self.trained, self.problem, self.device = trained, start, device
         self.past: list[Any] = []
-        self._states: list[Any] = []
-        self._handed: dict[int, list[Any]] = {}
+        self._visits, self._states, self._handed = visits, list[Any](), list[list[Any]]()
+        self._found: dict[int, Any] = {}
         kind, network = getattr(torch, dtype), start.formulation.network
         places = [block.places for block in start.formulation.own.blocks]
         own, inputs, targets = (
@@ -168,10 +175,14 @@ class Training:
                 torch._foreach_copy_(self.parameters, [value[0] for value in values])
             self.inputs, self.targets = ([part[0] for part in parts] for parts in (self.inputs, self.targets))
         if visits:  # as the optimiser finds them, whatever is done to them later
+            if frozen := sum(not parameter.requires_grad for parameter in self.parameters):
+                what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
+                raise WrongAnswer(f"has {what}, expected every parameter to take steps: choose checks=['final', 'fit']")
             for number, parameter in enumerate(self.parameters):
-                mine = self._handed.setdefault(number, [])
                 hooked: Any = parameter
-                hooked.register_post_accumulate_grad_hook(lambda p, mine=mine: mine.append(p.grad.clone()))
+                hooked.register_post_accumulate_grad_hook(
+                    lambda p, number=number: self._found.update({number: p.grad.clone()})
+                )
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
@@ -180,7 +191,10 @@ class Training:
             output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
             heads = list(output) if isinstance(output, tuple | list) else [output]
             squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
-            return sum(getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares)
+            parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
+            if decay := self.problem.loss.decay:
+                parts += [decay * (parameter**2).flatten(1).sum(1) for parameter in self.parameters]
+            return sum(parts)
         assert self.call is not None
         widths, kind = self.problem.formulation.network.outputs, self.parameters[0].dtype
         heads = heads_of(self.call(*self.inputs), self.problem.rows, widths, kind)
@@ -188,12 +202,17 @@ class Training:
 
     def train(self, steps: int, say: Say) -> str:
         """Up to `steps` steps; why it stopped before, or ""."""
+        stopped = self._train(steps, say)
+        self._see_state()
+        return stopped
+
+    def _train(self, steps: int, say: Say) -> str:
         iterate, until, began = self._iteration(), self.trained.recipe.until, perf_counter()
         for step in range(steps):
-            if self._handed:
-                self._states.append([p.detach().clone() for p in self.parameters])
+            self._see_state()
             loss = iterate()
             self.past.append(loss.detach())
+            self._see_gradients()
             if until > -np.inf and bool((loss <= until).all()):
                 return f"good after {step} steps"
             if self.call is not None and not bool(loss.isfinite()):
@@ -202,9 +221,20 @@ class Training:
                 return f"stopped after {passed:.0f} s, at step {step}"
             if step % 250 == 249:
                 say(f"step {step + 1:,} of {steps:,}")
-        if self._handed:
-            self._states.append([p.detach().clone() for p in self.parameters])
         return ""
+
+    def _see_state(self) -> None:
+        if self._visits:
+            self._states.append([p.detach().clone() for p in self.parameters])
+
+    def _see_gradients(self) -> None:
+        """The last ones of an iteration, 0 of what its loss does not depend on."""
+        if not self._visits:
+            return
+        if self.trained.iterate and not self._found:
+            raise WrongAnswer("leaves no gradient to be seen: its iterate is expected to call loss.backward()")
+        self._handed.append([self._found.get(i, 0 * p.detach()) for i, p in enumerate(self.parameters)])
+        self._found.clear()
 
     def _iteration(self) -> Callable[[], Any]:
         """One iteration: the loss before its step."""
@@ -254,10 +284,13 @@ class Training:
         return np.stack([self._vectors(state) for state in self._states])
 
     def handed(self) -> Array:
-        """The gradients that the optimiser was handed (K, D, P), 0 of what the loss does not depend on."""
-        nothing = [[0 * parameter] * len(self.past) for parameter in self.parameters]
-        found = [seen or none for seen, none in zip(self._handed.values(), nothing, strict=True)]
-        return np.stack([self._vectors(step) for step in zip(*found, strict=True)])
+        """The gradients that the optimiser was handed (K, D, P)."""
+        return np.stack([self._vectors(step) for step in self._handed])
+
+    def alike(self) -> int:
+        """How many steps begin at a finite state; what comes of them need not be finite."""
+        finite = [bool(np.isfinite(state).all()) for state in self.states()]
+        return min(len(self.past), [*finite, False].index(False))
 
     def losses(self) -> Array:
         """Before every step (K, D)."""

@@ -66,8 +66,8 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
         decayed = [penalty, *(m.scale(weights, 2 * loss.decay) for weights in (A, B))]
     r = m.sub(o, t)
     error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares)), plus=decayed[0])
-    eo = m.mul(m.scale(r, 2 * problem.shares), do)
-    eh = m.mul(m.dot(eo, m.each(without_bias, B), extra), dh)
+    eo = m.mul(m.kept(m.scale(r, 2 * problem.shares)), do)
+    eh = m.mul(m.kept(m.dot(eo, m.each(without_bias, B), extra)), dh)
     longer = formulation.gradient_terms(problem.inputs.shape[1])
     gA = m.dot(m.each(transpose, eh), x1, longer, plus=decayed[1])
     gB = m.dot(m.each(transpose, eo), h1, longer, plus=decayed[2])

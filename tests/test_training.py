@@ -16,7 +16,8 @@ from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
 from harness.memo import Memo
 from harness.observation import Missing
-from harness.trainer import Fitted
+from harness.problem import Loss
+from harness.trainer import Ended, Fitted
 from harness.trial import run
 from reference import Network, gradient_descent, numpy_net, starts
 
@@ -157,6 +158,138 @@ def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any) ->
     )
 
 
+@pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
+@pytest.mark.parametrize(
+    "recipe", [Recipe("sgd", 40, {"lr": 1e3}), Recipe("adam", 40, {"lr": 0.05}, until=23.5)], ids=["diverges", "good"]
+)
+def test_training_that_ends_early_is_judged_up_to_there(recipe: Recipe, stacked: Any) -> None:
+    """In some starts sooner than in others: the states before are evidence, what leaves the range is none."""
+    for check in ("loss", "gradient", "step"):
+        for dtype in ("float64", "float32"):
+            verdict = asked(Trained(TanhNet, recipe, stacked=stacked), check, dtype)
+            assert verdict.status in (Status.PASS, Status.UNDEFINED), verdict.why
+            assert recipe.until == -np.inf or verdict.status is Status.PASS
+
+
+def test_nan_in_one_start_is_seen() -> None:
+    """Its loss is outside, and so is a claim that does not come where the weights give a loss."""
+
+    class Nan(TanhNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = super().forward(x)
+            return y * float("nan") if self.hidden.weight[0, 0] > 0.2 else y
+
+    trained = Trained(Nan, replace(ADAM, settings={"lr": 1e-6}), "nan")
+    found = fitted(trained)
+    assert isinstance(found, Fitted)
+    assert 0 < found.finite.sum() < 3
+    verdict = asked(trained, "loss")
+    assert verdict.status is Status.FAIL
+    assert "loss is not finite where float64 should be" in verdict.why
+
+    def mute(self: Any, *arguments: Any) -> Any:
+        found = Trained.fit(self, *arguments)
+        assert isinstance(found, Fitted)
+        assert found.end is not None
+        claims = np.where(np.arange(len(found.claimed)) == 1, np.nan, found.claimed)
+        return Fitted.of(self.starting(TANH, POPULATION, 3, "float64"), found.end.own, claims, found.ended)
+
+    silent = type("Silent", (Trained,), {"fit": mute})
+    verdict = asked(silent(TanhNet, ADAM, "mute"), "final", references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.FAIL
+    assert "\nmute claims no finite loss where its final weights give " in verdict.why
+
+
+def test_a_gradient_in_two_parts_is_one() -> None:
+    """What the optimiser is handed is what two backward() leave."""
+
+    def halves(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+        (0.5 * loss).backward(retain_graph=True)
+        (0.5 * loss).backward()
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter -= 1e-3 * parameter.grad
+                parameter.grad.zero_()
+
+    trained = Trained(TanhNet, Recipe("sgd", 20, {"lr": 1e-3}), iterate=halves)
+    for check in ("loss", "gradient", "step"):
+        assert asked(trained, check).status is Status.PASS
+
+
+def test_training_whose_gradients_cannot_be_seen_says_so() -> None:
+    """A gradient that is never accumulated, and a parameter that is frozen."""
+
+    def functional(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+        slopes = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            for parameter, slope in zip(parameters, slopes, strict=True):
+                parameter -= 1e-3 * slope
+
+    verdict = asked(Trained(TanhNet, Recipe("sgd", 20), "functional", iterate=functional), "step")
+    assert verdict.status is Status.BROKEN
+    assert verdict.why.split("\n")[1] == (
+        "functional leaves no gradient to be seen: its iterate is expected to call loss.backward()"
+    )
+
+    class Frozen(TanhNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.output.bias.requires_grad_(False)
+
+    verdict = asked(Trained(Frozen, ADAM, "frozen"), "step")
+    assert verdict.status is Status.BROKEN
+    assert verdict.why.split("\n")[1] == (
+        "frozen has 1 parameter with requires_grad=False, expected every parameter to take steps: choose "
+        "checks=['final', 'fit']"
+    )
+
+
+def test_a_stack_has_the_decay_of_the_loss_and_no_loss_of_a_model() -> None:
+    """The penalty of each start is its own; a loss that would not be used is refused."""
+    decayed = replace(POPULATION, loss=Loss(decay=0.1))
+    for trained in (Trained(TanhNet, ADAM), Trained(TanhNet, ADAM, stacked=STACK)):
+        for check in ("loss", "gradient"):
+            verdict = asked(trained, check, problems=decayed)
+            assert verdict.status is Status.PASS, verdict.why
+    with pytest.raises(ValueError, match="has a loss of its own, which a stack does not use"):
+        Trained(Subject(TanhNet, loss=nn.MSELoss()), ADAM, stacked=STACK)
+
+
+def test_two_recipes_of_one_case_are_told_apart() -> None:
+    """From the same starts one step of each hands on the same gradients; NumPy is asked for both."""
+    one, other = (Trained(TanhNet, Recipe("sgd", 1, {"lr": lr}), f"lr {lr}") for lr in (0.01, 0.02))
+    case = Case("two", TANH, [one, other], [numpy_net], POPULATION, checks=["step"], dtypes=["float64"])
+    memo = Memo(case, starts=3)
+    for trial in case.trials():
+        verdict = run(trial, memo)
+        assert verdict.status is Status.PASS, verdict.why
+
+
+def test_one_trainer_of_two_networks_trains_both() -> None:
+    """What a run knows of its fits in one network is not told of another, whose starts are the same."""
+    trainer, known = gradient_descent(1e-3, 5), dict[Any, Any]()
+    claims = []
+    for net in (TANH, LOGISTIC):
+        case = Case("one", net, [trainer], [gradient_descent(1e-3, 2, name="other")], POPULATION, dtypes=["float64"])
+        found = Memo(case, 3, known=known).ended(trainer, "float64", "cpu")
+        assert isinstance(found, Ended)
+        assert found.end.formulation.network is net
+        claims.append(found.fitted.claimed)
+    assert not np.array_equal(*claims)
+
+
+def test_a_trainer_that_ends_on_other_data_fails() -> None:
+    """Its losses would say nothing of the data that it was given."""
+
+    class Elsewhere(Trained):
+        def fit(self, start: Any, *asked: Any) -> Any:
+            return super().fit(replace(start, targets=0 * start.targets), *asked)
+
+    verdict = asked(Elsewhere(TanhNet, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.FAIL
+    assert "elsewhere ended on other data than it was given" in verdict.why
+
+
 def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stopped there, and what it reached is judged."""
     monkeypatch.setattr(harness.training, "DEADLINE", 0.0)
@@ -287,6 +420,44 @@ def test_a_claimed_difference_of_equal_trainers_fails() -> None:
     verdict = compared(FAR, replace(FAR, name="again"), "differs", 20)
     assert verdict.status is Status.FAIL
     assert "\ngradient descent by NumPy was claimed not to fit as well, and does: " in verdict.why
+
+
+def test_a_claimed_difference_the_other_way_round_fails() -> None:
+    """Who was claimed not to fit as well, and fits better, was spoken of wrongly."""
+    verdict = compared(FAR, NEAR, "differs", 20)
+    assert verdict.status is Status.FAIL
+    assert "\ngradient descent by NumPy was claimed not to fit as well, and fits better: " in verdict.why
+
+
+@pytest.mark.parametrize("expect", ["equal", "differs"])
+def test_a_quality_that_nobody_reaches_is_no_evidence(expect: str) -> None:
+    """0 of 20 against 0 of 20 says only that the quality is out of reach."""
+    verdict = compared(FAR, NEAR, expect, 20, quality=1e-9)
+    assert verdict.status is Status.VACUOUS
+    assert verdict.why.endswith(": nobody's fit is good, expected a quality that somebody reaches")
+
+
+def test_trainers_that_were_given_other_data_are_not_compared() -> None:
+    """data(D) that begins in another way for another D."""
+
+    def drawn(count: int) -> Any:
+        x = np.random.default_rng(count).uniform(0, 10, (count, 50, 1))
+        return x, np.sin(x)
+
+    verdict = compared(replace(NEAR, most=10), FAR, "differs", 20, data=drawn)
+    assert verdict.status is Status.BROKEN
+    assert "were given other data, expected data(D) to begin alike however many there are" in verdict.why
+
+
+def test_data_that_raise_are_broken() -> None:
+    """Whatever they raise."""
+
+    def missing(count: int) -> Any:
+        raise KeyError("points")
+
+    verdict = compared(NEAR, FAR, "differs", 20, data=missing)
+    assert verdict.status is Status.BROKEN
+    assert "its data or its start raised KeyError: 'points'" in verdict.why
 
 
 def test_too_few_starts_cannot_tell() -> None:

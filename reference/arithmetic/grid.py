@@ -97,6 +97,9 @@ class GridArithmetic:
         value = a.value * factor
         return self._counted(value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a)
 
+    def kept(self, x: OnGrid) -> OnGrid:
+        return x
+
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:
         """ReLU anywhere; tanh and the logistic only in draws where every z is exactly 0."""
         if name == "identity":
