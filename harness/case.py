@@ -154,7 +154,9 @@ class Case:
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""
-        ends = bool(set(self._checks()) & set(ENDS))
+        ends, width = bool(set(self._checks()) & set(ENDS)), sum(self.network.inputs)
+        if self.population and self.population.grid.shape[1] != width:
+            raise ValueError(f"{who}: grid has shape {self.population.grid.shape}, expected (points, {width})")
         for what, given in (("subject", self.subjects), ("reference", self.references)):
             for one in given:
                 trains, found = hasattr(one, "fit"), getattr(one, "name", getattr(one, "__name__", one))

@@ -31,6 +31,9 @@ class Recipe:
         if unknown := sorted(set(self.settings) - set(OPTIMISERS[self.optimiser])):
             known = ", ".join(OPTIMISERS[self.optimiser])
             raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
+        for name, value in self.settings.items():
+            if not isinstance(value, int | float):
+                raise TypeError(f"{self.optimiser} has {name}={value!r:.40}, expected a number")
         if not all(0.5 <= self.settings.get(beta, 0.9) < 1 for beta in ("beta1", "beta2")):
             raise ValueError(
                 f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these"

@@ -38,9 +38,21 @@ class Population:
     table: str = ""
     loss: Loss = SUM_OF_SQUARES
 
+    def __post_init__(self) -> None:
+        if np.ndim(self.grid) != 2:
+            found = f"grid has shape {np.shape(self.grid)}, expected (points, width of the inputs)"
+            raise ValueError(f"{found}: for one column write grid[:, None]")
+        if not isinstance(self.quality, int | float):
+            raise TypeError(
+                f"quality is {self.quality!r:.40}, expected a number: the largest sum of squares that is good"
+            )
+
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
         """Starts (D, P) and their data as a stack, rounded to the dtype."""
-        own, inputs, targets = (part.astype(dtype).astype(np.float64) for part in (own, *self.data(len(own))))
+        given = self.data(len(own))
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise TypeError(f"data({len(own)}) gave {type(given).__name__}, expected two arrays: inputs and targets")
+        own, inputs, targets = (np.asarray(part).astype(dtype).astype(np.float64) for part in (own, *given))
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def told(self, end: Problem, dtype: str) -> Problem:

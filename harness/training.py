@@ -190,6 +190,11 @@ class Training:
         if self.trained.stacked:
             output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
             heads = list(output) if isinstance(output, tuple | list) else [output]
+            shapes, expected = ([tuple(one.shape) for one in some] for some in (heads, self.targets))
+            if shapes != expected:
+                raise WrongAnswer(
+                    f"gave outputs of shapes {shapes} as a stack, expected {expected}: (starts, rows, width)"
+                )
             squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
             parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
             if decay := self.problem.loss.decay:

@@ -1,5 +1,6 @@
 """PyTorch models in training: lockstep, final fits, and what goes wrong."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -497,6 +498,52 @@ def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any
     with pytest.raises((ValueError, TypeError)) as raised:
         Case("fit", TANH, **right | given).trials()
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"grid": np.zeros(5)}, "grid has shape (5,), expected (points, width of the inputs): for one column write "),
+        ({"quality": "good"}, "quality is 'good', expected a number: the largest sum of squares that is good"),
+    ],
+)
+def test_a_population_that_is_none_says_so(given: dict[str, Any], sentence: str) -> None:
+    """Said when it is written."""
+    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)):
+        replace(POPULATION, **given)
+
+
+def test_a_grid_of_another_width_is_seen_when_the_case_is_collected() -> None:
+    """With the width of the network's inputs."""
+    case = Case("fit", TANH, [Trained(TanhNet, ADAM)], [numpy_net], replace(POPULATION, grid=np.zeros((5, 2))))
+    with pytest.raises(ValueError, match=re.escape("case 'fit': grid has shape (5, 2), expected (points, 1)")):
+        case.trials()
+
+
+def test_data_that_are_not_two_arrays_are_broken() -> None:
+    """With what was found."""
+    verdict = asked(
+        Trained(TanhNet, ADAM), "loss", problems=replace(POPULATION, data=lambda count: np.zeros((count, 5, 1)))
+    )
+    assert verdict.status is Status.BROKEN
+    assert verdict.why.split("\n")[1] == "data(3) gave ndarray, expected two arrays: inputs and targets"
+
+
+def test_a_stack_of_another_shape_is_not_broadcast() -> None:
+    """(D, 1, R) in place of (D, R, 1) would be."""
+    turned = Trained(TanhNet, ADAM, "turned", stacked=lambda inputs, p: STACK(inputs, p).mT)
+    verdict = asked(turned, "loss")
+    assert verdict.status is Status.BROKEN
+    assert (
+        "turned gave outputs of shapes [(3, 1, 50)] as a stack, expected [(3, 50, 1)]: (starts, rows, width)"
+        in verdict.why
+    )
+
+
+def test_a_setting_is_a_number() -> None:
+    """Not its text."""
+    with pytest.raises(TypeError, match=re.escape("adam has lr='0.01', expected a number")):
+        Recipe("adam", 1, {"lr": "0.01"})  # type: ignore[dict-item]
 
 
 def test_a_function_needs_a_start() -> None:
