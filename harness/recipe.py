@@ -16,8 +16,8 @@ class Recipe:
     """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
 
     `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay) or "lbfgs" (lr,
-    max_iter, history_size; strong Wolfe line search). It stops after `steps` steps, or before when the loss is at most
-    `until`. Raises ValueError for another optimiser or setting.
+    max_iter, history_size; strong Wolfe line search). It stops after `steps` steps, or after the first whose loss,
+    before it, is at most `until`. Raises ValueError for another optimiser or setting.
     """
 
     optimiser: str

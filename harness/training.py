@@ -219,7 +219,7 @@ class Training:
             self.past.append(loss.detach())
             self._see_gradients()
             if until > -np.inf and bool((loss <= until).all()):
-                return f"good after {step} steps"
+                return f"good before step {step}"
             if self.call is not None and not bool(loss.isfinite()):
                 return ""
             if (passed := perf_counter() - began) > DEADLINE:

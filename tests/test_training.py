@@ -301,10 +301,10 @@ def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.Monke
 
 
 def test_a_fit_stops_when_it_is_good() -> None:
-    """`until` is looked at before every step."""
+    """`until` is looked at with the loss of every iteration, whose step is made all the same."""
     found = fitted(Trained(TanhNet, Recipe("adam", 500, {"lr": 0.01}, until=20.0), most=1))
     assert isinstance(found, Fitted)
-    assert found.ended[0].startswith("good after ")
+    assert found.ended[0].startswith("good before step ")
     assert found.claimed[0] <= 20
 
 
