@@ -81,7 +81,7 @@ def answer(memo: Memo, rows: list[Row]) -> str:
 
 def points(memo: Memo) -> Points | None:
     """The first data that a case's trainers are given, where they can be drawn."""
-    x, y = (part[0] for part in memo.population.data(1))
+    x, y = (np.asarray(part[0], np.float64) for part in memo.population.data(1))
     return {"x": x[:, 0].tolist(), "y": y[:, 0].tolist()} if x.shape[1] == y.shape[1] == 1 else None
 
 

@@ -60,7 +60,7 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         who, predicted = ended.trainer.title(), predictions(memo, ended)
         if isinstance(predicted, Missing):
             return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
-        claims.append(_Claim(who, "claims a loss of", Side(ended.fitted.claimed, memo.gives(ended)["loss"])))
+        claims.append(_Claim(who, "claims a loss of", _claimed(ended, memo)))
         claims.append(_Claim(who, "predicts", predicted))
     exact = [Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error)) for c in claims]
     owners = [np.full(claim.side.answer.shape[1:], number) for number, claim in enumerate(claims)]
@@ -83,6 +83,20 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         expected=judged.expected,
         allowed=judged.allowed,
     )
+
+
+def _claimed(ended: Ended, memo: Memo) -> Side:
+    """The losses that a trainer claims, with the oracle's bounds at its final weights.
+
+    Where it may have moved these after its last loss, by less than it notices, they allow the slope times that. What
+    the curvature adds, of the order of the square, is far below the rounding of the loss.
+    """
+    loss, slope = (memo.gives(ended)[quantity] for quantity in ("loss", "gradient"))
+    if not ended.trainer.unnoticed:
+        return Side(ended.fitted.claimed, loss)
+    moved = np.spacing(ended.trainer.unnoticed + abs(ended.end.own))
+    allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
+    return Side(ended.fitted.claimed, Bounded(loss.value, loss.error + allowed))
 
 
 def predictions(memo: Memo, ended: Ended) -> Side | Missing:
@@ -144,7 +158,7 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         why = f"{told}; so uneven by chance with p = {pairs.p:.1g}"
     else:
         margin = f"the margin is ±{population.margin:g}, {power}, p = {pairs.p:.1g}"
-        why = f"{told}: {n} starts cannot tell; {difference}, {margin}: ask for more with --starts"
+        why = f"{told}: {n} starts cannot tell; {difference}, {margin}: ask for more with --starts, and most= where that caps a trainer's"
     mine.compared.append(why)
     holds, fails = (
         (same, other) if trial.case.expect == "equal" else (worse and not same, same or (other and not worse))

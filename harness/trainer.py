@@ -114,6 +114,13 @@ class Trainer(Protocol):
     def floor(self) -> Floor | None:
         """From inputs and targets the loss (D,) that none of its fits can be below, where that is known."""
 
+    @property
+    def unnoticed(self) -> float:
+        """What is added to two weights before they are compared: a move that does not show then has no loss of its own.
+
+        R's vmmin (reltest in optim.c): 10. 0 for who tells the loss of the very weights that it returns.
+        """
+
     def title(self) -> str:
         """Name and version, or what is special about it, as a person reads it."""
 

@@ -20,7 +20,7 @@ from harness.observation import Missing
 from harness.problem import Loss
 from harness.trainer import Ended, Fitted
 from harness.trial import run
-from reference import Network, gradient_descent, numpy_net, starts
+from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
 
 POPULATION = sine_population(one_draw)
 TANH, LOGISTIC = network("tanh"), network("logistic")
@@ -356,6 +356,26 @@ def test_a_claim_that_the_weights_do_not_bear_out_fails() -> None:
     assert verdict.question == "Is the loss that each fit claims, and what it predicts, what its final weights give?"
 
 
+def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
+    """R's vmmin moves by less than it notices and keeps the loss before: a right claim, beyond the loss's rounding."""
+
+    def ones(count: int) -> tuple[np.ndarray, np.ndarray]:
+        x = np.tile(np.arange(20.0)[:, None], (count, 1, 1))
+        return x, np.ones_like(x)
+
+    trainer, population = nnet_fit(), replace(POPULATION, data=ones)
+    case = Case(
+        "ones", LOGISTIC, [trainer], [gradient_descent(1e-3, 2)], population, checks=["final"], dtypes=["float64"]
+    )
+    memo = Memo(case, starts=20)
+    verdict = run(case.trials()[0], memo)
+    assert verdict.status is Status.PASS, verdict.why
+    ended = memo.ended(trainer, "float64", "cpu")
+    assert not isinstance(ended, Missing)
+    loss = memo.gives(ended)["loss"]
+    assert (abs(ended.fitted.claimed - loss.value) > loss.error).any()
+
+
 def test_a_wrong_prediction_fails_where_the_loss_is_right() -> None:
     """A model that computes something else beyond its data is found at the marks and on the grid."""
 
@@ -466,7 +486,7 @@ def test_too_few_starts_cannot_tell() -> None:
     verdict = compared(NEAR, FAR, "differs", 3)
     assert verdict.status is Status.VACUOUS
     assert ": 3 starts cannot tell; " in verdict.why
-    assert verdict.why.endswith(": ask for more with --starts")
+    assert verdict.why.endswith(": ask for more with --starts, and most= where that caps a trainer's")
 
 
 # Cases of training that ask for what is not there
