@@ -147,7 +147,7 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
     told = f"{told}, of {theirs.trainer.title()} {shares[1]}"
     low, high = pairs.difference
     used, power = pairs.margin_used(population.margin), f"power {pairs.power(population.margin):.2f}"
-    difference = f"the share is {low:+.2f} to {high:+.2f} of the other's (90 %)"
+    difference = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
     same, other = used <= 1, pairs.p < CONVINCING
     worse = other and pairs.first < pairs.second
     if not any(some.any() for some in good):  # whatever they are, they are alike in that
