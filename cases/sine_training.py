@@ -80,7 +80,7 @@ SLOW = Recipe("sgd", 1000, {"lr": 1e-5})
 ADAM = Recipe("adam", 1000, {"lr": 0.01})
 RELU, RELU_BIASED = BY_HAND[:2]
 TANH, TANH_BIASED = (
-    Subject(build, parameters=like.parameters, means=like.means, network=network("tanh"))
+    Subject(build, shapes=like.shapes, parameters=like.parameters, network=network("tanh"))
     for build, like in ((sine.by_hand_tanh, RELU), (sine.by_hand_tanh_with_biases, RELU_BIASED))
 )
 RELU_STACK, TANH_STACK = stacks.by_hand(stacks.clamped), stacks.by_hand(torch.tanh)

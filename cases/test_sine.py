@@ -39,20 +39,20 @@ def with_extra(bias: bool, extra: bool) -> Subject:
 BY_HAND = [
     Subject(
         sine.by_hand,
-        parameters={"w1": (1, 4), "w2": (4, 1)},
-        means=lambda p: {"W1": p["w1"].T, "b": 0, "W2": p["w2"].T, "b_w": 0},
+        shapes={"w1": (1, 4), "w2": (4, 1)},
+        parameters=lambda p: {"W1": p["w1"].T, "b": 0, "W2": p["w2"].T, "b_w": 0},
         relu_at_zero=1.0,
     ),
     Subject(
         sine.by_hand_with_biases,
-        parameters={"w1": (1, 4), "b1": (4,), "w2": (4, 1), "b2": (1,)},
-        means=lambda p: {"W1": p["w1"].T, "b": p["b1"], "W2": p["w2"].T, "b_w": p["b2"]},
+        shapes={"w1": (1, 4), "b1": (4,), "w2": (4, 1), "b2": (1,)},
+        parameters=lambda p: {"W1": p["w1"].T, "b": p["b1"], "W2": p["w2"].T, "b_w": p["b2"]},
         relu_at_zero=1.0,
     ),
     Subject(
         sine.by_hand_with_ones,
-        parameters={"w1": (2, 4), "w2": (5, 1)},
-        means=lambda p: {"W1": p["w1"][1:].T, "b": p["w1"][0], "W2": p["w2"][1:].T, "b_w": p["w2"][0]},
+        shapes={"w1": (2, 4), "w2": (5, 1)},
+        parameters=lambda p: {"W1": p["w1"][1:].T, "b": p["w1"][0], "W2": p["w2"][1:].T, "b_w": p["w2"][0]},
         relu_at_zero=1.0,
     ),
 ]

@@ -68,16 +68,16 @@ class Formulation:
 
     @classmethod
     def from_meaning(
-        cls, own: Layout, network: Family, means: Meaning, held: NDArray[np.bool_] | None = None, idle: bool = False
+        cls, own: Layout, network: Family, meaning: Meaning, held: NDArray[np.bool_] | None = None, idle: bool = False
     ) -> Formulation:
-        """The map that `means` performs: it takes the own tensors by name and gives the network's blocks by name.
+        """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 
         Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
         allows it, when an own parameter reaches no block.
         """
 
         def image(vector: Array) -> Array:
-            return network.layout.join(means(own.split(vector)))
+            return network.layout.join(meaning(own.split(vector)))
 
         constant = image(np.zeros(own.size))
         # Beside a unit as long as this a constant is lost in rounding, so that slopes come out exact.

@@ -26,9 +26,9 @@ Live = tuple[Callable[..., Any], list[Any]] | Missing
 class Subject:
     """The model under test.
 
-    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with `parameters` (shapes
-    by name), a function called as `f(x, name=tensor, ...)`. `means` says what its parameters mean: it takes them by
-    name, as arrays, and gives the network's blocks by name; where names or shapes already tell, it may be left out.
+    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with `shapes` (by name), a
+    function called as `f(x, name=tensor, ...)`. `parameters` says what its parameters mean: it takes them by name, as
+    arrays, and gives the network's blocks by name; where names or shapes already tell, it may be left out.
     `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
     derivative of ReLU at exactly 0; `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by
     name, that every probe leaves at 0.
@@ -36,8 +36,8 @@ class Subject:
 
     build: Callable[..., Any]
     name: str = ""
-    means: Meaning | None = None
-    parameters: Mapping[str, tuple[int, ...]] | None = None
+    parameters: Meaning | None = None
+    shapes: Mapping[str, tuple[int, ...]] | None = None
     network: Family | None = None
     relu_at_zero: float = 0.0
     loss: UserLoss | None = None
@@ -64,7 +64,7 @@ class Subject:
     def formulation(self, network: Family) -> Formulation:
         """The map of its parameters into the network's; raises ValueError where it is not clear."""
         network = self.network or network
-        own = Layout.of_shapes(self.shapes())
+        own = self.own()
         found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
         held = {block.name: 0 for block in own.blocks} | dict(self.held or {})
         try:
@@ -73,7 +73,7 @@ class Subject:
             raise ValueError(f"{self.name}: held: {error}; its parameters are {found}") from error
         try:
             with np.errstate(all="ignore"):
-                return Formulation.from_meaning(own, network, self.means or _by_name_or_shape(own, network), mask)
+                return Formulation.from_meaning(own, network, self.parameters or _by_name_or_shape(own, network), mask)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}; its parameters are {found}") from error
         except KeyError as error:
@@ -81,15 +81,15 @@ class Subject:
         except Exception as error:  # whatever a user's function raises
             raise ValueError(f"{self.name}: its means {raised(error)}; its parameters are {found}") from error
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Its own parameters' shapes by name."""
-        if self.parameters is not None:
-            return dict(self.parameters)
-        return {name: tuple(parameter.shape) for name, parameter in self._module().named_parameters()}
+    def own(self) -> Layout:
+        """Its own parameters, one after the other."""
+        if self.shapes is not None:
+            return Layout.of_shapes(self.shapes)
+        return Layout.of_shapes({name: tuple(p.shape) for name, p in self._module().named_parameters()})
 
     def initial(self, count: int) -> Array:
         """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
-        if self.parameters is not None:
+        if self.shapes is not None:
             raise ValueError(
                 f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)"
             )
@@ -105,27 +105,27 @@ class Subject:
                 module = self.build()
             except Exception as error:  # a user's constructor may raise anything
                 lacks = isinstance(error, TypeError) and "argument" in str(error)
-                hint = " (for a function, give `parameters`)" if lacks else ""
+                hint = " (for a function, give `shapes`)" if lacks else ""
                 raise TypeError(f"{self.name} {raised(error)}{hint}") from error
         if not isinstance(module, torch.nn.Module):
             found = type(module).__name__
-            raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `parameters`)")
+            raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `shapes`)")
         return module
 
     def live(self, dtype: str, device: str = "cpu") -> Live:
-        """Something to call with inputs, and the parameters to set, in the order of `shapes`; or why there is none."""
+        """Something to call with inputs, and the parameters to set, in the order of `own`; or why there is none."""
         import torch
 
         kind = getattr(torch, dtype)
         try:
-            if self.parameters is None:
+            if self.shapes is None:
                 module = self._module().to(dtype=kind, device=device)
                 return module, list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
         tensors = {
             name: torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
-            for name, shape in self.parameters.items()
+            for name, shape in self.shapes.items()
         }
         return lambda *xs: self.build(*xs, **tensors), list(tensors.values())
 
@@ -148,7 +148,7 @@ def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
         raise ValueError(
             f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts) or 'too many'}); "
             f"the network's blocks are {wanted}; "
-            f"write means=lambda p: {{{known}, ...}}, .T for a transpose, 0 for no bias"
+            f"write parameters=lambda p: {{{known}, ...}}, .T for a transpose, 0 for no bias"
         )
     return lambda p: {block: p[found[0]] for block, found in pairs.items()}
 

@@ -126,7 +126,7 @@ def test_torch_and_nnet_give_no_false_alarm_on_random_networks(g: str, f: str) -
         case = Case(
             name="random",
             network=network,
-            subjects=[Subject(model, parameters=parameters)],
+            subjects=[Subject(model, shapes=parameters)],
             references=[r_nnet, numpy_net, NumpyNet("float32")],
             problems=probes(int(rng.integers(1000)), draws=8, rows=int(rng.integers(1, 30))),
         )
@@ -188,7 +188,7 @@ def test_relu_conventions_are_told_apart_by_exact_draws() -> None:
         h = (x1 @ W1.T + x2 @ V1.T + b).clamp(min=0)
         return torch.relu(h @ W2.T + b_w), torch.relu(h @ V2.T + b_v)
 
-    subject = Subject(clamped, parameters=parameters)
+    subject = Subject(clamped, shapes=parameters)
     problem = asked(network)[0]
     observation = observe(subject, problem, "float64")
     assert problem.kind == "exact"
@@ -207,7 +207,7 @@ def test_a_trial_in_a_dtype_that_overflows_is_undefined() -> None:
         return (x @ W1.T + b) @ W2.T + b_w
 
     parameters = {block.name: block.places.shape for block in network.layout.blocks}
-    case = Case("large", network, [Subject(model, parameters=parameters)], [numpy_net], large, checks=["forward"])
+    case = Case("large", network, [Subject(model, shapes=parameters)], [numpy_net], large, checks=["forward"])
     memo = Memo(case)
     found = {trial.dtype: run(trial, memo) for trial in case.trials()}
     assert found["float64"].status is Status.PASS

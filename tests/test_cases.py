@@ -120,7 +120,7 @@ def test_partial_concatenation_is_a_strict_subfamily() -> None:
 
 def test_sine_functions_take_the_names_that_their_cases_give() -> None:
     """The functions by hand compute 1-4-1 networks of the shapes that the question has."""
-    shapes = {subject.name: subject.shapes() for subject in map(Subject.of, test_sine.BY_HAND)}
+    shapes = {subject.name: subject.shapes for subject in map(Subject.of, test_sine.BY_HAND)}
     assert shapes["by_hand"] == {"w1": (1, 4), "w2": (4, 1)}
     assert sine.by_hand(torch.ones(3, 1), torch.ones(1, 4), torch.ones(4, 1)).shape == (3, 1)
 

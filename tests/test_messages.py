@@ -58,7 +58,7 @@ def means(**blocks: Any) -> Subject:
         found = {**dict(right), **{name: block(p) for name, block in blocks.items() if block}}
         return {name: block for name, block in found.items() if blocks.get(name, block) is not None}
 
-    return Subject(SineNet, means=meaning)
+    return Subject(SineNet, parameters=meaning)
 
 
 class SilentNet(SineNet):
@@ -311,13 +311,16 @@ SUBJECTS: list[tuple[Any, str]] = [
     ),
     (
         means(W1=lambda p: p["hidden.weight"][9]),
-        f"SineNet: its means raised IndexError: index 9 is out of bounds for axis 0 with size 4; {HAS}",
+        f"SineNet: its parameters raised IndexError: index 9 is out of bounds for axis 0 with size 4; {HAS}",
     ),
     (
         means(W1=lambda p: p["hidden.weight"].t()),
-        f"SineNet: its means raised AttributeError: 'numpy.ndarray' object has no attribute 't'; {HAS}",
+        f"SineNet: its parameters raised AttributeError: 'numpy.ndarray' object has no attribute 't'; {HAS}",
     ),
-    (Subject(SineNet, means=lambda p: None), f"SineNet: None was given, expected a dict with W1, b, W2, b_w; {HAS}"),
+    (
+        Subject(SineNet, parameters=lambda p: None),
+        f"SineNet: None was given, expected a dict with W1, b, W2, b_w; {HAS}",
+    ),
     (
         Subject(SineNet, held={"hiden.bias": 1}),
         "SineNet: held: blocks hidden.weight, hidden.bias, output.weight, output.bias, hiden.bias were given, "
@@ -332,17 +335,16 @@ SUBJECTS: list[tuple[Any, str]] = [
         "Identity: which parameter is which block is not clear from names and shapes (no parameter has the shape of W1 "
         "(4, 1); no parameter has the shape of b (4,); no parameter has the shape of W2 (1, 4); no parameter has the "
         "shape of b_w (1,)); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
-        'write means=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; its parameters are none',
+        'write parameters=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; its parameters are none',
     ),
     (Subject(raising(RuntimeError("no weights")), name="f"), "f raised RuntimeError: no weights"),
     (
         Subject(function, name="f"),
-        "f raised TypeError: function() missing 1 required positional argument: 'x' "
-        "(for a function, give `parameters`)",
+        "f raised TypeError: function() missing 1 required positional argument: 'x' (for a function, give `shapes`)",
     ),
-    (Subject(lambda: None, name="f"), "f gave NoneType, expected an nn.Module (for a function, give `parameters`)"),
+    (Subject(lambda: None, name="f"), "f gave NoneType, expected an nn.Module (for a function, give `shapes`)"),
     (
-        Subject(function, name="f", parameters={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}),
+        Subject(function, name="f", shapes={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}),
         "forward was not answered: f raised TypeError: function() got an unexpected keyword argument 'W1'",
     ),
     (
@@ -372,7 +374,7 @@ def test_parameters_that_could_be_either_block() -> None:
         "Square: which parameter is which block is not clear from names and shapes (W1 (4, 4) may be one.weight or "
         "two.weight; b (4,) may be one.bias or two.bias; W2 (4, 4) may be one.weight or two.weight; b_w (4,) may be "
         "one.bias or two.bias); the network's blocks are W1 (4, 4), b (4,), W2 (4, 4), b_w (4,); "
-        'write means=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; '
+        'write parameters=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; '
         "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
     )
 
@@ -449,7 +451,7 @@ def test_at_run_time_it_is_a_failure_like_others(mine: Mine) -> None:
     trial = "<lambda>-cpu-float64-loss-vs-numpy_net"
     lines = [
         f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
-        "<lambda> gave NoneType, expected an nn.Module (for a function, give `parameters`)",
+        "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
         f"  again: pytest 'test_mine.py::test_sine[{trial}]'",
     ]
     assert "\n".join(lines) in result.stdout.str()

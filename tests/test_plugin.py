@@ -97,7 +97,7 @@ def cancels(formulation):  # 1 + 1e8 - 1e8, which float32 cannot tell from 0
 
 def test_a_pass_that_would_prove_nothing_is_skipped(mine: Mine) -> None:
     """VACUOUS where the bound is too wide, or a tensor is 0 in every draw."""
-    subject = "Subject(linear, parameters=SHAPES)"
+    subject = "Subject(linear, shapes=SHAPES)"
     case = {"network": 'Network(1, 2, 1, "identity")', "subjects": f"[{subject}]", "problems": "cancels"}
     mine.write(CANCELS, mine.case("test_linear", **case, checks='["forward", "loss"]'))
     mine.pytest().assert_outcomes(passed=1, skipped=3)
@@ -416,7 +416,7 @@ def means(p):
 
 def interaction(mine: Mine, model: str, network: str) -> None:
     """A case that claims that the model's inputs do not interact, and those of the network do."""
-    subject = f"Subject({model}, parameters=SHAPES, means=means, network=APART)"
+    subject = f"Subject({model}, shapes=SHAPES, parameters=means, network=APART)"
     contrast = 'Contrast("interaction", "interaction of the inputs", (1, -1, -1, 1))'
     case = {"name": '"sum"', "network": network, "subjects": f"[{subject}]", "contrast": contrast}
     mine.write(ADDITIVE, mine.case("test_sum", **case, problems="Crossed(seed=0)", expect='"differs"', **FLOAT64))

@@ -55,7 +55,7 @@ def test_an_output_that_is_not_standardised_passes(mean: float) -> None:
         constant = float(np.float32(mean))
         return {"W1": p["0.weight"], "b": p["0.bias"], "W2": 0.5 * p["2.weight"], "b_w": 0.5 * p["2.bias"] + constant}
 
-    assert worst(verdicts(Subject(Unstandardised, means=means))).status is Status.PASS
+    assert worst(verdicts(Subject(Unstandardised, parameters=means))).status is Status.PASS
 
 
 def test_an_output_that_is_a_view_of_a_parameter_passes() -> None:
@@ -66,7 +66,7 @@ def test_an_output_that_is_a_view_of_a_parameter_passes() -> None:
 
     network = Network(1, 4, (1, 1), "tanh")
     shapes = {"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,), "scale": (1, 1)}
-    subject = Subject(model, parameters=shapes, means=constant_head)
+    subject = Subject(model, shapes=shapes, parameters=constant_head)
     assert worst(verdicts(subject, network)).status is Status.PASS
 
 
@@ -77,7 +77,9 @@ def test_a_constant_that_float32_rounds_passes() -> None:
     def model(x, w):  # type: ignore[no-untyped-def]
         return torch.relu(8.23 * x) * w
 
-    subject = Subject(model, parameters={"w": (1,)}, means=lambda p: {"W1": 8.23, "b": 0, "W2": p["w"][None], "b_w": 0})
+    subject = Subject(
+        model, shapes={"w": (1,)}, parameters=lambda p: {"W1": 8.23, "b": 0, "W2": p["w"][None], "b_w": 0}
+    )
     assert worst(verdicts(subject, network)).status is Status.PASS
 
 
@@ -106,7 +108,7 @@ def test_a_weight_in_two_places_passes_when_its_gradient_is_one_long_sum() -> No
     def means(p: Any) -> Any:
         return {"W1": np.eye(2) * p["w"], "b": 0, "W2": np.ones((1, 2)), "b_w": 0}
 
-    subject = Subject(model, parameters={"w": (1,)}, means=means)
+    subject = Subject(model, shapes={"w": (1,)}, parameters=means)
     assert worst(verdicts(subject, network, probes(seed=2, rows=300, draws=10, kinds=["random"]))).status is Status.PASS
 
 
@@ -125,7 +127,7 @@ def test_two_large_biases_that_cancel_pass() -> None:
         return [Problem("cancelling", formulation, own, x, x)]
 
     shapes = {"W1": (4, 1), "b": (4,), "c": (4,), "W2": (1, 4), "b_w": (1,)}
-    subject = Subject(model, parameters=shapes, means=two_biases)
+    subject = Subject(model, shapes=shapes, parameters=two_biases)
     assert worst(verdicts(subject, makers=cancelling)).status is Status.PASS
 
 
@@ -144,7 +146,7 @@ def hooked() -> nn.Module:
 
 def test_a_hook_that_doubles_grad_after_backward_is_caught() -> None:
     """The gradient is judged as a training loop reads it, too."""
-    found = {v.check: v for v in verdicts(Subject(hooked, name="Hooked", means=by_position))}
+    found = {v.check: v for v in verdicts(Subject(hooked, name="Hooked", parameters=by_position))}
     assert (found["forward"].status, found["gradient"].status) == (Status.PASS, Status.FAIL)
 
 
@@ -343,7 +345,7 @@ def test_decay_on_other_parameters_than_the_networks_is_refused() -> None:
         return torch.tanh(x @ W1.T + b + c) @ W2.T + b_w
 
     shapes = {"W1": (4, 1), "b": (4,), "c": (4,), "W2": (1, 4), "b_w": (1,)}
-    subject = Subject(model, parameters=shapes, means=two_biases)
+    subject = Subject(model, shapes=shapes, parameters=two_biases)
     found = worst(verdicts(subject, makers=probes(seed=1, loss=Loss(decay=0.1))))
     assert found.status is Status.BROKEN
     assert (
