@@ -12,9 +12,9 @@ from harness.case import Trial
 from harness.contract import Bounded
 from harness.judge import TOO_WIDE, Side, judge
 from harness.memo import Memo
+from harness.model import raised
 from harness.observation import Missing
 from harness.pairs import CONVINCING, Pairs, interval
-from harness.subject import raised
 from harness.trainer import Ended, Population
 from harness.verdict import Status, Verdict
 

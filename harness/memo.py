@@ -12,9 +12,10 @@ from harness.case import Case, Trial
 from harness.contract import Bounded, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
+from harness.model import Model
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
-from harness.subject import Live, Subject, observe
+from harness.subject import Subject
 from harness.trainer import Ended, Population, Say, Trainer
 from harness.training import FEW, Trained
 from harness.verdict import Status
@@ -107,14 +108,14 @@ class Memo:
 
         return self.once(("fit", trainer.name, dtype, device), train)
 
-    def subject(self, subject: Any, problem: Problem, dtype: str, device: str) -> Observation:
+    def subject(self, subject: Subject | Trained, problem: Problem, dtype: str, device: str) -> Observation:
         if isinstance(subject, Trained):
             return self._visited(subject, dtype, device)[1]
 
         def ask() -> Observation:
             started = perf_counter()
             with ieee(device):
-                observation = observe(subject, problem, dtype, device, self.live(subject, dtype, device))
+                observation = subject.observe(problem, dtype, device, self.live(subject, dtype, device))
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)
@@ -122,7 +123,7 @@ class Memo:
 
         return self.once((subject.name, id(problem), dtype, device), ask)
 
-    def live(self, subject: Subject, dtype: str, device: str) -> Live:
+    def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
         return self.once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
 

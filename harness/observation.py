@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from harness.contract import Array, Contract
@@ -25,20 +25,17 @@ class Observation:
     """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I).
 
     The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
+    `missing` is why those that are not here did not come.
     """
 
     values: Mapping[str, Array]
-    missing: Mapping[str, Missing] = field(default_factory=dict)
+    missing: Missing | None = None
     by_own: bool = False
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:
             return self.values[quantity]
-        return self.missing.get(quantity, Missing(Status.BROKEN, f"gave no {quantity}"))
-
-    @classmethod
-    def nothing(cls, status: Status, why: str, quantities: tuple[str, ...]) -> Observation:
-        return cls({}, dict.fromkeys(quantities, Missing(status, why)))
+        return self.missing or Missing(Status.BROKEN, f"gave no {quantity}")
 
 
 class Reference(Protocol):

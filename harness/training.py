@@ -12,10 +12,11 @@ import numpy as np
 from harness.contract import Array, Contract
 from harness.device import ieee, loops, settled
 from harness.formulation import Family, Formulation
+from harness.model import Model, WrongAnswer, array, raised, tensors
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.recipe import Recipe
-from harness.subject import Subject, WrongAnswer, heads_of, loss_of, observe, raised
+from harness.subject import Subject
 from harness.trainer import Fitted, Floor, Population, Say, Start
 from harness.verdict import Status
 
@@ -92,7 +93,7 @@ class Trained:
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         with ieee(device):
-            return observe(self.subject, problem, dtype, device)
+            return self.subject.observe(problem, dtype, device)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from every start; what the model raises is an answer too."""
@@ -149,31 +150,19 @@ class Training:
     """Parameters in training: those of a model, or with a leading axis those of a stack."""
 
     def __init__(self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False) -> None:
-        import torch
-
         self.trained, self.problem, self.device = trained, start, device
         self.past: list[Any] = []
         self._visits, self._states, self._handed = visits, list[Any](), list[list[Any]]()
         self._found: dict[int, Any] = {}
-        kind, network = getattr(torch, dtype), start.formulation.network
-        places = [block.places for block in start.formulation.own.blocks]
-        own, inputs, targets = (
-            torch.tensor(a, dtype=kind, device=device) for a in (start.own, start.inputs, start.targets)
-        )
-        values = [own[:, place.ravel()].reshape(-1, *place.shape) for place in places]
-        self.inputs, self.targets = (
-            [part.contiguous() for part in torch.split(whole, list(widths), -1)]
-            for whole, widths in ((inputs, network.inputs), (targets, network.outputs))
-        )
-        if trained.stacked:
-            self.call, self.parameters = None, [value.requires_grad_() for value in values]
-        else:
+        values, self.inputs, self.targets = tensors(start, dtype, device)
+        self.model: Model | None = None
+        self.parameters = [value.requires_grad_() for value in values]
+        if not trained.stacked:
             live = trained.subject.live(dtype, device)
             if isinstance(live, Missing):
                 raise RuntimeError(live.why)
-            self.call, self.parameters = live
-            with torch.no_grad():
-                torch._foreach_copy_(self.parameters, [value[0] for value in values])
+            live.set([value[0] for value in values])
+            self.model, self.parameters = live, live.parameters
             self.inputs, self.targets = ([part[0] for part in parts] for parts in (self.inputs, self.targets))
         if visits:  # as the optimiser finds them, whatever is done to them later
             if frozen := sum(not parameter.requires_grad for parameter in self.parameters):
@@ -187,24 +176,20 @@ class Training:
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
+        if self.model:
+            return self.model.loss(self.problem, self.model.heads(self.problem, self.inputs), self.targets)
+        assert self.trained.stacked
         names = [block.name for block in self.problem.formulation.own.blocks]
-        if self.trained.stacked:
-            output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
-            heads = list(output) if isinstance(output, tuple | list) else [output]
-            shapes, expected = ([tuple(one.shape) for one in some] for some in (heads, self.targets))
-            if shapes != expected:
-                raise WrongAnswer(
-                    f"gave outputs of shapes {shapes} as a stack, expected {expected}: (starts, rows, width)"
-                )
-            squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
-            parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
-            if decay := self.problem.loss.decay:
-                parts += [decay * (parameter**2).flatten(1).sum(1) for parameter in self.parameters]
-            return sum(parts)
-        assert self.call is not None
-        widths, kind = self.problem.formulation.network.outputs, self.parameters[0].dtype
-        heads = heads_of(self.call(*self.inputs), self.problem.rows, widths, kind)
-        return loss_of(self.trained.subject, self.problem, heads, self.targets, self.parameters)
+        output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
+        heads = list(output) if isinstance(output, tuple | list) else [output]
+        shapes, expected = ([tuple(one.shape) for one in some] for some in (heads, self.targets))
+        if shapes != expected:
+            raise WrongAnswer(f"gave outputs of shapes {shapes} as a stack, expected {expected}: (starts, rows, width)")
+        squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
+        parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
+        if decay := self.problem.loss.decay:
+            parts += [decay * (parameter**2).flatten(1).sum(1) for parameter in self.parameters]
+        return sum(parts)
 
     def train(self, steps: int, say: Say) -> str:
         """Up to `steps` steps; why it stopped before, or ""."""
@@ -221,7 +206,7 @@ class Training:
             self._see_gradients()
             if until > -np.inf and bool((loss <= until).all()):
                 return f"good before step {step}"
-            if self.call is not None and not bool(loss.isfinite()):
+            if self.model and not bool(loss.isfinite()):
                 return ""
             if (passed := perf_counter() - began) > DEADLINE:
                 return f"stopped after {passed:.0f} s, at step {step}"
@@ -254,6 +239,7 @@ class Training:
 
             return in_own_words
         optimiser = made(trained.recipe, self.parameters, self.device)
+        module = self.model.call if self.model else None
 
         def backward() -> Any:
             optimiser.zero_grad()
@@ -264,34 +250,25 @@ class Training:
         def step() -> Any:
             loss = backward()
             if trained.before:
-                trained.before(self.call)
+                trained.before(module)
             optimiser.step()
             if trained.after:
-                trained.after(self.call)
+                trained.after(module)
             return loss
 
         return (lambda: optimiser.step(backward)) if trained.recipe.optimiser == "lbfgs" else step
 
-    def _vectors(self, tensors: Sequence[Any]) -> Array:
-        """Parameters, or gradients of them, as own vectors (D, P)."""
-        import torch
-
-        draws = self.problem.draws
-        return np.asarray(
-            torch.cat([t.detach().to_dense().reshape(draws, -1) for t in tensors], 1).double().cpu().numpy()
-        )
-
     def own(self) -> Array:
         """(D, P)."""
-        return self._vectors(self.parameters)
+        return array(self.parameters, self.problem.draws, -1)
 
     def states(self) -> Array:
         """Before every step and after the last (K + 1, D, P)."""
-        return np.stack([self._vectors(state) for state in self._states])
+        return np.stack([array(state, self.problem.draws, -1) for state in self._states])
 
     def handed(self) -> Array:
         """The gradients that the optimiser was handed (K, D, P)."""
-        return np.stack([self._vectors(step) for step in self._handed])
+        return np.stack([array(step, self.problem.draws, -1) for step in self._handed])
 
     def alike(self) -> int:
         """How many steps begin at a finite state; what comes of them need not be finite."""

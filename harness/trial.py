@@ -15,10 +15,10 @@ from harness.failure import explained
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
+from harness.model import raised
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER
-from harness.subject import raised
 from harness.verdict import Status, Verdict
 
 

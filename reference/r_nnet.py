@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.contract import Contract
 from harness.formulation import Family, Formulation
-from harness.observation import Observation
-from harness.problem import QUANTITIES, STEP, Problem
+from harness.observation import Missing, Observation
+from harness.problem import STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
@@ -88,13 +88,13 @@ class RNnet:
     def observe(self, problem: Problem) -> Observation:
         if problem.loss.decay and problem.formulation.network.activations[0] == "tanh":
             why = "nnet computes tanh through other weights than these, and its decay would penalise those"
-            return Observation.nothing(Status.ABSENT, why, QUANTITIES)
+            return Observation({}, Missing(Status.ABSENT, why))
         asked = self.expressed(at_theta(problem))
         network: Any = asked.formulation.network
         per_row = problem.shares[0]
         if not (problem.shares == per_row).all():
             why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
-            return Observation.nothing(Status.ABSENT, why, QUANTITIES)
+            return Observation({}, Missing(Status.ABSENT, why))
         try:
             answer = session().evaluate(
                 topology(network),
@@ -105,9 +105,9 @@ class RNnet:
                 decay=problem.loss.decay,
             )
         except RUnavailable as error:
-            return Observation.nothing(Status.ABSENT, str(error), QUANTITIES)
+            return Observation({}, Missing(Status.ABSENT, str(error)))
         except (RCrashed, RError) as error:
-            return Observation.nothing(Status.BROKEN, f"R nnet: {error}", QUANTITIES)
+            return Observation({}, Missing(Status.BROKEN, f"R nnet: {error}"))
         gradient = asked.formulation.pull_back(answer.gradient)
         return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
 

@@ -9,7 +9,6 @@ from harness import Case, Contract, Subject
 from harness.formulation import Formulation
 from harness.memo import Memo
 from harness.problem import QUANTITIES, Loss, Problem
-from harness.subject import observe
 from harness.trial import run
 from harness.verdict import Status
 from reference import Network, NumpyNet, numpy_net, probes, r_nnet
@@ -190,7 +189,7 @@ def test_relu_conventions_are_told_apart_by_exact_draws() -> None:
 
     subject = Subject(clamped, shapes=parameters)
     problem = asked(network)[0]
-    observation = observe(subject, problem, "float64")
+    observation = subject.observe(problem, "float64")
     assert problem.kind == "exact"
     assert first_outside([problem], [dict(observation.values)], "float64") == "gradient"
 

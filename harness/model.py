@@ -1,0 +1,218 @@
+"""A PyTorch model that is built: asked draw by draw, as its user calls it and as it is trained."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Array
+from harness.observation import Missing, Observation
+from harness.problem import QUANTITIES, Problem
+from harness.verdict import Status
+
+UserLoss = Callable[[Any, Any], Any]
+AS_TRAINED = 16  # every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
+
+
+class WrongAnswer(Exception):
+    """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that is no function."""
+
+
+def tensors(problem: Problem, dtype: str, device: str) -> tuple[list[Any], list[Any], list[Any]]:
+    """Own parameters by block (D, *shape), inputs by group (D, R, I) and targets by head (D, R, O)."""
+    import torch
+
+    network, blocks = problem.formulation.network, problem.formulation.own.blocks
+    own, *data = (
+        torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+        for array in (problem.own, problem.inputs, problem.targets)
+    )
+    values = [own[:, block.places.ravel()].reshape(-1, *block.places.shape) for block in blocks]
+    inputs, targets = (
+        [part.contiguous() for part in torch.split(whole, list(widths), -1)]
+        for whole, widths in zip(data, (network.inputs, network.outputs), strict=True)
+    )
+    return values, inputs, targets
+
+
+def array(parts: Sequence[Any], *shape: int) -> Array:
+    """Tensors, each in this shape, side by side in float64."""
+    import torch
+
+    flat = [part.detach().to_dense().reshape(shape) for part in parts]
+    return np.asarray(torch.cat(flat, dim=-1).double().cpu().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What is called with inputs, its parameters in the order of `Subject.own`, and its user's own loss."""
+
+    call: Callable[..., Any]
+    parameters: list[Any]
+    user_loss: UserLoss | None
+    dtype: str
+    device: str
+
+    def observe(self, problem: Problem) -> Observation:
+        """Its outputs, loss and gradients at each draw's own parameters, the gradient by these (D, P).
+
+        What it raises, outputs of the wrong shape, inputs or parameters that it changes, and another answer when it is
+        asked again, are answers too.
+        """
+        import torch
+
+        by_row = (problem.draws, problem.rows, -1)
+        shapes = dict(zip(QUANTITIES, (by_row, (problem.draws,), (problem.draws, -1), by_row), strict=True))
+        answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
+        trouble: dict[str, Missing] = {}
+        stacks = tensors(problem, self.dtype, self.device)
+        draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
+        for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
+            found = self._answers(problem, values, xs, ts, draw % AS_TRAINED == 0)
+            for quantity in QUANTITIES:
+                try:
+                    answers[quantity].append(next(found))
+                except Exception as error:  # whatever a user's model raises is its answer
+                    trouble.setdefault(quantity, self._missing(error, problem))
+                    break
+            if QUANTITIES[0] in trouble:
+                break
+        whole = {
+            quantity: array([torch.stack(parts) for parts in zip(*drawn, strict=True)], *shapes[quantity])
+            for quantity, drawn in answers.items()
+            if len(drawn) == problem.draws
+        }
+        first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
+        return Observation(whole, first, by_own=True)
+
+    def _missing(self, error: Exception, problem: Problem) -> Missing:
+        size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"
+        full = f" (with {size})" if type(error).__name__ == "OutOfMemoryError" else ""
+        return Missing(Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN, raised(error) + full)
+
+    def _answers(
+        self, problem: Problem, values: Sequence[Any], xs: Sequence[Any], ts: Sequence[Any], as_trained: bool
+    ) -> Iterator[list[Any]]:
+        """Every quantity at one draw, one after the other."""
+        self.set(values)
+        if as_trained:
+            self._expect_function(problem, values, xs)
+        for x in xs:
+            x.requires_grad_()
+        heads = self.heads(problem, xs)
+        yield [head.detach().clone() for head in heads]
+        loss = self.loss(problem, heads, ts)
+        yield [loss.detach().clone()]
+        gradients = _gradients(loss, [*self.parameters, *xs])
+        count = len(self.parameters)
+        yield self._trained(problem, [x.detach() for x in xs], ts) if as_trained else gradients[:count]
+        yield gradients[count:]
+
+    def set(self, values: Sequence[Any]) -> None:
+        """Other parameters."""
+        import torch
+
+        with torch.no_grad():
+            torch._foreach_copy_(self.parameters, list(values))
+
+    def heads(self, problem: Problem, xs: Sequence[Any]) -> list[Any]:
+        """Its outputs, one tensor a head."""
+        output, dtype = self.call(*xs), self.parameters[0].dtype
+        if isinstance(output, Mapping):
+            output = list(output.values())
+        heads = list(output) if isinstance(output, tuple | list) else [output]
+        found = [str(tuple(head.shape)) if hasattr(head, "shape") else f"{head!r:.40}" for head in heads]
+        expected = [str((problem.rows, width)) for width in problem.formulation.network.outputs]
+        if found != expected:
+            same = sorted(found) == sorted(expected)
+            mistake = "the heads are in another order" if same else "one row an input row"
+            shapes = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
+            raise WrongAnswer(f"gave outputs of shapes {shapes}: {mistake}")
+        for head in heads:
+            if head.is_complex() or head.dtype.itemsize < dtype.itemsize:
+                raise WrongAnswer(f"gave outputs of {head.dtype}, expected {dtype}: something inside is of that dtype")
+        return heads
+
+    def loss(self, problem: Problem, heads: list[Any], targets: Sequence[Any]) -> Any:
+        """Its user's own loss, or the squared error as the problem states it."""
+        if self.user_loss is not None:
+            loss = self.user_loss(*((heads[0], targets[0]) if len(heads) == 1 else (heads, list(targets))))
+        else:
+            squares = [(head - target) ** 2 for head, target in zip(heads, targets, strict=True)]
+            first, *rest = (getattr(square, problem.loss.reduction)() for square in squares)
+            if problem.loss.decay:
+                rest += [problem.loss.decay * (parameter**2).sum() for parameter in self.parameters]
+            loss = sum(rest, first)
+        if not hasattr(loss, "shape") or tuple(loss.shape) != ():
+            kind = type(loss).__name__
+            found = f"loss of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"{kind} as its loss"
+            raise WrongAnswer(f"gave a {found}, expected a tensor of shape (): a single number")
+        return loss
+
+    def _expect_function(self, problem: Problem, values: Sequence[Any], xs: Sequence[Any]) -> None:
+        """Raise WrongAnswer where it changes what it is given, or itself, or its answer when it is asked again."""
+        import torch
+
+        module: Any = self.call
+        given = [x.clone() for x in xs]
+        heads = self.heads(problem, xs)
+        for what, now, before in (("inputs", xs, given), ("own parameters", self.parameters, values)):
+            if not all(map(torch.equal, now, before)):
+                raise WrongAnswer(f"changed its {what} when it was called, expected it to leave them as they are")
+        evaluate = "; for eval() write subjects=[lambda: MyModel().eval()]"
+        modes = {False: "when asked again, under torch.no_grad(), expected the same"}
+        if isinstance(module, torch.nn.Module) and module.training:
+            modes[True] = f"in eval() than in train(), as it was built, expected the same{evaluate}"
+            if random := sorted({type(m).__name__ for m in module.modules() if "Dropout" in type(m).__name__}):
+                said = f"when asked again, expected the same: its {' and '.join(random)} is in training mode{evaluate}"
+                modes = dict.fromkeys(modes, said)
+        for evaluating, when in modes.items():
+            with torch.no_grad(), ExitStack() as afterwards:
+                if evaluating:
+                    afterwards.callback(module.eval().train)
+                again = self.heads(problem, xs)
+            if not all(map(torch.equal, *([head.nan_to_num() for head in some] for some in (heads, again)))):
+                raise WrongAnswer(f"gave other outputs {when}")
+
+    def _trained(self, problem: Problem, xs: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        """The gradient that a training loop reads, after loss.backward() and its hooks, on inputs that need none."""
+        import torch
+
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss = self.loss(problem, self.heads(problem, xs), ts)
+        if loss.requires_grad:
+            loss.backward()
+        return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.parameters]
+
+
+def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
+    """By autograd; what the loss does not depend on has gradient zero. Raises WrongAnswer where one is frozen."""
+    import torch
+
+    if frozen := sum(not variable.requires_grad for variable in variables):
+        what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
+        raise WrongAnswer(f"has {what}, whose gradient cannot be judged: choose checks=['forward', 'loss']")
+    if not loss.requires_grad:
+        return [torch.zeros_like(variable) for variable in variables]
+    slopes = torch.autograd.grad(loss, variables, allow_unused=True)
+    return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
+
+
+def raised(error: Exception) -> str:
+    """What was raised, in its first line, at most 200 characters, and where in a user's own file."""
+    if isinstance(error, WrongAnswer):
+        return str(error)
+    text, ours = next(iter(str(error).splitlines()), ""), Path(__file__).parent
+    said = f"raised {type(error).__name__}{': ' if text else ''}{text}"[:200]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if ours not in file.parents and "site-packages" not in file.parts and file.exists():
+            return f"{said} (at {file.name}:{frame.lineno})"
+    return said
