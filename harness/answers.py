@@ -19,22 +19,6 @@ NAMED = 6  # names in a sentence at most
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
-def screen(report: Report, width: int) -> list[str]:
-    """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
-    width = max(width, NARROWEST)
-    idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    rest, cost, count = (
-        [line for text in texts for line in fold(text, width)]
-        for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
-    )
-    said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
-    if sum(len(fold(each.text, width, each.lines)) for each in said) > room:
-        said = [each for each in said if each.rank < Rank.HOLDS]
-        said += [Said(brief, Rank.OWN_WORDS, 6)] if (brief := _briefly(report)) else []
-        room, cost = room + len(cost), []
-    return [*_in_room(said, room, width), *rest, *cost, *count]
-
-
 class Rank(IntEnum):
     """How urgent an answer is."""
 
@@ -45,54 +29,60 @@ class Rank(IntEnum):
 
 
 class Said(NamedTuple):
-    """A sentence, how urgent it is, and the lines that it may take."""
+    """A sentence, and how urgent it is."""
 
-    text: str
     rank: Rank
-    lines: int = 3
+    text: str
+
+
+def screen(report: Report, width: int) -> list[str]:
+    """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
+    width = max(width, NARROWEST)
+    idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
+    rest, cost, count = (
+        [line for text in texts for line in fold(text, width)]
+        for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
+    )
+    said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
+    if len(_told(said, width)) > room:
+        brief, room, cost = _briefly(report), room + len(cost), []
+        said = [each for each in said if each.rank < Rank.HOLDS] + brief
+    return [*_in_room(said, room, width), *rest, *cost, *count]
 
 
 def _ranked(report: Report) -> list[Said]:
-    """All answers: what must be mended first, then in the order asked."""
-    said = []
-    for question, sentences in answered(report).items():
-        for answer in sentences:
-            text = f"{question} {answer}"
-            if answer.startswith("FAILED: "):
-                said.append(Said(text, Rank.FAILED))
-            elif answer == f"{report.said.get(question)}.":
-                said.append(Said(text, Rank.OWN_WORDS, 7))
-            elif not answer.startswith("No, not"):
-                said.append(Said(text, Rank.HOLDS))
-            elif question not in report.said:
-                said.append(Said(text, Rank.COUNTEREXAMPLE))
-    return sorted(said, key=lambda sentence: sentence.rank > Rank.FAILED)
+    """All answers: what must be mended first, then in the order asked; own words take a counterexample's place."""
+    said = [
+        Said(each.rank, f"{question} {each.text}")
+        for question, answers in _answered(report).items()
+        for each in answers
+        if each.rank is not Rank.COUNTEREXAMPLE or question not in report.said
+    ]
+    return sorted(said, key=lambda each: each.rank > Rank.FAILED)
 
 
-def _briefly(report: Report) -> str:
+def _briefly(report: Report) -> list[Said]:
     """Everything that holds, in one sentence."""
-    parts = []
-    for question, verdicts in report.questions().items():
-        if sound := _sound(verdicts, "equal"):
-            parts.append(f"{question} ({_trials(sound)}, {max(v.budget_used or 0.0 for v in sound):.2g})")
-    return f"Yes, with at most this share of what may differ: {' '.join(parts)}" if parts else ""
+    sound = {question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()}
+    parts = [f"{question} ({_trials(passed)}, {_used(passed)})" for question, passed in sound.items() if passed]
+    brief = f"Yes, with at most this share of what may differ: {' '.join(parts)}"
+    return [Said(Rank.OWN_WORDS, brief)] if parts else []
 
 
 def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
-    """A line for each sentence while there is room; then the urgent ones whole, and the others line by line."""
-    urgent = sorted(range(len(said)), key=lambda i: said[i].rank)
-    kept = urgent if len(urgent) <= room else urgent[: room - 1]
-    lines, spare = dict.fromkeys(kept, 1), room - len(kept) - (len(kept) < len(said))
-    wishes = []  # for a further line each
-    for i in kept:
-        patient = said[i].rank >= Rank.COUNTEREXAMPLE
-        length = len(fold(said[i].text, width, said[i].lines))
-        wishes += [(patient, more if patient else 0, i) for more in range(1, length)]
-    for *_, i in sorted(wishes)[:spare]:
-        lines[i] += 1
-    told = [line for i in sorted(kept) for line in fold(said[i].text, width, lines[i])]
-    left = len(said) - len(kept)
-    return [*told, f"... and {left} answers more: read them in report.md"] if left else told
+    """Where room is short, fewer lines an answer, the patient ones first; then fewer answers, the urgent ones kept."""
+    for urgent, patient in ((7, 3), (7, 2), (7, 1), (3, 1), (1, 1)):
+        if len(told := _told(said, width, urgent, patient)) <= room:
+            return told
+    kept = sorted(said, key=lambda each: each.rank)[: room - 1]
+    left = f"... and {len(said) - len(kept)} answers more: read them in report.md"
+    return [*_told([each for each in said if each in kept], width, 1, 1), left]
+
+
+def _told(said: Sequence[Said], width: int, urgent: int = 7, patient: int = 3) -> list[str]:
+    """Answers on at most so many lines each."""
+    most = dict(zip(Rank, (min(urgent, 3), urgent, patient, patient), strict=True))
+    return [line for each in said for line in fold(each.text, width, most[each.rank])]
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
@@ -102,36 +92,43 @@ def fold(text: str, width: int, lines: int = 3) -> list[str]:
 
 def answered(report: Report) -> dict[str, list[str]]:
     """For every question a sentence of what holds, one of what differs, and one of what failed."""
-    found = {question: _answer(verdicts) for question, verdicts in report.questions().items()}
-    said = {question: [f"{report.said[question]}."] for question in found if question in report.said}
-    return {question: said.get(question, []) + answers or [NOT_JUDGED] for question, answers in found.items()}
+    return {question: [each.text for each in answers] for question, answers in _answered(report).items()}
 
 
-def _answer(verdicts: Sequence[Verdict]) -> list[str]:
-    failed = [v for v in verdicts if v.status.fails]
-    failing = {v.subject for v in failed}
-    sentences = []
+def _answered(report: Report) -> dict[str, list[Said]]:
+    answers = {}
+    for question, verdicts in report.questions().items():
+        own = [Said(Rank.OWN_WORDS, f"{report.said[question]}.")] if question in report.said else []
+        answers[question] = own + _answer(verdicts) or [Said(Rank.HOLDS, NOT_JUDGED)]
+    return answers
+
+
+def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
+    said = []
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
-        used = f"at most {max(v.budget_used or 0.0 for v in sound):.2g} of what may differ"
-        names = _names(v.subject for v in sound)
-        sentences.append(f"Yes, by {_trials(sound)} against {sources}, {used}: {names}.")
+        evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
+        said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (v.source != "live", v.dtype != "float64"))
-        sentences.append(f"No, not {_names(v.subject for v in sound)}: {best.why}.")
-    if failed:
-        counts = [
-            f"{name} in {sum(v.subject == name for v in failed)}" for name in dict.fromkeys(v.subject for v in failed)
-        ]
-        of = sum(v.subject in failing for v in verdicts)
-        sentences.append(f"FAILED: {_names(counts)} of {of} trials; the first: {_first_finding(failed[0])}.")
-    return sentences
+        said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
+    if failed := [v for v in verdicts if v.status.fails]:
+        counts = Counter(v.subject for v in failed)
+        who = _names(f"{name} in {count}" for name, count in counts.items())
+        of = sum(v.subject in counts for v in verdicts)
+        said.append(Said(Rank.FAILED, f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}."))
+    return said
 
 
 def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
     """The passes of one claim, by subjects none of whose trials fails."""
     failing = {v.subject for v in verdicts if v.status.fails}
     return [v for v in verdicts if v.status is Status.PASS and v.expect == expect and v.subject not in failing]
+
+
+def _used(verdicts: Sequence[Verdict]) -> str:
+    """The largest share of a bound."""
+    return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
 
 
 def _trials(verdicts: Sequence[Verdict]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.case import Trial
 from harness.contract import Contract
@@ -23,6 +23,11 @@ class Asked(NamedTuple):
     memo: Memo
     problems: Sequence[Problem]
     quantity: str
+
+    def where(self, index: tuple[int, ...], stack: int) -> str:
+        """What a person calls an element of the quantity, and its draw."""
+        problem = self.problems[stack]
+        return f"{element(problem, self.quantity, index)} ({problem.called(index[0])})"
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
         """Subject against reference in every stack; under another contract of the subject's where one is given."""
@@ -66,15 +71,8 @@ def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:
     return blank(trial, answer.status, f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}")
 
 
-def measured(asked: Asked, judgement: Judgement) -> Verdict:
-    """The verdict with its numbers, and no sentence yet."""
-    problem = asked.problems[judgement.stack]
-    return replace(
-        blank(asked.trial, judgement.status, ""),
-        budget_used=judgement.budget_used,
-        where=f"{element(problem, asked.quantity, judgement.index)} ({problem.called(judgement.index[0])})",
-        actual=judgement.actual,
-        expected=judgement.expected,
-        allowed=judgement.allowed,
-        contract_share=judgement.contract_share,
-    )
+def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
+    """The verdict with a judgement's numbers, and no sentence yet."""
+    names = ("budget_used", "actual", "expected", "allowed", "contract_share")
+    figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
+    return replace(blank(trial, judgement.status, ""), where=where, **figures)

@@ -84,9 +84,9 @@ class Case:
     def _checks(self) -> Sequence[str]:
         if self.contrast:
             return (self.contrast.name,)
-        if self.population:
-            return self.checks or ENDS
-        return ("forward",) if self.expect == "differs" else self.checks or QUANTITIES
+        if self.expect == "differs" and not self.population:
+            return ("forward",)
+        return self.checks if self.checks is not None else ENDS if self.population else QUANTITIES
 
     def _references(self, subject: Any, check: str, device: str, dtype: str) -> list[Reference]:
         """Those of the case; on another device than the CPU also the subject itself on the CPU."""
@@ -112,16 +112,15 @@ class Case:
     def _validate(self) -> None:
         """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
         who = f"case {self.name!r}"
-        for what in ("subjects", "references", "dtypes", "checks"):
-            found = self._checks() if what == "checks" and self.checks is None else getattr(self, what)
+        lists = {"subjects": self.subjects, "references": self.references, "dtypes": self.dtypes}
+        for what, found in (lists | {"checks": self._checks()}).items():
             if isinstance(found, str) or not isinstance(found, Sequence):
                 raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
             if not found:
                 raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
         if not hasattr(self.network, "oracle"):
-            raise TypeError(
-                f"{who}: network is {self.network!r:.80}, expected a Network (from reference import Network)"
-            )
+            found = f"{self.network!r:.80}"
+            raise TypeError(f"{who}: network is {found}, expected a Network (from reference import Network)")
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
         if not makers or not all(callable(maker) or isinstance(maker, Population) for maker in makers):
             found = f"{self.problems!r:.80}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.asked import blank, heading, missing
+from harness.asked import blank, heading, measured, missing
 from harness.case import Contrast, Trial
 from harness.contract import Array, Bounded
 from harness.judge import Side, contrast, judge_contrast
@@ -30,14 +30,8 @@ def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Con
         shown = example if claim.status is Status.PASS else claim
         position = _columns(problem, asked.head).start + shown.index[1]
         tensor = element(problem, "forward", (0, 0, position)).replace("[row 0, ", "[")
-        found = replace(
-            blank(trial, Status.FAIL, ""),
-            budget_used=claim.budget_used,
-            where=f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})",
-            actual=shown.actual,
-            expected=shown.expected,
-            allowed=shown.allowed,
-        )
+        where = f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
+        found = replace(measured(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used)
         if claim.status is Status.FAIL:
             why = f"was claimed to be 0 for {trial.subject.name}, and is {claim.actual:.5g}"
             return replace(found, why=_failed(trial, asked, f"{why}, allowed ±{claim.allowed:.2g}", found.where))

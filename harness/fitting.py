@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.asked import blank, heading, missing
+from harness.asked import blank, heading, measured, missing
 from harness.case import Trial
 from harness.contract import Bounded
 from harness.judge import TOO_WIDE, Side, judge
@@ -72,17 +72,12 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         why = f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
     elif judged.status is not Status.PASS:
         why = f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose other data"
-    below = _below_floor(sides[0], memo)
-    return replace(
-        blank(trial, Status.FAIL if below else judged.status, f"{heading(trial)}\n{below}" if below else why),
-        question=CLAIMS,
-        expect="equal",
-        budget_used=judged.budget_used,
-        where=f"{who} {what} (start {judged.index[0]})",
-        actual=judged.actual,
-        expected=judged.expected,
-        allowed=judged.allowed,
+    verdict = replace(
+        measured(trial, judged, f"{who} {what} (start {judged.index[0]})"), question=CLAIMS, expect="equal"
     )
+    if below := _below_floor(sides[0], memo):
+        return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
+    return replace(verdict, why=why)
 
 
 def _claimed(ended: Ended, memo: Memo) -> Side:

@@ -138,14 +138,6 @@ class Memo:
             asked = self.once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
         return self.once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
 
-    def timed(self, run: Callable[[], Result]) -> Result:
-        """Run a trial and add its time to the case's."""
-        started = perf_counter()
-        try:
-            return run()
-        finally:
-            self.seconds += perf_counter() - started
-
     @property
     def overhead(self) -> float:
         """Seconds a problem and dtype for everything that is not the subject itself."""

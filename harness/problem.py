@@ -72,33 +72,28 @@ class Problem:
                 "formulation's own are not those renamed, expected no decay: judge it without"
             )
         known: dict[str, int] = {}
-        for name, what, axes, meaning in (
-            ("own", "theta", ("draws", self.formulation.own.size), "one vector of parameters a draw"),
-            ("inputs", "inputs", ("draws", "rows", sum(network.inputs)), f"rows of inputs {network.inputs}"),
-            (
-                "targets",
-                "targets",
-                ("draws", "rows", sum(network.outputs)),
-                f"a target for each output {network.outputs}",
-            ),
-        ):
-            array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            expected = f"({', '.join(str(known.get(str(axis), axis)) for axis in axes)})"
-            shape = zip(axes, np.shape(getattr(self, name)), strict=False)
-            fits = all((axis if isinstance(axis, int) else known.setdefault(str(axis), n)) == n for axis, n in shape)
-            if np.ndim(getattr(self, name)) != len(axes) or not fits or array.size == 0:
-                found = f"{self.kind}: {what} has shape {np.shape(getattr(self, name))}"
-                raise ValueError(f"{found}, expected {expected}, no axis empty: {meaning}")
-            if not np.isfinite(array).all():
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-                mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
-                raise ValueError(
-                    f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers: {mend}"
-                )
-            if array is getattr(self, name) or array.base is not None:
-                array = array.copy()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+        inputs, outputs = network.inputs, network.outputs
+        self._hold("own", "theta", known, ("draws", self.formulation.own.size), "one vector of parameters a draw")
+        self._hold("inputs", "inputs", known, ("draws", "rows", sum(inputs)), f"rows of inputs {inputs}")
+        self._hold("targets", "targets", known, ("draws", "rows", sum(outputs)), f"a target for each output {outputs}")
+
+    def _hold(self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str) -> None:
+        """Keep an array as it should be held, or raise ValueError; axes by name are as long as `known` says."""
+        given = getattr(self, name)
+        expected = [known.get(axis, axis) if isinstance(axis, str) else axis for axis in axes]
+        fits = all(isinstance(want, str) or want == n for want, n in zip(expected, np.shape(given), strict=False))
+        if np.ndim(given) != len(axes) or not fits or np.size(given) == 0:
+            shape = f"({', '.join(map(str, expected))})"
+            found = f"{self.kind}: {what} has shape {np.shape(given)}"
+            raise ValueError(f"{found}, expected {shape}, no axis empty: {meaning}")
+        known |= {axis: n for axis, n in zip(axes, np.shape(given), strict=True) if isinstance(axis, str)}
+        array = np.array(given, dtype=np.float64, order="C")
+        if not np.isfinite(array).all():
+            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
+            raise ValueError(f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers: {mend}")
+        array.flags.writeable = False
+        object.__setattr__(self, name, array)
 
     @property
     def draws(self) -> int:

@@ -30,8 +30,7 @@ class Run:
         self.points: Points | None = None
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
-        self.trials: dict[str, int] = {}
-        self.names: dict[str, str] = {}
+        self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
         self.unusable: dict[str, str] = {}
         self.devices: dict[str, str] = {}
@@ -52,9 +51,9 @@ class Run:
 
     def collect(self, test: str, case: str, count: int) -> None:
         """Note a case that is to be asked; raises ValueError for a second one of its name: verdicts go by it."""
-        if other := next((known for known, name in self.names.items() if name == case and known != test), ""):
+        if other := next((known for known, (name, _) in self.cases.items() if name == case and known != test), ""):
             raise ValueError(f"{test} has a case called {case!r}, and so has {other}: expected a name for each")
-        self.names[test], self.trials[test] = case, count
+        self.cases[test] = case, count
 
     def judged(self, name: str, trial: Trial, again: str) -> Verdict:
         """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""
@@ -81,7 +80,7 @@ class Run:
     def without_evidence(self) -> list[str]:
         """Cases that ran whole and have not one pass: no evidence is not a pass."""
         silent = []
-        for test, count in self.trials.items():
+        for test, (_, count) in self.cases.items():
             found = [verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")]
             if len(found) == count and not any(v.status is Status.PASS or v.status.fails for v in found):
                 silent.append(test)

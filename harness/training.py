@@ -299,12 +299,9 @@ def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     """The optimiser of torch.optim."""
     import torch
 
-    given: dict[str, Any] = {name: recipe.setting(name) for name in recipe.settings}
-    if recipe.optimiser == "lbfgs":
-        counts = {name: int(given[name]) for name in ("max_iter", "history_size") if name in given}
-        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **(given | counts))
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(parameters, **given, **loops(device))
-    rest = {name: value for name, value in given.items() if not name.startswith("beta")}
-    betas = recipe.setting("beta1"), recipe.setting("beta2")
-    return torch.optim.Adam(parameters, betas=betas, **rest, **loops(device))
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "lbfgs": torch.optim.LBFGS}[recipe.optimiser]
+    given: dict[str, Any] = {name: recipe.setting(name) for name in recipe.settings if not name.startswith("beta")}
+    if recipe.optimiser == "adam":
+        given["betas"] = recipe.setting("beta1"), recipe.setting("beta2")
+    given |= {"line_search_fn": "strong_wolfe"} if recipe.optimiser == "lbfgs" else loops(device)
+    return kind(parameters, **given)

@@ -25,10 +25,12 @@ from harness.verdict import Status, Verdict
 def run(trial: Trial, memo: Memo, again: str = "") -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line."""
     started = perf_counter()
-    verdict = memo.timed(lambda: _verdict(trial, memo))
+    verdict = _verdict(trial, memo)
     if verdict.status.fails and again:
         verdict = replace(verdict, why=f"{verdict.why}\n  again: {again}")
-    return replace(verdict, seconds=perf_counter() - started)
+    seconds = perf_counter() - started
+    memo.seconds += seconds
+    return replace(verdict, seconds=seconds)
 
 
 def _verdict(trial: Trial, memo: Memo) -> Verdict:
@@ -52,7 +54,7 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     judgement = asked.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
-    verdict = measured(asked, judgement)
+    verdict = measured(trial, judgement, asked.where(judgement.index, judgement.stack))
     if trial.case.expect == "differs":
         return _differs(asked, judgement, verdict)
     if judgement.status is Status.FAIL:

@@ -32,12 +32,7 @@ def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     step = max(1, CHUNK // (width + problem.formulation.own.size))
     arithmetic = BoundedArithmetic(contract)
     parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
-    answers = {
-        name: Bounded(
-            np.concatenate([part[name].value for part in parts]), np.concatenate([part[name].error for part in parts])
-        )
-        for name in parts[0]
-    }
+    answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
     if problem.recipe is not None:
         answers[STEP] = steps(arithmetic, problem)
     return _sharpened(answers, problem, contract) if problem.exact else answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -21,7 +21,7 @@ from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.network import Network
 from reference.numpy_net import NumpyNet, at_theta, numpy_net
-from reference.r import RCrashed, RError, RUnavailable
+from reference.r import Fit, RCrashed, RError, RUnavailable, Topology
 from reference.r_nnet import RNnet, r_nnet, session, topology
 from reference.starts import uniform
 
@@ -38,7 +38,7 @@ class One(NamedTuple):
     theta: Array
     claimed: float
     ended: str
-    curve: list[tuple[int, float]] = []  # noqa: RUF012 (never changed)
+    curve: Sequence[tuple[int, float]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,28 +108,38 @@ def nnet_fit(
     """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
 
     def one(problem: Problem, draw: int) -> One:
-        network: Any = problem.formulation.network
-        mask = np.ones(network.layout.size) if biases else ~_biases(network)
-        args = topology(network), problem.own[draw] * mask, problem.inputs[draw], problem.targets[draw]
+        net, theta, *data = _in_r(problem, draw)
         how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, "decay": problem.loss.decay}
-        how |= {} if biases else {"mask": mask}
-        fit = session().fit(*args, maxit=maxit, **how)
+        if not biases:
+            how["mask"] = ~_biases(problem.formulation.network)
+            theta = theta * how["mask"]
+
+        def fit(most: int) -> Fit:
+            return session().fit(net, theta, *data, maxit=most, **how)
+
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
-        curve = [(k, session().fit(*args, maxit=k, **how).value) for k in steps]
-        return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
+        return _ended(fit(maxit), [(k, fit(k).value) for k in steps])
 
     return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
 
 
-def _biases(network: Network) -> Any:
+def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
+    """A draw as R is given it: the network as a topology, theta (T,), inputs (R, I) and targets (R, O)."""
+    network: Any = problem.formulation.network
+    return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
+
+
+def _ended(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
+    return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
+
+
+def _biases(network: Any) -> Any:
     owners = network.layout.owners
     return np.array([network.layout.blocks[owner].places.ndim == 1 for owner in owners])
 
 
 def _optim(problem: Problem, draw: int) -> One:
-    network: Any = problem.formulation.network
-    fit = session().optim(topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw])
-    return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged")
+    return _ended(session().optim(*_in_r(problem, draw)))
 
 
 class _Asked:
@@ -217,25 +227,17 @@ least_squares = ReferenceTrainer(
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
     asked = at_theta(r_nnet.expressed(problem))
-    net: Any = asked.formulation.network
-    once = session().time_gradient(topology(net), asked.own[0], asked.inputs[0], asked.targets[0], 1)
+    once = session().time_gradient(*_in_r(asked, 0), 1)
     repetitions = max(1, round(ROUND / max(once, 1e-6)))
-
-    def pace(draw: int) -> tuple[float, float]:
-        where = asked.own[draw], asked.inputs[draw], asked.targets[draw]
-        return session().time_gradient(topology(net), *where, repetitions), np.inf
-
-    return pace
+    return lambda draw: (session().time_gradient(*_in_r(asked, draw), repetitions), np.inf)
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
     asked = at_theta(r_nnet.expressed(problem))
-    net: Any = asked.formulation.network
 
     def pace(draw: int) -> tuple[float, float]:
-        where = asked.own[draw], asked.inputs[draw], asked.targets[draw]
-        fit = session().fit(topology(net), *where, maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
+        fit = session().fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
         return fit.seconds, fit.value
 
     return pace

@@ -35,13 +35,15 @@ class BoundedArithmetic:
         return Bounded(shape(x.value), shape(x.error))
 
     def with_ones(self, x: Bounded) -> Bounded:
-        column = (*x.value.shape[:-1], 1)
-        return Bounded(
-            np.concatenate([np.ones(column), x.value], axis=-1), np.concatenate([np.zeros(column), x.error], axis=-1)
-        )
+        return self.join(self.lift(np.ones((*x.value.shape[:-1], 1))), x)
 
     def join(self, a: Bounded, b: Bounded) -> Bounded:
-        return Bounded(np.concatenate([a.value, b.value], axis=-1), np.concatenate([a.error, b.error], axis=-1))
+        return self.stack([a, b], axis=-1)
+
+    def stack(self, parts: Sequence[Bounded], axis: int = 0) -> Bounded:
+        """One after the other on an axis."""
+        values, errors = [part.value for part in parts], [part.error for part in parts]
+        return Bounded(np.concatenate(values, axis), np.concatenate(errors, axis))
 
     def linear(self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
         """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's summands."""
@@ -90,10 +92,6 @@ class BoundedArithmetic:
     def constant(self, like: Bounded, value: float) -> Bounded:
         """A number in every place, which the dtype may have to round."""
         return Bounded(np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value)))
-
-    def stack(self, parts: Sequence[Bounded]) -> Bounded:
-        """One after the other on the first axis."""
-        return Bounded(np.concatenate([part.value for part in parts]), np.concatenate([part.error for part in parts]))
 
     def add(self, a: Bounded, b: Bounded) -> Bounded:
         return self._sum(a.value + b.value, a, b)
