@@ -69,12 +69,10 @@ class Subject:
         try:
             with np.errstate(all="ignore"):
                 return Formulation.from_meaning(own, network, self.parameters or _by_name_or_shape(own, network), mask)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}; its parameters are {found}") from error
-        except KeyError as error:
-            raise ValueError(f"{self.name}: no parameter is called {error}; its parameters are {found}") from error
         except Exception as error:  # whatever a user's function raises
-            raise ValueError(f"{self.name}: its parameters {raised(error)}; its parameters are {found}") from error
+            said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
+            said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
+            raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
 
     def own(self) -> Layout:
         """Its own parameters, one after the other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -22,9 +23,15 @@ NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
 SWITCH = "NNET_PARITY_R"  # "absent": as if this machine had no R
 
 
-@cache
 def session() -> RSession:
-    """The one R of this process."""
+    """The one R of this process; RUnavailable where it was left out."""
+    if os.environ.get(SWITCH) == "absent":
+        raise RUnavailable(f"R was left out ({SWITCH}=absent, which --no-r sets): run again without it")
+    return _session()
+
+
+@cache
+def _session() -> RSession:
     return RSession()
 
 
@@ -48,8 +55,6 @@ class RNnet:
 
     def versions(self) -> dict[str, str]:
         """R's and nnet's, for the report's environment; none where R does not answer, or was left out."""
-        if os.environ.get(SWITCH) == "absent":
-            return {}
         try:
             return {name: found for name, found in session().versions().items() if name in ("R", "nnet")}
         except (RUnavailable, RCrashed):
@@ -57,7 +62,7 @@ class RNnet:
 
     def wake(self) -> None:
         """Start R now, so that its half second passes while something else is imported."""
-        if os.environ.get(SWITCH) != "absent":
+        with suppress(RUnavailable):
             session().start()
 
     def absent(self, network: Family, quantity: str) -> str | None:
@@ -70,8 +75,6 @@ class RNnet:
             return "nnet hides its steps: let NumPy judge them"
         if quantity == "input_gradient":
             return "nnet gives no gradient by the inputs: let NumPy judge it"
-        if os.environ.get(SWITCH) == "absent":
-            return f"R was left out ({SWITCH}=absent, which --no-r sets): run again without it"
         try:
             session().versions()
         except RUnavailable as error:
