@@ -44,7 +44,7 @@ def screen(report: Report, width: int) -> list[str]:
         for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
     )
     said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
-    if len(_told(said, width)) > room:
+    if sum(len(_told(each, width)) for each in said) > room:
         brief, room, cost = _briefly(report), room + len(cost), []
         said = [each for each in said if each.rank < Rank.HOLDS] + brief
     return [*_in_room(said, room, width), *rest, *cost, *count]
@@ -70,19 +70,24 @@ def _briefly(report: Report) -> list[Said]:
 
 
 def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
-    """Where room is short, fewer lines an answer, the patient ones first; then fewer answers, the urgent ones kept."""
-    for urgent, patient in ((7, 3), (7, 2), (7, 1), (3, 1), (1, 1)):
-        if len(told := _told(said, width, urgent, patient)) <= room:
-            return told
-    kept = sorted(said, key=lambda each: each.rank)[: room - 1]
-    left = f"... and {len(said) - len(kept)} answers more: read them in report.md"
-    return [*_told([each for each in said if each in kept], width, 1, 1), left]
+    """A line for each answer while there is room; then the urgent ones whole, and the others line by line."""
+    kept = sorted(said, key=lambda each: each.rank)[: room if len(said) <= room else room - 1]
+    lines = dict.fromkeys(kept, 1)
+    further = [
+        (each.rank >= Rank.COUNTEREXAMPLE, more if each.rank >= Rank.COUNTEREXAMPLE else 0, place)
+        for place, each in enumerate(kept)
+        for more in range(1, len(_told(each, width)))
+    ]
+    left = len(said) - len(kept)
+    for *_, place in sorted(further)[: room - len(kept) - bool(left)]:
+        lines[kept[place]] += 1
+    told = [line for each in said if each in lines for line in fold(each.text, width, lines[each])]
+    return [*told, f"... and {left} answers more: read them in report.md"] if left else told
 
 
-def _told(said: Sequence[Said], width: int, urgent: int = 7, patient: int = 3) -> list[str]:
-    """Answers on at most so many lines each."""
-    most = dict(zip(Rank, (min(urgent, 3), urgent, patient, patient), strict=True))
-    return [line for each in said for line in fold(each.text, width, most[each.rank])]
+def _told(said: Said, width: int) -> list[str]:
+    """An answer on as many lines as it may take where there is room."""
+    return fold(said.text, width, 6 if said.rank is Rank.OWN_WORDS else 3)
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
