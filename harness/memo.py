@@ -125,7 +125,16 @@ class Memo:
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
-        return self.once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
+        return self.once(
+            ("live", subject.name, dtype, device), lambda: subject.live(self.formulation(subject), dtype, device)
+        )
+
+    def model(self, trial: Trial) -> Model | None:
+        """A trial's subject as it is built, where it is a model."""
+        if not isinstance(trial.subject, Subject):
+            return None
+        live = self.live(trial.subject, trial.dtype, trial.device)
+        return live if isinstance(live, Model) else None
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
         key = (id(reference), id(problem.formulation.network), problem.key)

@@ -88,7 +88,7 @@ class Trained:
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts and data."""
         formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
-        own = self.start(formulation, count) if self.start else self.subject.initial(count)
+        own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
@@ -158,7 +158,7 @@ class Training:
         self.model: Model | None = None
         self.parameters = [value.requires_grad_() for value in values]
         if not trained.stacked:
-            live = trained.subject.live(dtype, device)
+            live = trained.subject.live(start.formulation, dtype, device)
             if isinstance(live, Missing):
                 raise RuntimeError(live.why)
             live.set([value[0] for value in values])

@@ -578,7 +578,7 @@ def test_a_function_needs_a_start() -> None:
 
 def test_a_model_starts_as_it_is_built() -> None:
     """Under torch's seeds 0, 1, 2: what its user would get after torch.manual_seed."""
-    own = Subject(TanhNet).initial(3)
+    own = Subject(TanhNet).initial(Subject(TanhNet).formulation(network("tanh")), 3)
     for seed in range(3):
         torch.manual_seed(seed)
         built = torch.cat([p.detach().double().ravel() for p in TanhNet().parameters()])
