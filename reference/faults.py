@@ -77,10 +77,13 @@ class Misread(OnBlocks):
     """Parameters whose meaning is mistaken: something else is computed, and differentiated rightly."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        network: Any = problem.formulation.network
-        read = replace(at_theta(problem), formulation=_misread(network, self.change))
+        network, decay = problem.formulation.network, problem.loss.decay
+        undecayed = replace(problem.loss, decay=0.0)
+        read = replace(at_theta(problem), formulation=_misread(network, self.change), loss=undecayed)
         answers = solve(read, contract)
-        return {**answers, "gradient": read.formulation.pull_back(answers["gradient"])}
+        loss = answers["loss"] + decay * (problem.theta**2).sum(axis=1)
+        slope = read.formulation.pull_back(answers["gradient"]) + 2 * decay * problem.theta
+        return {**answers, "loss": loss, "gradient": slope}
 
 
 @cache
@@ -194,6 +197,19 @@ def _rows_reversed(x: Array) -> Array:
     return x[:, ::-1]
 
 
+def _bias_last(p: Blocks) -> Blocks:
+    """Each unit's numbers, of which nnet puts the bias first, read as if it stood last."""
+    out = dict(p)
+    for bias in (name for name in p if p[name].ndim == 1):
+        head = bias[2:].upper()
+        weights = [f"{head}2"] if head else [name for name in p if name.endswith("1")]
+        unit = np.concatenate([p[bias][:, None], *(p[name] for name in weights)], axis=1)
+        cuts = np.cumsum([p[name].shape[1] for name in weights])
+        out |= dict(zip((*weights, bias), np.split(unit, cuts, axis=1), strict=True))
+        out[bias] = out[bias][:, 0]
+    return out
+
+
 def _by(factor: float) -> Callable[[Array], Array]:
     return lambda w: w * factor
 
@@ -212,6 +228,10 @@ def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
     rest = solve(replace(problem, inputs=problem.inputs[:, :-1], targets=problem.targets[:, :-1]), Contract())
     rest["input_gradient"] = np.pad(rest["input_gradient"], ((0, 0), (0, 1), (0, 0)))
     return {**rest, "forward": a["forward"]}
+
+
+def _decay_doubled(a: Answers, problem: Problem) -> Answers:
+    return solve(replace(problem, loss=replace(problem.loss, decay=2 * problem.loss.decay)), Contract())
 
 
 def _in_float32(a: Answers, problem: Problem) -> Answers:
@@ -244,6 +264,7 @@ FAULTS: tuple[Fault, ...] = (
     Misread("W1_column_order", "W1 read in R's column order", _on("W1", _column_order)),
     Misread("W2_column_order", "W2 read in R's column order", _on("W2", _column_order)),
     Misread("units_exchanged", "two hidden units exchanged in W2 only", _on("W2", _exchanged)),
+    Misread("bias_last", "nnet's order, each unit's bias first, read as bias last", _bias_last),
     Misread("inputs_swapped", "W1 and V1 exchanged", _swap(("W1", "V1"))),
     Misread("heads_swapped", "the heads exchanged", _swap(("W2", "V2"), ("b_w", "b_v"))),
     Misread("head_weights_swapped", "W2 and V2 exchanged", _swap(("W2", "V2"))),
@@ -278,6 +299,7 @@ FAULTS: tuple[Fault, ...] = (
     Hidden("slope_off_1e-3", "derivative off by 1e-3", lambda z, h, d: (h, d * 1.001), "gradient"),
     Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
     Answer("half_square", "one half of the squared error", _times(0.5, "loss", *SLOPES), "loss"),
+    Answer("decay_doubled", "decay counted twice", _decay_doubled, "loss"),
     Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),
     Answer("gradient_halved", "factor 2 of the square left out", _times(0.5, *SLOPES), "gradient"),
     Answer("gradient_negated", "gradient negated", _times(-1.0, *SLOPES), "gradient"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
 from reference.faults import FAULTS, Answers, solve
 
+NOTHING = 1e-9  # of a fitted scale or shift
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
@@ -30,9 +34,46 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
         if left < UNEXPLAINED:
             found.append((left, fault))
     if not found:
-        return ""
+        return _scaled(problems, observed) if outside == "forward" else ""
     left, fault = min(found, key=lambda pair: pair[0])
     return f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)'
+
+
+def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]) -> str:
+    """Other scales and shifts of the columns of inputs and outputs, where they explain what was observed, in words.
+
+    They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain all.
+    """
+    network: Any = problems[0].formulation.network
+    columns = [
+        f"column {i} of the {what}" for what in ("inputs", "outputs") for i in range(sum(getattr(network, what)))
+    ]
+    inputs = sum(network.inputs)
+
+    def differences(numbers: Array, stacks: Iterable[int]) -> Array:
+        scale, shift = numbers.reshape(2, -1)
+        found = []
+        for i in stacks:
+            read = replace(problems[i], inputs=problems[i].inputs * scale[:inputs] + shift[:inputs])
+            given = solve(read, Contract())["forward"] * scale[inputs:] + shift[inputs:]
+            found.append((given - observed[i]["forward"]).ravel())
+        return np.concatenate(found)
+
+    none, everywhere = np.repeat([1.0, 0.0], len(columns)), range(len(problems))
+    one = next((i for i in everywhere if problems[i].kind == "random"), 0)
+    apart = differences(none, everywhere)
+    if not np.isfinite(apart).all() or observed[one]["forward"].size < 10 * len(none):
+        return ""
+    fit = optimize.least_squares(differences, none, args=([one],), method="lm").x
+    left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
+    if not left < UNEXPLAINED:
+        return ""
+    changed = [
+        f"{column} enters as {scale:.5g} times itself{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
+        for column, scale, shift in zip(columns, *fit.reshape(2, -1), strict=True)
+        if abs(scale - 1) > NOTHING or abs(shift) > NOTHING
+    ]
+    return f"another scaling: {', '.join(changed[:3])} (leaves {left:.1g} of the difference)"
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

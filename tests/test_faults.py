@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from support import ACTIVATIONS, DTYPES, asked, dual, first_outside
 
-from harness import Contract
+from harness import Contract, Formulation, Loss
 from harness.problem import Problem
-from reference import Network
+from reference import Network, probes
 from reference.faults import FAULTS, Fault, Off, solve
 from reference.likely import likely
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
-PROBLEMS = {name: asked(network) for name, network in NETWORKS.items()}
+DECAYED = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))
+PROBLEMS = {name: [*asked(network), *DECAYED(Formulation.identity(network))] for name, network in NETWORKS.items()}
 CHECKED = [
     pytest.param(fault, name, id=f"{fault.name}-{name}")
     for fault in FAULTS
