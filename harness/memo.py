@@ -46,8 +46,13 @@ class Memo:
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What has this key, made where it is first asked for."""
         if key not in self._known:
-            self._known[key] = make()
-        known: Result = self._known[key]
+            try:
+                self._known[key] = make()
+            except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
+                self._known[key] = error
+        known: Result | Exception = self._known[key]
+        if isinstance(known, Exception):
+            raise known
         return known
 
     def formulation(self, subject: Any) -> Formulation:

@@ -44,10 +44,10 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
             return blank(trial, Status.ABSENT, why)
     try:
         problems = memo.stacks(trial)
-    except (ValueError, TypeError) as error:
-        return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
     except Exception as error:  # whatever a user's maker of problems raises
-        return blank(trial, Status.BROKEN, f"{heading(trial)}\nits problems {raised(error)}")
+        said = str(error) if isinstance(error, ValueError | TypeError) else f"its problems {raised(error)}"
+        first = memo.once(("said", said), lambda: trial.id)
+        return blank(trial, Status.BROKEN, f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}")
     if trial.case.contrast:
         return contrasted(trial, memo, problems, trial.case.contrast)
     asked = Asked(trial, memo, problems, quantity)

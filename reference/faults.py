@@ -77,7 +77,8 @@ class Misread(OnBlocks):
     """Parameters whose meaning is mistaken: something else is computed, and differentiated rightly."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        network, decay = problem.formulation.network, problem.loss.decay
+        network: Any = problem.formulation.network
+        decay = problem.loss.decay
         undecayed = replace(problem.loss, decay=0.0)
         read = replace(at_theta(problem), formulation=_misread(network, self.change), loss=undecayed)
         answers = solve(read, contract)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checkpoint import Checkpoint, weights
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
 from harness.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
@@ -209,13 +210,18 @@ def probes(
 
 @dataclass(frozen=True, eq=False)
 class OnData:
-    """Random parameters on data of one's own: inputs (R, I) and targets (R, O), rounded to float32."""
+    """Data of one's own, inputs (R, I) and targets (R, O), at random parameters; all rounded to float32.
+
+    With `weights`, a checkpoint (see `harness.checkpoint.weights`), at these instead. Raises ValueError where data or
+    weights do not fit.
+    """
 
     inputs: Array
     targets: Array
     seed: int = 0
     draws: int = 4
     loss: Loss = SUM_OF_SQUARES
+    weights: Checkpoint | None = None
 
     def __call__(self, formulation: Formulation) -> list[Problem]:
         for name, part in (("inputs", self.inputs), ("targets", self.targets)):
@@ -232,13 +238,18 @@ class OnData:
                 row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
                 value = np.asarray(part)[row, column]
                 raise ValueError(f"{name} hold {value} in row {row}, column {column}: mend the data, or drop that row")
-        rows = len(self.inputs)
-        draw = _Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
+        rows, draws = len(self.inputs), 1 if self.weights else self.draws
+        kind = f"{rows} points{', own weights' if self.weights else ''}"
+        draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
         inputs, targets = (
-            np.broadcast_to(np.asarray(part, np.float32).astype(float), (self.draws, *np.shape(part)))
-            for part in (self.inputs, self.targets)
+            np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
         )
-        return [draw.problem(draw.random_own(1.5), inputs, targets)]
+        own = _as_float32(weights(self.weights, formulation.own))[None] if self.weights else draw.random_own(1.5)
+        return [draw.problem(own, inputs, targets)]
+
+
+def _as_float32(numbers: Array) -> Array:
+    return np.asarray(numbers, np.float32).astype(float)
 
 
 @dataclass(frozen=True)

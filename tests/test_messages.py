@@ -455,17 +455,21 @@ def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine) -> None:
 
 
 def test_at_run_time_it_is_a_failure_like_others(mine: Mine) -> None:
-    """BROKEN, with its heading and the line that runs it again."""
+    """BROKEN, with its heading and the line that runs it again; told once, and then where it was told."""
     mine.write_sine(subjects="[lambda: None]", dtypes='["float64"]')
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    trial = "<lambda>-cpu-float64-loss-vs-numpy_net"
-    lines = [
-        f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
-        "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
-        f"  again: pytest 'test_mine.py::test_sine[{trial}]'",
-    ]
-    assert "\n".join(lines) in result.stdout.str()
+    said = {
+        "forward": "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
+        "loss": "as <lambda>-cpu-float64-forward-vs-numpy_net says",
+    }
+    for quantity, sentence in said.items():
+        lines = [
+            f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
+            sentence,
+            f"  again: pytest 'test_mine.py::test_sine[<lambda>-cpu-float64-{quantity}-vs-numpy_net]'",
+        ]
+        assert "\n".join(lines) in result.stdout.str()
     assert {verdict["status"] for verdict in mine.results()["verdicts"]} == {"BROKEN"}
 
 
