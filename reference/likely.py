@@ -69,11 +69,11 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     if not left < UNEXPLAINED:
         return ""
     changed = [
-        f"{column} enters as {scale:.5g} times itself{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
+        f"{column} enters as {scale:.5g} x{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
         for column, scale, shift in zip(columns, *fit.reshape(2, -1), strict=True)
         if abs(scale - 1) > NOTHING or abs(shift) > NOTHING
     ]
-    return f"another scaling: {', '.join(changed[:3])} (leaves {left:.1g} of the difference)"
+    return f"another scaling: {'; '.join(changed[:3])} (leaves {left:.1g} of the difference)"
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

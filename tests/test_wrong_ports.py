@@ -184,7 +184,7 @@ PORTS: list[tuple[Any, Network, Any, str, list[str]]] = [
     (
         Subject(lambda: Scaled(THREE), "Scaled", parameters=scaled), THREE,
         [probes(seed=0), OnData(DATA, DATA[:, :2])], "forward",
-        ["likely: another scaling: column 0 of the inputs enters as 1.0127 times itself"],
+        ["likely: another scaling: column 0 of the inputs enters as 1.0127 x -"],
     ),
     (
         Subject(HeadsSwapped, parameters=HEADS), TWO_HEADS, None, "forward",
