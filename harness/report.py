@@ -103,6 +103,13 @@ class Race:
     loss: float | None = None
 
 
+def default_question(verdict: Verdict) -> str:
+    """The question of a case that has none of its own."""
+    if verdict.check == "fit":
+        return f"Does {verdict.case} end as well as its references do?"
+    return f"Is {verdict.case} what its references compute?"
+
+
 @dataclass(frozen=True)
 class Report:
     """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("").
@@ -128,7 +135,7 @@ class Report:
 
     def questions(self) -> dict[str, list[Verdict]]:
         """Verdicts by the question they answer, in the order in which they were asked."""
-        return grouped(self.verdicts, lambda v: v.question or f"Is {v.case} what its references compute?")
+        return grouped(self.verdicts, lambda v: v.question or default_question(v))
 
     def failures(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.status.fails]

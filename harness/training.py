@@ -55,6 +55,10 @@ class Trained:
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
         object.__setattr__(self, "name", self.name or f"{self.model.name}_{self.recipe.optimiser}")
+        if self.start is not None and not callable(self.start):
+            raise TypeError(f"{self.name}: start is {self.start!r:.40}, expected a function: start=starts.given(theta)")
+        if not isinstance(self.most, int) or self.most < 1:
+            raise ValueError(f"{self.name}: most is {self.most!r:.40}, expected a whole number, at least one")
         if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
             raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
         if self.stacked and self.subject.loss is not None:
@@ -89,6 +93,10 @@ class Trained:
         """Its starts and data."""
         formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
         own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
+        if np.shape(own) != (count, formulation.own.size):
+            found = f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else f"{own!r:.40}"
+            expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
+            raise TypeError(f"{self.name}: its start gave {found}, expected an array of shape {expected}")
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
