@@ -87,6 +87,7 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
 
     Raises Unclear.
     """
+    meaning(said, network)(own.split(np.zeros(own.size)))  # what is said, and is wrong, is told first
     free, blocks = _left(own, network, said)
     if any(callable(part) for part in said.values()) or set(said) - {block.name for block in network.layout.blocks}:
         return said, ()
@@ -101,7 +102,7 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
     doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in none]
     doubts += [f"{b} {blocks[b]} may be {' or '.join(found)}" for b, found in may_be.items() if len(found) > 1]
     doubts += [f"{text} alone may be several" for text in sorted(set(taken)) if unique and taken.count(text) > 1]
-    doubts += [f"{name} {free[name]} has the shape of none" for name in idle]
+    doubts += [f"no block is left that {name} {free[name]} could be" for name in idle]
     wanted = ", ".join(f"{block.name} {block.places.shape}" for block in network.layout.blocks)
     raise Unclear(
         f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts)}); "
