@@ -2,11 +2,15 @@
 
 import json
 import re
+import signal
 from typing import Any
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell: what it starts would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IMPORTS = """\
 import torch
