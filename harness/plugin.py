@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -211,7 +212,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             red=True,
         )
     try:
-        write(report, folder)
+        with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
+            write(report, folder)
         if found.races:
             write_races(found.races, folder.parent / "speed.json")
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
