@@ -73,7 +73,7 @@ class Formulation:
         """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 
         Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
-        allows it, when an own parameter reaches no block.
+        allows it, when an own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
@@ -89,9 +89,9 @@ class Formulation:
         apart = abs(image(witness) - (matrix @ witness + constant))
         if not (apart <= (own.size + 2) * 2.0**-52 * sizes).all():  # false for NaN too
             raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
-        if not idle and not matrix.any(axis=0).all():
-            unused = own.label(int(np.argmin(matrix.any(axis=0))))
-            raise ValueError(f"parameter {unused} has no meaning: it reaches no block of the network")
+        unused = [block.name for block in own.blocks if block.places.size and not matrix[:, block.places.ravel()].any()]
+        if unused and not idle:
+            raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
         compact = LinearMap(sparse.csr_array(matrix))
         held = np.zeros(own.size, dtype=bool) if held is None else held
         return cls(own, network, compact, constant, compact.absolute, abs(constant), held)

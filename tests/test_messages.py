@@ -293,10 +293,7 @@ SUBJECTS: list[tuple[Any, str]] = [
     ),
     (means(W1=lambda p: p["hidden.weight"].T), f"SineNet: block W1 has shape (1, 4), expected (4, 1); {HAS}"),
     (means(W1=lambda p: p["weight"]), f"SineNet: no parameter is called 'weight'; {HAS}"),
-    (
-        means(b=lambda p: 0),
-        f"SineNet: parameter hidden.bias[0] has no meaning: it reaches no block of the network; {HAS}",
-    ),
+    (means(b=lambda p: 0), f"SineNet: parameter hidden.bias has no meaning: it reaches no block of the network; {HAS}"),
     *(
         (
             means(W1=meaning),
