@@ -11,7 +11,8 @@ from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
-from reference.faults import FAULTS, Answers, solve
+from reference.catalogue import FAULTS
+from reference.faults import Answers, solve
 
 NOTHING = 1e-9  # of a fitted scale or shift
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
@@ -26,13 +27,20 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
     network = problems[0].formulation.network
     asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
+    most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
     for fault in (fault for fault in FAULTS if fault.fits(network)):
-        wrong = [_own(fault.run(problem, Contract()), problem) for problem in problems]
-        changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
-        left = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
-        if left < UNEXPLAINED:
-            found.append((left, fault))
+        wrong, left = list[Answers](), 0.0
+        for problem, seen in zip(problems, observed, strict=True):
+            wrong.append(_own(fault.run(problem, Contract()), problem))
+            left += float(np.sum(np.square(seen[outside] - wrong[-1][outside])))
+            if not left <= most:  # what this stack leaves, the others do not take away
+                break
+        else:
+            changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
+            worst = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
+            if worst < UNEXPLAINED:
+                found.append((worst, fault))
     if not found:
         return _scaled(problems, observed) if outside == "forward" else ""
     left, fault = min(found, key=lambda pair: pair[0])

@@ -26,6 +26,8 @@ ACTS: dict[str, Callable[[Any], Any]] = {
     "logistic": torch.sigmoid,
     "identity": lambda z: z,
 }
+
+
 def _logistic(z: Any) -> Any:
     """By exp of what is not positive only."""
     e = torch.exp(torch.where(z >= 0, -z, z))
