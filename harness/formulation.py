@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,9 +62,8 @@ class Formulation:
     @classmethod
     def identity(cls, network: Family) -> Formulation:
         """The network's own parameters."""
-        eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
-        zero = np.zeros(network.layout.size)
-        return cls(network.layout, network, eye, zero, eye, zero, zero != 0)
+        known: Any = network
+        return _identity(known)
 
     @classmethod
     def from_meaning(
@@ -175,3 +174,10 @@ class Formulation:
         """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
+
+
+@lru_cache(maxsize=256)
+def _identity(network: Any) -> Formulation:
+    eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
+    zero = np.zeros(network.layout.size)
+    return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)
