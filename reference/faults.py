@@ -16,6 +16,7 @@ from harness.layout import Layout
 from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.plain import Plain, logistic
 from reference.equations import evaluate
+from reference.network import Network
 from reference.numpy_net import at_theta
 
 Answers = dict[str, Array]
@@ -137,7 +138,7 @@ class Hidden(Fault):
     of: str = "tanh logistic relu"
 
     def fits(self, network: Any) -> bool:
-        return network.activation in self.of.split()
+        return bool(network.activations) and network.activations[0] in self.of.split()
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         return solve(problem, contract, partial(_Replaced, self.change))
@@ -289,3 +290,24 @@ FAULTS: tuple[Fault, ...] = (
     Answer("input_gradient_twice", "gradient by the inputs counted twice", _times(2.0, SLOPES[1]), SLOPES[1]),
     Answer("answers_in_float32", "answers stored in float32", _in_float32),
 )  # fmt: skip
+
+IN_A_BLOCK = (  # of a network of one's own, and for each of its blocks
+    (Misread, "dropped", "{} left out", np.zeros_like),
+    (Misread, "negated", "{} negated", np.negative),
+    (Misread, "transposed", "square {} transposed", np.transpose),
+    (Slope, "grad_twice", "gradient of {} counted twice", _by(2)),
+    (Slope, "grad_halved", "gradient of {} halved", _by(0.5)),
+    (Slope, "grad_dropped", "gradient of {} left out", np.zeros_like),
+)
+
+
+def made_in(network: Any) -> list[Fault]:
+    """The faults that can be made in a network."""
+    faults = list(FAULTS)
+    if not isinstance(network, Network):
+        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks)] + [
+            kind(f"{block.name}_{name}", words.format(block.name), _on(block.name, change))
+            for block in network.layout.blocks
+            for kind, name, words, change in IN_A_BLOCK
+        ]
+    return [fault for fault in faults if fault.fits(network)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
-from reference.faults import FAULTS, Answers, solve
+from reference.faults import Answers, made_in, solve
 
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
@@ -23,7 +23,7 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
     asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
     found = []
-    for fault in (fault for fault in FAULTS if fault.fits(network)):
+    for fault in made_in(network):
         wrong = [_own(fault.run(problem, Contract()), problem) for problem in problems]
         changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
         left = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
