@@ -16,9 +16,11 @@ from reference.trainers import (
     scipy_bfgs,
     scipy_lbfgsb,
 )
+from reference.written import Equations
 
 __all__ = [
     "Crossed",
+    "Equations",
     "Network",
     "NumpyNet",
     "OnData",

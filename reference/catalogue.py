@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from harness.contract import Array, Contract
 from harness.problem import Problem
 from reference.arithmetic.plain import logistic
-from reference.faults import SLOPES, Answer, Answers, Blocks, Data, Fault, Hidden, Misread, Off, Slope, solve
+from reference.faults import SLOPES, Answer, Answers, Blocks, Data, Fault, Hidden, Misread, Off, OnBlocks, Slope, solve
+from reference.network import Network
 
 # What can be done to arrays, blocks and answers.
 
@@ -312,3 +314,24 @@ FAULTS = (
     *(fault for fault in OPERATORS if not fault.sized),
     *(fault.at(size) for fault in OPERATORS if fault.sized for size in SIZES),
 )
+
+IN_A_BLOCK = (  # of a network of one's own, and for each of its blocks
+    (Misread, "dropped", "{} left out", np.zeros_like),
+    (Misread, "negated", "{} negated", np.negative),
+    (Misread, "transposed", "square {} transposed", np.transpose),
+    (Slope, "grad_twice", "gradient of {} counted twice", _by(2)),
+    (Slope, "grad_halved", "gradient of {} halved", _by(0.5)),
+    (Slope, "grad_dropped", "gradient of {} left out", np.zeros_like),
+)
+
+
+def made_in(network: Any) -> list[Fault]:
+    """The faults that can be made in a network."""
+    faults = list(FAULTS)
+    if not isinstance(network, Network):
+        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks)] + [
+            kind(f"{block.name}_{name}", words.format(block.name), _on(block.name, change))
+            for block in network.layout.blocks
+            for kind, name, words, change in IN_A_BLOCK
+        ]
+    return [fault for fault in faults if fault.fits(network)]

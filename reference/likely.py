@@ -11,7 +11,7 @@ from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
-from reference.catalogue import FAULTS
+from reference.catalogue import made_in
 from reference.faults import Answers, solve
 
 NOTHING = 1e-9  # of a fitted scale or shift
@@ -29,7 +29,7 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
     most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
-    for fault in (fault for fault in FAULTS if fault.fits(network)):
+    for fault in made_in(network):
         wrong, left = list[Answers](), 0.0
         for problem, seen in zip(problems, observed, strict=True):
             wrong.append(_own(fault.run(problem, Contract()), problem))

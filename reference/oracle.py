@@ -13,7 +13,9 @@ from reference.arithmetic.grid import GridArithmetic
 from reference.equations import evaluate
 from reference.optimisers import steps
 
-CHUNK = 40_000  # numbers at once, of the widest layer and the gradient: few calls, and arrays that fit the caches
+CHUNK = (
+    40_000  # numbers at once, of the longest sum's layer and the gradient: few calls, and arrays that fit the caches
+)
 
 
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
@@ -27,9 +29,8 @@ def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
 
 
 def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
-    network: Any = problem.formulation.network
-    width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
-    step = max(1, CHUNK // (width + problem.formulation.own.size))
+    network = problem.formulation.network
+    step = max(1, CHUNK // (problem.rows * network.widest + problem.formulation.own.size))
     arithmetic = BoundedArithmetic(contract)
     parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
     answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
