@@ -111,11 +111,11 @@ def _answered(report: Report) -> dict[str, list[Said]]:
 def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     said = []
     if sound := _sound(verdicts, "equal"):
-        sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
+        sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
         said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
-        best = min(sound, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
@@ -140,10 +140,17 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
     return f"{len(verdicts)} trial{'s' if len(verdicts) != 1 else ''}"
 
 
+def _strength(verdict: Verdict) -> int:
+    """How strong a witness its reference is: 0 is the strongest."""
+    return {"live": 0, "stated": 2}.get(verdict.source, 1)
+
+
 def _source(verdict: Verdict) -> str:
     """What a person calls the reference."""
     if verdict.source == "live":
         return "R nnet (live)"
+    if verdict.source == "stated":
+        return f"{verdict.reference} (stated)"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
 
 
@@ -201,9 +208,12 @@ def counted(report: Report) -> str:
     if not report.verdicts:
         return f"{len(report.races)} races, no trial"
     counts = report.counts()
-    live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
+    live, stated = (
+        sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in ("live", "stated")
+    )
+    witness = f", {stated} against what is stated" if stated else ""
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R"
+    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R{witness}"
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ from reference.numpy_net import NumpyNet, numpy_net
 from reference.probes import Crossed, OnData, probes
 from reference.r.runif import runif
 from reference.r_nnet import RNnet, r_nnet
+from reference.stated import Stated
 from reference.trainers import (
     gradient_descent,
     least_squares,
@@ -25,6 +26,7 @@ __all__ = [
     "NumpyNet",
     "OnData",
     "RNnet",
+    "Stated",
     "gradient_descent",
     "least_squares",
     "nnet_fit",

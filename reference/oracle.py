@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,18 @@ def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
     if problem.recipe is not None:
         answers[STEP] = steps(arithmetic, problem)
-    return _sharpened(answers, problem, contract) if problem.exact else answers
+    if problem.exact:
+        answers = _sharpened(answers, problem, contract)
+    if contract.stated is not None:
+        answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
+    return answers
+
+
+def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
+    """The outputs with a share of each head's largest in a draw on top of the oracle's own bound."""
+    parts = np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1)
+    largest = [np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape) for part in parts]
+    return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
 
 
 def _sharpened(answers: dict[str, Bounded], problem: Problem, contract: Contract) -> dict[str, Bounded]:

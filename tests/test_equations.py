@@ -46,7 +46,7 @@ def subject(network: Equations, model: Callable[..., Any], **more: Any) -> Subje
 def verdicts(network: Equations, model: Callable[..., Any] | Subject, **more: Any) -> list[Verdict]:
     """What a case of this one subject comes to against NumPy."""
     mine = model if isinstance(model, Subject) else subject(network, model)
-    case = Case("mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=10)), **more)
+    case = Case("mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=4)), **more)
     memo = Memo(case)
     return [run(trial, memo) for trial in case.trials()]
 
