@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import device, github
+from harness import device, github, shared
 from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
@@ -58,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if (starts := config.getoption("--starts")) < 2:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
     config.stash[RUN] = Run(starts, Progress(config))
+    shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
     try:
         for asked in config.getoption("--device"):
@@ -96,8 +97,6 @@ class Progress:
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[TrialItem] | None:
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
-    if hasattr(collector.config, "workerinput"):
-        raise pytest.Collector.CollectError("nnet-parity does not run under pytest-xdist: leave -n out")
     try:
         trials = expanded(name, obj, devices(collector.config))
         assert isinstance(obj, Verification)
@@ -123,6 +122,8 @@ def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
     run_so_far = request.config.stash[RUN]
 
     def enter(entry: Entry, where: str, dtype: str) -> Race:
+        if shared.with_others(request.config):
+            pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
         if lack := device.lacking(where):
             pytest.skip(f"NOT RUN: {lack}")
         if why := unfit(entry, where, dtype, run_so_far.starts):
@@ -146,11 +147,15 @@ class TrialItem(pytest.Item):
         self.trial = trial
         self.verification = verification
 
+    @property
+    def again(self) -> str:
+        """The line that runs it again."""
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        return "pytest " + shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
+
     def runtest(self) -> None:
         run_so_far = self.config.stash[RUN]
-        path = os.path.relpath(self.path, self.config.invocation_params.dir)
-        again = shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
-        verdict = run_so_far.judged(self.nodeid, self.trial, again=f"pytest {again}")
+        verdict = run_so_far.judged(self.nodeid, self.trial, self.again)
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
                 self.user_properties.append((name, str(value)))
@@ -176,6 +181,8 @@ class VerdictFailed(Exception):
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found, baseline = session.config.stash[RUN], session.config.getoption("--baseline")
+    if shared.is_worker(session.config):  # the process that makes the report sees to the rest
+        return
     worse = bool(found.without_evidence())
     if baseline and not session.config.option.collectonly:  # read before this run's report can take its place
         found.since, got_worse = against(Path(baseline), found.report(), NARROWEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.asked import blank
+from harness.asked import blank, heading
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
@@ -16,6 +16,9 @@ from harness.trial import run
 from harness.verdict import Status, Verdict
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
+# What processes hand to one another.
+FOUND = ("verdicts", "cases", "devices", "contracts", "versions", "failed", "environment")
+FITTED = ("fits", "rows", "said", "points", "races", "costs")
 
 
 class Run:
@@ -27,12 +30,14 @@ class Run:
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
         self.said: dict[str, str] = {}
-        self.points: Points | None = None
+        self.points: list[Points] = []
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
         self.unusable: dict[str, str] = {}
+        self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
+        self.environment: dict[str, Any] = {}
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
@@ -59,6 +64,8 @@ class Run:
         """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
+        elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
+            verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
             verdict = run(trial, self.memo_of(trial), again)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
@@ -99,7 +106,7 @@ class Run:
             rows = table(memo)
             self.rows += rows
             self.said |= {memo.case.question: said} if (said := answer(memo, rows)) else {}
-            self.points = self.points or points(memo)
+            self.points += filter(None, [points(memo)])
         if memo.most_draws >= MANY_DRAWS:
             case = memo.case.name
             self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
@@ -107,8 +114,22 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        machine = environment() | self.versions
+        machine = (self.environment or environment()) | self.versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
-        devices = {name: lacking(name) for name in KNOWN} | self.devices
-        found = list(self.fits.values()), self.rows, self.races, self.points, self.said
+        devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
+        found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)
+
+    def hand_over(self) -> dict[str, Any]:
+        """What was found since the last time, for the process that makes the report."""
+        part = {name: getattr(self, name) for name in (*FOUND, *FITTED)}
+        for name, found in part.items():
+            setattr(self, name, type(found)())
+        return part | {"chosen": self.chosen}
+
+    def take(self, part: dict[str, Any]) -> None:
+        """Add what another process handed over."""
+        self.chosen = max(self.chosen, part["chosen"])
+        for name in (*FOUND, *FITTED):
+            mine = getattr(self, name)
+            (mine.update if isinstance(mine, dict) else mine.extend)(part[name])
