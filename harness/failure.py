@@ -36,7 +36,9 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
-        lines.append(f"  by the derivation of its own bounds, {outside} is the one outside")
+        stated = judgement.outside == "reference" and trial.reference.source == "stated"
+        by = "what it states" if stated else "the derivation of its own bounds"
+        lines.append(f"  by {by}, {outside} is the one outside")
     hints = [_other_convention(asked) or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 

@@ -1,12 +1,12 @@
 """The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
 
 from reference import starts
+from reference.called import Prototype, Stated
 from reference.network import Network
 from reference.numpy_net import NumpyNet, numpy_net
 from reference.probes import Crossed, OnData, probes
 from reference.r.runif import runif
 from reference.r_nnet import RNnet, r_nnet
-from reference.stated import Stated
 from reference.trainers import (
     gradient_descent,
     least_squares,
@@ -25,6 +25,7 @@ __all__ = [
     "Network",
     "NumpyNet",
     "OnData",
+    "Prototype",
     "RNnet",
     "Stated",
     "gradient_descent",
