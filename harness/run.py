@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.asked import blank
+from harness.asked import blank, missing
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
+from harness.model import raised
+from harness.observation import Missing
 from harness.report import Cost, Fit, Points, Race, Report, Row
 from harness.trainer import Say
 from harness.trial import run
@@ -32,6 +34,8 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
+        self.begun = False
+        self.interrupted = ""
         self.unusable: dict[str, str] = {}
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
@@ -60,7 +64,12 @@ class Run:
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         else:
-            verdict = run(trial, self.memo_of(trial), again)
+            try:
+                verdict = run(trial, self.memo_of(trial), again)
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
+                verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
@@ -108,7 +117,7 @@ class Run:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
         machine = environment() | self.versions
-        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
+        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
         devices = {name: lacking(name) for name in KNOWN} | self.devices
         found = list(self.fits.values()), self.rows, self.races, self.points, self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)
