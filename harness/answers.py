@@ -206,7 +206,7 @@ def raced(report: Report) -> list[str]:
 def counted(report: Report) -> str:
     """How many trials came to what."""
     if not report.verdicts:
-        return f"{len(report.races)} races, no trial"
+        return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()
     live, stated = (
         sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in ("live", "stated")

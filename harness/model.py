@@ -221,7 +221,7 @@ def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
     return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """What was raised, in its first line, at most 200 characters, and where in a user's own file."""
     if isinstance(error, WrongAnswer):
         return str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,9 +15,10 @@ from harness import device, github, shared
 from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
+from harness.interruption import as_ctrl_c, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
-from harness.report import Race, summarise, write, write_races
+from harness.report import Race, summarise, write
 from harness.run import Run
 from harness.verdict import Status
 
@@ -76,6 +77,15 @@ def devices(config: pytest.Config) -> list[str]:
     return device.chosen(asked or os.environ.get(DEVICES, "").split() or config.getini("nnet_parity_devices"))
 
 
+def ours(config: pytest.Config) -> Run:
+    """What this run has found so far; from the first time that it is asked for, SIGTERM ends the run as Ctrl-C does."""
+    found = config.stash[RUN]
+    if not found.begun:
+        found.begun = True
+        config.add_cleanup(as_ctrl_c())
+    return found
+
+
 RUN = pytest.StashKey[Run]()
 PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
@@ -100,9 +110,9 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     try:
         trials = expanded(name, obj, devices(collector.config))
         assert isinstance(obj, Verification)
-        collector.config.stash[RUN].collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
+        ours(collector.config).collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
     except (ValueError, TypeError) as error:
-        raise pytest.Collector.CollectError(str(error)) from None
+        raise pytest.Collector.CollectError(printable(str(error))) from None
     for reference in obj.case.references:
         getattr(reference, "wake", lambda: None)()
     return [
@@ -119,7 +129,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
     """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
-    run_so_far = request.config.stash[RUN]
+    run_so_far = ours(request.config)
 
     def enter(entry: Entry, where: str, dtype: str) -> Race:
         if shared.with_others(request.config):
@@ -163,7 +173,7 @@ class TrialItem(pytest.Item):
             run_so_far.failed.append((self.verification.file, self.verification.line, verdict))
             raise VerdictFailed(verdict.why)
         if verdict.status is not Status.PASS:
-            raise pytest.skip.Exception(f"{verdict.status}: {verdict.why}", _use_item_location=True)
+            raise pytest.skip.Exception(printable(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
@@ -178,13 +188,28 @@ class VerdictFailed(Exception):
     """A failed verdict, raised at the edge to pytest."""
 
 
+@pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+def pytest_finished(session: pytest.Session) -> Generator[None]:
+    """Whoever is told to stop from here on writes the report first."""
+    with held(session.config.stash[RUN].begun) as came:
+        yield
+    if came:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        session.config.get_terminal_writer().line("interrupted after the last trial: the report was finished", red=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found, baseline = session.config.stash[RUN], session.config.getoption("--baseline")
     if shared.is_worker(session.config):  # the process that makes the report sees to the rest
         return
+    asked = not session.config.option.collectonly
+    if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        known = session.testscollected and found.chosen  # of a collection that was interrupted nobody knows the size
+        judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
+        found.interrupted = f"interrupted: {judged}"
     worse = bool(found.without_evidence())
-    if baseline and not session.config.option.collectonly:  # read before this run's report can take its place
+    if baseline and asked:  # read before this run's report can take its place
         found.since, got_worse = against(Path(baseline), found.report(), NARROWEST)
         worse |= got_worse
     if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -198,7 +223,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("since the baseline")
     for line in [*found.since, *github.errors(found.failed)]:
         terminalreporter.write_line(line)
-    if not (found.verdicts or found.races):
+    if not (found.verdicts or found.races or found.interrupted):
         return
     report, folder = found.report(), Path(config.getoption("--report-dir"))
     terminalreporter.section("nnet-parity")
@@ -210,14 +235,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it",
             red=True,
         )
+    if found.interrupted:
+        terminalreporter.write_line(found.interrupted, red=True)
     try:
         write(report, folder)
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
         terminalreporter.write_line(why, red=True)
-    if found.races:
-        write_races(found.races, folder.parent / "speed.json")
     try:
         summarise(report)
     except OSError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.asked import blank, heading
+from harness.asked import blank, heading, missing
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
+from harness.model import raised
+from harness.observation import Missing
 from harness.report import Cost, Fit, Points, Race, Report, Row
 from harness.trainer import Say
 from harness.trial import run
@@ -35,6 +37,8 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
+        self.begun = False
+        self.interrupted = ""
         self.unusable: dict[str, str] = {}
         self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
         self.environment: dict[str, Any] = {}
@@ -67,7 +71,12 @@ class Run:
         elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
-            verdict = run(trial, self.memo_of(trial), again)
+            try:
+                verdict = run(trial, self.memo_of(trial), again)
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
+                verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
@@ -115,7 +124,7 @@ class Run:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
         machine = (self.environment or environment()) | self.versions
-        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
+        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
         devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
         found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)
