@@ -12,7 +12,21 @@ import numpy as np
 from harness.contract import Array, Contract
 from harness.problem import Problem
 from reference.arithmetic.plain import logistic
-from reference.faults import SLOPES, Answer, Answers, Blocks, Data, Fault, Hidden, Misread, Off, OnBlocks, Slope, solve
+from reference.faults import (
+    SLOPES,
+    Answer,
+    Answers,
+    Blocks,
+    Data,
+    Fault,
+    Hidden,
+    Misread,
+    Off,
+    OnBlocks,
+    Posed,
+    Slope,
+    solve,
+)
 from reference.network import Network
 
 # What can be done to arrays, blocks and answers.
@@ -105,13 +119,9 @@ def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
     return {**rest, "forward": a["forward"]}
 
 
-def _decayed(factor: float) -> Callable[[Answers, Problem], Answers]:
+def _decayed(factor: float) -> Callable[[Problem], Problem]:
     """Decay times a factor."""
-
-    def changed(a: Answers, problem: Problem) -> Answers:
-        return solve(replace(problem, loss=replace(problem.loss, decay=factor * problem.loss.decay)), Contract())
-
-    return changed
+    return lambda problem: replace(problem, loss=replace(problem.loss, decay=factor * problem.loss.decay))
 
 
 def _biases_undecayed(a: Answers, problem: Problem) -> Answers:
@@ -276,9 +286,9 @@ OPERATORS: tuple[Fault, ...] = (
            lambda z, h, d: (h, _tanh(h)[1]), "gradient", of="tanh"),
     Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
     Answer("half_square", "one half of the squared error", _times(0.5, "loss", *SLOPES), "loss"),
-    Answer("decay_doubled", "decay counted twice", _decayed(2.0), "loss"),
-    Answer("decay_halved", "one half of the decay", _decayed(0.5), "loss"),
-    Answer("decay_dropped", "decay left out", _decayed(0.0), "loss"),
+    Posed("decay_doubled", "decay counted twice", _decayed(2.0), "loss"),
+    Posed("decay_halved", "one half of the decay", _decayed(0.5), "loss"),
+    Posed("decay_dropped", "decay left out", _decayed(0.0), "loss"),
     Answer("biases_undecayed", "decay left out for biases", _biases_undecayed, "loss"),
     Answer("root_mean_square", "root of the mean square in place of the sum", _root, "loss"),
     Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),

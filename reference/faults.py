@@ -123,6 +123,13 @@ class Answer(Fault):
         return answers
 
 
+class Posed(Fault):
+    """Another question, which is answered rightly."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        return solve(self.change(problem), contract)
+
+
 @dataclass(frozen=True)
 class Data(Fault):
     """Inputs or targets (D, R, ...) that are read wrongly."""
