@@ -239,6 +239,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(found.interrupted, red=True)
     try:
         write(report, folder)
+        if found.races:
+            write_races(found.races, folder.parent / "speed.json")
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
