@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from harness.report import Report, grouped
-from harness.verdict import Status, Verdict
+from harness.verdict import R, Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
@@ -111,11 +111,11 @@ def _answered(report: Report) -> dict[str, list[Said]]:
 def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     said = []
     if sound := _sound(verdicts, "equal"):
-        sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
+        sources = _names(map(_source, sorted(sound, key=lambda v: v.source not in R)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
         said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
-        best = min(sound, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        best = min(sound, key=lambda v: (v.source not in R, v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
@@ -142,8 +142,8 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
 
 def _source(verdict: Verdict) -> str:
     """What a person calls the reference."""
-    if verdict.source == "live":
-        return "R nnet (live)"
+    if verdict.source in R:
+        return f"R nnet ({verdict.source})"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
 
 
@@ -201,9 +201,12 @@ def counted(report: Report) -> str:
     if not report.verdicts:
         return f"{len(report.races)} races, no trial"
     counts = report.counts()
-    live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
+    live, recorded = (sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in R)
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R"
+    when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
+    against = [f"{live} of the passes against live R"] if live or not recorded else []
+    against += [f"{recorded} of the passes against recorded R ({when}; R {r}, nnet {nnet})"] if recorded else []
+    return f"{_trials(report.verdicts)}: {shown}; {' and '.join(against)}"
 
 
 def printable(text: str) -> str:

@@ -175,14 +175,17 @@ def summarise(report: Report) -> None:
             file.write(markdown(report))
 
 
-def replace_whole(path: Path, text: str) -> None:
+def replace_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash, never sees half of it."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # the new name too outlives a power cut
+        os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)

@@ -36,9 +36,10 @@ class Run:
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
-        self.versions: dict[str, str] = {}
+        self.versions: dict[str, list[str]] = {}
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
+        self.refused = ""
         self.memo: Memo | None = None
 
     def memo_of(self, trial: Trial) -> Memo:
@@ -75,7 +76,9 @@ class Run:
             (trial.reference.title(), trial.reference.contract()),
         ):
             self.contracts[name] = contract.sentence()
-        self.versions |= getattr(trial.reference, "versions", dict)()
+        for name, version in getattr(trial.reference, "versions", dict)().items():
+            known = self.versions.setdefault(name, [])
+            known += [] if version in known else [version]
 
     def without_evidence(self) -> list[str]:
         """Cases that ran whole and have not one pass: no evidence is not a pass."""
@@ -107,7 +110,7 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        machine = environment() | self.versions
+        machine = environment() | {name: ", ".join(found) for name, found in self.versions.items()}
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
         devices = {name: lacking(name) for name in KNOWN} | self.devices
         found = list(self.fits.values()), self.rows, self.races, self.points, self.said
