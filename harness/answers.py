@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from harness.report import Report, grouped
-from harness.verdict import Status, Verdict
+from harness.verdict import R, Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
@@ -142,13 +142,13 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
 
 def _strength(verdict: Verdict) -> int:
     """How strong a witness its reference is: 0 is the strongest."""
-    return {"live": 0, "stated": 2}.get(verdict.source, 1)
+    return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
 
 
 def _source(verdict: Verdict) -> str:
     """What a person calls the reference."""
-    if verdict.source == "live":
-        return "R nnet (live)"
+    if verdict.source in R:
+        return f"R nnet ({verdict.source})"
     if verdict.source == "stated":
         return f"{verdict.reference} (stated)"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
@@ -208,12 +208,15 @@ def counted(report: Report) -> str:
     if not report.verdicts:
         return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()
-    live, stated = (
-        sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in ("live", "stated")
+    live, recorded, stated = (
+        sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in (*R, "stated")
     )
-    witness = f", {stated} against what is stated" if stated else ""
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R{witness}"
+    when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
+    against = [f"{live} of the passes against live R"] if live or not recorded else []
+    against += [f"{recorded} of the passes against recorded R ({when}; R {r}, nnet {nnet})"] if recorded else []
+    against += [f"{stated} against what is stated"] if stated else []
+    return f"{_trials(report.verdicts)}: {shown}; {', '.join(against)}"
 
 
 def printable(text: str) -> str:

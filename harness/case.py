@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.contract import PRECISION
@@ -75,6 +75,19 @@ class Case:
             for check in self._checks()
             for reference in self._references(subject, check, device, dtype)
         ]
+
+    def answering(self, file: str, mode: Any) -> Case:
+        """With everyone who asks R answered as `mode` has it (auto, live, recorded, or a session of R's to be asked).
+
+        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        """
+        self._validate()
+        where = file, self.name, bool(self.population) and not set(self._checks()) & set(ENDS), mode
+        answered = [
+            [getattr(one, "answering", lambda *_, one=one: one)(*where) for one in some]
+            for some in (self.subjects, self.references)
+        ]
+        return replace(self, subjects=answered[0], references=answered[1])
 
     @property
     def population(self) -> Population | None:
@@ -197,8 +210,11 @@ def verify(case: Case) -> Verification:
     return Verification(case, frame.f_code.co_filename, frame.f_lineno)
 
 
-def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
-    """The trials of what a test file calls `name`; raises ValueError or TypeError, at its line, where it is no case."""
+def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
+    """The trials of what a test file calls `name`, R answering as `mode` has it.
+
+    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
+    """
     if isinstance(found, Case):
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
     assert isinstance(found, Verification)
@@ -206,6 +222,6 @@ def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",)) -> lis
     if not isinstance(found.case, Case):
         raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
     try:
-        return found.case.trials(devices)
+        return found.case.answering(found.file, mode).trials(devices)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{where}: {error}") from None

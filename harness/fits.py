@@ -40,7 +40,7 @@ def fit(memo: Memo, ended: Ended) -> Fit:
         share=good / len(losses),
         share_low=low,
         share_high=high,
-        seconds=ended.fitted.seconds,
+        seconds=ended.fitted.seconds or None,
         **_best(memo, ended),
     )
 

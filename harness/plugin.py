@@ -23,6 +23,7 @@ from harness.run import Run
 from harness.verdict import Status
 
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
+R, MODES = "NNET_PARITY_R", ("auto", "live", "recorded")  # in the environment: as --r
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +44,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
     )
+    group.addoption(
+        "--r",
+        default=os.environ.get(R, MODES[0]),
+        metavar="|".join(MODES),
+        help="who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone",
+    )
     group.addoption("--speed", action="store_true", help="race too: test_speed.py files, which are left out otherwise")
     group.addoption(
         "--starts",
@@ -58,6 +65,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if (starts := config.getoption("--starts")) < 2:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
+    if (mode := config.getoption("--r")) not in MODES:
+        raise pytest.UsageError(f"--r {mode} (or {R} in the environment): expected {', '.join(MODES)}")
     config.stash[RUN] = Run(starts, Progress(config))
     shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
@@ -108,13 +117,14 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
     try:
-        trials = expanded(name, obj, devices(collector.config))
+        trials = expanded(name, obj, devices(collector.config), collector.config.getoption("--r"))
         assert isinstance(obj, Verification)
         ours(collector.config).collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
     except (ValueError, TypeError) as error:
         raise pytest.Collector.CollectError(printable(str(error))) from None
-    for reference in obj.case.references:
-        getattr(reference, "wake", lambda: None)()
+    except LookupError as error:
+        ours(collector.config).refused = f"--r live: {error}"  # told when all is collected: pytest listens then
+        return []
     return [
         TrialItem.from_parent(collector, name=printable(f"{name}[{trial.id}]"), trial=trial, verification=obj)
         for trial in trials
@@ -136,6 +146,8 @@ def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
             pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
         if lack := device.lacking(where):
             pytest.skip(f"NOT RUN: {lack}")
+        if request.config.getoption("--r") == "recorded":
+            pytest.skip("NOT RUN: a race is against R itself, which --r recorded leaves out")
         if why := unfit(entry, where, dtype, run_so_far.starts):
             pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
         found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
@@ -146,6 +158,8 @@ def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    if refused := session.config.stash[RUN].refused:
+        raise pytest.UsageError(refused)
     session.config.stash[RUN].chosen = sum(isinstance(item, TrialItem) for item in session.items)
 
 
@@ -239,8 +253,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(found.interrupted, red=True)
     try:
         write(report, folder)
-        if found.races:
-            write_races(found.races, folder.parent / "speed.json")
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"

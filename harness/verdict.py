@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+R = ("live", "recorded")  # the sources of what R itself computed, now or when it was recorded
+
 
 class Status(StrEnum):
     """What a trial came to, from worst to best."""

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 from harness import device
 from reference.r import RCrashed, RUnavailable
-from reference.r_nnet import session
+from reference.r_nnet import LIVE
 
 PATIENCE = 60.0  # seconds for a program to say its version
 MENDS = " This mends it: "
@@ -115,8 +115,8 @@ def r() -> Iterator[Finding]:
     """R, nnet and rpy2, which only fit together; asked of R itself."""
     lost = "NumPy judges alone"
     try:
-        session().close()  # it looks again
-        versions = session().versions()
+        LIVE.close()  # it looks again
+        versions = LIVE.versions()
     except (RUnavailable, RCrashed) as error:
         why, _, mend = str(error).partition(MENDS)
         yield Finding("R, nnet and rpy2", "", why.rstrip("."), mend, lost)

@@ -1,7 +1,10 @@
 """A pytest of its own, in a folder of its own, for files that a user might have written."""
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,9 +126,23 @@ def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
+def without_r(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on which R is not found; what was started before is ended."""
+    from reference.r_nnet import LIVE
+
+    LIVE.close()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("R_HOME", raising=False)
+    yield
+    LIVE.close()
+
+
+@pytest.fixture
 def live_r() -> None:
     """Skips where R's nnet does not answer."""
     from reference import Network, r_nnet
 
+    if os.environ.get("NNET_PARITY_R") == "recorded":
+        pytest.skip("R was left out")
     if why := r_nnet.absent(Network(1, 4, 1, "logistic"), "forward"):
         pytest.skip(why)

@@ -18,7 +18,7 @@ import torch
 
 from reference import doctor
 from reference.doctor import Finding
-from reference.r_nnet import SWITCH, session
+from reference.r_nnet import LIVE
 
 ROOT = Path(__file__).parents[1]
 PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
@@ -28,7 +28,7 @@ PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-ro
 def looks_again() -> object:
     """What a test hid from R's session is not hidden from the next."""
     yield
-    session().close()
+    LIVE.close()
 
 
 def said(*findings: Finding) -> list[str]:
@@ -117,7 +117,7 @@ def test_no_gpu_is_no_failure() -> None:
 @pytest.mark.usefixtures("live_r")
 def test_r_is_started_and_asked() -> None:
     """The versions are what R itself says."""
-    versions = session().versions()
+    versions = LIVE.versions()
     assert said(*doctor.r()) == [f"{name} {versions[name]}" for name in ("R", "nnet", "rpy2")]
 
 
@@ -130,16 +130,6 @@ def test_without_r_numpy_judges_alone(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "R, nnet and rpy2 not here: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer "
         "with nnet; NumPy judges alone. This mends it: apt-get install r-base-core r-cran-nnet make"
     ]
-
-
-def test_r_that_was_left_out_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who left it out is told how to have it back."""
-    monkeypatch.setenv(SWITCH, "absent")
-    assert said(*doctor.r()) == [
-        f"R, nnet and rpy2 not here: R was left out ({SWITCH}=absent, which --no-r sets): run again without it; "
-        "NumPy judges alone"
-    ]
-    monkeypatch.delenv(SWITCH)
 
 
 @pytest.mark.usefixtures("live_r")
