@@ -110,7 +110,7 @@ import numpy as np
 
 from harness import Population, Recipe, Trained
 from reference import nnet_fit, starts
-from reference.r_nnet import RNnet, session
+from reference.r_nnet import LIVE, RNnet
 
 
 def stay(ask=lambda: time.sleep(60)):
@@ -127,7 +127,7 @@ class Endless(RNnet):
     name = "endless_r"
 
     def observe(self, problem):
-        stay(lambda: session().eval_text("repeat {}"))
+        stay(lambda: LIVE.eval_text("repeat {}"))
 
 
 def data(draws):
