@@ -120,7 +120,9 @@ def set_up() -> None:
     say("installing the project and what constraints.txt pins into .venv; the first time takes a minute or more")
     if not done(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
-    STAMP.write_text(stamp)
+    half = STAMP.with_suffix(".half")
+    half.write_text(stamp)
+    half.replace(STAMP)
 
 
 def main(arguments: list[str]) -> int:

@@ -111,11 +111,11 @@ def _answered(report: Report) -> dict[str, list[Said]]:
 def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     said = []
     if sound := _sound(verdicts, "equal"):
-        sources = _names(map(_source, sorted(sound, key=lambda v: v.source not in R)))
+        sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
         said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
-        best = min(sound, key=lambda v: (v.source not in R, v.dtype != "float64"))
+        best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
@@ -140,10 +140,17 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
     return f"{len(verdicts)} trial{'s' if len(verdicts) != 1 else ''}"
 
 
+def _strength(verdict: Verdict) -> int:
+    """How strong a witness its reference is: 0 is the strongest."""
+    return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
+
+
 def _source(verdict: Verdict) -> str:
     """What a person calls the reference."""
     if verdict.source in R:
         return f"R nnet ({verdict.source})"
+    if verdict.source == "stated":
+        return f"{verdict.reference} (stated)"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
 
 
@@ -199,14 +206,18 @@ def raced(report: Report) -> list[str]:
 def counted(report: Report) -> str:
     """How many trials came to what."""
     if not report.verdicts:
-        return f"{len(report.races)} races, no trial"
+        return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()
-    live, recorded = (sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in R)
-    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    passes = Counter(v.source for v in report.verdicts if v.status is Status.PASS)
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
-    against = [f"{live} of the passes against live R"] if live or not recorded else []
-    against += [f"{recorded} of the passes against recorded R ({when}; R {r}, nnet {nnet})"] if recorded else []
-    return f"{_trials(report.verdicts)}: {shown}; {' and '.join(against)}"
+    witnesses = {"recorded": f"recorded R ({when}; R {r}, nnet {nnet})", "stated": "what is stated"}
+    told = [f"{passes[source]} against {what}" for source, what in witnesses.items() if passes[source]]
+    if passes["live"] or not passes["recorded"]:
+        told = [f"{passes['live']} against live R", *told]
+    first, *others = told
+    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
+    return f"{_trials(report.verdicts)}: {shown}; {against}"
 
 
 def printable(text: str) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from harness.asked import Asked, heading
 from harness.contract import Contract
 from harness.judge import Judgement
+from harness.mapping import left_out_as, spelled
 from harness.naming import apart, tensors, times, title
 from harness.observation import Missing
 from harness.problem import ORDER, STEP
+from harness.subject import Subject
 from harness.verdict import Status, Verdict
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
+FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations on
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
@@ -31,9 +36,11 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
-        lines.append(f"  by the derivation of its own bounds, {outside} is the one outside")
-    hint = _other_convention(asked) or _likely(asked)
-    return "\n".join([*lines, f"  {hint}"] if hint else lines)
+        stated = judgement.outside == "reference" and trial.reference.source == "stated"
+        by = "what it states" if stated else "the derivation of its own bounds"
+        lines.append(f"  by {by}, {outside} is the one outside")
+    hints = [_other_convention(asked) or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
+    return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
 
 def _size(judgement: Judgement, dtype: str) -> str:
@@ -73,14 +80,42 @@ def _other_convention(asked: Asked) -> str:
     promised = subject.contract(asked.trial.dtype).relu_at_zero
     if "relu" not in asked.problems[0].formulation.network.activations or asked.quantity in ("forward", "loss"):
         return ""
-    for value, spelled in RELU_CONVENTIONS.items():
+    for value, written in RELU_CONVENTIONS.items():
         judged = asked.judged(asked.quantity, Contract(asked.trial.dtype, relu_at_zero=value))
         if value != promised and isinstance(judged, Judgement) and judged.status is Status.PASS:
             return (
-                f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {spelled} has it: "
+                f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
                 f"write Subject({subject.name}, relu_at_zero={value:g})"
             )
     return ""
+
+
+def _in_float32(asked: Asked, judgement: Judgement) -> str:
+    """What of a float64 model holds numbers of float32, where no more than that may be wrong."""
+    trial = asked.trial
+    small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(abs(judgement.expected), 1.0)
+    model = asked.memo.model(trial) if trial.dtype == "float64" and small else None
+    if not model or not (names := model.in_float32()):
+        return ""
+    hold = "holds" if len(names) == 1 else "hold"
+    return f"likely: {' and '.join(names)} {hold} numbers of float32, expected dtype=torch.float64 where they are made"
+
+
+def _of_its_parameters(asked: Asked) -> Iterator[str]:
+    """A bias that the model has left out, or another meaning of its parameters that explains it."""
+    subject, formulation = asked.trial.subject, asked.problems[0].formulation
+    if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
+        return
+    own = [block.name for block in formulation.own.blocks]
+    left_out = [block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own]
+    if left_out:
+        zero = ", ".join(f'"{name}": 0' for name in left_out)
+        yield (
+            f"{subject.name} has no parameter for {' and '.join(left_out)}: if that is meant to be 0, write "
+            f"Subject({subject.name}, parameters={{{zero}}})"
+        )
+    elif meant := subject.meanings(formulation.network)[1]:
+        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={spelled(meant[0])})"
 
 
 def _likely(asked: Asked) -> str:

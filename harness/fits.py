@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.fitting import predictions
 from harness.memo import Memo
+from harness.model import raised
 from harness.observation import Missing
 from harness.pairs import interval
 from harness.report import Fit, Points, Row
@@ -76,7 +77,10 @@ def answer(memo: Memo, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
     trained = {ended.trainer.name for ended in memo.fits.values()}
     complete = trained >= {getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)}
-    return memo.case.answer(rows) if memo.case.answer and complete else ""
+    try:
+        return memo.case.answer(rows) if memo.case.answer and complete else ""
+    except Exception as error:  # whatever a user's function raises, the report is written
+        return f"Its answer {raised(error)}"
 
 
 def points(memo: Memo) -> Points | None:

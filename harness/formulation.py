@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ class Family(Protocol):
     @property
     def widest(self) -> int: ...
     @property
-    def activations(self) -> tuple[str, str]: ...
+    def activations(self) -> tuple[str, ...]: ...
     def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]:
         """Every quantity's exact value and how far from it the contract lets an implementation be."""
 
@@ -62,9 +62,8 @@ class Formulation:
     @classmethod
     def identity(cls, network: Family) -> Formulation:
         """The network's own parameters."""
-        eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
-        zero = np.zeros(network.layout.size)
-        return cls(network.layout, network, eye, zero, eye, zero, zero != 0)
+        known: Any = network
+        return _identity(known)
 
     @classmethod
     def from_meaning(
@@ -73,7 +72,7 @@ class Formulation:
         """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 
         Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
-        allows it, when an own parameter reaches no block.
+        allows it, when an own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
@@ -89,9 +88,9 @@ class Formulation:
         apart = abs(image(witness) - (matrix @ witness + constant))
         if not (apart <= (own.size + 2) * 2.0**-52 * sizes).all():  # false for NaN too
             raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
-        if not idle and not matrix.any(axis=0).all():
-            unused = own.label(int(np.argmin(matrix.any(axis=0))))
-            raise ValueError(f"parameter {unused} has no meaning: it reaches no block of the network")
+        unused = [block.name for block in own.blocks if block.places.size and not matrix[:, block.places.ravel()].any()]
+        if unused and not idle:
+            raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
         compact = LinearMap(sparse.csr_array(matrix))
         held = np.zeros(own.size, dtype=bool) if held is None else held
         return cls(own, network, compact, constant, compact.absolute, abs(constant), held)
@@ -175,3 +174,10 @@ class Formulation:
         """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
+
+
+@lru_cache(maxsize=256)
+def _identity(network: Any) -> Formulation:
+    eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
+    zero = np.zeros(network.layout.size)
+    return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

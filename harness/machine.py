@@ -31,14 +31,15 @@ def settle() -> None:
 
 def environment() -> dict[str, Any]:
     """Everything that a reader of a report needs to know of the machine that made it."""
+    import scipy.linalg  # noqa: F401 (it brings a BLAS of its own, whether anything that needs it was asked or not)
     import threadpoolctl
     import torch
 
-    pools = [
+    pools = sorted(
         f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} thread(s)"
         for pool in threadpoolctl.threadpool_info()
         if pool["user_api"] == "blas"
-    ]
+    )
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),

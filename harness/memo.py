@@ -46,8 +46,13 @@ class Memo:
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What has this key, made where it is first asked for."""
         if key not in self._known:
-            self._known[key] = make()
-        known: Result = self._known[key]
+            try:
+                self._known[key] = make()
+            except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
+                self._known[key] = error
+        known: Result | Exception = self._known[key]
+        if isinstance(known, Exception):
+            raise known
         return known
 
     def formulation(self, subject: Any) -> Formulation:
@@ -125,7 +130,16 @@ class Memo:
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
-        return self.once(("live", subject.name, dtype, device), lambda: subject.live(dtype, device))
+        return self.once(
+            ("live", subject.name, dtype, device), lambda: subject.live(self.formulation(subject), dtype, device)
+        )
+
+    def model(self, trial: Trial) -> Model | None:
+        """A trial's subject as it is built, where it is a model."""
+        if not isinstance(trial.subject, Subject):
+            return None
+        live = self.live(trial.subject, trial.dtype, trial.device)
+        return live if isinstance(live, Model) else None
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
         key = (id(reference), id(problem.formulation.network), problem.key)

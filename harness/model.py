@@ -114,6 +114,22 @@ class Model:
         yield self._trained(problem, [x.detach() for x in xs], ts) if as_trained else gradients[:count]
         yield gradients[count:]
 
+    def in_float32(self) -> list[str]:
+        """What is no parameter and holds numbers of float32, by name: such buffers and plain attributes."""
+        import torch
+
+        found = []
+        for prefix, module in self.call.named_modules() if isinstance(self.call, torch.nn.Module) else ():
+            buffers = dict(module.named_buffers(recurse=False))
+            plain = {name: value for name, value in vars(module).items() if isinstance(value, torch.Tensor)}
+            for name, value in {**buffers, **plain}.items():
+                whole = value.double()
+                single = bool((whole.float() == whole).all()) and not bool((whole.bfloat16() == whole).all())
+                if value.is_floating_point() and single:
+                    what = "buffer" if name in buffers else "plain attribute"
+                    found.append(f"{what} {prefix}{'.' if prefix else ''}{name}")
+        return found
+
     def set(self, values: Sequence[Any]) -> None:
         """Other parameters."""
         import torch
@@ -205,7 +221,7 @@ def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
     return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """What was raised, in its first line, at most 200 characters, and where in a user's own file."""
     if isinstance(error, WrongAnswer):
         return str(error)

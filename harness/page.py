@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.answers import answered, costed, counted, printable, unjudged
+from harness.files import replace_whole
 from harness.matrix import table
-from harness.report import Report, replace_whole
+from harness.report import Report
 from harness.results import read
 from harness.template import filled
 from harness.verdict import Status
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")
-        replace_whole(Path(arguments[1]), page(read(Path(arguments[0]))))
+        replace_whole({Path(arguments[1]): page(read(Path(arguments[0])))})
     except (OSError, ValueError) as error:
         print(f"no page: {error}", file=sys.stderr)
         return 2

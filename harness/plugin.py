@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
 
-from harness import device, github
+from harness import device, github, shared
 from harness.answers import NARROWEST, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
+from harness.interruption import as_ctrl_c, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
-from harness.report import Race, summarise, write, write_races
+from harness.report import Race, summarise, write
 from harness.run import Run
-from harness.verdict import Status
+from harness.verdict import SWITCH, Status
 
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
-R, MODES = "NNET_PARITY_R", ("auto", "live", "recorded")  # in the environment: as --r
+MODES = ("auto", "live", "recorded")  # of --r
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--r",
-        default=os.environ.get(R, MODES[0]),
+        default=os.environ.get(SWITCH, MODES[0]),
         metavar="|".join(MODES),
         help="who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone",
     )
@@ -65,8 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if (starts := config.getoption("--starts")) < 2:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
     if (mode := config.getoption("--r")) not in MODES:
-        raise pytest.UsageError(f"--r {mode} (or {R} in the environment): expected {', '.join(MODES)}")
+        raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
     config.stash[RUN] = Run(starts, Progress(config))
+    shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
     try:
         for asked in config.getoption("--device"):
@@ -82,6 +84,15 @@ def devices(config: pytest.Config) -> list[str]:
     """Asked for on the command line, else in the environment, else in the ini file, else what is here."""
     asked = [*config.getoption("--device"), *filter(None, [config.getoption("--require-device")])]
     return device.chosen(asked or os.environ.get(DEVICES, "").split() or config.getini("nnet_parity_devices"))
+
+
+def ours(config: pytest.Config) -> Run:
+    """What this run has found so far; from the first time that it is asked for, SIGTERM ends the run as Ctrl-C does."""
+    found = config.stash[RUN]
+    if not found.begun:
+        found.begun = True
+        config.add_cleanup(as_ctrl_c())
+    return found
 
 
 RUN = pytest.StashKey[Run]()
@@ -105,14 +116,12 @@ class Progress:
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[TrialItem] | None:
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
-    if hasattr(collector.config, "workerinput"):
-        raise pytest.Collector.CollectError("nnet-parity does not run under pytest-xdist: leave -n out")
     try:
         trials = expanded(name, obj, devices(collector.config), collector.config.getoption("--r"))
         assert isinstance(obj, Verification)
-        collector.config.stash[RUN].collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
+        ours(collector.config).collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
     except (ValueError, TypeError) as error:
-        raise pytest.Collector.CollectError(str(error)) from None
+        raise pytest.Collector.CollectError(printable(str(error))) from None
     except LookupError as error:
         collector.config.stash[RUN].refused = f"--r live: {error}"  # told when all is collected: pytest listens then
         return []
@@ -130,9 +139,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
     """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
-    run_so_far = request.config.stash[RUN]
+    run_so_far = ours(request.config)
 
     def enter(entry: Entry, where: str, dtype: str) -> Race:
+        if shared.with_others(request.config):
+            pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
         if lack := device.lacking(where):
             pytest.skip(f"NOT RUN: {lack}")
         if request.config.getoption("--r") == "recorded":
@@ -160,11 +171,15 @@ class TrialItem(pytest.Item):
         self.trial = trial
         self.verification = verification
 
+    @property
+    def again(self) -> str:
+        """The line that runs it again."""
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        return "pytest " + shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
+
     def runtest(self) -> None:
         run_so_far = self.config.stash[RUN]
-        path = os.path.relpath(self.path, self.config.invocation_params.dir)
-        again = shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
-        verdict = run_so_far.judged(self.nodeid, self.trial, again=f"pytest {again}")
+        verdict = run_so_far.judged(self.nodeid, self.trial, self.again)
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
                 self.user_properties.append((name, str(value)))
@@ -172,7 +187,7 @@ class TrialItem(pytest.Item):
             run_so_far.failed.append((self.verification.file, self.verification.line, verdict))
             raise VerdictFailed(verdict.why)
         if verdict.status is not Status.PASS:
-            raise pytest.skip.Exception(f"{verdict.status}: {verdict.why}", _use_item_location=True)
+            raise pytest.skip.Exception(printable(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
@@ -187,11 +202,28 @@ class VerdictFailed(Exception):
     """A failed verdict, raised at the edge to pytest."""
 
 
+@pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+def pytest_finished(session: pytest.Session) -> Generator[None]:
+    """Whoever is told to stop from here on writes the report first."""
+    with held(session.config.stash[RUN].begun) as came:
+        yield
+    if came:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        session.config.get_terminal_writer().line("interrupted after the last trial: the report was finished", red=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found, baseline = session.config.stash[RUN], session.config.getoption("--baseline")
+    if shared.is_worker(session.config):  # the process that makes the report sees to the rest
+        return
+    asked = not session.config.option.collectonly
+    if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        known = session.testscollected and found.chosen  # of a collection that was interrupted nobody knows the size
+        judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
+        found.interrupted = f"interrupted: {judged}"
     worse = bool(found.without_evidence())
-    if baseline and not session.config.option.collectonly:  # read before this run's report can take its place
+    if baseline and asked:  # read before this run's report can take its place
         found.since, got_worse = against(Path(baseline), found.report(), NARROWEST)
         worse |= got_worse
     if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -205,7 +237,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("since the baseline")
     for line in [*found.since, *github.errors(found.failed)]:
         terminalreporter.write_line(line)
-    if not (found.verdicts or found.races):
+    if not (found.verdicts or found.races or found.interrupted):
         return
     report, folder = found.report(), Path(config.getoption("--report-dir"))
     terminalreporter.section("nnet-parity")
@@ -217,14 +249,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it",
             red=True,
         )
+    if found.interrupted:
+        terminalreporter.write_line(found.interrupted, red=True)
     try:
         write(report, folder)
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
         terminalreporter.write_line(why, red=True)
-    if found.races:
-        write_races(found.races, folder.parent / "speed.json")
     try:
         summarise(report)
     except OSError as error:

@@ -28,6 +28,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser {self.optimiser!r} is not known, expected one of {', '.join(OPTIMISERS)}")
+        if not isinstance(self.settings, Mapping):
+            raise TypeError(f'settings are {self.settings!r:.40}, expected a dict: Recipe("adam", 50, {{"lr": 0.01}})')
         if unknown := sorted(set(self.settings) - set(OPTIMISERS[self.optimiser])):
             known = ", ".join(OPTIMISERS[self.optimiser])
             raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
@@ -38,8 +40,8 @@ class Recipe:
             raise ValueError(
                 f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these"
             )
-        if self.steps < 1:
-            raise ValueError(f"{self.steps} steps were asked for, expected at least one")
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"{self.steps!r:.40} steps were asked for, expected a whole number, at least one")
 
     def setting(self, name: str) -> float:
         """As given, or PyTorch's default."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.asked import blank
+from harness.asked import blank, heading, missing
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
+from harness.model import raised
+from harness.observation import Missing
 from harness.report import Cost, Fit, Points, Race, Report, Row
 from harness.trainer import Say
 from harness.trial import run
 from harness.verdict import Status, Verdict
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
+# What processes hand to one another.
+FOUND = ("verdicts", "cases", "devices", "contracts", "versions", "failed", "environment")
+FITTED = ("fits", "rows", "said", "points", "races", "costs")
 
 
 class Run:
@@ -27,16 +32,20 @@ class Run:
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
         self.said: dict[str, str] = {}
-        self.points: Points | None = None
+        self.points: list[Points] = []
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
+        self.begun = False
+        self.interrupted = ""
         self.unusable: dict[str, str] = {}
+        self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
+        self.environment: dict[str, Any] = {}
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
-        self.versions: dict[str, list[str]] = {}
+        self.versions: dict[tuple[str, str], None] = {}  # of who answers for R: recordings need not be of one
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
         self.refused = ""
@@ -60,8 +69,15 @@ class Run:
         """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
+        elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
+            verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
-            verdict = run(trial, self.memo_of(trial), again)
+            try:
+                verdict = run(trial, self.memo_of(trial), again)
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
+                verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
@@ -76,9 +92,7 @@ class Run:
             (trial.reference.title(), trial.reference.contract()),
         ):
             self.contracts[name] = contract.sentence()
-        for name, version in getattr(trial.reference, "versions", dict)().items():
-            known = self.versions.setdefault(name, [])
-            known += [] if version in known else [version]
+        self.versions |= dict.fromkeys(getattr(trial.reference, "versions", dict)().items())
 
     def without_evidence(self) -> list[str]:
         """Cases that ran whole and have not one pass: no evidence is not a pass."""
@@ -102,7 +116,7 @@ class Run:
             rows = table(memo)
             self.rows += rows
             self.said |= {memo.case.question: said} if (said := answer(memo, rows)) else {}
-            self.points = self.points or points(memo)
+            self.points += filter(None, [points(memo)])
         if memo.most_draws >= MANY_DRAWS:
             case = memo.case.name
             self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
@@ -110,8 +124,25 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        machine = environment() | {name: ", ".join(found) for name, found in self.versions.items()}
-        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
-        devices = {name: lacking(name) for name in KNOWN} | self.devices
-        found = list(self.fits.values()), self.rows, self.races, self.points, self.said
+        versions = {
+            name: ", ".join(version for of, version in self.versions if of == name) for name, _ in self.versions
+        }
+        machine = (self.environment or environment()) | versions
+        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
+        devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
+        found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)
+
+    def hand_over(self) -> dict[str, Any]:
+        """What was found since the last time, for the process that makes the report."""
+        part = {name: getattr(self, name) for name in (*FOUND, *FITTED)}
+        for name, found in part.items():
+            setattr(self, name, type(found)())
+        return part | {"chosen": self.chosen}
+
+    def take(self, part: dict[str, Any]) -> None:
+        """Add what another process handed over."""
+        self.chosen = max(self.chosen, part["chosen"])
+        for name in (*FOUND, *FITTED):
+            mine = getattr(self, name)
+            (mine.update if isinstance(mine, dict) else mine.extend)(part[name])

@@ -11,6 +11,7 @@ import numpy as np
 from harness.contract import Array, Contract
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
+from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, right, spelled, ways
 from harness.model import Model, UserLoss, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
@@ -22,8 +23,9 @@ class Subject:
     """The model under test.
 
     `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with `shapes` (by name), a
-    function called as `f(x, name=tensor, ...)`. `parameters` says what its parameters mean: it takes them by name, as
-    arrays, and gives the network's blocks by name; where names or shapes already tell, it may be left out.
+    function called as `f(x, name=tensor, ...)`. `parameters` says which of its parameters is which block of the network
+    (see `mapping.meaning`), for the blocks of which names and shapes do not tell: {"W1": "left.weight", "W2": "out.T"};
+    or, for all of them at once, is a function that takes them by name, as arrays, and gives the blocks by name.
     `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
     derivative of ReLU at exactly 0; `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by
     name, that every probe leaves at 0.
@@ -31,7 +33,7 @@ class Subject:
 
     build: Callable[..., Any]
     name: str = ""
-    parameters: Meaning | None = None
+    parameters: Words | Meaning | None = None
     shapes: Mapping[str, tuple[int, ...]] | None = None
     network: Family | None = None
     relu_at_zero: float = 0.0
@@ -57,45 +59,89 @@ class Subject:
         return Contract(dtype, relu_at_zero=self.relu_at_zero)
 
     def formulation(self, network: Family) -> Formulation:
-        """The map of its parameters into the network's; raises ValueError where it is not clear."""
-        network = self.network or network
-        own = self.own()
+        """The map of its parameters into the network's; raises ValueError where it is not clear.
+
+        A bias of the network that it has left out is a parameter more, on which nothing that it computes depends.
+        """
+        network, own = self.network or network, self.own(network)
         found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
+        try:
+            return self._formulation(own, network)
+        except Exception as error:  # whatever a user's function raises
+            said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
+            said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
+            said += f"; {self._tried(network)}" if isinstance(error, Unclear) else ""
+            raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
+
+    def _formulation(self, own: Layout, network: Family) -> Formulation:
+        if callable(self.parameters):
+            means = self.parameters
+        else:
+            words, left_out = mapped(own, network, self.parameters or {})
+            shapes = {block.name: block.places.shape for block in own.blocks}
+            sizes = {block.name: block.places.shape for block in network.layout.blocks if block.name in left_out}
+            own = Layout.of_shapes(shapes | {left_out_as(name): shape for name, shape in sizes.items()})
+            means = meaning({**words, **{name: left_out_as(name) for name in left_out}}, network)
         held = {block.name: 0 for block in own.blocks} | dict(self.held or {})
         try:
             mask = own.join(held) != 0
         except ValueError as error:
-            raise ValueError(f"{self.name}: held: {error}; its parameters are {found}") from error
-        try:
-            with np.errstate(all="ignore"):
-                return Formulation.from_meaning(own, network, self.parameters or _by_name_or_shape(own, network), mask)
-        except Exception as error:  # whatever a user's function raises
-            said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
-            said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
-            raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
+            raise ValueError(f"held: {error}") from error
+        with np.errstate(all="ignore"):
+            return Formulation.from_meaning(own, network, means, mask)
 
-    def own(self) -> Layout:
+    def _tried(self, network: Family) -> str:
+        """What trying the ways in which its parameters may be the blocks has shown, and what to write."""
+        fit, found = self.meanings(network)
+        if not found:
+            none = f"none of {fit} ways that fit makes the network compute what the model does; " if found == [] else ""
+            return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
+        as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
+        count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
+        return f"{count} makes the network compute what the model does{as_well}: write parameters={spelled(found[0])}"
+
+    def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
+        """In how many ways its parameters may be the blocks, and those by which the network computes what it does.
+
+        None where nothing can be tried.
+        """
+        network, own = self.network or network, self.own(network)
+        model = self._built(own, network, "float64", "cpu")
+        if callable(self.parameters) or isinstance(model, Missing):
+            return 0, None
+        fit = ways(own, network, self.parameters or {})
+        return len(fit), right(model, own, network, fit) if fit else None
+
+    def own(self, network: Family) -> Layout:
         """Its own parameters, one after the other."""
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes)
-        return Layout.of_shapes({name: tuple(p.shape) for name, p in self._module().named_parameters()})
+        named = self._module(self.network or network).named_parameters()
+        return Layout.of_shapes({name.replace("_orig_mod.", ""): tuple(p.shape) for name, p in named})
 
-    def initial(self, count: int) -> Array:
+    def initial(self, formulation: Formulation, count: int) -> Array:
         """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
         if self.shapes is not None:
             raise ValueError(
                 f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)"
             )
-        built = [self._module(seed).parameters() for seed in range(count)]
-        return np.stack([np.concatenate([p.detach().double().numpy().ravel() for p in module]) for module in built])
+        starts = np.zeros((count, formulation.own.size))
+        for seed, start in enumerate(starts):
+            built = [p.detach().double().numpy().ravel() for p in self._module(formulation.network, seed).parameters()]
+            start[: sum(part.size for part in built)] = np.concatenate(built)
+        return starts
 
-    def _module(self, seed: int = 0) -> Any:
+    def _module(self, network: Family, seed: int = 0) -> Any:
+        """Built, and called once where it is built lazily."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
                 module = self.build()
+                if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
+                    with torch.no_grad():
+                        module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
                 lacks = isinstance(error, TypeError) and "argument" in str(error)
                 hint = " (for a function, give `shapes`)" if lacks else ""
@@ -105,28 +151,33 @@ class Subject:
             raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `shapes`)")
         return module
 
-    def live(self, dtype: str, device: str = "cpu") -> Model | Missing:
-        """The subject built, or why it cannot be."""
+    def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
+        """The subject built, with the parameters of the formulation, or why it cannot be."""
+        return self._built(formulation.own, formulation.network, dtype, device)
+
+    def _built(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
         import torch
 
         kind = getattr(torch, dtype)
-        if self.shapes is None:
-            try:
-                module = self._module().to(dtype=kind, device=device)
-            except Exception as error:  # a user's constructor may raise anything
-                return Missing(Status.BROKEN, raised(error))
-            return Model(module, list(module.parameters()), self.loss, dtype, device)
         tensors = {
-            name: torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
-            for name, shape in self.shapes.items()
+            block.name: torch.zeros(block.places.shape, dtype=kind, device=device, requires_grad=True)
+            for block in own.blocks
         }
-        return Model(lambda *xs: self.build(*xs, **tensors), list(tensors.values()), self.loss, dtype, device)
+        if self.shapes is not None:
+            given = {name: tensors[name] for name in self.shapes}
+            return Model(lambda *xs: self.build(*xs, **given), list(tensors.values()), self.loss, dtype, device)
+        try:
+            module = self._module(network).to(dtype=kind, device=device)
+        except Exception as error:  # a user's constructor may raise anything
+            return Missing(Status.BROKEN, raised(error))
+        parameters = list(module.parameters())
+        return Model(module, [*parameters, *list(tensors.values())[len(parameters) :]], self.loss, dtype, device)
 
     def observe(
         self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
     ) -> Observation:
         """Its answers; `live` is the subject where it is built already."""
-        live = live or self.live(dtype, device)
+        live = live or self.live(problem.formulation, dtype, device)
         return Observation({}, live) if isinstance(live, Missing) else live.observe(problem)
 
 
@@ -154,26 +205,3 @@ class SameOnCpu:
 
     def observe(self, problem: Problem) -> Observation:
         return self.subject.observe(problem, self.dtype)
-
-
-def _by_name_or_shape(own: Layout, network: Family) -> Meaning:
-    """Own parameters are the blocks of the same names, or else those of the same shapes where that is unique."""
-    blocks = {block.name: block.places.shape for block in network.layout.blocks}
-    names = {block.name: block.places.shape for block in own.blocks}
-    if set(names) == set(blocks):
-        return lambda p: p
-    pairs = {block: [name for name in names if names[name] == shape] for block, shape in blocks.items()}
-    doubts = [f"no parameter has the shape of {b} {blocks[b]}" for b, found in pairs.items() if not found]
-    doubts += [f"{b} {blocks[b]} may be {' or '.join(found)}" for b, found in pairs.items() if len(found) > 1]
-    doubts += [f"{n} has the shape of {b}" for b, found in pairs.items() for n in found if n in blocks and n != b]
-    if doubts or len(names) != len(blocks):
-        wanted = ", ".join(f"{name} {shape}" for name, shape in blocks.items())
-        known = (
-            ", ".join(f'"{b}": p["{found[0]}"]' for b, found in pairs.items() if len(found) == 1) or '"W1": p["..."]'
-        )
-        raise ValueError(
-            f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts) or 'too many'}); "
-            f"the network's blocks are {wanted}; "
-            f"write parameters=lambda p: {{{known}, ...}}, .T for a transpose, 0 for no bias"
-        )
-    return lambda p: {block: p[found[0]] for block, found in pairs.items()}

@@ -55,6 +55,10 @@ class Trained:
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
         object.__setattr__(self, "name", self.name or f"{self.model.name}_{self.recipe.optimiser}")
+        if self.start is not None and not callable(self.start):
+            raise TypeError(f"{self.name}: start is {self.start!r:.40}, expected a function: start=starts.given(theta)")
+        if not isinstance(self.most, int) or self.most < 1:
+            raise ValueError(f"{self.name}: most is {self.most!r:.40}, expected a whole number, at least one")
         if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
             raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
         if self.stacked and self.subject.loss is not None:
@@ -88,7 +92,11 @@ class Trained:
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts and data."""
         formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
-        own = self.start(formulation, count) if self.start else self.subject.initial(count)
+        own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
+        if np.shape(own) != (count, formulation.own.size):
+            found = f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else f"{own!r:.40}"
+            expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
+            raise TypeError(f"{self.name}: its start gave {found}, expected an array of shape {expected}")
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
@@ -158,7 +166,7 @@ class Training:
         self.model: Model | None = None
         self.parameters = [value.requires_grad_() for value in values]
         if not trained.stacked:
-            live = trained.subject.live(dtype, device)
+            live = trained.subject.live(start.formulation, dtype, device)
             if isinstance(live, Missing):
                 raise RuntimeError(live.why)
             live.set([value[0] for value in values])

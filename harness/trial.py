@@ -44,10 +44,10 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
             return blank(trial, Status.ABSENT, why)
     try:
         problems = memo.stacks(trial)
-    except (ValueError, TypeError) as error:
-        return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
     except Exception as error:  # whatever a user's maker of problems raises
-        return blank(trial, Status.BROKEN, f"{heading(trial)}\nits problems {raised(error)}")
+        said = str(error) if isinstance(error, ValueError | TypeError) else f"its problems {raised(error)}"
+        first = memo.once(("said", said), lambda: trial.id)
+        return blank(trial, Status.BROKEN, f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}")
     if trial.case.contrast:
         return contrasted(trial, memo, problems, trial.case.contrast)
     asked = Asked(trial, memo, problems, quantity)
@@ -68,7 +68,8 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     if judgement.status is Status.UNDEFINED:
         return f"the exact {title(asked.quantity)} leaves the range of {dtype}: use smaller data"
     if judgement.status is Status.PASS:
-        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by"
+        stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
+        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}"
     unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
     verb = "are" if "," in unseen else "is"
     reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []

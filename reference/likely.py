@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
-from reference.faults import FAULTS, Answers, solve
+from reference.catalogue import made_in
+from reference.faults import Answers, solve
 
+NOTHING = 1e-9  # of a fitted scale or shift
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
@@ -22,17 +27,61 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
     network = problems[0].formulation.network
     asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
+    most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
-    for fault in (fault for fault in FAULTS if fault.fits(network)):
-        wrong = [_own(fault.run(problem, Contract()), problem) for problem in problems]
-        changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
-        left = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
-        if left < UNEXPLAINED:
-            found.append((left, fault))
+    for fault in made_in(network):
+        wrong, left = list[Answers](), 0.0
+        for problem, seen in zip(problems, observed, strict=True):
+            wrong.append(_own(fault.run(problem, Contract()), problem))
+            left += float(np.sum(np.square(seen[outside] - wrong[-1][outside])))
+            if not left <= most:  # what this stack leaves, the others do not take away
+                break
+        else:
+            changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
+            worst = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
+            if worst < UNEXPLAINED:
+                found.append((worst, fault))
     if not found:
-        return ""
+        return _scaled(problems, observed) if outside == "forward" else ""
     left, fault = min(found, key=lambda pair: pair[0])
     return f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)'
+
+
+def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]) -> str:
+    """Other scales and shifts of the columns of inputs and outputs, where they explain what was observed, in words.
+
+    They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain all.
+    """
+    network: Any = problems[0].formulation.network
+    columns = [
+        f"column {i} of the {what}" for what in ("inputs", "outputs") for i in range(sum(getattr(network, what)))
+    ]
+    inputs = sum(network.inputs)
+
+    def differences(numbers: Array, stacks: Iterable[int]) -> Array:
+        scale, shift = numbers.reshape(2, -1)
+        found = []
+        for i in stacks:
+            read = replace(problems[i], inputs=problems[i].inputs * scale[:inputs] + shift[:inputs])
+            given = solve(read, Contract())["forward"] * scale[inputs:] + shift[inputs:]
+            found.append((given - observed[i]["forward"]).ravel())
+        return np.concatenate(found)
+
+    none, everywhere = np.repeat([1.0, 0.0], len(columns)), range(len(problems))
+    one = next((i for i in everywhere if problems[i].kind == "random"), 0)
+    apart = differences(none, everywhere)
+    if not np.isfinite(apart).all() or observed[one]["forward"].size < 10 * len(none):
+        return ""
+    fit = optimize.least_squares(differences, none, args=([one],), method="lm").x
+    left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
+    if not left < UNEXPLAINED:
+        return ""
+    changed = [
+        f"{column} enters as {scale:.5g} x{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
+        for column, scale, shift in zip(columns, *fit.reshape(2, -1), strict=True)
+        if abs(scale - 1) > NOTHING or abs(shift) > NOTHING
+    ]
+    return f"another scaling: {'; '.join(changed[:3])} (leaves {left:.1g} of the difference)"
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

@@ -66,6 +66,8 @@ class RNnet:
             self.r.start()
 
     def absent(self, network: Family, quantity: str) -> str | None:
+        if not isinstance(network, Network):
+            return "nnet has no such network: let NumPy judge it"
         activation, output = network.activations
         if activation not in ("logistic", "tanh"):
             return f"nnet has no {activation} hidden units: let NumPy judge them"

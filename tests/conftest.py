@@ -63,11 +63,15 @@ class Mine:
         }
         return f"{test} = verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
 
-    def pytest(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest here, in this process, with our plugin alone, whether it is installed or not."""
+    def pytest(self, *arguments: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
+        """Run pytest here, in this process, with our plugin alone, whether it is installed or not.
+
+        With `no_reraise_ctrlc`, what interrupts it does not interrupt us.
+        """
         from harness import plugin
 
-        return self.pytester.runpytest_inprocess(*arguments, plugins=[plugin])
+        how = {"plugins": [plugin], "no_reraise_ctrlc": no_reraise_ctrlc}
+        return self.pytester.runpytest_inprocess(*arguments, **how)
 
     def line_of(self, start: str) -> int:
         """The number of the line of test_mine.py that begins so."""

@@ -485,7 +485,7 @@ def exact(parser: Any) -> Callable[[Any], int]:
 def test_the_command_is_a_program(tmp_path: Path) -> None:
     """Named in pyproject.toml; in a process of its own, on a terminal that knows ASCII only, without loading torch."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert scripts == {"nnet-parity": "harness.command:main"}
+    assert scripts == {"nnet-parity": "nnet_parity:main"}
     old, new = saved(tmp_path, report(verdict()), "old"), saved(tmp_path, report(verdict("FAIL", 12.0)), "new")
     program = "import sys; from harness.command import main; sys.exit(main() + 10 * ('torch' in sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "COLUMNS": "120"}

@@ -12,6 +12,7 @@ from torch import nn
 
 from harness import Case, Contract, Contrast, Layout, Loss, Problem, Status, Subject
 from harness.formulation import Formulation
+from harness.mapping import HOW
 from harness.memo import Memo
 from harness.trial import run
 from reference import Network, NumpyNet, OnData, numpy_net, probes
@@ -292,10 +293,7 @@ SUBJECTS: list[tuple[Any, str]] = [
     ),
     (means(W1=lambda p: p["hidden.weight"].T), f"SineNet: block W1 has shape (1, 4), expected (4, 1); {HAS}"),
     (means(W1=lambda p: p["weight"]), f"SineNet: no parameter is called 'weight'; {HAS}"),
-    (
-        means(b=lambda p: 0),
-        f"SineNet: parameter hidden.bias[0] has no meaning: it reaches no block of the network; {HAS}",
-    ),
+    (means(b=lambda p: 0), f"SineNet: parameter hidden.bias has no meaning: it reaches no block of the network; {HAS}"),
     *(
         (
             means(W1=meaning),
@@ -335,7 +333,7 @@ SUBJECTS: list[tuple[Any, str]] = [
         "Identity: which parameter is which block is not clear from names and shapes (no parameter has the shape of W1 "
         "(4, 1); no parameter has the shape of b (4,); no parameter has the shape of W2 (1, 4); no parameter has the "
         "shape of b_w (1,)); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
-        'write parameters=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; its parameters are none',
+        f'write parameters={{"W1": ..., ...}}, where a block is {HOW}; its parameters are none',
     ),
     (Subject(raising(RuntimeError("no weights")), name="f"), "f raised RuntimeError: no weights"),
     (
@@ -370,12 +368,22 @@ def test_parameters_that_could_be_either_block() -> None:
             super().__init__()
             self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
 
-    assert broken(network=Network(4, 4, 4), subjects=[Square]) == (
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(torch.tanh(self.two(x)))
+
+    unclear = (
         "Square: which parameter is which block is not clear from names and shapes (W1 (4, 4) may be one.weight or "
         "two.weight; b (4,) may be one.bias or two.bias; W2 (4, 4) may be one.weight or two.weight; b_w (4,) may be "
         "one.bias or two.bias); the network's blocks are W1 (4, 4), b (4,), W2 (4, 4), b_w (4,); "
-        'write parameters=lambda p: {"W1": p["..."], ...}, .T for a transpose, 0 for no bias; '
-        "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
+    )
+    has = "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
+    assert broken(network=Network(4, 4, 4), subjects=[Square]) == (
+        f"{unclear}of 16 ways that fit this one makes the network compute what the model does: write "
+        f'parameters={{"W1": "two.weight", "b": "two.bias", "W2": "one.weight", "b_w": "one.bias"}}; {has}'
+    )
+    assert broken(network=Network(4, 4, 4, "logistic"), subjects=[Square]) == (
+        f"{unclear}none of 16 ways that fit makes the network compute what the model does; write "
+        f'parameters={{"W1": ..., ...}}, where a block is {HOW}; {has}'
     )
 
 
@@ -444,17 +452,21 @@ def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine) -> None:
 
 
 def test_at_run_time_it_is_a_failure_like_others(mine: Mine) -> None:
-    """BROKEN, with its heading and the line that runs it again."""
+    """BROKEN, with its heading and the line that runs it again; told once, and then where it was told."""
     mine.write_sine(subjects="[lambda: None]", dtypes='["float64"]')
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    trial = "<lambda>-cpu-float64-loss-vs-numpy_net"
-    lines = [
-        f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
-        "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
-        f"  again: pytest 'test_mine.py::test_sine[{trial}]'",
-    ]
-    assert "\n".join(lines) in result.stdout.str()
+    said = {
+        "forward": "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
+        "loss": "as <lambda>-cpu-float64-forward-vs-numpy_net says",
+    }
+    for quantity, sentence in said.items():
+        lines = [
+            f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
+            sentence,
+            f"  again: pytest 'test_mine.py::test_sine[<lambda>-cpu-float64-{quantity}-vs-numpy_net]'",
+        ]
+        assert "\n".join(lines) in result.stdout.str()
     assert {verdict["status"] for verdict in mine.results()["verdicts"]} == {"BROKEN"}
 
 

@@ -215,7 +215,9 @@ def test_what_is_held_stays_at_zero() -> None:
     [
         (("rprop", 10), "optimiser 'rprop' is not known, expected one of sgd, adam, lbfgs"),
         (("sgd", 10, {"betas": 1}), "sgd has no setting 'betas', expected some of lr, momentum, weight_decay"),
-        (("sgd", 0), "0 steps were asked for, expected at least one"),
+        (("sgd", 0), "0 steps were asked for, expected a whole number, at least one"),
+        (("sgd", 50.0), "50.0 steps were asked for, expected a whole number, at least one"),
+        (("adam", 50, 0.01), 'settings are 0.01, expected a dict: Recipe("adam", 50, {"lr": 0.01})'),
         (
             ("adam", 1, {"beta1": 0.4}),
             "adam has the betas {'beta1': 0.4}, expected both from 1/2 up to 1: bounds hold for these",
@@ -224,5 +226,5 @@ def test_what_is_held_stays_at_zero() -> None:
 )
 def test_a_recipe_that_is_none_says_so(arguments: tuple[Any, ...], sentence: str) -> None:
     """What was found, what was expected."""
-    with pytest.raises(ValueError, match=re.escape(sentence) + "$"):
+    with pytest.raises((ValueError, TypeError), match=re.escape(sentence) + "$"):
         Recipe(*arguments)

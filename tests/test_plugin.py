@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import IMPORTS, RIGHT, Mine, screen_of
 
+import nnet_parity
 from harness.answers import LINES, screen
 from harness.markdown import escape
 from harness.report import Cost, Report
@@ -734,7 +735,8 @@ def test_a_run_without_a_case_is_left_alone(pytester: pytest.Pytester, monkeypat
 def test_the_plugin_is_found_where_it_is_installed() -> None:
     """By pytest itself: nobody writes -p."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["pytest11"] == {"nnet_parity": "harness.plugin"}
+    assert project["entry-points"]["pytest11"] == {"nnet_parity": "nnet_parity"}
+    assert nnet_parity.pytest_plugins == ["harness.plugin"]
 
 
 # Names that would do something

@@ -302,8 +302,8 @@ def test_heads_in_another_order_are_called_that() -> None:
     )
 
 
-def test_names_that_contradict_shapes_are_not_guessed() -> None:
-    """A parameter called W1 in the shape of W2 is a transposed W1: it is not taken for W2."""
+def test_a_name_tells_more_than_a_shape() -> None:
+    """A parameter called W1 in the shape of W2 is a transposed W1."""
 
     class AtW(nn.Module):
         def __init__(self) -> None:
@@ -311,11 +311,10 @@ def test_names_that_contradict_shapes_are_not_guessed() -> None:
             self.W1, self.b1 = nn.Parameter(torch.ones(3, 2)), nn.Parameter(torch.ones(2))
             self.W2, self.b2 = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3))
 
-    found = worst(verdicts(AtW, Network(3, 2, 3)))
-    assert found.status is Status.BROKEN
-    assert (
-        "AtW: which parameter is which block is not clear from names and shapes (W2 has the shape of W1; " in found.why
-    )
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x @ self.W1 + self.b1) @ self.W2 + self.b2
+
+    assert worst(verdicts(AtW, Network(3, 2, 3))).status is Status.PASS
 
 
 # What is refused, or said to be no evidence.

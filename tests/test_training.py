@@ -578,7 +578,7 @@ def test_a_function_needs_a_start() -> None:
 
 def test_a_model_starts_as_it_is_built() -> None:
     """Under torch's seeds 0, 1, 2: what its user would get after torch.manual_seed."""
-    own = Subject(TanhNet).initial(3)
+    own = Subject(TanhNet).initial(Subject(TanhNet).formulation(network("tanh")), 3)
     for seed in range(3):
         torch.manual_seed(seed)
         built = torch.cat([p.detach().double().ravel() for p in TanhNet().parameters()])
@@ -599,3 +599,29 @@ def test_linear_starts_of_a_stack_are_those_of_the_module() -> None:
     one, other = (trained.starting(TANH, POPULATION, 3, "float32") for trained in (plain, stack))
     assert np.array_equal(one.own, other.own)
     assert np.array_equal(one.own, one.own.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"start": np.zeros(13)}, "TanhNet_sgd: start is array([0., 0., "),
+        ({"most": 0}, "TanhNet_sgd: most is 0, expected a whole number, at least one"),
+    ],
+)
+def test_a_training_that_is_none_says_so(given: dict[str, Any], sentence: str) -> None:
+    """What was found, what was expected, when it is written."""
+    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)):
+        Trained(TanhNet, SLOW, **given)
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [(starts.uniform, "<function "), (lambda formulation, count: np.zeros(3), "an array of shape (3,), expected ")],
+)
+def test_a_start_that_gives_none_says_so(start: Any, found: str) -> None:
+    """`starts.uniform` without its brackets, or an array of another shape."""
+    verdict = asked(Trained(TanhNet, SLOW, start=start), "loss")
+    assert verdict.status is Status.BROKEN
+    said = verdict.why.split("\n")[1]
+    assert said.startswith(f"TanhNet_sgd: its start gave {found}")
+    assert said.endswith("expected an array of shape (3, 13), as start=starts.uniform() does")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from harness.report import replace_whole
+from harness.files import replace_whole
 from reference.r.topology import Array, Topology
 
 CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()  # R's code
@@ -107,7 +107,7 @@ def write(path: Path, recording: Recording) -> None:
     arrays = [_packed(shape, np.frombuffer(data)) for shape, data in places]
     packed = lzma.compress(msgspec.msgpack.encode(_File(recording.facts, arrays, asks)), preset=6)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, MAGIC + sha256(packed).hexdigest().encode() + b"\n" + packed)
+    replace_whole({path: MAGIC + sha256(packed).hexdigest().encode() + b"\n" + packed})
 
 
 def _packed(shape: tuple[int, ...], numbers: Array) -> _Stored:

@@ -1,0 +1,185 @@
+"""What this machine has of all that the project can use, tried rather than believed, and what mends the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from shutil import which
+
+from packaging.requirements import Requirement
+
+from harness import device
+from harness.verdict import SWITCH
+from reference.r import RCrashed, RUnavailable
+from reference.r_nnet import LIVE
+
+PATIENCE = 60.0  # seconds for a program to say its version
+MENDS = " This mends it: "
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked for, what was found, and, where that is not what is needed, why, the line that mends it, and
+    what is lost until then ("" if nothing can be judged without it)."""
+
+    name: str
+    found: str
+    why: str = ""
+    mend: str = ""
+    lost: str = ""
+
+    @property
+    def fails(self) -> bool:
+        return bool(self.why) and not self.lost
+
+    def __str__(self) -> str:
+        lost = f"; {self.lost}" if self.lost else ""
+        mend = f".{MENDS}{self.mend}" if self.mend else ""
+        state = "MISSING" if self.fails else "not here" if self.why else ""
+        return f"{self.name:<17} {self.found or state}" + (f": {self.why}{lost}{mend}" if self.why else "")
+
+
+def doctor(parser: ArgumentParser) -> Callable[[Namespace], int]:
+    """say what is here, what is missing, and the exact line that mends it
+
+    Starts R and asks it for nnet, loads torch, lets pytest load the plugin, and writes into the working folder.
+
+    Exit code: 0 if models can be judged, by NumPy at least; 1 if something that is needed is missing.
+    """
+    parser.add_argument("--json", action="store_true", help="print a list of objects in place of lines")
+    return _doctor
+
+
+def _doctor(given: Namespace) -> int:
+    findings = []
+    for finding in examined():
+        findings.append(finding)
+        if not given.json:
+            print(finding, flush=True)
+    failing = [finding.name for finding in findings if finding.fails]
+    if given.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    elif failing:
+        print(f"Needed and not right here: {', '.join(failing)}")
+    else:
+        print("All that is needed is here: python -m pytest judges models")
+    return int(bool(failing))
+
+
+def examined() -> Iterator[Finding]:
+    """Everything, one after the other; raises nothing."""
+    yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
+    yield from packages()
+    yield from torch()
+    yield from r()
+    yield make()
+    yield compiler()
+    yield plugin()
+    yield folder()
+
+
+def packages() -> Iterator[Finding]:
+    """What pyproject.toml says is needed."""
+    for line in metadata.requires("nnet-parity") or ():
+        needed = Requirement(line)
+        if needed.marker and not needed.marker.evaluate({"extra": ""}):
+            continue
+        found = next((one.version for one in metadata.distributions(name=needed.name)), "")
+        right = bool(found) and needed.specifier.contains(found, prereleases=True)
+        mend = f"{sys.executable} -m pip install '{needed.name}{needed.specifier}'"
+        why = f"expected {needed.name}{needed.specifier}"
+        yield Finding(needed.name, found) if right else Finding(needed.name, found, why, mend)
+
+
+def torch() -> Iterator[Finding]:
+    """Does torch load, and does it see a GPU? (Its version stands among the packages.)"""
+    try:
+        lacking = device.lacking("cuda")
+    except Exception as error:  # whatever its libraries raise
+        mend = f"{sys.executable} -m pip install --force-reinstall torch"
+        yield Finding("torch", "", f"it cannot be loaded: {type(error).__name__}: {error}", mend)
+        return
+    yield Finding("CUDA", "", lacking, lost="models are judged on the CPU") if lacking else Finding("CUDA", "here")
+
+
+def r() -> Iterator[Finding]:
+    """R, nnet and rpy2, which only fit together; asked of R itself."""
+    lost = "recordings and NumPy judge"
+    if os.environ.get(SWITCH) == "recorded":
+        why = f"R was left out ({SWITCH}=recorded, which --no-r sets): run again without it"
+        yield Finding("R, nnet and rpy2", "", why, "", lost)
+        return
+    try:
+        LIVE.close()  # it looks again
+        versions = LIVE.versions()
+    except (RUnavailable, RCrashed) as error:
+        why, _, mend = str(error).partition(MENDS)
+        yield Finding("R, nnet and rpy2", "", why.rstrip("."), mend, lost)
+        return
+    for name in ("R", "nnet", "rpy2"):
+        yield Finding(name, versions[name])
+
+
+def make() -> Finding:
+    """pip asks R how to build rpy2, and R asks make."""
+    if found := _version("make"):
+        return Finding("make", found)
+    return Finding("make", "", "not found", "apt-get install make", "only pip needs it, when it installs rpy2 beside R")
+
+
+def compiler() -> Finding:
+    """torch.compile writes C++."""
+    if found := _version(os.environ.get("CXX") or "g++"):
+        return Finding("C++ compiler", found)
+    lost = "models under torch.compile cannot be asked, others can"
+    return Finding("C++ compiler", "", "g++ was not found and CXX names none", "apt-get install g++", lost)
+
+
+def _version(program: str) -> str:
+    """The first line that it says of its version."""
+    code, said = _ran(which(program) or program, "--version")
+    return "" if code else said.partition("\n")[0]
+
+
+def _ran(*command: str) -> tuple[int, str]:
+    """The exit code of a command and all that it says."""
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
+        return run.returncode, run.stdout + run.stderr
+    except (OSError, subprocess.SubprocessError) as error:
+        return 1, str(error)
+
+
+def plugin() -> Finding:
+    """Does pytest, started as its user starts it, load our plugin, and from here?"""
+    ours = Path(device.__file__).with_name("plugin.py")
+    with tempfile.TemporaryDirectory() as empty:
+        options = "--trace-config", "--collect-only", f"--report-dir={empty}", f"--rootdir={empty}"
+        _, said = _ran(sys.executable, "-m", "pytest", *options, empty)
+    if f"<module 'harness.plugin' from '{ours}'>" in said:
+        return Finding("pytest", f"loads the plugin, {ours}")
+    if other := re.search("^ *nnet-parity: (.+)$", said, re.MULTILINE):
+        return Finding("pytest", "", other[1])
+    return Finding("pytest", "", f"it does not load {ours}", f"{sys.executable} -m pytest -p nnet_parity")
+
+
+def folder() -> Finding:
+    """Can the report be written where it goes if nothing is said?"""
+    place = Path("build/report").absolute()
+    there = next(each for each in (place, *place.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return Finding("report", f"can be written to {place}")
+    except OSError as error:
+        lost = "models are judged, and the screen says so"
+        return Finding("report", "", f"it cannot be written to {place}: {error}", "pytest --report-dir DIR", lost)

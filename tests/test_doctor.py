@@ -1,0 +1,222 @@
+"""`nnet-parity doctor` tries what is here, and says what is missing and the exact line that mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.verdict import SWITCH
+from reference import doctor
+from reference.doctor import Finding
+from reference.r_nnet import LIVE
+
+ROOT = Path(__file__).parents[1]
+PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
+
+
+@pytest.fixture(autouse=True)
+def looks_again() -> object:
+    """What a test hid from R's session is not hidden from the next."""
+    yield
+    LIVE.close()
+
+
+def said(*findings: Finding) -> list[str]:
+    """As they are printed, without the spaces that align them."""
+    return [re.sub(" {2,}", " ", str(finding)) for finding in findings]
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, folder: Path, *programs: str) -> None:
+    """A PATH on which these programs are all that there is."""
+    folder.mkdir(exist_ok=True)
+    for name in programs:
+        (folder / name).symlink_to(shutil.which(name) or pytest.skip(f"{name} is not here"))
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("R_HOME", raising=False)
+
+
+def test_everything_is_looked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one order, a line each, and then whether models can be judged."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
+    parser = ArgumentParser()
+    asked = doctor.doctor(parser)
+    assert asked(parser.parse_args([])) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    names = [line[:17].rstrip() for line in lines]
+    assert names[:2] == ["Python", "jinja2"]
+    assert [name for name in names if name in ("torch", "CUDA", "make", "C++ compiler", "pytest", "report")] == [
+        *("pytest", "torch", "CUDA", "make", "C++ compiler", "pytest", "report")
+    ]
+    assert last == "All that is needed is here: python -m pytest judges models"
+
+
+def test_what_is_needed_and_missing_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 1 and the last line names it; --json prints the same as objects."""
+    findings = [Finding("Python", "3.11"), Finding("torch", "2.1", "expected torch>=2.4", "pip install torch>=2.4")]
+    monkeypatch.setattr(doctor, "examined", lambda: iter(findings))
+    parser = ArgumentParser()
+    asked = doctor.doctor(parser)
+    assert asked(parser.parse_args([])) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "Python            3.11",
+        "torch             2.1: expected torch>=2.4. This mends it: pip install torch>=2.4",
+        "Needed and not right here: torch",
+    ]
+    assert asked(parser.parse_args(["--json"])) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {"name": "Python", "found": "3.11", "why": "", "mend": "", "lost": ""}
+    assert second["mend"] == "pip install torch>=2.4"
+
+
+def test_packages_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is missing or too old has the line that installs one that will do; extras are not needed."""
+    needs = ["numpy>=1.26", "scipy>=99", "no-such-package>=1", "hypothesis>=99 ; extra == 'test'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: needs)
+    install = f"{sys.executable} -m pip install"
+    assert said(*doctor.packages()) == [
+        f"numpy {np.__version__}",
+        f"scipy {metadata.version('scipy')}: expected scipy>=99. This mends it: {install} 'scipy>=99'",
+        f"no-such-package MISSING: expected no-such-package>=1. This mends it: {install} 'no-such-package>=1'",
+    ]
+
+
+def test_a_torch_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it raises, whatever that is."""
+
+    def lacking(device: str) -> str:
+        raise OSError("libtorch_cpu.so: cannot open shared object file")
+
+    monkeypatch.setattr("harness.device.lacking", lacking)
+    (finding,) = doctor.torch()
+    assert finding.fails
+    assert said(finding) == [
+        "torch MISSING: it cannot be loaded: OSError: libtorch_cpu.so: cannot open shared object file. "
+        f"This mends it: {sys.executable} -m pip install --force-reinstall torch"
+    ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_no_gpu_is_no_failure() -> None:
+    """What torch sees, and what is judged all the same."""
+    (finding,) = doctor.torch()
+    assert not finding.fails
+    assert said(finding)[0].startswith(f"CUDA not here: torch {torch.__version__}, ")
+    assert said(finding)[0].endswith(", sees no CUDA device; models are judged on the CPU")
+
+
+@pytest.mark.usefixtures("live_r")
+def test_r_is_started_and_asked() -> None:
+    """The versions are what R itself says."""
+    versions = LIVE.versions()
+    assert said(*doctor.r()) == [f"{name} {versions[name]}" for name in ("R", "nnet", "rpy2")]
+
+
+def test_without_r_numpy_judges_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """R is optional: the line that installs it is given, and nothing fails."""
+    hide(monkeypatch, tmp_path / "bin")
+    (finding,) = doctor.r()
+    assert not finding.fails
+    assert said(finding) == [
+        "R, nnet and rpy2 not here: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer "
+        "with nnet; recordings and NumPy judge. This mends it: apt-get install r-base-core r-cran-nnet make"
+    ]
+
+
+def test_r_that_was_left_out_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who left it out is told how to have it back."""
+    monkeypatch.setenv(SWITCH, "recorded")
+    assert said(*doctor.r()) == [
+        f"R, nnet and rpy2 not here: R was left out ({SWITCH}=recorded, which --no-r sets): run again without it; "
+        "recordings and NumPy judge"
+    ]
+    monkeypatch.delenv(SWITCH)
+
+
+@pytest.mark.usefixtures("live_r")
+def test_r_without_nnet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """R starts and has no such package."""
+    home, real = tmp_path / "R", Path(subprocess.check_output(["R", "RHOME"], text=True).strip())
+    (home / "library").mkdir(parents=True)
+    for entry in (*real.iterdir(), *(real / "library").iterdir()):
+        if entry.name not in ("library", "nnet"):
+            (home / entry.relative_to(real)).symlink_to(entry)
+    for name in ("R_LIBS", "R_LIBS_SITE", "R_LIBS_USER"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("R_ENVIRON", os.devnull)
+    monkeypatch.setenv("R_HOME", str(home))
+    assert said(*doctor.r()) == [
+        "R, nnet and rpy2 not here: R was found, its package nnet was not. Expected nnet 7.3; recordings and NumPy "
+        "judge. This mends it: apt-get install r-cran-nnet"
+    ]
+
+
+@pytest.mark.usefixtures("live_r")
+def test_without_rpy2_and_make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The line gets make first, which pip needs then."""
+    (tmp_path / "rpy2.py").write_text("raise ModuleNotFoundError(\"No module named 'rpy2'\")")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    hide(monkeypatch, tmp_path / "bin", "R")
+    assert said(*doctor.r(), doctor.make()) == [
+        "R, nnet and rpy2 not here: R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5; recordings and NumPy "
+        f"judge. This mends it: apt-get install make && {PIP}",
+        "make not here: not found; only pip needs it, when it installs rpy2 beside R. "
+        "This mends it: apt-get install make",
+    ]
+
+
+def test_the_compiler_is_that_of_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """g++, or what CXX names; what needs one is said where there is none, or one that does not run."""
+    hide(monkeypatch, tmp_path / "bin")
+    monkeypatch.delenv("CXX", raising=False)
+    said_without = (
+        "C++ compiler not here: g++ was not found and CXX names none; models under torch.compile cannot be asked, "
+        "others can. This mends it: apt-get install g++"
+    )
+    assert said(doctor.compiler()) == [said_without]
+    mine = tmp_path / "bin" / "mine"
+    mine.write_text("#!/bin/sh\necho mine 1.0\n")
+    mine.chmod(0o755)
+    monkeypatch.setenv("CXX", "mine")
+    assert said(doctor.compiler()) == ["C++ compiler mine 1.0"]
+    mine.write_text("#!/bin/sh\nexit 1\n")
+    assert said(doctor.compiler()) == [said_without]
+
+
+def test_pytest_is_asked_for_the_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As it starts in this folder; where it does not load the plugin, no model is judged."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
+    monkeypatch.chdir(tmp_path)
+    ours = ROOT / "harness" / "plugin.py"
+    assert said(doctor.plugin()) == [f"pytest loads the plugin, {ours}"]
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    finding = doctor.plugin()
+    assert finding.fails
+    mend = f"{sys.executable} -m pytest -p nnet_parity"
+    assert said(finding) == [f"pytest MISSING: it does not load {ours}. This mends it: {mend}"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The screen tells all the same; where the report goes can be chosen."""
+    monkeypatch.chdir(tmp_path)
+    assert said(doctor.folder()) == [f"report can be written to {tmp_path / 'build' / 'report'}"]
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "build").write_text("a file where the folder should be")
+    finding = doctor.folder()
+    assert not finding.fails
+    assert re.fullmatch(
+        rf"report not here: it cannot be written to {tmp_path}/build/report: \[Errno 20\] Not a directory: .+; "
+        r"models are judged, and the screen says so. This mends it: pytest --report-dir DIR",
+        said(finding)[0],
+    )

@@ -1,0 +1,183 @@
+"""Which own parameter is which block: said, told by names and shapes, or tried; never guessed into a pass."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from harness import Case, Layout, Status, Subject
+from harness.mapping import HOW, TRIED, Unclear, mapped, meaning, ways
+from harness.memo import Memo
+from harness.trial import run
+from reference import Network, numpy_net, probes
+
+SINE = Network(1, 4, 1, "tanh")
+OWN = {"hidden.weight": (4, 1), "hidden.bias": (4,), "output.weight": (1, 4), "output.bias": (1,)}
+
+
+class SineNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.output = nn.Linear(1, 4), nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(torch.tanh(self.hidden(x)))
+
+
+def status(subject: Any, network: Network = SINE, check: str = "forward") -> tuple[Status, str]:
+    """What comes of a check of it, and what is said."""
+    case = Case("mapped", network, [subject], [numpy_net], probes(seed=0, draws=6), checks=[check], dtypes=["float64"])
+    verdict = run(case.trials()[0], Memo(case))
+    return verdict.status, verdict.why
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"W1": "hiden.weight"}, f"no parameter is called 'hiden.weight', expected {HOW}"),
+        ({"W1": "hidden.weight[", "b": "hidden.bias"}, f"no parameter is called 'hidden.weight[', expected {HOW}"),
+        ({"b": "hidden.bias[9]"}, "its parameters raised IndexError: index 9 is out of bounds for axis 0 with size 4"),
+        ({"W1": "output.weight"}, "block W1 has shape (1, 4), expected (4, 1)"),
+        ({"b": ["hidden.bias", "output.bias"]}, "(4,) and (1,) do not join to (4,)"),
+        ({"W9": "hidden.weight"}, "blocks W9 were given, expected W1, b, W2, b_w; missing W1, W2, b, b_w"),
+        ({"W1": lambda p: p["hidden.weight"]}, "blocks W1 were given, expected W1, b, W2, b_w; missing W2, b, b_w"),
+        (
+            {"W1": 0},
+            "which parameter is which block is not clear from names and shapes (no block is left that hidden.weight "
+            "(4, 1) could be); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
+            f'write parameters={{"W1": ..., ...}}, where a block is {HOW}',
+        ),
+    ],
+)
+def test_words_that_do_not_fit_are_answered_in_a_sentence(words: dict[str, Any], sentence: str) -> None:
+    """What was found, what was expected; and the parameters that there are."""
+    found, why = status(Subject(SineNet, parameters=words))
+    assert found is Status.BROKEN
+    assert f"SineNet: {sentence}" in why
+    assert "its parameters are hidden.weight (4, 1), hidden.bias (4,), output.weight (1, 4), output.bias (1,)" in why
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"W1": "hidden.weight"},
+        {"W1": "hidden.weight[:, 0:1]", "b": "hidden.bias[:]"},
+        {"W2": "output.weight", "b_w": lambda p: p["output.bias"], "W1": "hidden.weight", "b": "hidden.bias"},
+        {"W1": lambda p: p["hidden.weight"] * 1.0, "b": ["hidden.bias"], "W2": "output.weight", "b_w": "output.bias"},
+    ],
+)
+def test_words_that_say_the_same_pass(words: dict[str, Any]) -> None:
+    """Some blocks, all of them, parts that are the whole, functions."""
+    assert status(Subject(SineNet, parameters=words))[0] is Status.PASS
+
+
+def test_a_wrong_meaning_is_no_pass() -> None:
+    """Words that fit by shape are judged like any claim, and the ones that are right are offered."""
+    square = Network(3, 3, 3, "tanh")
+
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.c = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.c(torch.tanh(self.a(x)))
+
+    wrong = {"W1": "c.weight", "b": "c.bias", "W2": "a.weight", "b_w": "a.bias"}
+    assert status(Subject(Square, parameters=wrong), square)[0] is Status.FAIL
+    found, why = status(Subject(Square, parameters={"W1": "a.weight", "W2": "c.weight.T", "b": "a.bias"}), square)
+    assert found is Status.FAIL
+    assert 'fault "W2_transposed"' in why
+
+
+def test_a_bias_left_out_fails_until_it_is_said() -> None:
+    """It is judged as one that the model ignores; said to be 0, what is left is the network."""
+    build = lambda: nn.Sequential(nn.Linear(1, 4, bias=False), nn.Tanh(), nn.Linear(4, 1))  # noqa: E731
+    found, why = status(Subject(build, "NoBias"))
+    assert found is Status.FAIL
+    assert 'has no parameter for b: if that is meant to be 0, write Subject(NoBias, parameters={"b": 0})' in why
+    assert status(Subject(build, "NoBias"), check="gradient")[0] is Status.FAIL
+    assert status(Subject(build, "NoBias", parameters={"b": 0}))[0] is Status.PASS
+
+
+def test_a_parameter_of_no_block_is_not_passed_over() -> None:
+    """One more than the network has is a doubt, never ignored."""
+
+    class More(SineNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(7))
+
+    found, why = status(More)
+    assert found is Status.BROKEN
+    assert "(no block is left that gain (7,) could be)" in why
+
+
+def test_ways_are_tried_up_to_a_number() -> None:
+    """Many parameters of one shape: the search ends, and says how many it tried."""
+    network = Network((4, 4), 4, (4, 4), "tanh")
+    own = Layout.of_shapes({f"m{i}": (4, 4) for i in range(4)} | {f"v{i}": (4,) for i in range(3)})
+    with pytest.raises(Unclear, match=r"W1 \(4, 4\) may be m0 or m1 or m2 or m3"):
+        mapped(own, network, {})
+    assert len(ways(own, network, {})) == TRIED
+
+
+@st.composite
+def models(draw: st.DrawFn) -> tuple[Network, Subject]:
+    """A right model of a random network whose matrices stand in any of the ways in which people write them."""
+    inputs, hidden, outputs = (draw(st.integers(1, 4)) for _ in range(3))
+    turned, ones, names = draw(st.booleans()), draw(st.booleans()), draw(st.permutations(["u", "v", "w", "x"]))
+
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            made = []
+            for rows, columns in ((hidden, inputs), (outputs, hidden)):
+                whole = torch.rand(rows, columns + 1)
+                parts = [whole] if ones else [whole[:, 1:], whole[:, 0]]
+                made += [nn.Parameter((part.T if turned and part.ndim == 2 else part).clone()) for part in parts]
+            for name, parameter in zip(names, made, strict=False):
+                setattr(self, name, parameter)
+            self.made = [name for name, _ in zip(names, made, strict=False)]
+
+        def layer(self, x: Tensor, *named: str) -> Tensor:
+            weight, *bias = (getattr(self, name) for name in named)
+            weight = weight.T if turned else weight
+            return x @ weight[:, 1:].T + weight[:, 0] if ones else x @ weight.T + bias[0]
+
+        def forward(self, x: Tensor) -> Tensor:
+            first, second = self.made[: len(self.made) // 2], self.made[len(self.made) // 2 :]
+            return self.layer(torch.tanh(self.layer(x, *first)), *second)
+
+    return Network(inputs, hidden, outputs, "tanh"), Subject(Written)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(models())
+def test_a_right_model_is_understood_or_its_meaning_proposed(made: tuple[Network, Subject]) -> None:
+    """However its matrices stand: it passes, or what is proposed passes."""
+    network, subject = made
+    found, why = status(subject, network)
+    if found is Status.PASS:
+        return
+    proposed = why.partition("parameters=")[2].partition("}")[0] + "}"
+    words = eval(proposed)  # what a user would paste
+    assert status(Subject(subject.build, parameters=words), network)[0] is Status.PASS, why
+
+
+def test_what_a_block_may_be_in_words() -> None:
+    """By name, turned, a part, joined, a constant, a function."""
+    p = {"m": np.arange(6.0).reshape(2, 3), "v": np.arange(2.0), "b.T": np.arange(3.0)}
+    network = Network(3, 2, 2)
+    read = meaning({"W1": "m", "b": ["v[0:1]", "v[1:]"], "W2": 0.5, "b_w": lambda p: p["m"][:, 1]}, network)(p)
+    assert np.array_equal(read["W1"], p["m"])
+    assert np.array_equal(read["b"], [0, 1])
+    assert (read["W2"], list(np.asarray(read["b_w"]))) == (0.5, [1, 4])
+    turned = meaning({"W1": "m.T", "b": "m[1]", "W2": "m[:, -1]", "b_w": "b.T"}, network)(p)
+    assert [np.asarray(turned[name]).tolist() for name in ("b", "W2", "b_w")] == [[3, 4, 5], [2, 5], [0, 1, 2]]
+    assert np.array_equal(turned["W1"], p["m"].T)
