@@ -208,15 +208,16 @@ def counted(report: Report) -> str:
     if not report.verdicts:
         return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()
-    live, recorded, stated = (
-        sum(v.source == source and v.status is Status.PASS for v in report.verdicts) for source in (*R, "stated")
-    )
-    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    passes = Counter(v.source for v in report.verdicts if v.status is Status.PASS)
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
-    against = [f"{live} of the passes against live R"] if live or not recorded else []
-    against += [f"{recorded} of the passes against recorded R ({when}; R {r}, nnet {nnet})"] if recorded else []
-    against += [f"{stated} against what is stated"] if stated else []
-    return f"{_trials(report.verdicts)}: {shown}; {', '.join(against)}"
+    witnesses = {"recorded": f"recorded R ({when}; R {r}, nnet {nnet})", "stated": "what is stated"}
+    told = [f"{passes[source]} against {what}" for source, what in witnesses.items() if passes[source]]
+    if passes["live"] or not passes["recorded"]:
+        told = [f"{passes['live']} against live R", *told]
+    first, *others = told
+    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
+    return f"{_trials(report.verdicts)}: {shown}; {against}"
 
 
 def printable(text: str) -> str:

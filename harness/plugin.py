@@ -20,10 +20,10 @@ from harness.memo import STARTS
 from harness.race import Entry, race, unfit
 from harness.report import Race, summarise, write
 from harness.run import Run
-from harness.verdict import Status
+from harness.verdict import SWITCH, Status
 
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
-R, MODES = "NNET_PARITY_R", ("auto", "live", "recorded")  # in the environment: as --r
+MODES = ("auto", "live", "recorded")  # of --r
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--r",
-        default=os.environ.get(R, MODES[0]),
+        default=os.environ.get(SWITCH, MODES[0]),
         metavar="|".join(MODES),
         help="who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone",
     )
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if (starts := config.getoption("--starts")) < 2:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
     if (mode := config.getoption("--r")) not in MODES:
-        raise pytest.UsageError(f"--r {mode} (or {R} in the environment): expected {', '.join(MODES)}")
+        raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
     config.stash[RUN] = Run(starts, Progress(config))
     shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")

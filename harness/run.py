@@ -45,7 +45,7 @@ class Run:
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
-        self.versions: dict[str, list[str]] = {}
+        self.versions: dict[tuple[str, str], None] = {}  # of who answers for R: recordings need not be of one
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
         self.refused = ""
@@ -92,9 +92,7 @@ class Run:
             (trial.reference.title(), trial.reference.contract()),
         ):
             self.contracts[name] = contract.sentence()
-        for name, version in getattr(trial.reference, "versions", dict)().items():
-            known = self.versions.setdefault(name, [])
-            known += [] if version in known else [version]
+        self.versions |= dict.fromkeys(getattr(trial.reference, "versions", dict)().items())
 
     def without_evidence(self) -> list[str]:
         """Cases that ran whole and have not one pass: no evidence is not a pass."""
@@ -126,9 +124,10 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        machine = (self.environment or environment()) | {
-            name: ", ".join(found) for name, found in self.versions.items()
+        versions = {
+            name: ", ".join(version for of, version in self.versions if of == name) for name, _ in self.versions
         }
+        machine = (self.environment or environment()) | versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
         devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
         found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
@@ -144,10 +143,6 @@ class Run:
     def take(self, part: dict[str, Any]) -> None:
         """Add what another process handed over."""
         self.chosen = max(self.chosen, part["chosen"])
-        versions = part["versions"]
-        part = part | {
-            "versions": {n: list(dict.fromkeys([*self.versions.get(n, ()), *v])) for n, v in versions.items()}
-        }
         for name in (*FOUND, *FITTED):
             mine = getattr(self, name)
             (mine.update if isinstance(mine, dict) else mine.extend)(part[name])

@@ -41,7 +41,7 @@ def record(parser: ArgumentParser) -> Callable[[Namespace], int]:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a test file, or a test in it, as pytest takes it")
     parser.add_argument("--intent", choices=INTENTS, default=INTENTS[0], help="default: %(default)s")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever reads the recording later")
-    starts = f"how many starts a population has, at most {STARTS} by default"
+    starts = f"how many starts a population has (default: {STARTS})"
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=starts)
     return _record
 

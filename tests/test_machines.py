@@ -43,7 +43,11 @@ def test_who_is_not_root_in_a_folder_that_is_read_only(folder: Path) -> None:
     """Verdicts and exit code are the same; that there is no report is said, and no traceback is shown."""
     folder.chmod(0o555)
     asked = [sys.executable, "-c", "import sys, torch; sys.path.insert(0, sys.argv[1]); import harness", str(ROOT)]
-    if subprocess.run(asked, capture_output=True, **NOBODY).returncode:  # type: ignore[call-overload]
+    try:
+        readable = subprocess.run(asked, capture_output=True, **NOBODY).returncode == 0  # type: ignore[call-overload]
+    except PermissionError:
+        readable = False
+    if not readable:
         pytest.skip("nobody but root can read this Python or this checkout")
     code, said = run(folder, who=NOBODY, HOME="/nonexistent")
     assert code == 0, said
@@ -69,8 +73,10 @@ def test_without_r_numpy_judges_alone(folder: Path) -> None:
     """Its trials are ABSENT, with the line that installs it; the run passes."""
     code, said = run(folder, PATH=str(folder), R_HOME="")
     assert code == 0, said
-    assert (
-        "1 ABSENT: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer with nnet. This\n"
-        "    mends it: apt-get install r-base-core r-cran-nnet make\n"
-    ) in said
+    reason = (
+        "1 ABSENT: nothing was recorded (on a machine with R: nnet-parity record cases/test_mine.py), and R was not "
+        "found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer with nnet. This mends it: apt-get "
+        "install r-base-core r-cran-nnet make"
+    )
+    assert reason in " ".join(said.split())
     assert "2 trials: 1 PASS, 1 ABSENT; 0 of the passes against live R" in said

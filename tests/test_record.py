@@ -78,7 +78,7 @@ def told(verdict: dict[str, Any]) -> dict[str, Any]:
 def test_the_verb_is_found_where_it_is_installed() -> None:
     """By the group of entry points that the command looks into."""
     project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"][command.GROUP] == {"record": "reference.record:record"}
+    assert project["entry-points"][command.GROUP]["record"] == "reference.record:record"
 
 
 def test_a_recording_judges_as_r_does(record: Recording, live_r: None) -> None:
