@@ -123,6 +123,8 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     except (ValueError, TypeError) as error:
         raise pytest.Collector.CollectError(printable(str(error))) from None
     except LookupError as error:
+        if shared.is_worker(collector.config):
+            raise pytest.Collector.CollectError(f"--r live: {error}") from None
         ours(collector.config).refused = f"--r live: {error}"  # told when all is collected: pytest listens then
         return []
     return [

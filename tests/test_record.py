@@ -135,6 +135,18 @@ def test_r_that_must_be_live_ends_the_run_where_it_is_not(mine: Mine, without_r:
     assert "passed" not in result.stdout.str()
 
 
+def test_r_that_must_be_live_ends_a_shared_run_too(
+    mine: Mine, without_r: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes of xdist say it while they collect."""
+    mine.write_sine(references=BOTH)
+    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p harness.plugin\n")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    result = mine.pytester.runpytest_subprocess("-n", "1", "--r", "live")
+    assert result.ret != 0
+    assert "--r live: R was not found: it is not on PATH and R_HOME is not set." in result.stdout.str()
+
+
 def test_a_mode_that_is_none_is_refused(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment too, which is the option's default."""
     monkeypatch.setenv("NNET_PARITY_R", "absent")
