@@ -108,13 +108,8 @@ from pathlib import Path
 import numpy as np
 
 from harness import Population, Recipe, Trained
-<<<<<<< HEAD
-from reference import nnet_fit, starts
-from reference.r_nnet import LIVE, RNnet
-=======
 from reference import nnet_fit
-from reference.r_nnet import RNnet, session
->>>>>>> ruin
+from reference.r_nnet import LIVE, RNnet
 
 
 def stay(ask=lambda: time.sleep(60)):
