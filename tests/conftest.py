@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 pytest_plugins = ["pytester"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell: what it starts would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IMPORTS = """\
 import torch

@@ -15,7 +15,8 @@ from harness.trial import run
 from reference import Network, numpy_net, probes
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-SEES_NONE = f"torch {torch.__version__}, built without CUDA, sees no CUDA device"
+BUILT = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+SEES_NONE = f"torch {torch.__version__}, {BUILT}, sees no CUDA device"
 
 
 class SineNet(nn.Sequential):
