@@ -6,6 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal
 from threading import current_thread, main_thread
+from typing import Any
+
+
+def begin(config: Any, run: Any) -> None:
+    """Note that this run of pytest asks something of ours: from now on SIGTERM ends it as Ctrl-C does."""
+    if not run.begun:
+        run.begun = True
+        config.add_cleanup(as_ctrl_c())
 
 
 def as_ctrl_c() -> Callable[[], None]:

@@ -15,7 +15,7 @@ from harness import device, github, shared
 from harness.answers import NARROWEST, one_line, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
-from harness.interruption import as_ctrl_c, held
+from harness.interruption import begin, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
 from harness.report import Race, summarise, write
@@ -87,12 +87,9 @@ def devices(config: pytest.Config) -> list[str]:
 
 
 def ours(config: pytest.Config) -> Run:
-    """What this run has found so far; from the first time that it is asked for, SIGTERM ends the run as Ctrl-C does."""
-    found = config.stash[RUN]
-    if not found.begun:
-        found.begun = True
-        config.add_cleanup(as_ctrl_c())
-    return found
+    """What this run, which asks something of ours, has found so far."""
+    begin(config, config.stash[RUN])
+    return config.stash[RUN]
 
 
 RUN = pytest.StashKey[Run]()

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,22 @@ from harness.verdict import Status, Verdict
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0  # seconds that a run may take to come to the moment at which it is told to stop
 PYTEST = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import pytest; "
-PYTEST += "sys.exit(pytest.console_main())"  # whoever runs these tests in the background ignores SIGINT
+PYTEST += "sys.exit(pytest.main())"  # whoever runs these tests in the background ignores SIGINT
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
 
 class Run:
     """A pytest of its own on test_mine.py, in a process of its own, and the R that it starts."""
 
-    def __init__(self, folder: Path, *files: tuple[str, str], **environment: str) -> None:
+    def __init__(self, folder: Path, *files: tuple[str, str], options: Sequence[str] = ()) -> None:
         self.folder = folder
         for name, text in files:
             (folder / name).write_text(text, encoding="utf-8")
         given = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PYTEST_"))}
         given |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NNET_PARITY_DEVICES": "cpu"}
-        command = [sys.executable, "-c", PYTEST, "-p", "harness.plugin", "-p", "no:cacheprovider", "-q"]
+        command = [sys.executable, "-c", PYTEST, "-p", "harness.plugin", "-p", "no:cacheprovider", "-q", *options]
         self.process = subprocess.Popen(
-            command, cwd=folder, env=given | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.out = ""
 
@@ -60,7 +60,8 @@ class Run:
 
     def workers(self) -> list[int]:
         """The processes with R that it has started."""
-        return [pid for pid, words in processes() if "worker.py" in " ".join(words) and words[-1] == str(self.pid)]
+        ours = {pid: words for pid, words in processes() if parent(pid, self.pid)}
+        return [pid for pid, words in ours.items() if "worker.py" in " ".join(words)]
 
     @property
     def pid(self) -> int:
@@ -89,6 +90,16 @@ def processes() -> Iterator[tuple[int, list[str]]]:
                 continue
             if state != "Z" and words:
                 yield int(folder.name), words
+
+
+def parent(pid: int, of: int) -> bool:
+    """Has a process, or one that started it, been started by this one?"""
+    while pid not in (0, of):
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return pid == of
 
 
 def gone(pids: list[int]) -> bool:
@@ -169,14 +180,14 @@ MOMENTS = {  # where, and what of the run is then judged
 }
 
 
-def started(folder: Path, moment: str) -> Run:
+def started(folder: Path, moment: str, *options: str) -> Run:
     """A run that has come to its moment, with an R that it has started."""
     given, *_ = MOMENTS[moment]
     text = IMPORTS + SINE_NET.format(forward=RIGHT) + MARK + Mine.case("test_sine", **FLOAT64 | given)
     files = [("test_mine.py", text)]
     if moment == "collection":
         files.append(("test_next.py", "import time; open('here', 'w').close(); time.sleep(60)"))
-    run = Run(folder, *files)
+    run = Run(folder, *files, options=options)
     run.until((folder / "here").exists)
     assert run.until(run.workers)
     return run
@@ -210,6 +221,20 @@ def test_who_is_told_to_stop_says_what_was_judged(tmp_path: Path, moment: str, h
     found = run.report()
     assert (found["complete"], len(found["verdicts"])) == (False, judged)
     assert {verdict["status"] for verdict in found["verdicts"]} <= {"PASS", "ABSENT"}
+    assert gone(pids)
+
+
+@pytest.mark.usefixtures("live_r")
+def test_a_shared_run_that_is_told_to_stop_says_so_too(tmp_path: Path) -> None:
+    """Under pytest-xdist SIGTERM ends all processes, and the one that makes the report says what was judged."""
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
+    run = started(tmp_path, "trial", "-p", "xdist", "-n", "1")
+    pids = run.workers()
+    run.process.send_signal(signal.SIGTERM)
+    assert run.ended() == pytest.ExitCode.INTERRUPTED
+    assert "interrupted: 8 of 16 trials were judged" in run.out.split("\n")
+    found = run.report()
+    assert (found["complete"], len(found["verdicts"])) == (False, 8)
     assert gone(pids)
 
 
