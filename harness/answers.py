@@ -16,6 +16,7 @@ LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NOT_JUDGED = "Not judged: see below."
 NAMED = 6  # names in a sentence at most
+DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
@@ -221,5 +222,14 @@ def counted(report: Report) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without the control characters by which a name could drive a terminal, and without halves of characters."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "", text)
+    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of GitHub's.
+
+    Without control characters, and without halves of characters.
+    """
+    text = re.sub(DRIVING, "", text)
+    return re.sub(r"(?m)(^[^\S\n]*:|##)(?=[:\[])", r"\1 ", text)  # how GitHub's runner knows a command
+
+
+def one_line(text: str) -> str:
+    """The same, on one line."""
+    return printable(" ".join(text.splitlines()))

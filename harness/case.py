@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.answers import one_line
 from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
@@ -158,11 +159,18 @@ class Case:
         if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
             found = f"the network has {heads} head{'s' if heads > 1 else ''}"
             raise ValueError(f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to {heads - 1}")
-        subjects = [Subject.of(subject).name for subject in self.subjects]
-        for what, names in (("subjects", subjects), ("references", [reference.name for reference in self.references])):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
+        named = {"subjects": [Subject.of(subject).name for subject in self.subjects], "cases": [self.name]}
+        named |= {"references": [reference.name for reference in self.references]}
+        named |= {"contrasts": [self.contrast.name]} if self.contrast else {}
+        for what, names in named.items():
+            for name in names:
+                if not isinstance(name, str) or len(name.splitlines()) != 1:
+                    raise TypeError(f"{who} has {what} called {name!r:.80}, expected text on one line")
+            shown = list(map(one_line, names))
+            if twice := sorted({name for name in shown if shown.count(name) > 1}):
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
+        if not isinstance(self.question, str):
+            raise TypeError(f"{who} has the question {self.question!r:.80}, expected text")
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""

@@ -10,14 +10,14 @@ from glob import escape
 from pathlib import Path
 
 
-def replace_whole(texts: Mapping[Path, str | bytes]) -> None:
+def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
     """Write files so that nobody ever sees half of one; where one cannot be written (OSError), none is.
 
     What a writer that was killed left beside them is removed.
     """
     halves: dict[Path, Path] = {}
     try:
-        for path, text in texts.items():
+        for path, content in contents.items():
             if path.exists() and not path.is_file():  # a device would be replaced by a file
                 raise FileExistsError(errno.EEXIST, "Expected a file or nothing there", str(path))
             for left in path.parent.glob(f".{escape(path.name)}.*.half"):
@@ -25,12 +25,12 @@ def replace_whole(texts: Mapping[Path, str | bytes]) -> None:
                     left.unlink(missing_ok=True)
             halves[path] = path.with_name(f".{path.name}.{os.getpid()}.half")
             with halves[path].open("wb") as file:
-                file.write(text if isinstance(text, bytes) else text.encode(errors="backslashreplace"))
+                file.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
                 file.flush()
                 os.fsync(file.fileno())
         for path, half in halves.items():
             half.replace(path)
-        for folder in {path.parent for path in texts}:  # else a crash of the machine may bring the older files back
+        for folder in {path.parent for path in contents}:  # else a crash of the machine may bring the older files back
             number = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(number)

@@ -59,7 +59,8 @@ def _best(memo: Memo, ended: Ended) -> dict[str, Any]:
     if grid.shape[1] == answer.shape[1] == 1:
         values = [_finite(y) for y in answer[:, 0]]
         found |= {"at": dict(zip(marks, values, strict=False))}
-        found |= {"plot": {"x": grid[:, 0].tolist(), "y": values[len(marks) :]}}
+        x, places = np.unique(grid[:, 0], return_index=True)  # as its user wrote it, in any order
+        found |= {"plot": {"x": x.tolist(), "y": [values[len(marks) + place] for place in places]}}
     return found
 
 

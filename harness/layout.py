@@ -45,6 +45,8 @@ class Layout:
         """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
         blocks, start = [], 0
         for name, shape in shapes.items():
+            if len(str(name).splitlines()) != 1:
+                raise ValueError(f"a parameter is called {name!r:.80}, expected a name on one line")
             length = int(np.prod(shape))
             blocks.append(Block(name, np.arange(start, start + length, dtype=np.intp).reshape(shape)))
             start += length

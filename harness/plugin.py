@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import device, github, shared
-from harness.answers import NARROWEST, printable, screen
+from harness.answers import NARROWEST, one_line, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
 from harness.interruption import as_ctrl_c, held
@@ -125,10 +125,10 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     except LookupError as error:
         if shared.is_worker(collector.config):
             raise pytest.Collector.CollectError(f"--r live: {error}") from None
-        collector.config.stash[RUN].refused = f"--r live: {error}"  # told when all is collected: pytest listens then
+        ours(collector.config).refused = f"--r live: {error}"  # told when all is collected: pytest listens then
         return []
     return [
-        TrialItem.from_parent(collector, name=printable(f"{name}[{trial.id}]"), trial=trial, verification=obj)
+        TrialItem.from_parent(collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, verification=obj)
         for trial in trials
     ]
 
@@ -189,7 +189,7 @@ class TrialItem(pytest.Item):
             run_so_far.failed.append((self.verification.file, self.verification.line, verdict))
             raise VerdictFailed(verdict.why)
         if verdict.status is not Status.PASS:
-            raise pytest.skip.Exception(printable(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
+            raise pytest.skip.Exception(one_line(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):

@@ -23,7 +23,7 @@ from harness.report import Report, write
 from harness.verdict import Status, Verdict
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds that a run may take to come to the moment at which it is told to stop
+PATIENCE = 120.0  # seconds that a run may take to come to the moment at which it is told to stop
 PYTEST = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import pytest; "
 PYTEST += "sys.exit(pytest.console_main())"  # whoever runs these tests in the background ignores SIGINT
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -102,14 +102,13 @@ def gone(pids: list[int]) -> bool:
 # The moments at which a run is told to stop: each writes a file as soon as it is there, and stays.
 
 MARK = """
-import signal, sys, time
-from dataclasses import dataclass
+import os, time
 from pathlib import Path
 
 import numpy as np
 
 from harness import Population, Recipe, Trained
-from reference import nnet_fit, starts
+from reference import nnet_fit
 from reference.r_nnet import LIVE, RNnet
 
 
@@ -121,6 +120,14 @@ def stay(ask=lambda: time.sleep(60)):
 class HangingNet(SineNet):
     def forward(self, x):
         stay()
+
+
+class CrashingNet(SineNet):
+    def forward(self, x):
+        Path("here").touch()
+        while not Path("go").exists():
+            time.sleep(0.02)
+        os._exit(3)
 
 
 class Endless(RNnet):
@@ -157,6 +164,7 @@ MOMENTS = {  # where, and what of the run is then judged
     "collection": ({"references": BOTH}, "no trial was judged", 0),
     "trial": ({"subjects": "[SineNet, HangingNet]", "references": BOTH}, "8 of 16 trials were judged", 8),
     "training": (LEARNING, "0 of 2 trials were judged", 0),
+    "crash": ({"subjects": "[CrashingNet]", "references": BOTH}, "", 0),
     "R": ({"references": "[numpy_net, Endless()]", "checks": '["loss"]'}, "1 of 2 trials were judged", 1),
 }
 
@@ -206,13 +214,17 @@ def test_who_is_told_to_stop_says_what_was_judged(tmp_path: Path, moment: str, h
 
 
 @pytest.mark.usefixtures("live_r")
-def test_who_is_killed_leaves_the_older_report_and_no_r(tmp_path: Path) -> None:
-    """By SIGKILL, while R computes: nothing is half written, and R ends by itself."""
+@pytest.mark.parametrize("moment", ["R", "crash"])
+def test_who_dies_leaves_the_older_report_and_no_r(tmp_path: Path, moment: str) -> None:
+    """By SIGKILL, or by a model that ends the process: nothing is half written, and R ends by itself."""
     before = older(tmp_path)
-    run = started(tmp_path, "R")
+    run = started(tmp_path, moment)
     pids = run.workers()
-    run.process.kill()
-    assert run.ended() == -signal.SIGKILL
+    if moment == "R":
+        run.process.kill()
+    (tmp_path / "go").touch()
+    assert run.ended() == (-signal.SIGKILL if moment == "R" else 3)
+    assert "report: " not in run.out
     assert gone(pids)
     run.report()
     assert {path.name: path.read_text() for path in (tmp_path / "build/report").iterdir()} == before

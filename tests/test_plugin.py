@@ -770,11 +770,10 @@ def test_the_terminal_is_not_driven_by_names(mine: Mine) -> None:
     assert "\x1b" not in mine.pytest("-v").stdout.str()
 
 
-def test_a_name_begins_no_heading(mine: Mine) -> None:
+def test_a_question_begins_no_heading(mine: Mine) -> None:
     """Line breaks of every kind stay inside."""
     for break_ in ("\n", "\r"):
-        name = f"x{break_}# owned"
-        mine.write_sine(f"{RIGHT} + 1", subjects=f"[Subject(SineNet, name={name!r})]", **FORWARD)
+        mine.write_sine(f"{RIGHT} + 1", question=repr(f"x{break_}# owned"), **FORWARD)
         mine.pytest()
         assert not [line for line in mine.markdown().splitlines() if line.startswith("# owned")]
 
