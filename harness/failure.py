@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from harness.asked import Asked, heading
 from harness.contract import Contract
-from harness.judge import Judgement
-from harness.mapping import left_out_as, spelled
+from harness.formulation import Formulation
+from harness.judge import Judgement, budget
+from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.observation import Missing
 from harness.problem import ORDER, STEP
@@ -111,11 +113,33 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
     if left_out:
         zero = ", ".join(f'"{name}": 0' for name in left_out)
         yield (
-            f"{subject.name} has no parameter for {' and '.join(left_out)}: if that is meant to be 0, write "
+            f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant, 0 say, write "
             f"Subject({subject.name}, parameters={{{zero}}})"
         )
-    elif meant := subject.meanings(formulation.network)[1]:
-        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={spelled(meant[0])})"
+    elif meant := other_meaning(asked):
+        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={meant})"
+
+
+def other_meaning(asked: Asked) -> str:
+    """What the parameters would have to mean for every output to be inside, as its user writes it; "" for nothing."""
+    subject = asked.trial.subject
+    if not isinstance(subject, Subject) or asked.quantity != "forward":
+        return ""
+    ways = subject.meanings(asked.problems[0].formulation.network)[1] or ()
+    return next((spelled(way) for way in ways if _vanishes(asked, way)), "")
+
+
+def _vanishes(asked: Asked, way: Words) -> bool:
+    """Is every output of every stack inside where the parameters mean this?"""
+    trial, memo = asked.trial, asked.memo
+    for problem in asked.problems:
+        own, network = problem.formulation.own, problem.formulation.network
+        other = replace(problem, formulation=Formulation.from_meaning(own, network, meaning(way, network), idle=True))
+        bound = network.oracle(other, trial.subject.contract(trial.dtype))["forward"]
+        answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
+        if budget(answer - bound.value, bound.error).max() > 1:
+            return False
+    return True
 
 
 def _likely(asked: Asked) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -48,7 +48,8 @@ class Formulation:
     """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
 
     `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the summands, so that
-    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0.
+    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0; `buffers` what
+    else the module holds as it is built, by name.
     """
 
     own: Layout
@@ -58,6 +59,7 @@ class Formulation:
     absolute: LinearMap
     magnitude: Array
     held: NDArray[np.bool_]
+    buffers: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
@@ -83,11 +85,13 @@ class Formulation:
         unit = 2.0**200
         columns = [(image(row) - constant) / unit for row in np.eye(own.size, dtype=np.float64) * unit]
         matrix = np.stack(columns, axis=1)
-        witness = np.arange(own.size, dtype=np.float64) % 7 - 3
-        sizes = abs(matrix) @ abs(witness) + abs(constant)
-        apart = abs(image(witness) - (matrix @ witness + constant))
-        if not (apart <= (own.size + 2) * 2.0**-52 * sizes).all():  # false for NaN too
-            raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
+        for witness in _witnesses(own.size):
+            sizes = abs(matrix) @ abs(witness) + abs(constant)
+            apart = abs(image(witness) - (matrix @ witness + constant))
+            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():  # false for NaN too
+                raise ValueError(
+                    "the meaning of the parameters is not an affine map: use sums, slices and constants only"
+                )
         unused = [block.name for block in own.blocks if block.places.size and not matrix[:, block.places.ravel()].any()]
         if unused and not idle:
             raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
@@ -174,6 +178,14 @@ class Formulation:
         """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
+
+
+def _witnesses(size: int) -> list[Array]:
+    """Vectors (size,) at which a map that is not affine shows: both signs, whole numbers and not, small and large."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.standard_normal(size) * 2.0 ** rng.uniform(-6, 6, size) for _ in range(4)]
+    whole = np.arange(size, dtype=np.float64) % 7 - 3
+    return [whole, *drawn, -drawn[0]]
 
 
 @lru_cache(maxsize=256)

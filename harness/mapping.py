@@ -224,7 +224,7 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> 
     None where the model does not compute anything, of which it is told when it is judged.
     """
     draw = np.random.default_rng(0)
-    shapes = (1, own.size), (1, 5, sum(network.inputs)), (1, 5, sum(network.outputs))
+    shapes = (8, own.size), (8, 5, sum(network.inputs)), (8, 5, sum(network.outputs))
     vector, inputs, targets = (draw.uniform(-1, 1, shape) for shape in shapes)
     observed: Array | Missing | None = None
     found = []
@@ -242,5 +242,6 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> 
 
 def spelled(words: Words) -> str:
     """As its user writes it."""
-    parts = (f'"{block}": "{part}"' if isinstance(part, str) else f'"{block}": {part}' for block, part in words.items())
+    plain = {b: part if isinstance(part, str | list) else np.asarray(part).tolist() for b, part in words.items()}
+    parts = (f'"{block}": "{part}"' if isinstance(part, str) else f'"{block}": {part}' for block, part in plain.items())
     return f"{{{', '.join(parts)}}}"

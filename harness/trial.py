@@ -11,7 +11,7 @@ from harness.asked import Asked, blank, heading, measured, missing
 from harness.case import ENDS, Trial
 from harness.contrast import contrasted
 from harness.device import lacking
-from harness.failure import explained
+from harness.failure import explained, other_meaning
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
@@ -81,6 +81,9 @@ def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
     """A claimed difference passes with a counterexample: two finite numbers further apart than both bounds."""
     trial, allowed = asked.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
+        if meant := other_meaning(asked):
+            why = f"{heading(trial)}\nit does not differ if its parameters mean this: parameters={meant}"
+            return replace(verdict, status=Status.FAIL, why=why)
         got, wanted = apart(judgement.actual, judgement.expected)
         why = (
             f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted} "

@@ -57,12 +57,20 @@ class _Called(ABC):
         """Its outputs (R, O) at one draw."""
         network = problem.formulation.network
         given = self.answer(network.layout.split(theta), *_groups(x, network.inputs))
-        heads = [np.asarray(head, float) for head in (given if isinstance(given, tuple | list) else [given])]
+        heads = [_real(head, "outputs") for head in (given if isinstance(given, tuple | list) else [given])]
         found, expected = ([*map(str, shapes)] for shapes in ([head.shape for head in heads], _shapes(problem)))
         if found != expected:
             said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
             raise _Wrong(f"gave outputs of shapes {said}")
         return {"forward": np.concatenate(heads, axis=1)}
+
+
+def _real(given: Any, what: str) -> Array:
+    """A copy in float64: a callable may give what it changes later."""
+    array = np.asarray(given)
+    if array.dtype.kind in "cUS":  # what NumPy would cut, or read, in silence
+        raise _Wrong(f"gave {what} of {array.dtype}, expected real numbers")
+    return np.array(array, dtype=np.float64)
 
 
 class _Wrong(Exception):
@@ -104,18 +112,20 @@ class Prototype(_Called):
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero)
 
     def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
-        found = super()._answers(problem, theta, x, t)
+        found = super()._answers(problem, theta, x.copy(), t)
         if self.slopes is None:
             return found
         network = problem.formulation.network
         blocks = network.layout.split(theta)
-        loss, slopes = self.slopes(blocks, *_groups(x, network.inputs), *_groups(t, network.outputs))
+        loss, given = self.slopes(blocks, *_groups(x, network.inputs), *_groups(t, network.outputs))
+        slopes = dict(given)
         if np.shape(loss) != ():
             raise _Wrong(f"gave a loss of shape {np.shape(loss)}, expected a number")
         for name, block in blocks.items():
-            if np.shape(slopes[name]) != block.shape:
+            slopes[name] = _real(slopes[name], f"a gradient of {name}")
+            if slopes[name].shape != block.shape:
                 raise _Wrong(f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected {block.shape}")
-        return {**found, "loss": np.asarray(loss, float), "gradient": network.layout.join(slopes)}
+        return {**found, "loss": _real(loss, "a loss"), "gradient": network.layout.join(slopes)}
 
 
 @dataclass(frozen=True, eq=False)

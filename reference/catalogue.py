@@ -339,7 +339,7 @@ def made_in(network: Any) -> list[Fault]:
     """The faults that can be made in a network."""
     faults = list(FAULTS)
     if not isinstance(network, Network):
-        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks)] + [
+        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks | Hidden)] + [
             kind(f"{block.name}_{name}", words.format(block.name), _on(block.name, change))
             for block in network.layout.blocks
             for kind, name, words, change in IN_A_BLOCK

@@ -14,7 +14,7 @@ from harness.problem import QUANTITIES, Problem
 from reference.catalogue import made_in
 from reference.faults import Answers, solve
 
-NOTHING = 1e-9  # of a fitted scale or shift
+DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
@@ -72,16 +72,23 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     apart = differences(none, everywhere)
     if not np.isfinite(apart).all() or observed[one]["forward"].size < 10 * len(none):
         return ""
-    fit = optimize.least_squares(differences, none, args=([one],), method="lm").x
+    found = optimize.least_squares(differences, none, args=([one],), method="lm")
+    fit, sizes = found.x, np.linalg.svd(found.jac, compute_uv=False)
+    if sizes[-1] < DETERMINED * sizes[0]:  # several scalings do the same: none of them is told
+        return ""
     left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
         return ""
+    numbers = sorted(zip(columns, *fit.reshape(2, -1), strict=True), key=lambda n: -max(abs(n[1] - 1), abs(n[2])))
+    most = max(max(abs(scale - 1), abs(shift)) for _, scale, shift in numbers)
+    digits = 5 if most > 1e-4 else 12
     changed = [
-        f"{column} enters as {scale:.5g} x{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
-        for column, scale, shift in zip(columns, *fit.reshape(2, -1), strict=True)
-        if abs(scale - 1) > NOTHING or abs(shift) > NOTHING
+        f"{column} enters as {scale:.{digits}g} x{f' {shift:+.3g}' if abs(shift) > most / 1e4 else ''}"
+        for column, scale, shift in numbers
+        if max(abs(scale - 1), abs(shift)) > most / 1e4
     ]
-    return f"another scaling: {'; '.join(changed[:3])} (leaves {left:.1g} of the difference)"
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

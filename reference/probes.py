@@ -255,13 +255,15 @@ class OnData:
                 row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
                 value = np.asarray(part)[row, column]
                 raise ValueError(f"{name} hold {value} in row {row}, column {column}: mend the data, or drop that row")
-        rows, draws = len(self.inputs), 1 if self.weights else self.draws
-        kind = f"{rows} points{', own weights' if self.weights else ''}"
+        rows, draws = len(self.inputs), self.draws if self.weights is None else 1
+        kind = f"{rows} points{'' if self.weights is None else ', own weights'}"
         draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
         inputs, targets = (
             np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
         )
-        own = _as_float32(weights(self.weights, formulation.own))[None] if self.weights else draw.random_own(1.5)
+        own = draw.random_own(1.5)
+        if self.weights is not None:
+            own = _as_float32(weights(self.weights, formulation))[None]
         return [draw.problem(own, inputs, targets)]
 
 

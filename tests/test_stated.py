@@ -104,13 +104,14 @@ def nothing(p: Any, x: Any) -> Any:
     [
         (nothing, Status.BROKEN, "mine32 raised RuntimeError: no session (at test_stated.py:"),
         (lambda p, x: p["W9"], Status.BROKEN, "mine32 raised KeyError: 'W9' (at test_stated.py:"),
-        (lambda p, x: "words", Status.BROKEN, "mine32 raised ValueError: could not convert string to float: 'words'"),
+        (lambda p, x: "words", Status.FAIL, "mine32 gave outputs of <U5, expected real numbers"),
+        (lambda p, x: 1j + in_float32(p, x), Status.FAIL, "mine32 gave outputs of complex64, expected real numbers"),
         (lambda p, x: in_float32(p, x).T, Status.FAIL, "mine32 gave outputs of shapes (2, 5), expected (5, 2)"),
         (lambda p, x: in_float32(p, x)[0], Status.FAIL, "mine32 gave outputs of shapes (2,), expected (5, 2)"),
         (lambda p, x: [], Status.FAIL, "mine32 gave outputs of shapes none, expected (5, 2)"),
         (lambda p, x: None, Status.FAIL, "mine32 gave outputs of shapes (), expected (5, 2)"),
     ],
-    ids=["raises", "other blocks", "words", "transposed", "a row", "no heads", "nothing"],
+    ids=["raises", "other blocks", "words", "complex", "transposed", "a row", "no heads", "nothing"],
 )
 def test_what_is_no_answer_is_said(answer: Callable[..., Any], status: Status, said: str) -> None:
     """An exception breaks the trial, another shape fails it: in a sentence, and never a pass."""

@@ -147,7 +147,7 @@ PORTS: list[tuple[Any, Network, Any, str, list[str]]] = [
     (
         Subject(lambda: Port(SINE, bias=False), "BiasForgotten"), SINE, None, "forward",
         ['likely: hidden bias left out (fault "bias_dropped", leaves ',
-         "BiasForgotten has no parameter for b: if that is meant to be 0, write "
+         "BiasForgotten has no parameter for b: if a constant is meant, 0 say, write "
          'Subject(BiasForgotten, parameters={"b": 0})'],
     ),
     (
@@ -236,3 +236,28 @@ def test_a_parameter_that_is_not_used_has_the_gradient_zero() -> None:
     verdict = run(gradient, memo)
     assert verdict.status is Status.FAIL
     assert "first outside, in order of computation: forward (budget used " in verdict.why
+
+
+class Stretched(Port):
+    """Its outputs are 1.37 times what they should be."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.37 * super().forward(x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_another_scaling_names_what_is_scaled(dtype: str) -> None:
+    """The columns that matter, not the noise of float32 in the others."""
+    found = first_failure(Subject(lambda: Stretched(THREE), "Stretched"), THREE, None, dtype)
+    both = "column 0 of the outputs enters as 1.37 x", "column 1 of the outputs enters as 1.37 x"
+    assert all(column in found.why for column in both)
+    assert "of the inputs" not in found.why
+
+
+def test_no_scaling_is_told_that_data_do_not_determine() -> None:
+    """Where a column of the data is constant its scale and its shift do the same: neither is named."""
+    constant = np.concatenate([DATA[:, :2], np.ones((40, 1))], axis=1)
+    found = first_failure(
+        Subject(lambda: Stretched(THREE), "Stretched"), THREE, OnData(constant, DATA[:, :2], draws=8), "float64"
+    )
+    assert "another scaling" not in found.why

@@ -122,6 +122,8 @@ def read(path: Path, case: str) -> Recording:
     shown = os.path.relpath(path)
     try:
         found = _parsed(path)
+        if lacking := sorted({"R", "nnet"} - set(found.facts.versions)):
+            raise ValueError(f"it does not say the version of {' and '.join(lacking)}, expected it")
         if found.facts.case != case:
             raise ValueError(f"it is of the case {found.facts.case!r:.80}, expected {case!r:.80}")
         return found
