@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
 from time import perf_counter
@@ -251,7 +252,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if found.interrupted:
         terminalreporter.write_line(found.interrupted, red=True)
     try:
-        write(report, folder)
+        with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
+            write(report, folder)
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"

@@ -21,11 +21,12 @@ for line in [*project["dependencies"], *extras["audit"], *extras["checkpoints"],
         print(f"{oldest[1]}=={oldest[2]}")
 PINS
         grep '^rpy2' constraints.txt >> "$home/pins"
+        echo "pyparsing<3.3" >> "$home/pins" # the oldest matplotlib calls it in ways that it deprecates since
     else
         cp constraints.txt "$home/pins"
     fi
     "$python" -m venv "$home/venv"
-    "$home/venv/bin/python" -m pip install -q -c "$home/pins" -e '.[r,test]'
+    "$home/venv/bin/python" -m pip install -q -c "$home/pins" 'setuptools>=77' -e '.[r,test]'
     "$home/venv/bin/nnet-parity" doctor
     # shellcheck disable=SC2086
     "$home/venv/bin/python" -m pytest -q -m "not compile" ${PYTEST:-cases tests} || failed="$failed $python"

@@ -88,7 +88,7 @@ def fits() -> list[JSON]:
         curve, at_grid = [[0, float(y @ y)]], 0 * grid
         for number in range(first, last + 1):
             powers = [np.stack([(at / 10) ** power for power in range(first, number + 1)], 1) for at in (x, grid)]
-            sizes = np.linalg.lstsq(powers[0], y)[0]
+            sizes = np.linalg.lstsq(powers[0], y, rcond=None)[0]
             curve.append([number + 1 - first, float(np.sum((powers[0] @ sizes - y) ** 2))])
             at_grid = powers[1] @ sizes
         drawn = np.random.default_rng(last).standard_normal(13).tolist()

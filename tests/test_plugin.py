@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from conftest import IMPORTS, RIGHT, Mine, screen_of
 import nnet_parity
 from harness.answers import LINES, screen
 from harness.markdown import escape
+from harness.page import page
 from harness.report import Cost, Report
 from harness.verdict import Status, Verdict
 
@@ -640,6 +642,19 @@ def test_a_report_that_cannot_be_written_is_a_sentence(mine: Mine) -> None:
         r"report not written to taken: \[Errno 17\] File exists: 'taken'; choose a folder with --report-dir", line
     )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_report_is_written_where_warnings_are_errors(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a library that draws it deprecates is not the user's fault."""
+
+    def drawn(report: Report) -> str:
+        warnings.warn("of matplotlib's, about pyparsing", DeprecationWarning, stacklevel=1)
+        return page(report)
+
+    monkeypatch.setattr("harness.page.page", drawn)
+    mine.write_sine(**FORWARD)
+    assert mine.pytest("-W", "error").ret == 0
+    assert (mine.pytester.path / "build/report/index.html").exists()
 
 
 def test_a_part_that_was_asked_for_is_not_called_interrupted(mine: Mine) -> None:

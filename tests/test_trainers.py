@@ -178,7 +178,7 @@ def test_the_best_line_is_the_floor() -> None:
     x, y = random_points(3)
     floor = line_through_origin(x, y)
     for draw in range(3):
-        slope = np.linalg.lstsq(x[draw], y[draw])[0]
+        slope = np.linalg.lstsq(x[draw], y[draw], rcond=None)[0]
         left = np.sum((y[draw] - x[draw] @ slope) ** 2)
         assert abs(left - floor.value[draw]) <= 2 * floor.error[draw]
         assert 0 < floor.error[draw] < 1e-8 * left
