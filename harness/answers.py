@@ -88,7 +88,7 @@ def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
 
 def _told(said: Said, width: int) -> list[str]:
     """An answer on as many lines as it may take where there is room."""
-    return fold(said.text, width, 6 if said.rank is Rank.OWN_WORDS else 3)
+    return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
@@ -111,10 +111,11 @@ def _answered(report: Report) -> dict[str, list[Said]]:
 
 def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     said = []
+    without = "without R, " if any(v.source == "absent" for v in verdicts) else ""
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
-        said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
+        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
@@ -156,10 +157,11 @@ def _source(verdict: Verdict) -> str:
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """The sentence of a failure after its heading, and what it is likely to be."""
-    lines = verdict.why.split("\n")
-    likely = [line.strip() for line in lines if line.startswith("  likely: ")]
-    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *likely])
+    """The sentence of a failure after its heading, who is wrong where that is not the subject, and what is likely."""
+    lines = [line.strip() for line in verdict.why.split("\n")]
+    likely = [line for line in lines if line.startswith("likely: ")]
+    blamed = [line for line in lines if line.endswith(" is the one outside") and f" {verdict.subject} " not in line]
+    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *blamed, *likely])
 
 
 def _names(names: Iterable[str]) -> str:
@@ -213,10 +215,12 @@ def counted(report: Report) -> str:
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
     witnesses = {"recorded": f"recorded R ({when}; R {r}, nnet {nnet})", "stated": "what is stated"}
     told = [f"{passes[source]} against {what}" for source, what in witnesses.items() if passes[source]]
+    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    if not passes:
+        return f"{_trials(report.verdicts)}: {shown}"
     if passes["live"] or not passes["recorded"]:
         told = [f"{passes['live']} against live R", *told]
     first, *others = told
-    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
     against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
     return f"{_trials(report.verdicts)}: {shown}; {against}"
 

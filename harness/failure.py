@@ -41,7 +41,9 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         stated = judgement.outside == "reference" and trial.reference.source == "stated"
         by = "what it states" if stated else "the derivation of its own bounds"
         lines.append(f"  by {by}, {outside} is the one outside")
-    hints = [_other_convention(asked) or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
+    hints = [_other_convention(asked)]
+    if not _outside_before(asked):
+        hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
 
@@ -51,6 +53,13 @@ def _size(judgement: Judgement, dtype: str) -> str:
     if not np.isfinite(judgement.budget_used):
         return "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
     return f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+
+
+def _outside_before(asked: Asked) -> bool:
+    """Is an earlier quantity outside, from which this one follows?"""
+    earlier = [quantity for quantity in ORDER[: ORDER.index(asked.quantity)] if quantity not in GRADIENTS]
+    found = [asked.judged(quantity) for quantity in earlier]
+    return any(isinstance(each, Judgement) and each.status is Status.FAIL for each in found)
 
 
 def _first_outside(asked: Asked, judgement: Judgement) -> str:
@@ -130,12 +139,14 @@ def other_meaning(asked: Asked) -> str:
 
 
 def _vanishes(asked: Asked, way: Words) -> bool:
-    """Is every output of every stack inside where the parameters mean this?"""
+    """Is every output of every stack inside where the parameters mean this, and did they not mean it before?"""
     trial, memo = asked.trial, asked.memo
     for problem in asked.problems:
-        own, network = problem.formulation.own, problem.formulation.network
-        other = replace(problem, formulation=Formulation.from_meaning(own, network, meaning(way, network), idle=True))
-        bound = network.oracle(other, trial.subject.contract(trial.dtype))["forward"]
+        before, network = problem.formulation, problem.formulation.network
+        other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
+        if other.same_map(before):
+            return False
+        bound = network.oracle(replace(problem, formulation=other), trial.subject.contract(trial.dtype))["forward"]
         answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False

@@ -119,6 +119,11 @@ class Formulation:
         """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
         return self.matrix.transpose(gradient)
 
+    def same_map(self, other: Formulation) -> bool:
+        """Does the other one mean the same?"""
+        same = (self.matrix.matrix != other.matrix.matrix).nnz == 0
+        return same and bool(np.array_equal(self.constant, other.constant))
+
     @cached_property
     def leads(self) -> NDArray[np.intp]:
         """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""

@@ -132,12 +132,18 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 
 def _candidates(block: str, blocks: Shapes, free: Shapes) -> list[str]:
     """Parameters that can be a block: those of its name, else of its shape, else of its shape when they are turned."""
-    called = [name for name in free if name.lower() == block.lower()]
-    others = [name for name in free if name.lower() not in [other.lower() for other in blocks]]
+    called = [name for name in free if name.lower() in _names_of(block)]
+    others = [name for name in free if not any(name.lower() in _names_of(other) for other in blocks)]
     if len(blocks[block]) == 1:  # the only column of a matrix is no bias where it is the weights of another block
         others = [name for name in others if free[name] == blocks[block] or free[name] not in blocks.values()]
     fitted = [(name, _fitted(name, free[name], blocks[block])) for name in called or others]
     return [text for name, text in fitted if text == name] or [text for _, text in fitted if text]
+
+
+def _names_of(block: str) -> tuple[str, ...]:
+    """What says that a parameter is this block: its name, or that of a layer."""
+    layer = f"{block[2:]}2.bias" if block.startswith("b_") else f"{block}.weight"
+    return block.lower(), layer.lower()
 
 
 def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:

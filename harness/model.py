@@ -139,7 +139,16 @@ class Model:
 
     def heads(self, problem: Problem, xs: Sequence[Any]) -> list[Any]:
         """Its outputs, one tensor a head."""
-        output, dtype = self.call(*xs), self.parameters[0].dtype
+        dtype = self.parameters[0].dtype
+        try:
+            output = self.call(*xs)
+        except TypeError as error:
+            if "positional argument" not in str(error):
+                raise
+            called = ", ".join(f"x{i + 1}" for i in range(len(xs))) if len(xs) > 1 else "x"
+            raise TypeError(
+                f"{error}: the network's inputs are {len(xs)}, so it is called as module({called})"
+            ) from error
         if isinstance(output, Mapping):
             output = list(output.values())
         heads = list(output) if isinstance(output, tuple | list) else [output]

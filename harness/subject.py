@@ -106,7 +106,10 @@ class Subject:
             return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
         as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
         count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
-        return f"{count} makes the network compute what the model does{as_well}: write parameters={spelled(found[0])}"
+        unless = "unless that is the mistake, write"
+        return (
+            f"{count} makes the network compute what the model does{as_well}: {unless} parameters={spelled(found[0])}"
+        )
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """In how many ways its parameters may be the blocks, and those by which the network computes what it does.
@@ -158,7 +161,8 @@ class Subject:
                         module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
                 lacks = isinstance(error, TypeError) and "argument" in str(error)
-                hint = " (for a function, give `shapes`)" if lacks else ""
+                class_ = f"write lambda: {self.name}(...)" if isinstance(self.build, type) else "give `shapes`"
+                hint = f" (for a {'class' if isinstance(self.build, type) else 'function'}, {class_})" if lacks else ""
                 raise TypeError(f"{self.name} {raised(error)}{hint}") from error
         if not isinstance(module, torch.nn.Module):
             found = type(module).__name__

@@ -83,7 +83,8 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     most = max(max(abs(scale - 1), abs(shift)) for _, scale, shift in numbers)
     digits = 5 if most > 1e-4 else 12
     changed = [
-        f"{column} enters as {scale:.{digits}g} x{f' {shift:+.3g}' if abs(shift) > most / 1e4 else ''}"
+        f"{column} enters as {scale:.{digits}g} x"
+        + (f" {'+' if shift > 0 else '-'} {abs(shift):.3g}" if abs(shift) > most / 1e4 else "")
         for column, scale, shift in numbers
         if max(abs(scale - 1), abs(shift)) > most / 1e4
     ]

@@ -104,7 +104,8 @@ def test_a_column_of_ones_for_the_bias() -> None:
     found = verdicts(ColumnOfOnes, ONE_HEAD)[0]
     assert found.status is Status.BROKEN
     assert (
-        "of 4 ways that fit this one makes the network compute what the model does: write "
+        "of 4 ways that fit this one makes the network compute what the model does: unless that is the mistake, "
+        "write "
         'parameters={"W1": "theta1[1:].T", "b": "theta1[0]", "W2": "theta2[1:].T", "b_w": "theta2[0]"}'
     ) in found.why
     assert passes(Subject(ColumnOfOnes, parameters=COLUMNS))
