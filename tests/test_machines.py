@@ -77,4 +77,5 @@ def test_without_r_numpy_judges_alone(folder: Path) -> None:
         "install r-base-core r-cran-nnet make"
     )
     assert reason in " ".join(said.split())
+    assert "Yes, without R, by 1 trial against NumPy" in said
     assert "2 trials: 1 PASS, 1 ABSENT; 0 of the passes against live R" in said
