@@ -6,7 +6,7 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
   verify    judges the PyTorch models in cases/ against R nnet and NumPy    (pytest cases/)
   test      runs the project's own tests                                    (pytest tests/)
   types     checks the types of the library                                 (mypy)
-  --no-r    neither installs nor uses R
+  --no-r    neither installs nor uses R: its recordings answer for it
   --help    prints this page
 
 Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the place of the folder.
@@ -120,7 +120,9 @@ def set_up() -> None:
     say("installing the project and what constraints.txt pins into .venv; the first time takes a minute or more")
     if not done(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
-    STAMP.write_text(stamp)
+    half = STAMP.with_suffix(".half")
+    half.write_text(stamp)
+    half.replace(STAMP)
 
 
 def main(arguments: list[str]) -> int:
@@ -134,9 +136,9 @@ def main(arguments: list[str]) -> int:
         say(f"{command} is not a command; {', '.join(COMMANDS)} are, and --help tells more")
         return 2
     if "--no-r" in arguments:
-        os.environ["NNET_PARITY_R"] = "absent"
+        os.environ["NNET_PARITY_R"] = "recorded"
     os.environ["RPY2_CFFI_MODE"] = "ABI"  # rpy2 reads it when it is installed and again when it is imported
-    if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "absent"):
+    if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "recorded"):
         get_debian_packages(missing)
     set_up()
     tool, *options = COMMANDS[command]

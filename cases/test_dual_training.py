@@ -25,7 +25,7 @@ def taught(count: int) -> tuple[Array, Array]:
     """64 rows of what another such network, the same for every start, makes of random inputs."""
     rng = np.random.default_rng(7)
     x = rng.uniform(-1, 1, (64, 10))
-    A, B = SEED.network.hidden_weights(TEACHER), SEED.network.output_weights(TEACHER)
+    A, B = (part.of(TEACHER) for part in SEED.network.parts)
     h = 1 / (1 + np.exp(-(A[:, 0] + x @ A[:, 1:].T)))
     y = B[:, 0] + h @ B[:, 1:].T
     return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))

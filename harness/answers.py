@@ -10,12 +10,13 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from harness.report import Report, grouped
-from harness.verdict import Status, Verdict
+from harness.verdict import R, Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NOT_JUDGED = "Not judged: see below."
 NAMED = 6  # names in a sentence at most
+DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
@@ -87,7 +88,7 @@ def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
 
 def _told(said: Said, width: int) -> list[str]:
     """An answer on as many lines as it may take where there is room."""
-    return fold(said.text, width, 6 if said.rank is Rank.OWN_WORDS else 3)
+    return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
@@ -110,12 +111,13 @@ def _answered(report: Report) -> dict[str, list[Said]]:
 
 def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     said = []
+    without = "without R, " if any(v.source == "absent" for v in verdicts) else ""
     if sound := _sound(verdicts, "equal"):
-        sources = _names(map(_source, sorted(sound, key=lambda v: v.source != "live")))
+        sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
-        said.append(Said(Rank.HOLDS, f"Yes, by {evidence}: {_names(v.subject for v in sound)}."))
+        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}."))
     if sound := _sound(verdicts, "differs"):
-        best = min(sound, key=lambda v: (v.source != "live", v.dtype != "float64"))
+        best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
@@ -140,18 +142,26 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
     return f"{len(verdicts)} trial{'s' if len(verdicts) != 1 else ''}"
 
 
+def _strength(verdict: Verdict) -> int:
+    """How strong a witness its reference is: 0 is the strongest."""
+    return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
+
+
 def _source(verdict: Verdict) -> str:
     """What a person calls the reference."""
-    if verdict.source == "live":
-        return "R nnet (live)"
+    if verdict.source in R:
+        return f"R nnet ({verdict.source})"
+    if verdict.source == "stated":
+        return f"{verdict.reference} (stated)"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """The sentence of a failure after its heading, and what it is likely to be."""
-    lines = verdict.why.split("\n")
-    likely = [line.strip() for line in lines if line.startswith("  likely: ")]
-    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *likely])
+    """The sentence of a failure after its heading, who is wrong where that is not the subject, and what is likely."""
+    lines = [line.strip() for line in verdict.why.split("\n")]
+    likely = [line for line in lines if line.startswith("likely: ")]
+    blamed = [line for line in lines if line.endswith(" is the one outside") and f" {verdict.subject} " not in line]
+    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *blamed, *likely])
 
 
 def _names(names: Iterable[str]) -> str:
@@ -199,13 +209,31 @@ def raced(report: Report) -> list[str]:
 def counted(report: Report) -> str:
     """How many trials came to what."""
     if not report.verdicts:
-        return f"{len(report.races)} races, no trial"
+        return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()
-    live = sum(v.source == "live" and v.status is Status.PASS for v in report.verdicts)
+    passes = Counter(v.source for v in report.verdicts if v.status is Status.PASS)
+    when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
+    witnesses = {"recorded": f"recorded R ({when}; R {r}, nnet {nnet})", "stated": "what is stated"}
+    told = [f"{passes[source]} against {what}" for source, what in witnesses.items() if passes[source]]
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    return f"{_trials(report.verdicts)}: {shown}; {live} of the passes against live R"
+    if not passes:
+        return f"{_trials(report.verdicts)}: {shown}"
+    if passes["live"] or not passes["recorded"]:
+        told = [f"{passes['live']} against live R", *told]
+    first, *others = told
+    against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
+    return f"{_trials(report.verdicts)}: {shown}; {against}"
 
 
 def printable(text: str) -> str:
-    """Text without the control characters by which a name could drive a terminal, and without halves of characters."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "", text)
+    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of GitHub's.
+
+    Without control characters, and without halves of characters.
+    """
+    text = re.sub(DRIVING, "", text)
+    return re.sub(r"(?m)(^[^\S\n]*:|##)(?=[:\[])", r"\1 ", text)  # how GitHub's runner knows a command
+
+
+def one_line(text: str) -> str:
+    """The same, on one line."""
+    return printable(" ".join(text.splitlines()))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from harness.answers import one_line
 from harness.case import Trial
 from harness.contract import Contract
 from harness.judge import Judgement, Side, judge
@@ -61,7 +62,7 @@ def blank(trial: Trial, status: Status, why: str) -> Verdict:
 def heading(trial: Trial) -> str:
     """The first line of a failure."""
     against = trial.reference.title()
-    return f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}"
+    return one_line(f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}")
 
 
 def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:

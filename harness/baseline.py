@@ -14,11 +14,11 @@ from typing import Any
 from harness.answers import LINES, fold
 from harness.report import Report, grouped
 from harness.results import read
-from harness.verdict import Status, Verdict
+from harness.verdict import R, Status, Verdict
 
 FACTOR, FLOOR = 2.0, 0.1  # a budget used that grew by more than this, to more than this, has drifted
 ROUNDING = ("processor", "threads", "torch", "numpy")  # what it depends on, everywhere;
-ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")  # in live R; on another device than the CPU
+ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")  # in R; on another device than the CPU
 
 
 class Kind(StrEnum):
@@ -109,7 +109,7 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
 
 def _rounding(now: Verdict, old: Report, new: Report) -> str:
     """In what, of all that its rounding depends on, two runs of a trial differ."""
-    names = ROUNDING + ROUNDING_IN_R * (now.source == "live") + ROUNDING_ELSEWHERE * (now.device != "cpu")
+    names = ROUNDING + ROUNDING_IN_R * (now.source in R) + ROUNDING_ELSEWHERE * (now.device != "cpu")
     pairs = [(name, old.environment.get(name), new.environment.get(name)) for name in names]
     contract = f"{now.subject} {now.dtype}"
     pairs += [(f"the contract of {contract}", old.contracts.get(contract), new.contracts.get(contract))]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.answers import one_line
 from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
@@ -75,6 +76,19 @@ class Case:
             for check in self._checks()
             for reference in self._references(subject, check, device, dtype)
         ]
+
+    def answering(self, file: str, mode: Any) -> Case:
+        """With everyone who asks R answered as `mode` has it (auto, live, recorded, or a session of R's to be asked).
+
+        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        """
+        self._validate()
+        where = file, self.name, bool(self.population) and not set(self._checks()) & set(ENDS), mode
+        answered = [
+            [getattr(one, "answering", lambda *_, one=one: one)(*where) for one in some]
+            for some in (self.subjects, self.references)
+        ]
+        return replace(self, subjects=answered[0], references=answered[1])
 
     @property
     def population(self) -> Population | None:
@@ -145,11 +159,18 @@ class Case:
         if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
             found = f"the network has {heads} head{'s' if heads > 1 else ''}"
             raise ValueError(f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to {heads - 1}")
-        subjects = [Subject.of(subject).name for subject in self.subjects]
-        for what, names in (("subjects", subjects), ("references", [reference.name for reference in self.references])):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
+        named = {"subjects": [Subject.of(subject).name for subject in self.subjects], "cases": [self.name]}
+        named |= {"references": [reference.name for reference in self.references]}
+        named |= {"contrasts": [self.contrast.name]} if self.contrast else {}
+        for what, names in named.items():
+            for name in names:
+                if not isinstance(name, str) or len(name.splitlines()) != 1:
+                    raise TypeError(f"{who} has {what} called {name!r:.80}, expected text on one line")
+            shown = list(map(one_line, names))
+            if twice := sorted({name for name in shown if shown.count(name) > 1}):
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
+        if not isinstance(self.question, str):
+            raise TypeError(f"{who} has the question {self.question!r:.80}, expected text")
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""
@@ -197,8 +218,11 @@ def verify(case: Case) -> Verification:
     return Verification(case, frame.f_code.co_filename, frame.f_lineno)
 
 
-def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
-    """The trials of what a test file calls `name`; raises ValueError or TypeError, at its line, where it is no case."""
+def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
+    """The trials of what a test file calls `name`, R answering as `mode` has it.
+
+    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
+    """
     if isinstance(found, Case):
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
     assert isinstance(found, Verification)
@@ -206,6 +230,6 @@ def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",)) -> lis
     if not isinstance(found.case, Case):
         raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
     try:
-        return found.case.trials(devices)
+        return found.case.answering(found.file, mode).trials(devices)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{where}: {error}") from None

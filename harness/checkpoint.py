@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array
-from harness.layout import Layout
+from harness.formulation import Formulation
 from harness.mapping import left_out_as
 
 Checkpoint = str | PathLike[str] | Mapping[str, Any]
@@ -19,36 +19,54 @@ PREFIXES = re.compile(r"^((_orig_mod|module|model)\.)+")
 KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin": "torch"}
 
 
-def weights(given: Checkpoint, own: Layout) -> Array:
+def weights(given: Checkpoint, formulation: Formulation) -> Array:
     """The own parameters (P,) of a state_dict, or of a file of one (.safetensors, or .pt, .pth, .bin of torch.save).
 
-    No code of a file is run. What is no parameter (a buffer) is passed over, prefixes that torch.compile, DataParallel
-    and Lightning put before every name are too. Raises ValueError where a parameter is not there, has another shape or
-    holds something that is not finite, and where the file is none.
+    No code of a file is run. Prefixes that torch.compile, DataParallel and Lightning put before every name are passed
+    over. Raises ValueError where a parameter is not there, has another shape or holds what is not a finite number,
+    where what is no parameter is not what the module is built with, and where the file is none.
     """
+    own = formulation.own
     where = "the state_dict" if isinstance(given, Mapping) else str(given)
     named = dict(given if isinstance(given, Mapping) else _read(Path(given)))
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
-    bare = {PREFIXES.sub("", str(name)): tensor for name, tensor in named.items()}
-    found = bare | {str(name): tensor for name, tensor in named.items()}
-    tensors = {}
+    found: dict[str, Any] = {}
+    for name, tensor in named.items():
+        bare = name if name in formulation.buffers else PREFIXES.sub("", str(name))
+        bare = bare if str(name) not in {block.name for block in own.blocks} else str(name)
+        if bare in found:
+            raise ValueError(f"{where} has several {bare}, {name} and others: give those of one model")
+        found[bare] = _array(where, bare, tensor)
+    tensors: dict[str, Any] = {}
     for block in own.blocks:
         if block.name.endswith(left_out_as("")):
-            tensors[block.name] = np.zeros(block.places.shape)
+            tensors[block.name] = 1.0  # any number: a model that has no such parameter cannot feel it
             continue
         if block.name not in found:
             raise ValueError(
                 f"{where} has no {block.name}, expected it; it has {', '.join(map(str, named)) or 'nothing'}"
             )
-        tensor = found[block.name]
-        array = np.asarray(tensor.detach().cpu().double() if hasattr(tensor, "detach") else tensor, dtype=np.float64)
+        tensors[block.name] = array = found.pop(block.name)
         if array.shape != block.places.shape:
             raise ValueError(f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}")
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
-        tensors[block.name] = array
+    for name, array in found.items():
+        if name not in formulation.buffers:
+            raise ValueError(f"{where} has {name}, which is no parameter of the model and no buffer: give what is")
+        if not np.array_equal(array, formulation.buffers[name]):
+            raise ValueError(
+                f"{where}: the buffer {name} is not what the module is built with: let its factory load the checkpoint"
+            )
     return own.join(tensors)
+
+
+def _array(where: str, name: str, tensor: Any) -> Array:
+    array = np.asarray(tensor.detach().cpu().float() if "bfloat16" in str(getattr(tensor, "dtype", "")) else tensor)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{where}: {name} is of {array.dtype}, expected real numbers")
+    return array.astype(np.float64)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from harness import baseline
-from harness.answers import NARROWEST, printable
+from harness.answers import NARROWEST, one_line
 from harness.results import read
 
 # Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.
@@ -98,5 +98,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(given.run(given))
     except (ValueError, OSError) as error:
-        print(f"nnet-parity: {printable(str(error))}", file=sys.stderr)
+        print(f"nnet-parity: {one_line(str(error))}", file=sys.stderr)
         return 2

@@ -18,13 +18,16 @@ class Contract:
 
     `exp_ulp` is the accuracy of exp and tanh in units in the last place. `logistic_clip` is the |z| beyond which the
     logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c). `relu_at_zero` is the derivative of ReLU at
-    exactly 0 (`relu` 0, `clamp(min=0)` 1, `torch.maximum` one half).
+    exactly 0 (`relu` 0, `clamp(min=0)` 1, `torch.maximum` one half). `stated` is what is not derived but said: by how
+    much of the largest output of a head in a draw each of its outputs may be off; `why` is who says so.
     """
 
     dtype: str = "float64"
     exp_ulp: float = 2.0
     logistic_clip: float | None = None
     relu_at_zero: float = 0.0
+    stated: float | None = None
+    why: str = ""
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISION:
@@ -52,6 +55,8 @@ class Contract:
 
     def sentence(self) -> str:
         """The promise in words, as the report prints it."""
+        if self.stated is not None:
+            return f"stated, not derived: within {self.stated:g} of a head's largest output in a draw ({self.why})"
         clip = f", logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}" if self.logistic_clip else ""
         return (
             f"{self.dtype}, u = 2^-{self.bits}, exp and tanh within {self.exp_ulp:g} ulp{clip}, "

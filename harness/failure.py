@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from harness.asked import Asked, heading
 from harness.contract import Contract
-from harness.judge import Judgement
-from harness.mapping import left_out_as, spelled
+from harness.formulation import Formulation
+from harness.judge import Judgement, budget
+from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.observation import Missing
 from harness.problem import ORDER, STEP
@@ -36,8 +38,12 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
-        lines.append(f"  by the derivation of its own bounds, {outside} is the one outside")
-    hints = [_other_convention(asked) or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
+        stated = judgement.outside == "reference" and trial.reference.source == "stated"
+        by = "what it states" if stated else "the derivation of its own bounds"
+        lines.append(f"  by {by}, {outside} is the one outside")
+    hints = [_other_convention(asked)]
+    if not _outside_before(asked):
+        hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
 
@@ -47,6 +53,13 @@ def _size(judgement: Judgement, dtype: str) -> str:
     if not np.isfinite(judgement.budget_used):
         return "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
     return f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+
+
+def _outside_before(asked: Asked) -> bool:
+    """Is an earlier quantity outside, from which this one follows?"""
+    earlier = [quantity for quantity in ORDER[: ORDER.index(asked.quantity)] if quantity not in GRADIENTS]
+    found = [asked.judged(quantity) for quantity in earlier]
+    return any(isinstance(each, Judgement) and each.status is Status.FAIL for each in found)
 
 
 def _first_outside(asked: Asked, judgement: Judgement) -> str:
@@ -109,11 +122,35 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
     if left_out:
         zero = ", ".join(f'"{name}": 0' for name in left_out)
         yield (
-            f"{subject.name} has no parameter for {' and '.join(left_out)}: if that is meant to be 0, write "
+            f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant, 0 say, write "
             f"Subject({subject.name}, parameters={{{zero}}})"
         )
-    elif meant := subject.meanings(formulation.network)[1]:
-        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={spelled(meant[0])})"
+    elif meant := other_meaning(asked):
+        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={meant})"
+
+
+def other_meaning(asked: Asked) -> str:
+    """What the parameters would have to mean for every output to be inside, as its user writes it; "" for nothing."""
+    subject = asked.trial.subject
+    if not isinstance(subject, Subject) or asked.quantity != "forward":
+        return ""
+    ways = subject.meanings(asked.problems[0].formulation.network)[1] or ()
+    return next((spelled(way) for way in ways if _vanishes(asked, way)), "")
+
+
+def _vanishes(asked: Asked, way: Words) -> bool:
+    """Is every output of every stack inside where the parameters mean this, and did they not mean it before?"""
+    trial, memo = asked.trial, asked.memo
+    for problem in asked.problems:
+        before, network = problem.formulation, problem.formulation.network
+        other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
+        if other.same_map(before):
+            return False
+        bound = network.oracle(replace(problem, formulation=other), trial.subject.contract(trial.dtype))["forward"]
+        answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
+        if budget(answer - bound.value, bound.error).max() > 1:
+            return False
+    return True
 
 
 def _likely(asked: Asked) -> str:

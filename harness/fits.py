@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.fitting import predictions
 from harness.memo import Memo
+from harness.model import raised
 from harness.observation import Missing
 from harness.pairs import interval
 from harness.report import Fit, Points, Row
@@ -39,7 +40,7 @@ def fit(memo: Memo, ended: Ended) -> Fit:
         share=good / len(losses),
         share_low=low,
         share_high=high,
-        seconds=ended.fitted.seconds,
+        seconds=ended.fitted.seconds or None,
         **_best(memo, ended),
     )
 
@@ -58,7 +59,8 @@ def _best(memo: Memo, ended: Ended) -> dict[str, Any]:
     if grid.shape[1] == answer.shape[1] == 1:
         values = [_finite(y) for y in answer[:, 0]]
         found |= {"at": dict(zip(marks, values, strict=False))}
-        found |= {"plot": {"x": grid[:, 0].tolist(), "y": values[len(marks) :]}}
+        x, places = np.unique(grid[:, 0], return_index=True)  # as its user wrote it, in any order
+        found |= {"plot": {"x": x.tolist(), "y": [values[len(marks) + place] for place in places]}}
     return found
 
 
@@ -76,7 +78,10 @@ def answer(memo: Memo, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
     trained = {ended.trainer.name for ended in memo.fits.values()}
     complete = trained >= {getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)}
-    return memo.case.answer(rows) if memo.case.answer and complete else ""
+    try:
+        return memo.case.answer(rows) if memo.case.answer and complete else ""
+    except Exception as error:  # whatever a user's function raises, the report is written
+        return f"Its answer {raised(error)}"
 
 
 def points(memo: Memo) -> Points | None:

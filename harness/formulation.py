@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ class Family(Protocol):
     @property
     def widest(self) -> int: ...
     @property
-    def activations(self) -> tuple[str, str]: ...
+    def activations(self) -> tuple[str, ...]: ...
     def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]:
         """Every quantity's exact value and how far from it the contract lets an implementation be."""
 
@@ -48,7 +48,8 @@ class Formulation:
     """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
 
     `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the summands, so that
-    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0.
+    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0; `buffers` what
+    else the module holds as it is built, by name.
     """
 
     own: Layout
@@ -58,13 +59,13 @@ class Formulation:
     absolute: LinearMap
     magnitude: Array
     held: NDArray[np.bool_]
+    buffers: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
         """The network's own parameters."""
-        eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
-        zero = np.zeros(network.layout.size)
-        return cls(network.layout, network, eye, zero, eye, zero, zero != 0)
+        known: Any = network
+        return _identity(known)
 
     @classmethod
     def from_meaning(
@@ -73,7 +74,7 @@ class Formulation:
         """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 
         Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
-        allows it, when an own parameter reaches no block.
+        allows it, when an own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
@@ -84,14 +85,16 @@ class Formulation:
         unit = 2.0**200
         columns = [(image(row) - constant) / unit for row in np.eye(own.size, dtype=np.float64) * unit]
         matrix = np.stack(columns, axis=1)
-        witness = np.arange(own.size, dtype=np.float64) % 7 - 3
-        sizes = abs(matrix) @ abs(witness) + abs(constant)
-        apart = abs(image(witness) - (matrix @ witness + constant))
-        if not (apart <= (own.size + 2) * 2.0**-52 * sizes).all():  # false for NaN too
-            raise ValueError("the meaning of the parameters is not an affine map: use sums, slices and constants only")
-        if not idle and not matrix.any(axis=0).all():
-            unused = own.label(int(np.argmin(matrix.any(axis=0))))
-            raise ValueError(f"parameter {unused} has no meaning: it reaches no block of the network")
+        for witness in _witnesses(own.size):
+            sizes = abs(matrix) @ abs(witness) + abs(constant)
+            apart = abs(image(witness) - (matrix @ witness + constant))
+            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():  # false for NaN too
+                raise ValueError(
+                    "the meaning of the parameters is not an affine map: use sums, slices and constants only"
+                )
+        unused = [block.name for block in own.blocks if block.places.size and not matrix[:, block.places.ravel()].any()]
+        if unused and not idle:
+            raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
         compact = LinearMap(sparse.csr_array(matrix))
         held = np.zeros(own.size, dtype=bool) if held is None else held
         return cls(own, network, compact, constant, compact.absolute, abs(constant), held)
@@ -115,6 +118,11 @@ class Formulation:
     def pull_back(self, gradient: Array) -> Array:
         """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
         return self.matrix.transpose(gradient)
+
+    def same_map(self, other: Formulation) -> bool:
+        """Does the other one mean the same?"""
+        same = (self.matrix.matrix != other.matrix.matrix).nnz == 0
+        return same and bool(np.array_equal(self.constant, other.constant))
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
@@ -175,3 +183,18 @@ class Formulation:
         """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
+
+
+def _witnesses(size: int) -> list[Array]:
+    """Vectors (size,) at which a map that is not affine shows: both signs, whole numbers and not, small and large."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.standard_normal(size) * 2.0 ** rng.uniform(-6, 6, size) for _ in range(4)]
+    whole = np.arange(size, dtype=np.float64) % 7 - 3
+    return [whole, *drawn, -drawn[0]]
+
+
+@lru_cache(maxsize=256)
+def _identity(network: Any) -> Formulation:
+    eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
+    zero = np.zeros(network.layout.size)
+    return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,20 @@ class Block:
 
     name: str
     places: NDArray[np.intp]
+
+    @cached_property
+    def _in_a_row(self) -> bool:
+        first = self.places.flat[0]
+        return bool(first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size)))
+
+    def of(self, vector: NDArray[Any]) -> NDArray[Any]:
+        """This block (..., *shape) of vectors (..., size), 0 where no parameter is; a view where it can be one."""
+        if self._in_a_row:
+            whole = vector[..., self.places.flat[0] : self.places.flat[0] + self.places.size]
+            return whole.reshape(*vector.shape[:-1], *self.places.shape)
+        padded = np.concatenate([vector, np.zeros((*vector.shape[:-1], 1), vector.dtype)], axis=-1)
+        picked: NDArray[Any] = padded[..., self.places]
+        return picked
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +45,8 @@ class Layout:
         """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
         blocks, start = [], 0
         for name, shape in shapes.items():
+            if len(str(name).splitlines()) != 1:
+                raise ValueError(f"a parameter is called {name!r:.80}, expected a name on one line")
             length = int(np.prod(shape))
             blocks.append(Block(name, np.arange(start, start + length, dtype=np.intp).reshape(shape)))
             start += length

@@ -46,7 +46,7 @@ def environment() -> dict[str, Any]:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: installed(package) for package in PACKAGES},
         "blas": "; ".join(pools) or "unknown",
         "threads": torch.get_num_threads(),
         "device": "cpu",
@@ -55,7 +55,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str:
+def installed(package: str) -> str:
+    """The version of a package, or that there is none."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -132,12 +132,18 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 
 def _candidates(block: str, blocks: Shapes, free: Shapes) -> list[str]:
     """Parameters that can be a block: those of its name, else of its shape, else of its shape when they are turned."""
-    called = [name for name in free if name.lower() == block.lower()]
-    others = [name for name in free if name.lower() not in [other.lower() for other in blocks]]
+    called = [name for name in free if name.lower() in _names_of(block)]
+    others = [name for name in free if not any(name.lower() in _names_of(other) for other in blocks)]
     if len(blocks[block]) == 1:  # the only column of a matrix is no bias where it is the weights of another block
         others = [name for name in others if free[name] == blocks[block] or free[name] not in blocks.values()]
     fitted = [(name, _fitted(name, free[name], blocks[block])) for name in called or others]
     return [text for name, text in fitted if text == name] or [text for _, text in fitted if text]
+
+
+def _names_of(block: str) -> tuple[str, ...]:
+    """What says that a parameter is this block: its name, or that of a layer."""
+    layer = f"{block[2:]}2.bias" if block.startswith("b_") else f"{block}.weight"
+    return block.lower(), layer.lower()
 
 
 def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
@@ -224,7 +230,7 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> 
     None where the model does not compute anything, of which it is told when it is judged.
     """
     draw = np.random.default_rng(0)
-    shapes = (1, own.size), (1, 5, sum(network.inputs)), (1, 5, sum(network.outputs))
+    shapes = (8, own.size), (8, 5, sum(network.inputs)), (8, 5, sum(network.outputs))
     vector, inputs, targets = (draw.uniform(-1, 1, shape) for shape in shapes)
     observed: Array | Missing | None = None
     found = []
@@ -242,5 +248,6 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> 
 
 def spelled(words: Words) -> str:
     """As its user writes it."""
-    parts = (f'"{block}": "{part}"' if isinstance(part, str) else f'"{block}": {part}' for block, part in words.items())
+    plain = {b: part if isinstance(part, str | list) else np.asarray(part).tolist() for b, part in words.items()}
+    parts = (f'"{block}": "{part}"' if isinstance(part, str) else f'"{block}": {part}' for block, part in plain.items())
     return f"{{{', '.join(parts)}}}"

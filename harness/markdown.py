@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup
 
-from harness.answers import answered, costed, counted, printable, raced, unjudged
+from harness.answers import answered, costed, counted, one_line, raced, unjudged
 from harness.matrix import table
 from harness.report import Report
 from harness.template import filled
@@ -28,9 +28,9 @@ def markdown(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", str(verbatim(text)))
+    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", str(verbatim(text)))
 
 
 def verbatim(text: str) -> Markup:
     """Text for where Markdown obeys nothing: on one line, and there as it is."""
-    return Markup(" ".join(printable(text).splitlines()))
+    return Markup(one_line(text))

@@ -139,7 +139,16 @@ class Model:
 
     def heads(self, problem: Problem, xs: Sequence[Any]) -> list[Any]:
         """Its outputs, one tensor a head."""
-        output, dtype = self.call(*xs), self.parameters[0].dtype
+        dtype = self.parameters[0].dtype
+        try:
+            output = self.call(*xs)
+        except TypeError as error:
+            if "positional argument" not in str(error):
+                raise
+            called = ", ".join(f"x{i + 1}" for i in range(len(xs))) if len(xs) > 1 else "x"
+            raise TypeError(
+                f"{error}: the network's inputs are {len(xs)}, so it is called as module({called})"
+            ) from error
         if isinstance(output, Mapping):
             output = list(output.values())
         heads = list(output) if isinstance(output, tuple | list) else [output]
@@ -221,7 +230,7 @@ def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
     return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """What was raised, in its first line, at most 200 characters, and where in a user's own file."""
     if isinstance(error, WrongAnswer):
         return str(error)

@@ -46,7 +46,7 @@ class Reference(Protocol):
 
     @property
     def source(self) -> str:
-        """ "live" when R answers now, "computed" otherwise."""
+        """ "live" when R answers, "recorded" when it did, "stated" where no bound is derived, "computed" otherwise."""
 
     def title(self) -> str:
         """Name and version, as a failure shows it."""

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
 from harness.answers import answered, costed, counted, printable, unjudged
+from harness.files import replace_whole
 from harness.matrix import table
-from harness.report import Report, replace_whole
+from harness.report import Report
 from harness.results import read
 from harness.template import filled
 from harness.verdict import Status
@@ -27,19 +29,20 @@ def page(report: Report) -> str:
         from harness import figures  # here: matplotlib takes half a second
 
         drawing = {"draw": figures, "series": figures.series(report.fits)}
-    return filled(
-        "page.html.j2",
-        printable,
-        **vars(report) | {"points": report.points if report.points and report.points["x"] else None},
-        answers=answered(report),
-        sentences=[counted(report), *costed(report)],
-        counts={status: count for status in Status if (count := report.counts()[status])},
-        without_evidence=unjudged(report),
-        failures=report.failures(),
-        tables=tables,
-        notes=list(dict.fromkeys(cell.title for cell in unjudged_cells)),
-        **drawing,
-    )
+    with catch_warnings(action="ignore"):  # of numbers too large to be drawn
+        return filled(
+            "page.html.j2",
+            printable,
+            **vars(report) | {"points": report.points if report.points and report.points["x"] else None},
+            answers=answered(report),
+            sentences=[counted(report), *costed(report)],
+            counts={status: count for status in Status if (count := report.counts()[status])},
+            without_evidence=unjudged(report),
+            failures=report.failures(),
+            tables=tables,
+            notes=list(dict.fromkeys(cell.title for cell in unjudged_cells)),
+            **drawing,
+        )
 
 
 def _tables(report: Report) -> list[Any]:
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")
-        replace_whole(Path(arguments[1]), page(read(Path(arguments[0]))))
+        replace_whole({Path(arguments[1]): page(read(Path(arguments[0])))})
     except (OSError, ValueError) as error:
         print(f"no page: {error}", file=sys.stderr)
         return 2

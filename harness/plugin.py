@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 
 from harness import device, github, shared
-from harness.answers import NARROWEST, printable, screen
+from harness.answers import NARROWEST, one_line, printable, screen
 from harness.baseline import against
 from harness.case import Case, Trial, Verification, expanded
+from harness.interruption import begin, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
-from harness.report import Race, summarise, write, write_races
+from harness.report import Race, summarise, write
 from harness.run import Run
-from harness.verdict import Status
+from harness.verdict import SWITCH, Status
 
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
+MODES = ("auto", "live", "recorded")  # of --r
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
     )
+    group.addoption(
+        "--r",
+        default=os.environ.get(SWITCH, MODES[0]),
+        metavar="|".join(MODES),
+        help="who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone",
+    )
     group.addoption("--speed", action="store_true", help="race too: test_speed.py files, which are left out otherwise")
     group.addoption(
         "--starts",
@@ -58,6 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if (starts := config.getoption("--starts")) < 2:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
+    if (mode := config.getoption("--r")) not in MODES:
+        raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
     config.stash[RUN] = Run(starts, Progress(config))
     shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
@@ -75,6 +85,12 @@ def devices(config: pytest.Config) -> list[str]:
     """Asked for on the command line, else in the environment, else in the ini file, else what is here."""
     asked = [*config.getoption("--device"), *filter(None, [config.getoption("--require-device")])]
     return device.chosen(asked or os.environ.get(DEVICES, "").split() or config.getini("nnet_parity_devices"))
+
+
+def ours(config: pytest.Config) -> Run:
+    """What this run, which asks something of ours, has found so far."""
+    begin(config, config.stash[RUN])
+    return config.stash[RUN]
 
 
 RUN = pytest.StashKey[Run]()
@@ -99,15 +115,18 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[Tr
     if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
         return None
     try:
-        trials = expanded(name, obj, devices(collector.config))
+        trials = expanded(name, obj, devices(collector.config), collector.config.getoption("--r"))
         assert isinstance(obj, Verification)
-        collector.config.stash[RUN].collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
+        ours(collector.config).collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
     except (ValueError, TypeError) as error:
-        raise pytest.Collector.CollectError(str(error)) from None
-    for reference in obj.case.references:
-        getattr(reference, "wake", lambda: None)()
+        raise pytest.Collector.CollectError(printable(str(error))) from None
+    except LookupError as error:
+        if shared.is_worker(collector.config):
+            raise pytest.Collector.CollectError(f"--r live: {error}") from None
+        ours(collector.config).refused = f"--r live: {error}"  # told when all is collected: pytest listens then
+        return []
     return [
-        TrialItem.from_parent(collector, name=printable(f"{name}[{trial.id}]"), trial=trial, verification=obj)
+        TrialItem.from_parent(collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, verification=obj)
         for trial in trials
     ]
 
@@ -120,13 +139,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
     """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
-    run_so_far = request.config.stash[RUN]
+    run_so_far = ours(request.config)
 
     def enter(entry: Entry, where: str, dtype: str) -> Race:
         if shared.with_others(request.config):
             pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
         if lack := device.lacking(where):
             pytest.skip(f"NOT RUN: {lack}")
+        if request.config.getoption("--r") == "recorded":
+            pytest.skip("NOT RUN: a race is against R itself, which --r recorded leaves out")
         if why := unfit(entry, where, dtype, run_so_far.starts):
             pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
         found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
@@ -137,6 +158,8 @@ def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    if refused := session.config.stash[RUN].refused:
+        raise pytest.UsageError(refused)
     session.config.stash[RUN].chosen = sum(isinstance(item, TrialItem) for item in session.items)
 
 
@@ -164,7 +187,7 @@ class TrialItem(pytest.Item):
             run_so_far.failed.append((self.verification.file, self.verification.line, verdict))
             raise VerdictFailed(verdict.why)
         if verdict.status is not Status.PASS:
-            raise pytest.skip.Exception(f"{verdict.status}: {verdict.why}", _use_item_location=True)
+            raise pytest.skip.Exception(one_line(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
@@ -179,13 +202,28 @@ class VerdictFailed(Exception):
     """A failed verdict, raised at the edge to pytest."""
 
 
+@pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+def pytest_finished(session: pytest.Session) -> Generator[None]:
+    """Whoever is told to stop from here on writes the report first."""
+    with held(session.config.stash[RUN].begun) as came:
+        yield
+    if came:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        session.config.get_terminal_writer().line("interrupted after the last trial: the report was finished", red=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found, baseline = session.config.stash[RUN], session.config.getoption("--baseline")
     if shared.is_worker(session.config):  # the process that makes the report sees to the rest
         return
+    asked = not session.config.option.collectonly
+    if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        known = session.testscollected and found.chosen  # of a collection that was interrupted nobody knows the size
+        judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
+        found.interrupted = f"interrupted: {judged}"
     worse = bool(found.without_evidence())
-    if baseline and not session.config.option.collectonly:  # read before this run's report can take its place
+    if baseline and asked:  # read before this run's report can take its place
         found.since, got_worse = against(Path(baseline), found.report(), NARROWEST)
         worse |= got_worse
     if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -199,7 +237,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("since the baseline")
     for line in [*found.since, *github.errors(found.failed)]:
         terminalreporter.write_line(line)
-    if not (found.verdicts or found.races):
+    if not (found.verdicts or found.races or found.interrupted):
         return
     report, folder = found.report(), Path(config.getoption("--report-dir"))
     terminalreporter.section("nnet-parity")
@@ -211,11 +249,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it",
             red=True,
         )
+    if found.interrupted:
+        terminalreporter.write_line(found.interrupted, red=True)
     try:
         with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
             write(report, folder)
-        if found.races:
-            write_races(found.races, folder.parent / "speed.json")
         terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
         why = f"report not written to {folder}: {error}; choose a folder with --report-dir"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
+from harness.files import append_whole, replace_whole
 from harness.verdict import Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
@@ -155,22 +156,28 @@ def grouped(things: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
 
 
 def write(report: Report, folder: Path) -> None:
-    """`results.json`, `report.md` and `index.html` in the folder, each whole or not at all."""
+    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
+
+    Each is whole. Raises OSError or, where the report cannot be read back, ValueError; then nothing has changed.
+    """
     from harness.markdown import markdown
     from harness.page import page
     from harness.results import parsed
 
+    results = _json(report.record())
+    texts = {
+        folder / "results.json": results,
+        folder / "report.md": markdown(report),
+        folder / "index.html": page(parsed(results.encode())),
+    }
+    if report.races:
+        texts[folder.parent / "speed.json"] = _json({"races": [asdict(race) for race in report.races]})
     folder.mkdir(parents=True, exist_ok=True)
-    results = json.dumps(report.record(), indent=1, allow_nan=False) + "\n"
-    replace_whole(folder / "results.json", results)
-    replace_whole(folder / "report.md", markdown(report))
-    replace_whole(folder / "index.html", page(parsed(results.encode())))
+    replace_whole(texts)
 
 
-def write_races(races: Sequence[Race], path: Path) -> None:
-    """The races alone, as JSON, for whoever watches speed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, json.dumps({"races": [asdict(race) for race in races]}, indent=1, allow_nan=False) + "\n")
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def summarise(report: Report) -> None:
@@ -178,18 +185,4 @@ def summarise(report: Report) -> None:
     from harness.markdown import markdown
 
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(markdown(report))
-
-
-def replace_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        append_whole(Path(summary), markdown(report))

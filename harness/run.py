@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.asked import blank, heading
+from harness.asked import blank, heading, missing
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
+from harness.model import raised
+from harness.observation import Missing
 from harness.report import Cost, Fit, Points, Race, Report, Row
 from harness.trainer import Say
 from harness.trial import run
@@ -35,15 +37,18 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.chosen = 0
+        self.begun = False
+        self.interrupted = ""
         self.unusable: dict[str, str] = {}
         self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
         self.environment: dict[str, Any] = {}
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
-        self.versions: dict[str, str] = {}
+        self.versions: dict[tuple[str, str], None] = {}  # of who answers for R: recordings need not be of one
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
+        self.refused = ""
         self.memo: Memo | None = None
 
     def memo_of(self, trial: Trial) -> Memo:
@@ -67,7 +72,12 @@ class Run:
         elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
-            verdict = run(trial, self.memo_of(trial), again)
+            try:
+                verdict = run(trial, self.memo_of(trial), again)
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
+                verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
@@ -82,7 +92,7 @@ class Run:
             (trial.reference.title(), trial.reference.contract()),
         ):
             self.contracts[name] = contract.sentence()
-        self.versions |= getattr(trial.reference, "versions", dict)()
+        self.versions |= dict.fromkeys(getattr(trial.reference, "versions", dict)().items())
 
     def without_evidence(self) -> list[str]:
         """Cases that ran whole and have not one pass: no evidence is not a pass."""
@@ -114,8 +124,11 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        machine = (self.environment or environment()) | self.versions
-        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen
+        versions = {
+            name: ", ".join(version for of, version in self.versions if of == name) for name, _ in self.versions
+        }
+        machine = (self.environment or environment()) | versions
+        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
         devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
         found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
         return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)

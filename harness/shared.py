@@ -16,6 +16,7 @@ import pytest
 
 from harness.asked import blank, heading
 from harness.device import KNOWN, lacking
+from harness.interruption import begin
 from harness.machine import environment, settle
 from harness.run import Run
 from harness.verdict import Status
@@ -111,7 +112,7 @@ class Controller:
     """In the process that makes the report: takes what the others found, in the order in which one would have."""
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
-        self.run = run
+        self.config, self.run = config, run
         self.marks = mkdtemp(prefix="nnet-parity-")
         self.order: dict[str, int] = {}
         self.parts: list[tuple[int, dict[str, Any]]] = []
@@ -150,7 +151,9 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
-        if (part := report.__dict__.pop(PART, None)) and report.when == "setup":
+        if part := report.__dict__.pop(PART, None):
+            begin(self.config, self.run)
+        if part and report.when == "setup":
             self.lost[report.nodeid] = _unpacked(part)
         elif part:
             self.parts.append((self.order.get(report.nodeid, 0), _unpacked(part)))

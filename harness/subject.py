@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from harness.model import Model, UserLoss, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.verdict import Status
+
+COMPILED = "_orig_mod."  # what torch.compile puts before names
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,11 @@ class Subject:
                 f"subject {self.name or type(build).__name__} is an object, expected an nn.Module class or a factory "
                 "of one: every trial builds its own, so write the class, or `lambda: MyModel(...)`"
             )
+        words = self.parameters
+        named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
+        if not (words is None or callable(words) or named):
+            expected = "a dict of blocks by name, or a function"
+            raise TypeError(f"subject {self.name or build}: parameters is {words!r:.80}, expected {expected}")
         if not self.name:
             object.__setattr__(self, "name", getattr(self.build, "__name__", type(self.build).__name__))
 
@@ -63,10 +70,11 @@ class Subject:
 
         A bias of the network that it has left out is a parameter more, on which nothing that it computes depends.
         """
-        network, own = self.network or network, self.own(network)
+        network = self.network or network
+        own, buffers = self._held(network)
         found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
         try:
-            return self._formulation(own, network)
+            return replace(self._formulation(own, network), buffers=buffers)
         except Exception as error:  # whatever a user's function raises
             said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
             said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
@@ -98,7 +106,10 @@ class Subject:
             return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
         as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
         count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
-        return f"{count} makes the network compute what the model does{as_well}: write parameters={spelled(found[0])}"
+        unless = "unless that is the mistake, write"
+        return (
+            f"{count} makes the network compute what the model does{as_well}: {unless} parameters={spelled(found[0])}"
+        )
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """In how many ways its parameters may be the blocks, and those by which the network computes what it does.
@@ -114,10 +125,16 @@ class Subject:
 
     def own(self, network: Family) -> Layout:
         """Its own parameters, one after the other."""
+        return self._held(self.network or network)[0]
+
+    def _held(self, network: Family) -> tuple[Layout, dict[str, Array]]:
+        """Its own parameters, and what else it holds as it is built."""
         if self.shapes is not None:
-            return Layout.of_shapes(self.shapes)
-        named = self._module(self.network or network).named_parameters()
-        return Layout.of_shapes({name.replace("_orig_mod.", ""): tuple(p.shape) for name, p in named})
+            return Layout.of_shapes(self.shapes), {}
+        module = self._module(network)
+        shapes = {name.replace(COMPILED, ""): tuple(p.shape) for name, p in module.named_parameters()}
+        buffers = {name.replace(COMPILED, ""): buffer.detach() for name, buffer in module.named_buffers()}
+        return Layout.of_shapes(shapes), {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
         """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
@@ -144,11 +161,15 @@ class Subject:
                         module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
                 lacks = isinstance(error, TypeError) and "argument" in str(error)
-                hint = " (for a function, give `shapes`)" if lacks else ""
+                class_ = f"write lambda: {self.name}(...)" if isinstance(self.build, type) else "give `shapes`"
+                hint = f" (for a {'class' if isinstance(self.build, type) else 'function'}, {class_})" if lacks else ""
                 raise TypeError(f"{self.name} {raised(error)}{hint}") from error
         if not isinstance(module, torch.nn.Module):
             found = type(module).__name__
             raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `shapes`)")
+        for name, parameter in module.named_parameters():
+            if not parameter.is_floating_point():
+                raise TypeError(f"{self.name}: parameter {name} is of {parameter.dtype}, expected real numbers")
         return module
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
@@ -204,4 +225,12 @@ class SameOnCpu:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
+        """Its answers at the problem's own parameters, which must be its own: those of these names and shapes."""
+        mine, theirs = (
+            [(block.name, block.places.shape) for block in own.blocks]
+            for own in (self.subject.own(problem.formulation.network), problem.formulation.own)
+        )
+        if self.subject.shapes is None and mine != theirs[: len(mine)]:
+            why = f"{self.subject.name} has the parameters {mine}, expected those of the subject, {theirs}"
+            return Observation({}, Missing(Status.BROKEN, why))
         return self.subject.observe(problem, self.dtype)

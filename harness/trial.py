@@ -11,7 +11,7 @@ from harness.asked import Asked, blank, heading, measured, missing
 from harness.case import ENDS, Trial
 from harness.contrast import contrasted
 from harness.device import lacking
-from harness.failure import explained
+from harness.failure import explained, other_meaning
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
@@ -68,7 +68,8 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     if judgement.status is Status.UNDEFINED:
         return f"the exact {title(asked.quantity)} leaves the range of {dtype}: use smaller data"
     if judgement.status is Status.PASS:
-        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by"
+        stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
+        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}"
     unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
     verb = "are" if "," in unseen else "is"
     reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []
@@ -80,6 +81,9 @@ def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
     """A claimed difference passes with a counterexample: two finite numbers further apart than both bounds."""
     trial, allowed = asked.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
+        if meant := other_meaning(asked):
+            why = f"{heading(trial)}\nit does not differ if its parameters mean this: parameters={meant}"
+            return replace(verdict, status=Status.FAIL, why=why)
         got, wanted = apart(judgement.actual, judgement.expected)
         why = (
             f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted} "

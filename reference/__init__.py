@@ -1,6 +1,7 @@
 """The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
 
 from reference import starts
+from reference.called import Prototype, Stated
 from reference.network import Network
 from reference.numpy_net import NumpyNet, numpy_net
 from reference.probes import Crossed, OnData, probes
@@ -16,13 +17,17 @@ from reference.trainers import (
     scipy_bfgs,
     scipy_lbfgsb,
 )
+from reference.written import Equations
 
 __all__ = [
     "Crossed",
+    "Equations",
     "Network",
     "NumpyNet",
     "OnData",
+    "Prototype",
     "RNnet",
+    "Stated",
     "gradient_descent",
     "least_squares",
     "nnet_fit",

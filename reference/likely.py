@@ -11,9 +11,10 @@ from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
-from reference.faults import FAULTS, Answers, solve
+from reference.catalogue import made_in
+from reference.faults import Answers, solve
 
-NOTHING = 1e-9  # of a fitted scale or shift
+DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
@@ -26,13 +27,20 @@ def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]],
     network = problems[0].formulation.network
     asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
+    most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
-    for fault in (fault for fault in FAULTS if fault.fits(network)):
-        wrong = [_own(fault.run(problem, Contract()), problem) for problem in problems]
-        changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
-        left = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
-        if left < UNEXPLAINED:
-            found.append((left, fault))
+    for fault in made_in(network):
+        wrong, left = list[Answers](), 0.0
+        for problem, seen in zip(problems, observed, strict=True):
+            wrong.append(_own(fault.run(problem, Contract()), problem))
+            left += float(np.sum(np.square(seen[outside] - wrong[-1][outside])))
+            if not left <= most:  # what this stack leaves, the others do not take away
+                break
+        else:
+            changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
+            worst = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
+            if worst < UNEXPLAINED:
+                found.append((worst, fault))
     if not found:
         return _scaled(problems, observed) if outside == "forward" else ""
     left, fault = min(found, key=lambda pair: pair[0])
@@ -64,16 +72,24 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     apart = differences(none, everywhere)
     if not np.isfinite(apart).all() or observed[one]["forward"].size < 10 * len(none):
         return ""
-    fit = optimize.least_squares(differences, none, args=([one],), method="lm").x
+    found = optimize.least_squares(differences, none, args=([one],), method="lm")
+    fit, sizes = found.x, np.linalg.svd(found.jac, compute_uv=False)
+    if sizes[-1] < DETERMINED * sizes[0]:  # several scalings do the same: none of them is told
+        return ""
     left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
         return ""
+    numbers = sorted(zip(columns, *fit.reshape(2, -1), strict=True), key=lambda n: -max(abs(n[1] - 1), abs(n[2])))
+    most = max(max(abs(scale - 1), abs(shift)) for _, scale, shift in numbers)
+    digits = 5 if most > 1e-4 else 12
     changed = [
-        f"{column} enters as {scale:.5g} x{f' {shift:+.3g}' if abs(shift) > NOTHING else ''}"
-        for column, scale, shift in zip(columns, *fit.reshape(2, -1), strict=True)
-        if abs(scale - 1) > NOTHING or abs(shift) > NOTHING
+        f"{column} enters as {scale:.{digits}g} x"
+        + (f" {'+' if shift > 0 else '-'} {abs(shift):.3g}" if abs(shift) > most / 1e4 else "")
+        for column, scale, shift in numbers
+        if max(abs(scale - 1), abs(shift)) > most / 1e4
     ]
-    return f"another scaling: {'; '.join(changed[:3])} (leaves {left:.1g} of the difference)"
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

@@ -15,16 +15,16 @@ from harness.contract import Array, Bounded, Contract
 from harness.layout import Block, Layout
 from harness.problem import Problem
 from reference.oracle import oracle
+from reference.tape import ACTIVATIONS, Node, Tape
 
-ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
 LETTERS = "WVU"  # of groups of inputs, and of heads
 
 
-def _widths(name: str, given: Any) -> tuple[int, ...]:
+def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
     """One width, or one for each group; raises ValueError for what is none."""
     group = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not 0 < len(group) <= len(LETTERS) or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
-        numbers = "a whole number, at least 1" if name == "hidden" else f"one to {len(LETTERS)} whole numbers from 1"
+    if not 0 < len(group) <= most or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
+        numbers = "a whole number, at least 1" if name == "hidden" else f"one to {most} whole numbers from 1"
         raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
     return tuple(int(w) for w in group)
 
@@ -57,20 +57,20 @@ class Network:
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
     ) -> None:
-        widths = [_widths(name, w) for name, w in (("inputs", inputs), ("hidden", [hidden]), ("outputs", outputs))]
-        hidden = widths[1][0]
+        given_widths = (("inputs", inputs), ("hidden", [hidden]), ("outputs", outputs))
+        sources, (hidden,), sinks = (widths(name, w) for name, w in given_widths)
         for name, act in (("activation", activation), ("output", output)):
             if act not in ACTIVATIONS:
                 called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
                 raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}")
-        shapes = {"to_hidden": (hidden, sum(widths[0])), "to_output": (sum(widths[2]), hidden)}
+        shapes = {"to_hidden": (hidden, sum(sources)), "to_output": (sum(sinks), hidden)}
         masks = []
         for (name, shape), given in zip(shapes.items(), (to_hidden, to_output), strict=True):
             mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
             if mask.shape != shape:
                 raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
             masks.append(mask)
-        values = (widths[0], hidden, widths[2], activation, output, *masks)
+        values = (sources, hidden, sinks, activation, output, *masks)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -107,21 +107,16 @@ class Network:
     def _complete(self) -> bool:
         return bool(self.to_hidden.all() and self.to_output.all())
 
-    def hidden_weights(self, theta: Array) -> Array:
-        """A (..., H, 1+I), the bias of each unit in front, 0 where there is no connection."""
-        return self._weights(theta, self._places[0])
+    @cached_property
+    def parts(self) -> tuple[Block, Block]:
+        """A (H, 1+I) and B (O, 1+H) as `outputs_on` takes them: the bias of each unit in front."""
+        A, B = self._places
+        return Block("A", A), Block("B", B)
 
-    def output_weights(self, theta: Array) -> Array:
-        """B (..., O, 1+H), the bias of each output in front, 0 where there is no connection."""
-        return self._weights(theta, self._places[1])
-
-    def _weights(self, theta: Array, places: NDArray[np.intp]) -> Array:
-        if self._complete:
-            first = places[0, 0]
-            return theta[..., first : first + places.size].reshape(*theta.shape[:-1], *places.shape)
-        padded = np.concatenate([theta, np.zeros((*theta.shape[:-1], 1), theta.dtype)], axis=-1)
-        result: Array = padded[..., places]
-        return result
+    def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
+        """f(B [1, g(A [1, x])]): groups of inputs and heads of outputs leave no trace here."""
+        A, B = blocks
+        return tape.act(self.output, tape.weigh(tape.act(self.activation, tape.weigh(x, A)), B))
 
     def connected(self, entries: Array) -> Array:
         """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
@@ -132,7 +127,7 @@ class Network:
 
     def longest_sum(self, amounts: Array) -> int:
         """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one input or unit."""
-        weights = self.hidden_weights(amounts), self.output_weights(amounts)
+        weights = [part.of(amounts) for part in self.parts]
         return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
 
     def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
@@ -147,6 +142,6 @@ class Network:
 
     def sentence(self) -> str:
         """The network in a few words."""
-        widths = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
+        sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
         sparse = "" if self._complete else ", not all connected"
-        return f"{widths[0]}-{self.hidden}-{widths[1]}, {self.activation} hidden, {self.output} outputs{sparse}"
+        return f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output} outputs{sparse}"

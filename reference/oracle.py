@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from reference.arithmetic.grid import GridArithmetic
 from reference.equations import evaluate
 from reference.optimisers import steps
 
-CHUNK = 40_000  # numbers at once, of the widest layer and the gradient: few calls, and arrays that fit the caches
+CHUNK = (
+    40_000  # numbers at once, of the longest sum's layer and the gradient: few calls, and arrays that fit the caches
+)
 
 
 def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
@@ -27,15 +30,25 @@ def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
 
 
 def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
-    network: Any = problem.formulation.network
-    width = problem.rows * max(network.hidden, sum(network.inputs), sum(network.outputs))
-    step = max(1, CHUNK // (width + problem.formulation.own.size))
+    network = problem.formulation.network
+    step = max(1, CHUNK // (problem.rows * network.widest + problem.formulation.own.size))
     arithmetic = BoundedArithmetic(contract)
     parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
     answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
     if problem.recipe is not None:
         answers[STEP] = steps(arithmetic, problem)
-    return _sharpened(answers, problem, contract) if problem.exact else answers
+    if problem.exact:
+        answers = _sharpened(answers, problem, contract)
+    if contract.stated is not None:
+        answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
+    return answers
+
+
+def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
+    """The outputs with a share of each head's largest in a draw on top of the oracle's own bound."""
+    parts = np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1)
+    largest = [np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape) for part in parts]
+    return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
 
 
 def _sharpened(answers: dict[str, Bounded], problem: Problem, contract: Contract) -> dict[str, Bounded]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,16 @@ from harness.checkpoint import Checkpoint, weights
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
 from harness.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
+from reference.arithmetic.plain import Plain
+from reference.equations import outputs
 from reference.network import Network
 from reference.oracle import certificates
+from reference.tape import Node, Places, Tape
 
 SHARPEST = Contract("float32")  # what is exact in 24 bits is exact in 53
 FINE = 2.0**-12  # lattice of the weights that need not be exact
 ATTEMPTS = 60
+SMOOTH = ("tanh", "logistic")  # exact at 0 only
 
 
 def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
@@ -36,8 +41,7 @@ class _Draw:
     ) -> None:
         self.kind, self.formulation, self.draws, self.rows, self.loss = kind, formulation, draws, rows, loss
         self.rng, self.data_rng = (np.random.default_rng([*seed, stream]) for stream in range(2))
-        assert isinstance(formulation.network, Network)
-        self.network = formulation.network
+        self.network: Any = formulation.network
 
     def own(self, theta_like: Array, high: float, quantum: float) -> Array:
         """Own parameters (D, P) whose leads carry theta_like (D, T); what is redundant is spread at random."""
@@ -93,8 +97,12 @@ def _few_term(draw: _Draw) -> Problem:
     return draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())
 
 
-def _few(rng: np.random.Generator, network: Network) -> NDArray[np.bool_]:
-    """Which entries of theta (T,) belong to two hidden units, two inputs and two outputs."""
+def _few(rng: np.random.Generator, network: Any) -> NDArray[np.bool_]:
+    """Which entries of theta (T,) belong to one or two units of each layer."""
+    if not isinstance(network, Network):  # the same numbers everywhere: what one layer keeps, the next one reads
+        draw = rng.integers(1 << 16, size=rng.integers(1, 3))
+        sides = ([np.isin(np.arange(n), draw % n) for n in part.places.shape] for part in network.parts)
+        return np.concatenate([np.outer(*each).ravel() for each in sides])
     total_in, total_out = sum(network.inputs), sum(network.outputs)
     units, sources, sinks = (
         np.isin(np.arange(width), rng.permutation(width)[: rng.integers(1, 3)])
@@ -129,7 +137,7 @@ def _exact(draw: _Draw) -> Problem | None:
 
 def _exact_candidate(draw: _Draw, attempt: int) -> Problem:
     """Quarters and small integers; where an activation is exact at 0 only, biases that bring its z to 0."""
-    smooth = [layer for layer, act in enumerate(draw.network.activations) if act in ("tanh", "logistic")]
+    smooth = any(act in SMOOTH for act in draw.network.activations)
     size = 2.0 ** -(attempt % 3)  # large nets leave 24 bits unless their weights are small
     inputs, targets = draw.data(max(3 * size, 1), 1.0)
     if smooth:  # one bias cancels one value of z: all rows alike
@@ -139,27 +147,36 @@ def _exact_candidate(draw: _Draw, attempt: int) -> Problem:
         if attempt // 3 % 4 == 3:
             inputs = inputs * 0
     own = draw.own(draw.theta(2 * size, 0.25), size, 0.25)
-    for layer in smooth:
-        own = _cancelled(draw.formulation, own, inputs, layer)
+    if smooth:
+        own = _cancelled(draw.formulation, own, inputs)
     return draw.problem(own, inputs, targets)
 
 
-def _cancelled(formulation: Formulation, own: Array, inputs: Array, layer: int) -> Array:
-    """Own parameters whose biases of a layer bring its z to 0 in the first row, as far as biases are free."""
-    network, theta = formulation.network, formulation.theta(own)
-    assert isinstance(network, Network)
-    ones = np.ones((len(own), 1))
-    z = np.einsum("dhi,di->dh", network.hidden_weights(theta), np.concatenate([ones, inputs[:, 0]], axis=1))
-    hidden, *outputs = (block.places for block in network.layout.blocks if block.places.ndim == 1)
-    places = hidden
-    if layer == 1:
-        at_zero = {"relu": np.maximum(z, 0), "identity": z, "tanh": 0 * z, "logistic": 0 * z + 0.5}[network.activation]
-        z = np.einsum("doh,dh->do", network.output_weights(theta), np.concatenate([ones, at_zero], axis=1))
-        places = np.concatenate(outputs)
+class _Cancelling(Tape):
+    """Notes which biases must lose what for a z to be 0 in the first row, and goes on as if it were."""
+
+    def __init__(self, draws: int, rows: int) -> None:
+        super().__init__(Plain(Contract()), draws, rows)
+        self.noted: list[tuple[Places, Array]] = []
+
+    def act(self, name: str, z: Node) -> Node:
+        """Of 0, where the activation is exact there only."""
+        if name in SMOOTH:
+            if z.bias is not None:
+                self.noted.append((z.bias, z.value[:, 0]))
+            z = self.leaf(np.zeros_like(z.value), z.shape)
+        return super().act(name, z)
+
+
+def _cancelled(formulation: Formulation, own: Array, inputs: Array) -> Array:
+    """Own parameters whose biases bring every smooth layer's z to 0 in the first row, as far as biases are free."""
+    tape = _Cancelling(*inputs.shape[:2])
+    outputs(tape, formulation.network, formulation.theta(own), inputs)
     own = own.copy()
-    leads = formulation.leads[places]
-    free = leads >= 0
-    own[:, leads[free]] -= z[:, free]
+    for bias, z in tape.noted:
+        leads = formulation.leads[bias]
+        free = leads >= 0
+        own[:, leads[free]] -= z[:, free]
     return own
 
 
@@ -238,13 +255,15 @@ class OnData:
                 row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
                 value = np.asarray(part)[row, column]
                 raise ValueError(f"{name} hold {value} in row {row}, column {column}: mend the data, or drop that row")
-        rows, draws = len(self.inputs), 1 if self.weights else self.draws
-        kind = f"{rows} points{', own weights' if self.weights else ''}"
+        rows, draws = len(self.inputs), self.draws if self.weights is None else 1
+        kind = f"{rows} points{'' if self.weights is None else ', own weights'}"
         draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
         inputs, targets = (
             np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
         )
-        own = _as_float32(weights(self.weights, formulation.own))[None] if self.weights else draw.random_own(1.5)
+        own = draw.random_own(1.5)
+        if self.weights is not None:
+            own = _as_float32(weights(self.weights, formulation))[None]
         return [draw.problem(own, inputs, targets)]
 
 
@@ -265,6 +284,10 @@ class Crossed:
     def __call__(self, formulation: Formulation) -> list[Problem]:
         draw = _Draw("crossed", formulation, [self.seed], self.draws, 2, Loss())
         network = draw.network
+        if not isinstance(network, Network):
+            raise ValueError(
+                f"Crossed asks a Network with one hidden layer, not {network.sentence()}: write own probes"
+            )
         pairs, _ = draw.data(1)
         first = network.inputs[0]
         inputs = np.concatenate([pairs, pairs], axis=1)

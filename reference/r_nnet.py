@@ -1,10 +1,9 @@
-"""The R reference: nnet's own forward pass, loss and back-propagation, live, in a worker process."""
+"""The R reference: nnet's own forward pass, loss and back-propagation, live or recorded."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -17,33 +16,26 @@ from harness.problem import STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
-from reference.r import RCrashed, RError, RSession, RUnavailable, Topology
+from reference.r import RCrashed, RError, RSession, RUnavailable, Topology, answering
 
 NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
-SWITCH = "NNET_PARITY_R"  # "absent": as if this machine had no R
-
-
-def session() -> RSession:
-    """The one R of this process; RUnavailable where it was left out."""
-    if os.environ.get(SWITCH) == "absent":
-        raise RUnavailable(f"R was left out ({SWITCH}=absent, which --no-r sets): run again without it")
-    return _session()
-
-
-@cache
-def _session() -> RSession:
-    return RSession()
+LIVE = RSession()  # the one R of this process, which the first ask starts
 
 
 @dataclass(frozen=True)
 class RNnet:
     """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or logistic outputs.
 
-    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens without.
+    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens without. `r` is who
+    answers for R: R itself, a recording, or nobody.
     """
 
     declare_clip: bool = True
-    source: str = "live"
+    r: Any = field(default=LIVE, repr=False)
+
+    @property
+    def source(self) -> str:
+        return str(self.r.source)
 
     @property
     def name(self) -> str:
@@ -51,21 +43,31 @@ class RNnet:
 
     def title(self) -> str:
         versions = self.versions()
-        return f"R nnet {versions['nnet']} (live)" if versions else "R nnet"
+        return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
+
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> RNnet:
+        """The same where `mode` (auto, live, recorded, or a session) and the recording of a case say who answers.
+
+        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        """
+        found = answering(self.r, file, case, states_only, mode)
+        return self if found is self.r else replace(self, r=found)
 
     def versions(self) -> dict[str, str]:
-        """R's and nnet's, for the report's environment; none where R does not answer, or was left out."""
+        """R's and nnet's, for the report's environment, and when it was recorded; none where nobody answers."""
         try:
-            return {name: found for name, found in session().versions().items() if name in ("R", "nnet")}
+            return {name: found for name, found in self.r.versions().items() if name in ("R", "nnet", "recorded")}
         except (RUnavailable, RCrashed):
             return {}
 
     def wake(self) -> None:
         """Start R now, so that its half second passes while something else is imported."""
         with suppress(RUnavailable):
-            session().start()
+            self.r.start()
 
     def absent(self, network: Family, quantity: str) -> str | None:
+        if not isinstance(network, Network):
+            return "nnet has no such network: let NumPy judge it"
         activation, output = network.activations
         if activation not in ("logistic", "tanh"):
             return f"nnet has no {activation} hidden units: let NumPy judge them"
@@ -76,7 +78,7 @@ class RNnet:
         if quantity == "input_gradient":
             return "nnet gives no gradient by the inputs: let NumPy judge it"
         try:
-            session().versions()
+            self.r.versions()
         except RUnavailable as error:
             return str(error)
         return None
@@ -99,7 +101,7 @@ class RNnet:
             why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
             return Observation({}, Missing(Status.ABSENT, why))
         try:
-            answer = session().evaluate(
+            answer = self.r.evaluate(
                 topology(network),
                 asked.theta,
                 asked.inputs,

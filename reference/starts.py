@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike
 from harness.contract import Array
 from harness.formulation import Formulation
 from harness.trainer import Start
+from reference.network import Network
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
@@ -27,7 +27,9 @@ def linear(seed: int = 0) -> Start:
     """theta as torch.nn.Linear draws it: from plus or minus 1 / sqrt(units that feed a layer), biases too."""
 
     def start(formulation: Formulation, count: int) -> Array:
-        network: Any = formulation.network
+        network = formulation.network
+        if not isinstance(network, Network):
+            raise ValueError(f"starts.linear knows one hidden layer, not {network.sentence()}: choose starts.uniform()")
         feeding = {"1": sum(network.inputs), "b": sum(network.inputs)}
         reach = [feeding.get(block.name[-1], network.hidden) ** -0.5 for block in network.layout.blocks]
         each = np.array(reach)[network.layout.owners]

@@ -22,7 +22,7 @@ from reference.equations import evaluate
 from reference.network import Network
 from reference.numpy_net import NumpyNet, at_theta, numpy_net
 from reference.r import Fit, RCrashed, RError, RUnavailable, Topology
-from reference.r_nnet import RNnet, r_nnet, session, topology
+from reference.r_nnet import LIVE, RNnet, r_nnet, topology
 from reference.starts import uniform
 
 ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
@@ -45,13 +45,13 @@ class One(NamedTuple):
 class ReferenceTrainer:
     """A trainer that is no PyTorch model.
 
-    `one(problem, draw)` fits one start; `implementation` is whose forward pass it uses; `network` what it trains where
-    that is not the case's; `most` how many starts it is given at most.
+    `one(implementation, problem, draw)` fits one start; `implementation` is whose forward pass it uses; `network` what
+    it trains where that is not the case's; `most` how many starts it is given at most.
     """
 
     name: str
     says: str
-    one: Callable[[Problem, int], One]
+    one: Callable[[Any, Problem, int], One]
     implementation: RNnet | NumpyNet
     network: Network | None = None
     start: Start = field(default_factory=uniform)
@@ -64,11 +64,23 @@ class ReferenceTrainer:
         return self.implementation.source
 
     def title(self) -> str:
-        return self.says.format(r=r_nnet.title()) if "{r}" in self.says else self.says
+        return self.says.format(r=self.implementation.title(), told=getattr(self._session, "told", ""))
 
-    def wake(self) -> None:
-        """Start R now, where it is asked later."""
-        getattr(self.implementation, "wake", lambda: None)()
+    def versions(self) -> dict[str, str]:
+        """Those of its implementation, where these tell of where it was run."""
+        found: dict[str, str] = getattr(self.implementation, "versions", dict)()
+        return found
+
+    def answering(self, *where: Any) -> ReferenceTrainer:
+        """The same, R's answered as its implementation decides (see there)."""
+        if not isinstance(self.implementation, RNnet):
+            return self
+        found = self.implementation.answering(*where)
+        return self if found is self.implementation else replace(self, implementation=found)
+
+    @property
+    def _session(self) -> Any:
+        return getattr(self.implementation, "r", None)
 
     def contract(self, dtype: str = "float64") -> Contract:
         return self.implementation.contract()
@@ -89,15 +101,18 @@ class ReferenceTrainer:
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """One start after the other."""
         began, found = perf_counter(), list[One]()
+        if (known := getattr(self._session, "starts", None)) and start.draws > known:
+            why = f"is recorded from {known} starts, not {start.draws}: leave --starts out, or run this where R is"
+            return Missing(Status.ABSENT, why)
         try:
             for draw in range(start.draws):
-                found.append(self.one(start, draw))
+                found.append(self.one(self.implementation, start, draw))
                 say(f"start {draw + 1} of {start.draws}")
         except RUnavailable as error:
             return Missing(Status.ABSENT, str(error))
         except (RCrashed, RError) as error:
             return Missing(Status.BROKEN, f"R: {error}")
-        seconds = perf_counter() - began
+        seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
         own, claimed = np.stack([one.theta for one in found]), np.array([one.claimed for one in found])
         return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
 
@@ -107,7 +122,7 @@ def nnet_fit(
 ) -> ReferenceTrainer:
     """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
 
-    def one(problem: Problem, draw: int) -> One:
+    def one(nnet: RNnet, problem: Problem, draw: int) -> One:
         net, theta, *data = _in_r(problem, draw)
         how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, "decay": problem.loss.decay}
         if not biases:
@@ -115,7 +130,8 @@ def nnet_fit(
             theta = theta * how["mask"]
 
         def fit(most: int) -> Fit:
-            return session().fit(net, theta, *data, maxit=most, **how)
+            fit: Fit = nnet.r.fit(net, theta, *data, maxit=most, **how)
+            return fit
 
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _ended(fit(maxit), [(k, fit(k).value) for k in steps])
@@ -138,8 +154,8 @@ def _biases(network: Any) -> Any:
     return np.array([network.layout.blocks[owner].places.ndim == 1 for owner in owners])
 
 
-def _optim(problem: Problem, draw: int) -> One:
-    return _ended(session().optim(*_in_r(problem, draw)))
+def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
+    return _ended(nnet.r.optim(*_in_r(problem, draw)))
 
 
 class _Asked:
@@ -181,7 +197,7 @@ class _Asked:
             raise StopIteration
 
 
-def _minimised(method: str, problem: Problem, draw: int) -> One:
+def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
     asked = _Asked(problem, draw)
     settings = {"maxiter": ITERATIONS, "gtol": 0.0} | ({"ftol": 0.0} if method == "L-BFGS-B" else {})
     end = optimize.minimize(asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings)
@@ -189,7 +205,7 @@ def _minimised(method: str, problem: Problem, draw: int) -> One:
     return One(end.x, float(end.fun), ended, list(enumerate(asked.losses, 1)))
 
 
-def _least_squares(problem: Problem, draw: int) -> One:
+def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
     asked = _Asked(problem, draw)
     start = problem.own[draw]
     end = optimize.least_squares(
@@ -198,7 +214,7 @@ def _least_squares(problem: Problem, draw: int) -> One:
     return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
 
 
-def _descended(lr: float, steps: int, problem: Problem, draw: int) -> One:
+def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
     asked, theta = _Asked(problem, draw), problem.own[draw]
     for _ in range(steps):
         loss, slope = asked(theta)
@@ -216,7 +232,7 @@ def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
 
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
-optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS)", _optim, r_nnet, unnoticed=RELTEST)
+optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST)
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
 least_squares = ReferenceTrainer(
@@ -227,9 +243,9 @@ least_squares = ReferenceTrainer(
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
     asked = at_theta(r_nnet.expressed(problem))
-    once = session().time_gradient(*_in_r(asked, 0), 1)
+    once = LIVE.time_gradient(*_in_r(asked, 0), 1)
     repetitions = max(1, round(ROUND / max(once, 1e-6)))
-    return lambda draw: (session().time_gradient(*_in_r(asked, draw), repetitions), np.inf)
+    return lambda draw: (LIVE.time_gradient(*_in_r(asked, draw), repetitions), np.inf)
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
@@ -237,7 +253,7 @@ def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     asked = at_theta(r_nnet.expressed(problem))
 
     def pace(draw: int) -> tuple[float, float]:
-        fit = session().fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
+        fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
         return fit.seconds, fit.value
 
     return pace

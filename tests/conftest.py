@@ -1,8 +1,11 @@
 """A pytest of its own, in a folder of its own, for files that a user might have written."""
 
 import json
+import os
 import re
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,11 +67,15 @@ class Mine:
         }
         return f"{test} = verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
 
-    def pytest(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest here, in this process, with our plugin alone, whether it is installed or not."""
+    def pytest(self, *arguments: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
+        """Run pytest here, in this process, with our plugin alone, whether it is installed or not.
+
+        With `no_reraise_ctrlc`, what interrupts it does not interrupt us.
+        """
         from harness import plugin
 
-        return self.pytester.runpytest_inprocess(*arguments, plugins=[plugin])
+        how = {"plugins": [plugin], "no_reraise_ctrlc": no_reraise_ctrlc}
+        return self.pytester.runpytest_inprocess(*arguments, **how)
 
     def line_of(self, start: str) -> int:
         """The number of the line of test_mine.py that begins so."""
@@ -123,9 +130,23 @@ def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
+def without_r(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on which R is not found; what was started before is ended."""
+    from reference.r_nnet import LIVE
+
+    LIVE.close()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("R_HOME", raising=False)
+    yield
+    LIVE.close()
+
+
+@pytest.fixture
 def live_r() -> None:
     """Skips where R's nnet does not answer."""
     from reference import Network, r_nnet
 
+    if os.environ.get("NNET_PARITY_R") == "recorded":
+        pytest.skip("R was left out")
     if why := r_nnet.absent(Network(1, 4, 1, "logistic"), "forward"):
         pytest.skip(why)

@@ -31,13 +31,13 @@ def asked(network: Network, seed: int = 0, draws: int = 30, rows: int = 3) -> li
 def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: str) -> Judgement:
     """The answers of one implementation against the oracle's own values."""
     contract = Contract(dtype)
-    bounds = _oracle(problem, contract)[quantity]
+    bounds = oracle_of(problem, contract)[quantity]
     exact = Side(bounds.value, type(bounds)(bounds.value, np.zeros_like(bounds.error)))
     return judge([Side(answers[quantity], bounds)], [exact], [tensors(problem, quantity)[1]], contract.largest)
 
 
 @lru_cache(maxsize=64)
-def _oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
+def oracle_of(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     return problem.formulation.network.oracle(problem, contract)
 
 

@@ -137,6 +137,7 @@ def test_another_claim_is_not_comparable() -> None:
         ("threads", 2, {}),
         ("R", "4.5.0", {}),
         ("nnet", None, {}),
+        ("nnet", "7.3-20", {"source": "recorded"}),
         ("device", "H200", {"device": "cuda:0"}),
         ("cuda", "13", {"device": "cuda:0"}),
     ],

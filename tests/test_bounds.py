@@ -101,7 +101,7 @@ def test_no_false_alarm_on_2000_correct_networks() -> None:
 
 def _permuted(problem: Problem, network: Network, units: np.ndarray) -> Problem:
     """The same function with its hidden units renumbered: sums run in another order."""
-    A, B = network.hidden_weights(problem.own), network.output_weights(problem.own)
+    A, B = (part.of(problem.own) for part in network.parts)
     B = np.concatenate([B[..., :1], B[..., 1:][..., units]], axis=-1)
     own = np.concatenate([A[:, units].reshape(problem.draws, -1), B.reshape(problem.draws, -1)], axis=-1)
     return Problem("permuted", problem.formulation, own, problem.inputs, problem.targets, problem.loss)

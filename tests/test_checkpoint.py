@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from harness import Case, Layout, Status
+from harness import Case, Status, Subject
 from harness.checkpoint import weights
 from harness.memo import Memo
 from harness.trial import run
@@ -38,7 +38,7 @@ def trained() -> Net:
     return net
 
 
-OWN = Layout.of_shapes({name: tuple(p.shape) for name, p in Net().named_parameters()})
+OWN = Subject(Net).formulation(NETWORK)
 
 
 def saved(kind: str, tmp_path: Path) -> Any:
@@ -95,6 +95,17 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path: Path) -> None:
     without = {name: tensor for name, tensor in state.items() if name != "0.bias"}
     assert sentence(without) == ("the state_dict has no 0.bias, expected it; it has seen, 0.weight, 2.weight, 2.bias")
     assert sentence({}) == "the state_dict has no 0.weight, expected it; it has nothing"
+    assert sentence({**state, "extra": torch.ones(2)}) == (
+        "the state_dict has extra, which is no parameter of the model and no buffer: give what is"
+    )
+    assert sentence({**state, "seen": torch.ones(())}) == (
+        "the state_dict: the buffer seen is not what the module is built with: let its factory load the checkpoint"
+    )
+    twice = {f"{net}.{name}": tensor for net in ("model", "module") for name, tensor in state.items()}
+    assert sentence(twice).startswith("the state_dict has several ")
+    assert sentence({**state, "0.bias": state["0.bias"] * 1j}) == (
+        "the state_dict: 0.bias is of complex64, expected real numbers"
+    )
     assert sentence({**state, "0.weight": state["0.weight"].T}) == (
         "the state_dict: 0.weight has shape (2, 3), expected (3, 2)"
     )

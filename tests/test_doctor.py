@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from harness.verdict import SWITCH
 from reference import doctor
 from reference.doctor import Finding
-from reference.r_nnet import SWITCH, session
+from reference.r_nnet import LIVE
 
 ROOT = Path(__file__).parents[1]
 PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
@@ -28,7 +29,7 @@ PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-ro
 def looks_again() -> object:
     """What a test hid from R's session is not hidden from the next."""
     yield
-    session().close()
+    LIVE.close()
 
 
 def said(*findings: Finding) -> list[str]:
@@ -117,7 +118,7 @@ def test_no_gpu_is_no_failure() -> None:
 @pytest.mark.usefixtures("live_r")
 def test_r_is_started_and_asked() -> None:
     """The versions are what R itself says."""
-    versions = session().versions()
+    versions = LIVE.versions()
     assert said(*doctor.r()) == [f"{name} {versions[name]}" for name in ("R", "nnet", "rpy2")]
 
 
@@ -128,16 +129,16 @@ def test_without_r_numpy_judges_alone(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not finding.fails
     assert said(finding) == [
         "R, nnet and rpy2 not here: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer "
-        "with nnet; NumPy judges alone. This mends it: apt-get install r-base-core r-cran-nnet make"
+        "with nnet; recordings and NumPy judge. This mends it: apt-get install r-base-core r-cran-nnet make"
     ]
 
 
 def test_r_that_was_left_out_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who left it out is told how to have it back."""
-    monkeypatch.setenv(SWITCH, "absent")
+    monkeypatch.setenv(SWITCH, "recorded")
     assert said(*doctor.r()) == [
-        f"R, nnet and rpy2 not here: R was left out ({SWITCH}=absent, which --no-r sets): run again without it; "
-        "NumPy judges alone"
+        f"R, nnet and rpy2 not here: R was left out ({SWITCH}=recorded, which --no-r sets): run again without it; "
+        "recordings and NumPy judge"
     ]
     monkeypatch.delenv(SWITCH)
 
@@ -155,8 +156,8 @@ def test_r_without_nnet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("R_ENVIRON", os.devnull)
     monkeypatch.setenv("R_HOME", str(home))
     assert said(*doctor.r()) == [
-        "R, nnet and rpy2 not here: R was found, its package nnet was not. Expected nnet 7.3; NumPy judges alone. "
-        "This mends it: apt-get install r-cran-nnet"
+        "R, nnet and rpy2 not here: R was found, its package nnet was not. Expected nnet 7.3; recordings and NumPy "
+        "judge. This mends it: apt-get install r-cran-nnet"
     ]
 
 
@@ -167,8 +168,8 @@ def test_without_rpy2_and_make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     hide(monkeypatch, tmp_path / "bin", "R")
     assert said(*doctor.r(), doctor.make()) == [
-        "R, nnet and rpy2 not here: R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5; NumPy judges alone. "
-        f"This mends it: apt-get install make && {PIP}",
+        "R, nnet and rpy2 not here: R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5; recordings and NumPy "
+        f"judge. This mends it: apt-get install make && {PIP}",
         "make not here: not found; only pip needs it, when it installs rpy2 beside R. "
         "This mends it: apt-get install make",
     ]

@@ -9,7 +9,8 @@ from support import ACTIVATIONS, DTYPES, asked, dual, first_outside
 from harness import Contract, Formulation, Loss
 from harness.problem import Problem
 from reference import Network, probes
-from reference.faults import FAULTS, Fault, Off, solve
+from reference.catalogue import FAULTS, OPERATORS
+from reference.faults import Fault, Off, solve
 from reference.likely import likely
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
@@ -23,13 +24,19 @@ CHECKED = [
 ]
 
 
+def inert_in_float32(fault: Fault) -> bool:
+    """Does float32 round it away?"""
+    return fault.name.endswith(("1ulp", "float32", "nnet_clip")) or (fault.size is not None and fault.size < 2.0**-24)
+
+
 def spoiled(fault: Fault, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
     return [fault.run(problem, Contract(dtype)) for problem in problems]
 
 
-def test_the_catalogue_has_at_least_25_faults_with_names_of_their_own() -> None:
+def test_the_catalogue_has_at_least_60_operators_with_names_of_their_own() -> None:
     """Each fault can be made somewhere, and no two share a name."""
-    assert len(FAULTS) >= 25
+    assert len(OPERATORS) >= 60
+    assert any(fault.sized for fault in OPERATORS)
     assert max(Counter(fault.name for fault in FAULTS).values()) == 1
     assert {fault.name for fault in FAULTS} == {param.values[0].name for param in CHECKED}
 
@@ -38,13 +45,17 @@ def test_a_fault_fits_where_it_changes_something() -> None:
     """One unit has nothing to exchange, blocks of different shapes cannot be swapped, another activation is absent."""
     small = {fault.name for fault in FAULTS if not fault.fits(Network(1, 1, 1, "tanh"))}
     ragged = {fault.name for fault in FAULTS if not fault.fits(Network((3, 5), 4, (2, 3), "relu"))}
-    swaps = {"inputs_swapped", "heads_swapped", "head_weights_swapped", "head_bias_swapped"}
-    shapes = {"W1_transposed", "W2_transposed"}
-    alone = {"bias_rolled", "units_exchanged", "W1_column_order", "W2_column_order", "columns_rolled", "targets_rolled"}
-    logistic = {"tanh_for_logistic", "logistic_slope_h"}
-    tanh = {"logistic_for_tanh", "hard_clip", "tanh_slope_1-h", "slope_at_h", "activation_in_float32"}
-    assert small == swaps | shapes | alone | logistic | {"leaky_relu"}
-    assert ragged == swaps | shapes | logistic | tanh
+    swaps = {"inputs_swapped", "heads_swapped", "head_weights_swapped", "head_bias_swapped", "gradients_swapped"}
+    turned = {"W1_transposed", "W2_transposed", "gradient_transposed"}
+    alone = {"bias_rolled", "bias_shared", "units_exchanged", "units_reversed", "W1_column_order", "W2_column_order"}
+    alone |= {"columns_rolled", "columns_reversed", "targets_rolled", "gradient_column_order", "second_bias_dropped"}
+    alone |= {f"V1_off_{size}" for size in ("1e-3", "1e-6", "1e-12")}
+    logistic = {"tanh_for_logistic", "logistic_slope_h", "hard_sigmoid", "nnet_clip"}
+    outputs = {"output_activation_twice", "no_output_activation", "output_slope"}
+    tanh = {"logistic_for_tanh", "hard_clip", "hard_tanh", "atan_for_tanh", "half_argument"}
+    tanh |= {"tanh_slope_1-h", "slope_at_h", "activation_in_float32"}
+    assert small == swaps | turned | alone | logistic | outputs | {"leaky_relu", "softplus", "elu", "relu6"}
+    assert ragged == swaps | turned | logistic | outputs | tanh
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -62,7 +73,7 @@ def test_a_fault_is_caught_first_where_it_is_made(fault: Fault, name: str) -> No
     assert first_outside(problems, spoiled(fault, problems, "float64"), "float64") == fault.spoils
 
 
-@pytest.mark.parametrize(("fault", "name"), [param for param in CHECKED if not param.values[0].inert_in_float32])
+@pytest.mark.parametrize(("fault", "name"), [param for param in CHECKED if not inert_in_float32(param.values[0])])
 def test_a_fault_is_caught_in_float32_too(fault: Fault, name: str) -> None:
     """Down to a relative size of 1e-6 in one weight, by the few-term probes."""
     problems = PROBLEMS[name]
@@ -80,10 +91,10 @@ def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_large_fault_is_named(name: str) -> None:
     """What is observed under a structural fault is explained by that fault, or by one that is the same mistake."""
-    problems = PROBLEMS[name]
+    problems = [problem.part(slice(5)) for problem in PROBLEMS[name]]
     wrong = {}
     for fault in FAULTS:
-        if fault.fits(NETWORKS[name]) and not isinstance(fault, Off) and not fault.inert_in_float32:
+        if fault.fits(NETWORKS[name]) and not isinstance(fault, Off) and not inert_in_float32(fault):
             observed = spoiled(fault, problems, "float64")
             sentence = likely(problems, observed, fault.spoils)
             if f'fault "{fault.name}"' not in sentence:

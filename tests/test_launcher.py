@@ -254,14 +254,14 @@ def test_without_venv_the_run_ends_there(checkout: Checkout, tmp_path: Path) -> 
 
 
 def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> None:
-    """`--no-r`, wherever it stands, leaves apt alone and reaches the library as NNET_PARITY_R=absent."""
+    """`--no-r`, wherever it stands, leaves apt alone and reaches the library as NNET_PARITY_R=recorded."""
     answers = [
         without_r.run("--no-r", "verify"),
         without_r.run("verify", "--no-r"),
-        without_r.run("verify", NNET_PARITY_R="absent"),
+        without_r.run("verify", NNET_PARITY_R="recorded"),
     ]
     assert [answer.stderr for answer in answers] == ["", "", ""]
-    assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "absent" for answer in answers)
+    assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "recorded" for answer in answers)
     assert all(json.loads(answer.stdout)["arguments"] == [*NO_HYPOTHESIS, "cases/"] for answer in answers)
 
 

@@ -100,7 +100,7 @@ def test_a_bias_left_out_fails_until_it_is_said() -> None:
     build = lambda: nn.Sequential(nn.Linear(1, 4, bias=False), nn.Tanh(), nn.Linear(4, 1))  # noqa: E731
     found, why = status(Subject(build, "NoBias"))
     assert found is Status.FAIL
-    assert 'has no parameter for b: if that is meant to be 0, write Subject(NoBias, parameters={"b": 0})' in why
+    assert 'has no parameter for b: if a constant is meant, 0 say, write Subject(NoBias, parameters={"b": 0})' in why
     assert status(Subject(build, "NoBias"), check="gradient")[0] is Status.FAIL
     assert status(Subject(build, "NoBias", parameters={"b": 0}))[0] is Status.PASS
 
@@ -181,3 +181,94 @@ def test_what_a_block_may_be_in_words() -> None:
     turned = meaning({"W1": "m.T", "b": "m[1]", "W2": "m[:, -1]", "b_w": "b.T"}, network)(p)
     assert [np.asarray(turned[name]).tolist() for name in ("b", "W2", "b_w")] == [[3, 4, 5], [2, 5], [0, 1, 2]]
     assert np.array_equal(turned["W1"], p["m"].T)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [np.round, np.abs, np.square, lambda w: np.maximum(w, 0), lambda w: np.where(abs(w) < 0.5, 0, w), np.float16],
+    ids=["round", "abs", "square", "maximum", "pruned", "float16"],
+)
+def test_a_meaning_that_is_not_affine_is_refused(change: Any) -> None:
+    """Wherever it stands, and whatever it leaves alone."""
+    for block, name in (("W1", "hidden.weight"), ("b_w", "output.bias")):
+        words = {block: lambda p, name=name: change(p[name])}
+        rest = {"W1": "hidden.weight", "b": "hidden.bias", "W2": "output.weight", "b_w": "output.bias"}
+        with np.errstate(over="ignore"):
+            found, why = status(Subject(SineNet, parameters=rest | words))
+        assert found is Status.BROKEN
+        assert "the meaning of the parameters is not an affine map: use sums, slices and constants only" in why
+
+
+class Turned(nn.Module):
+    """It multiplies from the left, by a square matrix of a name that tells nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 3), nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(x @ self.first.weight + self.first.bias))
+
+
+def test_a_difference_that_another_meaning_takes_away_is_none() -> None:
+    """Told by shapes alone, a model that differs by what its parameters were taken for is no counterexample."""
+    network = Network(3, 3, 1, "tanh")
+    case = Case("differs", network, [Turned], [numpy_net], probes(seed=0, draws=6), expect="differs")
+    verdict = run(case.trials()[0], Memo(case))
+    assert verdict.status is Status.FAIL
+    assert 'it does not differ if its parameters mean this: parameters={"W1": "first.weight.T"' in verdict.why
+
+
+def test_no_meaning_is_offered_that_does_not_mend_it() -> None:
+    """A model that is wrong in the loss, or beyond a cap, is not told that its parameters mean what they do."""
+
+    class Capped(SineNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).clamp(max=1.5)
+
+    for subject, check in (
+        (Capped, "forward"),
+        (Subject(SineNet, loss=lambda o, t: 0.7 * ((o - t) ** 2).sum()), "loss"),
+    ):
+        found, why = status(subject, check=check)
+        assert found is Status.FAIL
+        assert "it vanishes" not in why
+
+
+@pytest.mark.parametrize("parameters", [["hidden.weight"], {1: 0}, 3])
+def test_what_are_no_words_is_refused(parameters: Any) -> None:
+    """When it is written."""
+    with pytest.raises(TypeError, match="expected a dict of blocks by name, or a function"):
+        Subject(SineNet, parameters=parameters)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+def test_parameters_that_are_no_real_numbers_are_refused(dtype: torch.dtype) -> None:
+    """What is cut to real numbers in silence would be another model."""
+
+    class Odd(SineNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(1, dtype=dtype), requires_grad=False)
+
+    found, why = status(Odd)
+    assert found is Status.BROKEN
+    assert f"parameter gain is of {dtype}, expected real numbers" in why
+
+
+def test_a_model_is_a_reference_for_its_own_parameters_only() -> None:
+    """Another one's are not read by position."""
+
+    class Other(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.output, self.hidden = nn.Linear(4, 1), nn.Linear(1, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.output(torch.tanh(self.hidden(x)))
+
+    case = Case("two", SINE, [SineNet], [Subject(Other)], probes(seed=0, draws=6))
+    verdict = run(case.trials()[0], Memo(case))
+    assert verdict.status is Status.BROKEN
+    assert "Other has the parameters [('output.weight', (1, 4)), " in verdict.why
+    assert "expected those of the subject, [('hidden.weight', (4, 1)), " in verdict.why

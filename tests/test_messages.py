@@ -293,10 +293,7 @@ SUBJECTS: list[tuple[Any, str]] = [
     ),
     (means(W1=lambda p: p["hidden.weight"].T), f"SineNet: block W1 has shape (1, 4), expected (4, 1); {HAS}"),
     (means(W1=lambda p: p["weight"]), f"SineNet: no parameter is called 'weight'; {HAS}"),
-    (
-        means(b=lambda p: 0),
-        f"SineNet: parameter hidden.bias[0] has no meaning: it reaches no block of the network; {HAS}",
-    ),
+    (means(b=lambda p: 0), f"SineNet: parameter hidden.bias has no meaning: it reaches no block of the network; {HAS}"),
     *(
         (
             means(W1=meaning),
@@ -381,7 +378,8 @@ def test_parameters_that_could_be_either_block() -> None:
     )
     has = "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
     assert broken(network=Network(4, 4, 4), subjects=[Square]) == (
-        f"{unclear}of 16 ways that fit this one makes the network compute what the model does: write "
+        f"{unclear}of 16 ways that fit this one makes the network compute what the model does: "
+        "unless that is the mistake, write "
         f'parameters={{"W1": "two.weight", "b": "two.bias", "W2": "one.weight", "b_w": "one.bias"}}; {has}'
     )
     assert broken(network=Network(4, 4, 4, "logistic"), subjects=[Square]) == (

@@ -722,13 +722,16 @@ def test_a_part_of_a_case_need_not_be_evidence(mine: Mine, chosen: list[str]) ->
 
 def test_r_can_be_left_out(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trials are ABSENT and say how to get them back; NumPy's carry the run."""
-    monkeypatch.setenv("NNET_PARITY_R", "absent")
+    monkeypatch.setenv("NNET_PARITY_R", "recorded")
     mine.write_sine(references=BOTH)
     result = mine.pytest()
     result.assert_outcomes(passed=8, skipped=8)
     assert result.ret == 0
-    why = "R was left out (NNET_PARITY_R=absent, which --no-r sets): run again without it"
-    assert f"6 ABSENT: {why}" in screen_of(result)
+    why = (
+        "nothing was recorded (on a machine with R: nnet-parity record test_mine.py), and R was left out "
+        "(--r recorded, which --no-r asks for): judge this where R is"
+    )
+    assert f"6 ABSENT: {why}" in " ".join(line.strip() for line in screen_of(result))
     absent = [v for v in mine.results()["verdicts"] if v["reference"] == "r_nnet" and v["check"] != "input_gradient"]
     assert {(v["status"], v["why"]) for v in absent} == {("ABSENT", why)}
 
@@ -782,11 +785,10 @@ def test_the_terminal_is_not_driven_by_names(mine: Mine) -> None:
     assert "\x1b" not in mine.pytest("-v").stdout.str()
 
 
-def test_a_name_begins_no_heading(mine: Mine) -> None:
+def test_a_question_begins_no_heading(mine: Mine) -> None:
     """Line breaks of every kind stay inside."""
     for break_ in ("\n", "\r"):
-        name = f"x{break_}# owned"
-        mine.write_sine(f"{RIGHT} + 1", subjects=f"[Subject(SineNet, name={name!r})]", **FORWARD)
+        mine.write_sine(f"{RIGHT} + 1", question=repr(f"x{break_}# owned"), **FORWARD)
         mine.pytest()
         assert not [line for line in mine.markdown().splitlines() if line.startswith("# owned")]
 

@@ -52,7 +52,7 @@ def test_the_training_case_of_the_readme_passes(mine: Mine, live_r: None) -> Non
     result.stdout.fnmatch_lines(["*No, not SineNet_adam: of SineNet_adam, 0 of 20 starts*"])
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((\w+\.md)\)", README))
+@pytest.mark.parametrize("path", re.findall(r"\]\(([\w/-]+\.md)\)", README))
 def test_what_the_readme_links_to_is_there(path: str) -> None:
     """No link leads nowhere."""
     assert (ROOT / path).exists()

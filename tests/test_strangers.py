@@ -4,9 +4,11 @@ import shutil
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.nn.utils.prune
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
@@ -102,7 +104,8 @@ def test_a_column_of_ones_for_the_bias() -> None:
     found = verdicts(ColumnOfOnes, ONE_HEAD)[0]
     assert found.status is Status.BROKEN
     assert (
-        "of 4 ways that fit this one makes the network compute what the model does: write "
+        "of 4 ways that fit this one makes the network compute what the model does: unless that is the mistake, "
+        "write "
         'parameters={"W1": "theta1[1:].T", "b": "theta1[0]", "W2": "theta2[1:].T", "b_w": "theta2[0]"}'
     ) in found.why
     assert passes(Subject(ColumnOfOnes, parameters=COLUMNS))
@@ -171,6 +174,38 @@ def test_hidden_units_in_two_layers() -> None:
     """A block that is two parameters, one after the other."""
     words = {"W1": ["low.weight", "high.weight"], "b": ["low.bias", "high.bias"]}
     assert passes(Subject(Split, parameters=words))
+
+
+KEPT = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.float32)
+
+
+class Pruned(Regressor):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.nn.utils.prune.custom_from_mask(self.fc1, "weight", torch.tensor(KEPT))
+
+
+def test_pruned_weights() -> None:
+    """torch.nn.utils.prune masks a matrix; the numbers behind the mask mean nothing, and have the gradient 0."""
+    pruned = {"W1": lambda p: p["fc1.weight_orig"] * KEPT, "b": "fc1.bias", "W2": "fc2.weight", "b_w": "fc2.bias"}
+    assert passes(Subject(Pruned, parameters=pruned))
+
+
+class Averaged(nn.Module):
+    """Its output layer is fixed: the mean of the hidden units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.inner(x)).mean(1, keepdim=True)
+
+
+def test_a_layer_that_is_fixed() -> None:
+    """Blocks that no parameter is are constants."""
+    words = {"W2": np.full((1, 4), 0.25), "b_w": 0}
+    assert passes(Subject(Averaged, parameters=words), Network(3, 4, 1, "logistic"))
 
 
 class OwnLoss(Regressor):

@@ -1,6 +1,7 @@
 """R nnet's own fit, R's optim(), SciPy and gradient descent as trainers; R's random numbers; starts."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from reference import (
     scipy_lbfgsb,
     starts,
 )
-from reference.r_nnet import session
+from reference.r_nnet import LIVE
 from reference.trainers import _Asked
 
 LOGISTIC = Network(1, 4, 1, "logistic")
@@ -42,7 +43,7 @@ def fitted(trainer: Any, count: int = 2, network: Network = LOGISTIC) -> Fitted:
 @pytest.mark.parametrize("seed", [0, 1, 2, 42, 2015, 2**31 - 1])
 def test_runif_is_rs(live_r: None, seed: int) -> None:
     """To the last bit, past the first block of 624."""
-    assert np.array_equal(runif(seed, 1300), session().eval_text(f"set.seed({seed}); runif(1300)"))
+    assert np.array_equal(runif(seed, 1300), LIVE.eval_text(f"set.seed({seed}); runif(1300)"))
 
 
 def test_s1_is_as_written(live_r: None) -> None:
@@ -52,7 +53,7 @@ def test_s1_is_as_written(live_r: None) -> None:
         net <- nnet::nnet(x, y, size=4, maxit=10000, linout=TRUE, abstol=1.0e-8, reltol=1.0e-9, Wts=start, trace=FALSE)
         c(x, y, start, net$wts, net$value)
     """
-    x, y, start, weights, value = np.split(session().eval_text(code), [50, 100, 113, 126])
+    x, y, start, weights, value = np.split(LIVE.eval_text(code), [50, 100, 113, 126])
     ours = fitted(nnet_fit(start=S1_START), 1)
     assert np.array_equal(x, from_r(1)[:, 0])
     assert np.array_equal(start, S1_START(Formulation.identity(LOGISTIC), 1)[0])
@@ -134,14 +135,13 @@ def test_nnets_curve_ends_above_its_fit(live_r: None) -> None:
     assert losses[-1] >= found.claimed[0]
 
 
-def test_r_that_is_left_out_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r_that_is_left_out_is_absent(tmp_path: Path) -> None:
     """A trainer says why it is not to be had."""
-    monkeypatch.setenv("NNET_PARITY_R", "absent")
-    assert (
-        nnet_fit().absent(LOGISTIC, "fit")
-        == "R was left out (NNET_PARITY_R=absent, which --no-r sets): run again without it"
-    )
-    assert nnet_fit().title() == "R nnet"
+    where = str(tmp_path / "test_mine.py"), "sine", False, "recorded"
+    assert "R was left out (--r recorded" in str(nnet_fit().answering(*where).absent(LOGISTIC, "fit"))
+    assert nnet_fit().answering(*where).title() == "R nnet"
+    assert optim_bfgs.answering(*where).title() == "R optim(BFGS) (absent)"
+    assert scipy_bfgs.answering(*where) is scipy_bfgs
     assert scipy_bfgs.absent(LOGISTIC, "fit") is None
 
 

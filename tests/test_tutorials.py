@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NUMBER = r"[-+]?[\d,]+(?:\.\d+)?(?:e[-+]\d+)?"
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -60,5 +59,11 @@ def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) 
 @pytest.mark.skipif(not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core")
 def test_a_model_of_nnet_and_its_port(tmp_path: Path, live_r: None) -> None:
     """From fit.R to the verdict, and the wrong scaling found."""
-    wrong = ("my_port.py", "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), ")
-    followed("from-r.md", tmp_path, {2: wrong})
+    right, wrong = "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), "
+    followed("from-r.md", tmp_path, {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)})
+
+
+def test_a_prototype_in_numpy_and_its_port(tmp_path: Path) -> None:
+    """Both pass, and a prototype that is wrong is told from a port that is."""
+    wrong = ("prototype.py", "e = 2 * r @", "e = r @")
+    followed("from-numpy.md", tmp_path, {1: wrong})

@@ -147,7 +147,7 @@ PORTS: list[tuple[Any, Network, Any, str, list[str]]] = [
     (
         Subject(lambda: Port(SINE, bias=False), "BiasForgotten"), SINE, None, "forward",
         ['likely: hidden bias left out (fault "bias_dropped", leaves ',
-         "BiasForgotten has no parameter for b: if that is meant to be 0, write "
+         "BiasForgotten has no parameter for b: if a constant is meant, 0 say, write "
          'Subject(BiasForgotten, parameters={"b": 0})'],
     ),
     (
@@ -236,3 +236,67 @@ def test_a_parameter_that_is_not_used_has_the_gradient_zero() -> None:
     verdict = run(gradient, memo)
     assert verdict.status is Status.FAIL
     assert "first outside, in order of computation: forward (budget used " in verdict.why
+
+
+class Stretched(Port):
+    """Its outputs are 1.37 times what they should be."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.37 * super().forward(x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_another_scaling_names_what_is_scaled(dtype: str) -> None:
+    """The columns that matter, not the noise of float32 in the others."""
+    found = first_failure(Subject(lambda: Stretched(THREE), "Stretched"), THREE, None, dtype)
+    both = "column 0 of the outputs enters as 1.37 x", "column 1 of the outputs enters as 1.37 x"
+    assert all(column in found.why for column in both)
+    assert "of the inputs" not in found.why
+
+
+def test_no_scaling_is_told_that_data_do_not_determine() -> None:
+    """Where a column of the data is constant its scale and its shift do the same: neither is named."""
+    constant = np.concatenate([DATA[:, :2], np.ones((40, 1))], axis=1)
+    found = first_failure(
+        Subject(lambda: Stretched(THREE), "Stretched"), THREE, OnData(constant, DATA[:, :2], draws=8), "float64"
+    )
+    assert "another scaling" not in found.why
+
+
+class Named(nn.Module):
+    """Its heads have the network's names, and are given back in the other order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.W2, self.V2 = nn.Linear(3, 5), nn.Linear(5, 2), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(self.hidden(x))
+        return self.V2(h), self.W2(h)
+
+
+def test_layers_of_the_blocks_names_are_those_blocks() -> None:
+    """Swapped heads are named as that, not proposed as another meaning."""
+    found = first_failure(Named, TWO_HEADS)
+    assert found.status is Status.FAIL
+    assert 'likely: the heads exchanged (fault "heads_swapped", leaves ' in found.why
+
+
+def test_what_follows_from_an_earlier_quantity_is_not_explained_anew() -> None:
+    """A sigmoid too many is outside in the outputs; of the gradients nothing else is said to be likely."""
+    subject = Subject(lambda: nn.Sequential(Port(SINE), nn.Sigmoid()), "Twice")
+    case = Case("port", SINE, [subject], [numpy_net], probes(seed=0), dtypes=["float64"])
+    memo = Memo(case)
+    found = [run(trial, memo) for trial in case.trials()]
+    assert all(v.status is Status.FAIL for v in found)
+    assert not any("likely" in v.why for v in found if v.check != "forward")
+
+
+def test_a_model_that_takes_its_inputs_otherwise_is_told_how_it_is_called() -> None:
+    """Two groups of inputs are two arguments."""
+    two = Network((2, 1), 4, 1, "tanh")
+    found = first_failure(Subject(lambda: Port(THREE), "OneInput", parameters={
+        "W1": "hidden.weight[:, :2]", "V1": "hidden.weight[:, 2:]", "W2": "out.weight[:1]", "b_w": "out.bias[:1]",
+    }), two)  # fmt: skip
+    assert found.status is Status.BROKEN
+    assert "the network's inputs are 2, so it is called as module(x1, x2)" in found.why

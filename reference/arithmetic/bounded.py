@@ -142,7 +142,7 @@ class BoundedArithmetic:
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
-        if not slack and (np.frexp(factor)[0] == 0.5).all():
+        if not slack and (np.frexp(np.abs(factor))[0] == 0.5).all():
             lost = (abs(value) - error < self.tiny) & (abs(value) + error > 0)
             return Bounded(value, error + self.tiny * lost)
         return self._rounded(value, error, 3)

@@ -91,7 +91,7 @@ class GridArithmetic:
 
     def scale(self, a: OnGrid, factor: Array | float) -> OnGrid:
         """Times a constant: stays on a grid for powers of two only."""
-        mantissa, exponent = np.frexp(np.asarray(factor))
+        mantissa, exponent = np.frexp(np.abs(factor))
         if not (mantissa == 0.5).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
         value = a.value * factor

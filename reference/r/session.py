@@ -111,6 +111,8 @@ class RSession:
     afresh. After an ask, `console` holds what R printed and `warnings` the warnings that it gave.
     """
 
+    source = told = "live"
+
     def __init__(self, deadline: float = 30.0) -> None:
         self.deadline = deadline
         self.console = ""

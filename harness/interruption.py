@@ -1,0 +1,49 @@
+"""Being told to stop: SIGTERM ends a run as Ctrl-C does, and neither breaks into the writing of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal
+from threading import current_thread, main_thread
+from typing import Any
+
+
+def begin(config: Any, run: Any) -> None:
+    """Note that this run of pytest asks something of ours: from now on SIGTERM ends it as Ctrl-C does."""
+    if not run.begun:
+        run.begun = True
+        config.add_cleanup(as_ctrl_c())
+
+
+def as_ctrl_c() -> Callable[[], None]:
+    """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back undoes this."""
+    if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
+        return lambda: None
+    signal(SIGTERM, default_int_handler)
+
+    def undo() -> None:
+        signal(SIGTERM, SIG_DFL)
+
+    return undo
+
+
+@contextmanager
+def held(wanted: bool) -> Iterator[list[int]]:
+    """While this lasts, if wanted, a first SIGINT or SIGTERM goes into the list and no further; a second interrupts."""
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    ours = (SIGINT, SIGTERM) if wanted and current_thread() is main_thread() else ()
+    before = {number: handler for number in ours if callable(handler := getsignal(number))}
+    for number in before:
+        signal(number, note)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal(number, handler)

@@ -1,0 +1,161 @@
+"""Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by what is stated."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Array, Contract
+from harness.formulation import Family
+from harness.model import raised
+from harness.observation import Missing, Observation
+from harness.problem import STEP, Problem
+from harness.verdict import Status
+
+UNSTATED = {
+    "loss": "the loss: let NumPy judge it",
+    "gradient": "gradients: let NumPy judge them",
+    "input_gradient": "gradients by the inputs: let NumPy judge them",
+    STEP: "steps: let NumPy judge them",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Called(ABC):
+    """`answer(blocks, x)` is called a draw at a time: see Stated and Prototype."""
+
+    name: str
+    answer: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.answer):
+            raise ValueError(f"{self.name} is {self.answer!r:.40}, expected a function of blocks and inputs")
+
+    def expressed(self, problem: Problem) -> Problem:
+        return problem
+
+    def observe(self, problem: Problem) -> Observation:
+        """Its answers, draw after draw; whatever it raises is its answer."""
+        answers: dict[str, list[Any]] = {}
+        try:
+            with np.errstate(all="ignore"):  # saturated draws overflow on the way to a right answer
+                for theta, x, t in zip(problem.theta, problem.inputs, problem.targets, strict=True):
+                    for quantity, found in self._answers(problem, theta, x.copy(), t.copy()).items():
+                        answers.setdefault(quantity, []).append(found)
+        except _Wrong as error:
+            return Observation({}, Missing(Status.FAIL, f"{self.name} {error}"))
+        except Exception as error:
+            return Observation({}, Missing(Status.BROKEN, f"{self.name} {raised(error)}"))
+        return Observation({quantity: np.stack(found) for quantity, found in answers.items()})
+
+    def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
+        """Its outputs (R, O) at one draw."""
+        network = problem.formulation.network
+        given = self.answer(network.layout.split(theta), *_groups(x, network.inputs))
+        heads = [_real(head, "outputs") for head in (given if isinstance(given, tuple | list) else [given])]
+        found, expected = ([*map(str, shapes)] for shapes in ([head.shape for head in heads], _shapes(problem)))
+        if found != expected:
+            said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
+            raise _Wrong(f"gave outputs of shapes {said}")
+        return {"forward": np.concatenate(heads, axis=1)}
+
+
+def _real(given: Any, what: str) -> Array:
+    """A copy in float64: a callable may give what it changes later."""
+    array = np.asarray(given)
+    if array.dtype.kind in "cUS":  # what NumPy would cut, or read, in silence
+        raise _Wrong(f"gave {what} of {array.dtype}, expected real numbers")
+    return np.array(array, dtype=np.float64)
+
+
+class _Wrong(Exception):
+    """An answer of another shape than it should have."""
+
+
+def _shapes(problem: Problem) -> list[tuple[int, int]]:
+    return [(problem.rows, width) for width in problem.formulation.network.outputs]
+
+
+def _groups(whole: Array, widths: tuple[int, ...]) -> list[Array]:
+    """Its columns by group."""
+    return np.split(whole, np.cumsum(widths)[:-1], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Prototype(_Called):
+    """A network in NumPy, whose bounds are derived: it promises ordinary arithmetic of a dtype.
+
+    `answer(blocks, x)` gives the outputs (R, width), or a list of one for each head, from the network's blocks by name
+    and the inputs (R, width), float64; several groups of inputs are several arguments. `slopes(blocks, x, t)`, with the
+    targets after the inputs, gives the loss and a dict of its gradients by block. Raises ValueError for what is none.
+    """
+
+    slopes: Callable[..., Any] | None = None
+    dtype: str = "float64"
+    relu_at_zero: float = 0.0
+    source: str = "computed"
+
+    def title(self) -> str:
+        """Its name and dtype."""
+        return f"{self.name} ({self.dtype})"
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        given = ("forward",) if self.slopes is None else ("forward", "loss", "gradient")
+        return None if quantity in given else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
+
+    def contract(self) -> Contract:
+        return Contract(self.dtype, relu_at_zero=self.relu_at_zero)
+
+    def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
+        found = super()._answers(problem, theta, x.copy(), t)
+        if self.slopes is None:
+            return found
+        network = problem.formulation.network
+        blocks = network.layout.split(theta)
+        loss, given = self.slopes(blocks, *_groups(x, network.inputs), *_groups(t, network.outputs))
+        slopes = dict(given)
+        if np.shape(loss) != ():
+            raise _Wrong(f"gave a loss of shape {np.shape(loss)}, expected a number")
+        for name, block in blocks.items():
+            slopes[name] = _real(slopes[name], f"a gradient of {name}")
+            if slopes[name].shape != block.shape:
+                raise _Wrong(f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected {block.shape}")
+        return {**found, "loss": _real(loss, "a loss"), "gradient": network.layout.join(slopes)}
+
+
+@dataclass(frozen=True, eq=False)
+class Stated(_Called):
+    """The outputs of a callable (JAX, ONNX Runtime, a binary), which may be off by a stated budget.
+
+    `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called a draw at a time with the
+    network's blocks by name and the inputs (R, width), float64, and gives the outputs (R, width), or a list of one for
+    each head. `budget` is relative: each output of a head may be off by that times the largest output of this head in
+    this draw, in size. `why` says where that is from. Raises ValueError where the budget is none, or nothing says why.
+    """
+
+    budget: float = 0.0
+    why: str = ""
+    source: str = "stated"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.budget, Real) or not 0 < self.budget < np.inf:
+            expected = "a number above 0: the share of its largest output that it may be off by"
+            raise ValueError(f"{self.name} states a budget of {self.budget!r:.40}, expected {expected}")
+        if not isinstance(self.why, str) or not self.why.strip():
+            raise ValueError(f"{self.name} says not why its budget of {self.budget:g} holds, expected a sentence")
+
+    def title(self) -> str:
+        """Its name and budget."""
+        return f"{self.name} (stated, within {self.budget:g})"
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
+
+    def contract(self) -> Contract:
+        return Contract(stated=float(self.budget), why=self.why.strip())

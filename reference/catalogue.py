@@ -1,0 +1,347 @@
+"""The catalogue: mistakes that real ports make, a row each, to test the judge and to name what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Array, Contract
+from harness.problem import Problem
+from reference.arithmetic.plain import logistic
+from reference.faults import (
+    SLOPES,
+    Answer,
+    Answers,
+    Blocks,
+    Data,
+    Fault,
+    Hidden,
+    Misread,
+    Off,
+    OnBlocks,
+    Posed,
+    Slope,
+    solve,
+)
+from reference.network import Network
+
+# What can be done to arrays, blocks and answers.
+
+
+def _on(name: str, change: Callable[[Array], Array]) -> Callable[[Blocks], Blocks]:
+    """One block changed, the others as they are."""
+    return lambda p: {**p, name: change(p[name])}
+
+
+def _swap(*pairs: tuple[str, str]) -> Callable[[Blocks], Blocks]:
+    exchange = dict(pairs) | {b: a for a, b in pairs}
+    return lambda p: {name: p[exchange.get(name, name)] for name in p}
+
+
+def _first(name: str, change: Callable[[Array], Array]) -> Callable[[Blocks], Blocks]:
+    """The first entry of a block that is not 0 changed, or the very first."""
+
+    def changed(w: Array) -> Array:
+        first = np.arange(w.size).reshape(w.shape) == np.argmax(w.ravel() != 0)
+        return np.where(first, change(w), w)
+
+    return _on(name, changed)
+
+
+def _column_order(w: Array) -> Array:
+    return w.ravel().reshape(w.shape[::-1]).T
+
+
+def _exchanged(w: Array) -> Array:
+    return w[:, [1, 0, *range(2, w.shape[1])]]
+
+
+def _rolled(w: Array) -> Array:
+    return np.roll(w, 1, -1)
+
+
+def _rows_reversed(x: Array) -> Array:
+    return x[:, ::-1]
+
+
+def _bias_last(p: Blocks) -> Blocks:
+    """Each unit's numbers, of which nnet puts the bias first, read as if it stood last."""
+    out = dict(p)
+    for bias in (name for name in p if p[name].ndim == 1):
+        head = bias[2:].upper()
+        weights = [f"{head}2"] if head else [name for name in p if name.endswith("1")]
+        unit = np.concatenate([p[bias][:, None], *(p[name] for name in weights)], axis=1)
+        cuts = np.cumsum([p[name].shape[1] for name in weights])
+        out |= dict(zip((*weights, bias), np.split(unit, cuts, axis=1), strict=True))
+        out[bias] = out[bias][:, 0]
+    return out
+
+
+def _off(size: float, w: Array) -> Array:
+    return w * (1 + size)
+
+
+def _first_off(name: str) -> Callable[[float, Blocks], Blocks]:
+    """One entry of a block off by a size."""
+    return lambda size, p: _first(name, partial(_off, size))(p)
+
+
+def _all_off(name: str) -> Callable[[float, Blocks], Blocks]:
+    """A whole block off by a size."""
+    return lambda size, p: _on(name, partial(_off, size))(p)
+
+
+def _answers_off(*quantities: str) -> Callable[[float, Answers, Problem], Answers]:
+    return lambda size, a, problem: _times(1 + size, *quantities)(a, problem)
+
+
+def _by(factor: float) -> Callable[[Array], Array]:
+    return lambda w: w * factor
+
+
+def _times(factor: float, *quantities: str) -> Callable[[Answers, Problem], Answers]:
+    return lambda a, problem: {name: value * factor if name in quantities else value for name, value in a.items()}
+
+
+def _mean(a: Answers, problem: Problem) -> Answers:
+    return _times(1 / (problem.rows * sum(problem.formulation.network.outputs)), "loss", *SLOPES)(a, problem)
+
+
+def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
+    if problem.rows == 1:
+        return a
+    rest = solve(replace(problem, inputs=problem.inputs[:, :-1], targets=problem.targets[:, :-1]), Contract())
+    rest["input_gradient"] = np.pad(rest["input_gradient"], ((0, 0), (0, 1), (0, 0)))
+    return {**rest, "forward": a["forward"]}
+
+
+def _decayed(factor: float) -> Callable[[Problem], Problem]:
+    """Decay times a factor."""
+    return lambda problem: replace(problem, loss=replace(problem.loss, decay=factor * problem.loss.decay))
+
+
+def _biases_undecayed(a: Answers, problem: Problem) -> Answers:
+    """As with weight_decay for parameters of more than one axis only."""
+    network, decay = problem.formulation.network, problem.loss.decay
+    biases = np.zeros(network.layout.size)
+    for block in network.layout.blocks:
+        biases[block.places.ravel()] = block.places.ndim == 1
+    own = problem.theta * biases
+    return {**a, "loss": a["loss"] - decay * (own**2).sum(axis=1), "gradient": a["gradient"] - 2 * decay * own}
+
+
+def _root(a: Answers, problem: Problem) -> Answers:
+    """The root of the mean square."""
+    mean = _mean(a, problem)
+    root = np.sqrt(mean["loss"])
+    scaled = {name: mean[name] / (2 * root.reshape(-1, *[1] * (mean[name].ndim - 1))) for name in SLOPES}
+    return {**a, "loss": root, **scaled}
+
+
+def _of_the_draw_before(*quantities: str) -> Callable[[Answers, Problem], Answers]:
+    """What was computed for the draw before is given again."""
+    return lambda a, problem: {n: np.roll(v, 1, axis=0) if n in quantities else v for n, v in a.items()}
+
+
+def _accumulated(a: Answers, problem: Problem) -> Answers:
+    """Gradients that are not set to zero: each is added to those before."""
+    return {**a, "gradient": np.cumsum(a["gradient"], axis=0)}
+
+
+def _clipped(a: Answers, problem: Problem) -> Answers:
+    """The gradient's norm at most 1."""
+    norm = np.linalg.norm(a["gradient"], axis=1, keepdims=True)
+    return {**a, "gradient": a["gradient"] / np.maximum(norm, 1)}
+
+
+def _one_row_for_all(x: Array) -> Array:
+    return np.broadcast_to(x[:, :1], x.shape)
+
+
+def _bfloat16(w: Array) -> Array:
+    """The nearest number of 8 significand bits."""
+    m, e = np.frexp(w)
+    return np.asarray(np.ldexp(np.rint(m * 2.0**8), e - 8))
+
+
+def _softplus(z: Array) -> tuple[Array, Array]:
+    return np.logaddexp(0, z), logistic(z)
+
+
+def _elu(z: Array) -> tuple[Array, Array]:
+    below = np.exp(np.minimum(z, 0))
+    return np.where(z > 0, z, below - 1), np.where(z > 0, 1, below)
+
+
+def _hard_tanh(z: Array) -> tuple[Array, Array]:
+    return np.clip(z, -1, 1), np.where(abs(z) < 1, 1.0, 0.0)
+
+
+def _hard_sigmoid(z: Array) -> tuple[Array, Array]:
+    """As Keras had it: 0.2 z + 0.5 between 0 and 1."""
+    return np.clip(0.2 * z + 0.5, 0, 1), np.where(abs(z) < 2.5, 0.2, 0.0)
+
+
+def _atan(z: Array) -> tuple[Array, Array]:
+    return np.arctan(z), 1 / (1 + z * z)
+
+
+def _relu6(z: Array) -> tuple[Array, Array]:
+    return np.clip(z, 0, 6), np.where((z > 0) & (z < 6), 1.0, 0.0)
+
+
+def _half_argument(z: Array) -> tuple[Array, Array]:
+    """2 logistic(z) - 1, which is tanh(z / 2)."""
+    h = np.tanh(z / 2)
+    return h, (1 - h * h) / 2
+
+
+def _nnet_clip(z: Array, h: Array, d: Array) -> tuple[Array, Array]:
+    return np.where(abs(z) > 15, z > 0, h), np.where(abs(z) > 15, 0, d)
+
+
+def _in_float32(a: Answers, problem: Problem) -> Answers:
+    return {name: np.float32(value).astype(float) for name, value in a.items()}
+
+
+def _tanh(z: Array) -> tuple[Array, Array]:
+    return np.tanh(z), 1 - np.tanh(z) ** 2
+
+
+def _leaky_relu(z: Array) -> tuple[Array, Array]:
+    return np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)
+
+
+def _sigmoid(z: Array) -> tuple[Array, Array]:
+    return logistic(z), logistic(z) * (1 - logistic(z))
+
+
+SIZES = (1e-3, 1e-6, 1e-12)  # of what is off, relative to it
+
+# A row for each mistake; those without a size stand first.
+OPERATORS: tuple[Fault, ...] = (
+    Misread("bias_dropped", "hidden bias left out", _on("b", np.zeros_like)),
+    Misread("head_bias_dropped", "bias of the first head left out", _on("b_w", np.zeros_like)),
+    Misread("second_bias_dropped", "bias of the second head left out", _on("b_v", np.zeros_like)),
+    Misread("head_bias_doubled", "bias of the first head added twice", _on("b_w", _by(2))),
+    Misread("bias_shared", "one bias, the first unit's, for all hidden units", _on("b", lambda b: b[:1] + 0 * b)),
+    Misread("bias_negated", "hidden bias subtracted", _on("b", np.negative)),
+    Misread("bias_doubled", "hidden bias added twice", _on("b", _by(2))),
+    Misread("bias_rolled", "hidden biases rolled by one unit", _on("b", _rolled)),
+    Misread("W1_transposed", "square W1 transposed", _on("W1", np.transpose)),
+    Misread("W2_transposed", "square W2 transposed", _on("W2", np.transpose)),
+    Misread("W1_column_order", "W1 read in R's column order", _on("W1", _column_order)),
+    Misread("W2_column_order", "W2 read in R's column order", _on("W2", _column_order)),
+    Misread("units_reversed", "hidden units in reverse order in W1 and V1 only",
+            lambda p: {n: w[::-1] if n.endswith("1") else w for n, w in p.items()}),
+    Misread("units_exchanged", "two hidden units exchanged in W2 only", _on("W2", _exchanged)),
+    Misread("bias_last", "nnet's order, each unit's bias first, read as bias last", _bias_last),
+    Misread("inputs_swapped", "W1 and V1 exchanged", _swap(("W1", "V1"))),
+    Misread("heads_swapped", "the heads exchanged", _swap(("W2", "V2"), ("b_w", "b_v"))),
+    Misread("head_weights_swapped", "W2 and V2 exchanged", _swap(("W2", "V2"))),
+    Misread("head_bias_swapped", "b_w and b_v exchanged", _swap(("b_w", "b_v"))),
+    *(
+        Off(f"{block}_off_1ulp", f"one entry of {block} off by 1ulp", _first(block, lambda w: np.nextafter(w, np.inf)))
+        for block in ("W1", "W2")
+    ),
+    Off("bias_through_float32", "0.1 added to the bias as a float32 constant and taken off in double",
+        _on("b", lambda b: b + (float(np.float32(0.1)) - 0.1))),
+    Data("rows_reversed", "rows of the inputs reversed", _rows_reversed),
+    Data("inputs_negated", "inputs negated", np.negative),
+    Data("columns_reversed", "columns of the inputs in reverse order", lambda x: x[..., ::-1]),
+    Data("one_row_for_all", "first row of the inputs taken for all", _one_row_for_all),
+    Data("columns_rolled", "columns of the inputs rolled", _rolled),
+    Data("targets_reversed", "rows of the targets reversed", _rows_reversed, "loss", part="targets"),
+    Data("targets_negated", "targets negated", np.negative, "loss", part="targets"),
+    Data("targets_rolled", "columns of the targets rolled", _rolled, "loss", part="targets"),
+    Hidden("tanh_for_logistic", "tanh in place of the logistic", lambda z, h, d: _tanh(z), of="logistic"),
+    Hidden("logistic_for_tanh", "the logistic in place of tanh", lambda z, h, d: _sigmoid(z), of="tanh"),
+    Hidden("no_activation", "hidden activation left out", lambda z, h, d: (z, None)),
+    Hidden("atan_for_tanh", "atan in place of tanh", lambda z, h, d: _atan(z), of="tanh"),
+    Hidden("half_argument", "2 logistic(z) - 1 in place of 2 logistic(2z) - 1",
+           lambda z, h, d: _half_argument(z), of="tanh"),
+    Hidden("hard_tanh", "hard tanh in place of tanh", lambda z, h, d: _hard_tanh(z), of="tanh"),
+    Hidden("hard_sigmoid", "hard sigmoid in place of the logistic", lambda z, h, d: _hard_sigmoid(z), of="logistic"),
+    Hidden("nnet_clip", "logistic exactly 0 or 1 beyond 15, as nnet's", _nnet_clip, of="logistic"),
+    Hidden("softplus", "softplus in place of ReLU", lambda z, h, d: _softplus(z), of="relu"),
+    Hidden("elu", "ELU in place of ReLU", lambda z, h, d: _elu(z), of="relu"),
+    Hidden("relu6", "ReLU6 in place of ReLU", lambda z, h, d: _relu6(z), of="relu"),
+    Hidden("no_output_activation", "output activation left out", lambda z, h, d: (z, None), layer=1),
+    Hidden("output_activation_twice", "output activation applied twice",
+           lambda z, h, d: (logistic(h), d * logistic(h) * (1 - logistic(h))), of="logistic", layer=1),
+    Hidden("output_slope", "derivative of the output activation left out",
+           lambda z, h, d: (h, None), "gradient", layer=1),
+    Hidden("leaky_relu", "leaky ReLU (0.01) in place of ReLU", lambda z, h, d: _leaky_relu(z), of="relu"),
+    Hidden("hard_clip", "tanh exactly 1 beyond 3", lambda z, h, d: (np.where(abs(z) > 3, np.sign(h), h), d), of="tanh"),
+    Hidden("activation_in_float32", "activation computed in float32",
+           lambda z, h, d: (h.astype(np.float32).astype(h.dtype), d), of="tanh logistic"),
+    Hidden("no_derivative", "derivative of the activation left out", lambda z, h, d: (h, None), "gradient"),
+    Hidden("tanh_slope_1-h", "1 - h in place of 1 - h^2", lambda z, h, d: (h, 1 - h), "gradient", of="tanh"),
+    Hidden("logistic_slope_h", "h in place of h (1 - h)", lambda z, h, d: (h, h), "gradient", of="logistic"),
+    Hidden("slope_at_h", "derivative taken at h in place of z",
+           lambda z, h, d: (h, _tanh(h)[1]), "gradient", of="tanh"),
+    Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
+    Answer("half_square", "one half of the squared error", _times(0.5, "loss", *SLOPES), "loss"),
+    Posed("decay_doubled", "decay counted twice", _decayed(2.0), "loss"),
+    Posed("decay_halved", "one half of the decay", _decayed(0.5), "loss"),
+    Posed("decay_dropped", "decay left out", _decayed(0.0), "loss"),
+    Answer("biases_undecayed", "decay left out for biases", _biases_undecayed, "loss"),
+    Answer("root_mean_square", "root of the mean square in place of the sum", _root, "loss"),
+    Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),
+    Answer("gradient_halved", "factor 2 of the square left out", _times(0.5, *SLOPES), "gradient"),
+    Answer("gradient_negated", "gradient negated", _times(-1.0, *SLOPES), "gradient"),
+    Answer("gradient_stale", "gradient of the draw before", _of_the_draw_before("gradient"), "gradient"),
+    Answer("answers_stale", "answers of the draw before", _of_the_draw_before("forward", "loss", *SLOPES)),
+    Answer("gradient_accumulated", "gradients not set to zero between draws", _accumulated, "gradient"),
+    Answer("gradient_clipped", "gradient clipped to a norm of 1", _clipped, "gradient"),
+    Slope("gradient_column_order", "gradient of W1 in R's column order", _on("W1", _column_order)),
+    Slope("gradient_transposed", "gradient of a square W2 transposed", _on("W2", np.transpose)),
+    Slope("gradients_swapped", "gradients of the heads exchanged", _swap(("W2", "V2"), ("b_w", "b_v"))),
+    Slope("bias_grad_twice", "gradient of the bias counted twice", _on("b", _by(2))),
+    Slope("bias_grad_dropped", "gradient of the bias left out", _on("b", np.zeros_like)),
+    Slope("head_bias_grad_twice", "gradient of the first head's bias counted twice", _on("b_w", _by(2))),
+    Slope("detached", "gradient stopped at the hidden layer", _on("W1", np.zeros_like)),
+    Answer("input_gradient_twice", "gradient by the inputs counted twice", _times(2.0, SLOPES[1]), SLOPES[1]),
+    Answer("answers_in_float32", "answers stored in float32", _in_float32),
+    Off("weights_in_bfloat16", "weights rounded to bfloat16", lambda p: {n: _bfloat16(w) for n, w in p.items()}),
+    Hidden("hidden_in_bfloat16", "hidden layer stored in bfloat16", lambda z, h, d: (_bfloat16(h).astype(h.dtype), d)),
+    *(Off(f"{b}_off", f"one entry of {b}", _first_off(b), sized=True) for b in ("W1", "V1", "b", "W2", "b_w")),
+    Off("W2_all_off", "W2", _all_off("W2"), sized=True),
+    Data("inputs_scaled", "inputs", _off, sized=True),
+    Hidden("slope_off", "derivative of the hidden activation",
+           lambda s, z, h, d: (h, d * (1 + s)), "gradient", sized=True),
+    Hidden("activation_off", "hidden activation", lambda s, z, h, d: (h * (1 + s), d), sized=True),
+    Answer("loss_off", "loss", _answers_off("loss"), "loss", sized=True),
+    *(Slope(f"{b}_grad_off", f"gradient of {b}", _all_off(b), sized=True) for b in ("W1", "b", "W2")),
+    Answer("input_gradient_off", "gradient by the inputs", _answers_off(SLOPES[1]), SLOPES[1], sized=True),
+)  # fmt: skip
+
+FAULTS = (
+    *(fault for fault in OPERATORS if not fault.sized),
+    *(fault.at(size) for fault in OPERATORS if fault.sized for size in SIZES),
+)
+
+IN_A_BLOCK = (  # of a network of one's own, and for each of its blocks
+    (Misread, "dropped", "{} left out", np.zeros_like),
+    (Misread, "negated", "{} negated", np.negative),
+    (Misread, "transposed", "square {} transposed", np.transpose),
+    (Slope, "grad_twice", "gradient of {} counted twice", _by(2)),
+    (Slope, "grad_halved", "gradient of {} halved", _by(0.5)),
+    (Slope, "grad_dropped", "gradient of {} left out", np.zeros_like),
+)
+
+
+def made_in(network: Any) -> list[Fault]:
+    """The faults that can be made in a network."""
+    faults = list(FAULTS)
+    if not isinstance(network, Network):
+        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks | Hidden)] + [
+            kind(f"{block.name}_{name}", words.format(block.name), _on(block.name, change))
+            for block in network.layout.blocks
+            for kind, name, words, change in IN_A_BLOCK
+        ]
+    return [fault for fault in faults if fault.fits(network)]

@@ -1,0 +1,182 @@
+"""A recording of R as a value and as a file: what R was asked, word for word, and what it answered.
+
+The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code. It is read strictly.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from harness.files import replace_whole
+from reference.r.topology import Array, Topology
+
+CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()  # R's code
+MAGIC = b"nnet-parity recording 1 "
+MOST_BYTES, MOST_UNPACKED = 1 << 26, 1 << 28  # 64 and 256 MiB
+# The axes of every array, a letter a length: draws, rows, inputs, outputs, weights. What is not named is one number.
+AXES = {"theta": "DT", "inputs": "DRI", "targets": "DRO", "row_weights": "DR", "mask": "DT"}
+ANSWERS = {
+    "evaluate": {"value": "D", "outputs": "DRO", "gradient": "DT"},
+    "fit": {"weights": "T", "value": "", "outputs": "RO", "convergence": ""},
+}
+ANSWERS["optim"] = ANSWERS["fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """One ask of an R session with all of its arguments, and the answer; arrays by the names that RSession has."""
+
+    what: str
+    topology: Topology
+    arguments: Mapping[str, Array]
+    answer: Mapping[str, Array]
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of what was asked: equal keys, the same ask to the last bit."""
+        parts = [(name, array.shape, array.tobytes()) for name, array in sorted(self.arguments.items())]
+        return sha256(repr((self.what, self.topology, parts)).encode()).hexdigest()
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a recording: whose it is, why and when it was made, with what, and how many starts a population had."""
+
+    case: str
+    intent: Literal["create", "fix", "trim"]
+    reason: str
+    date: str
+    harness: str
+    starts: int
+    code: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What R answered to a case."""
+
+    facts: Facts
+    asks: Sequence[Ask]
+
+    @cached_property
+    def answers(self) -> dict[str, Ask]:
+        """The asks by key."""
+        return {ask.key: ask for ask in self.asks}
+
+
+class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """An array: the first bytes of all numbers, then all second ones, ..., which packs well; float32 where it fits."""
+
+    shape: tuple[Annotated[int, msgspec.Meta(ge=1)], ...]
+    size: Literal[4, 8]
+    data: bytes
+
+
+class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    what: Literal["evaluate", "fit", "optim"]
+    topology: Topology
+    arguments: dict[str, int]
+    answer: dict[str, int]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    facts: Facts
+    arrays: list[_Stored]
+    asks: list[_Asked]
+
+
+def write(path: Path, recording: Recording) -> None:
+    """The file, whole or not at all; each array is stored once."""
+    places: dict[Any, int] = {}
+
+    def stored(arrays: Mapping[str, Array]) -> dict[str, int]:
+        return {name: places.setdefault((a.shape, a.tobytes()), len(places)) for name, a in sorted(arrays.items())}
+
+    asks = [_Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks]  # type: ignore[arg-type]
+    arrays = [_packed(shape, np.frombuffer(data)) for shape, data in places]
+    packed = lzma.compress(msgspec.msgpack.encode(_File(recording.facts, arrays, asks)), preset=6)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_whole({path: MAGIC + sha256(packed).hexdigest().encode() + b"\n" + packed})
+
+
+def _packed(shape: tuple[int, ...], numbers: Array) -> _Stored:
+    with np.errstate(over="ignore"):
+        single = numbers.astype("<f4")
+    kept = single if single.astype("<f8").tobytes() == numbers.tobytes() else numbers.astype("<f8")
+    return _Stored(shape, kept.itemsize, kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes())  # type: ignore[arg-type]
+
+
+def read(path: Path, case: str) -> Recording:
+    """The recording of a case; ValueError, in a sentence that names the file, where it is not whole and sound."""
+    shown = os.path.relpath(path)
+    try:
+        found = _parsed(path)
+        if lacking := sorted({"R", "nnet"} - set(found.facts.versions)):
+            raise ValueError(f"it does not say the version of {' and '.join(lacking)}, expected it")
+        if found.facts.case != case:
+            raise ValueError(f"it is of the case {found.facts.case!r:.80}, expected {case!r:.80}")
+        return found
+    except (ValueError, OSError, lzma.LZMAError, EOFError, MemoryError) as error:
+        why = str(error) or type(error).__name__
+        raise ValueError(f"{shown} is no recording that can be trusted ({why}): take it from version control") from None
+
+
+def _parsed(path: Path) -> Recording:
+    if not path.is_file():  # a pipe would be waited for, a device might never end
+        raise ValueError("it is not a file")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"it has {size} bytes, expected at most {MOST_BYTES}")
+    first, _, packed = path.read_bytes().partition(b"\n")
+    if not first.startswith(MAGIC):
+        raise ValueError(f"it does not begin with {MAGIC.decode().strip()!r}")
+    if first != MAGIC + sha256(packed).hexdigest().encode():
+        raise ValueError("its content is not what its digest says: it was cut or changed")
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_UNPACKED)
+    data = unpacker.decompress(packed, MOST_UNPACKED)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError(f"it does not end where it should, within {MOST_UNPACKED} bytes")
+    file = msgspec.msgpack.decode(data, type=_File)
+    arrays = [_unpacked(stored) for stored in file.arrays]
+    return Recording(file.facts, [_checked(asked, arrays) for asked in file.asks])
+
+
+def _unpacked(stored: _Stored) -> Array:
+    if len(stored.data) != prod(stored.shape) * stored.size:
+        raise ValueError(f"an array of shape {stored.shape} has {len(stored.data)} bytes")
+    numbers = np.frombuffer(stored.data, np.uint8).reshape(stored.size, -1).T.copy().view(f"<f{stored.size}")
+    array = numbers.astype(np.float64).reshape(stored.shape)
+    if not np.isfinite(array).all():
+        raise ValueError("it holds a number that is not finite")
+    array.flags.writeable = False
+    return array
+
+
+def _checked(asked: _Asked, arrays: Sequence[Array]) -> Ask:
+    """An ask whose arrays have the shapes that its topology and its inputs give them."""
+    places = [*asked.arguments.values(), *asked.answer.values()]
+    if not all(0 <= place < len(arrays) for place in places):
+        raise ValueError("an ask names an array that is not there")
+    given, answer = ({n: arrays[i] for n, i in named.items()} for named in (asked.arguments, asked.answer))
+    topology, expected = asked.topology, ANSWERS[asked.what]
+    if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= given.keys():
+        raise ValueError(f"{asked.what} has the arrays {sorted(given)} and {sorted(answer)}")
+    draws = "" if asked.what != "evaluate" else "D"
+    lengths = dict(zip(f"{draws}R", given["inputs"].shape, strict=False))
+    lengths |= {"I": topology.inputs, "O": topology.outputs, "T": topology.n_weights}
+    for name, array in (*given.items(), *answer.items()):
+        axes = expected[name] if name in answer else AXES.get(name, "")
+        shape = tuple(lengths.get(axis, 0) for axis in axes if axis != "D" or draws)
+        if array.shape != shape:
+            raise ValueError(f"{name} of {asked.what} has shape {array.shape}, expected {shape}")
+    return Ask(asked.what, topology, given, answer)

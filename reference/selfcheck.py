@@ -1,0 +1,31 @@
+"""The verb `nnet-parity selfcheck`: runs tests/selfcheck.py, which is part of a checkout and not of an installation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[1] / "tests" / "selfcheck.py"
+
+
+def selfcheck(parser: ArgumentParser) -> Callable[[Namespace], int]:
+    """measure what the judge can be trusted with, on itself
+
+    Judges correct implementations in many styles on random networks, plants every fault of the catalogue at every size,
+    and lets published rules judge the same numbers. Writes build/selfcheck.json.
+
+    Exit code: 0; 1 if something correct was flagged; 2 if this is not a checkout of nnet-parity.
+    """
+    parser.add_argument("--seconds", type=float, default=300.0, help="about what it may take (default: 300)")
+    parser.add_argument("--out", default="build/selfcheck.json", metavar="FILE", help="default: %(default)s")
+    return _selfcheck
+
+
+def _selfcheck(given: Namespace) -> int:
+    if not SCRIPT.exists():
+        raise ValueError(f"the selfcheck needs a checkout of nnet-parity, and {SCRIPT} is not there: clone it")
+    command = [sys.executable, str(SCRIPT), "--seconds", str(given.seconds), "--out", given.out]
+    return subprocess.run(command).returncode

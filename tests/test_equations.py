@@ -1,0 +1,319 @@
+"""Networks of one's own, written once as equations: their gradients are right and their bounds hold."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ball import BallArithmetic
+from own_networks import NETWORKS, STYLES, by_matmul, in_torch, two_hidden
+from support import DTYPES, asked, first_outside
+from test_bounds import _unchecked, random_problem
+
+from harness import Case, Contract, Population, Recipe, Subject, Trained
+from harness.formulation import Formulation
+from harness.memo import Memo
+from harness.problem import QUANTITIES, Loss
+from harness.trial import run
+from harness.verdict import Status, Verdict
+from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
+from reference.arithmetic.plain import Plain
+from reference.catalogue import made_in
+from reference.equations import evaluate
+from reference.faults import OnBlocks, solve
+from reference.likely import likely
+from reference.oracle import certificates
+
+ALL = pytest.mark.parametrize("name", NETWORKS)
+ACTS = pytest.mark.parametrize("g", ["relu", "tanh", "logistic"])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Two threads of PyTorch wait for each other where the cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def subject(network: Equations, model: Callable[..., Any], **more: Any) -> Subject:
+    """A function of PyTorch that takes the blocks by name."""
+    return Subject(model, shapes={block.name: block.places.shape for block in network.layout.blocks}, **more)
+
+
+def verdicts(network: Equations, model: Callable[..., Any] | Subject, **more: Any) -> list[Verdict]:
+    """What a case of this one subject comes to against NumPy."""
+    mine = model if isinstance(model, Subject) else subject(network, model)
+    case = Case("mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=4)), **more)
+    memo = Memo(case)
+    return [run(trial, memo) for trial in case.trials()]
+
+
+@ALL
+@ACTS
+def test_pytorch_in_five_styles_gives_no_false_alarm(name: str, g: str) -> None:
+    """240 stacks of 3 random networks in all, sums in several orders, both dtypes, all scales: all are inside."""
+    network, rng = NETWORKS[name](g), np.random.default_rng(30)
+    for style in STYLES.values():
+        model = subject(network, in_torch(name, g, style))
+        for decay in (0.0, 0.1):
+            for dtype in DTYPES:
+                problem = random_problem(rng, network, 3, Loss("mean" if rng.random() < 0.3 else "sum", decay))
+                observation = model.observe(problem, dtype)
+                assert observation.missing is None
+                assert first_outside([problem], [dict(observation.values)], dtype) is None
+
+
+@ALL
+@ACTS
+def test_bounds_enclose_the_exact_answers(name: str, g: str) -> None:
+    """The oracle's own value is within its bound of what ball arithmetic encloses at 256 bits."""
+    network = NETWORKS[name](g)
+    kinds = ["random", "saturated", "few-term"]
+    for problem in probes(3, draws=2, rows=2, loss=Loss("mean", 0.1), kinds=kinds)(Formulation.identity(network)):
+        exact = evaluate(BallArithmetic(Contract()), problem)
+        for quantity, bound in network.oracle(problem, Contract()).items():
+            for ball, value, error in zip(
+                exact[quantity].ravel(), bound.value.ravel(), bound.error.ravel(), strict=True
+            ):
+                assert abs(ball - value) <= error, (quantity, problem.kind)
+
+
+@ALL
+@ACTS
+def test_gradients_are_those_of_the_loss(name: str, g: str) -> None:
+    """The complex step through the forward pass gives what the tape gives, by parameters and by inputs."""
+    network = NETWORKS[name](g)
+    for problem in probes(4, draws=2, rows=2, kinds=["random", "few-term"])(Formulation.identity(network)):
+        bounds = network.oracle(problem, Contract())
+        for quantity, field in (("gradient", "own"), ("input_gradient", "inputs")):
+            point = getattr(problem, field)
+            slopes = np.empty(point.shape)
+            for place in np.ndindex(point.shape[1:]):
+                shifted = point.astype(complex)
+                shifted[(slice(None), *place)] += 1e-30j
+                moved = _unchecked(problem, field, shifted)
+                slopes[(slice(None), *place)] = evaluate(Plain(Contract(), "complex128"), moved)["loss"].imag / 1e-30
+            assert (abs(slopes - bounds[quantity].value) <= 4 * bounds[quantity].error + 1e-300).all(), quantity
+
+
+@pytest.mark.parametrize(
+    ("name", "g"), [("two hidden", "relu"), ("two hidden", "tanh"), ("two hidden", "logistic"), ("gated", "relu")]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_the_grid_certifies_is_exact(name: str, g: str, dtype: str) -> None:
+    """Exact draws are found, layer by layer, and there PyTorch and ball arithmetic agree with NumPy to the bit."""
+    network = NETWORKS[name](g)
+    problem = next(p for p in asked(network, seed=5, draws=12) if p.kind == "exact")
+    proofs = certificates(problem, Contract(dtype))
+    exact = evaluate(BallArithmetic(Contract()), problem)
+    others = [
+        solve(problem, Contract(dtype)),
+        subject(network, in_torch(name, g, by_matmul)).observe(problem, dtype).values,
+    ]
+    for quantity in QUANTITIES:
+        assert proofs[quantity].any()
+        truth = np.vectorize(float)(exact[quantity])[proofs[quantity]]
+        for answers in others:
+            assert (answers[quantity][proofs[quantity]] == truth).all(), quantity
+
+
+@pytest.mark.parametrize(("g", "f"), [("tanh", "identity"), ("logistic", "logistic"), ("relu", "identity")])
+def test_one_hidden_layer_is_that_of_network(g: str, f: str) -> None:
+    """Written as equations it has the same outputs to the bit, the same gradients, and bounds at most twice as wide."""
+    network = Network((4, 2), 5, (3, 2), g, f)
+
+    def forward(m: Any, p: Any, x1: Any, x2: Any) -> Any:
+        h = m.act(g, m.add(m.affine(x1, p["W1"], p["b"]), m.affine(x2, p["V1"])))
+        return m.act(f, m.affine(h, p["W2"], p["b_w"])), m.act(f, m.affine(h, p["V2"], p["b_v"]))
+
+    shapes = {block.name: block.places.shape for block in network.layout.blocks}
+    written = Equations("one hidden layer", (4, 2), (3, 2), shapes, forward)
+    formulation = Formulation.from_meaning(written.layout, network, lambda p: p)
+    for contract in (Contract(), Contract("float32")):
+        for problem in probes(6, draws=8)(formulation):
+            theirs = network.oracle(problem, contract)
+            ours = written.oracle(_as(problem, Formulation.identity(written)), contract)
+            for quantity in QUANTITIES:
+                a, b = ours[quantity], theirs[quantity]
+                assert (abs(a.value - b.value) <= b.error + (contract.dtype == "float64") * a.error).all(), quantity
+                assert (a.error <= 2 * b.error).all(), quantity
+                assert (b.error <= 2 * a.error).all(), quantity
+
+
+def _as(problem: Any, formulation: Formulation) -> Any:
+    from dataclasses import replace
+
+    return replace(problem, formulation=formulation)
+
+
+def test_own_parameters_of_another_form_are_judged() -> None:
+    """Transposed weights, two biases that are added, and a layer that is given twice: their meaning is enough."""
+    network = two_hidden()
+
+    def model(x: Any, U1: Any, b1: Any, c1: Any, U2: Any, b2: Any, U3: Any, b3: Any) -> Any:
+        h = torch.tanh(torch.tanh(x @ U1 + b1 + c1) @ U2 + b2)
+        return h @ U3 + b3
+
+    shapes = {"U1": (3, 8), "b1": (8,), "c1": (8,), "U2": (8, 6), "b2": (6,), "U3": (6, 2), "b3": (2,)}
+    meaning = {f"W{i}": f"U{i}" for i in (1, 2, 3)}
+
+    def means(p: Any) -> Any:
+        blocks = {name: p[own].T for name, own in meaning.items()}
+        return blocks | {"b1": p["b1"] + p["c1"], "b2": p["b2"], "b3": p["b3"]}
+
+    found = verdicts(network, Subject(model, shapes=shapes, parameters=means))
+    assert {verdict.status for verdict in found} == {Status.PASS}
+    assert len(found) == 8
+
+
+def test_a_network_of_ones_own_is_trained_and_judged() -> None:
+    """Losses, gradients and steps of Adam along a run."""
+
+    class TwoHidden(torch.nn.Sequential):
+        def __init__(self) -> None:
+            layers = [torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 6), torch.nn.Tanh()]
+            super().__init__(*layers, torch.nn.Linear(6, 2))
+
+    def data(count: int) -> Any:
+        x = np.random.default_rng(1).uniform(-1, 1, (9, 3))
+        return np.tile(x, (count, 1, 1)), np.tile(np.sin(x[:, :2]), (count, 1, 1))
+
+    trained = Trained(TwoHidden, Recipe("adam", 5, {"lr": 0.01}), start=starts.uniform())
+    population = Population(data, quality=0.1, grid=np.zeros((2, 3)))
+    case = Case("trained", two_hidden(), [trained], [numpy_net], population, checks=["loss", "gradient", "step"])
+    memo = Memo(case)
+    assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
+
+
+def halved(weights: Any) -> Any:
+    """The same numbers, whose gradient is half."""
+    return (weights + weights.detach()) / 2
+
+
+def off(weights: Any, size: float) -> Any:
+    """One entry off by a relative size."""
+    factor = torch.ones_like(weights)
+    factor[0, 0] += size
+    return weights * factor
+
+
+PLANTED: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]], str, str]] = {
+    "a weight off by 1e-12": ("two hidden", lambda p: {**p, "W2": off(p["W2"], 1e-12)}, "forward", ""),
+    "a bias dropped": ("two hidden", lambda p: {**p, "b2": 0 * p["b2"]}, "forward", "b2 left out"),
+    "a square weight transposed": ("skipping", lambda p: {**p, "W2": p["W2"].T}, "forward", "square W2 transposed"),
+    "a gradient halved": ("two hidden", lambda p: {**p, "W3": halved(p["W3"])}, "gradient", "gradient of W3 halved"),
+    "a tied weight off by 1e-12": ("tied", lambda p: {**p, "W": off(p["W"], 1e-12)}, "forward", ""),
+    "a tied gradient halved": ("tied", lambda p: {**p, "W": halved(p["W"])}, "gradient", "gradient of W halved"),
+    "a row scaled wrongly": ("gated", lambda p: {**p, "s": -p["s"]}, "forward", "s negated"),
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_caught_where_it_is_made(fault: str) -> None:
+    """In float64 the first quantity outside is the one that it spoils, and what is made of one block is named."""
+    name, change, spoiled, words = PLANTED[fault]
+    network = NETWORKS[name]()
+    right = in_torch(name, "tanh", by_matmul)
+    found = verdicts(network, lambda *xs, **p: right(*xs, **change(p)), dtypes=["float64"])
+    failed = {verdict.check: verdict.why for verdict in found if verdict.status is Status.FAIL}
+    assert next(quantity for quantity in QUANTITIES if quantity in failed) == spoiled
+    assert (f"likely: {words} (fault" if words else "first outside") in failed[spoiled]
+
+
+def test_every_fault_that_can_be_made_is_caught() -> None:
+    """In a network of one's own too, first where it is made; one of a block is offered as likely."""
+    network = two_hidden()
+    decayed = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))(Formulation.identity(network))
+    problems = [*asked(network, draws=5), *decayed]
+    faults = made_in(network)
+    assert sum(isinstance(fault, OnBlocks) for fault in faults) == 6 * 5  # no block is square
+    for fault in faults:
+        observed = [fault.run(problem, Contract()) for problem in problems]
+        assert first_outside(problems, observed, "float64") == fault.spoils, fault.name
+        if isinstance(fault, OnBlocks) and fault.name.startswith(("b2", "W3")):
+            assert f'fault "{fault.name}"' in likely(problems, observed, fault.spoils)
+
+
+AFFINE = "rows of k numbers and a block (n, k)"
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (
+            lambda m, p, x: m.affine(x, m.transpose(p["W"])),
+            f"affine was given rows of 3 and a block (3, 2), expected {AFFINE}",
+        ),
+        (
+            lambda m, p, x: m.affine(p["W"], p["W"]),
+            f"affine was given a block (2, 3) and a block (2, 3), expected {AFFINE}",
+        ),
+        (lambda m, p, x: m.add(x, p["b"]), "add was given rows of 3 and rows of 2, expected two of one shape"),
+        (lambda m, p, x: m.mul(p["W"], x), "mul was given a block (2, 3) and rows of 3, expected two of one shape"),
+        (
+            lambda m, p, x: m.beside(x, p["W"]),
+            "beside was given rows of 3 and a block (2, 3), expected all of one height",
+        ),
+        (lambda m, p, x: m.columns(x, 2, 4), "columns 2 to 4 was given rows of 3, expected columns that are there"),
+        (lambda m, p, x: m.transpose(x), "transpose was given rows of 3, expected a block"),
+        (lambda m, p, x: m.act("gelu", x), "act 'gelu' is not known, expected one of relu, tanh, logistic, identity"),
+        (lambda m, p, x: x, "gave rows of 3, expected rows of 2"),
+        (lambda m, p, x: None, "gave None, expected rows of 2"),
+        (lambda m, p, x: (p["b"], p["b"]), "gave rows of 2 and rows of 2, expected rows of 2"),
+        (lambda m, p, x: m.affine(x, p["W"]), "b reach no output, expected all to be used: leave them out"),
+        (lambda m, p, x: p["V"], "raised KeyError: 'V' (at test_equations.py:"),
+    ],
+)
+def test_what_is_no_network_is_said(forward: Callable[..., Any], said: str) -> None:
+    """In a sentence, when the equations are given: which operation, what it was given, what it expected."""
+    with pytest.raises(ValueError, match=r"^mine: forward: ") as caught:
+        Equations("mine", 3, 2, {"W": (2, 3), "b": (2,)}, forward)
+    assert str(caught.value).removeprefix("mine: forward: ").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"inputs": 0}, "mine: inputs is 0, expected one to 9 whole numbers from 1"),
+        ({"outputs": (2, -1)}, "mine: outputs is (2, -1), expected one to 9 whole numbers from 1"),
+        ({"shapes": {"W": (2, 3, 1)}}, "mine: block W is (2, 3, 1), expected one to 2 whole numbers from 1"),
+    ],
+)
+def test_shapes_that_are_none_are_said(given: dict[str, Any], said: str) -> None:
+    """In a sentence too."""
+    with pytest.raises(ValueError, match="mine: ") as caught:
+        Equations("mine", **{"inputs": 3, "outputs": 2, "shapes": {"W": (2, 3)}, **given}, forward=lambda m, p, x: x)
+    assert str(caught.value) == said
+
+
+def test_who_knows_one_hidden_layer_only_says_so() -> None:
+    """nnet, crossed probes, and starts by layers."""
+    network = two_hidden()
+    formulation = Formulation.identity(network)
+    for quantity in QUANTITIES:
+        assert r_nnet.absent(network, quantity) == "nnet has no such network: let NumPy judge it"
+    with pytest.raises(
+        ValueError, match=r"^Crossed asks a Network with one hidden layer, not two hidden layers: write own probes$"
+    ):
+        Crossed()(formulation)
+    with pytest.raises(
+        ValueError, match=r"^starts.linear knows one hidden layer, not two hidden layers: choose starts.uniform\(\)$"
+    ):
+        starts.linear()(formulation, 1)
+
+
+def test_the_longest_sum_of_a_formulation_is_not_underestimated() -> None:
+    """It is at least every row and column of a block, as often as one sum has products."""
+    for name, make in NETWORKS.items():
+        network = make()
+        for block in network.layout.blocks:
+            amounts = np.zeros(network.layout.size)
+            amounts[block.places.ravel()] = 1
+            assert network.longest_sum(amounts) >= max(block.places.shape) ** (block.places.ndim > 1), (
+                name,
+                block.name,
+            )
+        assert network.widest >= 1 + max(max(block.places.shape) for block in network.layout.blocks) - 1
