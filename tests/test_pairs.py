@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harness.pairs
@@ -32,6 +32,7 @@ def test_newcombes_example(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
 
 
+@settings(derandomize=True, deadline=None)
 @given(pairs)
 def test_an_interval_holds_the_difference_that_was_seen(found: Pairs) -> None:
     """And is the same turned round when the two change places."""
@@ -60,6 +61,7 @@ def test_equal_trainers_are_equivalent_at_20_starts_and_unequal_ones_are_not() -
     assert Pairs(10, 0, 6, 4).margin_used(0.25) > 1
 
 
+@settings(derandomize=True, deadline=None)
 @given(pairs)
 def test_power_is_a_probability_that_grows_with_the_margin(found: Pairs) -> None:
     """From 0 to 1."""

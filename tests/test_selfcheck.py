@@ -1,6 +1,7 @@
 """The selfcheck in its short form: what is correct is not flagged, what is planted is caught and placed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_the_file_and_the_screen(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("0 false alarms in ")
     assert lines[-1] == f"written: {tmp_path / 'made' / 'found.json'}"
+
+
+def test_readme_shows_sentences_of_the_screen(found: dict[str, Any]) -> None:
+    """Its lines are those that the summary has, with figures of a longer run; styles and operators are as many."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("## How far the judge can be trusted")[2].partition("Of what is right")[0]
+
+    def blank(text: str) -> str:
+        return re.sub(r"\d[\d,.e-]*", "0", text.strip())
+
+    told = {blank(line) for line in selfcheck.summary(found)}
+    assert [line for line in shown.splitlines() if line.startswith("    ") and blank(line) not in told] == []
+    assert f"in {len(selfcheck.STYLES)} styles and on {len(selfcheck.OPERATORS)} planted faults" in readme
 
 
 def test_the_verb_needs_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
