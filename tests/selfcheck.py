@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rivals import RIVALS
-from styles import STYLES
+from styles import STYLES, in_r
 from support import ACTIVATIONS, DTYPES, judged, oracle_of
 
 from harness import Contract, Formulation, Loss, Problem, Status
 from harness.judge import budget
 from harness.naming import tensors
 from harness.problem import QUANTITIES
-from reference import Network, probes
+from reference import Network, probes, r_nnet
 from reference.catalogue import OPERATORS
 from reference.faults import Answers, Fault, solve
 
@@ -67,9 +67,9 @@ class Alarms:
     largest: float = 0.0
     rivals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RIVALS, 0))
 
-    def judge(self, problem: Problem, dtype: str, answers: Answers, right: Answers) -> None:
+    def judge(self, problem: Problem, dtype: str, answers: Answers, right: Answers, bounds: Any = None) -> None:
         """Every quantity of every draw against its own bound; rivals compare with NumPy in the same dtype."""
-        bounds, top = oracle_of(problem, Contract(dtype)), float(np.finfo(dtype).max)
+        bounds, top = bounds or oracle_of(problem, Contract(dtype)), float(np.finfo(dtype).max)
         alarmed = np.zeros(problem.draws, dtype=bool)
         rival = {name: np.zeros(problem.draws, dtype=bool) for name in RIVALS}
         for quantity, answer in answers.items():
@@ -97,6 +97,10 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
                 right = solve(problem, Contract(dtype))
                 for style in STYLES.values():
                     found.judge(problem, dtype, style(problem, dtype), right)
+                nnet = dtype == "float64" and r_nnet.absent(case.network, "forward") is None
+                if nnet and (answers := in_r(problem, dtype)):  # none for a decayed tanh
+                    bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())
+                    found.judge(problem, dtype, answers, right, bounds)
         say(f"{found.networks:,} networks, {found.elements:,} elements, {found.false} false alarms")
         if until(found):
             return found
