@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -10,13 +9,13 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from harness.report import Report, grouped
+from harness.text import printable
 from harness.verdict import R, Status, Verdict
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NOT_JUDGED = "Not judged: see below."
 NAMED = 6  # names in a sentence at most
-DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
@@ -223,17 +222,3 @@ def counted(report: Report) -> str:
     first, *others = told
     against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
     return f"{_trials(report.verdicts)}: {shown}; {against}"
-
-
-def printable(text: str) -> str:
-    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of GitHub's.
-
-    Without control characters, and without halves of characters.
-    """
-    text = re.sub(DRIVING, "", text)
-    return re.sub(r"(?m)(^[^\S\n]*:|##)(?=[:\[])", r"\1 ", text)  # how GitHub's runner knows a command
-
-
-def one_line(text: str) -> str:
-    """The same, on one line."""
-    return printable(" ".join(text.splitlines()))

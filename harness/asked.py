@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from harness.answers import one_line
 from harness.case import Trial
 from harness.contract import Contract
 from harness.judge import Judgement, Side, judge
@@ -14,6 +13,7 @@ from harness.memo import Memo
 from harness.naming import element, tensors, title
 from harness.observation import Missing
 from harness.problem import Problem
+from harness.text import one_line
 from harness.verdict import Status, Verdict
 
 

@@ -7,17 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.answers import one_line
 from harness.contract import PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.report import Row
 from harness.subject import SameOnCpu, Subject
+from harness.text import one_line
 from harness.trainer import Population
 from harness.training import Trained
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
+SWITCH = "NNET_PARITY_R"  # in the environment: what --r is where it is not given
+MODES = ("auto", "live", "recorded")  # who answers for R
 ENDS = ("final", "fit")  # checks of what training came to
 LOCKSTEP = ("loss", "gradient", STEP)  # checks of a model in training, at every state that it visits
 

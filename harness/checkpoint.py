@@ -32,9 +32,9 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
     found: dict[str, Any] = {}
+    known = {*formulation.buffers, *(block.name for block in own.blocks)}
     for name, tensor in named.items():
-        bare = name if name in formulation.buffers else PREFIXES.sub("", str(name))
-        bare = bare if str(name) not in {block.name for block in own.blocks} else str(name)
+        bare = str(name) if name in known else PREFIXES.sub("", str(name))
         if bare in found:
             raise ValueError(f"{where} has several {bare}, {name} and others: give those of one model")
         found[bare] = _array(where, bare, tensor)
@@ -44,9 +44,8 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
             tensors[block.name] = 1.0  # any number: a model that has no such parameter cannot feel it
             continue
         if block.name not in found:
-            raise ValueError(
-                f"{where} has no {block.name}, expected it; it has {', '.join(map(str, named)) or 'nothing'}"
-            )
+            has = ", ".join(map(str, named)) or "nothing"
+            raise ValueError(f"{where} has no {block.name}, expected it; it has {has}")
         tensors[block.name] = array = found.pop(block.name)
         if array.shape != block.places.shape:
             raise ValueError(f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}")

@@ -14,8 +14,9 @@ from shutil import get_terminal_size
 from typing import Any
 
 from harness import baseline
-from harness.answers import NARROWEST, one_line
+from harness.answers import NARROWEST
 from harness.results import read
+from harness.text import one_line
 
 # Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.
 GROUP = "nnet_parity.verbs"

@@ -13,7 +13,6 @@ from harness.formulation import Formulation
 from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
-from harness.observation import Missing
 from harness.problem import ORDER, STEP
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
@@ -25,7 +24,7 @@ RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     """The sentences of a failure, one a line."""
-    trial = asked.trial
+    trial, before = asked.trial, _before(asked)
     got, wanted = apart(judgement.actual, judgement.expected)
     who, share = trial.reference.title().split()[0], judgement.contract_share
     declared = f", of which {share:.2g} is what the contracts declare" if share > judgement.allowed / 2 else ""
@@ -33,7 +32,7 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         heading(trial),
         f"{title(asked.quantity)} {_size(judgement, trial.dtype)}",
         f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
-        f"  first outside, in order of computation: {_first_outside(asked, judgement)}",
+        f"  first outside, in order of computation: {_first_outside(asked, judgement, before)}",
     ]
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
@@ -42,7 +41,7 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         by = "what it states" if stated else "the derivation of its own bounds"
         lines.append(f"  by {by}, {outside} is the one outside")
     hints = [_other_convention(asked)]
-    if not _outside_before(asked):
+    if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
@@ -55,34 +54,34 @@ def _size(judgement: Judgement, dtype: str) -> str:
     return f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
 
 
-def _outside_before(asked: Asked) -> bool:
-    """Is an earlier quantity outside, from which this one follows?"""
-    earlier = [quantity for quantity in ORDER[: ORDER.index(asked.quantity)] if quantity not in GRADIENTS]
-    found = [asked.judged(quantity) for quantity in earlier]
-    return any(isinstance(each, Judgement) and each.status is Status.FAIL for each in found)
-
-
-def _first_outside(asked: Asked, judgement: Judgement) -> str:
-    """The first quantity outside, its tensors, and what before it is inside."""
-    inside = []
+def _before(asked: Asked) -> dict[str, Judgement]:
+    """The earlier quantities, from which this one follows, up to the first that is outside."""
+    found = {}
     for earlier in ORDER[: ORDER.index(asked.quantity)]:
         if earlier in GRADIENTS and asked.quantity in GRADIENTS:
             continue
         judged = asked.judged(earlier)
-        if isinstance(judged, Missing):
-            continue
+        if isinstance(judged, Judgement):
+            found[earlier] = judged
+            if judged.status is Status.FAIL:
+                break
+    return found
+
+
+def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgement]) -> str:
+    """The first quantity outside, its tensors, and what before it is inside."""
+    for earlier, judged in before.items():
         if judged.status is Status.FAIL:
             return f"{earlier} (budget used {times(judged.budget_used)})"
-        inside.append((earlier, judged.budget_used))
     names = tensors(asked.problems[0], asked.quantity)[0]
     outside = [names[i] for i in judgement.tensors_outside]
     within = [name for name in names if name not in outside]
     first = "" if asked.quantity in ("forward", "loss") else f"{title(asked.quantity)} of "
     first += ", ".join(outside) + (f", not of {', '.join(within)}" if within else "")
-    if not inside:
+    if not before:
         return first
-    earlier = " and ".join(name for name, _ in inside) + (" is" if len(inside) == 1 else " are")
-    return f"{first}; {earlier} inside (budget used {max(used for _, used in inside):.2g})"
+    verb, most = "is" if len(before) == 1 else "are", max(judged.budget_used for judged in before.values())
+    return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
 
 
 def _other_convention(asked: Asked) -> str:

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from scipy.interpolate import CubicSpline
 
-from harness.answers import printable
 from harness.report import Curve, Fit, Points
+from harness.text import printable
 
 INK, LINE, CARD, PLUS, MINUS = (f"#00000{number}" for number in range(1, 6))  # each stands for what COLOURS says
 COLOURS = {INK: "currentColor", LINE: "var(--line)", CARD: "var(--card)", PLUS: "var(--plus)", MINUS: "var(--minus)"}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from harness.answers import printable
 from harness.report import grouped
+from harness.text import printable
 from harness.verdict import Verdict
 
 

@@ -6,10 +6,11 @@ import re
 
 from markupsafe import Markup
 
-from harness.answers import answered, costed, counted, one_line, raced, unjudged
+from harness.answers import answered, costed, counted, raced, unjudged
 from harness.matrix import table
 from harness.report import Report
 from harness.template import filled
+from harness.text import one_line
 
 
 def markdown(report: Report) -> str:

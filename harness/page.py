@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from warnings import catch_warnings
 
-from harness.answers import answered, costed, counted, printable, unjudged
+from harness.answers import answered, costed, counted, unjudged
 from harness.files import replace_whole
 from harness.matrix import table
 from harness.report import Report
 from harness.results import read
 from harness.template import filled
+from harness.text import printable
 from harness.verdict import Status
 
 CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from harness import device, github, shared
-from harness.answers import NARROWEST, one_line, printable, screen
+from harness.answers import NARROWEST, screen
 from harness.baseline import against
-from harness.case import Case, Trial, Verification, expanded
+from harness.case import MODES, SWITCH, Case, Trial, Verification, expanded
 from harness.interruption import begin, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
 from harness.report import Race, summarise, write
 from harness.run import Run
-from harness.verdict import SWITCH, Status
+from harness.text import one_line, printable
+from harness.verdict import Status
 
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
-MODES = ("auto", "live", "recorded")  # of --r
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

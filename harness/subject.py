@@ -17,6 +17,7 @@ from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.verdict import Status
 
+FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names
 
 
@@ -106,10 +107,8 @@ class Subject:
             return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
         as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
         count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
-        unless = "unless that is the mistake, write"
-        return (
-            f"{count} makes the network compute what the model does{as_well}: {unless} parameters={spelled(found[0])}"
-        )
+        said = f"{count} makes the network compute what the model does{as_well}"
+        return f"{said}: unless that is the mistake, write parameters={spelled(found[0])}"
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """In how many ways its parameters may be the blocks, and those by which the network computes what it does.
@@ -161,12 +160,10 @@ class Subject:
                         module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
                 lacks = isinstance(error, TypeError) and "argument" in str(error)
-                class_ = f"write lambda: {self.name}(...)" if isinstance(self.build, type) else "give `shapes`"
-                hint = f" (for a {'class' if isinstance(self.build, type) else 'function'}, {class_})" if lacks else ""
-                raise TypeError(f"{self.name} {raised(error)}{hint}") from error
+                advice = f"class, write lambda: {self.name}(...)" if isinstance(self.build, type) else FUNCTION
+                raise TypeError(f"{self.name} {raised(error)}{f' (for a {advice})' if lacks else ''}") from error
         if not isinstance(module, torch.nn.Module):
-            found = type(module).__name__
-            raise TypeError(f"{self.name} gave {found}, expected an nn.Module (for a function, give `shapes`)")
+            raise TypeError(f"{self.name} gave {type(module).__name__}, expected an nn.Module (for a {FUNCTION})")
         for name, parameter in module.named_parameters():
             if not parameter.is_floating_point():
                 raise TypeError(f"{self.name}: parameter {name} is of {parameter.dtype}, expected real numbers")

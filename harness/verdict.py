@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-SWITCH = "NNET_PARITY_R"  # in the environment: what --r is where it is not given
 R = ("live", "recorded")  # the sources of what R itself computed, now or when it was recorded
 
 

@@ -58,7 +58,8 @@ class _Called(ABC):
         network = problem.formulation.network
         given = self.answer(network.layout.split(theta), *_groups(x, network.inputs))
         heads = [_real(head, "outputs") for head in (given if isinstance(given, tuple | list) else [given])]
-        found, expected = ([*map(str, shapes)] for shapes in ([head.shape for head in heads], _shapes(problem)))
+        shapes = [head.shape for head in heads], [(problem.rows, width) for width in network.outputs]
+        found, expected = ([*map(str, each)] for each in shapes)
         if found != expected:
             said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
             raise _Wrong(f"gave outputs of shapes {said}")
@@ -75,10 +76,6 @@ def _real(given: Any, what: str) -> Array:
 
 class _Wrong(Exception):
     """An answer of another shape than it should have."""
-
-
-def _shapes(problem: Problem) -> list[tuple[int, int]]:
-    return [(problem.rows, width) for width in problem.formulation.network.outputs]
 
 
 def _groups(whole: Array, widths: tuple[int, ...]) -> list[Array]:

@@ -19,7 +19,7 @@ from shutil import which
 from packaging.requirements import Requirement
 
 from harness import device
-from harness.verdict import SWITCH
+from harness.case import SWITCH
 from reference.r import RCrashed, RUnavailable
 from reference.r_nnet import LIVE
 

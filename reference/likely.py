@@ -53,9 +53,8 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain all.
     """
     network: Any = problems[0].formulation.network
-    columns = [
-        f"column {i} of the {what}" for what in ("inputs", "outputs") for i in range(sum(getattr(network, what)))
-    ]
+    sides = ("inputs", "outputs")
+    columns = [f"column {i} of the {side}" for side in sides for i in range(sum(getattr(network, side)))]
     inputs = sum(network.inputs)
 
     def differences(numbers: Array, stacks: Iterable[int]) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.verdict import SWITCH
+from harness.case import SWITCH
 from reference import doctor
 from reference.doctor import Finding
 from reference.r_nnet import LIVE

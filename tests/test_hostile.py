@@ -22,10 +22,11 @@ from test_baseline import ran
 from test_page import Elements, everywhere, full, small
 
 from harness import Case, Layout
-from harness.answers import printable, screen
+from harness.answers import screen
 from harness.markdown import escape, markdown
 from harness.page import page
 from harness.results import parsed, read
+from harness.text import printable
 from reference import Network, numpy_net, probes
 
 ROOT = Path(__file__).parents[1]

@@ -97,7 +97,10 @@ def test_a_wrong_meaning_is_no_pass() -> None:
 
 def test_a_bias_left_out_fails_until_it_is_said() -> None:
     """It is judged as one that the model ignores; said to be 0, what is left is the network."""
-    build = lambda: nn.Sequential(nn.Linear(1, 4, bias=False), nn.Tanh(), nn.Linear(4, 1))  # noqa: E731
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(1, 4, bias=False), nn.Tanh(), nn.Linear(4, 1))
+
     found, why = status(Subject(build, "NoBias"))
     assert found is Status.FAIL
     assert 'has no parameter for b: if a constant is meant, 0 say, write Subject(NoBias, parameters={"b": 0})' in why

@@ -70,6 +70,13 @@ class SilentNet(SineNet):
         raise AssertionError
 
 
+class Sized(SineNet):
+    """Its constructor takes an argument."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+
 def function(x: Any) -> Any:
     """No module."""
     return x
@@ -339,6 +346,11 @@ SUBJECTS: list[tuple[Any, str]] = [
     (
         Subject(function, name="f"),
         "f raised TypeError: function() missing 1 required positional argument: 'x' (for a function, give `shapes`)",
+    ),
+    (
+        Sized,
+        "Sized raised TypeError: Sized.__init__() missing 1 required positional argument: 'width' "
+        "(for a class, write lambda: Sized(...))",
     ),
     (Subject(lambda: None, name="f"), "f gave NoneType, expected an nn.Module (for a function, give `shapes`)"),
     (

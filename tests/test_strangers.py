@@ -276,7 +276,10 @@ class Offset(Regressor):
 
 def test_a_plain_tensor_that_stays_float32_is_named() -> None:
     """An attribute that is no buffer is not converted with the module."""
-    shifted = lambda p: scaled(p) | {"W1": p["fc1.weight"], "b_w": p["fc2.bias"] + 0.3}  # noqa: E731
+
+    def shifted(p: dict[str, Any]) -> dict[str, Any]:
+        return scaled(p) | {"W1": p["fc1.weight"], "b_w": p["fc2.bias"] + 0.3}
+
     failed = [v for v in verdicts(Subject(Offset, parameters=shifted), ONE_HEAD) if v.status.fails]
     assert {v.dtype for v in failed} == {"float64"}
     assert "likely: plain attribute shift holds numbers of float32" in failed[0].why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from hashlib import sha256
 from inspect import signature
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from reference.r.preflight import RUnavailable
-from reference.r.recording import ANSWERS, CODE, Ask, Recording, read
+from reference.r.recording import ANSWERS, CODE, Ask, Recording, What, read
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Array, Evaluation, Fit
 
@@ -24,7 +25,7 @@ class RStale(RError):
     """A recording that does not answer what is asked now: what has changed, and the line that records again."""
 
 
-class _Asks:
+class _Asks(ABC):
     """`evaluate`, `fit` and `optim` as RSession offers them; all arguments, defaults too, make one ask."""
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
@@ -41,15 +42,16 @@ class _Asks:
         found = self._answered("optim", given, named)
         return Fit(found["weights"], float(found["value"]), found["outputs"], int(found["convergence"]), np.nan)
 
-    def _answered(self, what: str, given: Any, named: Any) -> dict[str, Array]:
+    def _answered(self, what: What, given: Any, named: Any) -> dict[str, Array]:
         bound = signature(getattr(RSession, what)).bind(None, *given, **named)
         bound.apply_defaults()
         _, topology, *arguments = bound.arguments.items()
         arrays = {name: np.array(value, np.float64, order="C") for name, value in arguments if value is not None}
         return dict(self._answer(Ask(what, topology[1], arrays, {})).answer)
 
+    @abstractmethod
     def _answer(self, asked: Ask) -> Ask:
-        raise NotImplementedError
+        """The same with what R answered."""
 
 
 class Recorder(_Asks):

@@ -33,11 +33,14 @@ ANSWERS = {
 ANSWERS["optim"] = ANSWERS["fit"]
 
 
+What = Literal["evaluate", "fit", "optim"]  # may be asked of R
+
+
 @dataclass(frozen=True, eq=False)
 class Ask:
     """One ask of an R session with all of its arguments, and the answer; arrays by the names that RSession has."""
 
-    what: str
+    what: What
     topology: Topology
     arguments: Mapping[str, Array]
     answer: Mapping[str, Array]
@@ -84,7 +87,7 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_lik
 
 
 class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    what: Literal["evaluate", "fit", "optim"]
+    what: What
     topology: Topology
     arguments: dict[str, int]
     answer: dict[str, int]
@@ -103,7 +106,7 @@ def write(path: Path, recording: Recording) -> None:
     def stored(arrays: Mapping[str, Array]) -> dict[str, int]:
         return {name: places.setdefault((a.shape, a.tobytes()), len(places)) for name, a in sorted(arrays.items())}
 
-    asks = [_Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks]  # type: ignore[arg-type]
+    asks = [_Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks]
     arrays = [_packed(shape, np.frombuffer(data)) for shape, data in places]
     packed = lzma.compress(msgspec.msgpack.encode(_File(recording.facts, arrays, asks)), preset=6)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +117,7 @@ def _packed(shape: tuple[int, ...], numbers: Array) -> _Stored:
     with np.errstate(over="ignore"):
         single = numbers.astype("<f4")
     kept = single if single.astype("<f8").tobytes() == numbers.tobytes() else numbers.astype("<f8")
-    return _Stored(shape, kept.itemsize, kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes())  # type: ignore[arg-type]
+    return _Stored(shape, 8 if kept.itemsize == 8 else 4, kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes())
 
 
 def read(path: Path, case: str) -> Recording:
