@@ -74,7 +74,9 @@ class Run:
         else:
             try:
                 verdict = run(trial, self.memo_of(trial), again)
-            except (Exception, KeyboardInterrupt):
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
+            except Exception:
                 raise
             except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
                 verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)

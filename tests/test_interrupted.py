@@ -285,6 +285,16 @@ def test_an_interruption_in_a_model_is_no_verdict(mine: Mine, how: str, where: s
     assert "**Interrupted: this report is not complete.**" in mine.markdown()
 
 
+def test_an_interruption_between_two_lines_is_one_too(mine: Mine) -> None:
+    """Where Python knows no line of the frame that it came to: pytest cannot show such a frame."""
+    before = "def interrupt(*_):\n    raise KeyboardInterrupt\n\n\n"
+    before += "interrupt.__code__ = interrupt.__code__.replace(co_linetable=b'')\n\n\n"
+    mine.write_sine("interrupt()", before=before, **FORWARD)
+    result = mine.pytest(no_reraise_ctrlc=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "interrupted: 0 of 1 trials were judged" in result.outlines
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
