@@ -36,7 +36,8 @@ class Asked(NamedTuple):
         contract = contract or trial.subject.contract(trial.dtype)
         subjects, references = [], []
         for problem in self.problems:
-            mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer(quantity)
+            answered = memo.subject(trial.subject, problem, trial.dtype, trial.device)
+            mine = answered.answer(quantity)
             if isinstance(mine, Missing):
                 return replace(mine, why=f"{trial.subject.name} {mine.why}")
             observed = memo.reference(trial.reference, problem)
@@ -45,11 +46,25 @@ class Asked(NamedTuple):
                 return theirs
             if quantity == "gradient" and not observed.by_own:
                 theirs = problem.formulation.pull_back(theirs)
-            subjects.append(Side(mine, memo.oracle(problem, contract)[quantity]))
-            bound = memo.oracle(problem, trial.reference.contract(), trial.reference)[quantity]
+            subjects.append(Side(mine, memo.oracle(problem, contract, observed=answered)[quantity]))
+            bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[quantity]
             references.append(Side(theirs, bound))
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
+
+    def stages(self) -> tuple[int, int, str]:
+        """How many numbers of a row were seen on the subject's way, of how many, and the first activation that was not.
+
+        (0, 0, "") where it is not judged layer by layer.
+        """
+        trial, memo = self.trial, self.memo
+        contract = trial.subject.contract(trial.dtype)
+        each = [
+            memo.stages(problem, contract, memo.subject(trial.subject, problem, trial.dtype, trial.device))
+            for problem in self.problems
+        ]
+        found, asked, missing = zip(*each, strict=True)
+        return sum(found), sum(asked), next(filter(None, missing), "")
 
 
 def blank(trial: Trial, status: Status, why: str) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.contract import PRECISION
+from harness.contract import DTYPES, PRECISION
 from harness.formulation import Family, Formulation
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
@@ -61,7 +61,7 @@ class Case:
     question: str = ""
     checks: Sequence[str] | None = None
     contrast: Contrast | None = None
-    dtypes: Sequence[str] = tuple(PRECISION)
+    dtypes: Sequence[str] = DTYPES
     answer: Callable[[Sequence[Row]], str] | None = None
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
@@ -151,7 +151,7 @@ class Case:
                 )
         for what, given, known in (
             ("check", self.checks or (), (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
-            ("dtype", self.dtypes, tuple(PRECISION)),
+            ("dtype", self.dtypes, DTYPES if self.population or self.contrast else tuple(PRECISION)),
             ("expect", (self.expect,), ("equal", "differs")),
         ):
             for word in given:

@@ -9,12 +9,25 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-PRECISION = {"float64": 53, "float32": 24}  # significand bits, IEEE 754-2019 table 3.5
+# Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the same range: IEEE
+# 754-2019, table 3.5; bfloat16 and TF32 are float32 with fewer bits, the latter in factors only.
+PRECISION = {
+    "float64": (53, 53, "float64"),
+    "float32": (24, 24, "float32"),
+    "tf32": (24, 11, "float32"),
+    "bfloat16": (8, 8, "float32"),
+    "float16": (11, 11, "float16"),
+}
+DTYPES = ("float64", "float32")  # in which a case is asked where it does not say
+SINGLE = 24  # sums of narrower numbers are kept in float32
 
 
 @dataclass(frozen=True)
 class Contract:
     """The arithmetic that an implementation promises; round to nearest, gradual or flushed underflow.
+
+    `dtype` is float64, float32, bfloat16, float16, or tf32, which is float32 with products of factors of 11 bits.
+    Sums of numbers of less than 24 bits are kept in float32, and rounded where they are stored.
 
     `exp_ulp` is the accuracy of exp and tanh in units in the last place. `logistic_clip` is the |z| beyond which the
     logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c). `relu_at_zero` is the derivative of ReLU at
@@ -36,30 +49,50 @@ class Contract:
     @property
     def bits(self) -> int:
         """Significand bits of the dtype, the hidden one included."""
-        return PRECISION[self.dtype]
+        return PRECISION[self.dtype][0]
+
+    @property
+    def factor_bits(self) -> int:
+        """Significand bits of what products of matrices are made of."""
+        return PRECISION[self.dtype][1]
 
     @property
     def roundoff(self) -> float:
-        """Unit roundoff u of the dtype: 2^-53 or 2^-24."""
+        """Unit roundoff u of the dtype: 2^-53, 2^-24, 2^-11 or 2^-8."""
         return 2.0**-self.bits
+
+    @property
+    def narrow(self) -> bool:
+        """Does it round more than float32 does? Then a model is judged layer by layer."""
+        return self.factor_bits < SINGLE
 
     @property
     def tiny(self) -> float:
         """Smallest normal number of the dtype: what an underflow may lose."""
-        return float(np.finfo(self.dtype).tiny)
+        return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
     @property
     def largest(self) -> float:
         """Largest finite number of the dtype."""
-        return float(np.finfo(self.dtype).max)
+        return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))
+
+    def rounded(self, x: Array) -> Array:
+        """The numbers of the dtype that are nearest to these."""
+        near = np.asarray(x, PRECISION[self.dtype][2]).astype(float)
+        if self.dtype != "bfloat16":
+            return near
+        fraction, exponent = np.frexp(near)
+        return np.asarray(np.ldexp(np.rint(fraction * 2.0**self.bits), exponent - self.bits))
 
     def sentence(self) -> str:
         """The promise in words, as the report prints it."""
         if self.stated is not None:
             return f"stated, not derived: within {self.stated:g} of a head's largest output in a draw ({self.why})"
         clip = f", logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}" if self.logistic_clip else ""
+        sums = ", sums in float32" if self.bits < SINGLE else ""
+        sums += f", factors of products of {self.factor_bits} bits" if self.factor_bits < self.bits else ""
         return (
-            f"{self.dtype}, u = 2^-{self.bits}, exp and tanh within {self.exp_ulp:g} ulp{clip}, "
+            f"{self.dtype}, u = 2^-{self.bits}{sums}, exp and tanh within {self.exp_ulp:g} ulp{clip}, "
             f"derivative of ReLU at exactly 0 is {self.relu_at_zero:g}"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 KNOWN = ("cpu", "cuda")
 
@@ -37,9 +38,16 @@ def chosen(asked: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(asked)) or here()
 
 
+def held_in(dtype: str) -> Any:
+    """PyTorch's dtype of what a contract calls so: TF32 is how float32 is multiplied."""
+    import torch
+
+    return torch.float32 if dtype == "tf32" else getattr(torch, dtype)
+
+
 @contextmanager
-def ieee(device: str) -> Iterator[None]:
-    """Matrix products in full precision while this lasts.
+def ieee(device: str, dtype: str = "") -> Iterator[None]:
+    """Matrix products in full precision while this lasts, or for tf32 in what CUDA makes of it.
 
     Two switches write one state (`allow_tf32` and `fp32_precision`), so it is probed by arithmetic, not believed, and
     restored. Raises RuntimeError where products are rounded to TF32 all the same.
@@ -50,10 +58,10 @@ def ieee(device: str) -> Iterator[None]:
         yield
         return
     matmul = torch.backends.cuda.matmul
-    before, matmul.allow_tf32 = matmul.allow_tf32, False
+    before, matmul.allow_tf32 = matmul.allow_tf32, dtype == "tf32"
     try:
         one = torch.full((64, 64), 1 + 2.0**-12, device=device)
-        if not bool((one @ torch.eye(64, device=device) == one).all()):
+        if dtype != "tf32" and not bool((one @ torch.eye(64, device=device) == one).all()):
             raise RuntimeError("float32 products are rounded to TF32, though the switch is off")
         yield
     finally:

@@ -27,13 +27,19 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     trial, before = asked.trial, _before(asked)
     got, wanted = apart(judgement.actual, judgement.expected)
     who, share = trial.reference.title().split()[0], judgement.contract_share
-    declared = f", of which {share:.2g} is what the contracts declare" if share > judgement.allowed / 2 else ""
+    found, of, missed = asked.stages()
+    what = "its earlier layers have rounded" if of else "the contracts declare"
+    declared = f", of which {share:.2g} is what {what}" if share > judgement.allowed / 2 else ""
     lines = [
         heading(trial),
         f"{title(asked.quantity)} {_size(judgement, trial.dtype)}",
         f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
         f"  first outside, in order of computation: {_first_outside(asked, judgement, before)}",
     ]
+    if missed:
+        lines.append(
+            f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not: {missed}"
+        )
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))

@@ -31,8 +31,14 @@ class Family(Protocol):
     def widest(self) -> int: ...
     @property
     def activations(self) -> tuple[str, ...]: ...
-    def oracle(self, problem: Any, contract: Contract) -> dict[str, Bounded]:
-        """Every quantity's exact value and how far from it the contract lets an implementation be."""
+    def oracle(self, problem: Any, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
+        """Every quantity's exact value and how far from it the contract lets an implementation be.
+
+        With what it has itself computed on its way, `seen` (D, R, W), layer by layer.
+        """
+
+    def stages(self, problem: Any, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """How many of the numbers that it keeps were seen, of how many, and the first activation that was not."""
 
     def longest_sum(self, amounts: Array) -> int:
         """The largest total of `amounts` (T,) over the parameters that enter one sum."""

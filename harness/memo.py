@@ -67,10 +67,25 @@ class Memo:
         """What a trial's subject is asked; of a model in training, the states that it visits."""
         if isinstance(trial.subject, Trained):
             return [self._visited(trial.subject, trial.dtype, trial.device)[0]]
-        return self.problems(self.formulation(trial.subject))
+        return self.problems(self.formulation(trial.subject), trial.dtype)
 
-    def problems(self, formulation: Formulation) -> list[Problem]:
-        return self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
+    def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
+        """What is asked, in numbers that the dtype holds; probes are of numbers that float32 holds.
+
+        Draws that leave the range of a narrower one are left out, unless no others are there.
+        """
+        asked = self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
+        contract = Contract(dtype)
+        if not contract.narrow:
+            return asked
+        return self.once(("problems", id(formulation), dtype), lambda: narrowed(asked, contract))
+
+    def stages(self, problem: Problem, contract: Contract, observed: Observation) -> tuple[int, int, str]:
+        """How many numbers of a row were seen on the way, of how many, and the first activation that was not."""
+        if observed.seen is None:
+            return 0, 0, ""
+        ask = problem.formulation.network.stages
+        return self.once(("stages", id(observed), contract), lambda: ask(problem, contract, observed.seen))
 
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
         def visit() -> tuple[Problem, Observation]:
@@ -119,7 +134,7 @@ class Memo:
 
         def ask() -> Observation:
             started = perf_counter()
-            with ieee(device):
+            with ieee(device, dtype):
                 observation = subject.observe(problem, dtype, device, self.live(subject, dtype, device))
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
@@ -145,14 +160,41 @@ class Memo:
         key = (id(reference), id(problem.formulation.network), problem.key)
         return self.once(key, lambda: reference.observe(problem))
 
-    def oracle(self, problem: Problem, contract: Contract, reference: Reference | None = None) -> dict[str, Bounded]:
-        """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own."""
+    def oracle(
+        self,
+        problem: Problem,
+        contract: Contract,
+        reference: Reference | None = None,
+        observed: Observation | None = None,
+    ) -> dict[str, Bounded]:
+        """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own.
+
+        Layer by layer, where it was observed with what it computes on its way.
+        """
         asked = problem
         if reference is not None:
             asked = self.once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
-        return self.once(("oracle", id(asked), contract), lambda: asked.formulation.network.oracle(asked, contract))
+        seen = observed.seen if observed else None
+        key = "oracle", id(asked), contract, None if seen is None else id(observed)
+        return self.once(key, lambda: asked.formulation.network.oracle(asked, contract, seen))
 
     @property
     def overhead(self) -> float:
         """Seconds a problem and dtype for everything that is not the subject itself."""
         return (self.seconds - self.subject_seconds) / max(self.asked, 1)
+
+
+def narrowed(asked: list[Problem], contract: Contract) -> list[Problem]:
+    """The same questions in a narrower dtype, of its draws those whose answers it holds, if there are any."""
+    held = [problem.rounded(contract) for problem in asked]
+    inside = []
+    for problem in held:
+        bounds = problem.formulation.network.oracle(problem, contract).values()
+        sizes = [(abs(bound.value) + bound.error).reshape(problem.draws, -1).max(axis=1) for bound in bounds]
+        inside.append(np.max(sizes, axis=0) <= contract.largest)
+    kept = [
+        problem if all(draws) else problem.part(draws)
+        for problem, draws in zip(held, inside, strict=True)
+        if any(draws)
+    ]
+    return kept or held

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array
+from harness.device import held_in
 from harness.observation import Missing, Observation
 from harness.problem import QUANTITIES, Problem
+from harness.stages import Stages
 from harness.verdict import Status
 
 UserLoss = Callable[[Any, Any], Any]
@@ -30,7 +32,7 @@ def tensors(problem: Problem, dtype: str, device: str) -> tuple[list[Any], list[
 
     network, blocks = problem.formulation.network, problem.formulation.own.blocks
     own, *data = (
-        torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+        torch.tensor(array, dtype=held_in(dtype), device=device)
         for array in (problem.own, problem.inputs, problem.targets)
     )
     values = [own[:, block.places.ravel()].reshape(-1, *block.places.shape) for block in blocks]
@@ -59,8 +61,10 @@ class Model:
     dtype: str
     device: str
 
-    def observe(self, problem: Problem) -> Observation:
+    def observe(self, problem: Problem, stagewise: bool = False) -> Observation:
         """Its outputs, loss and gradients at each draw's own parameters, the gradient by these (D, P).
+
+        With what it computes on the way where it is to be judged stagewise.
 
         What it raises, outputs of the wrong shape, inputs or parameters that it changes, and another answer when it is
         asked again, are answers too.
@@ -73,14 +77,16 @@ class Model:
         trouble: dict[str, Missing] = {}
         stacks = tensors(problem, self.dtype, self.device)
         draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
+        stages = Stages(problem.rows, stagewise)
         for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
-            found = self._answers(problem, values, xs, ts, draw % AS_TRAINED == 0)
-            for quantity in QUANTITIES:
-                try:
-                    answers[quantity].append(next(found))
-                except Exception as error:  # whatever a user's model raises is its answer
-                    trouble.setdefault(quantity, self._missing(error, problem))
-                    break
+            found = self._answers(problem, values, xs, ts, stagewise or draw % AS_TRAINED == 0)
+            with stages.watched():
+                for quantity in QUANTITIES:
+                    try:
+                        answers[quantity].append(next(found))
+                    except Exception as error:  # whatever a user's model raises is its answer
+                        trouble.setdefault(quantity, self._missing(error, problem))
+                        break
             if QUANTITIES[0] in trouble:
                 break
         whole = {
@@ -89,7 +95,7 @@ class Model:
             if len(drawn) == problem.draws
         }
         first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
-        return Observation(whole, first, by_own=True)
+        return Observation(whole, first, by_own=True, seen=stages.seen())
 
     def _missing(self, error: Exception, problem: Problem) -> Missing:
         size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"

@@ -25,12 +25,14 @@ class Observation:
     """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I).
 
     The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
-    `missing` is why those that are not here did not come.
+    `missing` is why those that are not here did not come. `seen` (D, R, W) is what was computed on the way, a column
+    for each number of a row.
     """
 
     values: Mapping[str, Array]
     missing: Missing | None = None
     by_own: bool = False
+    seen: Array | None = None
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:

@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Array
+from harness.contract import Array, Contract
 from harness.formulation import Formulation
 from harness.recipe import Recipe
 
@@ -129,6 +129,11 @@ class Problem:
         """Some of the draws, without what was recorded between them."""
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         return replace(self, own=own, inputs=inputs, targets=targets, recipe=None, runs=1, handed=None)
+
+    def rounded(self, contract: Contract) -> Problem:
+        """The same question in numbers that a narrower dtype holds."""
+        own, inputs, targets = map(contract.rounded, (self.own, self.inputs, self.targets))
+        return replace(self, own=own, inputs=inputs, targets=targets)
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
         """Other own parameters (D, P) on the same data, all draws of them or some."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array, Contract
+from harness.device import held_in
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
 from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, right, spelled, ways
@@ -31,7 +32,8 @@ class Subject:
     or, for all of them at once, is a function that takes them by name, as arrays, and gives the blocks by name.
     `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
     derivative of ReLU at exactly 0; `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by
-    name, that every probe leaves at 0.
+    name, that every probe leaves at 0. `stagewise` says whether it is judged layer by layer, from its own numbers: by
+    default where its dtype rounds more than float32 does.
     """
 
     build: Callable[..., Any]
@@ -42,6 +44,7 @@ class Subject:
     relu_at_zero: float = 0.0
     loss: UserLoss | None = None
     held: Mapping[str, Any] | None = None
+    stagewise: bool | None = None
 
     def __post_init__(self) -> None:
         build = self.build
@@ -176,7 +179,7 @@ class Subject:
     def _built(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
         import torch
 
-        kind = getattr(torch, dtype)
+        kind = held_in(dtype)
         tensors = {
             block.name: torch.zeros(block.places.shape, dtype=kind, device=device, requires_grad=True)
             for block in own.blocks
@@ -196,7 +199,10 @@ class Subject:
     ) -> Observation:
         """Its answers; `live` is the subject where it is built already."""
         live = live or self.live(problem.formulation, dtype, device)
-        return Observation({}, live) if isinstance(live, Missing) else live.observe(problem)
+        if isinstance(live, Missing):
+            return Observation({}, live)
+        stagewise = self.contract(dtype).narrow if self.stagewise is None else self.stagewise
+        return live.observe(problem, stagewise)
 
 
 @dataclass(frozen=True, eq=False)

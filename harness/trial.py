@@ -69,7 +69,9 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
         return f"the exact {title(asked.quantity)} leaves the range of {dtype}: use smaller data"
     if judgement.status is Status.PASS:
         stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
-        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}"
+        found, of, _ = asked.stages()
+        layers = f", layer by layer ({'all' if found == of else f'{found} of {of}'} of its numbers seen)" if of else ""
+        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}{layers}"
     unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
     verb = "are" if "," in unseen else "is"
     reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []

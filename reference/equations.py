@@ -52,11 +52,12 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     blocks, x, output = outputs(tape, network, theta, m.lift(problem.inputs))
     o = output.sum.formed
 
-    penalty = None
+    penalty, penalties = None, 0
     if loss.decay:
+        penalties = len(formulation.own.blocks)  # each may be added by itself
         penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, loss.decay)))
-    r = m.sub(o, m.lift(problem.targets))
-    error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares)), plus=penalty)
+    r = m.sub(output.value, m.lift(problem.targets))
+    error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares)), penalties, plus=penalty)
 
     slopes = tape.slopes(output, m.kept(m.scale(r, 2 * problem.shares)))
     uses = max(len(slopes[block].pairs) for block in blocks)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from harness.contract import Array, Bounded, Contract
 from harness.layout import Block, Layout
 from harness.problem import Problem
-from reference.oracle import oracle
+from reference.oracle import oracle, stages
 from reference.tape import ACTIVATIONS, Node, Tape
 
 LETTERS = "WVU"  # of groups of inputs, and of heads
@@ -83,6 +83,11 @@ class Network:
         """Terms of the longest sum that a parameter enters."""
         return max(1 + sum(self.inputs), 1 + self.hidden, sum(self.outputs))
 
+    @property
+    def added(self) -> int:
+        """Products of matrices, and biases, that are added up to one number, at most."""
+        return max(len(self.inputs) + 1, len(self.outputs))
+
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no connection."""
@@ -130,9 +135,13 @@ class Network:
         weights = [part.of(amounts) for part in self.parts]
         return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
 
-    def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
         """See `reference.oracle.oracle`."""
-        return oracle(problem, contract)
+        return oracle(problem, contract, seen)
+
+    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """See `reference.oracle.stages`."""
+        return stages(problem, contract, seen)
 
     def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
         """See `reference.likely.likely`."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Bounded, Contract
+from harness.contract import Array, Bounded, Contract
 from harness.problem import STEP, Problem
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
+from reference.arithmetic.staged import StagedArithmetic, before
 from reference.equations import evaluate
 from reference.optimisers import steps
 
@@ -19,29 +20,54 @@ CHUNK = (
 )
 
 
-def oracle(problem: Problem, contract: Contract) -> dict[str, Bounded]:
+def oracle(problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
     """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
 
     Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0. Where float64
-    itself overflows, it is not finite.
+    itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has computed on its way, a column for
+    each number of a row: then every layer is bounded by itself (see `reference.arithmetic.staged`).
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _bounded(problem, contract)
+        return _bounded(problem, contract, seen)
 
 
-def _bounded(problem: Problem, contract: Contract) -> dict[str, Bounded]:
-    network = problem.formulation.network
+def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+    """How many of the numbers of a row that an implementation keeps are among those `seen`, of how many.
+
+    And the first activation that is not, in words.
+    """
+    network: Any = problem.formulation.network
+    arithmetic = StagedArithmetic(contract, network.added, seen)
+    with np.errstate(all="ignore"):
+        evaluate(arithmetic, problem)
+    return arithmetic.found, arithmetic.asked, next(iter(arithmetic.missing), "")
+
+
+def _bounded(problem: Problem, contract: Contract, seen: Array | None) -> dict[str, Bounded]:
+    network: Any = problem.formulation.network
     step = max(1, CHUNK // (problem.rows * network.widest + problem.formulation.own.size))
-    arithmetic = BoundedArithmetic(contract)
-    parts = [evaluate(arithmetic, problem.part(slice(start, start + step))) for start in range(0, problem.draws, step)]
-    answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
+    arithmetic = BoundedArithmetic(contract, network.added)
+    found = []
+    for draws in (slice(start, start + step) for start in range(0, problem.draws, step)):
+        m = arithmetic if seen is None else StagedArithmetic(contract, network.added, seen[draws])
+        found.append(evaluate(m, problem.part(draws)))
+    answers = {name: arithmetic.stack([before(part[name]) for part in found]) for name in found[0]}
+    answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
     if problem.recipe is not None:
         answers[STEP] = steps(arithmetic, problem)
     if problem.exact:
-        answers = _sharpened(answers, problem, contract)
+        answers = _sharpened(answers, answers if seen is None else oracle(problem, contract), problem, contract)
     if contract.stated is not None:
         answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
     return answers
+
+
+def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
+    """The loss, not bounded where an implementation may overflow on the way: in the sums of squares that it weighs."""
+    squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
+    if problem.loss.decay:
+        squares += (problem.theta**2).sum(axis=1)
+    return Bounded(loss.value, np.where(squares <= contract.largest, loss.error, np.inf))
 
 
 def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
@@ -51,17 +77,23 @@ def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
     return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
 
 
-def _sharpened(answers: dict[str, Bounded], problem: Problem, contract: Contract) -> dict[str, Bounded]:
-    proofs = certificates(problem, contract)
-    return {
-        name: Bounded(answer.value, np.where(_per_draw(proofs[name], answer.error), 0.0, answer.error))
-        for name, answer in answers.items()
-    }
+def _sharpened(
+    answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
+) -> dict[str, Bounded]:
+    """With the exact values, and no bound, where it is proved that nothing rounds."""
+    sharp = {}
+    for name, proof in certificates(problem, contract).items():
+        proved = _per_draw(proof, answers[name].error)
+        value = np.where(proved, exact[name].value, answers[name].value)
+        sharp[name] = Bounded(value, np.where(proved, 0.0, answers[name].error))
+    return answers | sharp
 
 
 def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
     """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
-    return {name: value.exact(contract.bits) for name, value in evaluate(GridArithmetic(contract), problem).items()}
+    return {
+        name: value.exact(contract.factor_bits) for name, value in evaluate(GridArithmetic(contract), problem).items()
+    }
 
 
 def _per_draw(flags: Any, like: Any) -> Any:

@@ -152,7 +152,7 @@ class Tape:
             return z
         # what is beyond the range is as good as infinite to those that level off
         h, slope = self.m.act(name, z.value if name == "relu" else z.sum.formed)
-        return self._plain(h, z.shape, ((z, lambda e: self._pair(self.m.mul(e.value, slope))),))
+        return self._plain(h, z.shape, ((z, lambda e: self._pair(self.m.kept(self.m.mul(e.value, slope)))),))
 
     def add(self, a: Node, b: Node) -> Node:
         """a + b, of one shape."""

@@ -16,7 +16,7 @@ from harness.problem import Problem
 from reference.arithmetic.plain import Plain, Values
 from reference.equations import outputs
 from reference.network import widths
-from reference.oracle import oracle
+from reference.oracle import oracle, stages
 from reference.tape import Node, Sum, Tape
 
 GROUPS = 9  # of inputs, and heads, at most
@@ -108,6 +108,11 @@ class Equations:
         """Terms of the longest sum."""
         return int(self._looked_at.m.longest)
 
+    @property
+    def added(self) -> int:
+        """Products of blocks, and numbers beside them, that are added up to one number, at most."""
+        return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
+
     def longest_sum(self, amounts: Array) -> int:
         """At most: each product in a sum reads one row of a block, or one column, or one entry."""
         most = max(len(each.pairs) for each in self._looked_at.sums)
@@ -115,9 +120,13 @@ class Equations:
         sums = [b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max()) for b in blocks]
         return most * int(sum(sums))
 
-    def oracle(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
         """See `reference.oracle.oracle`."""
-        return oracle(problem, contract)
+        return oracle(problem, contract, seen)
+
+    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """See `reference.oracle.stages`."""
+        return stages(problem, contract, seen)
 
     def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
         """See `reference.likely.likely`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harness.contract import Array, Bounded, Contract
+from harness.contract import SINGLE, Array, Bounded, Contract
 from harness.linear import LinearMap
 from reference.arithmetic.plain import logistic, relu_slope
 
@@ -21,12 +21,20 @@ DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 
 
 class BoundedArithmetic:
-    """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds."""
+    """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds.
 
-    def __init__(self, contract: Contract) -> None:
+    `parts` is how many products, and numbers beside them, are added up to one, at most: in a dtype whose sums are kept
+    in a wider one, each of them and each sum of them may be stored on the way, as may each product of two numbers, and
+    what makes a sum longer than that.
+    """
+
+    def __init__(self, contract: Contract, parts: int = 1) -> None:
         self.contract = contract
         self.u = contract.roundoff + ORACLE_ROUNDOFF
         self.tiny = contract.tiny
+        self.summing = 2.0 ** -max(contract.bits, SINGLE) + ORACLE_ROUNDOFF
+        self.parts = parts
+        self.factor = 2.0**-contract.factor_bits if contract.factor_bits < contract.bits else 0.0
 
     def lift(self, x: Array) -> Bounded:
         return Bounded(x, np.zeros(x.shape))
@@ -51,7 +59,7 @@ class BoundedArithmetic:
         if np.any(constant):
             value = value + constant
             exact = np.asarray(constant, dtype=np.float64)
-            rounds = exact.astype(self.contract.dtype) != exact  # a constant that the dtype cannot hold
+            rounds = self.contract.rounded(exact) != exact  # a constant that the dtype cannot hold
             error = error + self.u * abs(exact) * rounds
         if roundings.any():
             size = matrix.absolute(abs(x.value) + x.error) + abs(constant)
@@ -60,13 +68,15 @@ class BoundedArithmetic:
 
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
         """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
+        if self.factor:
+            a, b = (Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error)) for x in (a, b))
         size_a, size_b = abs(a.value), abs(b.value)
         most_a, most_b = size_a + a.error, size_b + b.error
         value = a.value @ b.value
         plus_error = 0.0 if plus is None else plus.error
         if most_a.all() and most_b.all():
             terms = float(a.value.shape[-1] + extra + (plus is not None))
-            spread = terms * self.u
+            spread = terms * self.summing + self._storing(extra)
             # both bounds' products and the rounding of the sum, in as few matrix products as there are inexact factors
             if not b.error.any():
                 error = (a.error + spread * most_a) @ size_b
@@ -86,8 +96,16 @@ class BoundedArithmetic:
         error = a.error @ most_b + size_a @ b.error
         if plus is not None:
             value, size, counts = value + plus.value, size + abs(plus.value) + plus_error, counts + 1.0
-        error += plus_error + counts * (self.u * size + self.tiny * (size > 0))
+        spread = counts * self.summing + self._storing(extra)
+        error += plus_error + spread * size + counts * self.tiny * (size > 0)
         return Bounded(value, error * DIRECTED)
+
+    def _storing(self, extra: int) -> float:
+        """What a sum loses, relatively, by what is stored on the way to it."""
+        if self.contract.bits >= SINGLE:
+            return 0.0
+        stored = (1 + self.parts + extra) * self.u
+        return stored / (1 - stored) if stored < 1 else np.inf
 
     def constant(self, like: Bounded, value: float) -> Bounded:
         """A number in every place, which the dtype may have to round."""
