@@ -114,13 +114,10 @@ class Recorded(_Asks):
             shapes = [{name: array.shape for name, array in ask.arguments.items()} for ask in (asked, other)]
             if (other.what, other.topology, shapes[1]) != (asked.what, asked.topology, shapes[0]):
                 continue
-            pairs = [(name, array, other.arguments[name]) for name, array in asked.arguments.items()]
-            apart = {name: abs(here - there).max() for name, here, there in pairs if (here != there).any()}
-            if all(
-                asked.arguments[n].ndim and d <= NEAR * np.spacing(abs(asked.arguments[n]).max())
-                for n, d in apart.items()
-            ):
-                return " and ".join(f"{name} otherwise by {most:.1g}" for name, most in apart.items())
+            pairs = [(name, here, other.arguments[name]) for name, here in asked.arguments.items()]
+            apart = [(name, here, abs(here - there).max()) for name, here, there in pairs if (here != there).any()]
+            if all(here.ndim and most <= NEAR * np.spacing(abs(here).max()) for _, here, most in apart):
+                return " and ".join(f"{name} otherwise by {most:.1g}" for name, _, most in apart)
         return ""
 
 
