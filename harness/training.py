@@ -201,26 +201,22 @@ class Training:
 
     def train(self, steps: int, say: Say) -> str:
         """Up to `steps` steps; why it stopped before, or ""."""
-        stopped = self._train(steps, say)
-        self._see_state()
-        return stopped
-
-    def _train(self, steps: int, say: Say) -> str:
-        iterate, until, began = self._iteration(), self.trained.recipe.until, perf_counter()
+        iterate, until, began, stopped = self._iteration(), self.trained.recipe.until, perf_counter(), ""
         for step in range(steps):
             self._see_state()
             loss = iterate()
             self.past.append(loss.detach())
             self._see_gradients()
             if until > -np.inf and bool((loss <= until).all()):
-                return f"good before step {step}"
-            if self.model and not bool(loss.isfinite()):
-                return ""
-            if (passed := perf_counter() - began) > DEADLINE:
-                return f"stopped after {passed:.0f} s, at step {step}"
+                stopped = f"good before step {step}"
+            elif (passed := perf_counter() - began) > DEADLINE:
+                stopped = f"stopped after {passed:.0f} s, at step {step}"
+            if stopped or (self.model and not bool(loss.isfinite())):
+                break
             if step % 250 == 249:
                 say(f"step {step + 1:,} of {steps:,}")
-        return ""
+        self._see_state()
+        return stopped
 
     def _see_state(self) -> None:
         if self._visits:
