@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 
 from harness import device
 from harness.case import SWITCH
-from reference.r import RCrashed, RUnavailable
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed
 from reference.r_nnet import LIVE
 
 PATIENCE = 60.0  # seconds for a program to say its version

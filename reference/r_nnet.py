@@ -16,7 +16,10 @@ from harness.problem import STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
-from reference.r import RCrashed, RError, RSession, RUnavailable, Topology, answering
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import answering
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
 
 NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
 LIVE = RSession()  # the one R of this process, which the first ask starts

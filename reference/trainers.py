@@ -21,7 +21,9 @@ from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.network import Network
 from reference.numpy_net import NumpyNet, at_theta, numpy_net
-from reference.r import Fit, RCrashed, RError, RUnavailable, Topology
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed, RError
+from reference.r.topology import Fit, Topology
 from reference.r_nnet import LIVE, RNnet, r_nnet, topology
 from reference.starts import uniform
 

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reference.r import RCrashed, RError, RSession, RUnavailable, Topology, preflight
+from reference.r.preflight import RUnavailable, preflight
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
 
 try:
     preflight()
@@ -281,7 +283,7 @@ def test_one_death_is_mended_unseen(impatient: RSession, blow: signal.Signals) -
 
 PARENT = """
 import sys, threading
-from reference.r import RSession
+from reference.r.session import RSession
 session = RSession()
 session.versions()
 assert "rpy2" not in sys.modules
