@@ -1,7 +1,5 @@
 """The report in sentences."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """What training came to, judged: what each claims by what its weights give, and shares of good fits by statistics."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import NamedTuple
 

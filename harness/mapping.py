@@ -1,7 +1,5 @@
 """Which own parameter is which block of a network: as its user says, else by names and shapes, else by trying."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice

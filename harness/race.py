@@ -1,7 +1,5 @@
 """Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in turn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter

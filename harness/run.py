@@ -1,7 +1,5 @@
 """What a run has found so far, and the report that it makes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from harness.asked import blank, heading, missing

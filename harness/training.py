@@ -1,7 +1,5 @@
 """A PyTorch model in training, as its user trains it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter

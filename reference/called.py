@@ -1,7 +1,5 @@
 """Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by what is stated."""
 
-from __future__ import annotations
-
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The catalogue: mistakes that real ports make, a row each, to test the judge and to name what it finds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What this machine has of all that the project can use, tried rather than believed, and what mends the rest."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """The data a network is asked on: exact, few-term, saturated, random and unusual draws, which float32 holds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what it answers."""
 
-from __future__ import annotations
-
 import io
 import sys
 from argparse import ArgumentParser, Namespace

@@ -1,7 +1,5 @@
 """R as a recording has it: sessions that note what R answers, give it again, or say why nobody answers."""
 
-from __future__ import annotations
-
 import os
 import re
 from abc import ABC, abstractmethod

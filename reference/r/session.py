@@ -3,8 +3,6 @@
 Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked once more.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
