@@ -98,9 +98,9 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
     problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
     answers = memo.once(("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device))
     found = answers.answer("forward")
-    return (
-        found if isinstance(found, Missing) else Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
-    )
+    if isinstance(found, Missing):
+        return found
+    return Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
 
 
 def _silent(ended: Ended, memo: Memo) -> str:

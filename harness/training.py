@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -139,12 +140,8 @@ class Trained:
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
         steps = min(run.alike() for run in runs)
-        own, handed, losses = (
-            np.concatenate(parts, axis=1)
-            for parts in zip(
-                *((run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs), strict=True
-            )
-        )
+        seen = [(run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs]
+        own, handed, losses = (np.concatenate(parts, axis=1) for parts in zip(*seen, strict=True))
         before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
         inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
         state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
@@ -175,10 +172,7 @@ class Training:
                 what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
                 raise WrongAnswer(f"has {what}, expected every parameter to take steps: choose checks=['final', 'fit']")
             for number, parameter in enumerate(self.parameters):
-                hooked: Any = parameter
-                hooked.register_post_accumulate_grad_hook(
-                    lambda p, number=number: self._found.update({number: p.grad.clone()})
-                )
+                parameter.register_post_accumulate_grad_hook(partial(self._see_gradient, number))
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
@@ -219,6 +213,9 @@ class Training:
     def _see_state(self) -> None:
         if self._visits:
             self._states.append([p.detach().clone() for p in self.parameters])
+
+    def _see_gradient(self, number: int, parameter: Any) -> None:
+        self._found[number] = parameter.grad.clone()
 
     def _see_gradients(self) -> None:
         """The last ones of an iteration, 0 of what its loss does not depend on."""

@@ -131,12 +131,9 @@ def nnet_fit(
             how["mask"] = ~_biases(problem.formulation.network)
             theta = theta * how["mask"]
 
-        def fit(most: int) -> Fit:
-            fit: Fit = nnet.r.fit(net, theta, *data, maxit=most, **how)
-            return fit
-
+        fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
-        return _ended(fit(maxit), [(k, fit(k).value) for k in steps])
+        return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
     return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
 
