@@ -276,16 +276,11 @@ class Training:
 
     def losses(self) -> Array:
         """Before every step (K, D)."""
-        import torch
-
-        return np.asarray(torch.stack(self.past).reshape(len(self.past), -1).double().cpu().numpy())
+        return array(self.past, -1, 1).T
 
     def claim(self) -> Array:
         """The loss at the final parameters, as the model itself computes it (D,)."""
-        import torch
-
-        with torch.no_grad():
-            return np.asarray(self.value().reshape(-1).double().cpu().numpy())
+        return array([self.value()], -1)
 
     def ended(self, past: Array, stopped: str) -> list[str]:
         """How each start ended."""

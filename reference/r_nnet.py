@@ -94,7 +94,8 @@ class RNnet:
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
     def observe(self, problem: Problem) -> Observation:
-        if problem.loss.decay and problem.formulation.network.activations[0] == "tanh":
+        loss = problem.loss
+        if loss.decay and problem.formulation.network.activations[0] == "tanh":
             why = "nnet computes tanh through other weights than these, and its decay would penalise those"
             return Observation({}, Missing(Status.ABSENT, why))
         asked = self.expressed(at_theta(problem))
@@ -103,15 +104,9 @@ class RNnet:
         if not (problem.shares == per_row).all():
             why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
             return Observation({}, Missing(Status.ABSENT, why))
+        weights = None if per_row == 1 else np.full((problem.draws, problem.rows), per_row)
         try:
-            answer = self.r.evaluate(
-                topology(network),
-                asked.theta,
-                asked.inputs,
-                asked.targets,
-                row_weights=None if per_row == 1 else np.full((problem.draws, problem.rows), per_row),
-                decay=problem.loss.decay,
-            )
+            answer = self.r.evaluate(topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay)
         except RUnavailable as error:
             return Observation({}, Missing(Status.ABSENT, str(error)))
         except (RCrashed, RError) as error:
@@ -142,13 +137,8 @@ def topology(network: Network) -> Topology:
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
     outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
-    return Topology(
-        inputs=sources,
-        hidden=network.hidden,
-        outputs=sum(network.outputs),
-        connections=tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs)),
-        linear_outputs=network.output == "identity",
-    )
+    connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
+    return Topology(sources, network.hidden, sum(network.outputs), connections, network.output == "identity")
 
 
 r_nnet = RNnet()

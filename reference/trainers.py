@@ -205,11 +205,8 @@ def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
 
 
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked = _Asked(problem, draw)
-    start = problem.own[draw]
-    end = optimize.least_squares(
-        asked.residuals, start, jac=asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
-    )
+    asked, start = _Asked(problem, draw), problem.own[draw]
+    end = optimize.least_squares(asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
     return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
 
 
