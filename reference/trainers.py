@@ -70,8 +70,7 @@ class ReferenceTrainer:
 
     def versions(self) -> dict[str, str]:
         """Those of its implementation, where these tell of where it was run."""
-        found: dict[str, str] = getattr(self.implementation, "versions", dict)()
-        return found
+        return dict(getattr(self.implementation, "versions", dict)())
 
     def answering(self, *where: Any) -> ReferenceTrainer:
         """The same, R's answered as its implementation decides (see there)."""

@@ -61,8 +61,7 @@ class Recorder(_Asks):
 
     def versions(self) -> dict[str, str]:
         """Of the session."""
-        versions: dict[str, str] = self.session.versions()
-        return versions
+        return dict(self.session.versions())
 
     def _answer(self, asked: Ask) -> Ask:
         if asked.key not in self.noted:
