@@ -5,11 +5,9 @@ Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe'
 5 % when the 90 % interval lies within the margin.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +39,7 @@ class Pairs:
     neither: int
 
     @classmethod
-    def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Pairs:
+    def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Self:
         """Of two lists of successes (n,); start i of one belongs to start i of the other."""
         counts = (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs)
         return cls(*(int(np.count_nonzero(count)) for count in counts))

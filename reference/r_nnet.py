@@ -1,11 +1,9 @@
 """The R reference: nnet's own forward pass, loss and back-propagation, live or recorded."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -48,7 +46,7 @@ class RNnet:
         versions = self.versions()
         return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
 
-    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> RNnet:
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
         """The same where `mode` (auto, live, recorded, or a session) and the recording of a case say who answers.
 
         Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.

@@ -1,12 +1,10 @@
 """Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from any start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import optimize
@@ -72,7 +70,7 @@ class ReferenceTrainer:
         """Those of its implementation, where these tell of where it was run."""
         return dict(getattr(self.implementation, "versions", dict)())
 
-    def answering(self, *where: Any) -> ReferenceTrainer:
+    def answering(self, *where: Any) -> Self:
         """The same, R's answered as its implementation decides (see there)."""
         if not isinstance(self.implementation, RNnet):
             return self
