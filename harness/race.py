@@ -140,7 +140,8 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
         raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")
     timed = list(benchmark.stats.stats.data)
     lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
-    found = told(entry, [Round(*first, second, loss) for first, second, loss in lately], turn.evaluations, device, dtype)
+    rounds = [Round(*first, second, loss) for first, second, loss in lately]
+    found = told(entry, rounds, turn.evaluations, device, dtype)
     benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
     return found
 
