@@ -70,9 +70,8 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         why = f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
     elif judged.status is not Status.PASS:
         why = f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose other data"
-    verdict = replace(
-        measured(trial, judged, f"{who} {what} (start {judged.index[0]})"), question=CLAIMS, expect="equal"
-    )
+    where = f"{who} {what} (start {judged.index[0]})"
+    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
     if below := _below_floor(sides[0], memo):
         return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
     return replace(verdict, why=why)
