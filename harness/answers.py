@@ -1,7 +1,5 @@
 """The report in sentences."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -212,13 +210,11 @@ def counted(report: Report) -> str:
     counts = report.counts()
     passes = Counter(v.source for v in report.verdicts if v.status is Status.PASS)
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
-    witnesses = {"recorded": f"recorded R ({when}; R {r}, nnet {nnet})", "stated": "what is stated"}
-    told = [f"{passes[source]} against {what}" for source, what in witnesses.items() if passes[source]]
+    recorded = f"recorded R ({when}; R {r}, nnet {nnet})"
+    witnesses = {"live": "live R", "recorded": recorded, "stated": "what is stated"}
+    if passes["recorded"] and not passes["live"]:
+        del witnesses["live"]
+    told = [f"{passes[who]} against {what}" for who, what in witnesses.items() if passes[who] or who == "live"]
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
-    if not passes:
-        return f"{_trials(report.verdicts)}: {shown}"
-    if passes["live"] or not passes["recorded"]:
-        told = [f"{passes['live']} against live R", *told]
-    first, *others = told
-    against = ", ".join([first.replace(" against", " of the passes against", 1), *others])
-    return f"{_trials(report.verdicts)}: {shown}; {against}"
+    of = f"; {', '.join(told)}".replace(" against", " of the passes against", 1)
+    return f"{_trials(report.verdicts)}: {shown}{of if passes else ''}"

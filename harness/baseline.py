@@ -1,7 +1,5 @@
 """Two reports compared: what has become of every trial since the older one."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Trained weights, as a checkpoint has them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from os import PathLike

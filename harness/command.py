@@ -1,7 +1,5 @@
 """The console script `nnet-parity`: compares reports; verbs of other folders are found by name, never imported here."""
 
-from __future__ import annotations
-
 import math
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace

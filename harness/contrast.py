@@ -1,7 +1,5 @@
 """Two families told apart: a combination of outputs that is 0 for one and beyond the bounds for the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

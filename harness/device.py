@@ -1,7 +1,5 @@
 """All that differs between devices: whether one is here and why not, its precision switches, its errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

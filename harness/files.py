@@ -1,7 +1,5 @@
 """How files are written: whole or not at all, whatever stops the writer."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What the trainers of a case came to, as the report holds it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

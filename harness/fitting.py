@@ -1,7 +1,5 @@
 """What training came to, judged: what each claims by what its weights give, and shares of good fits by statistics."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -72,9 +70,8 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         why = f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
     elif judged.status is not Status.PASS:
         why = f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose other data"
-    verdict = replace(
-        measured(trial, judged, f"{who} {what} (start {judged.index[0]})"), question=CLAIMS, expect="equal"
-    )
+    where = f"{who} {what} (start {judged.index[0]})"
+    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
     if below := _below_floor(sides[0], memo):
         return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
     return replace(verdict, why=why)
@@ -100,9 +97,9 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
     problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
     answers = memo.once(("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device))
     found = answers.answer("forward")
-    return (
-        found if isinstance(found, Missing) else Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
-    )
+    if isinstance(found, Missing):
+        return found
+    return Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
 
 
 def _silent(ended: Ended, memo: Memo) -> str:

@@ -1,7 +1,5 @@
 """Failures where GitHub shows them: beside the line of the case."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from operator import itemgetter

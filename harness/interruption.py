@@ -1,7 +1,5 @@
 """Being told to stop: SIGTERM ends a run as Ctrl-C does, and neither breaks into the writing of its report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal

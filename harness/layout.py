@@ -1,11 +1,9 @@
 """Where each named number of a parameter vector lives."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,7 +39,7 @@ class Layout:
     blocks: tuple[Block, ...]
 
     @classmethod
-    def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+    def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
         """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
         blocks, start = [], 0
         for name, shape in shapes.items():

@@ -1,7 +1,5 @@
 """What this machine is: versions, threads, device, commit, and what it lacks."""
 
-from __future__ import annotations
-
 import gc
 import os
 import platform

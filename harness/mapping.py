@@ -1,7 +1,5 @@
 """Which own parameter is which block of a network: as its user says, else by names and shapes, else by trying."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -110,11 +108,6 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
     )
 
 
-def ways(own: Layout, network: Family, said: Words) -> list[Words]:
-    """Ways to make the blocks of which nothing is said, TRIED of them at most."""
-    return [{**way, **said} for way in islice(_ways(*_left(own, network, said), network), TRIED)]
-
-
 def _left(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
     """The parameters and the blocks, with their shapes, of which nothing is said."""
     shapes = {block.name: block.places.shape for block in own.blocks}
@@ -158,22 +151,16 @@ def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 # Trying.
 
 
-def _ways(free: Shapes, blocks: Shapes, network: Family) -> Iterator[Words]:
-    """Every way to make the blocks of whole parameters and of parts of them, each number used once.
+def ways(own: Layout, network: Family, said: Words) -> list[Words]:
+    """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of parts of them.
 
-    Where there is none: with biases that are 0, and then with numbers used more than once (tied weights).
+    Each number is used once. Where there is no such way: with biases that are 0, and then with numbers used more than
+    once (tied weights).
     """
-    own = Layout.of_shapes(free)
-    tensors = {block.name: block.places for block in own.blocks}
-    parts = {
-        block: [
-            (text, places.ravel())
-            for name, places in tensors.items()
-            for text, places in _cuts(name, places, network)
-            if places.shape == shape
-        ]
-        for block, shape in blocks.items()
-    }
+    free, blocks = _left(own, network, said)
+    left_over = Layout.of_shapes(free)
+    cuts = [cut for block in left_over.blocks for cut in _cuts(block.name, block.places, network)]
+    parts = {block: [(text, p.ravel()) for text, p in cuts if p.shape == shape] for block, shape in blocks.items()}
     order = sorted(parts, key=lambda block: len(parts[block]))
     steps = iter(range(STEPS))
 
@@ -196,11 +183,10 @@ def _ways(free: Shapes, blocks: Shapes, network: Family) -> Iterator[Words]:
                 yield {block: 0, **way}
 
     for tied, idle in ((False, False), (False, True), (True, False)):
-        found = search(order, np.zeros(own.size, dtype=np.intp), tied, idle)
-        if (first := next(found, None)) is not None:
-            for way in (first, *found):
-                yield {block: way[block] for block in blocks}
-            return
+        unused = np.zeros(left_over.size, dtype=np.intp)
+        if found := list(islice(search(order, unused, tied, idle), TRIED)):
+            return [{**{block: way[block] for block in blocks}, **said} for way in found]
+    return []
 
 
 def _cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[tuple[str, NDArray[np.intp]]]:

@@ -1,7 +1,5 @@
 """The report as Markdown (report.md.j2)."""
 
-from __future__ import annotations
-
 import re
 
 from markupsafe import Markup

@@ -1,7 +1,5 @@
 """Verdicts as a table: a row for each case and subject, a column for each device, reference and dtype."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

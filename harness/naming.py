@@ -1,7 +1,5 @@
 """What a person calls a quantity, a place in it, and a figure."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """What an implementation answered, and what asking one looks like."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol

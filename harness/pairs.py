@@ -5,22 +5,27 @@ Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe'
 5 % when the 90 % interval lies within the margin.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 CONVINCING = 0.01  # McNemar's p below this says that shares differ
 TOST = 0.90  # confidence of the interval, for two tests at 5 %
 
 
+def stats() -> Any:
+    """SciPy's: to load them takes longer than all else that a run without training needs."""
+    from scipy import stats
+
+    return stats
+
+
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval for a share."""
-    found = stats.binomtest(successes, of).proportion_ci(confidence, "wilson")
+    found = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
     return float(found.low), float(found.high)
 
 
@@ -34,7 +39,7 @@ class Pairs:
     neither: int
 
     @classmethod
-    def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Pairs:
+    def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Self:
         """Of two lists of successes (n,); start i of one belongs to start i of the other."""
         counts = (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs)
         return cls(*(int(np.count_nonzero(count)) for count in counts))
@@ -51,7 +56,7 @@ class Pairs:
     def p(self) -> float:
         """McNemar's exact test: the probability of as uneven a split of the starts on which only one succeeds."""
         apart = self.first + self.second
-        return float(stats.binomtest(self.first, apart).pvalue) if apart else 1.0
+        return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
 
     @property
     def difference(self) -> tuple[float, float]:
@@ -76,4 +81,4 @@ class Pairs:
     def power(self, margin: float) -> float:
         """The probability that n such pairs show equivalence when there is no difference (normal approximation)."""
         spread = sqrt(max(self.first + self.second, 1)) / self.n
-        return max(0.0, 2 * float(stats.norm.cdf(margin / spread - stats.norm.ppf(0.5 + TOST / 2))) - 1)
+        return max(0.0, 2 * float(stats().norm.cdf(margin / spread - stats().norm.ppf(0.5 + TOST / 2))) - 1)

@@ -6,6 +6,7 @@ import os
 import shlex
 import warnings
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,36 +30,17 @@ DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("nnet-parity", "cross-framework verification")
-    group.addoption(
-        "--report-dir",
-        default="build/report",
-        metavar="DIR",
-        help="where results.json and report.md are written (default: build/report)",
-    )
-    group.addoption(
-        "--device",
-        action="append",
-        default=[],
-        metavar="cpu|cuda|cuda:N",
-        help="judge on this device; may be repeated (default: those that this machine has)",
-    )
-    group.addoption(
-        "--require-device", metavar="DEVICE", help="judge on this device, and end at once if it is not here"
-    )
-    group.addoption(
-        "--r",
-        default=os.environ.get(SWITCH, MODES[0]),
-        metavar="|".join(MODES),
-        help="who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone",
-    )
+    where = "where results.json and report.md are written (default: build/report)"
+    group.addoption("--report-dir", default="build/report", metavar="DIR", help=where)
+    on = "judge on this device; may be repeated (default: those that this machine has)"
+    group.addoption("--device", action="append", default=[], metavar="cpu|cuda|cuda:N", help=on)
+    only = "judge on this device, and end at once if it is not here"
+    group.addoption("--require-device", metavar="DEVICE", help=only)
+    who = "who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone"
+    group.addoption("--r", default=os.environ.get(SWITCH, MODES[0]), metavar="|".join(MODES), help=who)
     group.addoption("--speed", action="store_true", help="race too: test_speed.py files, which are left out otherwise")
-    group.addoption(
-        "--starts",
-        type=int,
-        default=STARTS,
-        metavar="N",
-        help=f"how many starts trainers are judged on (default: {STARTS}; more starts tell shares more closely)",
-    )
+    count = f"how many starts trainers are judged on (default: {STARTS}; more starts tell shares more closely)"
+    group.addoption("--starts", type=int, default=STARTS, metavar="N", help=count)
     parser.addini("nnet_parity_devices", "devices to judge on, as --device gives them", type="args", default=[])
     group.addoption("--baseline", metavar="FILE", help="results.json of an older run: say what got worse, and fail")
 
@@ -232,33 +214,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    found = config.stash[RUN]
+    found, terminal = config.stash[RUN], terminalreporter
+    say, wrong = terminal.write_line, partial(terminal.write_line, red=True)
     if found.since:
-        terminalreporter.section("since the baseline")
+        terminal.section("since the baseline")
     for line in [*found.since, *github.errors(found.failed)]:
-        terminalreporter.write_line(line)
+        say(line)
     if not (found.verdicts or found.races or found.interrupted):
         return
     report, folder = found.report(), Path(config.getoption("--report-dir"))
-    terminalreporter.section("nnet-parity")
-    for line in screen(report, terminalreporter._tw.fullwidth):
-        terminalreporter.write_line(line)
+    terminal.section("nnet-parity")
+    for line in screen(report, terminal._tw.fullwidth):
+        say(line)
     if silent := found.without_evidence():
         named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
-        terminalreporter.write_line(
-            f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it",
-            red=True,
-        )
+        wrong(f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it")
     if found.interrupted:
-        terminalreporter.write_line(found.interrupted, red=True)
+        wrong(found.interrupted)
     try:
         with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
             write(report, folder)
-        terminalreporter.write_line(f"report: {folder / 'index.html'}, report.md and results.json")
+        say(f"report: {folder / 'index.html'}, report.md and results.json")
     except (OSError, ValueError) as error:
-        why = f"report not written to {folder}: {error}; choose a folder with --report-dir"
-        terminalreporter.write_line(why, red=True)
+        wrong(f"report not written to {folder}: {error}; choose a folder with --report-dir")
     try:
         summarise(report)
     except OSError as error:
-        terminalreporter.write_line(f"summary not written to $GITHUB_STEP_SUMMARY: {error}", red=True)
+        wrong(f"summary not written to $GITHUB_STEP_SUMMARY: {error}")

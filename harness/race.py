@@ -1,7 +1,5 @@
 """Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in turn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -22,6 +20,7 @@ from harness.trial import run
 from harness.verdict import Status
 
 ROUND = 0.01  # seconds that a round takes at least
+QUARTILES = (0.25, 0.5, 0.75)
 REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
 
 # For a problem what its rounds take: of a draw the seconds, and the loss that must be reached (infinite: none).
@@ -68,52 +67,47 @@ def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
     return ""
 
 
-class _Gradients:
-    """Turns of a race of values and gradients: as many in a row as take long enough to be timed."""
+class Turn(NamedTuple):
+    """A model's turn: from a draw and the loss to be reached to the loss that it reached, by so many evaluations.
 
-    def __init__(self, entry: Entry, start: Problem, dtype: str, device: str) -> None:
-        self.training, self.device, self.count = Training(entry.trained, start, dtype, device), device, 1
-        self(0, np.inf)
-        began = perf_counter()
-        self(0, np.inf)
-        self.count = max(1, round(ROUND / (perf_counter() - began)))
+    `warm` comes after the pacemaker's turn, so that the first turn finds what the second does.
+    """
 
-    def warm(self) -> None:
-        """Some evaluations after the pacemaker's turn, so that the first turn finds what the second does."""
-        self._evaluate(1 + self.count // 4)
+    take: Callable[[int, float], float]
+    evaluations: int = 1
+    warm: Callable[[], Any] = lambda: None
 
-    def __call__(self, draw: int, wanted: float) -> float:
-        """Value and gradient; the loss is not raced to."""
-        self._evaluate(self.count)
-        settled(self.device)
+
+def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+    """As many values and gradients in a row as take long enough to be timed; there is no loss to be raced to."""
+    training = Training(entry.trained, start, dtype, device)
+
+    def evaluate(count: int) -> float:
+        for _ in range(count):
+            for parameter in training.parameters:
+                parameter.grad = None
+            training.value().sum().backward()
+        settled(device)
         return np.inf
 
-    def _evaluate(self, count: int) -> None:
-        for _ in range(count):
-            for parameter in self.training.parameters:
-                parameter.grad = None
-            self.training.value().sum().backward()
+    evaluate(1)
+    began = perf_counter()
+    evaluate(1)
+    count = max(1, round(ROUND / (perf_counter() - began)))
+    return Turn(lambda draw, wanted: evaluate(count), count, lambda: evaluate(1 + count // 4))
 
 
-class _Fits:
-    """Turns of a race of fits, each from a start of its own until the wanted loss is reached."""
+def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+    """A fit from a start of its own until the wanted loss is reached; it is long enough to warm itself."""
 
-    count = 1
-
-    def __init__(self, entry: Entry, start: Problem, dtype: str, device: str) -> None:
-        self.trained, self.start, self.dtype, self.device = entry.trained, start, dtype, device
-
-    def warm(self) -> None:
-        """A fit is long enough to warm itself."""
-
-    def __call__(self, draw: int, wanted: float) -> float:
-        """The loss that was reached."""
-        recipe = replace(self.trained.recipe, until=wanted * REACHED)
-        one = self.start.part(slice(draw, draw + 1))
-        fitted = replace(self.trained, recipe=recipe).fit(one, self.dtype, self.device, lambda said: None)
+    def fit(draw: int, wanted: float) -> float:
+        trained = replace(entry.trained, recipe=replace(entry.trained.recipe, until=wanted * REACHED))
+        fitted = trained.fit(start.part(slice(draw, draw + 1)), dtype, device, lambda said: None)
         if isinstance(fitted, Missing):
-            raise RuntimeError(f"{self.trained.name} {fitted.why}")
+            raise RuntimeError(f"{trained.name} {fitted.why}")
         return float(fitted.claimed[0]) if fitted.claimed.size else np.inf
+
+    return Turn(fit)
 
 
 def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
@@ -124,7 +118,7 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     settle()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
-    pace, turn = entry.pacemaker(start), (_Fits if entry.fits else _Gradients)(entry, start, dtype, device)
+    pace, turn = entry.pacemaker(start), (_fits if entry.fits else _gradients)(entry, start, dtype, device)
     firsts: list[tuple[float, float, float]] = []
     losses: list[float] = []
 
@@ -133,11 +127,11 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
         seconds, wanted = pace(draw)
         turn.warm()
         began = perf_counter()
-        turn(draw, wanted)
+        turn.take(draw, wanted)
         firsts.append((seconds, perf_counter() - began, wanted))
 
     def second() -> None:
-        losses.append(turn((len(firsts) - 1) % start.draws, firsts[-1][2]))
+        losses.append(turn.take((len(firsts) - 1) % start.draws, firsts[-1][2]))
 
     benchmark.group = entry.name
     with ieee(device):
@@ -146,28 +140,19 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
         raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")
     timed = list(benchmark.stats.stats.data)
     lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
-    found = told(entry, [Round(*first, second, loss) for first, second, loss in lately], turn.count, device, dtype)
+    rounds = [Round(*first, second, loss) for first, second, loss in lately]
+    found = told(entry, rounds, turn.evaluations, device, dtype)
     benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
     return found
 
 
 def told(entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str) -> Race:
     """The race in figures; a turn of the model is `count` evaluations."""
-    ratios = np.array([each.second / count / each.pace for each in rounds])
-    itself = np.array([each.second / each.first for each in rounds])
-    low, middle, high = (float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75)))
-    reached = [each.loss <= each.wanted * REACHED for each in rounds] if entry.fits else None
-    aa_low, aa_middle, aa_high = (float(q) for q in np.quantile(itself, (0.25, 0.5, 0.75)))
-    return Race(
-        entry.name,
-        entry.trained.title(),
-        device,
-        dtype,
-        middle,
-        len(rounds),
-        quartiles=(low, high),
-        aa_ratio=aa_middle,
-        aa_quartiles=(aa_low, aa_high),
-        share=None if reached is None else float(np.mean(reached)),
-        loss=float(np.median([each.loss for each in rounds])) if entry.fits else None,
-    )
+    low, ratio, high = np.quantile([each.second / count / each.pace for each in rounds], QUARTILES).tolist()
+    aa_low, aa, aa_high = np.quantile([each.second / each.first for each in rounds], QUARTILES).tolist()
+    who = entry.name, entry.trained.title(), device, dtype
+    found = Race(*who, ratio, len(rounds), (low, high), aa, (aa_low, aa_high))
+    if not entry.fits:
+        return found
+    share = float(np.mean([each.loss <= each.wanted * REACHED for each in rounds]))
+    return replace(found, share=share, loss=float(np.median([each.loss for each in rounds])))

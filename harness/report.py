@@ -1,7 +1,5 @@
 """The report: everything that a run found, as one value; written as JSON and as Markdown."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """results.json as it is read: strictly, into a report; what is not whole and sound is refused in a sentence."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

@@ -1,7 +1,6 @@
 """What a run has found so far, and the report that it makes."""
 
-from __future__ import annotations
-
+from operator import itemgetter
 from typing import Any
 
 from harness.asked import blank, heading, missing
@@ -12,7 +11,7 @@ from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
 from harness.model import raised
 from harness.observation import Missing
-from harness.report import Cost, Fit, Points, Race, Report, Row
+from harness.report import Cost, Fit, Points, Race, Report, Row, grouped
 from harness.trainer import Say
 from harness.trial import run
 from harness.verdict import Status, Verdict
@@ -126,9 +125,7 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        versions = {
-            name: ", ".join(version for of, version in self.versions if of == name) for name, _ in self.versions
-        }
+        versions = {of: ", ".join(v for _, v in some) for of, some in grouped(self.versions, itemgetter(0)).items()}
         machine = (self.environment or environment()) | versions
         verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
         devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices

@@ -1,7 +1,5 @@
 """A run that pytest-xdist shares out: each case goes to one process, and what they find becomes one run."""
 
-from __future__ import annotations
-
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Generator

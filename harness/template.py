@@ -1,7 +1,5 @@
 """The templates of the report, page.html.j2 and report.md.j2, and the filters that they know."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """Text from outside, so that it is only text wherever it is shown."""
 
-from __future__ import annotations
-
 import re
 
 DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"

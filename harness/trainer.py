@@ -1,10 +1,8 @@
 """Who trains what, on what data, and what training came to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +91,7 @@ class Fitted:
         ended: Sequence[str],
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
-    ) -> Fitted:
+    ) -> Self:
         """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or not."""
         held = np.isfinite(own).all(axis=1)
         finite, silent = held & np.isfinite(claimed), held & ~np.isfinite(claimed)

@@ -1,9 +1,8 @@
 """A PyTorch model in training, as its user trains it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -141,12 +140,8 @@ class Trained:
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
         steps = min(run.alike() for run in runs)
-        own, handed, losses = (
-            np.concatenate(parts, axis=1)
-            for parts in zip(
-                *((run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs), strict=True
-            )
-        )
+        seen = [(run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs]
+        own, handed, losses = (np.concatenate(parts, axis=1) for parts in zip(*seen, strict=True))
         before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
         inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
         state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
@@ -177,10 +172,7 @@ class Training:
                 what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
                 raise WrongAnswer(f"has {what}, expected every parameter to take steps: choose checks=['final', 'fit']")
             for number, parameter in enumerate(self.parameters):
-                hooked: Any = parameter
-                hooked.register_post_accumulate_grad_hook(
-                    lambda p, number=number: self._found.update({number: p.grad.clone()})
-                )
+                parameter.register_post_accumulate_grad_hook(partial(self._see_gradient, number))
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
@@ -201,30 +193,29 @@ class Training:
 
     def train(self, steps: int, say: Say) -> str:
         """Up to `steps` steps; why it stopped before, or ""."""
-        stopped = self._train(steps, say)
-        self._see_state()
-        return stopped
-
-    def _train(self, steps: int, say: Say) -> str:
-        iterate, until, began = self._iteration(), self.trained.recipe.until, perf_counter()
+        iterate, until, began, stopped = self._iteration(), self.trained.recipe.until, perf_counter(), ""
         for step in range(steps):
             self._see_state()
             loss = iterate()
             self.past.append(loss.detach())
             self._see_gradients()
             if until > -np.inf and bool((loss <= until).all()):
-                return f"good before step {step}"
-            if self.model and not bool(loss.isfinite()):
-                return ""
-            if (passed := perf_counter() - began) > DEADLINE:
-                return f"stopped after {passed:.0f} s, at step {step}"
+                stopped = f"good before step {step}"
+            elif (passed := perf_counter() - began) > DEADLINE:
+                stopped = f"stopped after {passed:.0f} s, at step {step}"
+            if stopped or (self.model and not bool(loss.isfinite())):
+                break
             if step % 250 == 249:
                 say(f"step {step + 1:,} of {steps:,}")
-        return ""
+        self._see_state()
+        return stopped
 
     def _see_state(self) -> None:
         if self._visits:
             self._states.append([p.detach().clone() for p in self.parameters])
+
+    def _see_gradient(self, number: int, parameter: Any) -> None:
+        self._found[number] = parameter.grad.clone()
 
     def _see_gradients(self) -> None:
         """The last ones of an iteration, 0 of what its loss does not depend on."""
@@ -285,16 +276,11 @@ class Training:
 
     def losses(self) -> Array:
         """Before every step (K, D)."""
-        import torch
-
-        return np.asarray(torch.stack(self.past).reshape(len(self.past), -1).double().cpu().numpy())
+        return array(self.past, -1, 1).T
 
     def claim(self) -> Array:
         """The loss at the final parameters, as the model itself computes it (D,)."""
-        import torch
-
-        with torch.no_grad():
-            return np.asarray(self.value().reshape(-1).double().cpu().numpy())
+        return array([self.value()], -1)
 
     def ended(self, past: Array, stopped: str) -> list[str]:
         """How each start ended."""

@@ -1,7 +1,5 @@
 """What a trial came to."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any

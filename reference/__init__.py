@@ -1,44 +1,23 @@
 """The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
 
-from reference import starts
-from reference.called import Prototype, Stated
-from reference.network import Network
-from reference.numpy_net import NumpyNet, numpy_net
-from reference.probes import Crossed, OnData, probes
-from reference.r.runif import runif
-from reference.r_nnet import RNnet, r_nnet
-from reference.trainers import (
-    gradient_descent,
-    least_squares,
-    nnet_fit,
-    nnet_fits,
-    nnet_gradients,
-    optim_bfgs,
-    scipy_bfgs,
-    scipy_lbfgsb,
-)
-from reference.written import Equations
-
-__all__ = [
-    "Crossed",
-    "Equations",
-    "Network",
-    "NumpyNet",
-    "OnData",
-    "Prototype",
-    "RNnet",
-    "Stated",
-    "gradient_descent",
-    "least_squares",
-    "nnet_fit",
-    "nnet_fits",
-    "nnet_gradients",
-    "numpy_net",
-    "optim_bfgs",
-    "probes",
-    "r_nnet",
-    "runif",
-    "scipy_bfgs",
-    "scipy_lbfgsb",
-    "starts",
-]
+from reference import starts as starts
+from reference.called import Prototype as Prototype
+from reference.called import Stated as Stated
+from reference.network import Network as Network
+from reference.numpy_net import NumpyNet as NumpyNet
+from reference.numpy_net import numpy_net as numpy_net
+from reference.probes import Crossed as Crossed
+from reference.probes import OnData as OnData
+from reference.probes import probes as probes
+from reference.r.runif import runif as runif
+from reference.r_nnet import RNnet as RNnet
+from reference.r_nnet import r_nnet as r_nnet
+from reference.trainers import gradient_descent as gradient_descent
+from reference.trainers import least_squares as least_squares
+from reference.trainers import nnet_fit as nnet_fit
+from reference.trainers import nnet_fits as nnet_fits
+from reference.trainers import nnet_gradients as nnet_gradients
+from reference.trainers import optim_bfgs as optim_bfgs
+from reference.trainers import scipy_bfgs as scipy_bfgs
+from reference.trainers import scipy_lbfgsb as scipy_lbfgsb
+from reference.written import Equations as Equations

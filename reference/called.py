@@ -1,7 +1,5 @@
 """Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by what is stated."""
 
-from __future__ import annotations
-
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ import numpy as np
 
 from harness.contract import Array, Contract
 from harness.formulation import Family
-from harness.model import raised
+from harness.model import WrongAnswer, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.verdict import Status
@@ -47,10 +45,9 @@ class _Called(ABC):
                 for theta, x, t in zip(problem.theta, problem.inputs, problem.targets, strict=True):
                     for quantity, found in self._answers(problem, theta, x.copy(), t.copy()).items():
                         answers.setdefault(quantity, []).append(found)
-        except _Wrong as error:
-            return Observation({}, Missing(Status.FAIL, f"{self.name} {error}"))
         except Exception as error:
-            return Observation({}, Missing(Status.BROKEN, f"{self.name} {raised(error)}"))
+            status = Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN
+            return Observation({}, Missing(status, f"{self.name} {raised(error)}"))
         return Observation({quantity: np.stack(found) for quantity, found in answers.items()})
 
     def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
@@ -62,7 +59,7 @@ class _Called(ABC):
         found, expected = ([*map(str, each)] for each in shapes)
         if found != expected:
             said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
-            raise _Wrong(f"gave outputs of shapes {said}")
+            raise WrongAnswer(f"gave outputs of shapes {said}")
         return {"forward": np.concatenate(heads, axis=1)}
 
 
@@ -70,12 +67,8 @@ def _real(given: Any, what: str) -> Array:
     """A copy in float64: a callable may give what it changes later."""
     array = np.asarray(given)
     if array.dtype.kind in "cUS":  # what NumPy would cut, or read, in silence
-        raise _Wrong(f"gave {what} of {array.dtype}, expected real numbers")
+        raise WrongAnswer(f"gave {what} of {array.dtype}, expected real numbers")
     return np.array(array, dtype=np.float64)
-
-
-class _Wrong(Exception):
-    """An answer of another shape than it should have."""
 
 
 def _groups(whole: Array, widths: tuple[int, ...]) -> list[Array]:
@@ -117,11 +110,13 @@ class Prototype(_Called):
         loss, given = self.slopes(blocks, *_groups(x, network.inputs), *_groups(t, network.outputs))
         slopes = dict(given)
         if np.shape(loss) != ():
-            raise _Wrong(f"gave a loss of shape {np.shape(loss)}, expected a number")
+            raise WrongAnswer(f"gave a loss of shape {np.shape(loss)}, expected a number")
         for name, block in blocks.items():
             slopes[name] = _real(slopes[name], f"a gradient of {name}")
             if slopes[name].shape != block.shape:
-                raise _Wrong(f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected {block.shape}")
+                raise WrongAnswer(
+                    f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected {block.shape}"
+                )
         return {**found, "loss": _real(loss, "a loss"), "gradient": network.layout.join(slopes)}
 
 

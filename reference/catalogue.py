@@ -1,8 +1,6 @@
 """The catalogue: mistakes that real ports make, a row each, to test the judge and to name what it finds."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array, Contract
-from harness.problem import Problem
+from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.plain import logistic
 from reference.faults import (
     SLOPES,
@@ -28,6 +26,8 @@ from reference.faults import (
     solve,
 )
 from reference.network import Network
+
+LOSS = ("loss", *SLOPES)  # what scales with it
 
 # What can be done to arrays, blocks and answers.
 
@@ -64,6 +64,15 @@ def _rolled(w: Array) -> Array:
     return np.roll(w, 1, -1)
 
 
+def _stale(answers: Array) -> Array:
+    """Each draw's is that of the draw before."""
+    return np.roll(answers, 1, axis=0)
+
+
+def _float32(numbers: Array) -> Array:
+    return np.asarray(numbers, np.float32).astype(float)
+
+
 def _rows_reversed(x: Array) -> Array:
     return x[:, ::-1]
 
@@ -81,34 +90,27 @@ def _bias_last(p: Blocks) -> Blocks:
     return out
 
 
-def _off(size: float, w: Array) -> Array:
-    return w * (1 + size)
-
-
-def _first_off(name: str) -> Callable[[float, Blocks], Blocks]:
-    """One entry of a block off by a size."""
-    return lambda size, p: _first(name, partial(_off, size))(p)
-
-
-def _all_off(name: str) -> Callable[[float, Blocks], Blocks]:
-    """A whole block off by a size."""
-    return lambda size, p: _on(name, partial(_off, size))(p)
-
-
-def _answers_off(*quantities: str) -> Callable[[float, Answers, Problem], Answers]:
-    return lambda size, a, problem: _times(1 + size, *quantities)(a, problem)
-
-
 def _by(factor: float) -> Callable[[Array], Array]:
     return lambda w: w * factor
 
 
-def _times(factor: float, *quantities: str) -> Callable[[Answers, Problem], Answers]:
-    return lambda a, problem: {name: value * factor if name in quantities else value for name, value in a.items()}
+def _of(quantities: Sequence[str], change: Callable[[Array], Array]) -> Callable[[Answers, Problem], Answers]:
+    """Some answers changed, the others as they are."""
+    return lambda a, problem: {name: change(value) if name in quantities else value for name, value in a.items()}
+
+
+def _off(where: Callable[[Callable[[Array], Array]], Callable[..., Any]]) -> Callable[..., Any]:
+    """What stands there off by a size."""
+    return lambda size, *given: where(_by(1 + size))(*given)
+
+
+def _instead(act: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[..., tuple[Array, Array]]:
+    """Another activation, and its slope."""
+    return lambda z, h, d: (act(z), slope(z))
 
 
 def _mean(a: Answers, problem: Problem) -> Answers:
-    return _times(1 / (problem.rows * sum(problem.formulation.network.outputs)), "loss", *SLOPES)(a, problem)
+    return _of(LOSS, _by(1 / (problem.rows * sum(problem.formulation.network.outputs))))(a, problem)
 
 
 def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
@@ -142,20 +144,9 @@ def _root(a: Answers, problem: Problem) -> Answers:
     return {**a, "loss": root, **scaled}
 
 
-def _of_the_draw_before(*quantities: str) -> Callable[[Answers, Problem], Answers]:
-    """What was computed for the draw before is given again."""
-    return lambda a, problem: {n: np.roll(v, 1, axis=0) if n in quantities else v for n, v in a.items()}
-
-
-def _accumulated(a: Answers, problem: Problem) -> Answers:
-    """Gradients that are not set to zero: each is added to those before."""
-    return {**a, "gradient": np.cumsum(a["gradient"], axis=0)}
-
-
-def _clipped(a: Answers, problem: Problem) -> Answers:
-    """The gradient's norm at most 1."""
-    norm = np.linalg.norm(a["gradient"], axis=1, keepdims=True)
-    return {**a, "gradient": a["gradient"] / np.maximum(norm, 1)}
+def _clipped(slope: Array) -> Array:
+    """Its norm at most 1."""
+    return np.asarray(slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1))
 
 
 def _one_row_for_all(x: Array) -> Array:
@@ -168,56 +159,16 @@ def _bfloat16(w: Array) -> Array:
     return np.asarray(np.ldexp(np.rint(m * 2.0**8), e - 8))
 
 
-def _softplus(z: Array) -> tuple[Array, Array]:
-    return np.logaddexp(0, z), logistic(z)
+def _tanh_slope(z: Array) -> Array:
+    return np.asarray(1 - np.tanh(z) ** 2)
 
 
-def _elu(z: Array) -> tuple[Array, Array]:
-    below = np.exp(np.minimum(z, 0))
-    return np.where(z > 0, z, below - 1), np.where(z > 0, 1, below)
-
-
-def _hard_tanh(z: Array) -> tuple[Array, Array]:
-    return np.clip(z, -1, 1), np.where(abs(z) < 1, 1.0, 0.0)
-
-
-def _hard_sigmoid(z: Array) -> tuple[Array, Array]:
-    """As Keras had it: 0.2 z + 0.5 between 0 and 1."""
-    return np.clip(0.2 * z + 0.5, 0, 1), np.where(abs(z) < 2.5, 0.2, 0.0)
-
-
-def _atan(z: Array) -> tuple[Array, Array]:
-    return np.arctan(z), 1 / (1 + z * z)
-
-
-def _relu6(z: Array) -> tuple[Array, Array]:
-    return np.clip(z, 0, 6), np.where((z > 0) & (z < 6), 1.0, 0.0)
-
-
-def _half_argument(z: Array) -> tuple[Array, Array]:
-    """2 logistic(z) - 1, which is tanh(z / 2)."""
-    h = np.tanh(z / 2)
-    return h, (1 - h * h) / 2
+def _logistic_slope(z: Array) -> Array:
+    return np.asarray(logistic(z) * (1 - logistic(z)))
 
 
 def _nnet_clip(z: Array, h: Array, d: Array) -> tuple[Array, Array]:
     return np.where(abs(z) > 15, z > 0, h), np.where(abs(z) > 15, 0, d)
-
-
-def _in_float32(a: Answers, problem: Problem) -> Answers:
-    return {name: np.float32(value).astype(float) for name, value in a.items()}
-
-
-def _tanh(z: Array) -> tuple[Array, Array]:
-    return np.tanh(z), 1 - np.tanh(z) ** 2
-
-
-def _leaky_relu(z: Array) -> tuple[Array, Array]:
-    return np.where(z > 0, z, 0.01 * z), np.where(z > 0, 1, 0.01)
-
-
-def _sigmoid(z: Array) -> tuple[Array, Array]:
-    return logistic(z), logistic(z) * (1 - logistic(z))
 
 
 SIZES = (1e-3, 1e-6, 1e-12)  # of what is off, relative to it
@@ -258,24 +209,29 @@ OPERATORS: tuple[Fault, ...] = (
     Data("targets_reversed", "rows of the targets reversed", _rows_reversed, "loss", part="targets"),
     Data("targets_negated", "targets negated", np.negative, "loss", part="targets"),
     Data("targets_rolled", "columns of the targets rolled", _rolled, "loss", part="targets"),
-    Hidden("tanh_for_logistic", "tanh in place of the logistic", lambda z, h, d: _tanh(z), of="logistic"),
-    Hidden("logistic_for_tanh", "the logistic in place of tanh", lambda z, h, d: _sigmoid(z), of="tanh"),
+    Hidden("tanh_for_logistic", "tanh in place of the logistic", _instead(np.tanh, _tanh_slope), of="logistic"),
+    Hidden("logistic_for_tanh", "the logistic in place of tanh", _instead(logistic, _logistic_slope), of="tanh"),
     Hidden("no_activation", "hidden activation left out", lambda z, h, d: (z, None)),
-    Hidden("atan_for_tanh", "atan in place of tanh", lambda z, h, d: _atan(z), of="tanh"),
+    Hidden("atan_for_tanh", "atan in place of tanh", _instead(np.arctan, lambda z: 1 / (1 + z * z)), of="tanh"),
     Hidden("half_argument", "2 logistic(z) - 1 in place of 2 logistic(2z) - 1",
-           lambda z, h, d: _half_argument(z), of="tanh"),
-    Hidden("hard_tanh", "hard tanh in place of tanh", lambda z, h, d: _hard_tanh(z), of="tanh"),
-    Hidden("hard_sigmoid", "hard sigmoid in place of the logistic", lambda z, h, d: _hard_sigmoid(z), of="logistic"),
+           _instead(lambda z: np.tanh(z / 2), lambda z: _tanh_slope(z / 2) / 2), of="tanh"),
+    Hidden("hard_tanh", "hard tanh in place of tanh",
+           _instead(lambda z: np.clip(z, -1, 1), lambda z: np.where(abs(z) < 1, 1.0, 0.0)), of="tanh"),
+    Hidden("hard_sigmoid", "hard sigmoid in place of the logistic",  # as Keras had it
+           _instead(lambda z: np.clip(0.2 * z + 0.5, 0, 1), lambda z: np.where(abs(z) < 2.5, 0.2, 0.0)), of="logistic"),
     Hidden("nnet_clip", "logistic exactly 0 or 1 beyond 15, as nnet's", _nnet_clip, of="logistic"),
-    Hidden("softplus", "softplus in place of ReLU", lambda z, h, d: _softplus(z), of="relu"),
-    Hidden("elu", "ELU in place of ReLU", lambda z, h, d: _elu(z), of="relu"),
-    Hidden("relu6", "ReLU6 in place of ReLU", lambda z, h, d: _relu6(z), of="relu"),
+    Hidden("softplus", "softplus in place of ReLU", _instead(partial(np.logaddexp, 0), logistic), of="relu"),
+    Hidden("elu", "ELU in place of ReLU",
+           _instead(lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.exp(np.minimum(z, 0))), of="relu"),
+    Hidden("relu6", "ReLU6 in place of ReLU",
+           _instead(lambda z: np.clip(z, 0, 6), lambda z: np.where((z > 0) & (z < 6), 1.0, 0.0)), of="relu"),
     Hidden("no_output_activation", "output activation left out", lambda z, h, d: (z, None), layer=1),
     Hidden("output_activation_twice", "output activation applied twice",
-           lambda z, h, d: (logistic(h), d * logistic(h) * (1 - logistic(h))), of="logistic", layer=1),
+           lambda z, h, d: (logistic(h), d * _logistic_slope(h)), of="logistic", layer=1),
     Hidden("output_slope", "derivative of the output activation left out",
            lambda z, h, d: (h, None), "gradient", layer=1),
-    Hidden("leaky_relu", "leaky ReLU (0.01) in place of ReLU", lambda z, h, d: _leaky_relu(z), of="relu"),
+    Hidden("leaky_relu", "leaky ReLU (0.01) in place of ReLU",
+           _instead(lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1, 0.01)), of="relu"),
     Hidden("hard_clip", "tanh exactly 1 beyond 3", lambda z, h, d: (np.where(abs(z) > 3, np.sign(h), h), d), of="tanh"),
     Hidden("activation_in_float32", "activation computed in float32",
            lambda z, h, d: (h.astype(np.float32).astype(h.dtype), d), of="tanh logistic"),
@@ -283,21 +239,22 @@ OPERATORS: tuple[Fault, ...] = (
     Hidden("tanh_slope_1-h", "1 - h in place of 1 - h^2", lambda z, h, d: (h, 1 - h), "gradient", of="tanh"),
     Hidden("logistic_slope_h", "h in place of h (1 - h)", lambda z, h, d: (h, h), "gradient", of="logistic"),
     Hidden("slope_at_h", "derivative taken at h in place of z",
-           lambda z, h, d: (h, _tanh(h)[1]), "gradient", of="tanh"),
+           lambda z, h, d: (h, _tanh_slope(h)), "gradient", of="tanh"),
     Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
-    Answer("half_square", "one half of the squared error", _times(0.5, "loss", *SLOPES), "loss"),
+    Answer("half_square", "one half of the squared error", _of(LOSS, _by(0.5)), "loss"),
     Posed("decay_doubled", "decay counted twice", _decayed(2.0), "loss"),
     Posed("decay_halved", "one half of the decay", _decayed(0.5), "loss"),
     Posed("decay_dropped", "decay left out", _decayed(0.0), "loss"),
     Answer("biases_undecayed", "decay left out for biases", _biases_undecayed, "loss"),
     Answer("root_mean_square", "root of the mean square in place of the sum", _root, "loss"),
     Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),
-    Answer("gradient_halved", "factor 2 of the square left out", _times(0.5, *SLOPES), "gradient"),
-    Answer("gradient_negated", "gradient negated", _times(-1.0, *SLOPES), "gradient"),
-    Answer("gradient_stale", "gradient of the draw before", _of_the_draw_before("gradient"), "gradient"),
-    Answer("answers_stale", "answers of the draw before", _of_the_draw_before("forward", "loss", *SLOPES)),
-    Answer("gradient_accumulated", "gradients not set to zero between draws", _accumulated, "gradient"),
-    Answer("gradient_clipped", "gradient clipped to a norm of 1", _clipped, "gradient"),
+    Answer("gradient_halved", "factor 2 of the square left out", _of(SLOPES, _by(0.5)), "gradient"),
+    Answer("gradient_negated", "gradient negated", _of(SLOPES, np.negative), "gradient"),
+    Answer("gradient_stale", "gradient of the draw before", _of(SLOPES[:1], _stale), "gradient"),
+    Answer("answers_stale", "answers of the draw before", _of(QUANTITIES, _stale)),
+    Answer("gradient_accumulated", "gradients not set to zero between draws",
+           _of(SLOPES[:1], partial(np.cumsum, axis=0)), "gradient"),
+    Answer("gradient_clipped", "gradient clipped to a norm of 1", _of(SLOPES[:1], _clipped), "gradient"),
     Slope("gradient_column_order", "gradient of W1 in R's column order", _on("W1", _column_order)),
     Slope("gradient_transposed", "gradient of a square W2 transposed", _on("W2", np.transpose)),
     Slope("gradients_swapped", "gradients of the heads exchanged", _swap(("W2", "V2"), ("b_w", "b_v"))),
@@ -305,19 +262,22 @@ OPERATORS: tuple[Fault, ...] = (
     Slope("bias_grad_dropped", "gradient of the bias left out", _on("b", np.zeros_like)),
     Slope("head_bias_grad_twice", "gradient of the first head's bias counted twice", _on("b_w", _by(2))),
     Slope("detached", "gradient stopped at the hidden layer", _on("W1", np.zeros_like)),
-    Answer("input_gradient_twice", "gradient by the inputs counted twice", _times(2.0, SLOPES[1]), SLOPES[1]),
-    Answer("answers_in_float32", "answers stored in float32", _in_float32),
+    Answer("input_gradient_twice", "gradient by the inputs counted twice", _of(SLOPES[1:], _by(2)), SLOPES[1]),
+    Answer("answers_in_float32", "answers stored in float32", _of(QUANTITIES, _float32)),
     Off("weights_in_bfloat16", "weights rounded to bfloat16", lambda p: {n: _bfloat16(w) for n, w in p.items()}),
     Hidden("hidden_in_bfloat16", "hidden layer stored in bfloat16", lambda z, h, d: (_bfloat16(h).astype(h.dtype), d)),
-    *(Off(f"{b}_off", f"one entry of {b}", _first_off(b), sized=True) for b in ("W1", "V1", "b", "W2", "b_w")),
-    Off("W2_all_off", "W2", _all_off("W2"), sized=True),
-    Data("inputs_scaled", "inputs", _off, sized=True),
+    *(
+        Off(f"{block}_off", f"one entry of {block}", _off(partial(_first, block)), sized=True)
+        for block in ("W1", "V1", "b", "W2", "b_w")
+    ),
+    Off("W2_all_off", "W2", _off(partial(_on, "W2")), sized=True),
+    Data("inputs_scaled", "inputs", lambda size, x: x * (1 + size), sized=True),
     Hidden("slope_off", "derivative of the hidden activation",
            lambda s, z, h, d: (h, d * (1 + s)), "gradient", sized=True),
     Hidden("activation_off", "hidden activation", lambda s, z, h, d: (h * (1 + s), d), sized=True),
-    Answer("loss_off", "loss", _answers_off("loss"), "loss", sized=True),
-    *(Slope(f"{b}_grad_off", f"gradient of {b}", _all_off(b), sized=True) for b in ("W1", "b", "W2")),
-    Answer("input_gradient_off", "gradient by the inputs", _answers_off(SLOPES[1]), SLOPES[1], sized=True),
+    Answer("loss_off", "loss", _off(partial(_of, ["loss"])), "loss", sized=True),
+    *(Slope(f"{b}_grad_off", f"gradient of {b}", _off(partial(_on, b)), sized=True) for b in ("W1", "b", "W2")),
+    Answer("input_gradient_off", "gradient by the inputs", _off(partial(_of, SLOPES[1:])), SLOPES[1], sized=True),
 )  # fmt: skip
 
 FAULTS = (

@@ -1,7 +1,5 @@
 """What this machine has of all that the project can use, tried rather than believed, and what mends the rest."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -20,7 +18,8 @@ from packaging.requirements import Requirement
 
 from harness import device
 from harness.case import SWITCH
-from reference.r import RCrashed, RUnavailable
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed
 from reference.r_nnet import LIVE
 
 PATIENCE = 60.0  # seconds for a program to say its version

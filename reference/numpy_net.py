@@ -1,7 +1,5 @@
 """The NumPy reference: the equations in ordinary arithmetic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

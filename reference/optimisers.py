@@ -5,8 +5,6 @@ corrections applied to the step size and to the denominator). Each takes the gra
 along its runs, so that a step is judged by itself: what rounds in a gradient is judged elsewhere.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The data a network is asked on: exact, few-term, saturated, random and unusual draws, which float32 holds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,8 +129,7 @@ def _exact(draw: _Draw) -> Problem | None:
     if not kept:
         return None
     parts = zip(*((problem.own, problem.inputs, problem.targets) for problem in kept), strict=True)
-    own, inputs, targets = (np.concatenate(part)[: draw.draws] for part in parts)
-    return draw.problem(own, inputs, targets)
+    return draw.problem(*(np.concatenate(part)[: draw.draws] for part in parts))
 
 
 def _exact_candidate(draw: _Draw, attempt: int) -> Problem:
@@ -241,16 +238,14 @@ class OnData:
     weights: Checkpoint | None = None
 
     def __call__(self, formulation: Formulation) -> list[Problem]:
-        for name, part in (("inputs", self.inputs), ("targets", self.targets)):
+        network = formulation.network
+        for name, part, widths in (("inputs", self.inputs, network.inputs), ("targets", self.targets, network.outputs)):
             found = f"{name} of shape {np.shape(part)} were given"
             if np.ndim(part) != 2:
                 raise ValueError(f"{found}, expected (rows, width): for one column write {name}[:, None]")
-            network = formulation.network
-            expected = (len(self.inputs), sum(network.inputs if name == "inputs" else network.outputs))
+            expected = len(self.inputs), sum(widths)
             if np.shape(part) != expected:
-                raise ValueError(
-                    f"{found}, expected {expected}: rows of the inputs, width of the network's {name[:-1]}s"
-                )
+                raise ValueError(f"{found}, expected {expected}: rows of the inputs, width of the network's {name}")
             if not np.isfinite(part).all():
                 row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
                 value = np.asarray(part)[row, column]
@@ -258,13 +253,11 @@ class OnData:
         rows, draws = len(self.inputs), self.draws if self.weights is None else 1
         kind = f"{rows} points{'' if self.weights is None else ', own weights'}"
         draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
-        inputs, targets = (
-            np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
-        )
+        data = [np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)]
         own = draw.random_own(1.5)
         if self.weights is not None:
             own = _as_float32(weights(self.weights, formulation))[None]
-        return [draw.problem(own, inputs, targets)]
+        return [draw.problem(own, *data)]
 
 
 def _as_float32(numbers: Array) -> Array:

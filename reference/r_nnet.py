@@ -1,11 +1,9 @@
 """The R reference: nnet's own forward pass, loss and back-propagation, live or recorded."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +14,10 @@ from harness.problem import STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
 from reference.numpy_net import at_theta
-from reference.r import RCrashed, RError, RSession, RUnavailable, Topology, answering
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import answering
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
 
 NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
 LIVE = RSession()  # the one R of this process, which the first ask starts
@@ -45,7 +46,7 @@ class RNnet:
         versions = self.versions()
         return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
 
-    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> RNnet:
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
         """The same where `mode` (auto, live, recorded, or a session) and the recording of a case say who answers.
 
         Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
@@ -91,7 +92,8 @@ class RNnet:
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
     def observe(self, problem: Problem) -> Observation:
-        if problem.loss.decay and problem.formulation.network.activations[0] == "tanh":
+        loss = problem.loss
+        if loss.decay and problem.formulation.network.activations[0] == "tanh":
             why = "nnet computes tanh through other weights than these, and its decay would penalise those"
             return Observation({}, Missing(Status.ABSENT, why))
         asked = self.expressed(at_theta(problem))
@@ -100,15 +102,9 @@ class RNnet:
         if not (problem.shares == per_row).all():
             why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
             return Observation({}, Missing(Status.ABSENT, why))
+        weights = None if per_row == 1 else np.full((problem.draws, problem.rows), per_row)
         try:
-            answer = self.r.evaluate(
-                topology(network),
-                asked.theta,
-                asked.inputs,
-                asked.targets,
-                row_weights=None if per_row == 1 else np.full((problem.draws, problem.rows), per_row),
-                decay=problem.loss.decay,
-            )
+            answer = self.r.evaluate(topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay)
         except RUnavailable as error:
             return Observation({}, Missing(Status.ABSENT, str(error)))
         except (RCrashed, RError) as error:
@@ -139,13 +135,8 @@ def topology(network: Network) -> Topology:
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
     outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
-    return Topology(
-        inputs=sources,
-        hidden=network.hidden,
-        outputs=sum(network.outputs),
-        connections=tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs)),
-        linear_outputs=network.output == "identity",
-    )
+    connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
+    return Topology(sources, network.hidden, sum(network.outputs), connections, network.output == "identity")
 
 
 r_nnet = RNnet()

@@ -1,7 +1,5 @@
 """The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what it answers."""
 
-from __future__ import annotations
-
 import io
 import sys
 from argparse import ArgumentParser, Namespace
@@ -19,9 +17,10 @@ from harness.machine import installed, settle
 from harness.memo import STARTS, Memo
 from harness.observation import Missing
 from harness.training import Trained
-from reference.r import RError, RUnavailable
+from reference.r.preflight import RUnavailable
 from reference.r.recorded import Recorded, Recorder, place
 from reference.r.recording import CODE, Ask, Facts, Recording, read, write
+from reference.r.session import RError
 from reference.r_nnet import LIVE
 
 INTENTS = ("create", "fix", "trim")

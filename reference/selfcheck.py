@@ -1,7 +1,5 @@
 """The verb `nnet-parity selfcheck`: runs tests/selfcheck.py, which is part of a checkout and not of an installation."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace

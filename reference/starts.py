@@ -1,7 +1,5 @@
 """Where training starts: the i-th start is the same however many are asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

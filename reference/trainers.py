@@ -1,12 +1,10 @@
 """Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from any start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import optimize
@@ -21,7 +19,9 @@ from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.network import Network
 from reference.numpy_net import NumpyNet, at_theta, numpy_net
-from reference.r import Fit, RCrashed, RError, RUnavailable, Topology
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed, RError
+from reference.r.topology import Fit, Topology
 from reference.r_nnet import LIVE, RNnet, r_nnet, topology
 from reference.starts import uniform
 
@@ -68,10 +68,9 @@ class ReferenceTrainer:
 
     def versions(self) -> dict[str, str]:
         """Those of its implementation, where these tell of where it was run."""
-        found: dict[str, str] = getattr(self.implementation, "versions", dict)()
-        return found
+        return dict(getattr(self.implementation, "versions", dict)())
 
-    def answering(self, *where: Any) -> ReferenceTrainer:
+    def answering(self, *where: Any) -> Self:
         """The same, R's answered as its implementation decides (see there)."""
         if not isinstance(self.implementation, RNnet):
             return self
@@ -129,12 +128,9 @@ def nnet_fit(
             how["mask"] = ~_biases(problem.formulation.network)
             theta = theta * how["mask"]
 
-        def fit(most: int) -> Fit:
-            fit: Fit = nnet.r.fit(net, theta, *data, maxit=most, **how)
-            return fit
-
+        fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
-        return _ended(fit(maxit), [(k, fit(k).value) for k in steps])
+        return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
     return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
 
@@ -206,11 +202,8 @@ def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
 
 
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked = _Asked(problem, draw)
-    start = problem.own[draw]
-    end = optimize.least_squares(
-        asked.residuals, start, jac=asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
-    )
+    asked, start = _Asked(problem, draw), problem.own[draw]
+    end = optimize.least_squares(asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
     return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
 
 

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +132,51 @@ def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def without_r(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes these programs all that there is on PATH, and gives the folder that they are in."""
+    everything, folder = os.environ["PATH"], tmp_path / "only these"
+
+    def hide(*programs: str) -> Path:
+        folder.mkdir()
+        for name in programs:
+            (folder / name).symlink_to(shutil.which(name, path=everything) or pytest.skip(f"{name} is not here"))
+        monkeypatch.setenv("PATH", str(folder))
+        monkeypatch.delenv("R_HOME", raising=False)
+        return folder
+
+    return hide
+
+
+@pytest.fixture
+def without_r(only: Callable[..., Path]) -> Iterator[None]:
     """A machine on which R is not found; what was started before is ended."""
     from reference.r_nnet import LIVE
 
     LIVE.close()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("R_HOME", raising=False)
+    only()
     yield
     LIVE.close()
+
+
+@pytest.fixture
+def without_nnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_r: None) -> None:
+    """A machine whose R has no such package."""
+    home, real = tmp_path / "R", Path(subprocess.check_output(["R", "RHOME"], text=True).strip())
+    (home / "library").mkdir(parents=True)
+    for entry in (*real.iterdir(), *(real / "library").iterdir()):
+        if entry.name not in ("library", "nnet"):
+            (home / entry.relative_to(real)).symlink_to(entry)
+    for name in ("R_LIBS", "R_LIBS_SITE", "R_LIBS_USER"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("R_ENVIRON", os.devnull)  # Debian's site file names the real library
+    monkeypatch.setenv("R_HOME", str(home))
+
+
+@pytest.fixture
+def without_rpy2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_r: None) -> None:
+    """A machine whose Python has none."""
+    (tmp_path / "rpy2.py").write_text("raise ModuleNotFoundError(\"No module named 'rpy2'\")")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -37,18 +35,13 @@ def said(*findings: Finding) -> list[str]:
     return [re.sub(" {2,}", " ", str(finding)) for finding in findings]
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, folder: Path, *programs: str) -> None:
-    """A PATH on which these programs are all that there is."""
-    folder.mkdir(exist_ok=True)
-    for name in programs:
-        (folder / name).symlink_to(shutil.which(name) or pytest.skip(f"{name} is not here"))
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.delenv("R_HOME", raising=False)
-
-
-def test_everything_is_looked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one order, a line each, and then whether models can be judged."""
+def test_everything_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one order, a line each, and then whether models can be judged; pytest as it starts in this folder."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
+    monkeypatch.chdir(tmp_path)
     parser = ArgumentParser()
     asked = doctor.doctor(parser)
     assert asked(parser.parse_args([])) == 0
@@ -58,6 +51,7 @@ def test_everything_is_looked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert [name for name in names if name in ("torch", "CUDA", "make", "C++ compiler", "pytest", "report")] == [
         *("pytest", "torch", "CUDA", "make", "C++ compiler", "pytest", "report")
     ]
+    assert f"pytest            loads the plugin, {ROOT / 'harness' / 'plugin.py'}" in lines
     assert last == "All that is needed is here: python -m pytest judges models"
 
 
@@ -122,9 +116,8 @@ def test_r_is_started_and_asked() -> None:
     assert said(*doctor.r()) == [f"{name} {versions[name]}" for name in ("R", "nnet", "rpy2")]
 
 
-def test_without_r_numpy_judges_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_r_numpy_judges_alone(without_r: None) -> None:
     """R is optional: the line that installs it is given, and nothing fails."""
-    hide(monkeypatch, tmp_path / "bin")
     (finding,) = doctor.r()
     assert not finding.fails
     assert said(finding) == [
@@ -143,30 +136,17 @@ def test_r_that_was_left_out_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv(SWITCH)
 
 
-@pytest.mark.usefixtures("live_r")
-def test_r_without_nnet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_r_without_nnet(without_nnet: None) -> None:
     """R starts and has no such package."""
-    home, real = tmp_path / "R", Path(subprocess.check_output(["R", "RHOME"], text=True).strip())
-    (home / "library").mkdir(parents=True)
-    for entry in (*real.iterdir(), *(real / "library").iterdir()):
-        if entry.name not in ("library", "nnet"):
-            (home / entry.relative_to(real)).symlink_to(entry)
-    for name in ("R_LIBS", "R_LIBS_SITE", "R_LIBS_USER"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("R_ENVIRON", os.devnull)
-    monkeypatch.setenv("R_HOME", str(home))
     assert said(*doctor.r()) == [
         "R, nnet and rpy2 not here: R was found, its package nnet was not. Expected nnet 7.3; recordings and NumPy "
         "judge. This mends it: apt-get install r-cran-nnet"
     ]
 
 
-@pytest.mark.usefixtures("live_r")
-def test_without_rpy2_and_make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_rpy2_and_make(without_rpy2: None, only: Callable[..., Path]) -> None:
     """The line gets make first, which pip needs then."""
-    (tmp_path / "rpy2.py").write_text("raise ModuleNotFoundError(\"No module named 'rpy2'\")")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    hide(monkeypatch, tmp_path / "bin", "R")
+    only("R")
     assert said(*doctor.r(), doctor.make()) == [
         "R, nnet and rpy2 not here: R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5; recordings and NumPy "
         f"judge. This mends it: apt-get install make && {PIP}",
@@ -175,16 +155,15 @@ def test_without_rpy2_and_make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ]
 
 
-def test_the_compiler_is_that_of_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_compiler_is_that_of_torch(monkeypatch: pytest.MonkeyPatch, only: Callable[..., Path]) -> None:
     """g++, or what CXX names; what needs one is said where there is none, or one that does not run."""
-    hide(monkeypatch, tmp_path / "bin")
+    mine = only() / "mine"
     monkeypatch.delenv("CXX", raising=False)
     said_without = (
         "C++ compiler not here: g++ was not found and CXX names none; models under torch.compile cannot be asked, "
         "others can. This mends it: apt-get install g++"
     )
     assert said(doctor.compiler()) == [said_without]
-    mine = tmp_path / "bin" / "mine"
     mine.write_text("#!/bin/sh\necho mine 1.0\n")
     mine.chmod(0o755)
     monkeypatch.setenv("CXX", "mine")
@@ -195,15 +174,12 @@ def test_the_compiler_is_that_of_torch(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_pytest_is_asked_for_the_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As it starts in this folder; where it does not load the plugin, no model is judged."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
     monkeypatch.chdir(tmp_path)
-    ours = ROOT / "harness" / "plugin.py"
-    assert said(doctor.plugin()) == [f"pytest loads the plugin, {ours}"]
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     finding = doctor.plugin()
     assert finding.fails
     mend = f"{sys.executable} -m pytest -p nnet_parity"
+    ours = ROOT / "harness" / "plugin.py"
     assert said(finding) == [f"pytest MISSING: it does not load {ours}. This mends it: {mend}"]
 
 

@@ -1,6 +1,7 @@
 """Every planted fault turns red where it should, and what correct equations give does not."""
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,7 +30,14 @@ def inert_in_float32(fault: Fault) -> bool:
     return fault.name.endswith(("1ulp", "float32", "nnet_clip")) or (fault.size is not None and fault.size < 2.0**-24)
 
 
-def spoiled(fault: Fault, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
+class Known:
+    """A fault that answers each problem once, however often it is tried."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.name, self.words, self.run = fault.name, fault.words, cache(fault.run)
+
+
+def spoiled(fault: Fault | Known, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
     return [fault.run(problem, Contract(dtype)) for problem in problems]
 
 
@@ -89,16 +97,18 @@ def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_large_fault_is_named(name: str) -> None:
+def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is observed under a structural fault is explained by that fault, or by one that is the same mistake."""
     problems = [problem.part(slice(5)) for problem in PROBLEMS[name]]
+    made = {fault: Known(fault) for fault in FAULTS if fault.fits(NETWORKS[name])}
+    monkeypatch.setattr("reference.likely.made_in", lambda network: list(made.values()))
     wrong = {}
-    for fault in FAULTS:
-        if fault.fits(NETWORKS[name]) and not isinstance(fault, Off) and not inert_in_float32(fault):
-            observed = spoiled(fault, problems, "float64")
+    for fault, known in made.items():
+        if not isinstance(fault, Off) and not inert_in_float32(fault):
+            observed = spoiled(known, problems, "float64")
             sentence = likely(problems, observed, fault.spoils)
             if f'fault "{fault.name}"' not in sentence:
-                twins = [twin for twin in FAULTS if f'fault "{twin.name}"' in sentence]
+                twins = [twin for twin in made.values() if f'fault "{twin.name}"' in sentence]
                 same = twins and all(
                     (a["forward"] == b["forward"]).all()
                     for a, b in zip(observed, spoiled(twins[0], problems, "float64"), strict=True)

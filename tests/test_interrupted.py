@@ -158,7 +158,7 @@ class LearningNet(SineNet):
 
     def forward(self, x):
         LearningNet.calls += 1
-        if LearningNet.calls == 2_000:
+        if LearningNet.calls == 100:
             Path("here").touch()
         return super().forward(x)
 
@@ -224,10 +224,18 @@ def test_who_is_told_to_stop_says_what_was_judged(tmp_path: Path, moment: str, h
     assert gone(pids)
 
 
+IMPATIENT = """
+from xdist.workermanage import NodeManager
+
+NodeManager.EXIT_TIMEOUT = 0.5  # in place of 10 seconds for a process that hangs
+"""
+
+
 @pytest.mark.usefixtures("live_r")
 def test_a_shared_run_that_is_told_to_stop_says_so_too(tmp_path: Path) -> None:
     """Under pytest-xdist SIGTERM ends all processes, and the one that makes the report says what was judged."""
     pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
+    (tmp_path / "conftest.py").write_text(IMPATIENT)
     run = started(tmp_path, "trial", "-p", "xdist", "-n", "1")
     pids = run.workers()
     run.process.send_signal(signal.SIGTERM)
@@ -398,8 +406,8 @@ def test_an_answer_that_raises_is_told(mine: Mine) -> None:
     """A case's own words on a run may fail; the report is written all the same."""
     case = {"answer": "lambda rows: rows[7]", "question": '"Who learns?"', "checks": '["fit"]'}
     learning = {**LEARNING, "subjects": "[Trained(SineNet, Recipe('adam', 3, {'lr': 0.01}), most=1)]"}
-    learning["references"] = "[least_squares]"
-    mine.write_sine(before=MARK + "from reference import least_squares\n", **FLOAT64 | learning | case)
+    learning["references"] = "[gradient_descent(0.01, 3)]"
+    mine.write_sine(before=MARK + "from reference import gradient_descent\n", **FLOAT64 | learning | case)
     result = mine.pytest("--starts=2")
     assert mine.results()["said"]["Who learns?"].startswith("Its answer raised IndexError: ")
     assert "Who learns? Its answer raised IndexError: " in " ".join(result.stdout.str().split())

@@ -160,7 +160,7 @@ def models(draw: st.DrawFn) -> tuple[Network, Subject]:
     return Network(inputs, hidden, outputs, "tanh"), Subject(Written)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(models())
 def test_a_right_model_is_understood_or_its_meaning_proposed(made: tuple[Network, Subject]) -> None:
     """However its matrices stand: it passes, or what is proposed passes."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reference.r import RCrashed, RError, RSession, RUnavailable, Topology, preflight
+from reference.r.preflight import RUnavailable, preflight
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
 
 try:
     preflight()
@@ -282,7 +283,7 @@ def test_one_death_is_mended_unseen(impatient: RSession, blow: signal.Signals) -
 
 PARENT = """
 import sys, threading
-from reference.r import RSession
+from reference.r.session import RSession
 session = RSession()
 session.versions()
 assert "rpy2" not in sys.modules
@@ -352,10 +353,8 @@ def test_what_is_missing_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.
 PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
 
 
-def test_r_missing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r_missing_is_a_sentence(without_r: None) -> None:
     """Without R on PATH the error says so and gives the line that installs it; preflight() says the same."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("R_HOME", raising=False)
     expected = (
         "R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer with nnet."
         " This mends it: apt-get install r-base-core r-cran-nnet make"
@@ -366,33 +365,17 @@ def test_r_missing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert str(unavailable.value) == expected
 
 
-def test_nnet_missing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nnet_missing_is_a_sentence(without_nnet: None) -> None:
     """With R but without its package nnet the error says so and gives the line that installs it."""
-    run = subprocess.run(["R", "RHOME"], capture_output=True, text=True, check=True)
-    home, real = tmp_path / "R", Path(run.stdout.strip())
-    (home / "library").mkdir(parents=True)
-    for entry in (*real.iterdir(), *(real / "library").iterdir()):
-        if entry.name not in ("library", "nnet"):
-            (home / entry.relative_to(real)).symlink_to(entry)
-    for name in ("R_LIBS", "R_LIBS_SITE", "R_LIBS_USER"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("R_ENVIRON", os.devnull)  # Debian's site file names the real library
-    monkeypatch.setenv("R_HOME", str(home))
     assert sentence() == (
         "R was found, its package nnet was not. Expected nnet 7.3. This mends it: apt-get install r-cran-nnet"
     )
 
 
-def test_rpy2_missing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rpy2_missing_is_a_sentence(without_rpy2: None, only: Callable[..., Path]) -> None:
     """Without rpy2 the error gives the exact pip line, and make before it where pip would need it."""
-    (tmp_path / "rpy2.py").write_text("raise ModuleNotFoundError(\"No module named 'rpy2'\")")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     said = "R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5. This mends it: "
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for tool in ("R", "make"):
-        (tools / tool).symlink_to(shutil.which("R") or "")
-    monkeypatch.setenv("PATH", str(tools))
+    tools = only("R", "make")
     assert sentence() == said + PIP
     (tools / "make").unlink()
     assert sentence() == said + "apt-get install make && " + PIP

@@ -43,13 +43,13 @@ def test_the_failure_of_the_readme_is_what_is_said(mine: Mine, live_r: None) -> 
 
 
 def test_the_training_case_of_the_readme_passes(mine: Mine, live_r: None) -> None:
-    """Adam's claims are right, and it fits less well than nnet, from 20 shared starts of 1,000 steps."""
+    """Adam's claims are right, and it fits less well than nnet, from 12 of its 20 shared starts, of 1,000 steps."""
     model = CASE[: CASE.index("test_sine = verify")]
     imports, case = TRAINING.split("\n\n", 1)
     (mine.pytester.path / "test_mine.py").write_text(f"{imports}\n{model}{DATA}{case}")
-    result = mine.pytest()
+    result = mine.pytest("--starts=12")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*No, not SineNet_adam: of SineNet_adam, 0 of 20 starts*"])
+    result.stdout.fnmatch_lines(["*No, not SineNet_adam: of SineNet_adam, 0 of 12 starts*"])
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w/-]+\.md)\)", README))

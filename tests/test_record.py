@@ -25,8 +25,9 @@ from harness.observation import Missing
 from harness.problem import Problem
 from harness.verdict import Status
 from reference import RNnet
-from reference.r import RStale, RUnavailable, recorded
-from reference.r.recorded import place
+from reference.r import recorded
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import RStale, place
 from reference.r.recording import CODE, read
 from reference.r_nnet import LIVE
 

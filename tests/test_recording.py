@@ -19,10 +19,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from reference.r import RSession, Topology
 from reference.r import recording as format_
 from reference.r.recorded import place
 from reference.r.recording import CODE, MAGIC, Ask, Facts, Recording, read, write
+from reference.r.session import RSession
+from reference.r.topology import Topology
 
 NET = Topology.dense(1, 2, 1, linear_outputs=True)
 VERSIONS = {"R": "4.2.2", "nnet": "7.3-18", "rpy2": "3.6.5", "platform": "x86_64-pc-linux-gnu"}

@@ -133,6 +133,6 @@ def test_race(raced): raced(None, "cpu", "float64")
 def test_nobody_races_beside_others(ours: Mine) -> None:
     """Two processes share the cores, and pytest-benchmark measures nothing then."""
     ours.pytester.makepyfile(test_speed=RACED)
-    result = shared(ours, "--speed")
+    result = shared(ours, "--speed", "-n", "1")
     result.assert_outcomes(failed=1)
     assert "not raced beside other processes, which slow it by chance: leave -n out" in result.stdout.str()

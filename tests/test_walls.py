@@ -21,7 +21,10 @@ FORBIDDEN = {  # tests may look at everything
     "reference": {"cases", "tests", "torch"},
     "cases": {"tests"},
 }
-LOADS_NOT = {"harness": ("torch", "rpy2", "pytest", "jinja2", "matplotlib"), "reference": ("torch", "rpy2")}
+LOADS_NOT = {
+    "harness": ("torch", "rpy2", "pytest", "jinja2", "matplotlib", "scipy.stats"),
+    "reference": ("torch", "rpy2", "scipy.stats"),
+}
 MOST_LINES = 6_910  # the goal of 4,000 is missed (DECISIONS, 2026-11-25); until it is met, no line more
 
 
@@ -86,7 +89,7 @@ def test_importing_is_light(package: str) -> None:
 
 def test_a_heavy_import_is_seen() -> None:
     """The wall can fail: a package that is loaded on the way is found."""
-    assert loaded("import harness.plugin", LOADS_NOT["harness"]) == ["pytest"]
+    assert loaded("import harness.plugin, scipy.stats", LOADS_NOT["harness"]) == ["pytest", "scipy.stats"]
 
 
 def code_lines(text: str) -> set[int]:

@@ -1,7 +1,5 @@
 """Is everything here that R needs, and what mends it if not."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from importlib import metadata

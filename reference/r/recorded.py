@@ -1,7 +1,5 @@
 """R as a recording has it: sessions that note what R answers, give it again, or say why nobody answers."""
 
-from __future__ import annotations
-
 import os
 import re
 from abc import ABC, abstractmethod
@@ -63,8 +61,7 @@ class Recorder(_Asks):
 
     def versions(self) -> dict[str, str]:
         """Of the session."""
-        versions: dict[str, str] = self.session.versions()
-        return versions
+        return dict(self.session.versions())
 
     def _answer(self, asked: Ask) -> Ask:
         if asked.key not in self.noted:
@@ -114,13 +111,10 @@ class Recorded(_Asks):
             shapes = [{name: array.shape for name, array in ask.arguments.items()} for ask in (asked, other)]
             if (other.what, other.topology, shapes[1]) != (asked.what, asked.topology, shapes[0]):
                 continue
-            pairs = [(name, array, other.arguments[name]) for name, array in asked.arguments.items()]
-            apart = {name: abs(here - there).max() for name, here, there in pairs if (here != there).any()}
-            if all(
-                asked.arguments[n].ndim and d <= NEAR * np.spacing(abs(asked.arguments[n]).max())
-                for n, d in apart.items()
-            ):
-                return " and ".join(f"{name} otherwise by {most:.1g}" for name, most in apart.items())
+            pairs = [(name, here, other.arguments[name]) for name, here in asked.arguments.items()]
+            apart = [(name, here, abs(here - there).max()) for name, here, there in pairs if (here != there).any()]
+            if all(here.ndim and most <= NEAR * np.spacing(abs(here).max()) for _, here, most in apart):
+                return " and ".join(f"{name} otherwise by {most:.1g}" for name, _, most in apart)
         return ""
 
 

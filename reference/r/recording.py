@@ -3,8 +3,6 @@
 The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code. It is read strictly.
 """
 
-from __future__ import annotations
-
 import lzma
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """R's runif() without R: the Mersenne Twister as R seeds it (`set.seed` and `MT_genrand` in R's RNG.c)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from reference.r.topology import Array

@@ -3,8 +3,6 @@
 Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked once more.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -188,40 +186,36 @@ class RSession:
         through the same engine with its connections. mask (T,) is True where a weight is trained; row_weights (R,).
         Raises ValueError as evaluate does.
         """
-        x = _checked("inputs", inputs, None, topology.inputs)
-        rows, weights = len(x), topology.n_weights
-        y = _checked("targets", targets, rows, topology.outputs)
+        data = _of_one(topology, theta, inputs, targets)
+        rows, weights = data[0].shape[1], topology.n_weights
         m = None if mask is None else _checked("mask", mask, weights)
         w = None if row_weights is None else _checked("row_weights", row_weights, rows, least=0.0)
         settings = (_checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay))
-        arguments = x.T, y.T, _checked("theta", theta, weights), m, w, *settings
-        what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
             ask = ("fit_nnet", topology.hidden, topology.linear_outputs)
-        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, *arguments)
-        assert (end.shape, outputs.shape) == ((weights,), (topology.outputs, rows)), (end.shape, outputs.shape)
-        fitted = np.ascontiguousarray(outputs.T)
-        return Fit(end, float(value[0]), fitted, int(convergence[0]), float(seconds[0]))
+        return self._fit(f"fit({rows} rows, {weights} weights, maxit {maxit})", topology, *ask, *data, m, w, *settings)
 
     def optim(
         self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, maxit: int = 10_000
     ) -> Fit:
         """One fit by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as for `fit`."""
-        x, y = _checked("inputs", inputs, None, topology.inputs), _checked("targets", targets, None, topology.outputs)
-        what = f"optim({len(x)} rows, {topology.n_weights} weights)"
-        weights = _checked("theta", theta, topology.n_weights)
-        arguments = x.T, y.T, weights, _checked("maxit", maxit)
-        seconds, (end, value, outputs, ended) = self._ask(what, "timed", "fit_optim", *topology.engine, *arguments)
-        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(ended[0]), float(seconds[0]))
+        data = _of_one(topology, theta, inputs, targets)
+        what = f"optim({data[0].shape[1]} rows, {topology.n_weights} weights)"
+        return self._fit(what, topology, "fit_optim", *topology.engine, *data, _checked("maxit", maxit))
+
+    def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
+        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask)
+        assert (end.shape, len(outputs)) == ((topology.n_weights,), topology.outputs), (end.shape, outputs.shape)
+        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]), float(seconds[0]))
 
     def time_gradient(
         self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, repetitions: int
     ) -> float:
         """Seconds that nnet's engine takes for one value and gradient, without the way there; shapes as for `fit`."""
-        x, y = _checked("inputs", inputs, None, topology.inputs), _checked("targets", targets, None, topology.outputs)
-        arguments = x.T, y.T, _checked("theta", theta, topology.n_weights), _checked("repetitions", repetitions)
-        return float(self._ask(f"time_gradient({len(x)} rows)", "time_gradient", *topology.engine, *arguments)[0])
+        data = _of_one(topology, theta, inputs, targets)
+        what, ask = f"time_gradient({data[0].shape[1]} rows)", (*topology.engine, *data)
+        return float(self._ask(what, "time_gradient", *ask, _checked("repetitions", repetitions))[0])
 
     def eval_text(self, code: str) -> Any:
         """The value of R code in R's global environment: numbers as an array, strings and lists as a list."""
@@ -253,6 +247,13 @@ class RSession:
                     raise RError(value[0])
                 return value
         raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]} (deadline {self.deadline:g} s)")
+
+
+def _of_one(topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array, Array]:
+    """Inputs (I, R), targets (O, R) and weights (T,) of one draw, as nnet.R takes them."""
+    x = _checked("inputs", inputs, None, topology.inputs)
+    y = _checked("targets", targets, len(x), topology.outputs)
+    return x.T, y.T, _checked("theta", theta, topology.n_weights)
 
 
 def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:

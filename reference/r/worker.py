@@ -3,8 +3,6 @@
 It answers (ask, arguments) with (kind, value, warnings, console), one at a time, and ends when its parent does.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import select
