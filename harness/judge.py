@@ -60,7 +60,7 @@ def judge(
     the tensor that an element belongs to (shape of one draw); `largest` is the dtype's largest finite number. Raises
     ValueError when there is nothing to judge: no evidence is not a pass.
     """
-    if not subjects or any(side.answer.size == 0 for side in subjects):
+    if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
     worst, worst_rank, undefined = Judgement(Status.PASS), -1.0, False
     count = 1 + max(int(owner.max()) for owner in owners)
