@@ -169,7 +169,7 @@ def words(node: ast.AST) -> str:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file with one node changed, and what a person calls the change: where it is, what it was and what it becomes."""
+    """A file with one node changed, and what a person calls the change: where, what it was, what it becomes."""
 
     file: str
     function: str
@@ -240,13 +240,14 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
     import pytest
     from hypothesis import Phase, settings
 
-    settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate))  # the smallest example takes time
+    # few examples, and not the smallest: a mutant that takes more to be noticed is one that survives
+    settings.register_profile("mutation", max_examples=40, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("mutation")
     os._exit(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]))
 
 
 def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant with "killed", "timeout" or "survived", as they come; raises RuntimeError where pytest ran no test."""
+    """Each mutant with "killed", "timeout" or "survived", as they come; RuntimeError where pytest ran no test."""
     context = get_context("fork")
     left, running = iter(chosen), dict[int, tuple[BaseProcess, Mutant, float]]()
     while True:
@@ -290,7 +291,7 @@ def seconds(tests: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """For each file the tests that must notice its mutants, and of survivors why they may: by file, function, change."""
+    """For each file the tests that must notice its mutants, and why some survive: by file, function, change."""
 
     tests: dict[str, list[str]]
     reasons: dict[tuple[str, str, str], str]
