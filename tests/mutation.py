@@ -100,7 +100,7 @@ def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
             yield ast.comprehension(target, iterable, [ast.UnaryOp(ast.Not(), test) for test in tests], 0)
         case ast.If(test=test, body=body, orelse=other):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, other)
-        case ast.Return(value=value) if value is not None:
+        case ast.Return(value=value) if value is not None and ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
         case ast.AugAssign(target=target, op=op, value=value):
             yield ast.Pass()

@@ -343,6 +343,8 @@ def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> N
     assert claim.budget_used == pytest.approx(0.1)
     assert (example.status, example.index, example.actual, example.expected) == (Status.PASS, (1, 0), 1e-9, -3.0)
     assert example.allowed == 2e-8
+    for part in (claim, example):
+        assert (part.stack, part.contract_share, part.outside) == (0, 0.0, "")
 
 
 @pytest.mark.parametrize("value", [1.1e-8, -1e-7, np.nan, np.inf])
