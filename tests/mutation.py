@@ -36,7 +36,6 @@ from typing import Any
 PLAN, REPORT = Path("tests/mutation.toml"), Path("build/mutation.json")
 LEAST = 0.9
 PATIENCE = 5  # a mutant may take this many times what the tests take, and ten seconds
-LIBRARIES = ("numpy", "scipy.sparse", "scipy.stats", "hypothesis.extra.numpy", "msgspec", "flint", "torch", "pytest")
 
 # What is changed
 
@@ -238,11 +237,7 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
     if mutant is not None:
         sys.meta_path.insert(0, _Finder(mutant.file, mutant.code()))
     import pytest
-    from hypothesis import Phase, settings
 
-    # few examples, and not the smallest: a mutant that takes more to be noticed is one that survives
-    settings.register_profile("mutation", max_examples=40, phases=(Phase.explicit, Phase.generate))
-    settings.load_profile("mutation")
     os._exit(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]))
 
 
@@ -291,21 +286,39 @@ def seconds(tests: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """For each file the tests that must notice its mutants, and why some survive: by file, function, change."""
+    """For each file the tests that must notice its mutants, and why some survive: by file, function, change.
 
+    `libraries` are what tests import: loaded once, before mutants are made.
+    """
+
+    libraries: list[str]
     tests: dict[str, list[str]]
     reasons: dict[tuple[str, str, str], str]
 
+    def load(self) -> None:
+        """Import the libraries, for one thread: threads do not survive a fork, and the cores are taken."""
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = "1"
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        for name in ("pytest", *self.libraries):
+            import_module(name)
+        if "hypothesis" in sys.modules:
+            from hypothesis import Phase, settings
+
+            # few examples, and not the smallest: a mutant that takes more to be noticed is one that survives
+            settings.register_profile("mutation", max_examples=40, phases=(Phase.explicit, Phase.generate))
+            settings.load_profile("mutation")
+
     @classmethod
     def read(cls, path: Path = PLAN) -> Plan:
-        """From TOML: `[tests]`, and `[[survivors]]` with file, function, changes and reason."""
+        """From TOML: `libraries`, `[tests]`, and `[[survivors]]` with file, function, changes and reason."""
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         reasons = {
             (each["file"], each["function"], change): each["reason"]
             for each in found.get("survivors", ())
             for change in each["changes"]
         }
-        return cls(found["tests"], reasons)
+        return cls(found["libraries"], found["tests"], reasons)
 
 
 def judged(file: str, plan: Plan, sample: int | None, jobs: int) -> dict[str, Any]:
@@ -348,6 +361,12 @@ def judged(file: str, plan: Plan, sample: int | None, jobs: int) -> dict[str, An
     }
 
 
+def good(found: dict[str, Any]) -> bool:
+    """Are enough of a file's mutants killed, those that survive explained, and nothing else?"""
+    enough = bool(found["killed"] >= LEAST * found["mutants"])
+    return enough and not found["stale"] and all(each["reason"] for each in found["survived"])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """See above; 0 where all is well, 1 where not, 2 where nothing could be told."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -357,14 +376,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         plan = Plan.read()
-        if unknown := set(options.files or ()) - set(plan.tests):
+        if unknown := set(options.files or ()) - plan.tests.keys():
             raise RuntimeError(f"{min(unknown)} is not in {PLAN}, expected some of {', '.join(plan.tests)}")
         sys.path[:0] = [os.getcwd()]
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"  # threads do not survive a fork, and the cores are taken
-        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        for name in LIBRARIES:
-            import_module(name)
+        plan.load()
         found = {file: judged(file, plan, options.sample, options.jobs) for file in options.files or plan.tests}
     except (OSError, RuntimeError) as error:
         print(f"mutation: {error}", file=sys.stderr)
@@ -373,9 +388,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     REPORT.write_text(json.dumps({"sample": options.sample, "files": found}, indent=1) + "\n", encoding="utf-8")
     killed, tried = (sum(file[what] for file in found.values()) for what in ("killed", "mutants"))
     print(f"all: {killed} of {tried} killed, {100 * killed / tried:.1f} %: {REPORT}")
-    good = [file["killed"] >= LEAST * file["mutants"] and not file["stale"] for file in found.values()]
-    explained = all(each["reason"] for file in found.values() for each in file["survived"])
-    return 0 if all(good) and explained else 1
+    return 0 if all(map(good, found.values())) else 1
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def exactly(found: Bounded, value: Any, error: Any) -> None:
     np.testing.assert_array_equal(found.error.ravel(), np.asarray(error, float).ravel())
 
 
-# Bounded: shapes
+# Shapes
 
 
 def test_what_is_lifted_is_exact() -> None:
@@ -56,80 +56,18 @@ def test_what_is_lifted_is_exact() -> None:
     exactly(m.join(known([3.0], 0.5), known([4.0], 0.25)), [3, 4], [0.5, 0.25])
     exactly(m.each(lambda a: a[:, ::-1], known([3.0, 4.0], [0.5, 0.25])), [4, 3], [0.25, 0.5])
     assert m.stack([known(3.0, 0.5), known(4.0, 0.25)]).value.shape == (2, 1)
-    assert m.join(known(3.0), known(4.0)).value.shape == (1, 2)
+    stack = Bounded(np.ones((2, 3, 4)), np.zeros((2, 3, 4)))  # two draws, three rows
+    for wider, width in ((m.join(stack, stack), 8), (m.with_ones(stack), 5)):
+        assert wider.value.shape == wider.error.shape == (2, 3, width)
 
 
-# Bounded: sums and products
-
-numbers = st.one_of(st.just(0.0), st.floats(-8, 8).map(lambda x: float(np.float32(x))))
-errors = st.one_of(st.just(0.0), st.floats(0, 0.5))
-
-
-@st.composite
-def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
-    """Known exactly or within bounds, with zeros or without."""
-    size = rows * columns
-    zeros, inexact = draw(st.booleans()), draw(st.booleans())
-    values = draw(st.lists(numbers if zeros else st.floats(0.5, 8), min_size=size, max_size=size))
-    signs = draw(st.lists(st.sampled_from([-1, 1]), min_size=size, max_size=size))
-    bounds = draw(st.lists(errors, min_size=size, max_size=size)) if inexact else [0.0] * size
-    shape = (1, rows, columns)
-    return Bounded((np.array(values) * signs).reshape(shape), np.array(bounds).reshape(shape))
-
-
-@seeded
-@given(st.data(), st.integers(0, 3), st.booleans())
-def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> None:
-    """Both errors' products, and for each term that is not 0 one rounding of the sizes; of a sum of zeros none at all.
-
-    Terms are the products, what is added, and by how many more a formulation's sum may be longer.
-    """
-    a, b = data.draw(matrices(2, 3)), data.draw(matrices(3, 2))
-    plus = data.draw(matrices(2, 2)) if has_plus else None
-    found = m.dot(a, b, extra, plus)
-    value = a.value @ b.value + (0.0 if plus is None else plus.value)
-    needs = np.zeros((2, 2))
-    for i, j in product(range(2), range(2)):
-        terms, size, error = 0, 0.0, 0.0
-        for k in range(3):
-            x, ex, y, ey = (
-                float(part) for part in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j])
-            )
-            terms += (abs(x) + ex > 0) and (abs(y) + ey > 0)
-            size += (abs(x) + ex) * (abs(y) + ey)
-            error += ex * (abs(y) + ey) + abs(x) * ey
-        terms += extra * (terms > 0)
-        if plus is not None:
-            terms, size = terms + 1, size + abs(plus.value[0, i, j]) + plus.error[0, i, j]
-            error += plus.error[0, i, j]
-        needs[i, j] = error + terms * (U * size + TINY * (size > 0))
-    expect(found, value, needs)
-
-
-@seeded
-@given(st.data())
-def test_a_sum_and_a_difference(data: st.DataObject) -> None:
-    """Both errors and one rounding; nothing underflows there."""
-    a, b = data.draw(matrices(1, 2)), data.draw(matrices(1, 2))
-    for found, value in ((m.add(a, b), a.value + b.value), (m.sub(a, b), a.value - b.value)):
-        error = a.error + b.error
-        expect(found, value, error + U * (abs(value) + error))
+# One operation
 
 
 def rounded(value: Any, error: Any, times: int = 1) -> Any:
     """An error, and so many roundings of the size, which may underflow."""
     size = abs(np.asarray(value, float)) + error
     return error + times * U * size + TINY * (size > 0)
-
-
-@seeded
-@given(st.data())
-def test_a_product(data: st.DataObject) -> None:
-    """Each error times the other's size, and one rounding."""
-    a, b = data.draw(matrices(1, 3)), data.draw(matrices(1, 3))
-    value = a.value * b.value
-    expect(m.mul(a, b), value, rounded(value, a.error * (abs(b.value) + b.error) + abs(a.value) * b.error))
-    assert m.mul(a, None) is a
 
 
 def test_a_quotient() -> None:
@@ -223,7 +161,7 @@ def test_what_may_leave_the_range_is_not_bounded() -> None:
     exactly(m.kept(known([half, -LARGEST], [LARGEST, half])), [half, -LARGEST], [inf, inf])
 
 
-# Bounded: linear maps
+# Linear maps
 
 
 def linear(*rows: Sequence[float]) -> LinearMap:
@@ -265,7 +203,7 @@ def test_a_constant_is_a_summand() -> None:
     exactly(m.linear(linear([3.0]), known(0.0), np.array([0.0]), np.array([2.0])), 0.0, 0.0)
 
 
-# Bounded: activations
+# Activations
 
 
 def logistic(z: float) -> float:
@@ -371,3 +309,70 @@ def test_the_identity() -> None:
     """Is the number itself, and has no derivative to multiply by."""
     z = known(3.0, 0.5)
     assert m.act("identity", z) == (z, None)
+
+
+# Sums and products of whatever there is
+
+numbers = st.one_of(st.just(0.0), st.floats(-8, 8).map(lambda x: float(np.float32(x))))
+errors = st.one_of(st.just(0.0), st.floats(0, 0.5))
+
+
+@st.composite
+def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
+    """Known exactly or within bounds, with zeros or without."""
+    size = rows * columns
+    zeros, inexact = draw(st.booleans()), draw(st.booleans())
+    values = draw(st.lists(numbers if zeros else st.floats(0.5, 8), min_size=size, max_size=size))
+    signs = draw(st.lists(st.sampled_from([-1, 1]), min_size=size, max_size=size))
+    bounds = draw(st.lists(errors, min_size=size, max_size=size)) if inexact else [0.0] * size
+    shape = (1, rows, columns)
+    return Bounded((np.array(values) * signs).reshape(shape), np.array(bounds).reshape(shape))
+
+
+@seeded
+@given(st.data(), st.integers(0, 3), st.booleans())
+def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> None:
+    """Both errors' products, and for each term that is not 0 one rounding of the sizes; of a sum of zeros none at all.
+
+    Terms are the products, what is added, and by how many more a formulation's sum may be longer.
+    """
+    a, b = data.draw(matrices(2, 3)), data.draw(matrices(3, 2))
+    plus = data.draw(matrices(2, 2)) if has_plus else None
+    found = m.dot(a, b, extra, plus)
+    value = a.value @ b.value + (0.0 if plus is None else plus.value)
+    needs = np.zeros((2, 2))
+    for i, j in product(range(2), range(2)):
+        terms, size, error = 0, 0.0, 0.0
+        for k in range(3):
+            x, ex, y, ey = (
+                float(part) for part in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j])
+            )
+            terms += (abs(x) + ex > 0) and (abs(y) + ey > 0)
+            size += (abs(x) + ex) * (abs(y) + ey)
+            error += ex * (abs(y) + ey) + abs(x) * ey
+        terms += extra * (terms > 0)
+        if plus is not None:
+            terms, size = terms + 1, size + abs(plus.value[0, i, j]) + plus.error[0, i, j]
+            error += plus.error[0, i, j]
+        needs[i, j] = error + terms * (U * size + TINY * (size > 0))
+    expect(found, value, needs)
+
+
+@seeded
+@given(st.data())
+def test_a_sum_and_a_difference(data: st.DataObject) -> None:
+    """Both errors and one rounding; nothing underflows there."""
+    a, b = data.draw(matrices(1, 2)), data.draw(matrices(1, 2))
+    for found, value in ((m.add(a, b), a.value + b.value), (m.sub(a, b), a.value - b.value)):
+        error = a.error + b.error
+        expect(found, value, error + U * (abs(value) + error))
+
+
+@seeded
+@given(st.data())
+def test_a_product(data: st.DataObject) -> None:
+    """Each error times the other's size, and one rounding."""
+    a, b = data.draw(matrices(1, 3)), data.draw(matrices(1, 3))
+    value = a.value * b.value
+    expect(m.mul(a, b), value, rounded(value, a.error * (abs(b.value) + b.error) + abs(a.value) * b.error))
+    assert m.mul(a, None) is a

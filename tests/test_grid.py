@@ -38,7 +38,7 @@ def test_the_coarsest_grid_is_found() -> None:
     counted(on(0.5, -3.0, 0.25), [0.5, -3, 0.25], 2, 12)
     counted(grid.lift(np.array([[1.0], [-2.5]])), [1, -2.5], 1, [2, 5])
     counted(on(2.0**-63), 2.0**-63, 63, 1)
-    counted(on(2.0**-64), 2.0**-64, 0, inf)
+    counted(on(-(2.0**-64)), -(2.0**-64), 0, inf)
 
 
 def test_what_is_exact_in_so_many_bits() -> None:

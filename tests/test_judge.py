@@ -191,6 +191,12 @@ def test_who_is_outside_his_own_bound_fails_within_the_sum_of_both() -> None:
     assert found.budget_used == pytest.approx(1.2)
 
 
+def test_who_is_outside_everywhere_is_accused() -> None:
+    """Though both bounds together would hold every element."""
+    found = asked(EXACT + 0.3, reference=Bounded(EXACT, np.full(EXACT.shape, 0.25)))
+    assert (found.status, found.outside) == (Status.FAIL, "subject")
+
+
 def test_being_wrong_together_is_a_failure() -> None:
     """Two that agree and are both outside their own bounds fail."""
     found = asked(off((1, 0), 1.0), off((1, 0), 1.0))
@@ -218,6 +224,9 @@ def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
     value = EXACT * [1, 0, 1]
     found = asked(value, value, value=value, error=0.01, owner=np.array([0, 1, 0]))
     assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (1,), ())
+    value = EXACT * [0, 1, -1]
+    found = asked(value, value, value=value, error=0.01, owner=np.array([2, 1, 0]))
+    assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (2,), ())
 
 
 def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
@@ -262,6 +271,7 @@ def test_the_range_of_the_dtype_ends_with_its_largest_number() -> None:
     errors[1, 0] = np.inf
     assert asked(EXACT, error=1.0, largest=33.0).status is Status.PASS
     assert asked(EXACT, error=1.0, largest=32.9).status is Status.UNDEFINED
+    assert asked(EXACT, error=np.array([2.0, 2.0, 1.0]), largest=33.0).status is Status.PASS
     assert asked(-EXACT, -EXACT, value=-EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
     assert asked(EXACT, error=errors, owner=np.array([0, 1, 2])).status is Status.UNDEFINED
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutation import Plan, mutants
+from mutation import Plan, good, mutants
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,8 +86,9 @@ def within(x):
         return False
     return abs(x) <= LIMIT
 """
-WELL = "from judging import within\n\ndef test():\n    assert [within(x) for x in (-1, 0, 3, 4)] == [False, True, True, False]\n"
-BADLY = "from judging import within\n\ndef test():\n    assert within(2)\n"
+TEST = "from judging import within\n\ndef test():\n    assert "
+WELL = f"{TEST}[within(x) for x in (-1, 0, 3, 4)] == [False, True, True, False]\n"
+BADLY = f"{TEST}within(2)\n"
 ONE_SURVIVES = """
 [[survivors]]
 file = "judging.py"
@@ -102,7 +103,9 @@ def run(folder: Path, test: str, survivors: str = "", *arguments: str) -> subpro
     (folder / "tests").mkdir(exist_ok=True)
     (folder / "judging.py").write_text(FILE)
     (folder / "tests/test_judging.py").write_text(test)
-    (folder / "tests/mutation.toml").write_text('[tests]\n"judging.py" = ["tests/test_judging.py"]\n' + survivors)
+    (folder / "tests/mutation.toml").write_text(
+        'libraries = []\n[tests]\n"judging.py" = ["tests/test_judging.py"]\n' + survivors
+    )
     command = [sys.executable, str(ROOT / "tests/mutation.py"), "--jobs", "2", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -131,49 +134,49 @@ def test_what_every_test_notices_is_killed(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_what_survives_without_a_reason_ends_with_1(tmp_path: Path) -> None:
-    """And is told with its line, its function and the change."""
-    ran = run(tmp_path, WELL)
-    assert f"judging.py:7 within: {SLACK}: SURVIVED" in ran.stdout
-    assert ran.returncode == 1
-
-
-def test_fewer_than_90_percent_end_with_1(tmp_path: Path) -> None:
-    """Whatever reasons are given."""
-    every = ", ".join(
-        json.dumps(mutant.change) for mutant in mutants("judging.py", FILE) if mutant.function == "within"
-    )
-    ran = run(tmp_path, BADLY, ONE_SURVIVES.replace(json.dumps(SLACK), every))
-    found = results(tmp_path)
-    assert found["killed"] < 0.9 * found["mutants"]
-    assert ran.returncode == 1
-
-
-@pytest.mark.parametrize(("change", "what"), [("x < 0 -> x <= 0", "is killed"), ("x < 9 -> x <= 9", "is no mutant")])
-def test_a_reason_for_nothing_ends_with_1(tmp_path: Path, change: str, what: str) -> None:
-    """What is killed needs none, and what is not there has none."""
-    ran = run(tmp_path, WELL, ONE_SURVIVES.replace(json.dumps(SLACK), f'"{SLACK}", "{change}"'))
-    assert f"judging.py within: {change}: {what}, so that its reason is none: remove it" in ran.stdout
-    assert ran.returncode == 1
-
-
 def test_a_sample_is_a_part_of_the_mutants(tmp_path: Path) -> None:
-    """So many, and nothing is said of reasons for the others."""
-    ran = run(tmp_path, WELL, ONE_SURVIVES, "--sample", "3", "--files", "judging.py")
-    assert results(tmp_path)["mutants"] == 3
-    assert "remove it" not in ran.stdout
-    assert "judging.py: 3 mutants of 11" in ran.stdout
+    """So many; what survives without a reason is told with its line, its function and the change, and ends with 1."""
+    ran = run(tmp_path, BADLY, ONE_SURVIVES, "--sample", "8", "--files", "judging.py")
+    found = results(tmp_path)
+    assert found["mutants"] == 8
+    assert "judging.py: 8 mutants of 11, whose tests take" in ran.stdout
+    assert "  judging.py:5 within: if x < 0 -> if not x < 0: SURVIVED" not in ran.stdout
+    told = [
+        f"  judging.py:{each['line']} {each['function']}: {each['change']}: SURVIVED"
+        for each in found["survived"]
+        if not each["reason"]
+    ]
+    assert len(told) >= 2
+    assert set(told) <= set(ran.stdout.splitlines())
+    assert (ran.returncode, found["stale"]) == (1, [])
+
+
+ALL_WELL = {"mutants": 10, "killed": 9, "survived": [{"reason": "the same"}], "stale": []}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"killed": 8}, {"survived": [{"reason": "the same"}, {"reason": None}]}, {"stale": [("f", "a -> b")]}]
+)
+def test_what_is_not_good(wrong: dict[str, Any]) -> None:
+    """Fewer than 90 %, one without a reason, or a reason for nothing."""
+    assert good(ALL_WELL)
+    assert not good(ALL_WELL | wrong)
+
+
+def test_a_reason_for_nothing_is_told(tmp_path: Path) -> None:
+    """What is killed needs none, and what is not there has none; the run ends with 1."""
+    ran = run(
+        tmp_path, WELL, ONE_SURVIVES.replace(json.dumps(SLACK), f'"{SLACK}", "x < 0 -> x <= 0", "x < 9 -> x <= 9"')
+    )
+    assert "judging.py within: x < 0 -> x <= 0: is killed, so that its reason is none: remove it" in ran.stdout
+    assert "judging.py within: x < 9 -> x <= 9: is no mutant, so that its reason is none: remove it" in ran.stdout
+    assert ran.returncode == 1
 
 
 @pytest.mark.parametrize(
     ("test", "arguments", "said"),
     [
-        (
-            WELL.replace("3, 4", "3, 5").replace("False]", "True]"),
-            (),
-            "tests/test_judging.py fails with nothing changed (pytest ended with 1)",
-        ),
-        ("", (), "tests/test_judging.py fails with nothing changed (pytest ended with 5)"),
+        (BADLY.replace("2", "9"), (), "tests/test_judging.py fails with nothing changed (pytest ended with 1)"),
         (WELL, ("--files", "other.py"), "other.py is not in tests/mutation.toml, expected some of judging.py"),
     ],
 )
