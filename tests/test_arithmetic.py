@@ -178,6 +178,8 @@ def test_a_linear_map() -> None:
     )
     error, size = 2 * 0.5 + 3 * 0.25, 2 * 5.5 + 3 * 7.25
     expect(found, [31, -7, 0], [error + 2 * (U * size + TINY), 0.25, 0])
+    small = m.linear(linear([2, -3]), known([2 * TINY, TINY]), 0.0, np.array([2.0]))
+    expect(small, TINY, 2 * (U * 7 * TINY + TINY))
 
 
 def test_a_linear_map_that_only_picks_is_exact() -> None:
@@ -214,7 +216,7 @@ K = {2.0: 4, 1.0: 2}  # the relative error of exp and tanh, in u, by exp_ulp
 
 
 @pytest.mark.parametrize("exp_ulp", K)
-@pytest.mark.parametrize("z", [0.25, -0.25, 2.0, -3.0, 9.0])
+@pytest.mark.parametrize("z", [0.25, -0.25, 2.0, -3.0, 9.0, 2.0**-120])
 @pytest.mark.parametrize("e", [0.0, 1e-6, 0.1, 0.5, 0.75, 3.0])
 def test_tanh(z: float, e: float, exp_ulp: float) -> None:
     """At most its steepest slope nearby times the error, at most its range, and the function's own error.
@@ -231,7 +233,7 @@ def test_tanh(z: float, e: float, exp_ulp: float) -> None:
 
 
 @pytest.mark.parametrize("exp_ulp", K)
-@pytest.mark.parametrize("z", [0.25, -0.25, 2.0, -3.0, 9.0])
+@pytest.mark.parametrize("z", [0.25, -0.25, 2.0, -3.0, 9.0, -80.0])
 @pytest.mark.parametrize("e", [0.0, 1e-6, 0.1, 0.5, 0.75, 6.0])
 def test_logistic(z: float, e: float, exp_ulp: float) -> None:
     """As tanh: the function's own error is that of exp, of an addition and of a division.
@@ -319,14 +321,14 @@ errors = st.one_of(st.just(0.0), st.floats(0, 0.5))
 
 @st.composite
 def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
-    """Known exactly or within bounds, with zeros or without."""
+    """Known exactly or within bounds, with zeros or without; or so small that their products underflow."""
     size = rows * columns
     zeros, inexact = draw(st.booleans()), draw(st.booleans())
     values = draw(st.lists(numbers if zeros else st.floats(0.5, 8), min_size=size, max_size=size))
     signs = draw(st.lists(st.sampled_from([-1, 1]), min_size=size, max_size=size))
     bounds = draw(st.lists(errors, min_size=size, max_size=size)) if inexact else [0.0] * size
-    shape = (1, rows, columns)
-    return Bounded((np.array(values) * signs).reshape(shape), np.array(bounds).reshape(shape))
+    shape, scale = (1, rows, columns), draw(st.sampled_from([1.0, 2.0**-62]))
+    return Bounded((np.array(values) * signs * scale).reshape(shape), (np.array(bounds) * scale).reshape(shape))
 
 
 @seeded
@@ -338,7 +340,7 @@ def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> N
     """
     a, b = data.draw(matrices(2, 3)), data.draw(matrices(3, 2))
     plus = data.draw(matrices(2, 2)) if has_plus else None
-    found = m.dot(a, b, extra, plus)
+    found = m.dot(a, b, extra, plus) if extra else m.dot(a, b, plus=plus)
     value = a.value @ b.value + (0.0 if plus is None else plus.value)
     needs = np.zeros((2, 2))
     for i, j in product(range(2), range(2)):

@@ -229,6 +229,12 @@ def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
     assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (2,), ())
 
 
+def test_a_tensor_of_small_numbers_is_seen() -> None:
+    """However small, and of either sign."""
+    for size in (1e-300, -1e-300):
+        assert asked(EXACT * size, EXACT * size, value=EXACT * size, error=1e-302).status is Status.PASS
+
+
 def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
     """Unless another draw bounds it more narrowly."""
     owner = np.array([0, 1, 1])
