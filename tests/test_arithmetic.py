@@ -331,6 +331,25 @@ def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
     return Bounded((np.array(values) * signs * scale).reshape(shape), (np.array(bounds) * scale).reshape(shape))
 
 
+def sum_of_products(a: Bounded, b: Bounded, extra: int, plus: Bounded | None) -> tuple[Any, Any]:
+    """Its value (1, 2, 2), and what it may be off by, term by term."""
+    value = a.value @ b.value + (0.0 if plus is None else plus.value)
+    needs = np.zeros((2, 2))
+    for i, j in product(range(2), range(2)):
+        terms, size, error = 0, 0.0, 0.0
+        for k in range(3):
+            x, ex, y, ey = (float(p) for p in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j]))
+            terms += (abs(x) + ex > 0) and (abs(y) + ey > 0)
+            size += (abs(x) + ex) * (abs(y) + ey)
+            error += ex * (abs(y) + ey) + abs(x) * ey
+        terms += extra * (terms > 0)
+        if plus is not None:
+            terms, size = terms + 1, size + abs(plus.value[0, i, j]) + plus.error[0, i, j]
+            error += plus.error[0, i, j]
+        needs[i, j] = error + terms * (U * size + TINY * (size > 0))
+    return value, needs
+
+
 @seeded
 @given(st.data(), st.integers(0, 3), st.booleans())
 def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> None:
@@ -340,24 +359,32 @@ def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> N
     """
     a, b = data.draw(matrices(2, 3)), data.draw(matrices(3, 2))
     plus = data.draw(matrices(2, 2)) if has_plus else None
-    found = m.dot(a, b, extra, plus) if extra else m.dot(a, b, plus=plus)
-    value = a.value @ b.value + (0.0 if plus is None else plus.value)
-    needs = np.zeros((2, 2))
-    for i, j in product(range(2), range(2)):
-        terms, size, error = 0, 0.0, 0.0
-        for k in range(3):
-            x, ex, y, ey = (
-                float(part) for part in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j])
-            )
-            terms += (abs(x) + ex > 0) and (abs(y) + ey > 0)
-            size += (abs(x) + ex) * (abs(y) + ey)
-            error += ex * (abs(y) + ey) + abs(x) * ey
-        terms += extra * (terms > 0)
-        if plus is not None:
-            terms, size = terms + 1, size + abs(plus.value[0, i, j]) + plus.error[0, i, j]
-            error += plus.error[0, i, j]
-        needs[i, j] = error + terms * (U * size + TINY * (size > 0))
-    expect(found, value, needs)
+    expect(m.dot(a, b, extra, plus), *sum_of_products(a, b, extra, plus))
+
+
+FACTORS = {
+    "exact": ([3, -2, 5, -7, 4, 1], [0] * 6),
+    "near": ([3, -2, 5, -7, 4, 1], [0.5, 0, 0.25, 0.125, 0, 0]),
+    "sparse": ([3, 0, 0, 0, 4, 0], [0.5, 0, 0.25, 0, 0, 0]),
+    "zero": ([0] * 6, [0] * 6),
+}
+
+
+@pytest.mark.parametrize("left", FACTORS)
+@pytest.mark.parametrize("right", FACTORS)
+@pytest.mark.parametrize("added", ["", "near", "zero"])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-62])
+def test_a_sum_of_products_of_every_kind(left: str, right: str, added: str, scale: float) -> None:
+    """The same whether the factors are exact, near, or 0 here and there, and however small they are."""
+    a, b = (
+        Bounded(*(np.array(part, float).reshape(1, *shape) * scale for part in FACTORS[kind]))
+        for kind, shape in ((left, (2, 3)), (right, (3, 2)))
+    )
+    plus = (
+        Bounded(*(np.array(part[:4], float).reshape(1, 2, 2) * scale**2 for part in FACTORS[added])) if added else None
+    )
+    expect(m.dot(a, b, plus=plus), *sum_of_products(a, b, 0, plus))
+    expect(m.dot(a, b, 2, plus), *sum_of_products(a, b, 2, plus))
 
 
 @seeded

@@ -297,8 +297,9 @@ def test_a_contrast_is_a_combination_of_rows() -> None:
     assert found.value.tolist() == [[-9.0, -2.0]]
     assert (found.error >= 1.0).all()
     assert found.error == pytest.approx(1.0, rel=1e-12)
-    alone = contrast(side(OUTPUTS, OUTPUTS, 0.0), (1, -1, -2, 0))
-    assert alone.error.tolist() == [[4 * 2.0**-53 * (1 + 2 + 2 * 4), 4 * 2.0**-53 * (5 + 3 + 2 * 2)]]
+    for outputs in (OUTPUTS, -OUTPUTS):
+        alone = contrast(side(outputs, outputs, 0.0), (1, -1, -2, 0))
+        assert alone.error.tolist() == [[4 * 2.0**-53 * (1 + 2 + 2 * 4), 4 * 2.0**-53 * (5 + 3 + 2 * 2)]]
 
 
 def test_a_contrast_on_logits_undoes_the_logistic() -> None:
@@ -321,7 +322,7 @@ def test_a_logit_alone(logit: float) -> None:
     ends = [abs(np.log((p + s) / (1 - p - s)) - logit) for s in (-0.01, 0.01)]
     assert found.error == pytest.approx(max(ends), rel=1e-12)
     alone = contrast(side(output, output, 0.0), (1,), on_logits=True)
-    assert alone.error == pytest.approx(2.0**-53 * (16 * (1 + 3) + 3), rel=1e-12)
+    assert alone.error == pytest.approx(2.0**-53 * (16 * (1 + 3) + 3), rel=1e-12, abs=0)
 
 
 def test_a_logit_that_may_be_infinite_has_no_bound() -> None:
@@ -361,6 +362,13 @@ def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> N
     assert example.allowed == 2e-8
     for part in (claim, example):
         assert (part.stack, part.contract_share, part.outside) == (0, 0.0, "")
+
+
+@pytest.mark.parametrize("value", [1e-8, -1e-8])
+def test_a_contrast_that_is_0_within_its_bound_passes(value: float) -> None:
+    """Up to the bound itself."""
+    claim, _ = judge_contrast(contrasted([0.0, value], 1e-8), contrasted([1.0, 1.0], 1e-8))
+    assert (claim.status, claim.budget_used) == (Status.PASS, 1.0)
 
 
 @pytest.mark.parametrize("value", [1.1e-8, -1e-7, np.nan, np.inf])
