@@ -186,7 +186,7 @@ def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Jud
     status = Status.PASS if used[top] <= 1 else Status.FAIL
     claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
     both = subject.error + reference.error
-    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), -1.0)
+    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0)
     best = _top(beyond)
     status = Status.PASS if beyond[best] > 0 else Status.FAIL
     return claim, _found(status, best, budget(reference.value, both), subject.value, reference.value, both)

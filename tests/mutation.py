@@ -1,6 +1,6 @@
 """Mutation testing of the files that judge and bound: is every change to them noticed by a test?
 
-usage: python tests/mutation.py [--files FILE ...] [--sample N] [--jobs N]
+usage: python tests/mutation.py [--files FILE ...] [--sample N | --again] [--jobs N]
 
 Run from the root of a checkout. Each mutant is one file with one thing changed, in a process of its own that is forked
 with the libraries already loaded; nothing on the disk is changed. tests/mutation.toml says which tests must notice it,
@@ -321,11 +321,21 @@ class Plan:
         return cls(found["libraries"], found["tests"], reasons)
 
 
-def judged(file: str, plan: Plan, sample: int | None, jobs: int) -> dict[str, Any]:
+def chosen_of(every: list[Mutant], sample: int | None, again: dict[str, Any] | None) -> list[Mutant]:
+    """All mutants, so many of them, or those that survived before."""
+    if again is not None:
+        before = {(each["function"], each["change"]) for each in again["survived"]}
+        return [mutant for mutant in every if (mutant.function, mutant.change) in before]
+    return every if sample is None or sample >= len(every) else random.Random(0).sample(every, sample)
+
+
+def judged(
+    file: str, plan: Plan, jobs: int, sample: int | None = None, again: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """One file's mutants, tried: how many were killed, which survived and why."""
     tests = plan.tests[file]
     every = mutants(file, Path(file).read_text(encoding="utf-8"))
-    chosen = every if sample is None or sample >= len(every) else random.Random(0).sample(every, sample)
+    chosen = chosen_of(every, sample, again)
     took = seconds(tests)
     print(f"{file}: {len(chosen)} mutants of {len(every)}, whose tests take {took:.1f} s", flush=True)
     start, tried, killed, timeouts, survived = time.monotonic(), 0, 0, 0, []
@@ -347,10 +357,7 @@ def judged(file: str, plan: Plan, sample: int | None, jobs: int) -> dict[str, An
         what = "is killed" if (function, change) in names else "is no mutant"
         print(f"  {file} {function}: {change}: {what}, so that its reason is none: remove it", flush=True)
     unexplained = sum(each["reason"] is None for each in survived)
-    print(
-        f"{file}: {killed} of {tried} killed, {100 * killed / tried:.1f} %; {unexplained} survive unexplained",
-        flush=True,
-    )
+    print(f"{file}: {share(killed, tried)}; {unexplained} survive unexplained", flush=True)
     return {
         "mutants": tried,
         "killed": killed,
@@ -359,6 +366,11 @@ def judged(file: str, plan: Plan, sample: int | None, jobs: int) -> dict[str, An
         "survived": sorted(survived, key=lambda each: each["line"]),
         "stale": stale,
     }
+
+
+def share(killed: int, tried: int) -> str:
+    """How many were killed, in words."""
+    return f"{killed} of {tried} killed, {100 * killed / max(tried, 1):.1f} %"
 
 
 def good(found: dict[str, Any]) -> bool:
@@ -372,6 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--files", nargs="+", metavar="FILE", help="only these of the files in tests/mutation.toml")
     parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each file, always the same")
+    parser.add_argument("--again", action="store_true", help=f"only what survives in {REPORT}, which stays as it is")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
     options = parser.parse_args(arguments)
     try:
@@ -380,14 +393,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise RuntimeError(f"{min(unknown)} is not in {PLAN}, expected some of {', '.join(plan.tests)}")
         sys.path[:0] = [os.getcwd()]
         plan.load()
-        found = {file: judged(file, plan, options.sample, options.jobs) for file in options.files or plan.tests}
+        before = json.loads(REPORT.read_text(encoding="utf-8"))["files"] if options.again else {}
+        found = {
+            file: judged(file, plan, options.jobs, options.sample, before.get(file))
+            for file in options.files or plan.tests
+            if file in before or not options.again
+        }
     except (OSError, RuntimeError) as error:
         print(f"mutation: {error}", file=sys.stderr)
         return 2
+    killed, tried = (sum(file[what] for file in found.values()) for what in ("killed", "mutants"))
+    print(f"all: {share(killed, tried)}", flush=True)
+    if options.again:
+        return 0 if all(each["reason"] for file in found.values() for each in file["survived"]) else 1
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps({"sample": options.sample, "files": found}, indent=1) + "\n", encoding="utf-8")
-    killed, tried = (sum(file[what] for file in found.values()) for what in ("killed", "mutants"))
-    print(f"all: {killed} of {tried} killed, {100 * killed / tried:.1f} %: {REPORT}")
+    print(f"written: {REPORT}")
     return 0 if all(map(good, found.values())) else 1
 
 

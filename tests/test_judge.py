@@ -360,6 +360,8 @@ def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> N
     assert claim.budget_used == pytest.approx(0.1)
     assert (example.status, example.index, example.actual, example.expected) == (Status.PASS, (1, 0), 1e-9, -3.0)
     assert example.allowed == 2e-8
+    _, small = judge_contrast(contrasted([0.0], 1e-8), contrasted([-2.1e-8], 1e-8))
+    assert (small.status, small.expected) == (Status.PASS, -2.1e-8)
     for part in (claim, example):
         assert (part.stack, part.contract_share, part.outside) == (0, 0.0, "")
 
@@ -378,8 +380,8 @@ def test_a_contrast_that_is_not_0_fails_the_claim(value: float) -> None:
     assert (claim.status, claim.index) == (Status.FAIL, (1, 0))
 
 
-@pytest.mark.parametrize("value", [0.0, 1.9e-8, np.nan, np.inf])
+@pytest.mark.parametrize("value", [0.0, 1.9e-8, 2e-8, -2e-8, np.nan, np.inf])
 def test_a_contrast_without_an_example_fails_too(value: float) -> None:
-    """Inside both bounds together, or not finite, is no example."""
+    """Inside both bounds together, if only just, or not finite, is no example."""
     _, example = judge_contrast(contrasted([0.0], 1e-8), contrasted([value], 1e-8))
     assert example.status is Status.FAIL

@@ -130,8 +130,11 @@ def test_what_every_test_notices_is_killed(tmp_path: Path) -> None:
     assert found["killed"] == found["mutants"] - 1 == 10
     assert f"judging.py:7 within: {SLACK}: explained (x is not negative there)" in ran.stdout
     assert "judging.py: 10 of 11 killed, 90.9 %; 0 survive unexplained" in ran.stdout
-    assert ran.stdout.endswith("all: 10 of 11 killed, 90.9 %: build/mutation.json\n")
+    assert ran.stdout.endswith("all: 10 of 11 killed, 90.9 %\nwritten: build/mutation.json\n")
     assert (ran.returncode, ran.stderr) == (0, "")
+    again = run(tmp_path, WELL.replace("4", "-4, 4").replace("True, False]", "True, False, False]"), "", "--again")
+    assert "judging.py: 1 mutants of 11" in again.stdout
+    assert (again.returncode, results(tmp_path)) == (1, found)  # -4 is negative: still the same
 
 
 def test_a_sample_is_a_part_of_the_mutants(tmp_path: Path) -> None:

@@ -98,15 +98,18 @@ def test_what_overflows_says_nothing() -> None:
     assert not np.isfinite(oracle(steep, Contract())["loss"].error).any()
 
 
-def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_draw() -> None:
+@pytest.mark.parametrize("outputs", [(4,), (4, 2), (2, 3, 1)])
+def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_draw(outputs: tuple[int, ...]) -> None:
     """On top of the oracle's own bound, and of the outputs alone."""
-    problem = stack(3)
+    [problem] = probes(0, draws=3, rows=2, kinds=["random"])(Formulation.identity(Network(2, 3, outputs)))
     plain, stated = (oracle(problem, Contract("float32", stated=share)) for share in (None, 0.25))
-    value = plain["forward"].value
-    heads = np.split(abs(value), [4], axis=-1)
-    largest = np.concatenate([np.tile(head.max(axis=(1, 2), keepdims=True), (1, 2, 4)) for head in heads], axis=-1)
+    value, start = plain["forward"].value, 0
     assert np.array_equal(stated["forward"].value, value)
-    assert np.array_equal(stated["forward"].error, plain["forward"].error + 0.25 * largest)
-    assert (value < 0).any()
+    for width in outputs:
+        head = slice(start, start + width)
+        largest = abs(value[..., head]).max(axis=(1, 2), keepdims=True)
+        assert np.array_equal(stated["forward"].error[..., head], plain["forward"].error[..., head] + 0.25 * largest)
+        start += width
+    assert (value.min(axis=(1, 2)) < -value.max(axis=(1, 2))).any()  # a largest may be negative
     for quantity in QUANTITIES[1:]:
         assert np.array_equal(stated[quantity].error, plain[quantity].error)
