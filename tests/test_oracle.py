@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import dual
 
-from harness.contract import Contract
+from harness.contract import Bounded, Contract
 from harness.formulation import Formulation
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.recipe import Recipe
@@ -38,11 +38,24 @@ def test_draws_are_bounded_by_themselves() -> None:
             assert np.array_equal(whole[quantity].error[draw], alone[quantity].error[0]), quantity
 
 
-def test_one_draw_may_be_more_than_is_taken_at_once() -> None:
-    """Then it is taken alone."""
-    [problem] = probes(0, draws=2, rows=1100, kinds=["random"])(Formulation.identity(Network(1, 40, 1)))
-    assert problem.rows * 41 > CHUNK
-    assert oracle(problem, FLOAT32)["forward"].value.shape == (2, 1100, 1)
+@pytest.mark.parametrize(("rows", "draws", "taken"), [(60, 40, [15, 15, 10]), (1100, 2, [1, 1]), (1, 9, [9])])
+def test_as_many_draws_are_taken_at_once_as_fit(
+    rows: int, draws: int, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that their numbers, of the longest sum's layer and the gradient, are at most CHUNK; at least one."""
+    network = Network(2, 40, 1)
+    numbers = rows * 41 + network.layout.size
+    assert taken[0] == min(draws, max(1, CHUNK // numbers))
+    found: list[int] = []
+
+    def noting(arithmetic: BoundedArithmetic, problem: Problem) -> dict[str, Bounded]:
+        found.append(problem.draws)
+        return evaluate(arithmetic, problem)
+
+    monkeypatch.setattr("reference.oracle.evaluate", noting)
+    [problem] = probes(0, draws=draws, rows=rows, kinds=["random"])(Formulation.identity(network))
+    assert oracle(problem, FLOAT32)["forward"].value.shape == (draws, rows, 1)
+    assert found == taken
 
 
 def mixed() -> Problem:
@@ -101,7 +114,7 @@ def test_what_overflows_says_nothing() -> None:
 @pytest.mark.parametrize("outputs", [(4,), (4, 2), (2, 3, 1)])
 def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_draw(outputs: tuple[int, ...]) -> None:
     """On top of the oracle's own bound, and of the outputs alone."""
-    [problem] = probes(0, draws=3, rows=2, kinds=["random"])(Formulation.identity(Network(2, 3, outputs)))
+    [problem] = probes(0, draws=12, rows=2, kinds=["random"])(Formulation.identity(Network(2, 3, outputs)))
     plain, stated = (oracle(problem, Contract("float32", stated=share)) for share in (None, 0.25))
     value, start = plain["forward"].value, 0
     assert np.array_equal(stated["forward"].value, value)
