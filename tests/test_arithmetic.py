@@ -85,6 +85,7 @@ def test_a_square_root() -> None:
     """By e / (sqrt v + sqrt(v - e)), nowhere more than sqrt e, and one rounding; of 0 to within e by sqrt e."""
     expect(m.root(known(25.0, 9.0)), 5.0, rounded(5.0, 1.0))  # down to 16
     expect(m.root(known(4.0, 9.0)), 2.0, rounded(2.0, 3.0))  # down to 0, and sqrt 9 is less than 9 / 2
+    expect(m.root(known(0.0625, 0.046875)), 0.25, rounded(0.25, 0.125))  # down to 1/64
     expect(m.root(known(1.0, 0.25)), 1.0, rounded(1.0, 0.25 / (1 + sqrt(0.75))))
     expect(m.root(known(0.0, 0.25)), 0.0, rounded(0.0, 0.5))
     expect(m.root(known(0.0, 4.0)), 0.0, rounded(0.0, 2.0))
