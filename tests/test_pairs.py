@@ -50,9 +50,12 @@ def test_starts_that_never_differ(both: int, neither: int) -> None:
     assert Pairs(both, 0, 0, neither).difference == pytest.approx((-width, width), rel=1e-12)
 
 
-@pytest.mark.parametrize("cells", [(5, 2, 2, 1), (3, 2, 2, 2), (6, 2, 3, 1)])
+@pytest.mark.parametrize("cells", [(5, 2, 2, 1), (3, 2, 2, 2), (6, 2, 3, 1), (5, 5, 0, 0), (0, 0, 4, 6)])
 def test_a_correlation_of_less_than_half_a_start_is_none(cells: tuple[int, int, int, int]) -> None:
-    """a d - b c of 0, 1 or 2 is no more than n / 2: the interval is that of shares that are independent."""
+    """a d - b c of 0, 1 or 2 is no more than n / 2: the interval is that of shares that are independent.
+
+    So it is where one of the two always succeeds, or never.
+    """
     found = Pairs(*cells)
     (first, second), n = found.shares, found.n
     (low1, high1), (low2, high2) = interval(round(first * n), n, 0.90), interval(round(second * n), n, 0.90)
