@@ -242,7 +242,7 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
 
 
 def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant with "killed", "timeout" or "survived", as they come; RuntimeError where pytest ran no test."""
+    """Each mutant with "killed", "timeout" or "survived", as they come; RuntimeError where its process was ended."""
     context = get_context("fork")
     left, running = iter(chosen), dict[int, tuple[BaseProcess, Mutant, float]]()
     while True:
@@ -257,10 +257,8 @@ def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs:
             if sentinel in ready:
                 process.join()
                 code = process.exitcode
-                if code in (3, 4, 5):
-                    raise RuntimeError(
-                        f"pytest ended with {code} on {mutant.file}, {mutant.change}: run its tests alone"
-                    )
+                if code is None or code < 0:  # out of memory, or out of somebody's patience: not by a test
+                    raise RuntimeError(f"{mutant.file}, {mutant.change}: the process was ended by signal {code}")
                 yield mutant, "survived" if code == 0 else "killed"
             elif time.monotonic() > end:
                 process.kill()
@@ -303,10 +301,11 @@ class Plan:
         for name in ("pytest", *self.libraries):
             import_module(name)
         if "hypothesis" in sys.modules:
-            from hypothesis import Phase, settings
+            from hypothesis import HealthCheck, Phase, settings
 
             # few examples, and not the smallest: a mutant that takes more to be noticed is one that survives
-            settings.register_profile("mutation", max_examples=40, phases=(Phase.explicit, Phase.generate))
+            phases, slow = (Phase.explicit, Phase.generate), [HealthCheck.too_slow]  # the machine's fault, no mutant's
+            settings.register_profile("mutation", max_examples=40, phases=phases, suppress_health_check=slow)
             settings.load_profile("mutation")
 
     @classmethod
