@@ -28,12 +28,12 @@ class Judgement:
     """The worst element of a comparison, who is outside his own bounds, and which tensors were not judged."""
 
     status: Status
-    budget_used: float = 0.0
-    stack: int = 0
-    index: tuple[int, ...] = ()
-    actual: float = 0.0
-    expected: float = 0.0
-    allowed: float = 0.0
+    budget_used: float
+    stack: int
+    index: tuple[int, ...]
+    actual: float
+    expected: float
+    allowed: float
     contract_share: float = 0.0
     outside: str = ""
     tensors_outside: tuple[int, ...] = ()
@@ -45,10 +45,9 @@ def budget(difference: Array, allowed: Array) -> Array:
     """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not finite infinite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used = abs(difference) / allowed
-        if used.max() < np.inf:  # false for NaN too
-            return used
-    used = np.where(difference == 0, 0.0, used)
-    return np.where(np.isnan(used) | ~np.isfinite(difference), np.inf, used)
+    if np.isnan(used).any():
+        used = np.where(difference == 0, 0.0, np.where(np.isnan(used), np.inf, used))
+    return used
 
 
 def judge(
@@ -60,11 +59,12 @@ def judge(
     the tensor that an element belongs to (shape of one draw); `largest` is the dtype's largest finite number. Raises
     ValueError when there is nothing to judge: no evidence is not a pass.
     """
-    if not subjects or any(side.answer.size == 0 for side in subjects):
+    if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
-    worst, worst_rank, undefined = Judgement(Status.PASS), -1.0, False
+    found: list[tuple[float, Judgement]] = []
+    undefined, tensors_outside = False, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
-    seen, narrow, by_tensor = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool), np.zeros(count)
+    seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
         mine, theirs = subject.oracle, reference.oracle
         shapes = [a.shape for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)]
@@ -85,17 +85,15 @@ def judge(
         narrow[tensors] |= judged
         for own in beyond.values():
             shares = np.maximum(shares, np.where(own > 1, own, 0.0))
-        if shares.max() > 1:
-            np.maximum.at(by_tensor, np.broadcast_to(owner, shares.shape), shares)
+        tensors_outside.update(np.broadcast_to(owner, shares.shape)[shares > 1].tolist())
         ranks = _rank(shares, subject.answer)
         index = _top(ranks)
-        if ranks[index] > worst_rank:
-            worst_rank = float(ranks[index])
-            outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
-            found = _found(Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared))
-            worst = replace(found, stack=stack, contract_share=float(abs(declared[index])), outside=outside)
-    worst = replace(worst, tensors_outside=tuple(int(i) for i in np.flatnonzero(by_tensor > 1)))
-    return _concluded(worst, undefined, seen, narrow)
+        outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
+        place = _found(Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared))
+        place = replace(place, stack=stack, contract_share=float(abs(declared[index])), outside=outside)
+        found.append((float(ranks[index]), place))
+    _, worst = max(found, key=lambda ranked: ranked[0])
+    return _concluded(replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow)
 
 
 def _beyond(**sides: Side) -> dict[str, Array]:
@@ -118,7 +116,7 @@ def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array)
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
     """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none has."""
-    if abs(oracle.value).max() + oracle.error.max() <= largest:
+    if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, and found sooner
         return None
     within = (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
     return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
@@ -188,7 +186,7 @@ def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Jud
     status = Status.PASS if used[top] <= 1 else Status.FAIL
     claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
     both = subject.error + reference.error
-    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), -1.0)
+    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0)
     best = _top(beyond)
     status = Status.PASS if beyond[best] > 0 else Status.FAIL
     return claim, _found(status, best, budget(reference.value, both), subject.value, reference.value, both)

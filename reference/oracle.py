@@ -97,4 +97,4 @@ def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
 
 
 def _per_draw(flags: Any, like: Any) -> Any:
-    return flags.reshape(-1, *[1] * (like.ndim - 1))
+    return flags.reshape(len(flags), *[1] * (like.ndim - 1))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ball import BallArithmetic
+from own_networks import NETWORKS
 from support import ACTIVATIONS, DTYPES, asked, dual, first_outside
 
 from harness import Case, Contract, Subject
@@ -13,11 +14,12 @@ from harness.memo import Memo
 from harness.problem import QUANTITIES, Loss, Problem
 from harness.trial import run
 from harness.verdict import Status
-from reference import Network, NumpyNet, numpy_net, probes, r_nnet
+from reference import Equations, Network, NumpyNet, numpy_net, probes, r_nnet
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.faults import solve
 from reference.oracle import certificates
+from reference.probes import KINDS
 
 
 def random_network(rng: np.random.Generator, widest: int = 24) -> Network:
@@ -44,13 +46,21 @@ def random_problem(rng: np.random.Generator, network: Network, draws: int, loss:
     return Problem("random", Formulation.identity(network), own, x, t, loss or Loss())
 
 
-@pytest.mark.parametrize(("g", "f"), ACTIVATIONS)
-@pytest.mark.parametrize("contract", [Contract(), Contract("float32"), Contract(logistic_clip=15.0)], ids=str)
-def test_bounds_enclose_the_exact_answers(g: str, f: str, contract: Contract) -> None:
+ONE_LAYER = {f"one hidden, {g}, {f}": Network((2, 1), 3, (1, 2), g, f) for g, f in ACTIVATIONS}
+OWN = {f"{name}, {g}": make(g) for name, make in NETWORKS.items() for g in ("relu", "tanh", "logistic")}
+EVERY = pytest.mark.parametrize("network", [*ONE_LAYER.values(), *OWN.values()], ids=[*ONE_LAYER, *OWN])
+CONTRACTS = {"float64": Contract(), "float32": Contract("float32"), "clipped": Contract(logistic_clip=15.0)}
+
+
+@EVERY
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_bounds_enclose_the_exact_answers(network: Network | Equations, contract: Contract) -> None:
     """The oracle's own value is within its bound of what ball arithmetic encloses at 256 bits."""
-    network = Network((2, 1), 3, (1, 2), g, f)
+    kinds = (
+        tuple(KINDS) if isinstance(network, Network) else ("random", "saturated", "few-term")
+    )  # the others take long in balls
     for loss in (Loss(), Loss("mean", decay=0.1)):
-        for problem in probes(3, draws=3, rows=2, loss=loss)(Formulation.identity(network)):
+        for problem in probes(3, draws=3, rows=2, kinds=kinds, loss=loss)(Formulation.identity(network)):
             exact = evaluate(BallArithmetic(contract), problem)
             for quantity, bound in network.oracle(problem, contract).items():
                 for ball, value, error in zip(
@@ -59,11 +69,12 @@ def test_bounds_enclose_the_exact_answers(g: str, f: str, contract: Contract) ->
                     assert abs(ball - value) <= error, (quantity, problem.kind)
 
 
-@pytest.mark.parametrize(("g", "f"), ACTIVATIONS)
-def test_gradients_are_those_of_the_loss(g: str, f: str) -> None:
-    """The complex step through the same equations gives the oracle's gradient, by parameters and by inputs."""
-    network = Network((2, 1), 3, (1, 2), g, f)
-    for problem in probes(4, draws=5, rows=2, kinds=["random", "saturated"])(Formulation.identity(network)):
+@EVERY
+def test_gradients_are_those_of_the_loss(network: Network | Equations) -> None:
+    """The complex step through the forward pass gives what the tape gives, by parameters and by inputs."""
+    kinds = ["random", "few-term"]  # several layers of saturated weights leave the range of a complex exp
+    kinds += ["saturated"] * isinstance(network, Network)
+    for problem in probes(4, draws=5, rows=2, kinds=kinds)(Formulation.identity(network)):
         bounds = network.oracle(problem, Contract())
         for quantity, field in (("gradient", "own"), ("input_gradient", "inputs")):
             point = getattr(problem, field)

@@ -117,7 +117,7 @@ class GridArithmetic:
         )
 
     def _known(self, value: Array, quantum: int, quanta: Array) -> OnGrid:
-        return OnGrid(value, quantum, quanta, abs(value))
+        return OnGrid(value, quantum, quanta, value)  # of what is not negative
 
     def _counted(self, value: Array, quantum: int, size: Array, *ancestors: OnGrid) -> OnGrid:
         quanta = size.reshape(len(value), -1).max(axis=1) * 2.0**quantum
