@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -12,39 +12,64 @@ from scipy import optimize
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
 from reference.catalogue import made_in
-from reference.faults import Answers, solve
+from reference.faults import Answers, Fault, solve
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
-@np.errstate(all="ignore")
-def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-    """The planted fault that explains what was observed from the quantity `outside` on, in words; "" when none does.
+class Offer(NamedTuple):
+    """A mistake that explains what was observed: its name in the catalogue ("" for another scaling), and in words."""
 
-    A fault explains a difference when the equations with it leave less than a thousandth of it.
+    name: str
+    words: str
+
+
+def likely(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
+    """The mistake that explains what was observed, in words; "" when none does. See `offered`."""
+    offer = offered(problems, observed, outside)
+    return offer.words if offer else ""
+
+
+@np.errstate(all="ignore")
+def offered(
+    problems: Sequence[Problem],
+    observed: Sequence[Mapping[str, Array]],
+    outside: str,
+    run: Callable[[Fault, Problem], Answers] = lambda fault, problem: fault.run(problem, Contract()),
+) -> Offer | None:
+    """The mistake that explains what was observed where `outside` is the first quantity outside; None when none does.
+
+    A fault explains a difference when the equations with it, which `run` solves, leave less than a thousandth of it, in
+    `outside` and in all that the fault changes after it; and what came before, which is inside, must not tell against
+    it.
     """
-    network = problems[0].formulation.network
-    asked = [name for name in QUANTITIES[QUANTITIES.index(outside) :] if all(name in seen for seen in observed)]
+    first = QUANTITIES.index(outside)
+    before, after = (
+        [q for q in some if all(q in o for o in observed)] for some in (QUANTITIES[:first], QUANTITIES[first:])
+    )
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
     most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
-    for fault in made_in(network):
+    for fault in made_in(problems[0].formulation.network):
         wrong, left = list[Answers](), 0.0
         for problem, seen in zip(problems, observed, strict=True):
-            wrong.append(_own(fault.run(problem, Contract()), problem))
+            wrong.append(_own(run(fault, problem), problem))
             left += float(np.sum(np.square(seen[outside] - wrong[-1][outside])))
             if not left <= most:  # what this stack leaves, the others do not take away
                 break
         else:
-            changed = [name for name in asked if name == outside or _apart(name, wrong, right) > 0]
+            if any(_apart(name, observed, wrong) > 2 * _apart(name, observed, right) for name in before):
+                continue
+            changed = [name for name in after if name == outside or _apart(name, wrong, right) > 0]
             worst = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
             if worst < UNEXPLAINED:
                 found.append((worst, fault))
     if not found:
-        return _scaled(problems, observed) if outside == "forward" else ""
+        words = _scaled(problems, observed) if outside == "forward" else ""
+        return Offer("", words) if words else None
     left, fault = min(found, key=lambda pair: pair[0])
-    return f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)'
+    return Offer(fault.name, f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)')
 
 
 def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]) -> str:
