@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +10,15 @@ from scipy import optimize
 
 from harness.contract import Array, Contract
 from harness.problem import QUANTITIES, Problem
+from reference.arithmetic.plain import Plain
 from reference.catalogue import made_in
+from reference.equations import outputs
 from reference.faults import Answers, Fault, solve
+from reference.tape import Tape
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
+ROUNDED = 2.0**-20  # of a stack's numbers: what float32 leaves of them, whatever explains the difference
 
 
 class Offer(NamedTuple):
@@ -41,35 +44,33 @@ def offered(
     """The mistake that explains what was observed where `outside` is the first quantity outside; None when none does.
 
     A fault explains a difference when the equations with it, which `run` solves, leave less than a thousandth of it, in
-    `outside` and in all that the fault changes after it; and what came before, which is inside, must not tell against
-    it.
+    every stack, in `outside` and in all that the fault changes after it; and what came before, which is inside, must
+    not tell against it.
     """
     first = QUANTITIES.index(outside)
-    before, after = (
-        [q for q in some if all(q in o for o in observed)] for some in (QUANTITIES[:first], QUANTITIES[first:])
-    )
+    given = [name for name in QUANTITIES if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
-    most = (UNEXPLAINED * _apart(outside, observed, right)) ** 2
     found = []
     for fault in made_in(problems[0].formulation.network):
-        wrong, left = list[Answers](), 0.0
-        for problem, seen in zip(problems, observed, strict=True):
+        wrong = list[Answers]()
+        for problem, seen, sound in zip(problems, observed, right, strict=True):
             wrong.append(_own(run(fault, problem), problem))
-            left += float(np.sum(np.square(seen[outside] - wrong[-1][outside])))
-            if not left <= most:  # what this stack leaves, the others do not take away
+            if not _explained(outside, seen, wrong[-1], sound):
                 break
         else:
-            if any(_apart(name, observed, wrong) > 2 * _apart(name, observed, right) for name in before):
-                continue
+            before, after = ([name for name in given if (QUANTITIES.index(name) < first) is b] for b in (True, False))
             changed = [name for name in after if name == outside or _apart(name, wrong, right) > 0]
-            worst = max(_apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in changed)
-            if worst < UNEXPLAINED:
-                found.append((worst, fault))
+            left = {name: _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in given}
+            stacks = list(zip(observed, wrong, right, strict=True))
+            if all(
+                left[name] < UNEXPLAINED and all(_explained(name, *stack) for stack in stacks) for name in changed
+            ) and all(left[name] <= 2 for name in before):
+                found.append((max(left[name] for name in changed), fault))
     if not found:
         words = _scaled(problems, observed) if outside == "forward" else ""
         return Offer("", words) if words else None
-    left, fault = min(found, key=lambda pair: pair[0])
-    return Offer(fault.name, f'{fault.words} (fault "{fault.name}", leaves {left:.1g} of the difference)')
+    most, fault = min(found, key=lambda pair: pair[0])
+    return Offer(fault.name, f'{fault.words} (fault "{fault.name}", leaves {most:.1g} of the difference)')
 
 
 def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]) -> str:
@@ -86,9 +87,9 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
         scale, shift = numbers.reshape(2, -1)
         found = []
         for i in stacks:
-            read = replace(problems[i], inputs=problems[i].inputs * scale[:inputs] + shift[:inputs])
-            given = solve(read, Contract())["forward"] * scale[inputs:] + shift[inputs:]
-            found.append((given - observed[i]["forward"]).ravel())
+            tape, read = Tape(Plain(Contract()), *problems[i].inputs.shape[:2]), problems[i].inputs * scale[:inputs]
+            given = outputs(tape, network, problems[i].theta, read + shift[:inputs])[2].value
+            found.append((given * scale[inputs:] + shift[inputs:] - observed[i]["forward"]).ravel())
         return np.concatenate(found)
 
     none, everywhere = np.repeat([1.0, 0.0], len(columns)), range(len(problems))
@@ -114,6 +115,12 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     ]
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
+
+
+def _explained(name: str, seen: Mapping[str, Array], wrong: Mapping[str, Array], right: Mapping[str, Array]) -> bool:
+    """Does a fault's answer in a stack leave as little of the difference as is asked, or no more than rounding may?"""
+    left, apart = (float(np.linalg.norm(seen[name] - other[name])) for other in (wrong, right))
+    return left < UNEXPLAINED * apart or left <= ROUNDED * float(np.linalg.norm(right[name]))
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

@@ -21,17 +21,18 @@ Stack = Mapping[str, Array]  # the answers to a problem
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A random network and its probes, `rows` rows each: what one case asks."""
+    """A random network and its probes, so many rows each: what one case asks."""
 
     network: Network
     seed: int
     rows: int
+    draws: int = 30  # of each kind, as probes have them
 
     def asked(self, formulation: Formulation) -> list[Problem]:
         """Probes of every kind, and random ones with decay, in the parameters of a formulation."""
         plain, decayed = (
-            probes(self.seed, rows=self.rows),
-            probes(self.seed, draws=5, rows=self.rows, kinds=["random"], loss=DECAYED),
+            probes(self.seed, draws=self.draws, rows=self.rows),
+            probes(self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED),
         )
         return [*plain(formulation), *decayed(formulation)]
 

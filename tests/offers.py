@@ -10,14 +10,14 @@ import numpy as np
 from corpus import Case, Stack, first_outside
 
 from harness import Contract, Problem
+from harness.contract import Array
 from reference.catalogue import FAULTS, SIZES
 from reference.faults import Answer, Answers, Blocks, Data, Fault, Hidden, Misread, Slope, solve
 from reference.likely import offered
 
-ALIKE = 2.0**-40  # of a quantity's largest number in a stack: what two computations of the same may differ by
-STRANGERS = 20  # of each sort, on each network
+ALIKE = {"float64": 2.0**-40, "float32": 2.0**-16}  # of the largest number of a stack: what may differ by rounding
 BY_NAME = {fault.name: fault for fault in FAULTS}
-NEEDS_THE_PROBLEM = ("last_row_dropped",)  # it solves anew, whatever was answered
+NOT_SECOND = ("last_row_dropped", "answers_in_float32")  # solves anew whatever was answered; is less than offers leave
 
 
 @dataclass
@@ -34,23 +34,25 @@ class Offers:
         """What was solved for a case that is done with."""
         self.solved.clear()
 
-    def ask(self, problems: Sequence[Problem], observed: Sequence[Stack], outside: str, planted: Fault) -> None:
+    def ask(
+        self, problems: Sequence[Problem], observed: Sequence[Stack], outside: str, planted: Fault, dtype: str
+    ) -> None:
         """What is offered for answers under a fault whose first quantity outside is this."""
         offer = offered(problems, observed, outside, self.solve)
         if offer is None:
             self.none += 1
             return
         self.made += 1
-        self.wrong += not self.same(offer.name, planted, problems)
+        self.wrong += not self.same(offer.name, planted, problems, dtype)
 
-    def same(self, name: str, planted: Fault, problems: Sequence[Problem]) -> bool:
+    def same(self, name: str, planted: Fault, problems: Sequence[Problem], dtype: str) -> bool:
         """Is what is offered the planted fault, or one that gives the same answers to these problems?"""
         if not name:  # another scaling of inputs or outputs
             return isinstance(planted, Data) and planted.part == "inputs"
         if name == planted.name:
             return True
         pairs = ((self.solve(BY_NAME[name], p), self.solve(planted, p)) for p in problems)
-        return all(_alike(a[quantity], b[quantity]) for a, b in pairs for quantity in a)
+        return all(_alike(a[quantity], b[quantity], dtype) for a, b in pairs for quantity in a)
 
     def solve(self, fault: Fault, problem: Problem) -> Answers:
         """The equations with a fault of the catalogue, solved once."""
@@ -61,16 +63,16 @@ class Offers:
             self.solved[key] = fault.run(problem, Contract())
         return self.solved[key]
 
-    def ask_strangers(self, case: Case, dtype: str, seed: int) -> None:
-        """What is offered for mistakes that are not in the catalogue."""
+    def ask_strangers(self, case: Case, dtype: str, seed: int, count: int) -> None:
+        """What is offered for mistakes that are not in the catalogue, so many of each sort."""
         before = replace(self)
-        for stranger in strangers(case, seed):
+        for stranger in strangers(case, seed, count):
             with np.errstate(all="ignore"):
                 observed = [held(stranger.run(problem, Contract(dtype)), dtype) for problem in case.problems]
             outside, _ = first_outside(case.problems, observed, dtype)
             if outside:
                 self.strangers["tried"] += 1
-                self.ask(case.problems, observed, outside, stranger)
+                self.ask(case.problems, observed, outside, stranger, dtype)
         self.strangers["made"] += self.made - before.made
         self.strangers["wrong"] += self.wrong - before.wrong
 
@@ -85,8 +87,8 @@ def held(answers: Answers, dtype: str) -> Answers:
         return {quantity: answer.astype(dtype).astype(float) for quantity, answer in answers.items()}
 
 
-def _alike(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool((abs(a - b) <= ALIKE * abs(b).max()).all())
+def _alike(a: Array, b: Array, dtype: str) -> bool:
+    return bool((abs(a - b) <= ALIKE[dtype] * abs(b).max()).all())
 
 
 def is_asked(size: float | None) -> bool:
@@ -102,13 +104,13 @@ class Both(Fault):
         return answers
 
 
-def strangers(case: Case, seed: int) -> Iterator[Fault]:
+def strangers(case: Case, seed: int, count: int) -> Iterator[Fault]:
     """Mistakes that are not in the catalogue: two at once, blocks mixed at random, answers with noise."""
     rng = np.random.default_rng(seed)
     known = [fault for fault in FAULTS if fault.size is None and fault.fits(case.network)]
     first = [fault for fault in known if isinstance(fault, Misread | Hidden | Data) and fault.spoils == "forward"]
-    last = [fault for fault in known if isinstance(fault, Slope | Answer) and fault.name not in NEEDS_THE_PROBLEM]
-    for number in range(STRANGERS):
+    last = [fault for fault in known if isinstance(fault, Slope | Answer) and fault.name not in NOT_SECOND]
+    for number in range(count):
         a, b = (some[int(rng.integers(len(some)))] for some in (first, last))
         yield Both(f"{a.name}+{b.name}", "two at once", _then(a, b))
         block = str(rng.choice([block.name for block in case.network.layout.blocks]))

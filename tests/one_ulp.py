@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 from corpus import Case, changed, outside
+from support import DTYPES
 
 from harness import Contract
 from harness.problem import QUANTITIES
 from reference.faults import solve
-from support import DTYPES  # isort: skip
 
 
 def one_ulp(some: Sequence[Case], most: int) -> dict[str, dict[str, Any]]:
     """For each dtype: weights tried, caught, and not counted since every answer stays the same: rounded away.
 
-    Only weights of tensors that the probes see are tried, those whose gradient is other than 0, at most so many of a case.
+    Only weights of tensors that the probes see are tried, those with a gradient other than 0, at most so many a case.
     """
     found = {dtype: {"tried": 0, "caught": 0, "rounded_away": 0} for dtype in DTYPES}
     for number, case in enumerate(some):

@@ -309,7 +309,7 @@ def right(case: Case, dtype: str, own_loss: bool) -> list[Stack]:
     return answers(case, dtype, WITH_OWN_LOSS if own_loss else RIGHT)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def asked(case: Case) -> list[Problem]:
     """Its problems in a port's own parameters."""
     return case.asked(subject(case.network, Loss()).formulation(case.network))
