@@ -25,7 +25,6 @@ from reference.faults import (
     OnBlocks,
     Posed,
     Slope,
-    decayed,
     solve,
     undecayed,
 )
@@ -114,7 +113,8 @@ def _of_error(change: Callable[[Answers, Problem], Answers]) -> Callable[[Answer
 
     def changed(a: Answers, problem: Problem) -> Answers:
         alone = solve(undecayed(problem), Contract()) if problem.loss.decay else a
-        return {**decayed(change(alone, problem), problem), "forward": a["forward"]}
+        other = change(alone, problem)
+        return {name: a[name] + (other[name] - alone[name]) for name in a} if problem.loss.decay else other
 
     return changed
 

@@ -18,7 +18,7 @@ from reference.tape import Tape
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
-ROUNDED = 2.0**-20  # of a stack's numbers: what float32 leaves of them, whatever explains the difference
+ROUNDED = 2.0**7  # units of roundoff of a stack's numbers: what is left of them, whatever explains the difference
 
 
 class Offer(NamedTuple):
@@ -43,29 +43,30 @@ def offered(
 ) -> Offer | None:
     """The mistake that explains what was observed where `outside` is the first quantity outside; None when none does.
 
-    A fault explains a difference when the equations with it, which `run` solves, leave less than a thousandth of it, in
-    every stack, in `outside` and in all that the fault changes after it; and what came before, which is inside, must
-    not tell against it.
+    A fault explains a difference when the equations with it, which `run` solves, leave less than a thousandth of it or,
+    in a stack, no more than rounding may: in `outside` and in all that the fault changes after it; and what came
+    before, which is inside, must not tell against it.
     """
     first = QUANTITIES.index(outside)
     given = [name for name in QUANTITIES if all(name in seen for seen in observed)]
     right = [_own(solve(problem, Contract()), problem) for problem in problems]
+    single = all(np.array_equal(seen[outside], np.float32(seen[outside])) for seen in observed)
+    rounded = ROUNDED * Contract("float32" if single else "float64").roundoff
     found = []
     for fault in made_in(problems[0].formulation.network):
         wrong = list[Answers]()
         for problem, seen, sound in zip(problems, observed, right, strict=True):
             wrong.append(_own(run(fault, problem), problem))
-            if not _explained(outside, seen, wrong[-1], sound):
+            if not _explained(outside, seen, wrong[-1], sound, rounded):
                 break
         else:
-            before, after = ([name for name in given if (QUANTITIES.index(name) < first) is b] for b in (True, False))
-            changed = [name for name in after if name == outside or _apart(name, wrong, right) > 0]
             left = {name: _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in given}
+            before = [name for name in given if QUANTITIES.index(name) < first]
+            after = [name for name in given if QUANTITIES.index(name) > first and _apart(name, wrong, right) > 0]
             stacks = list(zip(observed, wrong, right, strict=True))
-            if all(
-                left[name] < UNEXPLAINED and all(_explained(name, *stack) for stack in stacks) for name in changed
-            ) and all(left[name] <= 2 for name in before):
-                found.append((max(left[name] for name in changed), fault))
+            explained = all(_explained(name, *stack, rounded) for name in after for stack in stacks)
+            if explained and left[outside] < UNEXPLAINED and all(left[name] <= 2 for name in before):
+                found.append((max(left[name] for name in (outside, *after)), fault))
     if not found:
         words = _scaled(problems, observed) if outside == "forward" else ""
         return Offer("", words) if words else None
@@ -117,10 +118,12 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
 
 
-def _explained(name: str, seen: Mapping[str, Array], wrong: Mapping[str, Array], right: Mapping[str, Array]) -> bool:
+def _explained(
+    name: str, seen: Mapping[str, Array], wrong: Mapping[str, Array], right: Mapping[str, Array], rounded: float
+) -> bool:
     """Does a fault's answer in a stack leave as little of the difference as is asked, or no more than rounding may?"""
     left, apart = (float(np.linalg.norm(seen[name] - other[name])) for other in (wrong, right))
-    return left < UNEXPLAINED * apart or left <= ROUNDED * float(np.linalg.norm(right[name]))
+    return left < UNEXPLAINED * apart or left <= rounded * float(np.linalg.norm(right[name]))
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:

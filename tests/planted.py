@@ -147,7 +147,7 @@ def data(fault: Fault, network: Network) -> Mistake:
     )
 
 
-def hidden(fault: Fault, network: Network) -> Mistake:
+def hidden(fault: Hidden, network: Network | None = None) -> Mistake:
     def act(layer: int, name: str, z: Tensor) -> Tensor:
         if layer != fault.layer:
             return ACTS[name](z)
@@ -165,6 +165,9 @@ def hidden(fault: Fault, network: Network) -> Mistake:
         return through(there, lambda g: g * slopes[-1])(z)
 
     return Mistake(act=act)
+
+
+UNCHANGED = [hidden(Hidden("", "", lambda z, h, d: (h, d), layer=layer)) for layer in range(2)]
 
 
 def error(o: Tensor, t: Tensor) -> Tensor:
@@ -303,10 +306,17 @@ def answers(case: Case, dtype: str, mistake: Mistake = RIGHT) -> list[Stack]:
     return found
 
 
-@lru_cache(maxsize=16)
-def right(case: Case, dtype: str, own_loss: bool) -> list[Stack]:
-    """What a port without mistake answers, with a loss of its own or without."""
-    return answers(case, dtype, WITH_OWN_LOSS if own_loss else RIGHT)
+def unplanted(fault: Fault, mistake: Mistake) -> Mistake:
+    """A port built in the same way, without the mistake: what it computes in another order is no fault."""
+    if isinstance(fault, Hidden):
+        return UNCHANGED[fault.layer]
+    return WITH_OWN_LOSS if mistake.loss else RIGHT
+
+
+@lru_cache(maxsize=8)
+def right(case: Case, dtype: str, mistake: Mistake) -> list[Stack]:
+    """The answers of a port without a mistake, asked once."""
+    return answers(case, dtype, mistake)
 
 
 @lru_cache(maxsize=8)

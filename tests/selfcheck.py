@@ -196,7 +196,7 @@ def plant(case: Case, fault: Fault, dtype: str, equations: Planting, modules: Pl
     equations.judge(fault, dtype, case.problems, solved(case, dtype), wrong)
     if modules and planted.plants(fault) and is_asked(fault.size):
         mistake = planted.planted(fault, case.network)
-        right = planted.right(case, dtype, mistake.loss is not None)
+        right = planted.right(case, dtype, planted.unplanted(fault, mistake))
         modules.judge(fault, dtype, planted.asked(case), right, planted.answers(case, dtype, mistake))
 
 

@@ -35,9 +35,11 @@ def port(network: Network, dtype: str, mistake: planted.Mistake = planted.RIGHT)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("mistake", [planted.RIGHT, planted.WITH_OWN_LOSS], ids=["", "own loss"])
+@pytest.mark.parametrize(
+    "mistake", [planted.RIGHT, planted.WITH_OWN_LOSS, *planted.UNCHANGED], ids=["", "own loss", "hidden", "output"]
+)
 def test_a_port_without_mistake_is_inside(name: str, dtype: str, mistake: planted.Mistake) -> None:
-    """With the loss of the harness and with its own."""
+    """With the loss of the harness and with its own, with torch's activations and with them as functions of its own."""
     assert first_outside(*port(NETWORKS[name], dtype, mistake), dtype) == ("", set())
 
 

@@ -56,14 +56,14 @@ def test_one_weight_off_is_caught(found: dict[str, Any], dtype: str, size: float
     assert rate([fault for fault in ones if fault["name"] in ("W1_off", "b_off", "W2_off", "b_w_off")]) == 1
 
 
-@pytest.mark.parametrize("way", ["faults", "modules"])
-def test_catches_name_the_right_tensor(found: dict[str, Any], way: str) -> None:
+def test_catches_name_the_right_tensor(found: dict[str, Any]) -> None:
     """The first quantity outside is the first that the fault changes, and only tensors that it changes are named.
 
     But for what is within rounding there: it changes nothing that a correct implementation might not, before it shows.
     """
-    assert rate(found[way], "caught", "located") >= 0.99
-    assert all(fault["located"] + fault["within"] == fault["caught"] for fault in found[way])
+    both = [*found["faults"], *found["modules"]]
+    assert rate(both, "caught", "located") >= 0.99
+    assert all(fault["located"] + fault["within"] == fault["caught"] for fault in both)
 
 
 def test_a_catch_that_names_another_tensor_is_not_counted() -> None:
@@ -110,7 +110,7 @@ def test_a_wrong_offer_is_counted() -> None:
     assert (offers.made, offers.wrong, offers.none) == (1, 0, 0)
     offers.ask(case.problems, seen, "loss", other, "float64")
     assert (offers.made, offers.wrong, offers.none) == (2, 1, 0)
-    noise = [{name: value * 1.01 for name, value in answers.items()} for answers in seen]
+    noise = [{name: value + np.cos(99 * value) for name, value in answers.items()} for answers in seen]
     offers.ask(case.problems, noise, "forward", other, "float64")
     assert (offers.made, offers.wrong, offers.none) == (2, 1, 1)
 
