@@ -19,6 +19,7 @@ from scipy.interpolate import CubicSpline
 
 from harness.report import Curve, Fit, Points
 from harness.text import printable
+from harness.trust import Rule
 
 INK, LINE, CARD, PLUS, MINUS = (f"#00000{number}" for number in range(1, 6))  # each stands for what COLOURS says
 COLOURS = {INK: "currentColor", LINE: "var(--line)", CARD: "var(--card)", PLUS: "var(--plus)", MINUS: "var(--minus)"}
@@ -103,6 +104,24 @@ def losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]
         axes.set(xlabel="iteration", xlim=(0, None))
 
     return _svg(name, label, paint, (5, 4.6))
+
+
+def catches(name: str, label: str, rules: Sequence[Rule]) -> Markup:
+    """Which share of planted faults a rule catches, by their size: a panel for every dtype, a line for every rule."""
+
+    def paint(figure: Figure) -> None:
+        kinds = sorted({key.split()[1] for rule in rules for key in rule.catch_rate}, reverse=True)
+        panels = figure.subplots(1, len(kinds) or 1, sharey=True, squeeze=False)[0]
+        for axes, kind in zip(panels, kinds, strict=False):
+            for number, rule in enumerate(rules):
+                keys = [(key, *key.split()) for key in rule.catch_rate]
+                sizes = sorted((float(size), key) for key, size, of in keys if of == kind and size != "structural")
+                rates = [100 * rule.catch_rate[key] for _, key in sizes]
+                axes.plot([size for size, _ in sizes], rates, **_style(number), zorder=3 - number / 20)
+            axes.set(title=kind, xscale="log", xlabel="size of the fault, relative", ylim=(-4, 104))
+        panels[0].set_ylabel("faults caught, %")
+
+    return _svg(name, label, paint, (10, 4.2))
 
 
 def diagram(name: str, label: str, weights: dict[str, float]) -> Markup | None:

@@ -9,14 +9,16 @@ from harness.matrix import table
 from harness.report import Report
 from harness.template import filled
 from harness.text import one_line
+from harness.trust import Selfcheck
 
 
-def markdown(report: Report) -> str:
-    """Answers, how near each subject was, failures, what gave no evidence, contracts, the machine."""
+def markdown(report: Report, trust: Selfcheck | None = None) -> str:
+    """Answers, how near each subject was, failures, what gave no evidence, contracts, selfcheck, the machine."""
     return filled(
         "report.md.j2",
         escape,
         report=report,
+        trust=trust,
         answers=answered(report),
         tables={question: table(verdicts) for question, verdicts in report.questions().items()},
         failures=[(verbatim(v.id.replace("`", "")), map(verbatim, v.why.split("\n"))) for v in report.failures()],

@@ -16,17 +16,18 @@ from harness.report import Report
 from harness.results import read
 from harness.template import filled
 from harness.text import printable
+from harness.trust import Selfcheck, beside
 from harness.verdict import Status
 
 CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB
 
 
-def page(report: Report) -> str:
-    """The page. Raises ValueError for curves that cannot be drawn."""
+def page(report: Report, trust: Selfcheck | None = None) -> str:
+    """The page, with what the selfcheck said. Raises ValueError for curves that cannot be drawn."""
     tables = _tables(report)
     unjudged_cells = (cell for *_, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none")
     drawing: dict[str, Any] = {}
-    if report.fits:
+    if report.fits or trust:
         from harness import figures  # here: matplotlib takes half a second
 
         drawing = {"draw": figures, "series": figures.series(report.fits)}
@@ -41,6 +42,7 @@ def page(report: Report) -> str:
             without_evidence=unjudged(report),
             failures=report.failures(),
             tables=tables,
+            trust=trust,
             notes=list(dict.fromkeys(cell.title for cell in unjudged_cells)),
             **drawing,
         )
@@ -64,7 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")
-        replace_whole({Path(arguments[1]): page(read(Path(arguments[0])))})
+        report = read(path := Path(arguments[0]))
+        replace_whole({Path(arguments[1]): page(report, beside(path.parent, report.commit))})
     except (OSError, ValueError) as error:
         print(f"no page: {error}", file=sys.stderr)
         return 2

@@ -129,6 +129,11 @@ class Report:
     points: Points | None = None
     said: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def commit(self) -> str:
+        """What the run was of, "unknown" where nobody said."""
+        return str(self.environment.get("commit", "unknown"))
+
     def counts(self) -> Counter[Status]:
         return Counter(verdict.status for verdict in self.verdicts)
 
@@ -161,12 +166,13 @@ def write(report: Report, folder: Path) -> None:
     from harness.markdown import markdown
     from harness.page import page
     from harness.results import parsed
+    from harness.trust import beside
 
-    results = _json(report.record())
+    results, trust = _json(report.record()), beside(folder, report.commit)
     texts = {
         folder / "results.json": results,
-        folder / "report.md": markdown(report),
-        folder / "index.html": page(parsed(results.encode())),
+        folder / "report.md": markdown(report, trust),
+        folder / "index.html": page(parsed(results.encode()), trust),
     }
     if report.races:
         texts[folder.parent / "speed.json"] = _json({"races": [asdict(race) for race in report.races]})

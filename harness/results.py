@@ -3,15 +3,17 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from reprlib import repr as shown  # whatever the depth and length
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import msgspec
 
 from harness.report import SCHEMA, Report
 from harness.verdict import Status, Verdict
 
+T = TypeVar("T")
 MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
 
 
@@ -35,32 +37,45 @@ class _Whole(TypedDict):
 def read(path: Path) -> Report:
     """The report of a results.json; ValueError, in a sentence, where it is not whole and sound."""
     try:
-        if not path.is_file():  # a pipe would be waited for, a device might never end
-            raise ValueError("is not a file")
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"has {size} bytes, expected at most {MOST_BYTES}")
-        return parsed(path.read_bytes())
+        return parsed(content(path))
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} {error}: give a results.json as pytest wrote it") from None
 
 
+def content(path: Path) -> bytes:
+    """What a file holds; ValueError for what is none, or too long, and OSError."""
+    if not path.is_file():  # a pipe would be waited for, a device might never end
+        raise ValueError("is not a file")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"has {size} bytes, expected at most {MOST_BYTES}")
+    return path.read_bytes()
+
+
 def parsed(data: bytes) -> Report:
     """The report that a results.json holds; ValueError, naming the place, for what is missing, wrong or unreadable."""
+    return converted(data, "report", _report)
+
+
+def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
+    """What JSON holds; ValueError where it is not strict, or `convert` refuses it by a msgspec.ValidationError."""
     try:
-        found = json.loads(data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
-        if isinstance(found, dict) and found.get("schema") != SCHEMA:
-            raise msgspec.ValidationError(f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}")
-        msgspec.convert(found, _Whole)
-        report = msgspec.convert(found, Report)
-        for number, verdict in enumerate(report.verdicts):
-            _near(verdict, f"$.verdicts[{number}].budget_used")
-        return report
+        return convert(json.loads(data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite))
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise ValueError(f"is no whole report ({error})") from None
+        raise ValueError(f"is no whole {what} ({error})") from None
     except ValueError as error:
         raise ValueError(f"is not JSON that can be trusted ({error})") from None
+
+
+def _report(found: Any) -> Report:
+    if isinstance(found, dict) and found.get("schema") != SCHEMA:
+        raise msgspec.ValidationError(f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}")
+    msgspec.convert(found, _Whole)
+    report = msgspec.convert(found, Report)
+    for number, verdict in enumerate(report.verdicts):
+        _near(verdict, f"$.verdicts[{number}].budget_used")
+    return report
 
 
 def _near(verdict: Verdict, place: str) -> None:

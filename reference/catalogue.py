@@ -24,6 +24,7 @@ from reference.faults import (
     Posed,
     Slope,
     solve,
+    undecayed,
 )
 from reference.network import Network
 
@@ -109,6 +110,17 @@ def _instead(act: Callable[[Array], Array], slope: Callable[[Array], Array]) -> 
     return lambda z, h, d: (act(z), slope(z))
 
 
+def _of_error(change: Callable[[Answers, Problem], Answers]) -> Callable[[Answers, Problem], Answers]:
+    """The error changed, and decay as it is."""
+
+    def changed(a: Answers, problem: Problem) -> Answers:
+        alone = solve(undecayed(problem), Contract()) if problem.loss.decay else a
+        other = change(alone, problem)
+        return {name: a[name] + (other[name] - alone[name]) for name in a} if problem.loss.decay else other
+
+    return changed
+
+
 def _mean(a: Answers, problem: Problem) -> Answers:
     return _of(LOSS, _by(1 / (problem.rows * sum(problem.formulation.network.outputs))))(a, problem)
 
@@ -116,7 +128,8 @@ def _mean(a: Answers, problem: Problem) -> Answers:
 def _last_row_dropped(a: Answers, problem: Problem) -> Answers:
     if problem.rows == 1:
         return a
-    rest = solve(replace(problem, inputs=problem.inputs[:, :-1], targets=problem.targets[:, :-1]), Contract())
+    part = replace(undecayed(problem), inputs=problem.inputs[:, :-1], targets=problem.targets[:, :-1])
+    rest = solve(part, Contract())
     rest["input_gradient"] = np.pad(rest["input_gradient"], ((0, 0), (0, 1), (0, 0)))
     return {**rest, "forward": a["forward"]}
 
@@ -240,15 +253,15 @@ OPERATORS: tuple[Fault, ...] = (
     Hidden("logistic_slope_h", "h in place of h (1 - h)", lambda z, h, d: (h, h), "gradient", of="logistic"),
     Hidden("slope_at_h", "derivative taken at h in place of z",
            lambda z, h, d: (h, _tanh_slope(h)), "gradient", of="tanh"),
-    Answer("mean_for_sum", "mean in place of the sum", _mean, "loss"),
-    Answer("half_square", "one half of the squared error", _of(LOSS, _by(0.5)), "loss"),
+    Answer("mean_for_sum", "mean in place of the sum", _of_error(_mean), "loss"),
+    Answer("half_square", "one half of the squared error", _of_error(_of(LOSS, _by(0.5))), "loss"),
     Posed("decay_doubled", "decay counted twice", _decayed(2.0), "loss"),
     Posed("decay_halved", "one half of the decay", _decayed(0.5), "loss"),
     Posed("decay_dropped", "decay left out", _decayed(0.0), "loss"),
     Answer("biases_undecayed", "decay left out for biases", _biases_undecayed, "loss"),
-    Answer("root_mean_square", "root of the mean square in place of the sum", _root, "loss"),
-    Answer("last_row_dropped", "last row left out of the loss", _last_row_dropped, "loss"),
-    Answer("gradient_halved", "factor 2 of the square left out", _of(SLOPES, _by(0.5)), "gradient"),
+    Answer("root_mean_square", "root of the mean square in place of the sum", _of_error(_root), "loss"),
+    Answer("last_row_dropped", "last row left out of the loss", _of_error(_last_row_dropped), "loss"),
+    Answer("gradient_halved", "factor 2 of the square left out", _of_error(_of(SLOPES, _by(0.5))), "gradient"),
     Answer("gradient_negated", "gradient negated", _of(SLOPES, np.negative), "gradient"),
     Answer("gradient_stale", "gradient of the draw before", _of(SLOPES[:1], _stale), "gradient"),
     Answer("answers_stale", "answers of the draw before", _of(QUANTITIES, _stale)),

@@ -30,6 +30,20 @@ def solve(problem: Problem, contract: Contract, arithmetic: Callable[[Contract],
     return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
 
 
+def undecayed(problem: Problem) -> Problem:
+    """The same question about the error alone."""
+    return replace(problem, loss=replace(problem.loss, decay=0.0))
+
+
+def decayed(answers: Answers, problem: Problem) -> Answers:
+    """Answers about the error alone, with the problem's decay, which acts on parameters as they are."""
+    decay, theta = problem.loss.decay, problem.theta
+    if not decay:
+        return answers
+    penalty = decay * (theta**2).sum(axis=1)
+    return {**answers, "loss": answers["loss"] + penalty, "gradient": answers["gradient"] + 2 * decay * theta}
+
+
 # What a mistake changes: one kind of fault each.
 
 
@@ -82,13 +96,9 @@ class Misread(OnBlocks):
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         network: Any = problem.formulation.network
-        decay = problem.loss.decay
-        undecayed = replace(problem.loss, decay=0.0)
-        read = replace(at_theta(problem), formulation=_misread(network, self.change), loss=undecayed)
+        read = replace(undecayed(at_theta(problem)), formulation=_misread(network, self.change))
         answers = solve(read, contract)
-        loss = answers["loss"] + decay * (problem.theta**2).sum(axis=1)
-        slope = read.formulation.pull_back(answers["gradient"]) + 2 * decay * problem.theta
-        return {**answers, "loss": loss, "gradient": slope}
+        return decayed({**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem)
 
 
 @cache
@@ -100,8 +110,9 @@ class Off(OnBlocks):
     """Parameters that are other numbers."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        asked = at_theta(problem)
-        return solve(replace(asked, own=self.changed(asked.formulation.network.layout, asked.own)), contract)
+        asked = undecayed(at_theta(problem))
+        other = self.changed(asked.formulation.network.layout, asked.own)
+        return decayed(solve(replace(asked, own=other), contract), problem)
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,9 @@ class Slope(OnBlocks):
     spoils: str = "gradient"
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        answers = solve(problem, contract)
-        return {**answers, "gradient": self.changed(problem.formulation.network.layout, answers["gradient"])}
+        answers = solve(undecayed(problem), contract)
+        slope = self.changed(problem.formulation.network.layout, answers["gradient"])
+        return decayed({**answers, "gradient": slope}, problem)
 
 
 class Answer(Fault):
@@ -142,7 +154,19 @@ class Data(Fault):
         return bool((self.change(numbers) != numbers).any())
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        return solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
+        answers = solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
+        if self.part != "inputs":
+            return answers
+        return {**answers, "input_gradient": self._back(answers["input_gradient"])}
+
+    def _back(self, slope: Array) -> Array:
+        """The gradient (D, R, I) by what is read, as one by what was given: of that each is one, times a factor."""
+        one = np.ones((1, *slope.shape[1:]))
+        factor = self.change(one).ravel()
+        given = np.rint(self.change(np.arange(one.size).reshape(one.shape)).ravel() / factor).astype(int)
+        back = np.zeros((len(slope), one.size))
+        np.add.at(back.T, given, (slope.reshape(back.shape) * factor).T)
+        return back.reshape(slope.shape)
 
 
 @dataclass(frozen=True)

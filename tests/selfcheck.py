@@ -3,7 +3,8 @@
 usage: python tests/selfcheck.py [--seconds N] [--out FILE]      as `nnet-parity selfcheck` runs it
 
 Correct implementations in many styles are judged on random networks; then every operator of the catalogue is planted,
-at every size where it has one, and is caught by the probes of one case or not. Published rules judge the same numbers.
+at every size where it has one, in the equations and in PyTorch modules, and is caught by the probes of one case or not,
+placed or not, named or not. Published rules judge the same numbers.
 """
 
 from __future__ import annotations
@@ -13,59 +14,62 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
+import chart
 import numpy as np
+import planted
+from corpus import Case, Stack, cases, changed, first_outside, wide
+from costs import costs
+from offers import Offers, held, is_asked
+from one_ulp import one_ulp
 from rivals import RIVALS
-from styles import STYLES, in_r
-from support import ACTIVATIONS, DTYPES, judged, oracle_of
+from styles import STYLES, WIDE_STYLES, Style, in_r
+from support import DTYPES, oracle_of
 
-from harness import Contract, Formulation, Loss, Problem, Status
+from harness import Contract, Problem
 from harness.judge import budget
-from harness.naming import tensors
+from harness.machine import environment, settle
 from harness.problem import QUANTITIES
-from reference import Network, probes, r_nnet
+from reference import r_nnet
 from reference.catalogue import OPERATORS
 from reference.faults import Answers, Fault, solve
 
 SIZES = tuple(10.0**-exponent for exponent in range(13, 0, -1))
 NETWORKS = 4  # on which every fault is planted
 WANTED = 50_000, 5_000_000  # verdicts on networks, and on elements, that a full check comes to at least
+FULL = 120.0  # seconds from which on a check is a full one
 LIMIT = 0.95  # of the trials that a fault is caught in, for delta95
-
-
-class Case(NamedTuple):
-    """A random network and its probes: what one case asks."""
-
-    network: Network
-    problems: list[Problem]
-
-
-def cases(seed: int) -> Iterator[Case]:
-    """Random networks of one or two groups and heads, of every activation, with probes of their own."""
-    rng = np.random.default_rng(seed)
-    while True:
-        for g, f in ACTIVATIONS:
-            groups, heads = (tuple(int(w) for w in rng.integers(1, 9, rng.integers(1, 3))) for _ in range(2))
-            network = Network(groups, int(rng.integers(1, 13)), heads, g, f)
-            seed, rows, own = int(rng.integers(2**31)), int(rng.integers(1, 9)), Formulation.identity(network)
-            decayed = probes(seed, draws=5, rows=rows, kinds=["random"], loss=Loss(decay=0.125))
-            yield Case(network, [*probes(seed, rows=rows)(own), *decayed(own)])
+WIDE_EVERY = 8  # of cases
+US = "nnet-parity"
 
 
 @dataclass
 class Alarms:
-    """What came of correct implementations: verdicts on networks (draws of one implementation), and on elements."""
+    """What came of correct implementations: verdicts on networks (draws of one implementation), and on elements.
+
+    `wide` are those on networks that threads share; `largest` is the most that anybody used of a bound.
+    """
 
     networks: int = 0
     elements: int = 0
     false: int = 0
     largest: float = 0.0
+    wide: int = 0
     rivals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RIVALS, 0))
+
+    def judge_styles(self, problem: Problem, styles: dict[str, Style]) -> None:
+        """Correct implementations in these styles, in every dtype."""
+        for dtype in DTYPES:
+            right = solve(problem, Contract(dtype))
+            for style in styles.values():
+                self.judge(problem, dtype, style(problem, dtype), right)
 
     def judge(self, problem: Problem, dtype: str, answers: Answers, right: Answers, bounds: Any = None) -> None:
         """Every quantity of every draw against its own bound; rivals compare with NumPy in the same dtype."""
@@ -89,18 +93,19 @@ class Alarms:
 
 
 def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) -> Alarms:
-    """Styles on random networks until there are enough."""
+    """Styles on random networks, small ones and now and then a wide one, until there are enough."""
     found = Alarms()
-    for case in cases(seed=0):
+    larger = wide(seed=0)
+    for number, case in enumerate(cases(seed=0)):
         for problem in case.problems:
-            for dtype in DTYPES:
-                right = solve(problem, Contract(dtype))
-                for style in STYLES.values():
-                    found.judge(problem, dtype, style(problem, dtype), right)
-                nnet = dtype == "float64" and r_nnet.absent(case.network, "forward") is None
-                if nnet and (answers := in_r(problem, dtype)):  # none for a decayed tanh
-                    bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())
-                    found.judge(problem, dtype, answers, right, bounds)
+            found.judge_styles(problem, STYLES)
+            if r_nnet.absent(case.network, "forward") is None and (answers := in_r(problem, "float64")):
+                bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())  # no answers for a decayed tanh
+                found.judge(problem, "float64", answers, solve(problem, Contract()), bounds)
+        if number % WIDE_EVERY == 0:
+            before = found.networks
+            found.judge_styles(next(larger), WIDE_STYLES)
+            found.wide += found.networks - before
         say(f"{found.networks:,} networks, {found.elements:,} elements, {found.false} false alarms")
         if until(found):
             return found
@@ -109,7 +114,11 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
 
 @dataclass
 class Caught:
-    """What came of one fault at one size in one dtype."""
+    """What came of one fault at one size in one dtype.
+
+    `located` are those caught whose first quantity outside is the first that the fault changes, with only tensors that
+    it changes; `within` those that change earlier ones by less than rounding may, where nobody could see them.
+    """
 
     name: str
     stage: str
@@ -118,70 +127,89 @@ class Caught:
     tried: int = 0
     caught: int = 0
     located: int = 0
+    within: int = 0
+    seconds: list[float] = field(default_factory=list)
     rivals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RIVALS, 0))
 
     def record(self) -> dict[str, Any]:
         """As the file holds it."""
-        names = ("name", "stage", "dtype", "size", "tried", "caught", "located")
+        names = ("name", "stage", "dtype", "size", "tried", "caught", "located", "within")
         return {name: getattr(self, name) for name in names}
 
-
-def planted(fault: Fault, size: float | None) -> Fault:
-    return fault if size is None else fault.at(size)
-
-
-def caught(fault: Fault, size: float | None, dtype: str, some: list[Case]) -> Caught:
-    """One fault in every case where it can be made and changes something."""
-    found = Caught(fault.name, fault.spoils, dtype, size)
-    made = planted(fault, size)
-    for case in (case for case in some if made.fits(case.network)):
-        contract = Contract(dtype)
-        right = [solve(problem, contract) for problem in case.problems]
-        wrong = [held(made.run(problem, contract), dtype) for problem in case.problems]
-        changed = [q for q in QUANTITIES if any((r[q] != w[q]).any() for r, w in zip(right, wrong, strict=True))]
-        if not changed:  # inert here: nothing to catch
-            continue
-        found.tried += 1
-        first = next((q for q in QUANTITIES if outside(case, wrong, q, dtype)), None)
-        found.caught += first is not None
-        if first is not None:
-            names = outside(case, wrong, first, dtype)
-            found.located += first == changed[0] and names <= affected(case, right, wrong, first)
-        for name, rule in RIVALS.items():
-            found.rivals[name] += any(
-                rule(
-                    w[q].reshape(len(w[q]), -1), r[q].reshape(len(w[q]), -1), oracle_of(p, contract)[q].value, dtype
-                ).any()
-                for p, r, w in zip(case.problems, right, wrong, strict=True)
-                for q in QUANTITIES
+    def judge(self, problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence[Stack]) -> str:
+        """Count one trial; the first quantity outside, "" where none is or nothing was changed."""
+        other = changed(problems, right, wrong)
+        if not other:  # inert here: nothing to catch
+            return ""
+        self.tried += 1
+        first, names = first_outside(problems, wrong, self.dtype)
+        placed = bool(first) and names <= other.get(first, set())
+        self.caught += bool(first)
+        self.located += placed and first == next(iter(other))
+        self.within += placed and first != next(iter(other))
+        for name in RIVALS:
+            self.rivals[name] += any(
+                _flags(name, p, r, w, self.dtype) for p, r, w in zip(problems, right, wrong, strict=True)
             )
-    return found
+        return first
 
 
-def held(answers: Answers, dtype: str) -> Answers:
-    """As the dtype holds them: what it rounds away is no fault."""
-    with np.errstate(over="ignore"):
-        return {quantity: answer.astype(dtype).astype(float) for quantity, answer in answers.items()}
+def _flags(rival: str, problem: Problem, right: Stack, wrong: Stack, dtype: str) -> bool:
+    """Does a rival flag any quantity of any draw? What is not given is flagged by everybody."""
+    if any(quantity not in wrong for quantity in QUANTITIES):
+        return True
+    exact = oracle_of(problem, Contract(dtype))
+    return any(
+        RIVALS[rival](*(a.reshape(problem.draws, -1) for a in (wrong[q], right[q], exact[q].value)), dtype).any()
+        for q in QUANTITIES
+    )
 
 
-def outside(case: Case, answers: list[Answers], quantity: str, dtype: str) -> set[str]:
-    """The tensors of a quantity that are outside in any stack."""
-    found: set[str] = set()
-    for problem, answer in zip(case.problems, answers, strict=True):
-        judgement = judged(problem, answer, quantity, dtype)
-        if judgement.status is Status.FAIL:
-            found |= {tensors(problem, quantity)[0][i] for i in judgement.tensors_outside}
-    return found
+@dataclass
+class Planting:
+    """What came of faults planted one way: in the equations, or in modules."""
+
+    offers: Offers
+    found: dict[tuple[Any, ...], Caught] = field(default_factory=dict)
+
+    def judge(self, fault: Fault, dtype: str, problems: list[Problem], right: list[Stack], wrong: list[Stack]) -> None:
+        """Count a trial of a fault, and what is offered for it."""
+        began = perf_counter()
+        name = fault.name if fault.size is None else fault.name.rpartition("_")[0]
+        key = name, dtype, fault.size
+        one = self.found.setdefault(key, Caught(name, fault.spoils, dtype, fault.size))
+        first = one.judge(problems, right, wrong)
+        one.seconds.append(perf_counter() - began)
+        if first and is_asked(fault.size) and all(first in answers for answers in wrong):
+            self.offers.ask(problems, wrong, first, fault, dtype)
+
+    @property
+    def tried(self) -> list[Caught]:
+        """Those that changed something anywhere."""
+        return [one for one in self.found.values() if one.tried]
 
 
-def affected(case: Case, right: list[Answers], wrong: list[Answers], quantity: str) -> set[str]:
-    """The tensors of a quantity that the fault changes in any stack."""
-    found: set[str] = set()
-    for problem, r, w in zip(case.problems, right, wrong, strict=True):
-        names, owners = tensors(problem, quantity)
-        differs = (r[quantity] != w[quantity]).any(axis=0)
-        found |= {names[i] for i in np.unique(np.broadcast_to(owners, differs.shape)[differs])}
-    return found
+def plant(case: Case, fault: Fault, dtype: str, equations: Planting, modules: Planting | None) -> None:
+    """A fault in the equations and, if it is of the catalogue's sizes, in a module."""
+    contract = Contract(dtype)
+    wrong = [held(fault.run(problem, contract), dtype) for problem in case.problems]
+    equations.judge(fault, dtype, case.problems, solved(case, dtype), wrong)
+    if modules and planted.plants(fault) and is_asked(fault.size):
+        mistake = planted.planted(fault, case.network)
+        right = planted.right(case, dtype, planted.unplanted(fault, mistake))
+        modules.judge(fault, dtype, planted.asked(case), right, planted.answers(case, dtype, mistake))
+
+
+@lru_cache(maxsize=len(DTYPES))
+def solved(case: Case, dtype: str) -> list[Answers]:
+    """The answers without mistake."""
+    return [solve(problem, Contract(dtype)) for problem in case.problems]
+
+
+def sized(sizes: Sequence[float]) -> Iterator[Fault]:
+    """The operators, each at every size where it has one."""
+    for fault in OPERATORS:
+        yield from (fault.at(size) for size in sizes) if fault.sized else [fault]
 
 
 def delta95(faults: list[Caught]) -> dict[str, dict[str, Any]]:
@@ -205,64 +233,114 @@ def delta95(faults: list[Caught]) -> dict[str, dict[str, Any]]:
 
 def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything that the file holds; `seconds` is about what it may take."""
-    began = perf_counter()
+    settle()
+    began, full = perf_counter(), seconds >= FULL
     share = 0.4 * seconds
 
     def enough(alarms: Alarms) -> bool:
-        full = alarms.networks >= WANTED[0] and alarms.elements >= WANTED[1]
-        return perf_counter() - began > share if seconds < 120 else full and perf_counter() - began > share
+        wanted = alarms.networks >= WANTED[0] and alarms.elements >= WANTED[1]
+        return perf_counter() - began > share and (wanted or not full)
 
     alarms = false_alarms(enough, say)
-    some = [case for case, _ in zip(cases(seed=1), range(NETWORKS if seconds >= 120 else 1), strict=False)]
-    sizes = SIZES if seconds >= 120 else SIZES[::4]
-    faults: list[Caught] = []
-    for number, fault in enumerate(OPERATORS):
+    some = list(islice(cases(seed=1), NETWORKS if full else 1))
+    offers = Offers()
+    equations, modules = Planting(offers), Planting(offers)
+    for number, case in enumerate(some):
+        fitting = (fault for fault in sized(SIZES if full else SIZES[::4]) if fault.fits(case.network))
+        for turn, fault in enumerate(fitting):
+            for dtype in DTYPES:
+                due = full or dtype == DTYPES[turn % len(DTYPES)]  # modules take long: a short check takes turns
+                plant(case, fault, dtype, equations, modules if due else None)
+            say(f"network {number + 1} of {len(some)}: {fault.name}")
         for dtype in DTYPES:
-            faults += [caught(fault, size, dtype, some) for size in (sizes if fault.sized else (None,))]
-        say(f"fault {number + 1} of {len(OPERATORS)}")
-    faults = [each for each in faults if each.tried]
-    return {
+            offers.ask_strangers(case, dtype, seed=number, count=8 if full else 2)
+        offers.forget()
+    here = environment()
+    rules = [ours(alarms, equations.tried), *(rival(name, alarms, equations.tried) for name in RIVALS)]
+    found = {
+        "date": here["date"],
+        "commit": here["commit"],
         "false_alarms": alarms.false,
         "element_verdicts": alarms.elements,
         "network_verdicts": alarms.networks,
+        "wide_verdicts": alarms.wide,
         "largest_budget_used": round(alarms.largest, 4),
+        "faults": [each.record() for each in equations.tried],
+        "modules": [each.record() for each in modules.tried],
+        "not_planted": planted.NOT_PLANTED,
+        "offers": offers.record(),
+        "one_ulp": one_ulp(list(islice(cases(seed=2), 24 if full else 4)), most=25),
+        "cost": costs(some) | {"fault": _median([s for each in equations.tried for s in each.seconds])},
+        "rules": rules,
+        "rivals": rules[1:],
+        "delta95": delta95(equations.tried),
         "seconds": round(perf_counter() - began, 1),
-        "faults": [each.record() for each in faults],
-        "rivals": [rival(name, alarms, faults) for name in RIVALS],
-        "delta95": delta95(faults),
     }
+    return found | {"summary": summary(found)}
+
+
+def _median(seconds: Sequence[float]) -> float:
+    return round(float(np.median(seconds)), 5)
+
+
+def ours(alarms: Alarms, faults: list[Caught]) -> dict[str, Any]:
+    """The judge as the rules are recorded."""
+    return rule(US, alarms.false, alarms, faults, lambda one: one.caught)
 
 
 def rival(name: str, alarms: Alarms, faults: list[Caught]) -> dict[str, Any]:
-    """A published rule: how often it flags what is right, and catches what is not, by size."""
+    """A published rule."""
+    return rule(name, alarms.rivals[name], alarms, faults, lambda one: one.rivals[name])
+
+
+def rule(
+    name: str, flagged: int, alarms: Alarms, faults: list[Caught], count: Callable[[Caught], int]
+) -> dict[str, Any]:
+    """How often a rule flags what is right, and catches what is not, by size."""
 
     def rate(some: list[Caught]) -> float:
-        return round(sum(c.rivals[name] for c in some) / max(sum(c.tried for c in some), 1), 4)
+        return round(sum(map(count, some)) / max(sum(c.tried for c in some), 1), 4)
 
-    sized = sorted({c.size for c in faults if c.size is not None})
+    sizes = sorted({c.size for c in faults if c.size is not None})
     by_size = {
-        f"{size:.0e} {d}": rate([c for c in faults if (c.size, c.dtype) == (size, d)]) for size in sized for d in DTYPES
+        f"{size:.0e} {d}": rate(some)
+        for size in sizes
+        for d in DTYPES
+        if (some := [c for c in faults if (c.size, c.dtype) == (size, d)])
     }
     by_size |= {f"structural {d}": rate([c for c in faults if c.size is None and c.dtype == d]) for d in DTYPES}
-    return {"rule": name, "false_alarm_rate": round(alarms.rivals[name] / alarms.networks, 6), "catch_rate": by_size}
+    return {"rule": name, "false_alarm_rate": round(flagged / alarms.networks, 6), "catch_rate": by_size}
 
 
 def summary(found: dict[str, Any]) -> list[str]:
     """A few lines for a screen."""
-    structural = [f for f in found["faults"] if f["size"] is None]
-    one = sum(f["caught"] for f in structural), sum(f["tried"] for f in structural)
-    located = sum(f["located"] for f in found["faults"]), sum(f["caught"] for f in found["faults"])
+
+    def total(records: list[dict[str, Any]], *names: str) -> list[int]:
+        return [sum(record[name] for record in records) for name in names]
+
+    structural = [[f for f in found[way] if f["size"] is None] for way in ("faults", "modules")]
+    one, other = (total(some, "caught", "tried") for some in structural)
+    located, within, made = total([*found["faults"], *found["modules"]], "located", "within", "caught")
+    offers, cost = found["offers"], found["cost"]
+    ulp = total(list(found["one_ulp"].values()), "caught", "tried")
     lines = [
         f"{found['false_alarms']} false alarms in {found['network_verdicts']:,} verdicts on networks of correct "
         f"implementations ({found['element_verdicts']:,} elements); {found['largest_budget_used']:.2f} of a bound used",
         f"{one[0]} of {one[1]} structural faults caught by the probes of one case",
-        f"{located[0]} of {located[1]} catches name the right tensor",
+        f"{other[0]} of {other[1]} structural faults in PyTorch modules caught",
+        f"{located} of {made} catches name the right tensor",
+        f"{within} catches are of what is within rounding until a later quantity",
+        f"{offers['made'] - offers['wrong']} of {offers['made']} likely mistakes offered are the right ones; "
+        f"{offers['strangers']['made']} offered for {offers['strangers']['tried']} mistakes that nobody lists",
+        f"{ulp[0]} of {ulp[1]} weights off by one unit in the last place caught by exact probes",
     ]
     lines += [
         f"{stage}: faults from {d['size']:.0e} on are caught ({d['bits']:g} bits above u)"
         for stage, d in found["delta95"].items()
     ]
-    return [*lines, *(f"{r['rule']}: flags {r['false_alarm_rate']:.2%} of what is right" for r in found["rivals"])]
+    lines += [f"{r['rule']}: flags {r['false_alarm_rate']:.2%} of what is right" for r in found["rivals"]]
+    shares = ", ".join(f"{name} {cost[name]:.0%}" for name in ("oracle", "subject", "judge"))
+    return [*lines, f"a case and dtype takes {cost['case']:.2f} s ({shares}), a fault {cost['fault']:.3f} s to judge"]
 
 
 def main(arguments: list[str]) -> int:
@@ -281,8 +359,10 @@ def main(arguments: list[str]) -> int:
 
     found = check(given.seconds, say)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(*summary(found), f"written: {given.out}", sep="\n")
+    picture = given.out.with_suffix(".svg")
+    given.out.write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
+    picture.write_text(chart.drawn(found), encoding="utf-8")
+    print(*found["summary"], f"written: {given.out} and {picture}", sep="\n")
     return int(found["false_alarms"] > 0)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from harness import Contract, Problem
 from reference import r_nnet
@@ -160,4 +161,30 @@ STYLES: dict[str, Style] = {
     **{f"torch {layer.__name__}": in_torch(layer) for layer in LAYERS},
     "torch other activations": in_torch(multiplied, OTHER_ACTS),
     **{f"numpy {kind.__name__}": in_numpy(kind) for kind in (InSequence, Pairwise, Backwards, Halves)},
+}
+
+
+def in_threads(count: int, style: Style) -> Style:
+    """Sums shared among this many threads, of torch's and of every BLAS; afterwards there are as many as before."""
+
+    def answers(problem: Problem, dtype: str) -> Answers:
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
+            with threadpool_limits(count):
+                return style(problem, dtype)
+        finally:
+            torch.set_num_threads(before)
+
+    return answers
+
+
+WIDE_STYLES: dict[str, Style] = {  # for networks wide enough that threads have something to share
+    f"{name}, {count} thread{'s'[: count - 1]}": in_threads(count, style)
+    for name, style in (
+        ("torch fused", in_torch(fused)),
+        ("torch multiplied", in_torch(multiplied)),
+        ("numpy Plain", in_numpy(Plain)),
+    )
+    for count in (1, 2)
 }

@@ -1,0 +1,88 @@
+"""What is offered as likely explains all that was observed; what does not, is not offered."""
+
+from collections.abc import Callable
+
+import numpy as np
+import planted
+import pytest
+from corpus import Case
+from offers import strangers
+from support import dual, first_outside
+
+from harness import Contract
+from reference import Network
+from reference.catalogue import FAULTS
+from reference.faults import Answers
+from reference.likely import offered
+
+NETWORK = dual("tanh", "identity")
+CASE = Case(NETWORK, seed=3, rows=3, draws=5)
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+def offer(name: str, dtype: str = "float64", then: Callable[[Answers], Answers] = lambda answers: answers) -> str:
+    """The fault that is offered for one that was planted in the equations, and what was done to the answers then."""
+    observed = [
+        then({q: v.astype(dtype).astype(float) for q, v in BY_NAME[name].run(problem, Contract(dtype)).items()})
+        for problem in CASE.problems
+    ]
+    found = offered(CASE.problems, observed, first_outside(CASE.problems, observed, dtype) or "")
+    return found.name if found else ""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["gradient_halved", "half_square", "mean_for_sum", "input_gradient_twice"])
+def test_what_is_inside_before_tells_against_a_fault(name: str, dtype: str) -> None:
+    """A loss that is right is not halved, though its gradient is; a gradient that is right has no slope off."""
+    assert offer(name, dtype) == name
+
+
+def test_a_second_mistake_that_shows_later_leaves_nothing_to_offer() -> None:
+    """The first explains the outputs, but not the gradient: neither alone is what was observed."""
+    assert offer("bias_dropped") == "bias_dropped"
+    assert offer("bias_dropped", then=lambda a: {**a, "gradient": 2 * a["gradient"]}) == ""
+
+
+def test_every_stack_is_explained_and_not_only_the_largest_numbers() -> None:
+    """What is wrong in probes of small numbers too does not drown in those of large ones."""
+    count = 0
+
+    def noise_in_the_second(answers: Answers) -> Answers:
+        nonlocal count
+        count += 1
+        return {q: v + (count == 2) * 0.01 * np.cos(99 * v) for q, v in answers.items()}
+
+    assert offer("bias_dropped", then=noise_in_the_second) == ""
+
+
+def test_rounding_that_a_fault_cannot_explain_tells_not_against_it() -> None:
+    """In float32 a stack may hold little more than rounding."""
+    assert offer("hard_clip", "float32") == "hard_clip"
+
+
+def test_a_stranger_is_offered_nothing() -> None:
+    """Two mistakes at once, blocks mixed at random, noise: none of them is what the catalogue has."""
+    for stranger in strangers(CASE, seed=0, count=3):
+        observed = [stranger.run(problem, Contract()) for problem in CASE.problems]
+        outside = first_outside(CASE.problems, observed, "float64")
+        assert outside is not None, stranger.name
+        assert offered(CASE.problems, observed, outside) is None, stranger.name
+
+
+@pytest.mark.parametrize("name", ["rows_reversed", "columns_reversed", "one_row_for_all", "columns_rolled"])
+def test_inputs_read_wrongly_by_a_module_are_named(name: str) -> None:
+    """Whose gradient by the inputs is, as autograd's, by those that it was given."""
+    wrong = planted.answers(CASE, "float64", planted.planted(BY_NAME[name], NETWORK))
+    found = offered(planted.asked(CASE), wrong, "forward")
+    assert found is not None
+    assert found.name == name
+
+
+@pytest.mark.parametrize("name", ["W1_off_1e-3", "bias_grad_twice", "mean_for_sum"])
+def test_decay_acts_on_parameters_as_they_are(name: str) -> None:
+    """In a module whose outputs stay below 1, so that decay is most of its loss, the fault is named all the same."""
+    case = Case(Network((3, 4), 2, (1, 3), "logistic", "logistic"), seed=4, rows=2, draws=5)
+    wrong = planted.answers(case, "float64", planted.planted(BY_NAME[name], case.network))
+    found = offered(planted.asked(case), wrong, BY_NAME[name].spoils)
+    assert found is not None
+    assert found.name == name
