@@ -155,7 +155,7 @@ class _Search:
         """Whole numbers, halves, quarters, then fewer bits: all numbers at once, then one by one."""
         for name in NUMBERS:
             for size in (1.0, 2.0, 4.0):
-                if self._rounder(name, np.round(getattr(self.best.problem, name) * size) / size):
+                if self._rounder(name, np.round(getattr(self.best.problem, name) * size) / size + 0.0):
                     break
         for name in NUMBERS:
             for place in np.flatnonzero(getattr(self.best.problem, name) % 0.25):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from harness.asked import blank, heading, missing
@@ -26,8 +27,8 @@ FITTED = ("fits", "rows", "said", "points", "races", "costs")
 class Run:
     """What this run of pytest has found so far."""
 
-    def __init__(self, starts: int = STARTS, say: Say = lambda said: None) -> None:
-        self.starts, self.say = starts, say
+    def __init__(self, starts: int = STARTS, say: Say = lambda said: None, reproducers: Path | None = None) -> None:
+        self.starts, self.say, self.reproducers = starts, say, reproducers
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
@@ -73,7 +74,7 @@ class Run:
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
             try:
-                verdict = run(trial, self.memo_of(trial), again)
+                verdict = run(trial, self.memo_of(trial), again, self.reproducers)
             except (Exception, KeyboardInterrupt):
                 raise
             except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer

@@ -90,6 +90,10 @@ class RNnet:
         network: Any = problem.formulation.network
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
+    def script(self, problem: Problem) -> tuple[str, str] | None:
+        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value, gradient, outputs."""
+        return ("R", engine(self.expressed(at_theta(problem)))) if self.source == "live" else None
+
     def observe(self, problem: Problem) -> Observation:
         if problem.loss.decay and problem.formulation.network.activations[0] == "tanh":
             why = "nnet computes tanh through other weights than these, and its decay would penalise those"
@@ -147,5 +151,34 @@ def topology(network: Network) -> Topology:
         linear_outputs=network.output == "identity",
     )
 
+
+def engine(problem: Problem) -> str:
+    """nnet's C engine asked for one draw (see nnet.R), as a text for Rscript."""
+    n, nconn, conn, nsunits = topology(problem.formulation.network).engine  # type: ignore[arg-type]
+    data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
+    numbers = {"n": n, "nconn": nconn, "conn": conn, "w": problem.theta[0], "data": data}
+    given = "\n".join(f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})" for name, some in numbers.items())
+    return ENGINE.format(
+        given=given,
+        rows=problem.rows,
+        linear=nsunits[0],
+        decay=f"{problem.loss.decay:.17g}",
+        share=f"{problem.shares[0]:.17g}",
+    )
+
+
+ENGINE = """\
+# n: inputs, hidden units, outputs; nconn: the first weight into each unit; conn: where each weight w comes from
+# (0 is the bias); data: inputs, then targets, column by column
+{given}
+rows <- {rows}L
+answer <- eval(quote({{
+    .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep({decay}, length(w)), {linear}L, 0L, 0L, 0L)
+    held <- .C(VR_dovm, rows, data, rep({share}, rows), 0L, w, 0, 0L, 0L, 0L, 0, 0, 0L)
+    back <- .C(VR_dfunc, w, double(length(w)), 0)
+    c(back[[3L]], back[[2L]], .C(VR_nntest, rows, held[[2L]], double(rows * n[3L]), w)[[3L]])
+}}), list2env(list(), parent = asNamespace("nnet")))
+writeLines(sprintf("%.17g", answer))
+"""
 
 r_nnet = RNnet()
