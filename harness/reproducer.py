@@ -7,8 +7,9 @@ import re
 import runpy
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 from types import FunctionType
@@ -19,6 +20,7 @@ import numpy as np
 from harness.asked import Asked, heading
 from harness.case import Case, Trial
 from harness.contract import Array
+from harness.device import ieee
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
@@ -50,24 +52,28 @@ def alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
 
 def _alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
     try:
-        asked = Asked(trial, memo, memo.stacks(trial), trial.check)
-        judgement = asked.judged(trial.check)
-        if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
-            return "", ""
-        if (small := reduced(asked, judgement)) is None:
-            return "", "alone: it does not fail on its own, only together with what was asked before it"
-        path = folder / file_name(trial)
-        folder.mkdir(parents=True, exist_ok=True)
-        for text in scripts(trial, small):
-            replace_whole({path: text})
-            if fails(path):
-                return str(path), f"alone: python {shlex.quote(str(path))}"
-        path.unlink()
-        return "", "alone: no script of it fails again"
+        with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
+            return _written(trial, memo, folder / file_name(trial))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
         return "", one_line(f"alone: no script of it, writing one {raised(error)}")
+
+
+def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
+    asked = Asked(trial, memo, memo.stacks(trial), trial.check)
+    judgement = asked.judged(trial.check)
+    if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
+        return "", ""
+    if (small := reduced(asked, judgement)) is None:
+        return "", "alone: it does not fail on its own, only together with what was asked before it"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for text in scripts(trial, small):
+        replace_whole({path: text})
+        if fails(path, trial.device):
+            return str(path), f"alone: python {shlex.quote(str(path))}"
+    path.unlink()
+    return "", "alone: no script of it fails again"
 
 
 def file_name(trial: Trial) -> str:
@@ -78,17 +84,20 @@ def file_name(trial: Trial) -> str:
     return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def fails(path: Path) -> bool:
+def fails(path: Path, device: str) -> bool:
     """Does a script, run in this process as a program, exit with 1?"""
     import torch
 
+    found = sys.path.copy()
     try:
-        with torch.random.fork_rng(devices=[]), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with torch.random.fork_rng(devices=[]), ieee(device), redirect_stdout(io.StringIO()):
             runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
         return end.code == 1
     except Exception:  # whatever a user's source raises where it was not meant to run
         return False
+    finally:
+        sys.path[:] = found
     return False
 
 
@@ -108,7 +117,7 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     source = Source()
     build, loss = (None if each is None else source.expression(each) for each in (subject.build, subject.loss))
     files = " and ".join(Path(file).name for file in source.files)
-    return {"build": build, "loss": loss, "source": source.text(), "origin": f"The model, from {files}."}
+    return {"build": build, "loss": loss, "source": source.text(), "origin": one_line(f"The model, from {files}.")}
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
-TAKEN = ("OWN", "INPUTS", "TARGETS", "R", "model_says", "expected")  # what is something else there
+TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
 MOST_NUMBERS = 1_000  # of an array that is written out
 Node = ast.stmt | ast.expr
 
@@ -133,16 +133,18 @@ class Source:
         if value is None or isinstance(value, bool | int | float | str) or type(value).__name__ == "dtype":
             return repr(value)
         if type(value) in (list, tuple, set):
-            inside = f"[{', '.join(map(self.expression, value))}]"
+            kept = [each for each in value if not hasattr(each, "named_parameters")]  # models: they are built anew
+            inside = f"[{', '.join(map(self.expression, kept))}]"
             return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
         if type(value) is dict:
             return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
         if isinstance(value, np.ndarray) and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
             return f"np.array({value.tolist()!r}, dtype=np.{value.dtype})"
-        if is_dataclass(value) and type(value).__module__.partition(".")[0] in OURS:
-            shown = [field.name for field in fields(value) if field.repr]
+        if is_dataclass(value):
+            ours = type(value).__module__.partition(".")[0] in OURS
+            shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
             words = [f"{name}={self.expression(getattr(value, name))}" for name in shown]
-            return f"{self.expression(SimpleNamespace)}({', '.join(words)})"
+            return f"{self.expression(SimpleNamespace if ours else type(value))}({', '.join(words)})"
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
 
@@ -179,7 +181,8 @@ def _given(node: ast.stmt) -> set[str]:
 def _where(thing: Any, module: ModuleType) -> Node:
     """Where a function or class is written, wherever in its file that is."""
     code = getattr(thing, "__code__", None)
-    lines = [code.co_firstlineno] if code else [f.__code__.co_firstlineno for f in _functions(thing)]
+    codes = [f.__code__ for f in _functions(thing)]  # a dataclass has some that are not written in the file
+    lines = [each.co_firstlineno for each in codes if each.co_filename == module.__file__]
     for node in ast.walk(_parsed(_text(module))):
         if isinstance(node, ast.Lambda) and code:
             body = node.body

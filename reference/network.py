@@ -20,13 +20,12 @@ from reference.tape import ACTIVATIONS, Node, Tape
 LETTERS = "WVU"  # of groups of inputs, and of heads
 WRITTEN = {  # activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
     "identity": "",
-    "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n\n",
-    "tanh": "tanh = np.tanh\n\n\n",
+    "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n",
+    "tanh": "tanh = np.tanh\n\n",
     "logistic": """\
 def logistic(z):
     e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
     return np.where(z.real > 0, 1, e) / (1 + e)
-
 
 """,
 }
