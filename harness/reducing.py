@@ -125,7 +125,7 @@ class _Search:
                 self._zero(name, places)
             size = np.count_nonzero(getattr(self.best.problem, name))
             while size:
-                left, start = np.flatnonzero(getattr(self.best.problem, name)), 0
+                left = np.flatnonzero(getattr(self.best.problem, name))
                 for start in range(0, len(left), size):
                     self._zero(name, left[start : start + size])
                 size //= 2
@@ -136,14 +136,8 @@ class _Search:
         yield from (places.ravel() for places in blocks)
         for length in sorted({length for places in blocks for length in places.shape}, reverse=True):
             for unit in range(length):
-                yield np.concatenate(
-                    [
-                        np.take(places, unit, axis).ravel()
-                        for places in blocks
-                        for axis in range(places.ndim)
-                        if places.shape[axis] == length
-                    ]
-                )
+                axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
+                yield np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
 
     def _zero(self, name: str, places: NDArray[np.intp]) -> None:
         numbers = getattr(self.best.problem, name).copy()

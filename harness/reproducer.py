@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from hashlib import sha256
+from inspect import getfile
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
         for source in (_own_source, _own_file):
             try:
                 yield _script(trial, small, source(trial.subject, trial.case), witness)
-            except Unwritten:
+            except (Unwritten, TypeError):  # what is of no file, or not to be copied
                 continue
 
 
@@ -122,10 +122,7 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
     """The same: its author's file, imported."""
-    file = getattr(getattr(subject.build, "__code__", None), "co_filename", None)
-    file = file or getattr(sys.modules.get(getattr(subject.build, "__module__", "")), "__file__", None)
-    if file is None:
-        raise Unwritten(f"{subject.name} is of no file")
+    file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[1])]}
 from harness.reproducer import found
@@ -141,15 +138,11 @@ def found(file: str, case: str, name: str) -> Subject:
 
     Raises LookupError where it is not there any more.
     """
-    things: list[Any] = list(runpy.run_path(file).values())
+    things = list(runpy.run_path(file).values())
     cases = [each for each in (getattr(thing, "case", thing) for thing in things) if isinstance(each, Case)]
-    things = [*(each for one in cases if one.name == case for each in one.subjects), *things]
-    for kind in (Subject, type | FunctionType):
-        for thing in things:
-            if isinstance(thing, kind) and getattr(thing, "name", getattr(thing, "__name__", "")) == name:
-                return Subject.of(thing)
-            if isinstance(thing, list | tuple) and kind is Subject:
-                things += thing
+    for thing in [*(each for one in cases if one.name == case for each in one.subjects), *things]:
+        if callable(getattr(thing, "build", thing)) and getattr(thing, "name", getattr(thing, "__name__", "")) == name:
+            return Subject.of(thing)
     raise LookupError(f"{file} has no subject called {name}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -153,32 +154,13 @@ def topology(network: Network) -> Topology:
 
 
 def engine(problem: Problem) -> str:
-    """nnet's C engine asked for one draw (see nnet.R), as a text for Rscript."""
-    n, nconn, conn, nsunits = topology(problem.formulation.network).engine  # type: ignore[arg-type]
+    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the weights, outputs."""
+    n, nconn, conn, linear = topology(problem.formulation.network).engine  # type: ignore[arg-type]
     data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
-    numbers = {"n": n, "nconn": nconn, "conn": conn, "w": problem.theta[0], "data": data}
-    given = "\n".join(f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})" for name, some in numbers.items())
-    return ENGINE.format(
-        given=given,
-        rows=problem.rows,
-        linear=nsunits[0],
-        decay=f"{problem.loss.decay:.17g}",
-        share=f"{problem.shares[0]:.17g}",
-    )
+    given = {"n": n, "nconn": nconn, "conn": conn, "linear": linear, "w": problem.theta[0], "data": data}
+    given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}
+    lines = [f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n" for name, some in given.items()]
+    return "".join(lines) + Path(__file__).with_name("r").joinpath("alone.R").read_text(encoding="utf-8")
 
-
-ENGINE = """\
-# n: inputs, hidden units, outputs; nconn: the first weight into each unit; conn: where each weight w comes from
-# (0 is the bias); data: inputs, then targets, column by column
-{given}
-rows <- {rows}L
-answer <- eval(quote({{
-    .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep({decay}, length(w)), {linear}L, 0L, 0L, 0L)
-    held <- .C(VR_dovm, rows, data, rep({share}, rows), 0L, w, 0, 0L, 0L, 0L, 0, 0, 0L)
-    back <- .C(VR_dfunc, w, double(length(w)), 0)
-    c(back[[3L]], back[[2L]], .C(VR_nntest, rows, held[[2L]], double(rows * n[3L]), w)[[3L]])
-}}), list2env(list(), parent = asNamespace("nnet")))
-writeLines(sprintf("%.17g", answer))
-"""
 
 r_nnet = RNnet()

@@ -4,6 +4,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from test_wrong_ports import PORTS
 from torch import Tensor, nn
 
-from harness import Case, Status, Subject
+from harness import Case, Problem, Status, Subject
 from harness import reproducer as writer
 from harness.asked import Asked
 from harness.case import Trial
@@ -405,6 +406,31 @@ def test_what_another_said_is_a_number(tmp_path: Path) -> None:
         assert re.search(rf"    return -?[\d.e-]+  # what {re.escape(who)}.* gave\n", path.read_text())
         paths.append(path)
     assert [code for code, _ in ended(paths)] == [1] * 4
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """NumPy that was asked once, of whole stacks, as a recording of R was."""
+
+    name, source = "recorded", "recorded"
+    known: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(numpy_net, name)
+
+    def observe(self, problem: Problem) -> Any:
+        return self.known[problem.key]
+
+
+def test_what_was_recorded_is_a_number_too(tmp_path: Path) -> None:
+    """A recording knows its own problems: the script has the worst draw as it is."""
+    whole = asked(Plain, SINE_TANH, "gradient")
+    known = {problem.key: numpy_net.observe(problem) for problem in whole.problems}
+    case = case_of(Plain, SINE_TANH, references=[Recorded(known)], checks=["gradient"])
+    (path,) = scripts(case, tmp_path).values()
+    assert path is not None
+    assert re.search(r"    return -?[\d.e-]+  # what NumPy.* gave\n", path.read_text())
+    assert ended([path])[0][0] == 1
 
 
 def test_r_is_asked_anew(live_r: None, tmp_path: Path) -> None:
