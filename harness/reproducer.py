@@ -116,8 +116,9 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     """What the template says of a model: the statements that it needs, copied."""
     source = Source()
     build, loss = (None if each is None else source.expression(each) for each in (subject.build, subject.loss))
-    files = " and ".join(Path(file).name for file in source.files)
-    return {"build": build, "loss": loss, "source": source.text(), "origin": one_line(f"The model, from {files}.")}
+    names = " and ".join(Path(file).name for file in source.files)
+    origin = one_line(f"The model, from {names}." if names else "The model.")
+    return {"build": build, "loss": loss, "source": source.text(), "origin": origin}
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:

@@ -106,11 +106,8 @@ class Source:
                 self._bind(name, value)
 
     def _bind(self, name: str, value: Any) -> None:
-        if getattr(value, "__name__", "") == name and isinstance(value, type | FunctionType):
-            written = self.expression(value)
-            if written == name:
-                return
-        self._give(name, value, lambda: f"{name} = {self.expression(value)}")
+        if getattr(value, "__name__", "") != name or self.expression(value) != name:  # else it has given its own name
+            self._give(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
         """A file of the author's as the names of it that a text reads."""

@@ -31,14 +31,14 @@ def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -
     """
     started = perf_counter()
     verdict = _verdict(trial, memo)
-    if verdict.status is Status.FAIL and folder:
-        script, said = alone(trial, memo, folder)
-        verdict = replace(verdict, why=f"{verdict.why}\n  {said}" if said else verdict.why, alone=script)
-    if verdict.status.fails and again:
-        verdict = replace(verdict, why=f"{verdict.why}\n  again: {again}")
     seconds = perf_counter() - started
     memo.seconds += seconds
-    return replace(verdict, seconds=seconds)
+    lines, script = [verdict.why], ""
+    if verdict.status is Status.FAIL and folder:
+        script, said = alone(trial, memo, folder)
+        lines += [said] if said else []
+    lines += [f"again: {again}"] if verdict.status.fails and again else []
+    return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)
 
 
 def _verdict(trial: Trial, memo: Memo) -> Verdict:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -421,6 +422,9 @@ class Recorded:
     def observe(self, problem: Problem) -> Any:
         return self.known[problem.key]
 
+    def script(self, problem: Problem) -> None:
+        """None, as of R where R does not answer."""
+
 
 def test_what_was_recorded_is_a_number_too(tmp_path: Path) -> None:
     """A recording knows its own problems: the script has the worst draw as it is."""
@@ -582,3 +586,14 @@ def test_processes_of_xdist_write_them_too(mine: Mine) -> None:
     mine.pytester.runpytest_inprocess("-n1", "-p", "xdist", "-p", "harness.plugin")
     (failed,) = [v for v in mine.results()["verdicts"] if v["status"] == "FAIL"]
     assert (mine.pytester.path / failed["alone"]).is_file()
+
+
+def test_a_trial_does_not_count_what_its_script_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a verdict took, and the cost of a case, are of judging."""
+    monkeypatch.setattr("harness.trial.alone", lambda *given: (sleep(0.5), ("", ""))[1])
+    case = case_of(Plain, SINE_TANH, checks=["forward"])
+    memo = Memo(case)
+    run(case.trials()[0], memo)
+    before = memo.seconds
+    assert run(case.trials()[0], memo, folder=tmp_path).seconds < 0.5
+    assert memo.seconds - before < 0.5
