@@ -20,7 +20,7 @@ from harness.case import MODES, SWITCH, Case, Trial, Verification, expanded
 from harness.interruption import begin, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
-from harness.report import Race, summarise, write
+from harness.report import REPRODUCERS, Race, summarise, write
 from harness.run import Run
 from harness.text import one_line, printable
 from harness.verdict import Status
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
     if (mode := config.getoption("--r")) not in MODES:
         raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
-    config.stash[RUN] = Run(starts, Progress(config))
+    config.stash[RUN] = Run(starts, Progress(config), Path(config.getoption("--report-dir")) / REPRODUCERS)
     shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
     try:

@@ -12,6 +12,8 @@ from harness.files import append_whole, replace_whole
 from harness.verdict import Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
+REPRODUCERS = "reproducers"  # the folder of the scripts that fail alone, in that of the report
+MARK = "Written by nnet-parity, which removes it when it writes the next report."  # in each of them
 T = TypeVar("T")
 K = TypeVar("K")
 
@@ -161,7 +163,8 @@ def grouped(things: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
 def write(report: Report, folder: Path) -> None:
     """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
 
-    Each is whole. Raises OSError or, where the report cannot be read back, ValueError; then nothing has changed.
+    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot be read back,
+    ValueError; then nothing has changed.
     """
     from harness.markdown import markdown
     from harness.page import page
@@ -178,6 +181,10 @@ def write(report: Report, folder: Path) -> None:
         texts[folder.parent / "speed.json"] = _json({"races": [asdict(race) for race in report.races]})
     folder.mkdir(parents=True, exist_ok=True)
     replace_whole(texts)
+    known = {Path(verdict.alone).name for verdict in report.verdicts}
+    for script in (folder / REPRODUCERS).glob("*.py"):
+        if script.name not in known and MARK in script.read_text(encoding="utf-8", errors="replace"):
+            script.unlink()
 
 
 def _json(value: Any) -> str:

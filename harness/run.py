@@ -1,6 +1,7 @@
 """What a run has found so far, and the report that it makes."""
 
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from harness.asked import blank, heading, missing
@@ -25,8 +26,8 @@ FITTED = ("fits", "rows", "said", "points", "races", "costs")
 class Run:
     """What this run of pytest has found so far."""
 
-    def __init__(self, starts: int = STARTS, say: Say = lambda said: None) -> None:
-        self.starts, self.say = starts, say
+    def __init__(self, starts: int = STARTS, say: Say = lambda said: None, reproducers: Path | None = None) -> None:
+        self.starts, self.say, self.reproducers = starts, say, reproducers
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
@@ -72,7 +73,7 @@ class Run:
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
             try:
-                verdict = run(trial, self.memo_of(trial), again)
+                verdict = run(trial, self.memo_of(trial), again, self.reproducers)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
             except Exception:

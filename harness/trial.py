@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -19,18 +20,25 @@ from harness.model import raised
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER
+from harness.reproducer import alone
 from harness.verdict import Status, Verdict
 
 
-def run(trial: Trial, memo: Memo, again: str = "") -> Verdict:
-    """The verdict of a trial; `again` is the line that runs it again, for a failure's last line."""
+def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -> Verdict:
+    """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
+
+    A script that fails in the same way is written into `folder`.
+    """
     started = perf_counter()
     verdict = _verdict(trial, memo)
-    if verdict.status.fails and again:
-        verdict = replace(verdict, why=f"{verdict.why}\n  again: {again}")
     seconds = perf_counter() - started
     memo.seconds += seconds
-    return replace(verdict, seconds=seconds)
+    lines, script = [verdict.why], ""
+    if verdict.status is Status.FAIL and folder:
+        script, said = alone(trial, memo, folder)
+        lines += [said] if said else []
+    lines += [f"again: {again}"] if verdict.status.fails and again else []
+    return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)
 
 
 def _verdict(trial: Trial, memo: Memo) -> Verdict:

@@ -29,7 +29,8 @@ class Verdict:
     """One trial's outcome; `budget_used` is the largest share of an allowed difference that was used (1 is the limit).
 
     `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the part of `allowed` that
-    comes from what the two contracts declare differently. `why` is the sentence a person reads.
+    comes from what the two contracts declare differently. `why` is the sentence a person reads, `alone` the script
+    that fails in the same way on its own.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Verdict:
     seconds: float = 0.0
     question: str = ""
     expect: str = "equal"
+    alone: str = ""
 
     def record(self) -> dict[str, Any]:
         """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why` tells them."""

@@ -18,6 +18,17 @@ from reference.oracle import oracle, stages
 from reference.tape import ACTIVATIONS, Node, Tape
 
 LETTERS = "WVU"  # of groups of inputs, and of heads
+WRITTEN = {  # activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
+    "identity": "",
+    "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n",
+    "tanh": "tanh = np.tanh\n\n",
+    "logistic": """\
+def logistic(z):
+    e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
+    return np.where(z.real > 0, 1, e) / (1 + e)
+
+""",
+}
 
 
 def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
@@ -148,6 +159,18 @@ class Network:
         from reference.likely import likely  # the catalogue is large, and needed only when something failed
 
         return likely(problems, observed, outside)
+
+    def script(self) -> str:
+        """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as a text of NumPy."""
+        blocks, x = [block.name for block in self.layout.blocks], [f"x{n + 1}" for n in range(len(self.inputs))]
+        hidden = " + ".join([*(f"{each} @ {letter}1.T" for each, letter in zip(x, LETTERS, strict=False)), "b"])
+        heads = [f"h @ {letter}2.T + b_{letter.lower()}" for letter in LETTERS[: len(self.outputs)]]
+        hidden, *heads = (
+            z if act == "identity" else f"{act}({z})"
+            for act, z in zip((self.activation, *[self.output] * len(heads)), (hidden, *heads), strict=True)
+        )
+        lines = (f"def network({', '.join([*blocks, *x])}):", f"    h = {hidden}", f"    return [{', '.join(heads)}]")
+        return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
         """The network in a few words."""

@@ -49,6 +49,11 @@ class NumpyNet:
     def expressed(self, problem: Problem) -> Problem:
         return problem
 
+    def script(self, problem: Problem) -> tuple[str, str] | None:
+        """In NumPy, where its network has a text, which has no clip, and by which ReLU's derivative at 0 is 0."""
+        written = getattr(problem.formulation.network, "script", None)
+        return ("NumPy", written()) if written and not self.relu_at_zero and self.logistic_clip is None else None
+
     def observe(self, problem: Problem) -> Observation:
         arithmetic = Plain(self._computed)
         with np.errstate(all="ignore"):

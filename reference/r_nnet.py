@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -91,6 +92,10 @@ class RNnet:
         network: Any = problem.formulation.network
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
+    def script(self, problem: Problem) -> tuple[str, str] | None:
+        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value, gradient, outputs."""
+        return ("R", engine(self.expressed(at_theta(problem)))) if self.source == "live" else None
+
     def observe(self, problem: Problem) -> Observation:
         loss = problem.loss
         if loss.decay and problem.formulation.network.activations[0] == "tanh":
@@ -137,6 +142,16 @@ def topology(network: Network) -> Topology:
     outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
     connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
     return Topology(sources, network.hidden, sum(network.outputs), connections, network.output == "identity")
+
+
+def engine(problem: Problem) -> str:
+    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the weights, outputs."""
+    n, nconn, conn, linear = topology(problem.formulation.network).engine  # type: ignore[arg-type]
+    data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
+    given = {"n": n, "nconn": nconn, "conn": conn, "linear": linear, "w": problem.theta[0], "data": data}
+    given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}
+    lines = [f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n" for name, some in given.items()]
+    return "".join(lines) + Path(__file__).with_name("r").joinpath("alone.R").read_text(encoding="utf-8")
 
 
 r_nnet = RNnet()

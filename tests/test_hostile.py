@@ -239,10 +239,13 @@ def test_markdown_shows_every_name_and_obeys_none(told: tuple[str, Path]) -> Non
 
 
 def test_nothing_is_written_under_a_name(told: tuple[str, Path]) -> None:
-    """However many parts of a path it has."""
+    """However many parts of a path it has: scripts of failures lie in their folder, and are called by letters."""
     files = {path.relative_to(told[1]).as_posix() for path in told[1].rglob("*") if path.is_file()}
     report = {f"build/report/{name}" for name in ("index.html", "report.md", "results.json")}
-    assert {name for name in files if "__pycache__" not in name} == report | {"test_mine.py", "junit.xml", "summary.md"}
+    scripts = {name for name in files if re.fullmatch(r"build/report/reproducers/[\w-]{1,100}\.py", name, re.ASCII)}
+    assert scripts
+    found = {name for name in files - scripts if "__pycache__" not in name}
+    assert found == report | {"test_mine.py", "junit.xml", "summary.md"}
 
 
 def test_the_test_of_a_page_can_fail() -> None:

@@ -175,6 +175,7 @@ def test_a_failure_says_how_far_where_in_what_order_and_why(mine: Mine) -> None:
         r"  by the derivation of its own bounds, SineNet is the one outside\n"
         r'  likely: gradient of the bias counted twice \(fault "bias_grad_twice", '
         rf"leaves {number} of the difference\)\n"
+        r"  alone: python build/report/reproducers/sine-1-4-1-SineNet-cpu-float32-gradient\.py\n"
         rf"  again: pytest '{re.escape(SINE)}\[{trial}\]'",
         text,
     )

@@ -1,0 +1,164 @@
+"""A failing trial made small: one draw, the fewest rows, parameters and digits with which it still fails as it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.asked import Asked
+from harness.contract import Array
+from harness.judge import Judgement
+from harness.memo import Memo
+from harness.naming import tensors
+from harness.observation import Observation
+from harness.problem import QUANTITIES, Problem
+from harness.verdict import Status
+
+PATIENCE = 2.0  # seconds that a reduction may take
+MOST_ASKS = 400
+CLEAR = 10.0  # budgets: what fails by so much fails on other machines too, and is not made to fail by less
+BITS = (1, 2, 4, 8, 16)  # of a rounder number, where it is no whole number, half or quarter
+NUMBERS = ("own", "inputs", "targets")
+
+
+class Reduced(NamedTuple):
+    """A problem of one draw that fails, and how."""
+
+    problem: Problem
+    judgement: Judgement
+
+
+def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
+    """The smallest problem found that fails as the trial did; None where its worst draw does not fail on its own."""
+    whole, draw = asked.problems[failed.stack], slice(failed.index[0], failed.index[0] + 1)
+    reference = asked.trial.reference
+    known = asked.memo.reference(reference, whole)
+    alone, answers = whole.part(draw), {name: answer[draw] for name, answer in known.values.items()}
+    first = _judged(asked, alone, replace(known, values=answers))
+    if first is None:
+        return None
+    if reference.source == "recorded":  # it holds no other answer
+        return Reduced(alone, first[asked.quantity])
+    search = _Search(asked, Reduced(alone, first[asked.quantity]), first, perf_counter() + patience)
+    search.drop_rows()
+    search.clear()
+    search.round()
+    return search.best
+
+
+def _judged(asked: Asked, problem: Problem, known: Observation | None = None) -> dict[str, Judgement] | None:
+    """How every quantity up to the one asked for is judged, by a subject built anew; None where that does not fail.
+
+    Its two numbers themselves are further apart than is allowed.
+    """
+    trial, memo = asked.trial, Memo(asked.trial.case)
+    memo.once(("means", trial.subject.name), lambda: problem.formulation)
+    if known is not None:
+        memo.once((id(trial.reference), id(problem.formulation.network), problem.key), lambda: known)
+    alone, found = Asked(trial, memo, [problem], asked.quantity), {}
+    for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
+        judged = alone.judged(quantity)
+        if isinstance(judged, Judgement):
+            found[quantity] = judged
+    last = found.get(asked.quantity, Judgement(Status.PASS))
+    apart = not abs(last.actual - last.expected) <= last.allowed  # true for NaN
+    return found if last.status is Status.FAIL and apart else None
+
+
+class _Search:
+    """What is the smallest so far; every change is one that makes it smaller, and is kept where it fails as it did."""
+
+    def __init__(self, asked: Asked, start: Reduced, judged: dict[str, Judgement], until: float) -> None:
+        self.asked, self.best, self.until, self.left = asked, start, until, MOST_ASKS
+        self.least = min(start.judgement.budget_used, CLEAR)
+        self.inside = [name for name, judgement in judged.items() if judgement.status is not Status.FAIL]
+        self.place = self._place(start)
+
+    def _place(self, found: Reduced) -> tuple[object, ...]:
+        """Where and how it fails: the tensor, who is outside, whether the numbers are finite."""
+        owners = tensors(found.problem, self.asked.quantity)[1]
+        finite = np.isfinite([found.judgement.actual, found.judgement.expected])
+        return int(owners[found.judgement.index[1:]]), found.judgement.outside, *finite.tolist()
+
+    def keeps(self, **changed: Array) -> bool:
+        """Does it fail as it did with these numbers? Then it is the best from now on."""
+        if self.left <= 0 or perf_counter() > self.until:
+            return False
+        self.left -= 1
+        problem = replace(self.best.problem, **changed)  # type: ignore[arg-type]
+        judged = _judged(self.asked, problem)
+        if judged is None:
+            return False
+        found = Reduced(problem, judged[self.asked.quantity])
+        before = any(judged[name].status is Status.FAIL for name in self.inside if name in judged)
+        if before or found.judgement.budget_used < self.least or self._place(found) != self.place:
+            return False
+        self.best = found
+        return True
+
+    def drop_rows(self) -> None:
+        """The worst row alone, else what is left when halves, quarters, ... of the rows are dropped."""
+
+        def only(rows: NDArray[np.intp]) -> bool:
+            problem = self.best.problem
+            return self.keeps(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
+
+        index = self.best.judgement.index[1:]
+        if self.best.problem.rows == 1 or (len(index) == 2 and only(np.array(index[:1]))):
+            return
+        size = self.best.problem.rows // 2
+        while size:
+            start = 0
+            while start < (rows := self.best.problem.rows) > size:
+                start += 0 if only(np.delete(np.arange(rows), slice(start, start + size))) else size
+            size //= 2
+
+    def clear(self) -> None:
+        """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single numbers."""
+        for name in NUMBERS:
+            for places in self._together() if name == "own" else ():
+                self._zero(name, places)
+            size = np.count_nonzero(getattr(self.best.problem, name))
+            while size:
+                left = np.flatnonzero(getattr(self.best.problem, name))
+                for start in range(0, len(left), size):
+                    self._zero(name, left[start : start + size])
+                size //= 2
+
+    def _together(self) -> Iterator[NDArray[np.intp]]:
+        """Places of own parameters that may go together: a block, or all that axes of one length have at one index."""
+        blocks = [block.places for block in self.best.problem.formulation.own.blocks]
+        yield from (places.ravel() for places in blocks)
+        for length in sorted({length for places in blocks for length in places.shape}, reverse=True):
+            for unit in range(length):
+                axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
+                yield np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
+
+    def _zero(self, name: str, places: NDArray[np.intp]) -> None:
+        numbers = getattr(self.best.problem, name).copy()
+        if numbers.flat[places].any():
+            numbers.flat[places] = 0
+            self.keeps(**{name: numbers})
+
+    def round(self) -> None:
+        """Whole numbers, halves, quarters, then fewer bits: all numbers at once, then one by one."""
+        for name in NUMBERS:
+            for size in (1.0, 2.0, 4.0):
+                if self._rounder(name, np.round(getattr(self.best.problem, name) * size) / size + 0.0):
+                    break
+        for name in NUMBERS:
+            for place in np.flatnonzero(getattr(self.best.problem, name) % 0.25):
+                for bits in BITS:
+                    numbers = getattr(self.best.problem, name).copy()
+                    mantissa, exponent = np.frexp(numbers.flat[place])
+                    numbers.flat[place] = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+                    if self._rounder(name, numbers):
+                        break
+
+    def _rounder(self, name: str, numbers: Array) -> bool:
+        return bool((numbers != getattr(self.best.problem, name)).any()) and self.keeps(**{name: numbers})

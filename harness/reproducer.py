@@ -1,0 +1,213 @@
+"""A failure on its own: a script of a few lines that fails as a trial did, and needs torch and NumPy, or R, alone."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from hashlib import sha256
+from inspect import getfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.asked import Asked, heading
+from harness.case import Case, Trial
+from harness.contract import Array
+from harness.device import ieee
+from harness.files import replace_whole
+from harness.formulation import Formulation
+from harness.judge import Judgement
+from harness.memo import Memo
+from harness.model import raised
+from harness.naming import element, tensors, title
+from harness.problem import QUANTITIES, Problem
+from harness.reducing import Reduced, reduced
+from harness.report import MARK
+from harness.source import Source, Unwritten
+from harness.subject import Subject
+from harness.template import filled
+from harness.text import one_line
+from harness.verdict import Status
+
+MOST_LETTERS = 80  # of a file's name
+
+
+def alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
+    """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there is none.
+
+    A failure that cannot be had on its own, or told, is only that: nothing that happens here is raised.
+    """
+    if not isinstance(trial.subject, Subject) or trial.check not in QUANTITIES or trial.case.expect != "equal":
+        return "", ""
+    key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
+    return memo.once(key, lambda: _alone(trial, memo, folder))
+
+
+def _alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
+            return _written(trial, memo, folder / file_name(trial))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a model may raise anything, SystemExit too
+        return "", one_line(f"alone: no script of it, writing one {raised(error)}")
+
+
+def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
+    asked = Asked(trial, memo, memo.stacks(trial), trial.check)
+    judgement = asked.judged(trial.check)
+    if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
+        return "", ""
+    if (small := reduced(asked, judgement)) is None:
+        return "", "alone: it does not fail on its own, only together with what was asked before it"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for text in scripts(trial, small):
+        replace_whole({path: text})
+        if fails(path, trial.device):
+            return str(path), f"alone: python {shlex.quote(str(path))}"
+    path.unlink()
+    return "", "alone: no script of it fails again"
+
+
+def file_name(trial: Trial) -> str:
+    """A name that is safe whatever the case and the subject are called, and no other trial's."""
+    whole = "-".join([trial.case.name, trial.subject.name, trial.device, trial.dtype, trial.check])
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", whole).strip("-")
+    digest = sha256(whole.encode(errors="backslashreplace")).hexdigest()[:8]
+    return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
+
+
+def fails(path: Path, device: str) -> bool:
+    """Does a script, run in this process as a program, exit with 1?"""
+    import torch
+
+    found = sys.path.copy()
+    try:
+        with torch.random.fork_rng(devices=[]), ieee(device), redirect_stdout(io.StringIO()):
+            runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:
+        return end.code == 1
+    except Exception:  # whatever a user's source raises where it was not meant to run
+        return False
+    finally:
+        sys.path[:] = found
+    return False
+
+
+def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
+    """Texts that may fail again, the best first: with the model's source or file, by the reference or its number."""
+    written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
+    for witness in [written, None] if written else [None]:
+        for source in (_own_source, _own_file):
+            try:
+                yield _script(trial, small, source(trial.subject, trial.case), witness)
+            except (Unwritten, TypeError):  # what is of no file, or not to be copied
+                continue
+
+
+def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
+    """What the template says of a model: the statements that it needs, copied."""
+    source = Source()
+    build, loss = (None if each is None else source.expression(each) for each in (subject.build, subject.loss))
+    names = " and ".join(Path(file).name for file in source.files)
+    origin = one_line(f"The model, from {names}." if names else "The model.")
+    return {"build": build, "loss": loss, "source": source.text(), "origin": origin}
+
+
+def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
+    """The same: its author's file, imported."""
+    file = getfile(subject.build)
+    source = f"""\
+sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[1])]}
+from harness.reproducer import found
+
+SUBJECT = found({file!r}, {case.name!r}, {subject.name!r})"""
+    loss = None if subject.loss is None else "SUBJECT.loss"
+    origin = "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
+    return {"build": "SUBJECT.build", "loss": loss, "source": source, "origin": origin}
+
+
+def found(file: str, case: str, name: str) -> Subject:
+    """The subject of this name in a file: of the case of that name, else of anything that the file holds.
+
+    Raises LookupError where it is not there any more.
+    """
+    things = list(runpy.run_path(file).values())
+    cases = [each for each in (getattr(thing, "case", thing) for thing in things) if isinstance(each, Case)]
+    for thing in [*(each for one in cases if one.name == case for each in one.subjects), *things]:
+        if callable(getattr(thing, "build", thing)) and getattr(thing, "name", getattr(thing, "__name__", "")) == name:
+            return Subject.of(thing)
+    raise LookupError(f"{file} has no subject called {name}")
+
+
+def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None) -> str:
+    """The text of a script."""
+    (problem, judgement), quantity, subject = small, trial.check, trial.subject
+    own, network = problem.formulation.own, problem.formulation.network
+    where = title(quantity) + ("" if quantity == "loss" else f" at {element(problem, quantity, judgement.index)}")
+    owners, index = tensors(problem, quantity)[1], judgement.index[1:]
+    tensor = int(owners[index])
+    at = np.subtract(index, np.argwhere(owners == tensor).min(axis=0)).astype(int).tolist()
+    if quantity == "gradient":
+        at = [int(i) for i in np.unravel_index(at[0], own.blocks[tensor].places.shape)]
+    language, written = witness or ("", "")
+    blocks, named = _blocks(problem)
+    given = model | {
+        "title": f"{heading(trial)}: {one_line(where)}",
+        "place": one_line(f"{subject.name}: {where}"),
+        "mark": MARK,
+        "own": {block.name: block.of(problem.own[0]) for block in own.blocks},
+        "parameter": own.blocks[tensor].name if quantity == "gradient" else "",
+        "held": len(subject.own(network).blocks),
+        "inputs": _groups(problem.inputs, network.inputs),
+        "targets": _groups(problem.targets, network.outputs),
+        "kind": f"dtype=torch.{trial.dtype}" + ("" if trial.device == "cpu" else f", device={trial.device!r}"),
+        "number": "complex" if "gradient" in quantity else "float",
+        "at": ", ".join(map(str, at)) or "()",
+        "theta": [*problem.theta[0].tolist(), 0.0],
+        "enters": _enters(problem.formulation, index[0]) if quantity == "gradient" else [],
+        "picked": _picked(trial, problem, index) if language == "R" else "",
+        "who": one_line(trial.reference.title()),
+    }
+    given |= {"device": trial.device, "shapes": subject.shapes, "stated": problem.loss, "judgement": judgement}
+    given |= {"quantity": quantity, "tensor": tensor, "blocks": blocks, "named": named}
+    return filled("reproducer.py.j2", str, language=language, written=written, **given)
+
+
+def _blocks(problem: Problem) -> tuple[list[str], bool]:
+    """The network's blocks in words: as the own parameters `own` by name, if so they are, else as entries of theta."""
+    formulation, blocks = problem.formulation, problem.formulation.network.layout.blocks
+    if formulation.is_renaming:
+        picks = np.append(formulation.matrix.matrix.indices, -1)
+        called = {block.places.shape + tuple(block.places.flat): block.name for block in formulation.own.blocks}
+        names = [called.get(block.places.shape + tuple(picks[block.places].flat)) for block in blocks]
+        if None not in names:
+            return [f"own[{name!r}]" for name in names], True
+    return [f"theta[{block.places.tolist()}]" for block in blocks], False
+
+
+def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
+    """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by column."""
+    formulation = trial.reference.expressed(problem).formulation
+    if trial.check == "loss":
+        return "answer[0]"
+    if trial.check == "forward":
+        return f"answer[{1 + formulation.network.layout.size + index[1] * problem.rows + index[0]}]"
+    return " + ".join(f"{factor} * answer[{1 + place}]" for place, factor in _enters(formulation, index[0])) or "0.0"
+
+
+def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
+    """The entries of theta that an own parameter enters, each with its factor."""
+    back = formulation.matrix.transpose.matrix[[own]]
+    return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))
+
+
+def _groups(whole: Array, widths: tuple[int, ...]) -> list[Any]:
+    return [part[0].tolist() for part in np.split(whole, np.cumsum(widths)[:-1], axis=-1)]

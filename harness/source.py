@@ -1,0 +1,221 @@
+"""A model's own source: what it needs of its author's files, so that it runs without them."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache, partial
+from inspect import signature
+from pathlib import Path
+from textwrap import dedent
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
+STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
+TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
+MOST_NUMBERS = 1_000  # of an array that is written out
+Node = ast.stmt | ast.expr
+
+
+class Unwritten(Exception):
+    """What cannot be written down without the file that it is from, and why."""
+
+
+class Source:
+    """Statements by the name that each gives, in an order in which they run; `files` are those that they are from."""
+
+    def __init__(self) -> None:
+        self.statements = dict.fromkeys(TAKEN, "") | dict.fromkeys(STANDARD, "")
+        self.values: dict[str, Any] = {name: sys.modules.get(module, self) for name, module in STANDARD.items()}
+        self.values |= dict.fromkeys(TAKEN, self)
+        self.files: dict[str, None] = {}
+
+    def text(self) -> str:
+        """All of it, as people lay it out."""
+        texts = sorted(dict.fromkeys(self.statements.values()), key=lambda text: not text.startswith("import "))
+        spaced = [f"\n\n{text}\n\n" if re.match("(class|def|@)", text) else text for text in texts]
+        return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
+
+    def expression(self, thing: Any) -> str:
+        """What gives this object again, once the statements have run. Raises Unwritten where nothing can."""
+        name, module = getattr(thing, "__name__", ""), sys.modules.get(getattr(thing, "__module__", None) or "torch")
+        if isinstance(thing, partial):
+            words = map(self.expression, (partial, thing.func, *thing.args))
+            called, *given = [*words, *(f"{word}={self.expression(each)}" for word, each in thing.keywords.items())]
+            return f"{called}({', '.join(given)})"
+        if module is not None and not _is_own(module) and name and getattr(module, name, None) is thing:
+            return f"{self._imported(module.__name__, module)}.{name}"
+        if not isinstance(thing, type | FunctionType):
+            return self._literal(thing)
+        if module is None or not _is_own(module):
+            raise Unwritten(f"{name} is of {thing.__module__}")
+        if name == "<lambda>":
+            return self._copied(_where(thing, module), module, _enclosed(thing))
+        return self._give(name, thing, lambda: self._copied(_where(thing, module), module, _enclosed(thing)))
+
+    def _give(self, name: str, value: Any, text: Callable[[], str]) -> str:
+        """A statement that gives this value this name, unless there is one, or it is being made."""
+        if self.values.setdefault(name, value) is not value:
+            raise Unwritten(f"it needs two things that are called {name}")
+        if name not in self.statements:
+            self.statements[name] = ""
+            made = text()
+            del self.statements[name]  # after all that it needs
+            self.statements[name] = made
+        return name
+
+    def _imported(self, name: str, module: ModuleType) -> str:
+        if module.__name__.partition(".")[0] in OURS:
+            raise Unwritten(f"it needs {module.__name__}")
+        called = "" if name == module.__name__ else f" as {name}"
+        return self._give(name, module, lambda: f"import {module.__name__}{called}")
+
+    def _copied(self, node: Node, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
+        """A part of a file as it is written, when all that it reads from around it is there too."""
+        self.files[str(module.__file__)] = None
+        text = _segment(node, module)
+        for name in _read(text):
+            if name in enclosed:
+                self._bind(name, enclosed[name])
+            elif name in vars(module) and not name.startswith("__"):
+                self._take(name, module, text)
+        return text
+
+    def _take(self, name: str, module: ModuleType, text: str) -> None:
+        """What a file calls so, and a text of it reads."""
+        value = vars(module)[name]
+        if isinstance(value, ModuleType) and not _is_own(value):
+            self._imported(name, value)
+        elif isinstance(value, ModuleType):
+            self._give(name, value, lambda: self._namespace(name, value, text))
+        elif isinstance(value, type | FunctionType):
+            self._bind(name, value)
+        else:
+            before = dict(self.statements), dict(self.values)
+            try:
+                self._give(name, value, lambda: self._statements(name, module))
+            except Unwritten:
+                self.statements, self.values = before
+                self._bind(name, value)
+
+    def _bind(self, name: str, value: Any) -> None:
+        if getattr(value, "__name__", "") != name or self.expression(value) != name:  # else it has given its own name
+            self._give(name, value, lambda: f"{name} = {self.expression(value)}")
+
+    def _namespace(self, name: str, module: ModuleType, text: str) -> str:
+        """A file of the author's as the names of it that a text reads."""
+        used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
+        for each in used:
+            self._take(each, module, "")
+        return f"{name} = {self.expression(SimpleNamespace)}({', '.join(f'{each}={each}' for each in used)})"
+
+    def _statements(self, name: str, module: ModuleType) -> str:
+        """Those of a file that give a name its value."""
+        found = [node for node in _parsed(_text(module)).body if name in _given(node)]
+        if not found:
+            raise Unwritten(f"{name} is given by no statement of {module.__name__}")
+        return "\n".join(self._copied(node, module, {}) for node in found)
+
+    def _literal(self, value: Any) -> str:
+        """A value that a few words give."""
+        if isinstance(value, float) and not np.isfinite(value):
+            return f"float({str(value)!r})"
+        if value is None or isinstance(value, bool | int | float | str) or type(value).__name__ == "dtype":
+            return repr(value)
+        if type(value) in (list, tuple, set):
+            kept = [each for each in value if not hasattr(each, "named_parameters")]  # models: they are built anew
+            inside = f"[{', '.join(map(self.expression, kept))}]"
+            return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
+        if type(value) is dict:
+            return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, np.ndarray) and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
+            return f"np.array({value.tolist()!r}, dtype=np.{value.dtype})"
+        if is_dataclass(value):
+            ours = type(value).__module__.partition(".")[0] in OURS
+            shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
+            words = [f"{name}={self.expression(getattr(value, name))}" for name in shown]
+            return f"{self.expression(SimpleNamespace if ours else type(value))}({', '.join(words)})"
+        raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
+
+
+def _is_own(module: ModuleType) -> bool:
+    """Is it its author's file, none of a package that is installed?"""
+    root, file = module.__name__.partition(".")[0], getattr(module, "__file__", None)
+    installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
+    return bool(file) and root not in OURS and root not in sys.stdlib_module_names and not installed
+
+
+def _text(module: ModuleType) -> str:
+    return Path(str(module.__file__)).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _segment(node: Node, module: ModuleType) -> str:
+    """A node as it is written, from its first decorator on."""
+    segment = ast.get_source_segment(_text(module), node, padded=isinstance(node, ast.stmt)) or ""
+    above = "".join(f"@{ast.unparse(each)}\n" for each in getattr(node, "decorator_list", ()))
+    return above + dedent(segment) if isinstance(node, ast.stmt) else f"({segment})"
+
+
+def _given(node: ast.stmt) -> set[str]:
+    """The names to which a statement gives values, but for imports."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+
+
+def _where(thing: Any, module: ModuleType) -> Node:
+    """Where a function or class is written, wherever in its file that is."""
+    code = getattr(thing, "__code__", None)
+    codes = [f.__code__ for f in _functions(thing)]  # a dataclass has some that are not written in the file
+    lines = [each.co_firstlineno for each in codes if each.co_filename == module.__file__]
+    for node in ast.walk(_parsed(_text(module))):
+        if isinstance(node, ast.Lambda) and code:
+            body = node.body
+            span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
+            if thing.__name__ == "<lambda>" and span in code.co_positions():
+                return node
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            if isinstance(node, ast.FunctionDef) == bool(code) and any(
+                first <= line <= (node.end_lineno or 0) for line in lines or [first]
+            ):
+                return node
+    raise Unwritten(f"{thing.__name__} is not found in {module.__name__}")
+
+
+def _functions(thing: Any) -> list[FunctionType]:
+    return (
+        [thing] if isinstance(thing, FunctionType) else [f for f in vars(thing).values() if isinstance(f, FunctionType)]
+    )
+
+
+def _enclosed(thing: Any) -> dict[str, Any]:
+    """What a function, or the methods of a class, keep of the function in which they were made; `x=x` does too."""
+    functions = _functions(thing)
+    cells = [pair for f in functions for pair in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)]
+    found = {name: cell.cell_contents for name, cell in cells if cell.cell_contents is not thing}
+    given = [each for f in functions for each in signature(f).parameters.values() if each.default is not each.empty]
+    return {each.name: each.default for each in given} | found
+
+
+def _read(text: str) -> list[str]:
+    """The names that a text reads from around it, in order; annotations are not read."""
+    codes: list[CodeType] = [compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)]
+    found: dict[str, None] = {}
+    for code in codes:
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        steps = [step for step in dis.get_instructions(code) if step.opname.startswith("LOAD_")]
+        found |= {str(step.argval): None for step in steps if step.opname.endswith(("GLOBAL", "GLOBALS", "NAME"))}
+    return list(found)
