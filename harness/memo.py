@@ -82,10 +82,10 @@ class Memo:
 
     def stages(self, problem: Problem, contract: Contract, observed: Observation) -> tuple[int, int, str]:
         """How many numbers of a row were seen on the way, of how many, and the first activation that was not."""
-        if observed.seen is None:
+        if (seen := observed.seen) is None:
             return 0, 0, ""
         ask = problem.formulation.network.stages
-        return self.once(("stages", id(observed), contract), lambda: ask(problem, contract, observed.seen))
+        return self.once(("stages", id(observed), contract), lambda: ask(problem, contract, seen))
 
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
         def visit() -> tuple[Problem, Observation]:

@@ -65,9 +65,9 @@ def _judged(asked: Asked, problem: Problem, known: Observation | None = None) ->
         judged = alone.judged(quantity)
         if isinstance(judged, Judgement):
             found[quantity] = judged
-    last = found.get(asked.quantity, Judgement(Status.PASS))
-    apart = not abs(last.actual - last.expected) <= last.allowed  # true for NaN
-    return found if last.status is Status.FAIL and apart else None
+    last = found.get(asked.quantity)
+    apart = last and not abs(last.actual - last.expected) <= last.allowed  # true for NaN
+    return found if last and last.status is Status.FAIL and apart else None
 
 
 class _Search:

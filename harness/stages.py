@@ -45,18 +45,15 @@ def _seeing(rows: int, columns: list[Any]) -> Any:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Seeing(TorchDispatchMode):
-        def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            given = called(*args, **(kwargs or {}))
-            for one in given if isinstance(given, tuple | list) else [given]:
-                if isinstance(one, torch.Tensor) and one.is_floating_point() and one.layout is torch.strided:
-                    numbers = one.detach().double().cpu().numpy()
-                    while numbers.ndim > 2 and len(numbers) == 1:
-                        numbers = numbers[0]
-                    sides = [numbers.reshape(len(numbers), -1)] if numbers.ndim in (1, 2) else []
-                    for side in (*sides, *(side.T for side in sides)):
-                        if len(side) == rows:
-                            columns.append(side.copy())
-            return given
+    def see(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = called(*args, **(kwargs or {}))
+        for one in given if isinstance(given, tuple | list) else [given]:
+            if isinstance(one, torch.Tensor) and one.is_floating_point() and one.layout is torch.strided:
+                numbers = one.detach().double().cpu().numpy()
+                while numbers.ndim > 2 and len(numbers) == 1:
+                    numbers = numbers[0]
+                sides = [numbers.reshape(len(numbers), -1)] if numbers.ndim in (1, 2) else []
+                columns.extend(side.copy() for side in (*sides, *(side.T for side in sides)) if len(side) == rows)
+        return given
 
-    return Seeing()
+    return type("Seeing", (TorchDispatchMode,), {"__torch_dispatch__": see})()
