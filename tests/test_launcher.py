@@ -286,19 +286,6 @@ def test_a_checkout_elsewhere_is_set_up_again(checkout: Checkout, tmp_path: Path
     assert json.loads(answer.stdout)["python"] == str(tmp_path / "elsewhere" / ".venv")
 
 
-def test_a_set_up_that_fails_is_quoted_and_mended(checkout: Checkout) -> None:
-    """pip's words are shown when it fails, with what to do; the next run makes the half-made .venv whole."""
-    change_the_pins(checkout)
-    failed = checkout.run("verify", BUILD="fails")
-    assert failed.returncode == 1
-    assert "the disk is full, says the small project" in failed.stderr
-    assert failed.stderr.endswith("then run the same again\n")
-
-    (checkout.root / ".venv" / "half made").touch()
-    assert checkout.run("verify").returncode == 0
-    assert not (checkout.root / ".venv" / "half made").exists()
-
-
 def test_an_interrupted_set_up_ends_cleanly_and_is_mended(checkout: Checkout) -> None:
     """Ctrl-C in the middle of pip ends with 130 and no traceback; the next run makes the half-made .venv whole."""
     change_the_pins(checkout)
@@ -308,10 +295,12 @@ def test_an_interrupted_set_up_ends_cleanly_and_is_mended(checkout: Checkout) ->
     assert interrupted.returncode == 130
     assert "Traceback" not in out + err
     assert err.endswith("run.py: interrupted; the next run takes it up again\n")
+    assert not (checkout.root / ".venv" / "set-up-complete").exists()
 
     (checkout.root / ".venv" / "half made").touch()
     assert checkout.run("verify").returncode == 0
     assert not (checkout.root / ".venv" / "half made").exists()
+    assert (checkout.root / ".venv" / "set-up-complete").exists()
 
 
 def test_two_set_ups_do_not_meet_in_one_venv(checkout: Checkout) -> None:
@@ -323,6 +312,16 @@ def test_two_set_ups_do_not_meet_in_one_venv(checkout: Checkout) -> None:
     assert first.returncode == 0
     assert second.stderr == "run.py: waiting for another run.py that sets this checkout up\n"
     assert json.loads(second.stdout)["arguments"] == ["tests/"]
+
+
+def test_a_set_up_that_fails_is_quoted(checkout: Checkout) -> None:
+    """pip's words are shown when it fails, with what to do; no stamp says that .venv is whole, as after Ctrl-C."""
+    change_the_pins(checkout)
+    failed = checkout.run("verify", BUILD="fails")
+    assert failed.returncode == 1
+    assert "the disk is full, says the small project" in failed.stderr
+    assert failed.stderr.endswith("then run the same again\n")
+    assert not (checkout.root / ".venv" / "set-up-complete").exists()
 
 
 def test_every_package_that_we_name_is_pinned() -> None:

@@ -21,7 +21,7 @@ DIES = "[Subject(Dies), Subject(SineNet)]"
 
 
 def shared(mine: Mine, *arguments: str) -> pytest.RunResult:
-    """Run pytest in three processes, in the folder of `mine`: two that ask, one that tells."""
+    """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and one that tells."""
     mine.pytester.makeini("[pytest]\naddopts = -p xdist -p harness.plugin\n")
     return mine.pytester.runpytest_subprocess("-n", "2", *arguments)
 
@@ -89,7 +89,7 @@ def test_a_model_that_ends_its_process_costs_its_own_trials(ours: Mine) -> None:
     """They are BROKEN, the others are judged, the report is whole, and the run fails."""
     dies = SINE_NET.format(forward="import os; os._exit(3)").replace("SineNet", "Dies")
     ours.write(SINE_NET.format(forward=RIGHT), dies, ours.case("test_sine", subjects=DIES))
-    result = shared(ours, "--junitxml=junit.xml")
+    result = shared(ours, "-n", "1", "--junitxml=junit.xml")
     result.assert_outcomes(passed=8, failed=8)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     report = ours.results()

@@ -1,0 +1,142 @@
+"""Models in sixteen bits, and on hardware that rounds the factors of products, judged layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import planted
+import torch
+from corpus import Case
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness import Contract
+from harness.contract import PRECISION
+from harness.judge import TOO_WIDE, budget
+from harness.memo import narrowed
+from harness.problem import QUANTITIES
+from reference.catalogue import OPERATORS
+
+NARROW = ("bfloat16", "float16", "tf32")
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+
+
+def fewer_bits(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """The nearest numbers of so many significand bits."""
+    fraction, exponent = torch.frexp(x)
+    return torch.ldexp((fraction * 2.0**bits).round(), exponent - bits).to(x.dtype)
+
+
+class Tf32(TorchDispatchMode):  # type: ignore[misc]
+    """Products of matrices as hardware computes them that rounds their factors to 11 bits, forward and backward."""
+
+    def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if called.overloadpacket.__name__ in PRODUCTS:
+            args = (*args[:-2], *(fewer_bits(factor, PRECISION["tf32"][1]) for factor in args[-2:]))
+        return called(*args, **(kwargs or {}))
+
+
+@dataclass
+class Narrow:
+    """What came of a narrow dtype: verdicts on ports without a mistake, and on those with a structural one.
+
+    `evident` are the quantities of all stacks whose bound is narrow enough somewhere to be evidence, of `quantities`;
+    `seen` of `numbers` that a port keeps for a row were found among what it computes.
+    """
+
+    networks: int = 0
+    elements: int = 0
+    false: int = 0
+    largest: float = 0.0
+    quantities: int = 0
+    evident: int = 0
+    numbers: int = 0
+    seen: int = 0
+    tried: int = 0
+    caught: int = 0
+
+    def judge(self, case: Case, dtype: str) -> None:
+        """A port without a mistake, and one with each structural mistake that changes its outputs by more than 1 %."""
+        self._right(case, dtype)
+        right = _answers(case, dtype, planted.RIGHT)
+        for fault in OPERATORS:
+            if fault.sized or fault.spoils != "forward" or not planted.plants(fault) or not fault.fits(case.network):
+                continue
+            wrong = _answers(case, dtype, planted.planted(fault, case.network))
+            if all(_apart(a[0], b[0]) < 0.01 for a, b in zip(right, wrong, strict=True)):
+                continue
+            self.tried += 1
+            self.caught += any(used.max() > 1 for *_, used in wrong)
+
+    def _right(self, case: Case, dtype: str) -> None:
+        contract = Contract(dtype)
+        for problem, observed in _observed(case, dtype, planted.RIGHT):
+            bounds = case.network.oracle(problem, contract, observed.seen)
+            alarmed = np.zeros(problem.draws, dtype=bool)
+            for quantity in QUANTITIES:
+                answer, bound = observed.values[quantity], bounds[quantity]
+                used = _used(answer, bound, contract)
+                alarmed |= used > 1
+                self.largest = max(self.largest, float(used.max()))
+                self.elements += answer.size
+                sizes = [abs(part).reshape(problem.draws, -1).max(axis=1) for part in (bound.value, bound.error)]
+                self.quantities += bool(sizes[0].any())
+                self.evident += bool(((sizes[0] > 0) & (sizes[1] <= TOO_WIDE * sizes[0])).any())
+            self.networks += problem.draws
+            self.false += int(alarmed.sum())
+            assert observed.seen is not None
+            seen, numbers, _ = case.network.stages(problem, contract, observed.seen)
+            self.seen, self.numbers = self.seen + seen, self.numbers + numbers
+
+    def record(self) -> dict[str, Any]:
+        """As the file holds it."""
+        return {**vars(self), "largest": round(self.largest, 4)}
+
+
+def _observed(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any, Any]]:
+    """The problems of one loss as the dtype holds them, and what a port answers."""
+    port = planted.subject(case.network, planted.asked(case)[0].loss, mistake)
+    asked = [problem for problem in planted.asked(case) if not problem.loss.decay]
+    live: Any = port.live(asked[0].formulation, dtype)
+    with Tf32() if dtype == "tf32" else nullcontext():
+        return [(problem, live.observe(problem, stagewise=True)) for problem in narrowed(asked, Contract(dtype))]
+
+
+def _answers(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any, Any]]:
+    """The outputs of each stack, and how much of its bound each draw uses: what is no answer is infinitely off."""
+    contract, found = Contract(dtype), []
+    for problem, observed in _observed(case, dtype, mistake):
+        answer = observed.values.get("forward", np.full((problem.draws, 1), np.inf))
+        if "forward" in observed.values:
+            used = _used(answer, case.network.oracle(problem, contract, observed.seen)["forward"], contract)
+        else:
+            used = answer[:, 0]
+        found.append((answer, used))
+    return found
+
+
+def _used(answer: Any, bound: Any, contract: Contract) -> Any:
+    """The budget used by each draw (D,), 0 where the exact answer leaves the dtype's range."""
+    flat = (len(answer), -1)
+    inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= contract.largest
+    return np.where(inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0)
+
+
+def _apart(a: Any, b: Any) -> float:
+    """How far answers are apart at most, relative to the largest of the first."""
+    if a.shape != b.shape:
+        return np.inf
+    with np.errstate(invalid="ignore"):
+        return float(np.nanmax(abs(a - b)) / max(abs(a).max(), 1e-300))
+
+
+def narrow(some: Sequence[Case]) -> dict[str, Narrow]:
+    """Every narrow dtype on these cases."""
+    found = {dtype: Narrow() for dtype in NARROW}
+    for case in some:
+        for dtype, one in found.items():
+            one.judge(case, dtype)
+    return found
