@@ -34,21 +34,29 @@ class Reduced(NamedTuple):
 
 
 def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
-    """The smallest problem found that fails as the trial did; None where its worst draw does not fail on its own."""
-    whole, draw = asked.problems[failed.stack], slice(failed.index[0], failed.index[0] + 1)
-    reference = asked.trial.reference
-    known = asked.memo.reference(reference, whole)
-    alone, answers = whole.part(draw), {name: answer[draw] for name, answer in known.values.items()}
-    first = _judged(asked, alone, replace(known, values=answers))
-    if first is None:
-        return None
-    if reference.source == "recorded":  # it holds no other answer
-        return Reduced(alone, first[asked.quantity])
-    search = _Search(asked, Reduced(alone, first[asked.quantity]), first, perf_counter() + patience)
-    search.drop_rows()
-    search.clear()
-    search.round()
-    return search.best
+    """The smallest problem found that fails as the trial did; None where its worst draws do not fail on their own."""
+    reference, until = asked.trial.reference, perf_counter() + patience
+    for stack, draw in _worst(asked, failed):
+        known = asked.memo.reference(reference, asked.problems[stack])
+        answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
+        alone = asked.problems[stack].part(slice(draw, draw + 1))
+        if first := _judged(asked, alone, replace(known, values=answers)):
+            search = _Search(asked, Reduced(alone, first[asked.quantity]), first, until)
+            if reference.source != "recorded":  # that holds no other answer
+                search.drop_rows()
+                search.clear()
+                search.round()
+            return search.best
+    return None
+
+
+def _worst(asked: Asked, failed: Judgement) -> Iterator[tuple[int, int]]:
+    """Stack and draw of the worst, then of the worst in each stack that fails."""
+    yield failed.stack, failed.index[0]
+    for stack, problem in enumerate(asked.problems):
+        judged = asked._replace(problems=[problem]).judged(asked.quantity)
+        if isinstance(judged, Judgement) and judged.status is Status.FAIL:
+            yield stack, judged.index[0]
 
 
 def _judged(asked: Asked, problem: Problem, known: Observation | None = None) -> dict[str, Judgement] | None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_wrong_ports import PORTS
 from torch import Tensor, nn
 
-from harness import Case, Problem, Status, Subject
+from harness import Case, Loss, Problem, Status, Subject
 from harness import reproducer as writer
 from harness.asked import Asked
 from harness.case import Trial
@@ -458,6 +458,26 @@ def test_r_is_asked_for_tanh_through_its_logistic(live_r: None, tmp_path: Path) 
     for path in paths:
         path.write_text(path.read_text().replace("x @ self.hidden.weight.T", "self.hidden(x)"))
     assert [code for code, _ in ended(paths)] == [0] * 3
+
+
+def test_a_draw_in_which_nnet_clips_is_left_for_another(live_r: None, tmp_path: Path) -> None:
+    """Where the worst draw's numbers differ by less than the contracts declare, another tells it more plainly."""
+    network = Network(2, 3, 2, "logistic")
+    steep = Subject(lambda: Steep(network), "Steep", MEANS)
+    mean = probes(seed=4, draws=4, loss=Loss("mean"))
+    (path,) = scripts(
+        case_of(steep, network, problems=mean, references=[r_nnet], checks=["gradient"]), tmp_path
+    ).values()
+    assert path is not None
+    assert ended([path])[0][0] == 1
+
+
+class Steep(Wrong):
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, "right")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.sigmoid(1.001 * self.hidden(x)))
 
 
 # What is said of it.
