@@ -289,6 +289,16 @@ def test_the_clipped_logistic(sign: int) -> None:
     exactly(slope, [0, q[1], 0, q[3], q[4], 0], [0, g[1], g[2] + JUMP, g[3] + JUMP, g[4] + JUMP, g[5] + JUMP])
 
 
+@pytest.mark.parametrize("z", [14.95, -14.95, 15.05, -15.05])
+def test_a_jump_is_allowed_to_a_number_alone(z: float) -> None:
+    """Whatever else is in the stack."""
+    (h, _), (together, _) = (
+        CLIPPED.act("logistic", known(z, 0.125)),
+        CLIPPED.act("logistic", known([z, 20], [0.125, 0])),
+    )
+    assert h.error[0, 0] == together.error[0, 0] >= JUMP
+
+
 def test_below_its_clip_the_logistic_is_the_logistic() -> None:
     """With the same bounds, also where the clip is just reached."""
     z, e = np.array([3.0, -14.0, 14.5]), np.array([0.25, 0.0, 0.5])
