@@ -96,13 +96,14 @@ class Misread(OnBlocks):
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         network: Any = problem.formulation.network
-        read = replace(undecayed(at_theta(problem)), formulation=_misread(network, self.change))
+        read = replace(undecayed(at_theta(problem)), formulation=reading(network, self.change))
         answers = solve(read, contract)
         return decayed({**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem)
 
 
 @cache
-def _misread(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
+def reading(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
+    """The map of parameters whose meaning is so mistaken."""
     return Formulation.from_meaning(network.layout, network, change, idle=True)
 
 
@@ -157,9 +158,9 @@ class Data(Fault):
         answers = solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
         if self.part != "inputs":
             return answers
-        return {**answers, "input_gradient": self._back(answers["input_gradient"])}
+        return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
-    def _back(self, slope: Array) -> Array:
+    def back(self, slope: Array) -> Array:
         """The gradient (D, R, I) by what is read, as one by what was given: of that each is one, times a factor."""
         one = np.ones((1, *slope.shape[1:]))
         factor = self.change(one).ravel()

@@ -13,7 +13,8 @@ def selfcheck(parser: ArgumentParser) -> Callable[[Namespace], int]:
     """measure what the judge can be trusted with, on itself
 
     Judges correct implementations in many styles on random networks, plants every fault of the catalogue at every size,
-    and lets published rules judge the same numbers. Writes build/selfcheck.json.
+    in the equations and in PyTorch modules, and lets published rules judge the same numbers. Writes
+    build/selfcheck.json and, beside it, a chart of it; a report in build/ shows both.
 
     Exit code: 0; 1 if something correct was flagged; 2 if this is not a checkout of nnet-parity.
     """

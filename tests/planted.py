@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness import Loss, Problem, Status, Subject
 from harness.contract import Array
 from reference import Network
-from reference.faults import Answer, Data, Fault, Hidden, Misread, Off, Posed, Slope, _misread
+from reference.faults import Answer, Data, Fault, Hidden, Misread, Off, Posed, Slope, reading
 
 Pass = Callable[[Tensor], Tensor]
 OwnLoss = Callable[[nn.Module, Tensor, Tensor, Loss], Tensor]
@@ -116,7 +116,7 @@ def linear(change: Callable[[Array], Array]) -> Pass:
 
 
 def misread(fault: Fault, network: Network) -> Mistake:
-    formulation = _misread(network, fault.change)
+    formulation = reading(network, fault.change)
     rows = formulation.matrix.matrix.tocoo()
 
     def read(theta: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def test_the_gradient_of_inputs_read_wrongly_is_by_those_given(fault: Data) -> N
     """What goes back is the adjoint of what is read: <read x, g> is <x, back g>."""
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal((2, 3, 4, 5))
-    assert np.vdot(fault.change(x), g) == pytest.approx(np.vdot(x, fault._back(g)))
+    assert np.vdot(fault.change(x), g) == pytest.approx(np.vdot(x, fault.back(g)))
 
 
 def test_a_changed_tensor_is_named_and_what_is_not_given_is_changed() -> None:
