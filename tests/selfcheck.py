@@ -234,6 +234,7 @@ def delta95(faults: list[Caught]) -> dict[str, dict[str, Any]]:
 def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything that the file holds; `seconds` is about what it may take."""
     settle()
+    here = environment()  # before anybody commits meanwhile
     began, full = perf_counter(), seconds >= FULL
     share = 0.4 * seconds
 
@@ -255,7 +256,6 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         for dtype in DTYPES:
             offers.ask_strangers(case, dtype, seed=number, count=8 if full else 2)
         offers.forget()
-    here = environment()
     rules = [ours(alarms, equations.tried), *(rival(name, alarms, equations.tried) for name in RIVALS)]
     found = {
         "date": here["date"],
