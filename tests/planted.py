@@ -158,7 +158,8 @@ def hidden(fault: Hidden, network: Network | None = None) -> Mistake:
             h = ACTS[name](given)
             with torch.enable_grad():
                 (d,) = torch.autograd.grad(ACTS[name](given).sum(), given)
-            value, slope = fault.change(at, h.detach().numpy(), d.numpy())
+            with np.errstate(all="ignore"):
+                value, slope = fault.change(at, h.detach().numpy(), d.numpy())
             slopes.append(np.ones_like(at) if slope is None else slope)
             return value
 

@@ -178,7 +178,10 @@ DATA: list[tuple[Callable[[], Any], str]] = [
         "inputs of shape (1,) were given, expected (rows, width): for one column write inputs[:, None]",
     ),
     (lambda: Loss("max"), "reduction 'max' is not known, expected 'sum' or 'mean'"),
-    (lambda: Contract("float16"), "dtype 'float16' has no contract, expected one of float64, float32"),
+    (
+        lambda: Contract("float8"),
+        "dtype 'float8' has no contract, expected one of float64, float32, tf32, bfloat16, float16",
+    ),
     (
         lambda: probes(kinds=["edge"]),
         "probes of kind 'edge' are not known, expected some of exact, few-term, saturated, random, unusual",
@@ -257,7 +260,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"checks": ["forward", "hessian"]},
         "case 'sine': check 'hessian' is not known, expected forward or loss or gradient or input_gradient",
     ),
-    ({"dtypes": ["float16"]}, "case 'sine': dtype 'float16' is not known, expected float64 or float32"),
+    (
+        {"dtypes": ["float8"]},
+        "case 'sine': dtype 'float8' is not known, expected float64 or float32 or tf32 or bfloat16 or float16",
+    ),
     ({"expect": "same"}, "case 'sine': expect 'same' is not known, expected equal or differs"),
     ({"subjects": [SineNet, SineNet]}, "case 'sine' has two subjects called 'SineNet', expected a name for each"),
     ({"references": [numpy_net] * 2}, "case 'sine' has two references called 'numpy_net', expected a name for each"),

@@ -17,6 +17,7 @@ from harness.answers import LINES, screen
 from harness.markdown import escape
 from harness.page import page
 from harness.report import Cost, Report
+from harness.trust import Selfcheck
 from harness.verdict import Status, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -648,9 +649,9 @@ def test_a_report_that_cannot_be_written_is_a_sentence(mine: Mine) -> None:
 def test_a_report_is_written_where_warnings_are_errors(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a library that draws it deprecates is not the user's fault."""
 
-    def drawn(report: Report) -> str:
+    def drawn(report: Report, trust: Selfcheck | None = None) -> str:
         warnings.warn("of matplotlib's, about pyparsing", DeprecationWarning, stacklevel=1)
-        return page(report)
+        return page(report, trust)
 
     monkeypatch.setattr("harness.page.page", drawn)
     mine.write_sine(**FORWARD)
