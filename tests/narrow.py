@@ -13,7 +13,7 @@ import torch
 from corpus import Case
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness import Contract
+from harness import Contract, Loss
 from harness.contract import PRECISION
 from harness.judge import TOO_WIDE, budget
 from harness.memo import narrowed
@@ -21,6 +21,8 @@ from harness.problem import QUANTITIES
 from reference.catalogue import OPERATORS
 
 NARROW = ("bfloat16", "float16", "tf32")
+KINDS = ("exact", "few-term", "saturated", "random", "unusual")
+QUICK = ("few-term", "random")  # on which mistakes are asked
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 
@@ -58,13 +60,12 @@ class Narrow:
     tried: int = 0
     caught: int = 0
 
-    def judge(self, case: Case, dtype: str) -> None:
-        """A port without a mistake, and one with each structural mistake that changes its outputs by more than 1 %."""
+    def judge(self, case: Case, dtype: str, every: int) -> None:
+        """A port without a mistake, and those with structural ones that change its outputs by more than 1 %."""
         self._right(case, dtype)
         right = _answers(case, dtype, planted.RIGHT)
-        for fault in OPERATORS:
-            if fault.sized or fault.spoils != "forward" or not planted.plants(fault) or not fault.fits(case.network):
-                continue
+        structural = [one for one in OPERATORS if not one.sized and one.spoils == "forward" and planted.plants(one)]
+        for fault in [one for one in structural if one.fits(case.network)][::every]:
             wrong = _answers(case, dtype, planted.planted(fault, case.network))
             if all(_apart(a[0], b[0]) < 0.01 for a, b in zip(right, wrong, strict=True)):
                 continue
@@ -96,10 +97,10 @@ class Narrow:
         return {**vars(self), "largest": round(self.largest, 4)}
 
 
-def _observed(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any, Any]]:
-    """The problems of one loss as the dtype holds them, and what a port answers."""
-    port = planted.subject(case.network, planted.asked(case)[0].loss, mistake)
-    asked = [problem for problem in planted.asked(case) if not problem.loss.decay]
+def _observed(case: Case, dtype: str, mistake: planted.Mistake, kinds: Sequence[str] = KINDS) -> list[tuple[Any, Any]]:
+    """The problems of these kinds, without decay, as the dtype holds them, and what a port answers."""
+    port = planted.subject(case.network, Loss(), mistake)
+    asked = [problem for problem in planted.asked(case) if not problem.loss.decay and problem.kind in kinds]
     live: Any = port.live(asked[0].formulation, dtype)
     with Tf32() if dtype == "tf32" else nullcontext():
         return [(problem, live.observe(problem, stagewise=True)) for problem in narrowed(asked, Contract(dtype))]
@@ -108,7 +109,7 @@ def _observed(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[An
 def _answers(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any, Any]]:
     """The outputs of each stack, and how much of its bound each draw uses: what is no answer is infinitely off."""
     contract, found = Contract(dtype), []
-    for problem, observed in _observed(case, dtype, mistake):
+    for problem, observed in _observed(case, dtype, mistake, QUICK):
         answer = observed.values.get("forward", np.full((problem.draws, 1), np.inf))
         if "forward" in observed.values:
             used = _used(answer, case.network.oracle(problem, contract, observed.seen)["forward"], contract)
@@ -133,10 +134,10 @@ def _apart(a: Any, b: Any) -> float:
         return float(np.nanmax(abs(a - b)) / max(abs(a).max(), 1e-300))
 
 
-def narrow(some: Sequence[Case]) -> dict[str, Narrow]:
-    """Every narrow dtype on these cases."""
+def narrow(some: Sequence[Case], every: int) -> dict[str, Narrow]:
+    """Every narrow dtype on these cases, and on each the mistakes, or every other one, every third, ..."""
     found = {dtype: Narrow() for dtype in NARROW}
     for case in some:
         for dtype, one in found.items():
-            one.judge(case, dtype)
+            one.judge(case, dtype, every)
     return found

@@ -15,29 +15,33 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import alone
 import chart
 import numpy as np
 import planted
 from corpus import Case, Stack, cases, changed, first_outside, wide
 from costs import costs
+from narrow import narrow
 from offers import Offers, held, is_asked
 from one_ulp import one_ulp
 from rivals import RIVALS
 from styles import STYLES, WIDE_STYLES, Style, in_r
 from support import DTYPES, oracle_of
+from test_wrong_ports import PORTS
 
+import harness
 from harness import Contract, Problem
 from harness.judge import budget
 from harness.machine import environment, settle
 from harness.problem import QUANTITIES
-from reference import r_nnet
+from reference import numpy_net, probes, r_nnet
 from reference.catalogue import OPERATORS
 from reference.faults import Answers, Fault, solve
 
@@ -231,6 +235,15 @@ def delta95(faults: list[Caught]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def reproducers(count: int) -> dict[str, int]:
+    """Of failures of wrong ports, as people make them, how many have a script that fails again on its own."""
+    ended: list[bool | None] = []
+    for subject, network, problems, *_ in PORTS[:count]:
+        asked = problems or probes(seed=0, draws=4)
+        ended += alone.again(harness.Case("port", network, [subject], [numpy_net], asked, dtypes=["float64"])).values()
+    return {"tried": len(ended), "again": sum(one is True for one in ended)}
+
+
 def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything that the file holds; `seconds` is about what it may take."""
     settle()
@@ -256,13 +269,16 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         for dtype in DTYPES:
             offers.ask_strangers(case, dtype, seed=number, count=8 if full else 2)
         offers.forget()
+    say("sixteen bits, and scripts that fail alone")
+    few = [replace(case, draws=6 if full else 3) for case in islice(cases(seed=3), 4 if full else 1)]
+    narrowly = narrow(few, every=1 if full else 6)
     rules = [ours(alarms, equations.tried), *(rival(name, alarms, equations.tried) for name in RIVALS)]
     found = {
         "date": here["date"],
         "commit": here["commit"],
-        "false_alarms": alarms.false,
-        "element_verdicts": alarms.elements,
-        "network_verdicts": alarms.networks,
+        "false_alarms": alarms.false + sum(one.false for one in narrowly.values()),
+        "element_verdicts": alarms.elements + sum(one.elements for one in narrowly.values()),
+        "network_verdicts": alarms.networks + sum(one.networks for one in narrowly.values()),
         "wide_verdicts": alarms.wide,
         "largest_budget_used": round(alarms.largest, 4),
         "faults": [each.record() for each in equations.tried],
@@ -270,6 +286,8 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         "not_planted": planted.NOT_PLANTED,
         "offers": offers.record(),
         "one_ulp": one_ulp(list(islice(cases(seed=2), 24 if full else 4)), most=25),
+        "narrow": {dtype: one.record() for dtype, one in narrowly.items()},
+        "reproducers": reproducers(len(PORTS) if full else 3),
         "cost": costs(some) | {"fault": _median([s for each in equations.tried for s in each.seconds])},
         "rules": rules,
         "rivals": rules[1:],
@@ -322,6 +340,7 @@ def summary(found: dict[str, Any]) -> list[str]:
     one, other = (total(some, "caught", "tried") for some in structural)
     located, within, made = total([*found["faults"], *found["modules"]], "located", "within", "caught")
     offers, cost = found["offers"], found["cost"]
+    again, scripts = total([found["reproducers"]], "again", "tried")
     ulp = total(list(found["one_ulp"].values()), "caught", "tried")
     lines = [
         f"{found['false_alarms']} false alarms in {found['network_verdicts']:,} verdicts on networks of correct "
@@ -333,6 +352,12 @@ def summary(found: dict[str, Any]) -> list[str]:
         f"{offers['made'] - offers['wrong']} of {offers['made']} likely mistakes offered are the right ones; "
         f"{offers['strangers']['made']} offered for {offers['strangers']['tried']} mistakes that nobody lists",
         f"{ulp[0]} of {ulp[1]} weights off by one unit in the last place caught by exact probes",
+        f"{again} of {scripts} scripts of failures fail again on their own",
+    ]
+    lines += [
+        f"{dtype}, layer by layer: {one['evident']} of {one['quantities']} quantities are evidence, "
+        f"{one['caught']} of {one['tried']} structural faults caught, {one['largest']:.2f} of a bound used"
+        for dtype, one in found["narrow"].items()
     ]
     lines += [
         f"{stage}: faults from {d['size']:.0e} on are caught ({d['bits']:g} bits above u)"

@@ -159,6 +159,20 @@ def test_polygraphy_lets_pass_what_is_near_in_either_way() -> None:
     assert polygraphy(a, b, b, "float64").tolist() == [False, True]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "tf32"])
+def test_narrow_dtypes_are_judged_layer_by_layer(found: dict[str, Any], dtype: str) -> None:
+    """Without a false alarm; every quantity is evidence, every number is seen, every structural fault is caught."""
+    one = found["narrow"][dtype]
+    assert (one["false"], one["evident"], one["seen"]) == (0, one["quantities"], one["numbers"])
+    assert 0 < one["largest"] <= 1
+    assert 0 < one["caught"] == one["tried"]
+
+
+def test_scripts_of_failures_fail_again(found: dict[str, Any]) -> None:
+    """On their own: at least 95 % of them."""
+    assert found["reproducers"]["again"] >= 0.95 * found["reproducers"]["tried"] > 0
+
+
 def test_rivals_judge_the_same_numbers(found: dict[str, Any]) -> None:
     """Each flags something that is correct, or misses faults that the judge catches."""
     ours = rate([f for f in found["faults"] if f["size"] is not None and f["size"] <= 1e-4 and f["dtype"] == "float64"])
