@@ -12,6 +12,7 @@ from conftest import Mine
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from harness import Case, Contract, Loss, Subject
 from harness.contract import PRECISION, Bounded
@@ -210,7 +211,7 @@ def test_operations_that_change_from_draw_to_draw_are_not_taken() -> None:
 
 def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
     """Results in place before they change, matrices of which one side is as long, no integers, no sparse ones."""
-    stages = Stages(3, True)
+    stages = Stages(3)
     with stages.watched():
         a = torch.arange(6.0).reshape(3, 2) + 0
         a.mul_(2)
@@ -221,6 +222,36 @@ def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
     columns = {tuple(column) for column in seen[0].T}
     assert {(0, 2, 4), (1, 3, 5), (0, 4, 8), (2, 6, 10), (5, 5, 5)} <= columns
     assert not any(7 in column or (4 in column[1:2] and column[0] == 3) for column in columns)
+
+
+class Compiled(Layers):
+    """Run by `backend` when it is compiled, which it is not while it is watched."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+
+        def backend(graph: Any, example: Any) -> Any:
+            return lambda *given: tuple(factor * out for out in graph(*given))
+
+        self.compile(backend=backend)
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, Status.PASS), (1.5, Status.FAIL)])
+def test_what_is_judged_is_what_runs_unwatched(factor: float, status: Status) -> None:
+    """torch.compile steps aside where operations are watched: its answers are its own all the same."""
+    torch.compiler.reset()
+    found = verdicts(Subject(lambda: Compiled(factor), name="Compiled"), "bfloat16", kinds=["random"])
+    assert found["forward"].status is status
+
+
+def test_a_model_that_answers_otherwise_when_it_is_watched_is_judged_as_a_whole() -> None:
+    """What is seen of it is not how it came to its answers."""
+
+    class Otherwise(Layers):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) * (1 if _get_current_dispatch_mode() else 1 + 2.0**-7)
+
+    assert all(answers.seen is None for _, answers in observed(Subject(Otherwise), "bfloat16"))
 
 
 def test_nothing_is_watched_unasked() -> None:
