@@ -275,6 +275,36 @@ def test_a_number_of_its_own_takes_the_place_of_what_was_derived() -> None:
     assert (m.found, m.asked) == (2, 3)
 
 
+@pytest.mark.parametrize("size", [0.5, 2.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_number_of_its_own_that_is_subnormal_may_be_read_as_0(sign: float, size: float) -> None:
+    """As products of matrices do on CPUs that multiply bfloat16; a normal one is what it is."""
+    own = sign * size * Contract("bfloat16").tiny
+    found = staged([own]).kept(Bounded(np.array([[[own]]]), np.array([[[4e-38]]])))
+    assert (abs(found.value) <= found.error).all() == (size < 1)
+    assert (abs(own - found.value) <= found.error).all()
+
+
+def test_a_right_model_whose_slopes_underflow_is_inside() -> None:
+    """In bfloat16 a subnormal number times a large input is no subnormal number any more."""
+
+    def saturated(x: Any, W1: Any, b: Any, W2: Any, b_w: Any) -> Any:
+        return torch.sigmoid(torch.relu((x @ W1.T + b).float()).to(x.dtype) @ W2.T + b_w)
+
+    shapes = {"W1": (16, 8), "b": (16,), "W2": (64, 16), "b_w": (64,)}
+    right = Subject(saturated, shapes=shapes, loss=lambda o, t: ((o - t) ** 2).mean(1).mean())
+    case = Case(
+        "narrow",
+        Network(8, 16, 64, "relu", "logistic"),
+        [right],
+        [numpy_net],
+        probes(seed=118533, rows=7, draws=5, kinds=["saturated"], loss=Loss("mean")),
+        dtypes=["bfloat16"],
+    )
+    memo = Memo(case)
+    assert Status.FAIL not in {run(trial, memo).status for trial in case.trials()}
+
+
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=6), st.floats(-4, 4), st.floats(0, 1))
 def test_what_takes_its_place_holds_every_candidate(own: list[float], value: float, error: float) -> None:
     """Whichever of the numbers within the bound an implementation goes on from, it is in the interval."""
