@@ -20,7 +20,7 @@ import numpy as np
 from harness.asked import Asked, heading
 from harness.case import Case, Trial
 from harness.contract import Array
-from harness.device import ieee
+from harness.device import held_in, ieee
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
@@ -70,7 +70,7 @@ def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
-        if fails(path, trial.device):
+        if fails(path, trial.device, trial.dtype):
             return str(path), f"alone: python {shlex.quote(str(path))}"
     path.unlink()
     return "", "alone: no script of it fails again"
@@ -84,13 +84,13 @@ def file_name(trial: Trial) -> str:
     return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def fails(path: Path, device: str) -> bool:
+def fails(path: Path, device: str, dtype: str = "") -> bool:
     """Does a script, run in this process as a program, exit with 1?"""
     import torch
 
     found = sys.path.copy()
     try:
-        with torch.random.fork_rng(devices=[]), ieee(device), redirect_stdout(io.StringIO()):
+        with torch.random.fork_rng(devices=[]), ieee(device, dtype), redirect_stdout(io.StringIO()):
             runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
         return end.code == 1
@@ -168,7 +168,9 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
         "held": len(subject.own(network).blocks),
         "inputs": _groups(problem.inputs, network.inputs),
         "targets": _groups(problem.targets, network.outputs),
-        "kind": f"dtype=torch.{trial.dtype}" + ("" if trial.device == "cpu" else f", device={trial.device!r}"),
+        "kind": f"dtype={held_in(trial.dtype)}" + ("" if trial.device == "cpu" else f", device={trial.device!r}"),
+        "tf32": trial.dtype == "tf32",
+        "settings": _settings(),
         "number": "complex" if "gradient" in quantity else "float",
         "at": ", ".join(map(str, at)) or "()",
         "theta": [*problem.theta[0].tolist(), 0.0],
@@ -179,6 +181,15 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
     given |= {"device": trial.device, "shapes": subject.shapes, "stated": problem.loss, "judgement": judgement}
     given |= {"quantity": quantity, "tensor": tensor, "blocks": blocks, "named": named}
     return filled("reproducer.py.j2", str, language=language, written=written, **given)
+
+
+def _settings() -> list[str]:
+    """What a file or conftest has told torch as a whole, which a process of its own is not told."""
+    import torch
+
+    kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    said = [f"torch.set_default_dtype({kind})"] if kind != torch.float32 else []
+    return said + ([f"torch.set_float32_matmul_precision({precision!r})"] if precision != "highest" else [])
 
 
 def _blocks(problem: Problem) -> tuple[list[str], bool]:

@@ -1,6 +1,7 @@
 """Reproducers: a failing trial, made small, fails again as a script of its own."""
 
 import re
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -346,6 +347,34 @@ def test_what_cannot_be_copied_is_imported(written: Callable[..., Any], tmp_path
     (told,) = ended([path])
     assert "harness is not installed here" in str(told[0])
     assert again(case_of(subject, checks=["loss"]), absent=()) == {"Kept-cpu-float64-loss-vs-numpy_net": True}
+
+
+def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
+    written: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that fails where a file has set torch's dtype fails on its own too, in a process that nobody has set."""
+    text = HEAD + "class Mine(Net):\n    def forward(self, x):\n        return self.out(torch.sigmoid(self.hidden(x)) "
+    text += "* (1.01 if torch.zeros(1).dtype is torch.float64 else 1))\nmine = lambda: Mine(1)"
+    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_float32_matmul_precision("high")
+        found = scripts(case_of(written(told=text).mine, checks=["forward"]), tmp_path)
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_float32_matmul_precision(precision)
+    [path] = found.values()
+    assert path is not None
+    assert "torch.set_default_dtype(torch.float64)\ntorch.set_float32_matmul_precision('high')\n" in path.read_text()
+    assert subprocess.run([sys.executable, str(path)], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("dtype", ["tf32", "bfloat16", "float16"])
+def test_a_narrow_dtype_fails_again(dtype: str, tmp_path: Path) -> None:
+    """A script asks PyTorch in the dtype that it has: of TF32 that is float32."""
+    subject = Subject(lambda: Wrong(SINE_TANH, "no bias"), "Wrong")
+    case = Case("port", SINE_TANH, [subject], [numpy_net], probes(draws=2), checks=["forward"], dtypes=[dtype])
+    assert list(again(case).values()) == [True]
 
 
 def test_a_mended_model_exits_with_0(written: Callable[..., Any], tmp_path: Path) -> None:
