@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -45,12 +45,13 @@ def _seeing(rows: int, columns: list[Any]) -> Any:
     def see(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = called(*args, **(kwargs or {}))
         for one in given if isinstance(given, tuple | list) else [given]:
-            if isinstance(one, torch.Tensor) and one.is_floating_point() and one.layout is torch.strided:
-                numbers = one.detach().double().cpu().numpy()
-                while numbers.ndim > 2 and len(numbers) == 1:
-                    numbers = numbers[0]
-                sides = [numbers.reshape(len(numbers), -1)] if numbers.ndim in (1, 2) else []
-                columns.extend(side.copy() for side in (*sides, *(side.T for side in sides)) if len(side) == rows)
+            with suppress(Exception):  # nested, empty, without data, being transformed: what is not seen keeps its bound
+                if one.is_floating_point() and one.layout is torch.strided:
+                    numbers = one.detach().resolve_neg().double().cpu().numpy()
+                    while numbers.ndim > 2 and len(numbers) == 1:
+                        numbers = numbers[0]
+                    sides = [numbers.reshape(len(numbers), -1)] if numbers.ndim in (1, 2) else []
+                    columns.extend(side.copy() for side in (*sides, *(side.T for side in sides)) if len(side) == rows)
         return given
 
     return type("Seeing", (TorchDispatchMode,), {"__torch_dispatch__": see})()

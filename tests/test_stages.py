@@ -254,6 +254,30 @@ def test_a_model_that_answers_otherwise_when_it_is_watched_is_judged_as_a_whole(
     assert all(answers.seen is None for _, answers in observed(Subject(Otherwise), "bfloat16"))
 
 
+UNREADABLE: dict[str, Callable[[Any], Any]] = {
+    "empty": lambda x: x[:, :0] * 2,
+    "no rows": lambda x: x[:0] * 2,
+    "nested": lambda x: torch.nested.nested_tensor([x]).clone(),
+    "without data": lambda x: torch.ones(4, 3, device="meta") * 2,
+    "negated lazily": lambda x: torch.complex(x.double(), x.double()).conj().imag,
+    "transformed": torch.func.jacrev(torch.tanh),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_read_spoils_nothing(what: str) -> None:
+    """A right model may compute it beside what is judged, and everything else is seen."""
+
+    class Beside(Layers):
+        def forward(self, x: Any) -> Any:
+            UNREADABLE[what](x.detach())
+            return super().forward(x)
+
+    found = verdicts(Beside, "bfloat16", kinds=["random"])["forward"]
+    assert found.status is Status.PASS
+    assert "all of its numbers seen" in found.why
+
+
 def test_nothing_is_watched_unasked() -> None:
     """A model in float32 is asked as fast as ever."""
     assert all(answers.seen is None for _, answers in observed(Subject(Layers), "float32"))
