@@ -85,15 +85,15 @@ def file_name(trial: Trial) -> str:
 
 
 def fails(path: Path, device: str, dtype: str = "") -> bool:
-    """Does a script, run in this process as a program, exit with 1?"""
+    """Does a script, run in this process as a program, say that it fails again, and exit with 1?"""
     import torch
 
-    found = sys.path.copy()
+    found, said = sys.path.copy(), io.StringIO()
     try:
-        with torch.random.fork_rng(devices=[]), ieee(device, dtype), redirect_stdout(io.StringIO()):
+        with torch.random.fork_rng(devices=[]), ieee(device, dtype), redirect_stdout(said):
             runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
-        return end.code == 1
+        return end.code == 1 and said.getvalue().endswith("\nfails again\n")
     except Exception:  # whatever a user's source raises where it was not meant to run
         return False
     finally:

@@ -555,9 +555,10 @@ def test_what_goes_wrong_there_spoils_no_verdict(
     assert (after.status, after.budget_used, after.where) == (before.status, before.budget_used, before.where)
 
 
-def test_a_script_that_does_not_fail_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No script is claimed that was not seen to fail."""
-    monkeypatch.setattr(writer, "scripts", lambda trial, small: iter(["import sys\nsys.exit(0)\n"]))
+@pytest.mark.parametrize("text", ["sys.exit(0)", "sys.exit(1)", "print('fails again')"])
+def test_a_script_that_does_not_fail_is_not_kept(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No script is claimed that was not seen to fail: a model's file may end a program with 1 too."""
+    monkeypatch.setattr(writer, "scripts", lambda trial, small: iter([f"import sys\n{text}\n"]))
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
     assert verdict.why.endswith("\n  alone: no script of it fails again")
