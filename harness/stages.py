@@ -45,7 +45,7 @@ def _seeing(rows: int, columns: list[Any]) -> Any:
     def see(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = called(*args, **(kwargs or {}))
         for one in given if isinstance(given, tuple | list) else [given]:
-            with suppress(Exception):  # nested, empty, without data, being transformed: what is not seen keeps its bound
+            with suppress(Exception):  # nested, empty, without data: what is not seen keeps its bound
                 if one.is_floating_point() and one.layout is torch.strided:
                     numbers = one.detach().resolve_neg().double().cpu().numpy()
                     while numbers.ndim > 2 and len(numbers) == 1:

@@ -264,6 +264,7 @@ UNREADABLE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_what_cannot_be_read_spoils_nothing(what: str) -> None:
     """A right model may compute it beside what is judged, and everything else is seen."""
