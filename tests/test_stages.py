@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import Mine
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from harness import Case, Contract, Loss, Subject
-from harness.contract import PRECISION, Bounded
+from harness.contract import PRECISION
 from harness.device import held_in
 from harness.memo import Memo, narrowed
 from harness.observation import Observation
@@ -23,8 +21,6 @@ from harness.stages import Stages
 from harness.trial import run
 from harness.verdict import Status, Verdict
 from reference import Equations, Network, numpy_net, probes
-from reference.arithmetic.bounded import BoundedArithmetic
-from reference.arithmetic.staged import StagedArithmetic
 
 NARROW = ("bfloat16", "float16", "tf32")
 ACTS: dict[str, Callable[[Any], Any]] = {"tanh": torch.tanh, "logistic": torch.sigmoid, "relu": torch.relu}
@@ -226,42 +222,6 @@ def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
 def test_nothing_is_watched_unasked() -> None:
     """A model in float32 is asked as fast as ever."""
     assert all(answers.seen is None for _, answers in observed(Subject(Layers), "float32"))
-
-
-def staged(own: list[float]) -> StagedArithmetic:
-    """One draw of one row."""
-    return StagedArithmetic(Contract("bfloat16"), 2, np.array([[own]]))
-
-
-def test_a_number_of_its_own_takes_the_place_of_what_was_derived() -> None:
-    """The one within the bound; of several the interval that holds them; of none nothing is taken."""
-    derived = Bounded(np.array([[[1.0, 2.0, 3.0]]]), np.array([[[0.1, 0.1, 0.1]]]))
-    m = staged([1.05, 1.95, 2.05, 9.0])
-    found = m.kept(derived)
-    assert found.value.ravel() == pytest.approx([1.05, 2.0, 3.0])
-    assert found.error.ravel() == pytest.approx([0.0, 0.1, 0.1])
-    assert found.error[0, 0, 0] == 0
-    assert (m.found, m.asked) == (2, 3)
-
-
-@given(st.lists(st.floats(-4, 4), min_size=1, max_size=6), st.floats(-4, 4), st.floats(0, 1))
-def test_what_takes_its_place_holds_every_candidate(own: list[float], value: float, error: float) -> None:
-    """Whichever of the numbers within the bound an implementation goes on from, it is in the interval."""
-    found = staged(own).kept(Bounded(np.array([[[value]]]), np.array([[[error]]])))
-    for number in own:
-        if abs(number - value) <= error:
-            assert abs(number - found.value[0, 0, 0]) <= found.error[0, 0, 0] + 1e-300
-
-
-def test_without_anything_seen_it_is_bounded_arithmetic() -> None:
-    """Column for column."""
-    z = Bounded(np.array([[[0.3, -0.7]]]), np.array([[[1e-3, 1e-3]]]))
-    whole, layers = (m.act("tanh", z) for m in (BoundedArithmetic(Contract("bfloat16"), 2), staged([9.0])))
-    for a, b in zip(whole, layers, strict=True):
-        assert a is not None
-        assert b is not None
-        assert np.array_equal(a.value, b.value)
-        assert np.array_equal(a.error, b.error)
 
 
 # Narrow dtypes

@@ -54,8 +54,9 @@ class StagedArithmetic(BoundedArithmetic):
             else:
                 self.found += 1
                 least, most = (limit(self.own[..., within], axis=-1) for limit in (np.min, np.max))
-                value[..., unit] = least + (most - least) / 2
-                error[..., unit] = (most - least) * DIRECTED
+                middle = least + (most - least) / 2
+                value[..., unit] = middle
+                error[..., unit] = np.maximum(most - middle, middle - least) * DIRECTED
         return Replaced(value, error, derived=x)
 
 
