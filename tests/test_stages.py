@@ -245,6 +245,15 @@ def test_draws_beyond_the_range_of_a_narrow_dtype_are_left_out() -> None:
     assert [problem.draws for problem in narrowed(large, Contract("float16"))] == [saturated.draws]
 
 
+def test_data_beyond_the_range_are_told(mine: Mine) -> None:
+    """Before anything overflows: where, how large, and what to do."""
+    mine.write_sine(dtypes='["float16"]', problems="OnData(np.full((2, 1), 1e6), np.zeros((2, 1)))")
+    (mine.pytester.path / "test_mine.py").write_text(f"import numpy as np\nfrom reference import OnData\n{mine.text}")
+    assert mine.pytest().ret == 1
+    said = "2 points: inputs hold 1e+06, beyond the range of float16, expected at most 65504: scale them, or ask in float32"
+    assert said in mine.results()["verdicts"][0]["why"]
+
+
 @pytest.mark.parametrize("dtype", NARROW)
 def test_the_contract_says_what_it_is(dtype: str) -> None:
     """In the words of the report."""
