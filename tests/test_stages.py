@@ -100,16 +100,34 @@ def test_of_a_network_of_ones_own_all_layers_are_seen() -> None:
     assert "all of its numbers seen" in found["gradient"].why
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("bfloat16", 10), ("float32", 2)])
-def test_bounds_are_tighter_layer_by_layer(dtype: str, least: float) -> None:
-    """Those of the gradient, in the median, several times: nothing is carried from layer to layer."""
-    gains = []
-    for problem, answers in observed(Subject(Layers, stagewise=True), dtype):
-        of = problem.formulation.network
-        whole, staged = (of.oracle(problem, Contract(dtype), seen)["gradient"].error for seen in (None, answers.seen))
-        there = (staged > 0) & (whole > 0)
-        gains += list(whole[there] / staged[there])
-    assert np.median(gains) > least
+def deep(layers: int, width: int) -> tuple[Equations, Subject]:
+    """So many square layers with tanh between them, as equations and as a model."""
+    names = [f"A{number}" for number in range(layers)]
+
+    def equations(m: Any, p: Any, x: Any) -> Any:
+        for name in names[:-1]:
+            x = m.act("tanh", m.affine(x, p[name]))
+        return m.affine(x, p[names[-1]])
+
+    def model(x: Any, **p: Any) -> Any:
+        for name in names[:-1]:
+            x = torch.tanh(x @ p[name].T)
+        return x @ p[names[-1]].T
+
+    shapes = dict.fromkeys(names, (width, width))
+    return Equations("deep", width, width, shapes, equations), Subject(model, "deep", shapes=shapes, stagewise=True)
+
+
+@pytest.mark.parametrize(("layers", "dtype", "least"), [(2, "float32", 5), (3, "float32", 20), (3, "bfloat16", 100)])
+def test_bounds_are_tighter_layer_by_layer(layers: int, dtype: str, least: float) -> None:
+    """Those of the gradient, in the median, the more the deeper it is: nothing is carried from layer to layer."""
+    of, subject = deep(layers, 16)
+    contract = Contract(dtype)
+    [problem] = probes(draws=2, rows=32, kinds=["random"])(subject.formulation(of))
+    problem = problem.at(contract.rounded(problem.own / 4)).rounded(contract)
+    seen = subject.observe(problem, dtype).seen
+    whole, staged = (of.oracle(problem, contract, each)["gradient"].error for each in (None, seen))
+    assert np.median(whole / staged) > least
 
 
 @pytest.mark.parametrize("size", [1e-5, 1e-3, 0.1])
