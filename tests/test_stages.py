@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import Mine
 from torch import nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from harness import Case, Contract, Loss, Subject
 from harness.contract import PRECISION
@@ -224,7 +225,7 @@ def test_operations_that_change_from_draw_to_draw_are_not_taken() -> None:
 
 def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
     """Results in place before they change, matrices of which one side is as long, no integers, no sparse ones."""
-    stages = Stages(3, True)
+    stages = Stages(3)
     with stages.watched():
         a = torch.arange(6.0).reshape(3, 2) + 0
         a.mul_(2)
@@ -237,9 +238,59 @@ def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
     assert not any(7 in column or (4 in column[1:2] and column[0] == 3) for column in columns)
 
 
+class Compiled(Layers):
+    """Run by `backend` when it is compiled, which it is not while it is watched."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+
+        def backend(graph: Any, example: Any) -> Any:
+            return lambda *given: tuple(factor * out for out in graph(*given))
+
+        self.compile(backend=backend)
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, Status.PASS), (1.5, Status.FAIL)])
+def test_what_is_judged_is_what_runs_unwatched(factor: float, status: Status) -> None:
+    """torch.compile steps aside where operations are watched: its answers are its own all the same."""
+    torch.compiler.reset()
+    found = verdicts(Subject(lambda: Compiled(factor), name="Compiled"), "bfloat16", kinds=["random"])
+    assert found["forward"].status is status
+
+
+def test_a_model_that_answers_otherwise_when_it_is_watched_is_judged_as_a_whole() -> None:
+    """What is seen of it is not how it came to its answers."""
+
+    class Otherwise(Layers):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) * (1 if _get_current_dispatch_mode() else 1 + 2.0**-7)
+
+    assert all(answers.seen is None for _, answers in observed(Subject(Otherwise), "bfloat16"))
+
+
 def test_nothing_is_watched_unasked() -> None:
     """A model in float32 is asked as fast as ever."""
     assert all(answers.seen is None for _, answers in observed(Subject(Layers), "float32"))
+
+
+def test_a_right_model_whose_slopes_underflow_is_inside() -> None:
+    """In bfloat16 a subnormal number times a large input is no subnormal number any more."""
+
+    def saturated(x: Any, W1: Any, b: Any, W2: Any, b_w: Any) -> Any:
+        return torch.sigmoid(torch.relu((x @ W1.T + b).float()).to(x.dtype) @ W2.T + b_w)
+
+    shapes = {"W1": (16, 8), "b": (16,), "W2": (64, 16), "b_w": (64,)}
+    right = Subject(saturated, shapes=shapes, loss=lambda o, t: ((o - t) ** 2).mean(1).mean())
+    case = Case(
+        "narrow",
+        Network(8, 16, 64, "relu", "logistic"),
+        [right],
+        [numpy_net],
+        probes(seed=118533, rows=7, draws=5, kinds=["saturated"], loss=Loss("mean")),
+        dtypes=["bfloat16"],
+    )
+    memo = Memo(case)
+    assert Status.FAIL not in {run(trial, memo).status for trial in case.trials()}
 
 
 # Narrow dtypes
