@@ -75,15 +75,12 @@ class Model:
             return found
         stages = Stages(problem.rows)
         watched = self._observed(problem, stagewise, stages.watched)
-        same = found.values.keys() == watched.values.keys() and all(
-            np.array_equal(answer, watched.values[quantity], equal_nan=True)
-            for quantity, answer in found.values.items()
+        same = watched.missing is None and all(
+            np.array_equal(answer, watched.values[name], equal_nan=True) for name, answer in found.values.items()
         )
         return replace(found, seen=stages.seen()) if same else found
 
-    def _observed(
-        self, problem: Problem, always_trained: bool, watched: Callable[[], Any] = nullcontext
-    ) -> Observation:
+    def _observed(self, problem: Problem, trained: bool, watched: Callable[[], Any] = nullcontext) -> Observation:
         """Each draw asked once, as it is trained too or on some draws only, while it is watched."""
         import torch
 
@@ -94,7 +91,7 @@ class Model:
         stacks = tensors(problem, self.dtype, self.device)
         draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
         for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
-            found = self._answers(problem, values, xs, ts, always_trained or draw % AS_TRAINED == 0)
+            found = self._answers(problem, values, xs, ts, trained or draw % AS_TRAINED == 0)
             with watched():
                 for quantity in QUANTITIES:
                     try:
