@@ -1,7 +1,5 @@
 """A failure in sentences: how far outside, where, in what order, whose fault, and how it may have come about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

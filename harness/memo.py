@@ -1,7 +1,5 @@
 """What the trials of one case share: each implementation is asked once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, TypeVar

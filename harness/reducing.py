@@ -1,7 +1,5 @@
 """A failing trial made small: one draw, the fewest rows, parameters and digits with which it still fails as it did."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter

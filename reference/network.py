@@ -1,7 +1,5 @@
 """The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
