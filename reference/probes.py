@@ -253,15 +253,13 @@ class OnData:
         rows, draws = len(self.inputs), self.draws if self.weights is None else 1
         kind = f"{rows} points{'' if self.weights is None else ', own weights'}"
         draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
-        data = [np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)]
+        data = [
+            np.broadcast_to(SHARPEST.rounded(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
+        ]
         own = draw.random_own(1.5)
         if self.weights is not None:
-            own = _as_float32(weights(self.weights, formulation))[None]
+            own = SHARPEST.rounded(weights(self.weights, formulation))[None]
         return [draw.problem(own, *data)]
-
-
-def _as_float32(numbers: Array) -> Array:
-    return np.asarray(numbers, np.float32).astype(float)
 
 
 @dataclass(frozen=True)
