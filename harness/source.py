@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import lru_cache, partial
 from inspect import getclosurevars, getsource, signature
 from pathlib import Path
 from textwrap import dedent
@@ -21,6 +21,7 @@ OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
 TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
 MOST_NUMBERS = 1_000  # of an array that is written out
+_parsed = lru_cache(maxsize=8)(ast.parse)  # of a file there are many names
 
 
 class Unwritten(Exception):
@@ -120,7 +121,7 @@ class Source:
     def _statements(self, name: str, module: ModuleType) -> str:
         """Those of a file that give a name its value."""
         text = getsource(module)
-        found = [node for node in ast.parse(text).body if name in _given(node)]
+        found = [node for node in _parsed(text).body if name in _given(node)]
         if not found:
             raise Unwritten(f"{name} is given by no statement of {module.__name__}")
         return "\n".join(self._copied(_segment(text, node), module, {}) for node in found)
@@ -169,7 +170,7 @@ def _given(node: ast.stmt) -> set[str]:
 def _lambda(thing: Any, module: ModuleType) -> str:
     """A lambda as it is written, of all that stand on its line."""
     text = getsource(module)
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.Lambda):
             body = node.body
             span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
