@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,27 @@ class Model:
     def observe(self, problem: Problem, stagewise: bool = False) -> Observation:
         """Its outputs, loss and gradients at each draw's own parameters, the gradient by these (D, P).
 
-        With what it computes on the way where it is to be judged stagewise.
+        With what it computes on the way where it is to be judged stagewise: that is watched while it is asked again,
+        and taken where its answers are the same, for what is watched may be other code (`torch.compile` steps aside).
 
         What it raises, outputs of the wrong shape, inputs or parameters that it changes, and another answer when it is
         asked again, are answers too.
         """
+        found = self._observed(problem, stagewise)
+        if not stagewise or found.missing is not None:
+            return found
+        stages = Stages(problem.rows)
+        watched = self._observed(problem, stagewise, stages.watched)
+        same = found.values.keys() == watched.values.keys() and all(
+            np.array_equal(answer, watched.values[quantity], equal_nan=True)
+            for quantity, answer in found.values.items()
+        )
+        return replace(found, seen=stages.seen()) if same else found
+
+    def _observed(
+        self, problem: Problem, always_trained: bool, watched: Callable[[], Any] = nullcontext
+    ) -> Observation:
+        """Each draw asked once, as it is trained too or on some draws only, while it is watched."""
         import torch
 
         by_row = (problem.draws, problem.rows, -1)
@@ -77,10 +93,9 @@ class Model:
         trouble: dict[str, Missing] = {}
         stacks = tensors(problem, self.dtype, self.device)
         draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
-        stages = Stages(problem.rows, stagewise)
         for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
-            found = self._answers(problem, values, xs, ts, stagewise or draw % AS_TRAINED == 0)
-            with stages.watched():
+            found = self._answers(problem, values, xs, ts, always_trained or draw % AS_TRAINED == 0)
+            with watched():
                 for quantity in QUANTITIES:
                     try:
                         answers[quantity].append(next(found))
@@ -95,7 +110,7 @@ class Model:
             if len(drawn) == problem.draws
         }
         first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
-        return Observation(whole, first, by_own=True, seen=stages.seen())
+        return Observation(whole, first, by_own=True)
 
     def _missing(self, error: Exception, problem: Problem) -> Missing:
         size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"

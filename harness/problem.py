@@ -131,9 +131,14 @@ class Problem:
         return replace(self, own=own, inputs=inputs, targets=targets, recipe=None, runs=1, handed=None)
 
     def rounded(self, contract: Contract) -> Problem:
-        """The same question in numbers that a narrower dtype holds."""
-        own, inputs, targets = map(contract.rounded, (self.own, self.inputs, self.targets))
-        return replace(self, own=own, inputs=inputs, targets=targets)
+        """The same question in numbers that a narrower dtype holds; raises ValueError for what is beyond its range."""
+        held: dict[str, Array] = {}
+        for name in ("own", "inputs", "targets"):
+            if (most := abs(getattr(self, name)).max()) > contract.largest:
+                found = f"{self.kind}: {name} hold {most:g}, beyond the range of {contract.dtype}"
+                raise ValueError(f"{found}, expected at most {contract.largest:g}: scale them, or ask in float32")
+            held[name] = contract.rounded(getattr(self, name))
+        return replace(self, own=held["own"], inputs=held["inputs"], targets=held["targets"])
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
         """Other own parameters (D, P) on the same data, all draws of them or some."""

@@ -12,18 +12,15 @@ from harness.contract import Array
 
 
 class Stages:
-    """The columns, one number a row, of what is computed while `watched()`; nothing where it is not `wanted`."""
+    """The columns, one number a row, of what is computed while `watched()`."""
 
-    def __init__(self, rows: int, wanted: bool) -> None:
-        self.rows, self.wanted = rows, wanted
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self._draws: list[list[Any]] = []
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """One draw."""
-        if not self.wanted:
-            yield
-            return
         columns: list[Any] = []
         with _seeing(self.rows, columns):
             yield

@@ -342,8 +342,10 @@ def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
     return Bounded((np.array(values) * signs * scale).reshape(shape), (np.array(bounds) * scale).reshape(shape))
 
 
-def sum_of_products(a: Bounded, b: Bounded, extra: int, plus: Bounded | None) -> tuple[Any, Any]:
-    """Its value (1, 2, 2), and what it may be off by, term by term."""
+def sum_of_products(
+    a: Bounded, b: Bounded, extra: int, plus: Bounded | None, stored: float = 0.0, tiny: float = TINY
+) -> tuple[Any, Any]:
+    """Its value (1, 2, 2), and what it may be off by, term by term, and by what is stored on the way."""
     value = a.value @ b.value + (0.0 if plus is None else plus.value)
     needs = np.zeros((2, 2))
     for i, j in product(range(2), range(2)):
@@ -357,7 +359,7 @@ def sum_of_products(a: Bounded, b: Bounded, extra: int, plus: Bounded | None) ->
         if plus is not None:
             terms, size = terms + 1, size + abs(plus.value[0, i, j]) + plus.error[0, i, j]
             error += plus.error[0, i, j]
-        needs[i, j] = error + terms * (U * size + TINY * (size > 0))
+        needs[i, j] = error + stored * size + terms * (U * size + tiny * (size > 0))
     return value, needs
 
 
@@ -396,6 +398,52 @@ def test_a_sum_of_products_of_every_kind(left: str, right: str, added: str, scal
     )
     expect(m.dot(a, b, plus=plus), *sum_of_products(a, b, 0, plus))
     expect(m.dot(a, b, 2, plus), *sum_of_products(a, b, 2, plus))
+
+
+def factors(left: str, right: str) -> tuple[Bounded, Bounded]:
+    """Two matrices of these kinds."""
+    shapes = ((left, (2, 3)), (right, (3, 2)))
+    a, b = (Bounded(*(np.array(part, float).reshape(1, *shape) for part in FACTORS[kind])) for kind, shape in shapes)
+    return a, b
+
+
+@pytest.mark.parametrize(("left", "right"), list(product(FACTORS, FACTORS)))
+@pytest.mark.parametrize(("dtype", "bits", "parts"), [("bfloat16", 8, 1), ("bfloat16", 8, 4), ("float16", 11, 2)])
+@pytest.mark.parametrize("extra", [0, 3])
+def test_a_sum_of_products_of_sixteen_bits(
+    left: str, right: str, dtype: str, bits: int, parts: int, extra: int
+) -> None:
+    """It is added up in float32; s = 1 + parts + what makes it longer are stored, which loses s u / (1 - s u)."""
+    a, b = factors(left, right)
+    lost = (1 + parts + extra) * (2.0**-bits + 2.0**-53)
+    contract, plus = Contract(dtype), Bounded(np.full((1, 2, 2), 2.0), np.full((1, 2, 2), 0.25))
+    for added in (None, plus):
+        needs = sum_of_products(a, b, extra, added, lost / (1 - lost), contract.tiny)
+        expect(BoundedArithmetic(contract, parts).dot(a, b, extra, added), *needs)
+
+
+def test_a_sum_is_of_one_product_where_nothing_is_said() -> None:
+    """And one that is stored so often that nothing is left of it is bounded by no evidence."""
+    a, b = factors("near", "near")
+    contract = Contract("bfloat16")
+    ones, two = BoundedArithmetic(contract, 1).dot(a, b), BoundedArithmetic(contract, 2).dot(a, b)
+    found = BoundedArithmetic(contract).dot(a, b)
+    assert (found.error == ones.error).all()
+    assert (found.error < two.error).all()
+    for parts in (254, 300):
+        often = BoundedArithmetic(contract, parts).dot(a, b)
+        assert (often.error > 250 * abs(often.value)).all()
+        assert np.isfinite(often.error).all()
+
+
+@pytest.mark.parametrize(("left", "right"), list(product(FACTORS, FACTORS)))
+def test_a_sum_of_products_of_tf32(left: str, right: str) -> None:
+    """Each factor is off by 2^-11 of its size more; nothing else is narrower than float32."""
+    a, b = factors(left, right)
+    off = [Bounded(x.value, x.error + 2.0**-11 * (abs(x.value) + x.error)) for x in (a, b)]
+    tf32 = BoundedArithmetic(Contract("tf32"))
+    expect(tf32.dot(a, b), *sum_of_products(*off, 0, None))
+    exactly(tf32.mul(a, a), m.mul(a, a).value, m.mul(a, a).error)
 
 
 @seeded

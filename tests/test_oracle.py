@@ -8,12 +8,12 @@ from support import dual
 
 from harness.contract import Bounded, Contract
 from harness.formulation import Formulation
-from harness.problem import QUANTITIES, STEP, Problem
+from harness.problem import QUANTITIES, STEP, Loss, Problem
 from harness.recipe import Recipe
 from reference import Network, probes
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.equations import evaluate
-from reference.oracle import CHUNK, certificates, oracle
+from reference.oracle import CHUNK, certificates, oracle, stages
 
 FLOAT32 = Contract("float32")
 
@@ -126,3 +126,60 @@ def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_d
     assert (value.min(axis=(1, 2)) < -value.max(axis=(1, 2))).any()  # a largest may be negative
     for quantity in QUANTITIES[1:]:
         assert np.array_equal(stated[quantity].error, plain[quantity].error)
+
+
+# 1-1-1 with an identity, at rest but for its last bias: o is that bias, in both rows
+PLAIN = Network(1, 1, 1, "identity")
+
+
+def of_bias(bias: float, target: float, decay: float = 0.0, weight: float = 0.0) -> Problem:
+    """One draw with a bias and a target in each of two rows; the mean of squares, or the sum with decay."""
+    loss = Loss(decay=decay) if decay else Loss("mean")
+    own = np.array([[0.0, weight, bias, 0.0]])
+    return Problem("made", Formulation.identity(PLAIN), own, np.zeros((1, 2, 1)), np.full((1, 2, 1), target), loss)
+
+
+@pytest.mark.parametrize(
+    ("bias", "target", "bounded"),
+    [(175, 0, True), (182, 0, False), (-182, 0, False), (100, -90, False), (100, 90, True), (0, 175, True)],
+)
+def test_a_mean_is_bounded_where_its_sum_of_squares_is_in_range(bias: float, target: float, bounded: bool) -> None:
+    """Of float16, which ends at 65,504: two squares of 182 are more."""
+    found = oracle(of_bias(bias, target), Contract("float16"))
+    assert bool(np.isfinite(found["loss"].error).all()) is bounded
+    assert np.isfinite(found["forward"].error).all()
+
+
+def test_the_sum_of_squares_is_that_of_what_the_outputs_may_be() -> None:
+    """Off by their bound: a sum that is in range by a little less than that is not bounded."""
+    contract = Contract("float16")
+    [error] = {float(e) for e in oracle(of_bias(180.9, 0), contract)["forward"].error.ravel()}
+    edge = float(np.sqrt(contract.largest / 2))
+    for sign in (1, -1):
+        assert np.isfinite(oracle(of_bias(sign * (edge - 1.01 * error), 0), contract)["loss"].error).all()
+        assert not np.isfinite(oracle(of_bias(sign * (edge - 0.9 * error), 0), contract)["loss"].error).any()
+
+
+@pytest.mark.parametrize(("weight", "bounded"), [(255, True), (256, False), (-256, False)])
+def test_a_penalty_is_bounded_where_its_sum_of_squares_is_in_range(weight: float, bounded: bool) -> None:
+    """Before it is weighed, with the squares of the error."""
+    found = oracle(of_bias(1, 1, 2.0**-6, weight), Contract("float16"))
+    assert bool(np.isfinite(found["loss"].error).all()) is bounded
+    without = oracle(of_bias(1, 1, 0.0, weight), Contract("float16"))
+    assert np.isfinite(without["loss"].error).all()
+
+
+def test_stages_are_counted_and_the_first_that_is_missing_is_named() -> None:
+    """Of all numbers of a row that are kept: those that are among the columns."""
+    problem = stack(3)
+    contract, network = Contract("bfloat16"), problem.formulation.network
+    nothing = np.full((3, 2, 1), 1e9)
+    found, asked, first = stages(problem, contract, nothing)
+    assert (found, first) == (0, "tanh of unit 0")
+    hidden = np.tanh(problem.inputs @ problem.theta[:, : 4 * 9].reshape(3, 4, 9)[..., 1:].swapaxes(1, 2)
+                     + problem.theta[:, : 4 * 9].reshape(3, 4, 9)[:, None, :, 0])  # fmt: skip
+    some, of, first = stages(problem, contract, hidden[..., :3])
+    assert (some >= 3, of, first) == (True, asked, "tanh of unit 3")
+    every, of, first = stages(problem, contract, np.concatenate([hidden, problem.inputs], axis=-1))
+    assert (every >= 4, of, first) == (True, asked, "")
+    assert network.stages(problem, contract, nothing) == (0, asked, "tanh of unit 0")

@@ -105,7 +105,7 @@ class BoundedArithmetic:
         if self.contract.bits >= SINGLE:
             return 0.0
         stored = (1 + self.parts + extra) * self.u
-        return stored / (1 - stored) if stored < 1 else np.inf
+        return stored / max(1 - stored, self.u)  # what is stored as often as this is no evidence
 
     def constant(self, like: Bounded, value: float) -> Bounded:
         """A number in every place, which the dtype may have to round."""

@@ -54,8 +54,12 @@ class StagedArithmetic(BoundedArithmetic):
             else:
                 self.found += 1
                 least, most = (limit(self.own[..., within], axis=-1) for limit in (np.min, np.max))
-                value[..., unit] = least + (most - least) / 2
-                error[..., unit] = (most - least) * DIRECTED
+                # what is below the normal numbers may be read as 0, as products of bfloat16 do on some CPUs
+                least = np.where(least < self.tiny, np.minimum(least, 0.0), least)
+                most = np.where(most > -self.tiny, np.maximum(most, 0.0), most)
+                middle = least + (most - least) / 2
+                value[..., unit] = middle
+                error[..., unit] = np.maximum(most - middle, middle - least) * DIRECTED
         return Replaced(value, error, derived=x)
 
 
