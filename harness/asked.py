@@ -1,7 +1,5 @@
 """A trial being asked: its problems, both implementations' answers judged, and the verdict in the making."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

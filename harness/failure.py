@@ -1,7 +1,5 @@
 """A failure in sentences: how far outside, where, in what order, whose fault, and how it may have come about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -36,10 +34,8 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
         f"  first outside, in order of computation: {_first_outside(asked, judgement, before)}",
     ]
-    if missed:
-        lines.append(
-            f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not: {missed}"
-        )
+    layers = f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not: {missed}"
+    lines += [layers] if missed else []
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))

@@ -1,7 +1,5 @@
 """The figures of the page: SVG elements in colours that the page's style sheet decides, without names from its data."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections import Counter

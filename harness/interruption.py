@@ -14,16 +14,12 @@ def begin(config: Any, run: Any) -> None:
         config.add_cleanup(as_ctrl_c())
 
 
-def as_ctrl_c() -> Callable[[], None]:
+def as_ctrl_c() -> Callable[[], Any]:
     """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back undoes this."""
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
         return lambda: None
     signal(SIGTERM, default_int_handler)
-
-    def undo() -> None:
-        signal(SIGTERM, SIG_DFL)
-
-    return undo
+    return lambda: signal(SIGTERM, SIG_DFL)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """Where numbers are compared: one implementation's answer against another's, within what both may differ by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

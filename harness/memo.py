@@ -1,7 +1,5 @@
 """What the trials of one case share: each implementation is asked once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, TypeVar
@@ -186,15 +184,10 @@ class Memo:
 
 def narrowed(asked: list[Problem], contract: Contract) -> list[Problem]:
     """The same questions in a narrower dtype, of its draws those whose answers it holds, if there are any."""
-    held = [problem.rounded(contract) for problem in asked]
-    inside = []
+    held, kept = [problem.rounded(contract) for problem in asked], []
     for problem in held:
         bounds = problem.formulation.network.oracle(problem, contract).values()
         sizes = [(abs(bound.value) + bound.error).reshape(problem.draws, -1).max(axis=1) for bound in bounds]
-        inside.append(np.max(sizes, axis=0) <= contract.largest)
-    kept = [
-        problem if all(draws) else problem.part(draws)
-        for problem, draws in zip(held, inside, strict=True)
-        if any(draws)
-    ]
+        inside = np.max(sizes, axis=0) <= contract.largest
+        kept += [problem.part(inside)] if inside.any() else []
     return kept or held

@@ -1,7 +1,5 @@
 """The report as one file without scripts (page.html.j2): `python -m harness.page RESULTS.json OUT.html`."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Sequence

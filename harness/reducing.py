@@ -1,11 +1,9 @@
 """A failing trial made small: one draw, the fewest rows, parameters and digits with which it still fails as it did."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from harness.problem import QUANTITIES, Problem
 from harness.verdict import Status
 
 PATIENCE = 2.0  # seconds that a reduction may take
-MOST_ASKS = 400
 CLEAR = 10.0  # budgets: what fails by so much fails on other machines too, and is not made to fail by less
 BITS = (1, 2, 4, 8, 16)  # of a rounder number, where it is no whole number, half or quarter
 NUMBERS = ("own", "inputs", "targets")
@@ -82,7 +79,7 @@ class _Search:
     """What is the smallest so far; every change is one that makes it smaller, and is kept where it fails as it did."""
 
     def __init__(self, asked: Asked, start: Reduced, judged: dict[str, Judgement], until: float) -> None:
-        self.asked, self.best, self.until, self.left = asked, start, until, MOST_ASKS
+        self.asked, self.best, self.until = asked, start, until
         self.least = min(start.judgement.budget_used, CLEAR)
         self.inside = [name for name, judgement in judged.items() if judgement.status is not Status.FAIL]
         self.place = self._place(start)
@@ -95,12 +92,8 @@ class _Search:
 
     def keeps(self, **changed: Array) -> bool:
         """Does it fail as it did with these numbers? Then it is the best from now on."""
-        if self.left <= 0 or perf_counter() > self.until:
-            return False
-        self.left -= 1
         problem = replace(self.best.problem, **changed)  # type: ignore[arg-type]
-        judged = _judged(self.asked, problem)
-        if judged is None:
+        if perf_counter() > self.until or (judged := _judged(self.asked, problem)) is None:
             return False
         found = Reduced(problem, judged[self.asked.quantity])
         before = any(judged[name].status is Status.FAIL for name in self.inside if name in judged)
@@ -130,12 +123,12 @@ class _Search:
         """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single numbers."""
         for name in NUMBERS:
             for places in self._together() if name == "own" else ():
-                self._zero(name, places)
+                self._put(name, places, 0)
             size = np.count_nonzero(getattr(self.best.problem, name))
             while size:
                 left = np.flatnonzero(getattr(self.best.problem, name))
                 for start in range(0, len(left), size):
-                    self._zero(name, left[start : start + size])
+                    self._put(name, left[start : start + size], 0)
                 size //= 2
 
     def _together(self) -> Iterator[NDArray[np.intp]]:
@@ -147,26 +140,19 @@ class _Search:
                 axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
                 yield np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
 
-    def _zero(self, name: str, places: NDArray[np.intp]) -> None:
-        numbers = getattr(self.best.problem, name).copy()
-        if numbers.flat[places].any():
-            numbers.flat[places] = 0
-            self.keeps(**{name: numbers})
-
     def round(self) -> None:
-        """Whole numbers, halves, quarters, then fewer bits: all numbers at once, then one by one."""
+        """Whole numbers, halves, quarters, all at once; then, one by one, fewer bits."""
         for name in NUMBERS:
-            for size in (1.0, 2.0, 4.0):
-                if self._rounder(name, np.round(getattr(self.best.problem, name) * size) / size + 0.0):
-                    break
+            numbers = getattr(self.best.problem, name).ravel()
+            any(self._put(name, np.arange(numbers.size), np.round(numbers * per) / per + 0.0) for per in (1, 2, 4))
         for name in NUMBERS:
-            for place in np.flatnonzero(getattr(self.best.problem, name) % 0.25):
-                for bits in BITS:
-                    numbers = getattr(self.best.problem, name).copy()
-                    mantissa, exponent = np.frexp(numbers.flat[place])
-                    numbers.flat[place] = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
-                    if self._rounder(name, numbers):
-                        break
+            numbers = getattr(self.best.problem, name)
+            for place in np.flatnonzero(numbers % 0.25):
+                mantissa, exponent = np.frexp(numbers.flat[place])
+                any(self._put(name, place, np.ldexp(np.round(mantissa * 2**n), exponent - n)) for n in BITS)
 
-    def _rounder(self, name: str, numbers: Array) -> bool:
+    def _put(self, name: str, places: Any, by: Array | float) -> bool:
+        """Other numbers at some places: are they others, and does it fail as it did?"""
+        numbers = getattr(self.best.problem, name).copy()
+        numbers.flat[places] = by
         return bool((numbers != getattr(self.best.problem, name)).any()) and self.keeps(**{name: numbers})

@@ -1,7 +1,5 @@
 """A failure on its own: a script of a few lines that fails as a trial did, and needs torch and NumPy, or R, alone."""
 
-from __future__ import annotations
-
 import io
 import re
 import runpy
@@ -108,7 +106,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
         for source in (_own_source, _own_file):
             try:
                 yield _script(trial, small, source(trial.subject, trial.case), witness)
-            except (Unwritten, TypeError):  # what is of no file, or not to be copied
+            except (Unwritten, TypeError, OSError):  # what is of no file, or not to be copied
                 continue
 
 
@@ -149,37 +147,28 @@ def found(file: str, case: str, name: str) -> Subject:
 
 def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None) -> str:
     """The text of a script."""
-    (problem, judgement), quantity, subject = small, trial.check, trial.subject
-    own, network = problem.formulation.own, problem.formulation.network
+    (problem, judgement), quantity = small, trial.check
+    formulation, (language, written) = problem.formulation, witness or ("", "")
     where = title(quantity) + ("" if quantity == "loss" else f" at {element(problem, quantity, judgement.index)}")
     owners, index = tensors(problem, quantity)[1], judgement.index[1:]
     tensor = int(owners[index])
     at = np.subtract(index, np.argwhere(owners == tensor).min(axis=0)).astype(int).tolist()
     if quantity == "gradient":
-        at = [int(i) for i in np.unravel_index(at[0], own.blocks[tensor].places.shape)]
-    language, written = witness or ("", "")
-    blocks, named = _blocks(problem)
+        at = [int(i) for i in np.unravel_index(at[0], formulation.own.blocks[tensor].places.shape)]
     given = model | {
         "title": f"{heading(trial)}: {one_line(where)}",
-        "place": one_line(f"{subject.name}: {where}"),
-        "mark": MARK,
-        "own": {block.name: block.of(problem.own[0]) for block in own.blocks},
-        "parameter": own.blocks[tensor].name if quantity == "gradient" else "",
-        "held": len(subject.own(network).blocks),
-        "inputs": _groups(problem.inputs, network.inputs),
-        "targets": _groups(problem.targets, network.outputs),
-        "kind": f"dtype={held_in(trial.dtype)}" + ("" if trial.device == "cpu" else f", device={trial.device!r}"),
-        "tf32": trial.dtype == "tf32",
-        "settings": _settings(),
-        "number": "complex" if "gradient" in quantity else "float",
-        "at": ", ".join(map(str, at)) or "()",
-        "theta": [*problem.theta[0].tolist(), 0.0],
-        "enters": _enters(problem.formulation, index[0]) if quantity == "gradient" else [],
-        "picked": _picked(trial, problem, index) if language == "R" else "",
+        "place": one_line(f"{trial.subject.name}: {where}"),
         "who": one_line(trial.reference.title()),
+        "mark": MARK,
+        "dtype": held_in(trial.dtype),
+        "settings": _settings(),
+        "inputs": _groups(problem.inputs, formulation.network.inputs),
+        "targets": _groups(problem.targets, formulation.network.outputs),
+        "at": ", ".join(map(str, at)) or "()",
+        "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
+        "picked": _picked(trial, problem, index) if language == "R" else "",
     }
-    given |= {"device": trial.device, "shapes": subject.shapes, "stated": problem.loss, "judgement": judgement}
-    given |= {"quantity": quantity, "tensor": tensor, "blocks": blocks, "named": named}
+    given |= {"trial": trial, "problem": problem, "judgement": judgement, "quantity": quantity, "tensor": tensor}
     return filled("reproducer.py.j2", str, language=language, written=written, **given)
 
 
@@ -190,18 +179,6 @@ def _settings() -> list[str]:
     kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     said = [f"torch.set_default_dtype({kind})"] if kind != torch.float32 else []
     return said + ([f"torch.set_float32_matmul_precision({precision!r})"] if precision != "highest" else [])
-
-
-def _blocks(problem: Problem) -> tuple[list[str], bool]:
-    """The network's blocks in words: as the own parameters `own` by name, if so they are, else as entries of theta."""
-    formulation, blocks = problem.formulation, problem.formulation.network.layout.blocks
-    if formulation.is_renaming:
-        picks = np.append(formulation.matrix.matrix.indices, -1)
-        called = {block.places.shape + tuple(block.places.flat): block.name for block in formulation.own.blocks}
-        names = [called.get(block.places.shape + tuple(picks[block.places].flat)) for block in blocks]
-        if None not in names:
-            return [f"own[{name!r}]" for name in names], True
-    return [f"theta[{block.places.tolist()}]" for block in blocks], False
 
 
 def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
-from inspect import signature
+from inspect import getclosurevars, getsource, signature
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
@@ -21,7 +21,7 @@ OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
 TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
 MOST_NUMBERS = 1_000  # of an array that is written out
-Node = ast.stmt | ast.expr
+_parsed = lru_cache(maxsize=8)(ast.parse)  # of a file there are many names
 
 
 class Unwritten(Exception):
@@ -45,20 +45,23 @@ class Source:
 
     def expression(self, thing: Any) -> str:
         """What gives this object again, once the statements have run. Raises Unwritten where nothing can."""
-        name, module = getattr(thing, "__name__", ""), sys.modules.get(getattr(thing, "__module__", None) or "torch")
+        name: str = getattr(thing, "__name__", "")
+        module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
         if isinstance(thing, partial):
-            words = map(self.expression, (partial, thing.func, *thing.args))
-            called, *given = [*words, *(f"{word}={self.expression(each)}" for word, each in thing.keywords.items())]
-            return f"{called}({', '.join(given)})"
-        if module is not None and not _is_own(module) and name and getattr(module, name, None) is thing:
+            return self._call(partial, thing.func, *thing.args, **thing.keywords)
+        if name and not _is_own(module) and getattr(module, name, None) is thing:
             return f"{self._imported(module.__name__, module)}.{name}"
         if not isinstance(thing, type | FunctionType):
             return self._literal(thing)
-        if module is None or not _is_own(module):
+        if not _is_own(module):
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
-            return self._copied(_where(thing, module), module, _enclosed(thing))
-        return self._give(name, thing, lambda: self._copied(_where(thing, module), module, _enclosed(thing)))
+            return self._copied(_lambda(thing, module), module, _enclosed(thing))
+        return self._give(name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing)))
+
+    def _call(self, called: Any, *given: Any, **named: Any) -> str:
+        words = [f"{word}={self.expression(value)}" for word, value in named.items()]
+        return f"{self.expression(called)}({', '.join([*map(self.expression, given), *words])})"
 
     def _give(self, name: str, value: Any, text: Callable[[], str]) -> str:
         """A statement that gives this value this name, unless there is one, or it is being made."""
@@ -77,10 +80,9 @@ class Source:
         called = "" if name == module.__name__ else f" as {name}"
         return self._give(name, module, lambda: f"import {module.__name__}{called}")
 
-    def _copied(self, node: Node, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
+    def _copied(self, text: str, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
         """A part of a file as it is written, when all that it reads from around it is there too."""
         self.files[str(module.__file__)] = None
-        text = _segment(node, module)
         for name in _read(text):
             if name in enclosed:
                 self._bind(name, enclosed[name])
@@ -118,10 +120,11 @@ class Source:
 
     def _statements(self, name: str, module: ModuleType) -> str:
         """Those of a file that give a name its value."""
-        found = [node for node in _parsed(_text(module)).body if name in _given(node)]
+        text = getsource(module)
+        found = [node for node in _parsed(text).body if name in _given(node)]
         if not found:
             raise Unwritten(f"{name} is given by no statement of {module.__name__}")
-        return "\n".join(self._copied(node, module, {}) for node in found)
+        return "\n".join(self._copied(_segment(text, node), module, {}) for node in found)
 
     def _literal(self, value: Any) -> str:
         """A value that a few words give."""
@@ -140,32 +143,21 @@ class Source:
         if is_dataclass(value):
             ours = type(value).__module__.partition(".")[0] in OURS
             shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
-            words = [f"{name}={self.expression(getattr(value, name))}" for name in shown]
-            return f"{self.expression(SimpleNamespace if ours else type(value))}({', '.join(words)})"
+            return self._call(SimpleNamespace if ours else type(value), **{n: getattr(value, n) for n in shown})
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
 
-def _is_own(module: ModuleType) -> bool:
+def _is_own(module: ModuleType | None) -> bool:
     """Is it its author's file, none of a package that is installed?"""
-    root, file = module.__name__.partition(".")[0], getattr(module, "__file__", None)
+    root, file = getattr(module, "__name__", "").partition(".")[0], getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
     return bool(file) and root not in OURS and root not in sys.stdlib_module_names and not installed
 
 
-def _text(module: ModuleType) -> str:
-    return Path(str(module.__file__)).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=8)
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def _segment(node: Node, module: ModuleType) -> str:
-    """A node as it is written, from its first decorator on."""
-    segment = ast.get_source_segment(_text(module), node, padded=isinstance(node, ast.stmt)) or ""
-    above = "".join(f"@{ast.unparse(each)}\n" for each in getattr(node, "decorator_list", ()))
-    return above + dedent(segment) if isinstance(node, ast.stmt) else f"({segment})"
+def _segment(text: str, node: ast.stmt) -> str:
+    """The lines of a statement, from its first decorator on."""
+    first = min(each.lineno for each in (node, *getattr(node, "decorator_list", ())))
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
 def _given(node: ast.stmt) -> set[str]:
@@ -175,39 +167,24 @@ def _given(node: ast.stmt) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
 
 
-def _where(thing: Any, module: ModuleType) -> Node:
-    """Where a function or class is written, wherever in its file that is."""
-    code = getattr(thing, "__code__", None)
-    codes = [f.__code__ for f in _functions(thing)]  # a dataclass has some that are not written in the file
-    lines = [each.co_firstlineno for each in codes if each.co_filename == module.__file__]
-    for node in ast.walk(_parsed(_text(module))):
-        if isinstance(node, ast.Lambda) and code:
+def _lambda(thing: Any, module: ModuleType) -> str:
+    """A lambda as it is written, of all that stand on its line."""
+    text = getsource(module)
+    for node in ast.walk(_parsed(text)):
+        if isinstance(node, ast.Lambda):
             body = node.body
             span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
-            if thing.__name__ == "<lambda>" and span in code.co_positions():
-                return node
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            if isinstance(node, ast.FunctionDef) == bool(code) and any(
-                first <= line <= (node.end_lineno or 0) for line in lines or [first]
-            ):
-                return node
-    raise Unwritten(f"{thing.__name__} is not found in {module.__name__}")
-
-
-def _functions(thing: Any) -> list[FunctionType]:
-    return (
-        [thing] if isinstance(thing, FunctionType) else [f for f in vars(thing).values() if isinstance(f, FunctionType)]
-    )
+            if span in thing.__code__.co_positions():
+                return f"({ast.get_source_segment(text, node)})"
+    raise Unwritten(f"a lambda is not found in {module.__name__}")
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
     """What a function, or the methods of a class, keep of the function in which they were made; `x=x` does too."""
-    functions = _functions(thing)
-    cells = [pair for f in functions for pair in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)]
-    found = {name: cell.cell_contents for name, cell in cells if cell.cell_contents is not thing}
+    functions = [f for f in (thing, *vars(thing).values()) if isinstance(f, FunctionType)]
     given = [each for f in functions for each in signature(f).parameters.values() if each.default is not each.empty]
-    return {each.name: each.default for each in given} | found
+    kept = [getclosurevars(f).nonlocals for f in functions]
+    return {each.name: each.default for each in given} | {name: value for some in kept for name, value in some.items()}
 
 
 def _read(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from harness.report import grouped
 
 def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
     """A template with what it shows filled in, each text made harmless, and in HTML escaped too."""
+    return str(_template(name, harmless).render(context))
+
+
+@cache  # it takes longer to be read than to be filled in
+def _template(name: str, harmless: Callable[[str], str]) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -23,7 +29,7 @@ def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {"by": by, "figure": figure, "place": place}
-    return environment.get_template(name).render(context)
+    return environment.get_template(name)
 
 
 def by(things: Iterable[Any], field: str) -> list[tuple[Any, list[Any]]]:

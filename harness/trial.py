@@ -1,7 +1,5 @@
 """From one trial to its verdict: observe both, judge, and say what came of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter

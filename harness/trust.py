@@ -1,7 +1,5 @@
 """How far the judge can be trusted: what `nnet-parity selfcheck` wrote beside the report's folder, read strictly."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

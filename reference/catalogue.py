@@ -29,6 +29,7 @@ from reference.faults import (
 from reference.network import Network
 
 LOSS = ("loss", *SLOPES)  # what scales with it
+_float32, _bfloat16 = (Contract(dtype).rounded for dtype in ("float32", "bfloat16"))
 
 # What can be done to arrays, blocks and answers.
 
@@ -68,10 +69,6 @@ def _rolled(w: Array) -> Array:
 def _stale(answers: Array) -> Array:
     """Each draw's is that of the draw before."""
     return np.roll(answers, 1, axis=0)
-
-
-def _float32(numbers: Array) -> Array:
-    return np.asarray(numbers, np.float32).astype(float)
 
 
 def _rows_reversed(x: Array) -> Array:
@@ -164,12 +161,6 @@ def _clipped(slope: Array) -> Array:
 
 def _one_row_for_all(x: Array) -> Array:
     return np.broadcast_to(x[:, :1], x.shape)
-
-
-def _bfloat16(w: Array) -> Array:
-    """The nearest number of 8 significand bits."""
-    m, e = np.frexp(w)
-    return np.asarray(np.ldexp(np.rint(m * 2.0**8), e - 8))
 
 
 def _tanh_slope(z: Array) -> Array:

@@ -131,23 +131,20 @@ def r() -> Iterator[Finding]:
 
 def make() -> Finding:
     """pip asks R how to build rpy2, and R asks make."""
-    if found := _version("make"):
-        return Finding("make", found)
-    return Finding("make", "", "not found", "apt-get install make", "only pip needs it, when it installs rpy2 beside R")
+    return _program("make", "make", "make", "not found", "only pip needs it, when it installs rpy2 beside R")
 
 
 def compiler() -> Finding:
     """torch.compile writes C++."""
-    if found := _version(os.environ.get("CXX") or "g++"):
-        return Finding("C++ compiler", found)
-    lost = "models under torch.compile cannot be asked, others can"
-    return Finding("C++ compiler", "", "g++ was not found and CXX names none", "apt-get install g++", lost)
+    lost, program = "models under torch.compile cannot be asked, others can", os.environ.get("CXX") or "g++"
+    return _program("C++ compiler", program, "g++", "g++ was not found and CXX names none", lost)
 
 
-def _version(program: str) -> str:
-    """The first line that it says of its version."""
+def _program(name: str, program: str, package: str, why: str, lost: str) -> Finding:
+    """The first line that a program says of its version, or the package that brings it."""
     code, said = _ran(which(program) or program, "--version")
-    return "" if code else said.partition("\n")[0]
+    found = "" if code else said.partition("\n")[0]
+    return Finding(name, found) if found else Finding(name, "", why, f"apt-get install {package}", lost)
 
 
 def _ran(*command: str) -> tuple[int, str]:

@@ -1,7 +1,5 @@
 """Which planted fault explains what was observed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

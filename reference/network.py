@@ -1,7 +1,5 @@
 """The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,8 +38,26 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
     return tuple(int(w) for w in group)
 
 
+class Derived:
+    """What follows from a network's equations, whichever they are."""
+
+    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
+        """See `reference.oracle.oracle`."""
+        return oracle(problem, contract, seen)
+
+    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """See `reference.oracle.stages`."""
+        return stages(problem, contract, seen)
+
+    def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
+        """See `reference.likely.likely`."""
+        from reference.likely import likely  # the catalogue is large, and needed only when something failed
+
+        return likely(problems, observed, outside)
+
+
 @dataclass(frozen=True, eq=False, init=False)
-class Network:
+class Network(Derived):
     """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of inputs and heads.
 
     `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output` is f. `to_hidden`
@@ -145,20 +161,6 @@ class Network:
         """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one input or unit."""
         weights = [part.of(amounts) for part in self.parts]
         return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
-
-    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
-        """See `reference.oracle.oracle`."""
-        return oracle(problem, contract, seen)
-
-    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """See `reference.oracle.stages`."""
-        return stages(problem, contract, seen)
-
-    def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-        """See `reference.likely.likely`."""
-        from reference.likely import likely  # the catalogue is large, and needed only when something failed
-
-        return likely(problems, observed, outside)
 
     def script(self) -> str:
         """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as a text of NumPy."""

@@ -40,11 +40,8 @@ class NumpyNet:
         return None
 
     def contract(self) -> Contract:
-        return self._computed if self.declare_clip else replace(self._computed, logistic_clip=None)
-
-    @property
-    def _computed(self) -> Contract:
-        return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip)
+        clip = self.logistic_clip if self.declare_clip else None
+        return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
     def expressed(self, problem: Problem) -> Problem:
         return problem
@@ -55,7 +52,7 @@ class NumpyNet:
         return ("NumPy", written()) if written and not self.relu_at_zero and self.logistic_clip is None else None
 
     def observe(self, problem: Problem) -> Observation:
-        arithmetic = Plain(self._computed)
+        arithmetic = Plain(replace(self.contract(), logistic_clip=self.logistic_clip))
         with np.errstate(all="ignore"):
             answers = evaluate(arithmetic, at_theta(problem))
             if problem.recipe is not None:

@@ -188,16 +188,27 @@ KINDS: dict[str, Callable[[_Draw], Problem | None]] = {
 
 @dataclass(frozen=True)
 class Probes:
-    """`draws` questions of each kind, with `rows` rows of inputs; called with a formulation they become problems.
+    """Probes for any network: `draws` questions of each kind, with `rows` rows of inputs, all drawn from `seed`.
 
-    `kinds` chooses among exact, few-term, saturated, random and unusual. Everything is drawn from `seed`.
+    `kinds` chooses among exact, few-term, saturated, random and unusual. Called with a formulation they become
+    problems. Raises ValueError for an unknown kind, and for no draws or rows.
     """
 
-    seed: int
-    draws: int
-    rows: int
-    kinds: tuple[str, ...]
-    loss: Loss
+    seed: int = 0
+    draws: int = 30
+    rows: int = 5
+    kinds: Sequence[str] = tuple(KINDS)
+    loss: Loss = SUM_OF_SQUARES
+
+    def __post_init__(self) -> None:
+        if self.draws < 1 or self.rows < 1:
+            found = f"probes of {self.draws} draws and {self.rows} rows were asked for"
+            raise ValueError(f"{found}, expected at least one of each")
+        if isinstance(self.kinds, str):
+            raise ValueError(f"probes of kinds {self.kinds!r} were asked for, expected a list: [{self.kinds!r}]")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ValueError(f"probes of kind {kind!r} are not known, expected some of {', '.join(KINDS)}")
 
     def __call__(self, formulation: Formulation) -> list[Problem]:
         """One stack of each kind. Formulations that only rename theta get the same theta."""
@@ -208,18 +219,7 @@ class Probes:
         return [problem for problem in made if problem is not None]
 
 
-def probes(
-    seed: int = 0, draws: int = 30, rows: int = 5, kinds: Sequence[str] = tuple(KINDS), loss: Loss = SUM_OF_SQUARES
-) -> Probes:
-    """Probes for any network; raises ValueError for an unknown kind, and for no draws or rows."""
-    if draws < 1 or rows < 1:
-        raise ValueError(f"probes of {draws} draws and {rows} rows were asked for, expected at least one of each")
-    if isinstance(kinds, str):
-        raise ValueError(f"probes of kinds {kinds!r} were asked for, expected a list: [{kinds!r}]")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise ValueError(f"probes of kind {kind!r} are not known, expected some of {', '.join(KINDS)}")
-    return Probes(seed, draws, rows, tuple(kinds), loss)
+probes = Probes  # as a case calls them
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,15 +253,13 @@ class OnData:
         rows, draws = len(self.inputs), self.draws if self.weights is None else 1
         kind = f"{rows} points{'' if self.weights is None else ', own weights'}"
         draw = _Draw(kind, formulation, [self.seed], draws, rows, self.loss)
-        data = [np.broadcast_to(_as_float32(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)]
+        data = [
+            np.broadcast_to(SHARPEST.rounded(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
+        ]
         own = draw.random_own(1.5)
         if self.weights is not None:
-            own = _as_float32(weights(self.weights, formulation))[None]
+            own = SHARPEST.rounded(weights(self.weights, formulation))[None]
         return [draw.problem(own, *data)]
-
-
-def _as_float32(numbers: Array) -> Array:
-    return np.asarray(numbers, np.float32).astype(float)
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Array, Bounded, Contract
+from harness.contract import Array, Contract
 from harness.layout import Block, Layout
 from harness.model import raised
-from harness.problem import Problem
 from reference.arithmetic.plain import Plain, Values
 from reference.equations import outputs
-from reference.network import widths
-from reference.oracle import oracle, stages
+from reference.network import Derived, widths
 from reference.tape import Node, Sum, Tape
 
 GROUPS = 9  # of inputs, and heads, at most
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Equations:
+class Equations(Derived):
     """A network of one's own, written over the operations of `reference.tape.Tape`.
 
     `inputs` and `outputs` are widths, a number or one for each group; `shapes` are those of the blocks of parameters by
@@ -119,20 +117,6 @@ class Equations:
         blocks = [block.of(amounts) for block in self.layout.blocks]
         sums = [b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max()) for b in blocks]
         return most * int(sum(sums))
-
-    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
-        """See `reference.oracle.oracle`."""
-        return oracle(problem, contract, seen)
-
-    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """See `reference.oracle.stages`."""
-        return stages(problem, contract, seen)
-
-    def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-        """See `reference.likely.likely`."""
-        from reference.likely import likely  # the catalogue is large, and needed only when something failed
-
-        return likely(problems, observed, outside)
 
     def sentence(self) -> str:
         """The network in a few words."""

@@ -73,6 +73,7 @@ def outside(problems: Sequence[Problem], answers: Sequence[Stack], quantity: str
             continue
         judgement = judged(problem, dict(answer), quantity, dtype)
         if judgement.status is Status.FAIL:
+            assert judgement.tensors_outside
             found |= {names[i] for i in judgement.tensors_outside}
     return found
 

@@ -11,11 +11,12 @@ import numpy as np
 import planted
 import torch
 from corpus import Case
+from support import used
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import Contract, Loss
 from harness.contract import PRECISION
-from harness.judge import TOO_WIDE, budget
+from harness.judge import TOO_WIDE
 from harness.memo import narrowed
 from harness.problem import QUANTITIES
 from reference.catalogue import OPERATORS
@@ -70,7 +71,7 @@ class Narrow:
             if all(_apart(a[0], b[0]) < 0.01 for a, b in zip(right, wrong, strict=True)):
                 continue
             self.tried += 1
-            self.caught += any(used.max() > 1 for *_, used in wrong)
+            self.caught += any(share.max() > 1 for *_, share in wrong)
 
     def _right(self, case: Case, dtype: str) -> None:
         contract = Contract(dtype)
@@ -79,9 +80,9 @@ class Narrow:
             alarmed = np.zeros(problem.draws, dtype=bool)
             for quantity in QUANTITIES:
                 answer, bound = observed.values[quantity], bounds[quantity]
-                used = _used(answer, bound, contract)
-                alarmed |= used > 1
-                self.largest = max(self.largest, float(used.max()))
+                share = used(answer, bound, contract.largest)
+                alarmed |= share > 1
+                self.largest = max(self.largest, float(share.max()))
                 self.elements += answer.size
                 sizes = [abs(part).reshape(problem.draws, -1).max(axis=1) for part in (bound.value, bound.error)]
                 self.quantities += bool(sizes[0].any())
@@ -112,18 +113,11 @@ def _answers(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any
     for problem, observed in _observed(case, dtype, mistake, QUICK):
         answer = observed.values.get("forward", np.full((problem.draws, 1), np.inf))
         if "forward" in observed.values:
-            used = _used(answer, case.network.oracle(problem, contract, observed.seen)["forward"], contract)
+            bound = case.network.oracle(problem, contract, observed.seen)["forward"]
+            found.append((answer, used(answer, bound, contract.largest)))
         else:
-            used = answer[:, 0]
-        found.append((answer, used))
+            found.append((answer, answer[:, 0]))
     return found
-
-
-def _used(answer: Any, bound: Any, contract: Contract) -> Any:
-    """The budget used by each draw (D,), 0 where the exact answer leaves the dtype's range."""
-    flat = (len(answer), -1)
-    inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= contract.largest
-    return np.where(inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0)
 
 
 def _apart(a: Any, b: Any) -> float:

@@ -84,7 +84,7 @@ class Offers:
 def held(answers: Answers, dtype: str) -> Answers:
     """As the dtype holds them: what it rounds away is no fault."""
     with np.errstate(over="ignore"):
-        return {quantity: answer.astype(dtype).astype(float) for quantity, answer in answers.items()}
+        return {quantity: Contract(dtype).rounded(answer) for quantity, answer in answers.items()}
 
 
 def _alike(a: Array, b: Array, dtype: str) -> bool:

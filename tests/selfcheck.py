@@ -33,12 +33,11 @@ from offers import Offers, held, is_asked
 from one_ulp import one_ulp
 from rivals import RIVALS
 from styles import STYLES, WIDE_STYLES, Style, in_r
-from support import DTYPES, oracle_of
+from support import DTYPES, oracle_of, used
 from test_wrong_ports import PORTS
 
 import harness
 from harness import Contract, Problem
-from harness.judge import budget
 from harness.machine import environment, settle
 from harness.problem import QUANTITIES
 from reference import numpy_net, probes, r_nnet
@@ -83,10 +82,10 @@ class Alarms:
         for quantity, answer in answers.items():
             bound = bounds[quantity]
             flat = (problem.draws, -1)
-            inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= top  # else it is UNDEFINED
-            used = np.where(inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0)
-            alarmed |= used > 1
-            self.largest = max(self.largest, float(used.max()))
+            inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= top
+            share = used(answer, bound, top)
+            alarmed |= share > 1
+            self.largest = max(self.largest, float(share.max()))
             self.elements += answer.size
             for name, rule in RIVALS.items():
                 rival[name] |= inside & rule(answer.reshape(flat), right[quantity].reshape(flat), bound.value, dtype)

@@ -8,10 +8,9 @@ import numpy as np
 
 from harness.contract import Array, Bounded, Contract
 from harness.formulation import Formulation
-from harness.judge import Judgement, Side, judge
+from harness.judge import Judgement, Side, budget, judge
 from harness.naming import tensors
-from harness.problem import QUANTITIES, Problem
-from harness.verdict import Status
+from harness.problem import Problem
 from reference import Network, probes
 
 ACTIVATIONS = [("relu", "relu"), ("logistic", "identity"), ("tanh", "identity"), ("logistic", "logistic")]
@@ -28,6 +27,13 @@ def asked(network: Network, seed: int = 0, draws: int = 30, rows: int = 3) -> li
     return probes(seed, draws=draws, rows=rows)(Formulation.identity(network))
 
 
+def used(answer: Array, bound: Bounded, largest: float) -> Array:
+    """The share of its bound that each draw uses (D,), 0 where the exact answer leaves the range: it is UNDEFINED."""
+    flat = (len(answer), -1)
+    inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= largest
+    return np.where(inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0.0)
+
+
 def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: str) -> Judgement:
     """The answers of one implementation against the oracle's own values."""
     contract = Contract(dtype)
@@ -39,12 +45,3 @@ def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: st
 @lru_cache(maxsize=64)
 def oracle_of(problem: Problem, contract: Contract) -> dict[str, Bounded]:
     return problem.formulation.network.oracle(problem, contract)
-
-
-def first_outside(problems: list[Problem], answers: list[dict[str, Array]], dtype: str) -> str | None:
-    """The first quantity, in order of computation, that is outside in any stack."""
-    for quantity in QUANTITIES:
-        for problem, answer in zip(problems, answers, strict=True):
-            if judged(problem, answer, quantity, dtype).status is Status.FAIL:
-                return quantity
-    return None

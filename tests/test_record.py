@@ -469,8 +469,9 @@ def _side(memo: Memo, reference: Any, problem: Problem, quantity: str) -> Side:
 def test_our_recordings_are_of_our_cases_and_of_this_code() -> None:
     """None is stale for R's code, none belongs to a case that is gone, and together they stay small."""
     import cases.test_dual_training
+    import cases.test_narrow
 
-    modules = (*MODULES, cases.test_dual_training)
+    modules = (*MODULES, cases.test_dual_training, cases.test_narrow)
     ours = [v for module in modules for v in vars(module).values() if isinstance(v, Verification)]
     found = sorted(FOLDER.glob("recordings/*"))
     named = {place(v.file, v.case.name): v.case.name for v in ours}

@@ -469,9 +469,10 @@ def test_what_was_recorded_is_a_number_too(tmp_path: Path) -> None:
 def test_r_is_asked_anew(live_r: None, tmp_path: Path) -> None:
     """Where R is the witness the script has R's own lines: outputs, loss and gradient of nnet's engine."""
     paths: list[Path] = []
-    for number in (0, 3, 7, 8):  # of one input, of several, with a loss of its own, with decay
+    several, loss = ["forward", "gradient"], ["loss", "gradient"]
+    for number, checks in {0: None, 3: several, 7: loss, 8: loss}.items():  # one input, several, own loss, decay
         subject, network, problems, _, _ = PORTS[number]
-        given = {"problems": problems or probes(seed=0, draws=4), "references": [r_nnet]}
+        given = {"problems": problems or probes(seed=0, draws=4), "references": [r_nnet], "checks": checks}
         made = scripts(case_of(subject, network, **given), tmp_path / str(number))
         assert all(made.values())
         paths += filter(None, made.values())

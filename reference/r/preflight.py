@@ -11,12 +11,6 @@ class RUnavailable(Exception):
     """R, nnet or rpy2 is missing or does not fit: what was found, what was expected, the line that mends it."""
 
 
-def preflight() -> None:
-    """Raise RUnavailable if R or rpy2 is missing. Cheap: that nnet is there and all fit, the first ask shows."""
-    if sentence := what_is_missing(""):
-        raise RUnavailable(sentence)
-
-
 def what_is_missing(symptom: str) -> str:
     """The sentence for what this machine lacks, given what the worker said; "" if nothing is seen to be missing."""
     has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))

@@ -32,12 +32,14 @@ class _Asks(ABC):
 
     def fit(self, *given: Any, **named: Any) -> Fit:
         """As RSession has it; what it took is not known."""
-        found = self._answered("fit", given, named)
-        return Fit(found["weights"], float(found["value"]), found["outputs"], int(found["convergence"]), np.nan)
+        return self._fit("fit", given, named)
 
     def optim(self, *given: Any, **named: Any) -> Fit:
         """As RSession has it; what it took is not known."""
-        found = self._answered("optim", given, named)
+        return self._fit("optim", given, named)
+
+    def _fit(self, what: What, given: Any, named: Any) -> Fit:
+        found = self._answered(what, given, named)
         return Fit(found["weights"], float(found["value"]), found["outputs"], int(found["convergence"]), np.nan)
 
     def _answered(self, what: What, given: Any, named: Any) -> dict[str, Array]:
