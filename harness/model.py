@@ -90,8 +90,9 @@ class Model:
         trouble: dict[str, Missing] = {}
         stacks = tensors(problem, self.dtype, self.device)
         draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
+        again: list[tuple[str, int, list[Any]]] = []
         for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
-            found = self._answers(problem, values, xs, ts, trained or draw % AS_TRAINED == 0)
+            found = self._answers(problem, values, xs, ts, trained or draw % AS_TRAINED == 0, draw, again)
             with watched():
                 for quantity in QUANTITIES:
                     try:
@@ -107,7 +108,10 @@ class Model:
             if len(drawn) == problem.draws
         }
         first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
-        return Observation(whole, first, by_own=True)
+        others: dict[str, Array] = {}
+        for when, draw, heads in again if first is None else []:
+            others.setdefault(when, whole[QUANTITIES[0]].copy())[draw] = array(heads, problem.rows, -1)
+        return Observation(whole, first, by_own=True, others=others)
 
     def _missing(self, error: Exception, problem: Problem) -> Missing:
         size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"
@@ -115,12 +119,19 @@ class Model:
         return Missing(Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN, raised(error) + full)
 
     def _answers(
-        self, problem: Problem, values: Sequence[Any], xs: Sequence[Any], ts: Sequence[Any], as_trained: bool
+        self,
+        problem: Problem,
+        values: Sequence[Any],
+        xs: Sequence[Any],
+        ts: Sequence[Any],
+        as_trained: bool,
+        draw: int,
+        others: list[tuple[str, int, list[Any]]],
     ) -> Iterator[list[Any]]:
-        """Every quantity at one draw, one after the other."""
+        """Every quantity at one draw, one after the other; into `others` go outputs that it gives when asked again."""
         self.set(values)
         if as_trained:
-            self._expect_function(problem, values, xs)
+            others += [(when, draw, heads) for when, heads in self._asked_again(problem, values, xs)]
         for x in xs:
             x.requires_grad_()
         heads = self.heads(problem, xs)
@@ -198,8 +209,13 @@ class Model:
             raise WrongAnswer(f"gave a {found}, expected a tensor of shape (): a single number")
         return loss
 
-    def _expect_function(self, problem: Problem, values: Sequence[Any], xs: Sequence[Any]) -> None:
-        """Raise WrongAnswer where it changes what it is given, or itself, or its answer when it is asked again."""
+    def _asked_again(
+        self, problem: Problem, values: Sequence[Any], xs: Sequence[Any]
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """When it gives other outputs than at first, to the bit, and which: PyTorch may round otherwise under no_grad.
+
+        Raises WrongAnswer where it changes what it is given, or itself.
+        """
         import torch
 
         module: Any = self.call
@@ -221,7 +237,7 @@ class Model:
                     afterwards.callback(module.eval().train)
                 again = self.heads(problem, xs)
             if not all(map(torch.equal, *([head.nan_to_num() for head in some] for some in (heads, again)))):
-                raise WrongAnswer(f"gave other outputs {when}")
+                yield when, again
 
     def _trained(self, problem: Problem, xs: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
         """The gradient that a training loop reads, after loss.backward() and its hooks, on inputs that need none."""

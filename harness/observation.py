@@ -1,7 +1,7 @@
 """What an implementation answered, and what asking one looks like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.contract import Array, Contract
@@ -24,13 +24,14 @@ class Observation:
 
     The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
     `missing` is why those that are not here did not come. `seen` (D, R, W) is what was computed on the way, a column
-    for each number of a row.
+    for each number of a row. `others` are outputs (D, R, O) other than these, to the bit, by when they were given.
     """
 
     values: Mapping[str, Array]
     missing: Missing | None = None
     by_own: bool = False
     seen: Array | None = None
+    others: Mapping[str, Array] = field(default_factory=dict)
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:

@@ -216,6 +216,21 @@ def test_a_model_that_is_no_function_fails_with_its_sentence(model: Any, sentenc
     assert sentence in found.why
 
 
+class RoundsOtherwise(Tanh):
+    """As PyTorch does, which adds up some products in another order under no_grad()."""
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        y = super().forward(x)
+        return y if torch.is_grad_enabled() else torch.nextafter(y, torch.full_like(y, torch.inf))
+
+
+def test_a_model_that_rounds_otherwise_without_gradients_is_right() -> None:
+    """What differs by rounding is the same answer; where nothing may round it is another one."""
+    for kind, status in (("random", Status.PASS), ("exact", Status.FAIL)):
+        found = [v for v in verdicts(RoundsOtherwise, makers=probes(kinds=[kind])) if v.check == "forward"]
+        assert {verdict.status for verdict in found} == {status}
+
+
 def test_a_layer_detached_where_inputs_need_no_gradient_is_caught() -> None:
     """Training calls a model with inputs that need no gradient."""
     found = {v.check: v.status for v in verdicts(Detached)}
