@@ -48,6 +48,12 @@ def budget(difference: Array, allowed: Array) -> Array:
     return used
 
 
+def outside(answer: Array, bound: Bounded, largest: float) -> bool:
+    """Is any element beyond its bound, of those that are within the dtype's range, whose largest number this is?"""
+    held = abs(bound.value) + bound.error <= largest
+    return bool((held & (budget(answer - bound.value, bound.error) > 1)).any())
+
+
 def judge(
     subjects: Sequence[Side], references: Sequence[Side], owners: Sequence[NDArray[np.intp]], largest: float
 ) -> Judgement:

@@ -10,7 +10,7 @@ from harness.case import Case, Trial
 from harness.contract import Bounded, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
-from harness.judge import budget
+from harness.judge import outside
 from harness.model import Model
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
@@ -145,12 +145,9 @@ class Memo:
 
     def _otherwise(self, observed: Observation, problem: Problem, contract: Contract) -> str:
         """When it gives outputs that are other ones by more than rounding, of the whole network; "" for never."""
-        bound = self.oracle(problem, contract)["forward"] if observed.others else Bounded(np.zeros(1), np.zeros(1))
-        held = abs(bound.value) + bound.error <= contract.largest
-        for when, answer in observed.others.items():
-            if (held & (budget(answer - bound.value, bound.error) > 1)).any():
-                return when
-        return ""
+        others = observed.others.items()
+        asked = (when for when, o in others if outside(o, self.oracle(problem, contract)["forward"], contract.largest))
+        return next(asked, "")
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""

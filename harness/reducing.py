@@ -90,9 +90,9 @@ class _Search:
         finite = np.isfinite([found.judgement.actual, found.judgement.expected])
         return int(owners[found.judgement.index[1:]]), found.judgement.outside, *finite.tolist()
 
-    def keeps(self, **changed: Array) -> bool:
+    def keeps(self, **changed: Any) -> bool:
         """Does it fail as it did with these numbers? Then it is the best from now on."""
-        problem = replace(self.best.problem, **changed)  # type: ignore[arg-type]
+        problem = replace(self.best.problem, **changed)
         if perf_counter() > self.until or (judged := _judged(self.asked, problem)) is None:
             return False
         found = Reduced(problem, judged[self.asked.quantity])

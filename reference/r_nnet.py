@@ -146,7 +146,8 @@ def topology(network: Network) -> Topology:
 
 def engine(problem: Problem) -> str:
     """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the weights, outputs."""
-    n, nconn, conn, linear = topology(problem.formulation.network).engine  # type: ignore[arg-type]
+    network: Any = problem.formulation.network
+    n, nconn, conn, linear = topology(network).engine
     data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
     given = {"n": n, "nconn": nconn, "conn": conn, "linear": linear, "w": problem.theta[0], "data": data}
     given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}

@@ -54,9 +54,10 @@ def scripts(case: Case, folder: Path) -> dict[str, Path | None]:
 def _elsewhere(absent: tuple[str, ...]) -> subprocess.Popen[str]:
     """A process in which scripts are run, one after the other: torch takes its time to be loaded."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     command = [sys.executable, "-c", RUNNER, *absent]
-    process = subprocess.Popen(command, cwd="/", env=environment, text=True, **piped)  # type: ignore[call-overload]
+    process = subprocess.Popen(
+        command, cwd="/", env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     atexit.register(process.communicate)
     return process
 

@@ -22,7 +22,8 @@ def drawn(found: dict[str, Any]) -> str:
     rules = [Rule(each["rule"], each["false_alarm_rate"], each["catch_rate"]) for each in found["rules"]]
     words = f"Share of planted faults caught, by their size: {rules[0].rule} and {len(rules) - 1} published rules"
     figure = figures.catches("t", words, rules)
-    height = int(WIDTH * float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', figure)[1]) / 720)  # type: ignore[index]
+    [tall] = re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', figure)
+    height = int(WIDTH * float(tall) / 720)
     rows = -(-len(rules) // COLUMNS)
     legend = Markup("").join(_key(rule, n, height + 24 + LINE * (n % rows), n // rows) for n, rule in enumerate(rules))
     whole = height + 24 + LINE * rows

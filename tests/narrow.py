@@ -33,7 +33,7 @@ def fewer_bits(x: torch.Tensor, bits: int) -> torch.Tensor:
     return torch.ldexp((fraction * 2.0**bits).round(), exponent - bits).to(x.dtype)
 
 
-class Tf32(TorchDispatchMode):  # type: ignore[misc]
+class Tf32(TorchDispatchMode):
     """Products of matrices as hardware computes them that rounds their factors to 11 bits, forward and backward."""
 
     def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

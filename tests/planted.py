@@ -98,7 +98,7 @@ def like(x: Tensor, array: Array) -> Tensor:
 
 def through(there: Callable[[Array], Array] = lambda x: x, back: Callable[[Array], Array] = lambda g: g) -> Pass:
     """What goes forward, and what goes back."""
-    return lambda x: Through.apply(x, there, back)  # type: ignore[no-untyped-call]
+    return lambda x: Through.apply(x, there, back)
 
 
 def linear(change: Callable[[Array], Array]) -> Pass:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.contract import Bounded
-from harness.judge import Judgement, Side, budget, contrast, judge, judge_contrast
+from harness.judge import Judgement, Side, budget, contrast, judge, judge_contrast, outside
 from harness.verdict import Status
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -385,3 +385,14 @@ def test_a_contrast_without_an_example_fails_too(value: float) -> None:
     """Inside both bounds together, if only just, or not finite, is no example."""
     _, example = judge_contrast(contrasted([0.0], 1e-8), contrasted([value], 1e-8))
     assert example.status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("off", "largest", "expected"),
+    [(0.5, 9.0, False), (0.7, 9.0, True), (-0.7, 9.0, True), (np.nan, 9.0, True), (0.7, 2.5, True), (0.7, 2.0, False)],
+)
+def test_one_answer_is_outside_or_not(off: float, largest: float, expected: bool) -> None:
+    """Beyond the bound of any element; what is beyond the dtype's range, bound included, says nothing."""
+    bound = Bounded(np.array([2.0, 100.0]), np.array([0.5, 1.0]))
+    assert outside(np.array([2.0 + off, 100.0]), bound, largest) is expected
+    assert outside(np.array([2.0 + off, 0.0]), bound, 101.0) is True

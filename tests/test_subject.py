@@ -219,7 +219,7 @@ def test_a_model_that_is_no_function_fails_with_its_sentence(model: Any, sentenc
 class RoundsOtherwise(Tanh):
     """As PyTorch does, which adds up some products in another order under no_grad()."""
 
-    def forward(self, x):  # type: ignore[no-untyped-def]
+    def forward(self, x: Any) -> Any:
         y = super().forward(x)
         return y if torch.is_grad_enabled() else torch.nextafter(y, torch.full_like(y, torch.inf))
 
