@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 pytest_plugins = ["pytester"]
 
@@ -38,6 +40,38 @@ class SineNet(nn.Module):
 
 """
 RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
+
+
+FIGURE = re.compile(r"(?<![\w.])[-+±]?(?:\d[\d,]*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+
+
+def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
+    """A sentence without what differs between machines: folders, versions and, if asked, figures."""
+    for name, folder in folders.items():
+        text = text.replace(str(folder), f"<{name}>")
+    text = text.replace(f"NumPy {np.__version__}", "NumPy <version>")
+    text = re.sub(r"R nnet \d[\d.-]*\d", "R nnet <version>", text)
+    return FIGURE.sub("#", text) if figures else text
+
+
+@pytest.fixture
+def approved(snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+
+    `approved(text)` compares one text, `approved(lines)` several. What differs between machines is masked: folders
+    and versions always, figures where `mask_figures=True`. A test may call it several times.
+    """
+
+    def compare(said: Any, mask_figures: bool = False) -> None:
+        folders = {"project": Path(__file__).parents[1]}
+        if "pytester" in request.fixturenames:
+            folders = {"folder": request.getfixturevalue("pytester").path, **folders}
+        if "tmp_path" in request.fixturenames:
+            folders = {"tmp": request.getfixturevalue("tmp_path"), **folders}
+        text = said if isinstance(said, str) else "\n".join(map(str, said))
+        assert masked(text, folders, mask_figures) == snapshot
+
+    return compare
 
 
 class Mine:
