@@ -10,6 +10,8 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
   --help    prints this page
 
 Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the place of the folder.
+The options of nnet-parity may be written short: --device, --require-device, --r, --speed, --starts, --baseline and
+--report-dir stand for --parity-device and so on.
 The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later runs start at once.
 The exit code is pytest's; 1 if the set-up fails, 130 if it is interrupted.
 """
@@ -38,6 +40,9 @@ COMMANDS = {
     "test": ["pytest", "tests/"],
     "types": ["mypy"],
 }
+
+
+SHORT = ("--device", "--require-device", "--r", "--speed", "--starts", "--baseline", "--report-dir")
 
 
 def say(text: str) -> None:
@@ -125,6 +130,12 @@ def set_up() -> None:
     half.replace(STAMP)
 
 
+def lengthen(word: str) -> str:
+    """The option of the plugin for a short one, with its value where `=` gives it one; any other word as it is."""
+    option, equals, value = word.partition("=")
+    return f"--parity-{option.removeprefix('--')}{equals}{value}" if option in SHORT else word
+
+
 def main(arguments: list[str]) -> int:
     if sys.version_info < OLDEST_PYTHON:
         sys.exit("run.py: this is Python {}.{}; it takes {}.{} or newer".format(*sys.version_info[:2], *OLDEST_PYTHON))
@@ -143,6 +154,7 @@ def main(arguments: list[str]) -> int:
     set_up()
     tool, *options = COMMANDS[command]
     folder = options[-1:]
+    rest = [lengthen(word) for word in rest]
     paths = [not word.startswith("-") and Path(word.partition("::")[0]).exists() for word in rest]
     rest = [str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)]
     named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)

@@ -6,5 +6,5 @@ from reference import r_nnet
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--r", "auto") != "recorded":
+    if config.getoption("--parity-r", "auto") != "recorded":
         r_nnet.wake()

@@ -1,4 +1,4 @@
-"""How fast do the models train, as a multiple of R nnet's time? Raced with --speed only."""
+"""How fast do the models train, as a multiple of R nnet's time? Raced with --parity-speed only."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,6 @@ Importing it loads neither torch nor rpy2 nor pytest.
 
 from harness.case import Case as Case
 from harness.case import Contrast as Contrast
-from harness.case import verify as verify
 from harness.contract import Bounded as Bounded
 from harness.contract import Contract as Contract
 from harness.formulation import Formulation as Formulation
@@ -19,3 +18,4 @@ from harness.trainer import Population as Population
 from harness.training import Trained as Trained
 from harness.verdict import Status as Status
 from harness.verdict import Verdict as Verdict
+from harness.verification import verify as verify

@@ -116,6 +116,8 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
+    for known, some in grouped([v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known).items():
+        said.append(Said(Rank.COUNTEREXAMPLE, f"Known: {_names(v.subject for v in some)}, {_trials(some)}: {known}."))
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
         who = _names(f"{name} in {count}" for name, count in counts.items())
@@ -126,7 +128,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
 
 def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
     """The passes of one claim, by subjects none of whose trials fails."""
-    failing = {v.subject for v in verdicts if v.status.fails}
+    failing = {v.subject for v in verdicts if v.status.fails or v.status is Status.KNOWN}
     return [v for v in verdicts if v.status is Status.PASS and v.expect == expect and v.subject not in failing]
 
 

@@ -37,7 +37,7 @@ class Asked(NamedTuple):
             answered = memo.subject(trial.subject, problem, trial.dtype, trial.device)
             mine = answered.answer(quantity)
             if isinstance(mine, Missing):
-                return replace(mine, why=f"{trial.subject.name} {mine.why}")
+                return replace(mine, why=f"{trial.subject.name} {mine.why}", of_subject=True)
             observed = memo.reference(trial.reference, problem)
             theirs = observed.answer(quantity)
             if isinstance(theirs, Missing):
@@ -82,7 +82,10 @@ def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:
     """The verdict on an answer that did not come."""
     if answer.status is Status.ABSENT:
         return blank(trial, answer.status, answer.why)
-    return blank(trial, answer.status, f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}")
+    why = f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}"
+    if answer.of_subject and trial.known:
+        return replace(blank(trial, Status.KNOWN, why), known=trial.known)
+    return blank(trial, answer.status, why)
 
 
 def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:

@@ -23,11 +23,12 @@ class Kind(StrEnum):
     """What became of a trial, worst first."""
 
     REGRESSION = "regression"  # passed, fails now
-    NEW_FAILURE = "new failure"  # was not asked, or gave no evidence; fails now
+    NEW_FAILURE = "new failure"  # was not asked, gave no evidence, or was known; fails now
     LOST = "lost"  # passed or failed, gives no evidence now
     GONE = "gone"  # is not asked now
     DRIFT = "drift"  # passes, nearer to its limit
     STILL_FAILING = "still failing"
+    KNOWN = "known"  # fails, as its case says that it does
     NOT_COMPARABLE = "not comparable"  # passes, but its budget used has another meaning now
     NEW = "new"  # was not asked, or gave no evidence; does not fail
     IMPROVEMENT = "improvement"  # failed, passes now
@@ -79,22 +80,26 @@ def _trials(which: str, report: Report) -> dict[tuple[str, str], Verdict]:
 
 
 def _judged(verdict: Verdict | None) -> bool:
-    return verdict is not None and (verdict.status is Status.PASS or verdict.status.fails)
+    return verdict is not None and verdict.status.judges
 
 
 def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floor: float) -> Change:
     earlier = was.status if was is not None and _judged(was) else None
+    failed = earlier is not None and earlier is not Status.PASS
     used, uses = was.budget_used if was else None, now.budget_used
     told, size = f"{was.status if was else 'not asked'} before, {now.status} now", math.inf if uses is None else uses
     if not _judged(now):
         kind, told = Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW, f"{told}: {now.why}"
     elif now.status.fails:
-        kind = Kind.STILL_FAILING if earlier and earlier.fails else Kind.REGRESSION if earlier else Kind.NEW_FAILURE
+        passed = earlier is Status.PASS
+        kind = Kind.STILL_FAILING if was and was.status.fails else Kind.REGRESSION if passed else Kind.NEW_FAILURE
+    elif now.status is Status.KNOWN:
+        kind, told = Kind.KNOWN, f"{told}: {now.known}"
     elif was is None or earlier is None:
         kind = Kind.NEW
     elif was.expect != now.expect:
         kind, told = Kind.NOT_COMPARABLE, f"{told}, but claimed {was.expect} before, {now.expect} now"
-    elif earlier.fails:
+    elif failed:
         kind = Kind.IMPROVEMENT
     elif rounding:
         kind, told = Kind.NOT_COMPARABLE, f"passes as before; what it uses of its bound is not compared: {rounding}"
@@ -138,7 +143,7 @@ def told(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
 
 
 def against(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
-    """What `pytest --baseline` says at its end, and whether that fails the run."""
+    """What `pytest --parity-baseline` says at its end, and whether that fails the run."""
     try:
         changes = compare(read(path), new)
     except ValueError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.contract import DTYPES, PRECISION
@@ -18,8 +17,6 @@ from harness.trainer import Population
 from harness.training import Trained
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
-SWITCH = "NNET_PARITY_R"  # in the environment: what --r is where it is not given
-MODES = ("auto", "live", "recorded")  # who answers for R
 ENDS = ("final", "fit")  # checks of what training came to
 LOCKSTEP = ("loss", "gradient", STEP)  # checks of a model in training, at every state that it visits
 
@@ -50,6 +47,8 @@ class Case:
     model visits in training. A reference may be a Subject: then that model itself.
     `question` is the sentence that the report answers; cases that share one are answered together. `answer` makes a
     sentence of the case's rows of the table of changes, which then comes first.
+    `known` says why trials are known to fail: those that do are KNOWN and fail nothing, and the run fails when none
+    does any more. A Subject has a `known` of its own.
     """
 
     name: str
@@ -63,6 +62,7 @@ class Case:
     contrast: Contrast | None = None
     dtypes: Sequence[str] = DTYPES
     answer: Callable[[Sequence[Row]], str] | None = None
+    known: str = ""
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.
@@ -171,8 +171,9 @@ class Case:
             shown = list(map(one_line, names))
             if twice := sorted({name for name in shown if shown.count(name) > 1}):
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
-        if not isinstance(self.question, str):
-            raise TypeError(f"{who} has the question {self.question!r:.80}, expected text")
+        for what, text in (("question", self.question), ("known", self.known)):
+            if not isinstance(text, str):
+                raise TypeError(f"{who} has the {what} {text!r:.80}, expected text")
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""
@@ -190,7 +191,10 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Case x subject x reference x device x dtype x check: one pytest item."""
+    """Case x subject x reference x device x dtype x check: one pytest item.
+
+    `marked` is why a mark of pytest's says that it is expected to fail.
+    """
 
     case: Case
     subject: Any
@@ -198,40 +202,14 @@ class Trial:
     device: str
     dtype: str
     check: str
+    marked: str = ""
 
     @property
     def id(self) -> str:
         """Stable and readable: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
         return f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
 
-
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """A case bound to the line where its user wrote it; the plugin makes its trials into tests."""
-
-    case: Case
-    file: str
-    line: int = field(default=0)
-
-
-def verify(case: Case) -> Verification:
-    """Ask the case as a test: `test_sine = verify(Case(...))`."""
-    frame = sys._getframe(1)
-    return Verification(case, frame.f_code.co_filename, frame.f_lineno)
-
-
-def expanded(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
-    """The trials of what a test file calls `name`, R answering as `mode` has it.
-
-    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
-    """
-    if isinstance(found, Case):
-        raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
-    assert isinstance(found, Verification)
-    where = f"{found.file}:{found.line}"
-    if not isinstance(found.case, Case):
-        raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
-    try:
-        return found.case.answering(found.file, mode).trials(devices)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{where}: {error}") from None
+    @property
+    def known(self) -> str:
+        """Why it is known to fail, as its mark, subject or case says; "" where it is expected to pass."""
+        return self.marked or getattr(self.subject, "known", "") or self.case.known

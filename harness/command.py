@@ -26,11 +26,12 @@ def compare(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
     Worst first:
       regression      passed, fails now
-      new failure     was not asked, or gave no evidence; fails now
+      new failure     was not asked, gave no evidence, or was known; fails now
       lost            passed or failed, gives no evidence now (R is missing, say)
       gone            is not asked now
       drift           passes, but the share of its bound that it uses grew by more than --factor, to more than --floor
       still failing   failed, fails now
+      known           fails, as its case says that it does
       not comparable  passes, but that share means something else now: another torch, NumPy, R, device or contract
       new             was not asked, or gave no evidence; passes now
       improvement     failed, passes now

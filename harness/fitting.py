@@ -150,7 +150,7 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         why = f"{told}; so uneven by chance with p = {pairs.p:.1g}"
     else:
         margin = f"the margin is ±{population.margin:g}, {power}, p = {pairs.p:.1g}"
-        more = "ask for more with --starts, and most= where that caps a trainer's"
+        more = "ask for more with --parity-starts, and most= where that caps a trainer's"
         why = f"{told}: {n} starts cannot tell; {difference}, {margin}: {more}"
     mine.compared.append(why)
     holds, fails = (

@@ -20,7 +20,7 @@ from harness.training import FEW, Trained
 from harness.verdict import Status
 
 Result = TypeVar("Result")
-STARTS = 20  # of a population, where --starts does not say
+STARTS = 20  # of a population, where --parity-starts does not say
 
 
 class Memo:

@@ -12,10 +12,11 @@ from harness.verdict import Status
 
 @dataclass(frozen=True)
 class Missing:
-    """An answer that did not come: BROKEN, ABSENT or FAIL, and why."""
+    """Why an answer is missing: a status (BROKEN, ABSENT or FAIL), a reason, and whether the subject owed it."""
 
     status: Status
     why: str
+    of_subject: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,15 @@
-"""The pytest plugin: it collects the trials of a case, runs them, and shows the report; it decides nothing."""
+"""The judge as a pytest plugin: makes trials of cases, runs them, and shows the report; it decides nothing.
+
+`nnet_parity.plugin`, which every run of pytest loads, registers a Judge when the first case is collected.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,158 +20,243 @@ import pytest
 from harness import device, github, shared
 from harness.answers import NARROWEST, screen
 from harness.baseline import against
-from harness.case import MODES, SWITCH, Case, Trial, Verification, expanded
+from harness.case import Case, Trial
 from harness.interruption import begin, held
-from harness.memo import STARTS
+from harness.logs import quiet_torch
 from harness.race import Entry, race, unfit
 from harness.report import REPRODUCERS, Race, summarise, write
 from harness.run import Run
 from harness.text import one_line, printable
 from harness.verdict import Status
+from harness.verification import Verification, expand
 
-DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --device, separated by spaces
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("nnet-parity", "cross-framework verification")
-    where = "where results.json and report.md are written (default: build/report)"
-    group.addoption("--report-dir", default="build/report", metavar="DIR", help=where)
-    on = "judge on this device; may be repeated (default: those that this machine has)"
-    group.addoption("--device", action="append", default=[], metavar="cpu|cuda|cuda:N", help=on)
-    only = "judge on this device, and end at once if it is not here"
-    group.addoption("--require-device", metavar="DEVICE", help=only)
-    who = "who answers for R: R, else its recordings (auto, the default); R alone; or its recordings alone"
-    group.addoption("--r", default=os.environ.get(SWITCH, MODES[0]), metavar="|".join(MODES), help=who)
-    group.addoption("--speed", action="store_true", help="race too: test_speed.py files, which are left out otherwise")
-    count = f"how many starts trainers are judged on (default: {STARTS}; more starts tell shares more closely)"
-    group.addoption("--starts", type=int, default=STARTS, metavar="N", help=count)
-    parser.addini("nnet_parity_devices", "devices to judge on, as --device gives them", type="args", default=[])
-    group.addoption("--baseline", metavar="FILE", help="results.json of an older run: say what got worse, and fail")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if (starts := config.getoption("--starts")) < 2:
-        raise pytest.UsageError(f"--starts {starts}: expected at least 2")
-    if (mode := config.getoption("--r")) not in MODES:
-        raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
-    config.stash[RUN] = Run(starts, Progress(config), Path(config.getoption("--report-dir")) / REPRODUCERS)
-    shared.register(config, config.stash[RUN])
-    required = config.getoption("--require-device")
-    try:
-        for asked in config.getoption("--device"):
-            device.lacking(asked)
-        why = device.lacking(required) if required else ""
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
-    if why:
-        raise pytest.UsageError(f"--require-device {required}: {why}")
-
-
-def devices(config: pytest.Config) -> list[str]:
-    """Asked for on the command line, else in the environment, else in the ini file, else what is here."""
-    asked = [*config.getoption("--device"), *filter(None, [config.getoption("--require-device")])]
-    return device.chosen(asked or os.environ.get(DEVICES, "").split() or config.getini("nnet_parity_devices"))
-
-
-def ours(config: pytest.Config) -> Run:
-    """What this run, which asks something of ours, has found so far."""
-    begin(config, config.stash[RUN])
-    return config.stash[RUN]
-
-
-RUN = pytest.StashKey[Run]()
 PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What the command line, the environment and the ini file say.
+
+    `devices` are those asked for, none of them for those of this machine; `r_mode` is who answers for R (auto, live,
+    recorded); `is_worker` and `is_shared` say whether xdist started this process, or gave this run several.
+    """
+
+    devices: Sequence[str]
+    required_device: str
+    r_mode: str
+    starts: int
+    baseline: str
+    report_folder: Path
+    is_worker: bool
+    is_shared: bool
+
+
 class Progress:
-    """Tells a terminal how far training is, on a line of its own that the next one replaces."""
+    """Shows on a terminal how far something long is, on a line of its own that the next one replaces."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.config, self.told = config, perf_counter()
+        self.config, self.shown = config, perf_counter()
 
     def __call__(self, said: str) -> None:
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if reporter and reporter.isatty and (now := perf_counter()) - self.told > PATIENCE:
-            self.told = now
+        if reporter and reporter.isatty and (now := perf_counter()) - self.shown > PATIENCE:
+            self.shown = now
             reporter.rewrite(printable(f"  training {said}")[: reporter._tw.fullwidth - 1], erase=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[TrialItem] | None:
-    if not (isinstance(obj, Verification) or (isinstance(obj, Case) and name.startswith("test"))):
-        return None
-    try:
-        trials = expanded(name, obj, devices(collector.config), collector.config.getoption("--r"))
-        assert isinstance(obj, Verification)
-        ours(collector.config).collect(f"{collector.nodeid}::{name}", obj.case.name, len(trials))
-    except (ValueError, TypeError) as error:
-        raise pytest.Collector.CollectError(printable(str(error))) from None
-    except LookupError as error:
-        if shared.is_worker(collector.config):
-            raise pytest.Collector.CollectError(f"--r live: {error}") from None
-        ours(collector.config).refused = f"--r live: {error}"  # told when all is collected: pytest listens then
-        return []
-    return [
-        TrialItem.from_parent(collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, verification=obj)
-        for trial in trials
-    ]
+class Judge:
+    """One run of pytest that asks something of ours."""
 
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        """Raises pytest.UsageError for a device that is unknown, or required and missing."""
+        self.config, self.settings = config, settings
+        self.run = Run(settings.starts, Progress(config), settings.report_folder / REPRODUCERS)
+        self.merger = shared.Merger(config, self.run)
+        required = settings.required_device
+        try:
+            for asked in settings.devices:
+                device.lacking(asked)
+            why = device.lacking(required) if required else ""
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+        if why:
+            raise pytest.UsageError(f"--parity-require-device {required}: {why}")
+        if settings.is_worker:
+            config.pluginmanager.register(shared.Worker(config, self.run))
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    left_out = collection_path.name == "test_speed.py" and not config.getoption("--speed")
-    return True if left_out and not any("test_speed.py" in argument for argument in config.args) else None
+    def expand(self, name: str, found: object) -> list[Trial]:
+        """The trials of what a file calls `name`, on the devices of this run."""
+        begin(self.config, self.run)
+        return expand(name, found, device.chosen(self.settings.devices), self.settings.r_mode)
 
+    # Collection
 
-@pytest.fixture
-def raced(request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
-    """Races an entry on a device in a dtype, through pytest-benchmark, for the report and build/speed.json."""
-    run_so_far = ours(request.config)
+    def make_items(self, collector: Any, name: str, found: Case | Verification) -> list[TrialItem] | None:
+        """The items of what a test file calls `name`: one for each trial."""
+        if isinstance(found, Case) and not name.startswith("test"):
+            return None
+        try:
+            trials = self.expand(name, found)
+            assert isinstance(found, Verification)
+            self.run.collect(f"{collector.nodeid}::{name}", trials)
+        except (ValueError, TypeError) as error:
+            raise pytest.Collector.CollectError(printable(str(error))) from None
+        except LookupError as error:
+            if self.settings.is_worker:
+                raise pytest.Collector.CollectError(f"--parity-r live: {error}") from None
+            self.run.refused = f"--parity-r live: {error}"  # shown when all is collected: pytest listens then
+            return []
+        given = {"verification": found, "judge": self}
+        return [
+            TrialItem.from_parent(collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, **given)
+            for trial in trials
+        ]
 
-    def enter(entry: Entry, where: str, dtype: str) -> Race:
-        if shared.with_others(request.config):
-            pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
-        if lack := device.lacking(where):
-            pytest.skip(f"NOT RUN: {lack}")
-        if request.config.getoption("--r") == "recorded":
-            pytest.skip("NOT RUN: a race is against R itself, which --r recorded leaves out")
-        if why := unfit(entry, where, dtype, run_so_far.starts):
-            pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
-        found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
-        run_so_far.races.append(found)
-        return found
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.run.refused:
+            raise pytest.UsageError(self.run.refused)
+        self.run.chosen += sum(isinstance(item, TrialItem) for item in session.items)
 
-    return enter
+    def note_uncollected(self, found: Sequence[Verification]) -> None:
+        """Note the cases that were verified at import and that no test is called."""
+        begin(self.config, self.run)
+        for verification in found:
+            name = getattr(verification.case, "name", verification.case)
+            file = os.path.relpath(verification.file, self.config.invocation_params.dir)
+            self.run.uncollected[f"{file}:{verification.line}"] = one_line(f"{name!s:.80}")
 
+    # Running
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if refused := session.config.stash[RUN].refused:
-        raise pytest.UsageError(refused)
-    session.config.stash[RUN].chosen = sum(isinstance(item, TrialItem) for item in session.items)
+    def judge_in_test(self, item: pytest.Item, verification: Verification) -> None:
+        """Judge a case inside a running test. Raises VerdictFailed where a trial fails, or nothing could be judged."""
+        __tracebackhide__ = True
+        try:
+            trials = self.expand("verify()", verification)
+        except LookupError as error:
+            raise VerdictFailed(f"--parity-r live: {error}") from None
+        test = f"{item.nodeid}::{verification.case.name}"
+        self.run.collect(test, trials)
+        self.run.chosen += len(trials)
+        verdicts, again = [], get_rerun_line(item)
+        for trial in trials:
+            with quiet_torch():
+                verdicts.append(self.run.judged(f"{test}[{trial.id}]", mark(trial, item), again))
+        failed = [verdict for verdict in verdicts if verdict.status.fails]
+        self.run.failed += [(verification.file, verification.line, verdict) for verdict in failed]
+        if failed:
+            more = f"\nand {len(failed) - 1} more of {len(verdicts)} trials: the report holds them"
+            raise VerdictFailed(printable(failed[0].why + (more if len(failed) > 1 else "")))
+        if not any(verdict.status.judges for verdict in verdicts):
+            reasons = dict.fromkeys(f"  {verdict.status}: {verdict.why}" for verdict in verdicts)
+            raise VerdictFailed(printable("\n".join([f"nothing was judged in {verification.case.name}", *reasons])))
+
+    def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
+        """The fixture `raced`: races through pytest-benchmark, for the report and build/speed.json."""
+        begin(self.config, self.run)
+
+        def enter(entry: Entry, where: str, dtype: str) -> Race:
+            if self.settings.is_shared:
+                pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
+            if lack := device.lacking(where):
+                pytest.skip(f"NOT RUN: {lack}")
+            if self.settings.r_mode == "recorded":
+                pytest.skip("NOT RUN: a race is against R itself, which --parity-r recorded leaves out")
+            if why := unfit(entry, where, dtype, self.run.starts):
+                pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
+            found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
+            self.run.races.append(found)
+            return found
+
+        return enter
+
+    # The end
+
+    @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+    def pytest_finished(self, session: pytest.Session) -> Generator[None]:
+        """Whoever is told to stop from here on writes the report first."""
+        with held(self.run.begun) as came:
+            yield
+        if came:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            said = "interrupted after the last trial: the report was finished"
+            session.config.get_terminal_writer().line(said, red=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.settings.is_worker:  # the process that makes the report sees to the rest
+            return
+        self.merger.merge()
+        found, option = self.run, session.config.option
+        asked = not (option.collectonly or option.setuponly or option.setupplan)
+        if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            known = session.testscollected and found.chosen  # the size of an interrupted collection is not known
+            judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
+            found.interrupted = f"interrupted: {judged}"
+        found.whole = asked and not found.interrupted
+        worse = bool(found.complaints())
+        if self.settings.baseline and asked:  # read before this run's report can take its place
+            found.since, got_worse = against(Path(self.settings.baseline), found.report(), NARROWEST)
+            worse |= got_worse
+        if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        found, terminal = self.run, terminalreporter
+        say, wrong = terminal.write_line, partial(terminal.write_line, red=True)
+        if found.since:
+            terminal.section("since the baseline")
+        for line in [*found.since, *github.errors(found.failed)]:
+            say(line)
+        complaints = found.complaints()
+        if not (found.verdicts or found.races or found.interrupted or complaints):
+            return
+        report, folder = found.report(), self.settings.report_folder
+        terminal.section("nnet-parity")
+        for line in screen(report, terminal._tw.fullwidth):
+            say(line)
+        for line in complaints:
+            wrong(line)
+        if found.interrupted:
+            wrong(found.interrupted)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
+                write(report, folder)
+            say(f"report: {folder / 'index.html'}, report.md and results.json")
+        except (OSError, ValueError) as error:
+            wrong(f"report not written to {folder}: {error}; choose a folder with --parity-report-dir")
+        try:
+            summarise(report)
+        except OSError as error:
+            wrong(f"summary not written to $GITHUB_STEP_SUMMARY: {error}")
 
 
 class TrialItem(pytest.Item):
     """One trial, located at its user's own line."""
 
-    def __init__(self, *, trial: Trial, verification: Verification, **rest: Any) -> None:
+    def __init__(self, *, trial: Trial, verification: Verification, judge: Judge, **rest: Any) -> None:
         super().__init__(**rest)
         self.trial = trial
         self.verification = verification
+        self.judge = judge
 
     @property
     def again(self) -> str:
         """The line that runs it again."""
-        path = os.path.relpath(self.path, self.config.invocation_params.dir)
-        return "pytest " + shlex.quote(f"{path}::{self.nodeid.partition('::')[2]}")
+        return get_rerun_line(self)
 
     def runtest(self) -> None:
-        run_so_far = self.config.stash[RUN]
-        verdict = run_so_far.judged(self.nodeid, self.trial, self.again)
+        run_so_far = self.judge.run
+        with quiet_torch():
+            verdict = run_so_far.judged(self.nodeid, mark(self.trial, self), self.again)
         for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
             if value is not None:
                 self.user_properties.append((name, str(value)))
         if verdict.status.fails:
             run_so_far.failed.append((self.verification.file, self.verification.line, verdict))
             raise VerdictFailed(verdict.why)
+        if verdict.status is Status.KNOWN:
+            pytest.xfail(one_line(verdict.known))
         if verdict.status is not Status.PASS:
             raise pytest.skip.Exception(one_line(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
 
@@ -180,64 +269,20 @@ class TrialItem(pytest.Item):
         return self.verification.file, self.verification.line - 1, self.name
 
 
-class VerdictFailed(Exception):
+class VerdictFailed(AssertionError):
     """A failed verdict, raised at the edge to pytest."""
 
 
-@pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
-def pytest_finished(session: pytest.Session) -> Generator[None]:
-    """Whoever is told to stop from here on writes the report first."""
-    with held(session.config.stash[RUN].begun) as came:
-        yield
-    if came:
-        session.exitstatus = pytest.ExitCode.INTERRUPTED
-        session.config.get_terminal_writer().line("interrupted after the last trial: the report was finished", red=True)
+def get_rerun_line(item: pytest.Item) -> str:
+    """The line that runs a test again, where pytest was started."""
+    path = os.path.relpath(item.path, item.config.invocation_params.dir)
+    return "pytest " + shlex.quote(f"{path}::{item.nodeid.partition('::')[2]}")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    found, baseline = session.config.stash[RUN], session.config.getoption("--baseline")
-    if shared.is_worker(session.config):  # the process that makes the report sees to the rest
-        return
-    asked = not session.config.option.collectonly
-    if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
-        known = session.testscollected and found.chosen  # of a collection that was interrupted nobody knows the size
-        judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
-        found.interrupted = f"interrupted: {judged}"
-    worse = bool(found.without_evidence())
-    if baseline and asked:  # read before this run's report can take its place
-        found.since, got_worse = against(Path(baseline), found.report(), NARROWEST)
-        worse |= got_worse
-    if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    found, terminal = config.stash[RUN], terminalreporter
-    say, wrong = terminal.write_line, partial(terminal.write_line, red=True)
-    if found.since:
-        terminal.section("since the baseline")
-    for line in [*found.since, *github.errors(found.failed)]:
-        say(line)
-    if not (found.verdicts or found.races or found.interrupted):
-        return
-    report, folder = found.report(), Path(config.getoption("--report-dir"))
-    terminal.section("nnet-parity")
-    for line in screen(report, terminal._tw.fullwidth):
-        say(line)
-    if silent := found.without_evidence():
-        named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
-        wrong(f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it")
-    if found.interrupted:
-        wrong(found.interrupted)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
-            write(report, folder)
-        say(f"report: {folder / 'index.html'}, report.md and results.json")
-    except (OSError, ValueError) as error:
-        wrong(f"report not written to {folder}: {error}; choose a folder with --report-dir")
-    try:
-        summarise(report)
-    except OSError as error:
-        wrong(f"summary not written to $GITHUB_STEP_SUMMARY: {error}")
+def mark(trial: Trial, item: pytest.Item) -> Trial:
+    """The trial with the reason for which a mark of its item says that it is expected to fail."""
+    for each in item.iter_markers("xfail"):
+        conditions = [*each.args, *([each.kwargs["condition"]] if "condition" in each.kwargs else [])]
+        if not conditions or any(condition is True for condition in conditions):
+            return replace(trial, marked=one_line(str(each.kwargs.get("reason", ""))) or "marked as xfail")
+    return trial

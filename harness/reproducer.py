@@ -33,6 +33,7 @@ from harness.subject import Subject
 from harness.template import filled
 from harness.text import one_line
 from harness.verdict import Status
+from harness.verification import reading
 
 MOST_LETTERS = 80  # of a file's name
 
@@ -137,7 +138,8 @@ def found(file: str, case: str, name: str) -> Subject:
 
     Raises LookupError where it is not there any more.
     """
-    things = list(runpy.run_path(file).values())
+    with reading():
+        things = list(runpy.run_path(file).values())
     cases = [each for each in (getattr(thing, "case", thing) for thing in things) if isinstance(each, Case)]
     for thing in [*(each for one in cases if one.name == case for each in one.subjects), *things]:
         if callable(getattr(thing, "build", thing)) and getattr(thing, "name", getattr(thing, "__name__", "")) == name:

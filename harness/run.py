@@ -1,5 +1,6 @@
 """What a run has found so far, and the report that it makes."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from harness.verdict import Status, Verdict
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 # What processes hand to one another.
-FOUND = ("verdicts", "cases", "devices", "contracts", "versions", "failed", "environment")
+FOUND = ("verdicts", "cases", "known", "uncollected", "devices", "contracts", "versions", "failed", "environment")
 FITTED = ("fits", "rows", "said", "points", "races", "costs")
 
 
@@ -36,8 +37,11 @@ class Run:
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
+        self.known: dict[tuple[str, str], tuple[str, int]] = {}  # why it fails and its trials, by test and subject
+        self.uncollected: dict[str, str] = {}  # cases that no test is called, by file and line
         self.chosen = 0
         self.begun = False
+        self.whole = False  # did pytest ask everything that was chosen?
         self.interrupted = ""
         self.unusable: dict[str, str] = {}
         self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
@@ -59,33 +63,45 @@ class Run:
             self.memo = Memo(trial.case, self.starts, self.say, self.fitted)
         return self.memo
 
-    def collect(self, test: str, case: str, count: int) -> None:
-        """Note a case that is to be asked; raises ValueError for a second one of its name: verdicts go by it."""
-        if other := next((known for known, (name, _) in self.cases.items() if name == case and known != test), ""):
-            raise ValueError(f"{test} has a case called {case!r}, and so has {other}: expected a name for each")
-        self.cases[test] = case, count
+    def collect(self, test: str, trials: Sequence[Trial]) -> None:
+        """Note the trials of a case that is to be asked.
+
+        Raises ValueError for a second case of its name: verdicts go by it.
+        """
+        case = trials[0].case.name
+        for known, (name, _) in self.cases.items():
+            if name == case and known != test:
+                raise ValueError(f"{test} has a case called {case!r}, and so has {known}: expected a name for each")
+        self.cases[test] = case, len(trials)
+        for trial in trials:
+            if trial.known:
+                key = test, trial.subject.name
+                self.known[key] = trial.known, self.known.get(key, ("", 0))[1] + 1
 
     def judged(self, name: str, trial: Trial, again: str) -> Verdict:
-        """The verdict of a trial; what a device does to this process ends the trials on it, not the run."""
+        """The verdict of a trial; an error that spoils a device ends the trials on it, not the run."""
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
-            try:
-                verdict = run(trial, self.memo_of(trial), again, self.reproducers)
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
-            except Exception:
-                raise
-            except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
-                verdict = missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
+            verdict = self._ask(trial, again)
             if verdict.status is Status.BROKEN and poisoned(verdict.why):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
         self.devices |= {trial.device: lacking(trial.device)}
         self.note_contracts(trial)
         return verdict
+
+    def _ask(self, trial: Trial, again: str) -> Verdict:
+        try:
+            return run(trial, self.memo_of(trial), again, self.reproducers)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
+        except Exception:
+            raise
+        except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
+            return missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
 
     def note_contracts(self, trial: Trial) -> None:
         """What each column of the report promises."""
@@ -97,13 +113,38 @@ class Run:
         self.versions |= dict.fromkeys(getattr(trial.reference, "versions", dict)().items())
 
     def without_evidence(self) -> list[str]:
-        """Cases that ran whole and have not one pass: no evidence is not a pass."""
+        """Cases that ran whole and of which nothing was judged: no evidence is not a pass."""
         silent = []
         for test, (_, count) in self.cases.items():
             found = [verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")]
-            if len(found) == count and not any(v.status is Status.PASS or v.status.fails for v in found):
+            if len(found) == count and not any(verdict.status.judges for verdict in found):
                 silent.append(test)
         return silent
+
+    def mended(self) -> list[str]:
+        """Sentences for subjects that were known to fail, ran whole, and fail nowhere any more."""
+        sentences = []
+        for (test, subject), (why, count) in self.known.items():
+            found = [v for name, v in self.verdicts.items() if name.startswith(f"{test}[") and v.subject == subject]
+            if len(found) == count and all(verdict.status is not Status.KNOWN for verdict in found):
+                sentences.append(f"{test}: {subject} was known to fail ({why}), and passes now: remove known=")
+        return sentences
+
+    def complaints(self) -> list[str]:
+        """Sentences for everything that fails the run beside failed trials."""
+        lines = [
+            f"{where}: the case {case} was verified, and no test is called that: write test_... = verify(...) in a "
+            "test file, or call verify inside a test"
+            for where, case in self.uncollected.items()
+        ]
+        if silent := self.without_evidence():
+            named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
+            lines.append(
+                f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it"
+            )
+        elif self.whole and self.chosen and not any(verdict.status.judges for verdict in self.verdicts.values()):
+            lines.append(f"nothing was judged: {self.chosen} trials were chosen, which is a failure")
+        return lines + self.mended()
 
     def close(self) -> None:
         """Note what the case that has just ended came to in training, and what it cost."""

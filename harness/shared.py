@@ -1,13 +1,10 @@
-"""A run that pytest-xdist shares out: each case goes to one process, and what they find becomes one run."""
+"""A run that pytest-xdist shares out: what the processes find becomes one run."""
 
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Generator
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -20,24 +17,6 @@ from harness.run import Run
 from harness.verdict import Status
 
 PART = "nnet_parity"  # what a report of pytest's, or the end of a process, carries for us
-ONE_BY_ONE = ("load", "worksteal", "loadgroup")  # xdist's ways that would share out the trials of a case
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Is this one of the processes that xdist started?"""
-    return hasattr(config, "workerinput")
-
-
-def with_others(config: pytest.Config) -> bool:
-    """Does this run have several processes?"""
-    return is_worker(config) or config.getoption("dist", "no") != "no"
-
-
-def register(config: pytest.Config, run: Run) -> None:
-    """Hand over, or take, what is found, where this run has several processes."""
-    if with_others(config):
-        part = Worker if is_worker(config) else Controller
-        config.pluginmanager.register(part(config, run))
 
 
 def _packed(part: Any) -> str:
@@ -59,11 +38,9 @@ class Worker:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Generator[None, Any, Any]:
         report = yield
-        if not hasattr(item, "trial"):
-            return report
-        if call.when == "setup":
+        if call.when == "setup" and hasattr(item, "trial"):
             report.nnet_parity = _packed(self.lost(item))
-        elif call.when == "teardown":
+        elif call.when == "teardown" and self.run.verdicts:  # a test of another kind may have called verify
             report.nnet_parity = _packed(self.run.hand_over())
         return report
 
@@ -106,72 +83,36 @@ class Worker:
         self.config.workeroutput[PART] = _packed(self.run.hand_over())
 
 
-class Controller:
-    """In the process that makes the report: takes what the others found, in the order in which one would have."""
+class Merger:
+    """In the process that makes the report: takes the findings of the others, in the order that one would have."""
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.config, self.run = config, run
-        self.marks = mkdtemp(prefix="nnet-parity-")
-        self.order: dict[str, int] = {}
         self.parts: list[tuple[int, dict[str, Any]]] = []
         self.lost: dict[str, tuple[str, int, Any]] = {}
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[PART] = self.marks
+    def take_report(self, report: Any, place: int) -> None:
+        """Take what the report of a test carries; `place` is the test's among all."""
+        begin(self.config, self.run)
+        part = _unpacked(report.__dict__.pop(PART))
+        if report.when == "setup":
+            self.lost[report.nodeid] = part
+        else:
+            self.parts.append((place, part))
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        if config.getoption("dist") not in ONE_BY_ONE:
-            return None
-        scheduler: Any = import_module("xdist.scheduler").LoadGroupScheduling(config, log)
-        group, remove = scheduler._split_scope, scheduler.remove_node
+    def take_rest(self, part: str, place: int) -> None:
+        """Take what a process that has ended has handed over last."""
+        self.parts.append((place, _unpacked(part)))
 
-        def case_of(nodeid: str) -> str:
-            file, _, name = str(group(nodeid)).partition("::")
-            return f"{file}::{name.partition('[')[0]}"
-
-        def remove_node(node: Any) -> Any:
-            """What ended its process has had its turn: xdist would ask it again, and again."""
-            units = scheduler.assigned_work[node].values()
-            ended = next(((unit, test) for unit in units for test, done in unit.items() if not done), None)
-            if ended:
-                ended[0][ended[1]] = True
-            remove(node)
-            return ended and ended[1]
-
-        scheduler._split_scope, scheduler.remove_node = case_of, remove_node
-        return scheduler
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        self.order = {test: number for number, test in enumerate(ids)}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if part := report.__dict__.pop(PART, None):
-            begin(self.config, self.run)
-        if part and report.when == "setup":
-            self.lost[report.nodeid] = _unpacked(part)
-        elif part:
-            self.parts.append((self.order.get(report.nodeid, 0), _unpacked(part)))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
-        if lost := self.lost.get(crashitem):
+    def take_crash(self, nodeid: str, report: Any, place: int) -> None:
+        """Take the verdict on a trial that ended its process."""
+        if lost := self.lost.get(nodeid):
             report.longrepr = lost[2].why
-            part = Run().hand_over() | {"verdicts": {crashitem: lost[2]}, "failed": [lost]}
-            self.parts.append((self.order.get(crashitem, 0), part))
+            part = Run().hand_over() | {"verdicts": {nodeid: lost[2]}, "failed": [lost]}
+            self.parts.append((place, part))
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        if part := getattr(node, "workeroutput", {}).get(PART):
-            self.parts.append((len(self.order), _unpacked(part)))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def merge(self) -> None:
+        """Put all parts together."""
         for _, part in sorted(self.parts, key=lambda numbered: numbered[0]):
             self.run.take(part)
-
-    def pytest_unconfigure(self) -> None:
-        rmtree(self.marks, ignore_errors=True)
+        self.parts.clear()

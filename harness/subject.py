@@ -45,6 +45,7 @@ class Subject:
     loss: UserLoss | None = None
     held: Mapping[str, Any] | None = None
     stagewise: bool | None = None
+    known: str = ""
 
     def __post_init__(self) -> None:
         build = self.build

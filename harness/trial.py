@@ -25,10 +25,12 @@ from harness.verdict import Status, Verdict
 def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
-    A script that fails in the same way is written into `folder`.
+    A script that fails in the same way is written into `folder`. A trial that is known to fail is KNOWN where it does.
     """
     started = perf_counter()
     verdict = _verdict(trial, memo)
+    if verdict.status is Status.FAIL and trial.known:
+        verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
     seconds = perf_counter() - started
     memo.seconds += seconds
     lines, script = [verdict.why], ""

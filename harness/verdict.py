@@ -12,6 +12,7 @@ class Status(StrEnum):
 
     FAIL = "FAIL"  # differs by more than rounding, is not finite, or has the wrong shape
     BROKEN = "BROKEN"  # raised, died or passed its deadline
+    KNOWN = "KNOWN"  # fails as its case or subject says that it does
     UNDEFINED = "UNDEFINED"  # the exact answer leaves the range of the dtype
     VACUOUS = "VACUOUS"  # the bound is too wide to judge by, or the tensor is never seen
     NOT_RUN = "NOT RUN"  # never started
@@ -23,6 +24,11 @@ class Status(StrEnum):
         """Does this end the run with a failure?"""
         return self in (Status.FAIL, Status.BROKEN)
 
+    @property
+    def judges(self) -> bool:
+        """Was something found out, good or bad?"""
+        return self.fails or self in (Status.KNOWN, Status.PASS)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -30,7 +36,7 @@ class Verdict:
 
     `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the part of `allowed` that
     comes from what the two contracts declare differently. `why` is the sentence a person reads, `alone` the script
-    that fails in the same way on its own.
+    that fails in the same way on its own, `known` why a trial that fails is expected to.
     """
 
     id: str
@@ -53,6 +59,7 @@ class Verdict:
     question: str = ""
     expect: str = "equal"
     alone: str = ""
+    known: str = ""
 
     def record(self) -> dict[str, Any]:
         """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why` tells them."""

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,11 +16,12 @@ from shutil import which
 from packaging.requirements import Requirement
 
 from harness import device
-from harness.case import SWITCH
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed
 from reference.r_nnet import LIVE
 
+SWITCH = "NNET_PARITY_R"  # in the environment: who answers for R
+SHADOWED = "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), sep='; ')"
 PATIENCE = 60.0  # seconds for a program to say its version
 MENDS = " This mends it: "
 
@@ -158,15 +158,14 @@ def _ran(*command: str) -> tuple[int, str]:
 
 def plugin() -> Finding:
     """Does pytest, started as its user starts it, load our plugin, and from here?"""
-    ours = Path(device.__file__).with_name("plugin.py")
+    ours = Path(device.__file__).parents[1] / "nnet_parity" / "plugin.py"
     with tempfile.TemporaryDirectory() as empty:
-        options = "--trace-config", "--collect-only", f"--report-dir={empty}", f"--rootdir={empty}"
+        options = "--trace-config", "--collect-only", f"--parity-report-dir={empty}", f"--rootdir={empty}"
         _, said = _ran(sys.executable, "-m", "pytest", *options, empty)
-    if f"<module 'harness.plugin' from '{ours}'>" in said:
-        return Finding("pytest", f"loads the plugin, {ours}")
-    if other := re.search("^ *nnet-parity: (.+)$", said, re.MULTILINE):
-        return Finding("pytest", "", other[1])
-    return Finding("pytest", "", f"it does not load {ours}", f"{sys.executable} -m pytest -p nnet_parity")
+    if f"<module 'nnet_parity.plugin' from '{ours}'>" in said:
+        other = _ran(sys.executable, "-c", SHADOWED)[1].strip()
+        return Finding("pytest", "", other) if other else Finding("pytest", f"loads the plugin, {ours}")
+    return Finding("pytest", "", f"it does not load {ours}", f"{sys.executable} -m pytest -p nnet_parity.plugin")
 
 
 def folder() -> Finding:
@@ -178,4 +177,6 @@ def folder() -> Finding:
             return Finding("report", f"can be written to {place}")
     except OSError as error:
         lost = "models are judged, and the screen says so"
-        return Finding("report", "", f"it cannot be written to {place}: {error}", "pytest --report-dir DIR", lost)
+        return Finding(
+            "report", "", f"it cannot be written to {place}: {error}", "pytest --parity-report-dir DIR", lost
+        )

@@ -29,8 +29,8 @@ INTENTS = ("create", "fix", "trim")
 def record(parser: ArgumentParser) -> Callable[[Namespace], int]:
     """record what R answers to the cases of test files, so that they are judged without R too
 
-    Writes one file a case into the folder `recordings` beside the test file; pytest --r recorded, and pytest where R is
-    not, judge by it. Nothing is judged here. The intents:
+    Writes one file a case into the folder `recordings` beside the test file; pytest --parity-r recorded, and pytest
+    where R is not, judge by it. Nothing is judged here. The intents:
       create   record what was not recorded; what was stays as it is
       fix      record again, and say what has changed
       trim     leave out what the cases do not ask any more, and change no answer; takes no R
@@ -79,7 +79,7 @@ def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
 
     found, said = Found(), io.StringIO()
     with redirect_stdout(said):
-        code = pytest.main([*files, "--collect-only", "-q", "--assert=plain", "--r", mode], plugins=[found])
+        code = pytest.main([*files, "--collect-only", "-q", "--assert=plain", "--parity-r", mode], plugins=[found])
     asked = {id(item.verification): item.verification for item in getattr(found, "items", ())}
     cases = [(verification.case, verification.file) for verification in asked.values()]
     return cases if code == 0 and cases else said.getvalue() + ("" if code else "no case was found: give test files")

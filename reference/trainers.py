@@ -101,7 +101,9 @@ class ReferenceTrainer:
         """One start after the other."""
         began, found = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
-            why = f"is recorded from {known} starts, not {start.draws}: leave --starts out, or run this where R is"
+            why = (
+                f"is recorded from {known} starts, not {start.draws}: leave --parity-starts out, or run this where R is"
+            )
             return Missing(Status.ABSENT, why)
         try:
             for draw in range(start.draws):

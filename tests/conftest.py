@@ -108,7 +108,7 @@ class Mine:
 
         With `no_reraise_ctrlc`, what interrupts it does not interrupt us.
         """
-        from harness import plugin
+        from nnet_parity import plugin
 
         how = {"plugins": [plugin], "no_reraise_ctrlc": no_reraise_ctrlc}
         return self.pytester.runpytest_inprocess(*arguments, **how)

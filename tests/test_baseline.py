@@ -58,7 +58,7 @@ def change(old: Verdict | None, new: Verdict | None, **how: Any) -> Change:
 
 # What became of a trial
 
-EVIDENCE = {None: None, "PASS": "passes", "FAIL": "fails", "BROKEN": "fails"}
+EVIDENCE = {None: None, "PASS": "passes", "FAIL": "fails", "BROKEN": "fails", "KNOWN": "known"}
 WITHOUT = ("ABSENT", "VACUOUS", "UNDEFINED", "NOT RUN")
 EXPECTED = {
     ("passes", "passes"): Kind.UNCHANGED,
@@ -76,6 +76,11 @@ EXPECTED = {
     (None, "passes"): Kind.NEW,
     (None, "fails"): Kind.NEW_FAILURE,
     (None, "silent"): Kind.NEW,
+    ("known", "passes"): Kind.IMPROVEMENT,
+    ("known", "fails"): Kind.NEW_FAILURE,
+    ("known", "silent"): Kind.LOST,
+    ("known", None): Kind.GONE,
+    **{(old, "known"): Kind.KNOWN for old in (None, "passes", "fails", "silent", "known")},
 }
 
 
@@ -486,7 +491,7 @@ def exact(parser: Any) -> Callable[[Any], int]:
 def test_the_command_is_a_program(tmp_path: Path) -> None:
     """Named in pyproject.toml; in a process of its own, on a terminal that knows ASCII only, without loading torch."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert scripts == {"nnet-parity": "nnet_parity:main"}
+    assert scripts == {"nnet-parity": "nnet_parity.console:main"}
     old, new = saved(tmp_path, report(verdict()), "old"), saved(tmp_path, report(verdict("FAIL", 12.0)), "new")
     program = "import sys; from harness.command import main; sys.exit(main() + 10 * ('torch' in sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "COLUMNS": "120"}
@@ -570,8 +575,8 @@ def test_no_file_is_taken_for_what_it_is_not(
 def test_pytest_compares_with_a_baseline(mine: Mine) -> None:
     """It says so in a section of its own; with what this run wrote before, nothing changed."""
     mine.write_sine(dtypes='["float64"]')
-    mine.pytest("--report-dir=old")
-    result = mine.pytest("--baseline=old/results.json")
+    mine.pytest("--parity-report-dir=old")
+    result = mine.pytest("--parity-baseline=old/results.json")
     assert result.ret == 0
     result.stdout.re_match_lines([r"=+ since the baseline =+", "4 trials compared: 4 unchanged$", "=+ nnet-parity =+"])
 
@@ -583,7 +588,7 @@ def test_pytest_fails_where_it_got_worse(mine: Mine, monkeypatch: pytest.MonkeyP
     mine.write_sine("return self.hidden(x)[:, :1]", dtypes='["float64"]', checks='["forward"]')
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(mine.pytester.path))
-    result = mine.pytest("--baseline=build/report/results.json")
+    result = mine.pytest("--parity-baseline=build/report/results.json")
     assert result.ret == 1
     line = mine.line_of("test_sine =")
     trial = "sine-1-4-1: SineNet-cpu-float64-forward-vs-numpy_net"
@@ -604,7 +609,7 @@ def test_pytest_fails_for_a_baseline_of_no_use(mine: Mine, why: str) -> None:
     if why == "another case":
         saved(mine.pytester.path, report(), "other")
         sentence = "no trial was judged in both reports: give two runs of the same cases"
-    result = mine.pytest("--baseline", "missing.json" if why == "no file" else "other/results.json")
+    result = mine.pytest("--parity-baseline", "missing.json" if why == "no file" else "other/results.json")
     result.assert_outcomes(passed=1)
     assert result.ret == 1
     assert f"not compared with the baseline, which is a failure: {sentence}" in " ".join(result.stdout.str().split())
@@ -614,16 +619,16 @@ def test_pytest_without_a_trial_is_no_comparison(mine: Mine) -> None:
     """Nothing was asked, so nothing is the same."""
     mine.write("def test_it(): pass")
     saved(mine.pytester.path, report(), "old")
-    result = mine.pytest("--baseline=old/results.json")
+    result = mine.pytest("--parity-baseline=old/results.json")
     assert result.ret == 1
-    assert mine.pytest("--baseline=old/results.json", "--collect-only").ret == 0
+    assert mine.pytest("--parity-baseline=old/results.json", "--collect-only").ret == 0
 
 
 def test_pytest_reads_its_baseline_before_it_writes_its_report(mine: Mine) -> None:
     """They may be one file."""
     mine.write_sine(dtypes='["float64"]')
     mine.pytest()
-    result = mine.pytest("--baseline=build/report/results.json", "-k", "loss")
+    result = mine.pytest("--parity-baseline=build/report/results.json", "-k", "loss")
     assert "gone: sine-1-4-1: SineNet-cpu-float64-forward-vs-numpy_net and 2 more: PASS before, not asked now" in (
         result.outlines
     )

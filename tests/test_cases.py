@@ -8,10 +8,10 @@ import torch
 
 from cases import dual_head, sine, sine_training, test_dual_head, test_dual_training, test_sine, test_sine_training
 from cases.dual_formulations import Formulations
-from harness.case import Verification
 from harness.formulation import Formulation
 from harness.problem import Problem
 from harness.subject import Subject
+from harness.verification import Verification
 from reference import numpy_net, r_nnet
 
 SEED = ((5, 5), 10, (5, 5))

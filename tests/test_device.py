@@ -48,7 +48,7 @@ def test_without_a_gpu_it_is_said_why() -> None:
 
 
 def test_each_device_is_asked_once() -> None:
-    """--device cpu --device cpu is one device."""
+    """--parity-device cpu --parity-device cpu is one device."""
     assert chosen(["cpu", "cpu"]) == ["cpu"]
 
 
@@ -62,33 +62,33 @@ def test_the_cpu_needs_no_switch() -> None:
 def test_what_is_asked_of_an_absent_device_is_not_run(mine: Mine) -> None:
     """Every trial is NOT RUN and counted, and a run without one pass fails."""
     mine.write_sine(RIGHT)
-    result = mine.pytest("--device", "cuda", "--device", "cpu")
+    result = mine.pytest("--parity-device", "cuda", "--parity-device", "cpu")
     result.assert_outcomes(passed=8, skipped=16)
     assert mine.results()["devices"] == {"cpu": "", "cuda": SEES_NONE}
     found = [v for v in mine.results()["verdicts"] if v["device"] == "cuda"]
     assert {(v["status"], v["why"]) for v in found} == {("NOT RUN", SEES_NONE)}
-    assert mine.pytest("--device", "cuda").ret == 1
+    assert mine.pytest("--parity-device", "cuda").ret == 1
 
 
 @NO_CUDA
 def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine) -> None:
     """One line, exit code 4: a usage error."""
     mine.write_sine(RIGHT)
-    result = mine.pytest("--require-device", "cuda")
+    result = mine.pytest("--parity-require-device", "cuda")
     assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
-    assert result.errlines == [f"ERROR: --require-device cuda: {SEES_NONE}", ""]
+    assert result.errlines == [f"ERROR: --parity-require-device cuda: {SEES_NONE}", ""]
 
 
 @NO_CUDA
 def test_devices_come_from_the_environment_and_the_ini_file_too(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line comes first, then the environment, then the file."""
     mine.write_sine(RIGHT, checks='["forward"]', dtypes='["float64"]')
-    (mine.pytester.path / "pytest.ini").write_text("[pytest]\nnnet_parity_devices = cpu cuda\n")
+    (mine.pytester.path / "pytest.ini").write_text("[pytest]\nparity_devices = cpu cuda\n")
     monkeypatch.delenv("NNET_PARITY_DEVICES")
     mine.pytest().assert_outcomes(passed=1, skipped=2)
     monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
     mine.pytest().assert_outcomes(passed=1)
-    mine.pytest("--device", "cuda").assert_outcomes(skipped=2)
+    mine.pytest("--parity-device", "cuda").assert_outcomes(skipped=2)
 
 
 @NO_CUDA

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.case import SWITCH
 from reference import doctor
-from reference.doctor import Finding
+from reference.doctor import SWITCH, Finding
 from reference.r_nnet import LIVE
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +50,7 @@ def test_everything_is_looked_for(
     assert [name for name in names if name in ("torch", "CUDA", "make", "C++ compiler", "pytest", "report")] == [
         *("pytest", "torch", "CUDA", "make", "C++ compiler", "pytest", "report")
     ]
-    assert f"pytest            loads the plugin, {ROOT / 'harness' / 'plugin.py'}" in lines
+    assert f"pytest            loads the plugin, {ROOT / 'nnet_parity' / 'plugin.py'}" in lines
     assert last == "All that is needed is here: python -m pytest judges models"
 
 
@@ -178,8 +177,8 @@ def test_pytest_is_asked_for_the_plugin(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     finding = doctor.plugin()
     assert finding.fails
-    mend = f"{sys.executable} -m pytest -p nnet_parity"
-    ours = ROOT / "harness" / "plugin.py"
+    mend = f"{sys.executable} -m pytest -p nnet_parity.plugin"
+    ours = ROOT / "nnet_parity" / "plugin.py"
     assert said(finding) == [f"pytest MISSING: it does not load {ours}. This mends it: {mend}"]
 
 
@@ -193,6 +192,6 @@ def test_a_folder_that_cannot_be_written_is_no_failure(monkeypatch: pytest.Monke
     assert not finding.fails
     assert re.fullmatch(
         rf"report not here: it cannot be written to {tmp_path}/build/report: \[Errno 20\] Not a directory: .+; "
-        r"models are judged, and the screen says so. This mends it: pytest --report-dir DIR",
+        r"models are judged, and the screen says so. This mends it: pytest --parity-report-dir DIR",
         said(finding)[0],
     )

@@ -180,7 +180,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     given = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PYTEST_"))}
     given |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NNET_PARITY_DEVICES": "cpu"}
     given |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
-    command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-p", "no:cacheprovider", "-v", "-rA"]
+    command = [sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin", "-p", "no:cacheprovider", "-v", "-rA"]
     command += ["--junitxml=junit.xml"]
     done = subprocess.run(command, cwd=folder, env=given, capture_output=True, encoding="utf-8", timeout=300)
     assert (done.returncode, done.stderr) == (1, "")
@@ -457,7 +457,7 @@ def test_a_file_that_cannot_be_read_is_a_sentence() -> None:
 def test_no_baseline_makes_a_failure_a_pass(mine: Mine) -> None:
     """Whatever it claims: that the trial failed before, differed, was never asked, or nothing at all."""
     mine.write_sine("return 2 * self.output(torch.sigmoid(self.hidden(x)))", **FORWARD)
-    assert mine.pytest("--report-dir=old").ret == 1
+    assert mine.pytest("--parity-report-dir=old").ret == 1
     old = json.loads((mine.pytester.path / "old/results.json").read_text())
     passed = {"status": "PASS", "budget_used": 0.5}
     [verdict] = old["verdicts"]
@@ -465,7 +465,7 @@ def test_no_baseline_makes_a_failure_a_pass(mine: Mine) -> None:
     claims += [{**old, "verdicts": []}, {**old, "verdicts": [verdict, {**verdict, **passed}]}, {}]
     for claim in claims:
         (mine.pytester.path / "old/results.json").write_text(json.dumps(claim))
-        result = mine.pytest("--baseline=old/results.json", "-q")
+        result = mine.pytest("--parity-baseline=old/results.json", "-q")
         assert result.ret == 1, claim
         assert mine.results()["verdicts"][0]["status"] == "FAIL"
 
@@ -494,6 +494,6 @@ def test_a_grid_in_any_order_is_drawn(mine: Mine) -> None:
         dtypes='["float64"]',
         checks='["final"]',
     )
-    result = mine.pytest("--starts=2")
+    result = mine.pytest("--parity-starts=2")
     assert "report: build/report/index.html, report.md and results.json" in result.outlines
     assert {tuple(fit["plot"]["x"]) for fit in mine.results()["fits"]} == {(0, 0.5, 1)}

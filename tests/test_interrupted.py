@@ -38,7 +38,7 @@ class Run:
             (folder / name).write_text(text, encoding="utf-8")
         given = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PYTEST_"))}
         given |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NNET_PARITY_DEVICES": "cpu"}
-        command = [sys.executable, "-c", PYTEST, "-p", "harness.plugin", "-p", "no:cacheprovider", "-q", *options]
+        command = [sys.executable, "-c", PYTEST, "-p", "nnet_parity.plugin", "-p", "no:cacheprovider", "-q", *options]
         self.process = subprocess.Popen(
             command, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -408,7 +408,7 @@ def test_an_answer_that_raises_is_told(mine: Mine) -> None:
     learning = {**LEARNING, "subjects": "[Trained(SineNet, Recipe('adam', 3, {'lr': 0.01}), most=1)]"}
     learning["references"] = "[gradient_descent(0.01, 3)]"
     mine.write_sine(before=MARK + "from reference import gradient_descent\n", **FLOAT64 | learning | case)
-    result = mine.pytest("--starts=2")
+    result = mine.pytest("--parity-starts=2")
     assert mine.results()["said"]["Who learns?"].startswith("Its answer raised IndexError: ")
     assert "Who learns? Its answer raised IndexError: " in " ".join(result.stdout.str().split())
 
@@ -515,7 +515,7 @@ def test_a_full_disk_is_a_sentence(mine: Mine, monkeypatch: pytest.MonkeyPatch) 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, soft)
     assert result.ret == 0
-    where = "report not written to build/report: [Errno 27] File too large; choose a folder with --report-dir"
+    where = "report not written to build/report: [Errno 27] File too large; choose a folder with --parity-report-dir"
     assert where in result.outlines
     full = "summary not written to $GITHUB_STEP_SUMMARY: [Errno 28] No space left on device"
     assert full in result.outlines

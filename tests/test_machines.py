@@ -20,7 +20,7 @@ NOBODY = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 
 def run(folder: Path, *before: str, who: dict[str, object] | None = None, **variables: str) -> tuple[int, str]:
     """Exit code and what is said by `python -m pytest` in a folder, with the settings of our own pyproject.toml."""
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "110"} | variables
-    asked = [*before, sys.executable, "-m", "pytest", "-p", "harness.plugin"]
+    asked = [*before, sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"]
     done = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, **(who or {}))  # type: ignore[call-overload]
     return done.returncode, done.stdout + done.stderr
 
@@ -50,7 +50,8 @@ def test_who_is_not_root_in_a_folder_that_is_read_only(folder: Path) -> None:
     code, said = run(folder, who=NOBODY, HOME="/nonexistent")
     assert code == 0, said
     assert (
-        "report not written to build/report: [Errno 13] Permission denied: 'build'; choose a folder with --report-dir"
+        "report not written to build/report: [Errno 13] Permission denied: 'build'; "
+        "choose a folder with --parity-report-dir"
     ) in said
     assert " passed" in said.splitlines()[-1]
     assert "warning" not in said

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's folder, where the project is found as if it were installed, after what stands in the folder."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p nnet_parity -p no:cacheprovider")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p nnet_parity.plugin -p no:cacheprovider")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -78,15 +78,6 @@ def test_a_module_of_theirs(folder: Path) -> None:
     )
 
 
-def test_our_options_are_not_known_then(folder: Path) -> None:
-    """pytest complains of one that it does not know; why it does not is said too."""
-    theirs = stand(folder, "harness")
-    code, said = as_module("--report-dir=elsewhere")
-    assert code == pytest.ExitCode.USAGE_ERROR
-    assert "unrecognized arguments: --report-dir=elsewhere" in said
-    assert f"nnet-parity: `import harness` finds {theirs}, expected {ROOT / 'harness'}: " in said
-
-
 def test_theirs_works_for_them(folder: Path) -> None:
     """Who has a harness of their own and asks nothing of ours is not disturbed, nor told."""
     stand(folder, "harness")
@@ -96,9 +87,19 @@ def test_theirs_works_for_them(folder: Path) -> None:
     assert "nnet-parity: " not in said
 
 
+def test_theirs_is_found_where_nothing_of_ours_is_used(folder: Path) -> None:
+    """Our plugin loads no package of ours before a suite uses us: `pytest` finds theirs too."""
+    stand(folder, "harness")
+    (folder / "test_mine.py").write_text(UNRELATED)
+    code, said = as_program()
+    assert code == 0
+    assert "nnet-parity: " not in said
+
+
 def test_ours_in_the_place_of_theirs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ours was loaded first, they are told how to have theirs; the line works."""
+    """Where one file uses ours and another theirs, they are told how to have theirs; the line works."""
     theirs = stand(folder, "harness")
+    (folder / "test_a.py").write_text("import sys\nsys.path.remove(sys.path[0])\nimport harness\ndef test_a(): pass\n")
     (folder / "test_mine.py").write_text(UNRELATED)
     code, said = as_program()
     assert code == pytest.ExitCode.INTERRUPTED
@@ -106,9 +107,6 @@ def test_ours_in_the_place_of_theirs(folder: Path, monkeypatch: pytest.MonkeyPat
         f"nnet-parity: `import harness` finds {ROOT / 'harness'}, not {theirs / '__init__.py'}: rename yours, or leave "
         "nnet-parity out with `pytest -p no:nnet_parity`"
     ) in said
-    for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS"):
-        monkeypatch.delenv(name)
-    assert as_program("-p", "no:nnet_parity")[0] == 0
 
 
 def test_other_errors_are_not_explained_by_it(folder: Path) -> None:
@@ -119,7 +117,7 @@ def test_other_errors_are_not_explained_by_it(folder: Path) -> None:
     assert "nnet-parity: " not in said
 
 
-COMMAND = sys.executable, "-c", "import nnet_parity; raise SystemExit(nnet_parity.main())", "doctor"
+COMMAND = sys.executable, "-c", "from nnet_parity.console import main; raise SystemExit(main())", "doctor"
 
 
 def test_the_command_says_the_same(folder: Path) -> None:

@@ -6,13 +6,13 @@ import shlex
 import tomllib
 import warnings
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from conftest import IMPORTS, RIGHT, Mine, screen_of
 
-import nnet_parity
 from harness.answers import LINES, screen
 from harness.markdown import escape
 from harness.page import page
@@ -625,9 +625,9 @@ def test_a_summary_that_cannot_be_written_is_named(mine: Mine, monkeypatch: pyte
 
 
 def test_the_report_goes_where_it_is_told(mine: Mine) -> None:
-    """By --report-dir; folders on the way are made, and the end of the run says where it is."""
+    """By --parity-report-dir; folders on the way are made, and the end of the run says where it is."""
     mine.write_sine(**FORWARD)
-    result = mine.pytest("--report-dir", "a/b c")
+    result = mine.pytest("--parity-report-dir", "a/b c")
     assert f"report: {Path('a/b c/index.html')}, report.md and results.json" in result.outlines
     assert mine.results("a/b c")["verdicts"]
     assert not (mine.pytester.path / "build").exists()
@@ -637,11 +637,12 @@ def test_a_report_that_cannot_be_written_is_a_sentence(mine: Mine) -> None:
     """The verdicts stand, and so does the exit code."""
     (mine.pytester.path / "taken").write_text("a file where the folder should be")
     mine.write_sine(**FORWARD)
-    result = mine.pytest("--report-dir", "taken")
+    result = mine.pytest("--parity-report-dir", "taken")
     assert result.ret == 0
     line = next(line for line in result.outlines if line.startswith("report"))
     assert re.fullmatch(
-        r"report not written to taken: \[Errno 17\] File exists: 'taken'; choose a folder with --report-dir", line
+        r"report not written to taken: \[Errno 17\] File exists: 'taken'; choose a folder with --parity-report-dir",
+        line,
     )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
@@ -714,12 +715,13 @@ def test_many_cases_without_a_pass_are_told_shortly(mine: Mine) -> None:
 
 
 @pytest.mark.parametrize("chosen", [["-k", "loss"], [f"{SINE}[SineNet-cpu-float32-loss-vs-r_nnet]"]])
-def test_a_part_of_a_case_need_not_be_evidence(mine: Mine, chosen: list[str]) -> None:
-    """Who asks for a part of it knows that it is one."""
+def test_a_part_of_a_case_need_not_be_evidence(mine: Mine, chosen: list[str], approved: Any) -> None:
+    """Who asks for a part of it knows that it is one; a run in which nothing is judged fails all the same."""
     mine.write_sine(network=RELU, references="[r_nnet]")
     result = mine.pytest(*chosen)
-    assert result.ret == 0
+    assert result.ret == 1
     assert "no evidence" not in result.stdout.str()
+    approved(result.outlines[-3:-1])
 
 
 def test_r_can_be_left_out(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -731,7 +733,7 @@ def test_r_can_be_left_out(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.ret == 0
     why = (
         "nothing was recorded (on a machine with R: nnet-parity record test_mine.py), and R was left out "
-        "(--r recorded, which --no-r asks for): judge this where R is"
+        "(--parity-r recorded, which --no-r asks for): judge this where R is"
     )
     assert f"6 ABSENT: {why}" in " ".join(line.strip() for line in screen_of(result))
     absent = [v for v in mine.results()["verdicts"] if v["reference"] == "r_nnet" and v["check"] != "input_gradient"]
@@ -743,7 +745,7 @@ def test_a_run_without_a_case_is_left_alone(pytester: pytest.Pytester, monkeypat
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makepyfile("import sys\ndef test_it(): assert not {'torch', 'rpy2'} & set(sys.modules)")
-    result = pytester.runpytest_subprocess("-p", "harness.plugin")
+    result = pytester.runpytest_subprocess("-p", "nnet_parity.plugin")
     result.assert_outcomes(passed=1)
     assert "nnet-parity ==" not in result.stdout.str()
     assert not (pytester.path / "build").exists()
@@ -752,8 +754,7 @@ def test_a_run_without_a_case_is_left_alone(pytester: pytest.Pytester, monkeypat
 def test_the_plugin_is_found_where_it_is_installed() -> None:
     """By pytest itself: nobody writes -p."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["pytest11"] == {"nnet_parity": "nnet_parity"}
-    assert nnet_parity.pytest_plugins == ["harness.plugin"]
+    assert project["entry-points"]["pytest11"] == {"nnet_parity": "nnet_parity.plugin"}
 
 
 # Names that would do something

@@ -45,7 +45,7 @@ def run_races(mine: Mine, *arguments: str, model: str = RIGHT, fits: bool = Fals
     """pytest in a folder with one test_speed.py, with pytest-benchmark."""
     import pytest_benchmark.plugin
 
-    from harness import plugin
+    from nnet_parity import plugin
 
     values = {"seconds": 1e-3, "wanted": "float('inf')", "device": "cpu"} | given
     mine.write(RACES.format(model=model, fits=fits, **values))
@@ -60,16 +60,17 @@ def speed(mine: Mine) -> list[dict[str, Any]]:
 
 
 def test_races_are_run_only_where_they_are_asked_for(mine: Mine) -> None:
-    """Without --speed test_speed.py is not collected; named, it is."""
+    """Without --parity-speed they are deselected, and counted in one line."""
     result = run_races(mine)
-    result.assert_outcomes()
+    result.assert_outcomes(deselected=1)
+    result.stdout.fnmatch_lines(["1 race was left out: --parity-speed runs them"])
     assert not (mine.pytester.path / "build/speed.json").exists()
-    mine.pytest("--help").stdout.fnmatch_lines(["*--speed * race too: *"])
+    mine.pytest("--help").stdout.fnmatch_lines(["*--parity-speed * run races too: *"])
 
 
 def test_a_race_is_told_and_written(mine: Mine) -> None:
     """On the screen, in results.json, in speed.json and in pytest-benchmark's own JSON."""
-    result = run_races(mine, "--speed", "--benchmark-json=bench.json")
+    result = run_races(mine, "--parity-speed", "--benchmark-json=bench.json")
     result.assert_outcomes(passed=1)
     [race] = speed(mine)
     assert race == mine.results()["races"][0]
@@ -89,17 +90,17 @@ def test_a_race_is_told_and_written(mine: Mine) -> None:
 
 def test_a_fit_is_raced_to_the_pacemakers_loss(mine: Mine) -> None:
     """The share of starts that reach it stands beside the time, and the loss that was reached."""
-    run_races(mine, "--speed", fits=True, wanted="1e9").assert_outcomes(passed=1)
+    run_races(mine, "--parity-speed", fits=True, wanted="1e9").assert_outcomes(passed=1)
     [race] = speed(mine)
     assert (race["share"], race["rounds"]) == (1.0, 4)
     assert 1 < race["loss"] < 1e3
-    run_races(mine, "--speed", fits=True, wanted="1e-9").assert_outcomes(passed=1)
+    run_races(mine, "--parity-speed", fits=True, wanted="1e-9").assert_outcomes(passed=1)
     assert speed(mine)[0]["share"] == 0.0
 
 
 def test_who_is_wrong_does_not_race(mine: Mine) -> None:
     """It fails, with the sentences of the first trial that does not pass."""
-    result = run_races(mine, "--speed", model=WRONG)
+    result = run_races(mine, "--parity-speed", model=WRONG)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["not raced, since it is not right: SineNet-cpu-float64-forward-vs-numpy_net FAIL: before: *"]
@@ -113,14 +114,14 @@ def test_a_device_that_is_not_here_does_not_race(mine: Mine) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    result = run_races(mine, "--speed", "-rs", device="cuda")
+    result = run_races(mine, "--parity-speed", "-rs", device="cuda")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*NOT RUN: torch *, built *, sees no CUDA device"])
 
 
 def test_a_race_that_times_nothing_says_so(mine: Mine) -> None:
     """pytest-benchmark can be switched off."""
-    result = run_races(mine, "--speed", "--benchmark-disable")
+    result = run_races(mine, "--parity-speed", "--benchmark-disable")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*RuntimeError: pytest-benchmark times nothing, expected it enabled: *"])
 

@@ -47,7 +47,7 @@ def test_the_training_case_of_the_readme_passes(mine: Mine, live_r: None) -> Non
     model = CASE[: CASE.index("test_sine = verify")]
     imports, case = TRAINING.split("\n\n", 1)
     (mine.pytester.path / "test_mine.py").write_text(f"{imports}\n{model}{DATA}{case}")
-    result = mine.pytest("--starts=12")
+    result = mine.pytest("--parity-starts=12")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*No, not SineNet_adam: of SineNet_adam, 0 of 12 starts*"])
 
@@ -61,7 +61,7 @@ def test_what_the_readme_links_to_is_there(path: str) -> None:
 def test_the_screen_in_the_readme_is_todays() -> None:
     """Its sentences are those of the code: the questions of the cases, in their order."""
     from cases import test_dual_head, test_dual_training, test_sine, test_sine_training
-    from harness.case import Verification
+    from harness.verification import Verification
 
     modules = (test_dual_head, test_dual_training, test_sine, test_sine_training)
     values = [value for module in modules for value in vars(module).values()]

@@ -1,4 +1,4 @@
-"""Without R its recordings judge: made by `nnet-parity record`, chosen by --r, stale when what is asked has changed."""
+"""Without R its recordings judge: made by `nnet-parity record`, chosen by --parity-r, stale where the case changed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import cases.test_dual_head
 import cases.test_sine
 import cases.test_sine_training
 from harness import command
-from harness.case import Verification
 from harness.judge import Side, judge
 from harness.memo import Memo
 from harness.observation import Missing
 from harness.problem import Problem
 from harness.verdict import Status
+from harness.verification import Verification
 from reference import RNnet
 from reference.r import recorded
 from reference.r.preflight import RUnavailable
@@ -67,7 +67,7 @@ def record(mine: Mine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     """The verb, found as it is where the project is installed."""
     entry = EntryPoint("record", "reference.record:record", command.GROUP)
     monkeypatch.setattr(command, "entry_points", lambda group: [entry])
-    monkeypatch.setenv("PYTEST_PLUGINS", "harness.plugin")
+    monkeypatch.setenv("PYTEST_PLUGINS", "nnet_parity.plugin")
     return Recording(mine, capsys)
 
 
@@ -86,12 +86,12 @@ def test_the_verb_is_found_where_it_is_installed() -> None:
 def test_a_recording_judges_as_r_does(record: Recording, live_r: None) -> None:
     """The same verdicts, to the last digit; every line says live or recorded; R is not started."""
     record.mine.write_sine(references=BOTH)
-    live = record.verdicts("--r", "live")
+    live = record.verdicts("--parity-r", "live")
     code, said = record()
     assert code == 0
     assert said.startswith("sine-1-4-1: 5 asks, ")
     LIVE.close()
-    result = record.mine.pytest("--r", "recorded")
+    result = record.mine.pytest("--parity-r", "recorded")
     result.assert_outcomes(passed=14, skipped=2)
     found = record.mine.results()
     assert [told(v) for v in found["verdicts"]] == [told(v) for v in live]
@@ -106,7 +106,7 @@ def test_a_recording_judges_as_r_does(record: Recording, live_r: None) -> None:
 
 
 def test_a_recording_stands_in_where_r_is_not(record: Recording, live_r: None, request: pytest.FixtureRequest) -> None:
-    """By itself: --r auto is the default; and where R is, R is asked."""
+    """By itself: --parity-r auto is the default; and where R is, R is asked."""
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
     assert {v["source"] for v in record.verdicts()} == {"live", "computed"}
@@ -130,10 +130,12 @@ def test_without_r_and_without_a_recording_both_ways_out_are_said(mine: Mine, wi
 def test_r_that_must_be_live_ends_the_run_where_it_is_not(mine: Mine, without_r: None) -> None:
     """At once, in one sentence; exit code 4."""
     mine.write_sine(references=BOTH)
-    result = mine.pytest("--r", "live")
+    result = mine.pytest("--parity-r", "live")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
-    assert line.startswith("ERROR: --r live: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2")
+    assert line.startswith(
+        "ERROR: --parity-r live: R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2"
+    )
     assert "passed" not in result.stdout.str()
 
 
@@ -142,11 +144,11 @@ def test_r_that_must_be_live_ends_a_shared_run_too(
 ) -> None:
     """The processes of xdist say it while they collect."""
     mine.write_sine(references=BOTH)
-    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p harness.plugin\n")
+    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
-    result = mine.pytester.runpytest_subprocess("-n", "1", "--r", "live")
+    result = mine.pytester.runpytest_subprocess("-n", "1", "--parity-r", "live")
     assert result.ret != 0
-    assert "--r live: R was not found: it is not on PATH and R_HOME is not set." in result.stdout.str()
+    assert "--parity-r live: R was not found: it is not on PATH and R_HOME is not set." in result.stdout.str()
 
 
 def test_a_mode_that_is_none_is_refused(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +156,10 @@ def test_a_mode_that_is_none_is_refused(mine: Mine, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("NNET_PARITY_R", "absent")
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "ERROR: --r absent (or NNET_PARITY_R in the environment): expected auto, live, recorded" in result.errlines
+    assert (
+        "ERROR: --parity-r absent (or NNET_PARITY_R in the environment): expected auto, live, recorded"
+        in result.errlines
+    )
 
 
 TRAINING = """
@@ -186,15 +191,15 @@ test_steps = verify(Case("steps", subjects=[Trained(SineNet, Recipe("sgd", 3, {"
 def test_fits_are_recorded_and_states_are_not(record: Recording, live_r: None) -> None:
     """R's own fits are the same everywhere; the states that a model visits are this machine's, which is said."""
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"), STATES)
-    live = record.verdicts("--starts", "4")
+    live = record.verdicts("--parity-starts", "4")
     code, said = record("--starts", "4")
     assert (code, said.splitlines()[1]) == (0, "steps: asks R nothing that a recording can hold")
-    found = record.verdicts("--starts", "4", "--r", "recorded")
+    found = record.verdicts("--parity-starts", "4", "--parity-r", "recorded")
     assert [told(v) for v in found[:2]] == [told(v) for v in live[:2]]
     assert [v["status"] for v in found] == ["PASS", live[1]["status"], "ABSENT", "PASS"]
     assert found[2]["why"] == (
         "the states of a training run are this machine's own numbers, which no recording holds; R was left out "
-        "(--r recorded, which --no-r asks for): judge this where R is"
+        "(--parity-r recorded, which --no-r asks for): judge this where R is"
     )
     fits = {fit["trainer"]: fit for fit in record.mine.results()["fits"]}
     date = read(record.files[0], "fit").facts.date
@@ -206,9 +211,9 @@ def test_more_starts_than_were_recorded_are_said_to_be(record: Recording, live_r
     """ABSENT, with the number that was."""
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"))
     record("--starts", "2")
-    why = {v["why"] for v in record.verdicts("--r", "recorded", "--starts", "3")}
+    why = {v["why"] for v in record.verdicts("--parity-r", "recorded", "--parity-starts", "3")}
     (sentence,) = why
-    assert sentence.endswith("is recorded from 2 starts, not 3: leave --starts out, or run this where R is")
+    assert sentence.endswith("is recorded from 2 starts, not 3: leave --parity-starts out, or run this where R is")
 
 
 def test_another_last_bit_of_another_machine_is_no_alarm(record: Recording, live_r: None) -> None:
@@ -216,11 +221,11 @@ def test_another_last_bit_of_another_machine_is_no_alarm(record: Recording, live
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"))
     record("--starts", "2")
     record.mine.write(TRAINING, FIT.format("lambda count: data(count, by=2.0**-52), 0.01, GRID"))
-    (why,) = {v["why"] for v in record.verdicts("--r", "recorded", "--starts", "2")}
+    (why,) = {v["why"] for v in record.verdicts("--parity-r", "recorded", "--parity-starts", "2")}
     assert re.search(r"this machine computes targets otherwise by [12]e-16 than the one that recorded R, and the", why)
     assert why.endswith("recording is of those bits: judge this where R is")
     record.mine.write(TRAINING, FIT.format("lambda count: data(count, by=1e-9), 0.01, GRID"))
-    assert {v["status"] for v in record.verdicts("--r", "recorded", "--starts", "2")} == {"BROKEN"}
+    assert {v["status"] for v in record.verdicts("--parity-r", "recorded", "--parity-starts", "2")} == {"BROKEN"}
 
 
 def test_a_case_that_has_changed_makes_its_recording_stale(record: Recording, live_r: None) -> None:
@@ -228,7 +233,7 @@ def test_a_case_that_has_changed_makes_its_recording_stale(record: Recording, li
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
     record.mine.write_sine(references=BOTH, problems="probes(seed=1, draws=3)", **FLOAT64)
-    result = record.mine.pytest("--r", "recorded")
+    result = record.mine.pytest("--parity-r", "recorded")
     result.assert_outcomes(passed=4, failed=3, skipped=1)
     (path,) = record.files
     date = read(path, "sine-1-4-1").facts.date
@@ -241,7 +246,7 @@ def test_a_case_that_has_changed_makes_its_recording_stale(record: Recording, li
     assert code == 0
     assert said.rstrip().endswith("of 5 before 0 are asked still, 0 answers differ; 5 are new")
     assert read(path, "sine-1-4-1").facts.reason == "another seed"
-    record.mine.pytest("--r", "recorded").assert_outcomes(passed=7, skipped=1)
+    record.mine.pytest("--parity-r", "recorded").assert_outcomes(passed=7, skipped=1)
 
 
 def test_another_numpy_is_named_where_a_recording_is_stale(
@@ -253,7 +258,7 @@ def test_another_numpy_is_named_where_a_recording_is_stale(
     record.mine.write_sine(references=BOTH, problems="probes(seed=1, draws=3)", **FLOAT64)
     was = np.__version__
     monkeypatch.setattr(np, "__version__", "9.9")
-    result = record.mine.pytest("--r", "recorded")
+    result = record.mine.pytest("--parity-r", "recorded")
     assert f"(NumPy was {was}, is 9.9: it may draw otherwise). On a machine with R" in result.stdout.str()
 
 
@@ -262,7 +267,7 @@ def test_other_r_code_makes_a_recording_stale(record: Recording, live_r: None, m
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
     monkeypatch.setattr(recorded, "CODE", "0" * 64)
-    result = record.mine.pytest("--r", "recorded")
+    result = record.mine.pytest("--parity-r", "recorded")
     result.assert_outcomes(passed=4, failed=3, skipped=1)
     assert "is stale: R's code (nnet.R) has changed since. On a machine with R:" in result.stdout.str()
 
@@ -347,7 +352,7 @@ def test_a_damaged_recording_is_an_error_and_never_a_pass(record: Recording, liv
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    result = record.mine.pytest("--r", "recorded")
+    result = record.mine.pytest("--parity-r", "recorded")
     result.assert_outcomes(errors=1)
     assert f"recordings/{path.name} is no recording that can be trusted (its content is not" in result.stdout.str()
 
@@ -357,7 +362,7 @@ def test_recording_needs_r_and_a_case(record: Recording, without_r: None) -> Non
     record.mine.write_sine(references=BOTH)
     code, said = record()
     assert code == 2
-    assert "--r live: R was not found" in said
+    assert "--parity-r live: R was not found" in said
     record.mine.write("def test_it(): pass")
     code, said = record()
     assert code == 2
@@ -416,9 +421,9 @@ def test_an_interrupt_leaves_what_is_recorded_whole(record: Recording, live_r: N
 def test_no_race_is_run_against_a_recording(mine: Mine) -> None:
     """A time is not recorded."""
     mine.write("def test_speed(raced):\n    raced(None, 'cpu', 'float64')")
-    result = mine.pytest("--r", "recorded", "-rs")
+    result = mine.pytest("--parity-speed", "--parity-r", "recorded", "-rs")
     result.assert_outcomes(skipped=1)
-    assert "NOT RUN: a race is against R itself, which --r recorded leaves out" in result.stdout.str()
+    assert "NOT RUN: a race is against R itself, which --parity-r recorded leaves out" in result.stdout.str()
 
 
 # The recordings of the project's own cases

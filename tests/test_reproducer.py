@@ -634,7 +634,7 @@ def test_processes_of_xdist_write_them_too(mine: Mine) -> None:
     """Whoever judges writes, and the report knows them."""
     pytest.importorskip("xdist")
     mine.write_sine(WRONG_SINE, checks='["forward"]', dtypes='["float64"]')
-    mine.pytester.runpytest_inprocess("-n1", "-p", "xdist", "-p", "harness.plugin")
+    mine.pytester.runpytest_inprocess("-n1", "-p", "xdist", "-p", "nnet_parity.plugin")
     (failed,) = [v for v in mine.results()["verdicts"] if v["status"] == "FAIL"]
     assert (mine.pytester.path / failed["alone"]).is_file()
 

@@ -1,15 +1,19 @@
 """A run that pytest-xdist shares out says what one process would say; who dies costs the trials that it was asked."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from conftest import IMPORTS, RIGHT, SINE_NET, Mine
+from torch import nn
 
+from harness import Case
 from harness.run import Run
 from harness.verdict import Status, Verdict
+from reference import Network, probes, r_nnet
 
 pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
 
@@ -22,7 +26,7 @@ DIES = "[Subject(Dies), Subject(SineNet)]"
 
 def shared(mine: Mine, *arguments: str) -> pytest.RunResult:
     """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and one that tells."""
-    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p harness.plugin\n")
+    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
     return mine.pytester.runpytest_subprocess("-n", "2", *arguments)
 
 
@@ -62,7 +66,7 @@ def junit(mine: Mine) -> dict[str, dict[str, str]]:
 def test_a_shared_run_says_what_one_process_says(ours: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same verdicts in the same order, answers, annotations, comparison, properties and exit code."""
     ours.write_sine(references="[r_nnet, numpy_net]")
-    ours.pytest("--report-dir=old")
+    ours.pytest("--parity-report-dir=old")
     more = [
         ours.case("test_absent", name='"absent"', **ABSENT),
         ours.case("test_again", name='"again"', question='"And again?"', **FLOAT64),
@@ -71,7 +75,7 @@ def test_a_shared_run_says_what_one_process_says(ours: Mine, monkeypatch: pytest
     ours.write_sine(TWICE, references="[r_nnet, numpy_net]")
     ours.write(ours.text.removeprefix(IMPORTS), *more)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    arguments = "--baseline=old/results.json", "--junitxml=junit.xml"
+    arguments = "--parity-baseline=old/results.json", "--junitxml=junit.xml"
     alone = ours.pytest(*arguments)
     report, properties = found(ours), junit(ours)
     result = shared(ours, *arguments)
@@ -111,7 +115,8 @@ def test_a_model_that_ends_its_process_costs_its_own_trials(ours: Mine) -> None:
 def test_what_is_handed_over_makes_one_run() -> None:
     """Nothing is handed over twice; a case whose trials all came without evidence is known, and so is a lack of any."""
     part, whole = Run(), Run()
-    part.collect("test_mine.py::test_sine", "sine", 2)
+    relu = Case("sine", Network(1, 4, 1, "relu"), [nn.Identity], [r_nnet], probes(), dtypes=["float64"])
+    part.collect("test_mine.py::test_sine", replace(relu, checks=["forward", "loss"]).trials())
     part.chosen = 2
     named = "sine", "SineNet", "r_nnet", "live", "forward", "cpu", "float64", Status.ABSENT
     for number in range(2):
@@ -133,6 +138,6 @@ def test_race(raced): raced(None, "cpu", "float64")
 def test_nobody_races_beside_others(ours: Mine) -> None:
     """Two processes share the cores, and pytest-benchmark measures nothing then."""
     ours.pytester.makepyfile(test_speed=RACED)
-    result = shared(ours, "--speed", "-n", "1")
+    result = shared(ours, "--parity-speed", "-n", "1")
     result.assert_outcomes(failed=1)
     assert "not raced beside other processes, which slow it by chance: leave -n out" in result.stdout.str()

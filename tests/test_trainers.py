@@ -138,7 +138,7 @@ def test_nnets_curve_ends_above_its_fit(live_r: None) -> None:
 def test_r_that_is_left_out_is_absent(tmp_path: Path) -> None:
     """A trainer says why it is not to be had."""
     where = str(tmp_path / "test_mine.py"), "sine", False, "recorded"
-    assert "R was left out (--r recorded" in str(nnet_fit().answering(*where).absent(LOGISTIC, "fit"))
+    assert "R was left out (--parity-r recorded" in str(nnet_fit().answering(*where).absent(LOGISTIC, "fit"))
     assert nnet_fit().answering(*where).title() == "R nnet"
     assert optim_bfgs.answering(*where).title() == "R optim(BFGS) (absent)"
     assert scipy_bfgs.answering(*where) is scipy_bfgs

@@ -486,7 +486,7 @@ def test_too_few_starts_cannot_tell() -> None:
     verdict = compared(NEAR, FAR, "differs", 3)
     assert verdict.status is Status.VACUOUS
     assert ": 3 starts cannot tell; " in verdict.why
-    assert verdict.why.endswith(": ask for more with --starts, and most= where that caps a trainer's")
+    assert verdict.why.endswith(": ask for more with --parity-starts, and most= where that caps a trainer's")
 
 
 # Cases of training that ask for what is not there

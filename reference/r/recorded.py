@@ -153,7 +153,7 @@ def answering(live: RSession, file: str, case: str, states_only: bool, mode: Any
     """
     if not isinstance(mode, str):
         return mode
-    why = "R was left out (--r recorded, which --no-r asks for): judge this where R is"
+    why = "R was left out (--parity-r recorded, which --no-r asks for): judge this where R is"
     if mode != "recorded":
         try:
             live.versions()

@@ -1,0 +1,75 @@
+"""A case bound to the line where its user wrote it, and the trials that pytest makes of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from inspect import CO_OPTIMIZED
+from typing import Any
+
+from harness.case import Case, Trial
+
+PLUGIN = "nnet_parity.plugin"  # the plugin that pytest loads; a user's run of pytest may have left it out
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+RUNNING = "PYTEST_CURRENT_TEST"  # in the environment while pytest runs a test
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A case, and the file and line where `verify` was called."""
+
+    case: Case
+    file: str
+    line: int = field(default=0)
+
+
+def verify(case: Case) -> Verification:
+    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test runs, which then judges.
+
+    At import pytest collects it by its name; the run fails where no test is called it. Raises VerdictFailed, an
+    AssertionError, inside a test where a trial fails or nothing could be judged, and RuntimeError where pytest runs a
+    test without the plugin.
+    """
+    __tracebackhide__ = True
+    frame = sys._getframe(1)
+    verification = Verification(case, frame.f_code.co_filename, frame.f_lineno)
+    in_function = bool(frame.f_code.co_flags & CO_OPTIMIZED)  # else in the body of a module or class, which is imported
+    plugin: Any = sys.modules.get(PLUGIN)
+    if _reading.get():
+        return verification
+    if plugin is not None and plugin.GUESTS:
+        plugin.GUESTS[-1].note(verification, in_function)
+    elif RUNNING in os.environ and in_function:
+        raise RuntimeError("verify() judges nothing in this run: pytest was started without the plugin nnet_parity")
+    return verification
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """While this lasts `verify` only binds cases: a file is read for what stands in it, whatever runs around it."""
+    before = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(before)
+
+
+def expand(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
+    """The trials of a Verification that a test file calls `name`, R answering as `mode` (auto, live, recorded) says.
+
+    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
+    """
+    if isinstance(found, Case):
+        raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
+    assert isinstance(found, Verification)
+    where = f"{found.file}:{found.line}"
+    if not isinstance(found.case, Case):
+        raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
+    try:
+        return found.case.answering(found.file, mode).trials(devices)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{where}: {error}") from None

@@ -1,0 +1,78 @@
+"""The one door to the public names: `from nnet_parity import Case, verify, Network, probes, numpy_net, r_nnet`.
+
+Nothing is loaded before a name is first used, so that the plugin costs a foreign run of pytest nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nnet_parity.names import explain_shadowing
+
+if TYPE_CHECKING:
+    from harness import *  # noqa: F403
+    from reference import *  # noqa: F403
+
+# The package that each public name is from; tests/test_door.py compares this with what the packages offer.
+PUBLIC = {
+    "harness": (
+        "Bounded",
+        "Case",
+        "Contract",
+        "Contrast",
+        "Entry",
+        "Formulation",
+        "Layout",
+        "Loss",
+        "Population",
+        "Problem",
+        "Recipe",
+        "Status",
+        "Subject",
+        "Trained",
+        "Verdict",
+        "verify",
+    ),
+    "reference": (
+        "Crossed",
+        "Equations",
+        "Network",
+        "NumpyNet",
+        "OnData",
+        "Prototype",
+        "RNnet",
+        "Stated",
+        "gradient_descent",
+        "least_squares",
+        "nnet_fit",
+        "nnet_fits",
+        "nnet_gradients",
+        "numpy_net",
+        "optim_bfgs",
+        "probes",
+        "r_nnet",
+        "runif",
+        "scipy_bfgs",
+        "scipy_lbfgsb",
+        "starts",
+    ),
+}
+PACKAGES = {name: package for package, names in PUBLIC.items() for name in names}
+__all__ = list(PACKAGES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name. Raises ImportError, in a sentence, where another package stands in the place of ours."""
+    if name not in PACKAGES:
+        raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")
+    package = PACKAGES[name]
+    if sentence := explain_shadowing(package):
+        raise ImportError(sentence)
+    value = getattr(import_module(package), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PACKAGES})

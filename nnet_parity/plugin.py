@@ -1,0 +1,243 @@
+"""The pytest plugin as every suite of an environment meets it: it imports nothing of ours before a suite uses us.
+
+It knows our options, notices cases, and loads `harness.plugin`, which judges them, when the first one is collected.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnet_parity import workers
+from nnet_parity.names import OURS, explain_hiding, explain_shadowing
+
+GROUP = "nnet-parity"
+JUDGE = "nnet_parity_judge"  # what `harness.plugin` is registered as
+R_MODES = ("auto", "live", "recorded")
+FEWEST_STARTS = 2
+R_SWITCH = "NNET_PARITY_R"  # in the environment: as --parity-r
+DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --parity-device, separated by spaces
+RENAMED = ("device", "require-device", "r", "speed", "starts", "baseline", "report-dir")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup(GROUP, "nnet-parity: cross-framework verification")
+    group.addoption(
+        "--parity-device",
+        action="append",
+        default=[],
+        metavar="cpu|cuda|cuda:N",
+        help="judge on this device; may be repeated (default: the devices of this machine). ini: parity_devices",
+    )
+    group.addoption(
+        "--parity-require-device", metavar="DEVICE", help="judge on this device, and stop at once if it is missing"
+    )
+    group.addoption(
+        "--parity-r",
+        metavar="|".join(R_MODES),
+        help="who answers for R: R, else its recordings (auto, the default); R alone; its recordings alone. "
+        "ini: parity_r",
+    )
+    group.addoption("--parity-speed", action="store_true", help="run races too: tests that use the fixture `raced`")
+    group.addoption(
+        "--parity-starts",
+        metavar="N",
+        help="number of starts on which trainers are judged (default: 20; more starts separate shares better). "
+        "ini: parity_starts",
+    )
+    group.addoption(
+        "--parity-baseline", metavar="FILE", help="results.json of an older run: show what got worse, and fail"
+    )
+    group.addoption(
+        "--parity-report-dir",
+        metavar="DIR",
+        help="folder of the report (default: build/report). ini: parity_report_dir",
+    )
+    parser.addini("parity_devices", "devices to judge on, as --parity-device takes them", type="args", default=[])
+    parser.addini("parity_r", "who answers for R, as --parity-r takes it", default="auto")
+    parser.addini("parity_starts", "number of starts, as --parity-starts takes it", default="20")
+    parser.addini("parity_report_dir", "folder of the report, as --parity-report-dir takes it", default="build/report")
+    parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
+
+
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    """Explain an old name of an option that no other plugin and no conftest knows: pytest is about to refuse it."""
+    words = dict.fromkeys(word.partition("=")[0] for word in args)
+    old = [word for word in words if word.removeprefix("--") in RENAMED and not _is_known(parser, word)]
+    if old:
+        new = ", ".join(f"{word} is called --parity-{word.removeprefix('--')} now" for word in old)
+        parser.extra_info[GROUP] = new
+
+
+def _is_known(parser: pytest.Parser, word: str) -> bool:
+    try:
+        return word not in parser.parse_known_and_unknown_args([word])[1]
+    except pytest.UsageError:  # it is known, and lacks its value
+        return True
+
+
+class Guest:
+    """One run of pytest: the running test, the collected modules, and the cases that `verify` was given at import."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.running: pytest.Item | None = None
+        self.modules: set[Path] = set()
+        self.verified: list[Any] = []
+        self.collected: list[Any] = []
+        self.races_left_out = 0
+
+    def note(self, verification: Any, in_function: bool) -> None:
+        """Take what `verify` was given: inside a test it is judged at once, at import it must be collected later."""
+        __tracebackhide__ = True
+        if self.running is not None and in_function:
+            load_judge(self.config).judge_in_test(self.running, verification)
+        else:
+            self.verified.append(verification)
+
+    def find_uncollected(self) -> list[Any]:
+        """The cases that a collected module has verified and no test is called.
+
+        Not those of modules that others import, nor of files of which only some tests were named.
+        """
+        if self.config.option.collectonly:
+            return []
+        named = {Path(word.partition("::")[0]).resolve() for word in self.config.args if "::" in word}
+        files = {path.resolve() for path in self.modules} - named
+        known = {id(each) for each in self.collected}
+        return [each for each in self.verified if id(each) not in known and Path(each.file).resolve() in files]
+
+
+GUEST = pytest.StashKey[Guest]()
+GUESTS: list[Guest] = []  # a run of pytest may run another one in the same process
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getini("nnet_parity_devices"):
+        raise pytest.UsageError("nnet_parity_devices is called parity_devices now: rename it in the ini file")
+    get_r_mode(config)
+    get_starts(config)
+    guest = Guest(config)
+    config.stash[GUEST] = guest
+    GUESTS.append(guest)
+    config.add_cleanup(lambda: GUESTS.remove(guest))
+    workers.register(config, lambda: load_judge(config).merger)
+    if any(map(config.getoption, ("--parity-device", "--parity-require-device", "--parity-baseline"))):
+        load_judge(config)  # whoever says that uses us: a missing device, or nothing to compare, is an error
+
+
+def get_r_mode(config: pytest.Config) -> str:
+    """Who answers for R: as the command line, else the environment, else the ini file says."""
+    given = config.getoption("--parity-r") or os.environ.get(R_SWITCH) or config.getini("parity_r")
+    if given not in R_MODES:
+        raise pytest.UsageError(f"--parity-r {given} (or {R_SWITCH} in the environment): expected {', '.join(R_MODES)}")
+    return str(given)
+
+
+def get_starts(config: pytest.Config) -> int:
+    """The number of starts: as the command line, else the ini file says."""
+    given = str(config.getoption("--parity-starts") or config.getini("parity_starts"))
+    if not given.isdigit() or int(given) < FEWEST_STARTS:
+        raise pytest.UsageError(f"--parity-starts {given}: expected a whole number, at least {FEWEST_STARTS}")
+    return int(given)
+
+
+def load_judge(config: pytest.Config) -> Any:
+    """The `harness.plugin.Judge` of this run. Raises ImportError where another harness stands in the place of ours."""
+    if judge := config.pluginmanager.get_plugin(JUDGE):
+        return judge
+    if sentence := explain_shadowing("harness"):
+        raise ImportError(sentence)
+    from harness.plugin import Judge, Settings
+
+    option = config.getoption
+    required = option("--parity-require-device") or ""
+    asked = [*option("--parity-device"), *([required] if required else [])]
+    judge = Judge(
+        config,
+        Settings(
+            devices=asked or os.environ.get(DEVICES, "").split() or config.getini("parity_devices"),
+            required_device=required,
+            r_mode=get_r_mode(config),
+            starts=get_starts(config),
+            baseline=option("--parity-baseline") or "",
+            report_folder=Path(option("--parity-report-dir") or config.getini("parity_report_dir")),
+            is_worker=workers.is_worker(config),
+            is_shared=workers.is_shared(config),
+        ),
+    )
+    config.pluginmanager.register(judge, JUDGE)
+    return judge
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    if isinstance(collector, pytest.Module):
+        collector.config.stash[GUEST].modules.add(collector.path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
+    """Trials for a case; None for all else, without a look at it where nothing of ours is loaded."""
+    ours = sys.modules.get("harness.verification")
+    if ours is None or not isinstance(obj, (ours.Verification, ours.Case)):
+        return None
+    collector.config.stash[GUEST].collected.append(obj)
+    return load_judge(collector.config).make_items(collector, name, obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if found := session.config.stash[GUEST].find_uncollected():
+        load_judge(session.config).note_uncollected(found)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    guest = item.config.stash[GUEST]
+    guest.running = item
+    try:
+        return (yield)
+    finally:
+        guest.running = None
+
+
+@pytest.fixture
+def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Race an entry on a device in a dtype: `raced(entry, "cpu", "float64")`. Only with --parity-speed."""
+    return load_judge(request.config).make_racer(request)  # type: ignore[no-any-return]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave races out, unless --parity-speed asks for them: they take minutes, and the whole machine."""
+    if config.getoption("--parity-speed"):
+        return
+    races = [item for item in items if _is_race(item)]
+    if races:
+        config.stash[GUEST].races_left_out = len(races)
+        items[:] = [item for item in items if item not in races]
+        config.hook.pytest_deselected(items=races)
+
+
+def _is_race(item: pytest.Item) -> bool:
+    """Does it use our fixture `raced`, and not another of that name?"""
+    fixtures = getattr(item, "_fixtureinfo", None)
+    found: Any = fixtures.name2fixturedefs.get("raced") if fixtures else None
+    return bool(found) and found[-1].func.__module__ == __name__
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Count the races that were left out, and explain a file that could not be imported for the name of a package."""
+    if left_out := config.stash[GUEST].races_left_out:
+        races = "1 race was" if left_out == 1 else f"{left_out} races were"
+        terminalreporter.write_line(f"{races} left out: --parity-speed runs them")
+    if any(report.when == "collect" for report in terminalreporter.stats.get("error", ())):
+        for name in OURS:
+            if sentence := explain_shadowing(name) or explain_hiding(name):
+                terminalreporter.write_line(f"nnet-parity: {sentence}", red=True)
