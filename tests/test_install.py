@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DISTRIBUTED = ("harness", "reference", "nnet_parity.py", "pyproject.toml", "README.md", "LICENSE")
+DISTRIBUTED = ("harness", "reference", "nnet_parity", "pyproject.toml", "README.md", "LICENSE")
 MODELS = """
 from torch import nn
 

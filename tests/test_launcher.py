@@ -163,16 +163,29 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-NO_HYPOTHESIS = ["-p", "no:hypothesispytest"]  # it takes a second to import
+NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]  # hypothesis alone takes a second to import
 
 
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        (["verify"], [*NO_HYPOTHESIS, "cases/"]),
+        (["verify"], [*NOT_NEEDED, "cases/"]),
         (["test", "-k", "a or b", "-x"], ["tests/", "-k", "a or b", "-x"]),
-        (["verify", "cases/test_sine.py::test_it[a b]"], [*NO_HYPOTHESIS, "cases/test_sine.py::test_it[a b]"]),
-        (["verify", "-x", str(Path(__file__))], [*NO_HYPOTHESIS, "-x", str(Path(__file__))]),
+        (["verify", "cases/test_sine.py::test_it[a b]"], [*NOT_NEEDED, "cases/test_sine.py::test_it[a b]"]),
+        (["verify", "-x", str(Path(__file__))], [*NOT_NEEDED, "-x", str(Path(__file__))]),
+        (
+            ["verify", "--r", "live", "--baseline=old.json", "--device", "cuda", "--runslow"],
+            [
+                *NOT_NEEDED,
+                "cases/",
+                "--parity-r",
+                "live",
+                "--parity-baseline=old.json",
+                "--parity-device",
+                "cuda",
+                "--runslow",
+            ],
+        ),
     ],
 )
 def test_pytest_gets_the_folder_and_the_arguments(checkout: Checkout, given: list[str], passed: list[str]) -> None:
@@ -262,7 +275,7 @@ def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> Non
     ]
     assert [answer.stderr for answer in answers] == ["", "", ""]
     assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "recorded" for answer in answers)
-    assert all(json.loads(answer.stdout)["arguments"] == [*NO_HYPOTHESIS, "cases/"] for answer in answers)
+    assert all(json.loads(answer.stdout)["arguments"] == [*NOT_NEEDED, "cases/"] for answer in answers)
 
 
 def change_the_pins(checkout: Checkout) -> None:

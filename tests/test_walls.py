@@ -2,11 +2,9 @@
 
 import ast
 import inspect
-import io
 import os
 import subprocess
 import sys
-import tokenize
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +23,6 @@ LOADS_NOT = {
     "harness": ("torch", "rpy2", "pytest", "jinja2", "matplotlib", "scipy.stats"),
     "reference": ("torch", "rpy2", "scipy.stats"),
 }
-MOST_LINES = 7_510  # the goal of 4,000 is missed (DECISIONS, 2026-11-25); until it is met, no line more
 
 
 def sources(folder: str) -> list[Path]:
@@ -90,37 +87,6 @@ def test_importing_is_light(package: str) -> None:
 def test_a_heavy_import_is_seen() -> None:
     """The wall can fail: a package that is loaded on the way is found."""
     assert loaded("import harness.plugin, scipy.stats", LOADS_NOT["harness"]) == ["pytest", "scipy.stats"]
-
-
-def code_lines(text: str) -> set[int]:
-    """The lines of a Python file that hold code: not blank, no comment, no docstring."""
-    nothing = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    found = {
-        line
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type not in nothing
-        for line in range(token.start[0], token.end[0] + 1)
-    }
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            found -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    return found
-
-
-def lines(folders: tuple[str, ...]) -> int:
-    """All lines of code of the Python files."""
-    return sum(len(code_lines(path.read_text("utf-8"))) for f in folders for path in (ROOT / f).rglob("*.py"))
-
-
-def test_the_judge_and_the_mathematics_stay_small() -> None:
-    """The goal is 4,000 lines of code; what does not fit into what there is now is left out, or replaces something."""
-    assert 0 < lines(("harness",)) < lines(("harness", "reference")) < MOST_LINES
-
-
-def test_lines_without_code_do_not_count() -> None:
-    """Blank lines, comments and docstrings are free, a string that is used is not."""
-    text = '"""Says."""\n\n# why\nx = """a\nb"""\n\ndef f():\n    """Does."""\n    return x  # so\n'
-    assert code_lines(text) == {4, 5, 7, 9}
 
 
 def modules(package: str) -> Iterator[ModuleType]:
