@@ -2,7 +2,7 @@
 
 import pytest
 
-from reference import r_nnet
+from nnet_parity import r_nnet
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from cases import dual_head
-from harness import Subject
-from reference import Network
+from nnet_parity import Network, Subject
 
 Widths = tuple[int, int]
 PYTORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

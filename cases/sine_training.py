@@ -13,10 +13,9 @@ from torch import Tensor
 
 from cases import sine, stacks
 from cases.test_sine import BY_HAND, network, with_extra
-from harness import Bounded, Contract, Population, Recipe, Subject, Trained
 from harness.contract import Array
 from harness.report import Row
-from reference import runif, starts
+from nnet_parity import Bounded, Contract, Population, Recipe, Subject, Trained, runif, starts
 from reference.arithmetic.bounded import BoundedArithmetic
 
 GRID = np.arange(0, 10.05, 0.1)[:, None]  # S2's seq(0, 10, 0.1)

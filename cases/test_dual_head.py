@@ -1,8 +1,7 @@
 """Question 1: which formulations of a network with two inputs and two heads are the same function?"""
 
 from cases.dual_formulations import Formulations
-from harness import Case, Contrast, verify
-from reference import Crossed, numpy_net, probes, r_nnet
+from nnet_parity import Case, Contrast, Crossed, numpy_net, probes, r_nnet, verify
 
 ACTIVATIONS = [("relu", "relu"), ("logistic", "identity"), ("tanh", "identity"), ("logistic", "logistic")]
 SEED = {"inputs": (5, 5), "hidden": 10, "outputs": (5, 5)}

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from cases.dual_formulations import Formulations
-from harness import Case, Population, Recipe, Trained, verify
 from harness.contract import Array
-from reference import nnet_fit, numpy_net, r_nnet, starts
+from nnet_parity import Case, Population, Recipe, Trained, nnet_fit, numpy_net, r_nnet, starts, verify
 
 SEED = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")
 TEACHER = np.random.default_rng(2026).uniform(-1, 1, SEED.network.layout.size)

@@ -2,8 +2,7 @@
 
 from cases import sine
 from cases.dual_formulations import Formulations
-from harness import Case, verify
-from reference import Network, numpy_net, probes, r_nnet
+from nnet_parity import Case, Network, numpy_net, probes, r_nnet, verify
 
 NARROW = ["bfloat16", "float16"]
 BOTH = [r_nnet, numpy_net]

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from cases import sine
-from harness import Case, Subject, verify
-from reference import Network, NumpyNet, OnData, RNnet, numpy_net, probes, r_nnet
+from nnet_parity import Case, Network, NumpyNet, OnData, RNnet, Subject, numpy_net, probes, r_nnet, verify
 
 rng = np.random.default_rng(2015)
 x50 = np.sort(10 * rng.random((50, 1)), axis=0)

@@ -28,7 +28,7 @@ from cases.sine_training import (
     why_not,
 )
 from cases.test_sine import BY_HAND, network
-from harness import Case, Recipe, Trained, verify
+from nnet_parity import Case, Recipe, Trained, verify
 from reference import (
     gradient_descent,
     least_squares,

@@ -7,9 +7,20 @@ from cases.dual_formulations import Formulations
 from cases.sine_training import LOGISTIC, TANH_SINE, one_draw, sine_population
 from cases.test_dual_training import population, taught
 from cases.test_sine import network
-from harness import Case, Entry, Population, Recipe, Subject, Trained
 from harness.contract import Array
-from reference import nnet_fits, nnet_gradients, numpy_net, probes, starts
+from nnet_parity import (
+    Case,
+    Entry,
+    Population,
+    Recipe,
+    Subject,
+    Trained,
+    nnet_fits,
+    nnet_gradients,
+    numpy_net,
+    probes,
+    starts,
+)
 
 DUAL = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")
 ONCE = Recipe("sgd", 1)

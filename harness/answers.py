@@ -112,7 +112,8 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
-        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}."))
+        caveats = "".join(f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat))
+        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}.{caveats}"))
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))

@@ -136,7 +136,7 @@ class Case:
                 raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
         if not hasattr(self.network, "oracle"):
             found = f"{self.network!r:.80}"
-            raise TypeError(f"{who}: network is {found}, expected a Network (from reference import Network)")
+            raise TypeError(f"{who}: network is {found}, expected a Network (from nnet_parity import Network)")
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
         if not makers or not all(callable(maker) or isinstance(maker, Population) for maker in makers):
             found = f"{self.problems!r:.80}"
@@ -147,7 +147,7 @@ class Case:
             if isinstance(reference, type) or not answers:
                 raise TypeError(
                     f"{who} names the reference {reference!r:.80}, which is not known: expected r_nnet, "
-                    "numpy_net (from reference import r_nnet, numpy_net), or an object like them"
+                    "numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them"
                 )
         for what, given, known in (
             ("check", self.checks or (), (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),

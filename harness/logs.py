@@ -9,10 +9,16 @@ TRACE = "torch.__trace"  # torch's record for its own tools: empty messages at D
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Keep torch's trace out of what pytest shows of a failure; a handler of that logger itself still gets it."""
+    """Keep torch's trace out of what pytest shows of a failure; other handlers of that logger still get it.
+
+    torch keeps the trace from the root logger, but pytest puts its handlers on such loggers too.
+    """
     logger = logging.getLogger(TRACE)
-    before, logger.propagate = logger.propagate, False
+    hidden = [handler for handler in logger.handlers if type(handler).__module__ == "_pytest.logging"]
+    for handler in hidden:
+        logger.removeHandler(handler)
     try:
         yield
     finally:
-        logger.propagate = before
+        for handler in hidden:
+            logger.addHandler(handler)

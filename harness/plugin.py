@@ -118,12 +118,12 @@ class Judge:
         self.run.chosen += sum(isinstance(item, TrialItem) for item in session.items)
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
-        """Note the cases that were verified at import and that no test is called."""
+        """Note the cases that were verified at import and never collected."""
         begin(self.config, self.run)
         for verification in found:
             name = getattr(verification.case, "name", verification.case)
             file = os.path.relpath(verification.file, self.config.invocation_params.dir)
-            self.run.uncollected[f"{file}:{verification.line}"] = one_line(f"{name!s:.80}")
+            self.run.uncollected[f"{file}:{verification.line}", one_line(f"{name!s:.80}")] = None
 
     # Running
 

@@ -49,7 +49,8 @@ class Problem:
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
     `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of
     training runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed`
-    (D, P) the gradients that the optimiser was handed there. Raises ValueError on wrong shapes and on values that are
+    (D, P) the gradients that the optimiser was handed there. `caveat` is a sentence on what an answer to it does not
+    prove, for the verdict. Raises ValueError on wrong shapes and on values that are
     not finite.
     """
 
@@ -63,6 +64,7 @@ class Problem:
     recipe: Recipe | None = None
     runs: int = 1
     handed: Array | None = None
+    caveat: str = ""
 
     def __post_init__(self) -> None:
         network = self.formulation.network

@@ -38,7 +38,7 @@ class Run:
         self.verdicts: dict[str, Verdict] = {}
         self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
         self.known: dict[tuple[str, str], tuple[str, int]] = {}  # why it fails and its trials, by test and subject
-        self.uncollected: dict[str, str] = {}  # cases that no test is called, by file and line
+        self.uncollected: dict[tuple[str, str], None] = {}  # file and line, and name, of cases that are no tests
         self.chosen = 0
         self.begun = False
         self.whole = False  # did pytest ask everything that was chosen?
@@ -133,9 +133,9 @@ class Run:
     def complaints(self) -> list[str]:
         """Sentences for everything that fails the run beside failed trials."""
         lines = [
-            f"{where}: the case {case} was verified, and no test is called that: write test_... = verify(...) in a "
-            "test file, or call verify inside a test"
-            for where, case in self.uncollected.items()
+            f"{where}: the case {case} was not collected: give it a name of its own, test_... = verify(...), or call "
+            "verify inside a test"
+            for where, case in self.uncollected
         ]
         if silent := self.without_evidence():
             named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
@@ -143,7 +143,8 @@ class Run:
                 f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it"
             )
         elif self.whole and self.chosen and not any(verdict.status.judges for verdict in self.verdicts.values()):
-            lines.append(f"nothing was judged: {self.chosen} trials were chosen, which is a failure")
+            trials = "1 trial was" if self.chosen == 1 else f"{self.chosen} trials were"
+            lines.append(f"nothing was judged: {trials} chosen, which is a failure")
         return lines + self.mended()
 
     def close(self) -> None:

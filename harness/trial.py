@@ -63,6 +63,7 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
     verdict = measured(trial, judgement, asked.where(judgement.index, judgement.stack))
+    verdict = replace(verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), ""))
     if trial.case.expect == "differs":
         return _differs(asked, judgement, verdict)
     if judgement.status is Status.FAIL:

@@ -36,7 +36,8 @@ class Verdict:
 
     `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the part of `allowed` that
     comes from what the two contracts declare differently. `why` is the sentence a person reads, `alone` the script
-    that fails in the same way on its own, `known` why a trial that fails is expected to.
+    that fails in the same way on its own, `known` why a trial that fails is expected to, `caveat` what the verdict
+    does not prove.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Verdict:
     expect: str = "equal"
     alone: str = ""
     known: str = ""
+    caveat: str = ""
 
     def record(self) -> dict[str, Any]:
         """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why` tells them."""

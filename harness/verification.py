@@ -30,7 +30,7 @@ class Verification:
 def verify(case: Case) -> Verification:
     """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test runs, which then judges.
 
-    At import pytest collects it by its name; the run fails where no test is called it. Raises VerdictFailed, an
+    At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed, an
     AssertionError, inside a test where a trial fails or nothing could be judged, and RuntimeError where pytest runs a
     test without the plugin.
     """

@@ -65,8 +65,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
 
 
-def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
     """Explain an old name of an option that no other plugin and no conftest knows: pytest is about to refuse it."""
+    yield
     words = dict.fromkeys(word.partition("=")[0] for word in args)
     old = [word for word in words if word.removeprefix("--") in RENAMED and not _is_known(parser, word)]
     if old:
@@ -101,7 +103,7 @@ class Guest:
             self.verified.append(verification)
 
     def find_uncollected(self) -> list[Any]:
-        """The cases that a collected module has verified and no test is called.
+        """The cases that a collected module has verified and that are no tests.
 
         Not those of modules that others import, nor of files of which only some tests were named.
         """

@@ -1,7 +1,7 @@
 """The data a network is asked on: exact, few-term, saturated, random and unusual draws, which float32 holds."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from reference.tape import Node, Places, Tape
 SHARPEST = Contract("float32")  # what is exact in 24 bits is exact in 53
 FINE = 2.0**-12  # lattice of the weights that need not be exact
 ATTEMPTS = 60
+OWN_WEIGHTS = "With own weights this checks the formula at these weights, not that they are the ones R fitted"
 SMOOTH = ("tanh", "logistic")  # exact at 0 only
 
 
@@ -226,8 +227,9 @@ probes = Probes  # as a case calls them
 class OnData:
     """Data of one's own, inputs (R, I) and targets (R, O), at random parameters; all rounded to float32.
 
-    With `weights`, a checkpoint (see `harness.checkpoint.weights`), at these instead. Raises ValueError where data or
-    weights do not fit.
+    With `weights`, a checkpoint (see `harness.checkpoint.weights`), at these instead: that checks the formula at these
+    weights, not that they are the ones that R, or anybody, has fitted. Raises ValueError where data or weights do not
+    fit.
     """
 
     inputs: Array
@@ -256,10 +258,10 @@ class OnData:
         data = [
             np.broadcast_to(SHARPEST.rounded(part), (draws, *np.shape(part))) for part in (self.inputs, self.targets)
         ]
-        own = draw.random_own(1.5)
-        if self.weights is not None:
-            own = SHARPEST.rounded(weights(self.weights, formulation))[None]
-        return [draw.problem(own, *data)]
+        if self.weights is None:
+            return [draw.problem(draw.random_own(1.5), *data)]
+        own = SHARPEST.rounded(weights(self.weights, formulation))[None]
+        return [replace(draw.problem(own, *data), caveat=OWN_WEIGHTS)]
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"dtypes": "float32"}, "case 'sine': dtypes is 'float32', expected a list: dtypes=[...]"),
     ({"checks": "forward"}, "case 'sine': checks is 'forward', expected a list: checks=[...]"),
-    ({"network": None}, "case 'sine': network is None, expected a Network (from reference import Network)"),
+    ({"network": None}, "case 'sine': network is None, expected a Network (from nnet_parity import Network)"),
     ({"problems": None}, "case 'sine': problems is None, expected probes(...), or a function of a formulation"),
     ({"problems": []}, "case 'sine': problems is [], expected probes(...), or a function of a formulation"),
     (
@@ -249,12 +249,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (
         {"references": [NumpyNet]},
         "case 'sine' names the reference <class 'reference.numpy_net.NumpyNet'>, which is not known: "
-        "expected r_nnet, numpy_net (from reference import r_nnet, numpy_net), or an object like them",
+        "expected r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them",
     ),
     (
         {"references": ["r_nnet"]},
         "case 'sine' names the reference 'r_nnet', which is not known: expected r_nnet, numpy_net "
-        "(from reference import r_nnet, numpy_net), or an object like them",
+        "(from nnet_parity import r_nnet, numpy_net), or an object like them",
     ),
     (
         {"checks": ["forward", "hessian"]},
@@ -463,7 +463,7 @@ def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine) -> None:
     path = mine.pytester.path / "test_mine.py"
     sentence = (
         f"{path}:{mine.line_of('test_sine =')}: case 'sine-1-4-1' names the reference 'r_nnet', which is not known: "
-        "expected r_nnet, numpy_net (from reference import r_nnet, numpy_net), or an object like them"
+        "expected r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them"
     )
     start = next(number for number, line in enumerate(result.outlines) if "ERROR collecting test_mine.py" in line)
     assert result.outlines[start + 1] == sentence
