@@ -122,8 +122,9 @@ class Judge:
         begin(self.config, self.run)
         for verification in found:
             name = getattr(verification.case, "name", verification.case)
-            file = os.path.relpath(verification.file, self.config.invocation_params.dir)
-            self.run.uncollected[f"{file}:{verification.line}", one_line(f"{name!s:.80}")] = None
+            _, path, line = verification.imported or ("", verification.file, verification.line)
+            file = os.path.relpath(path, self.config.invocation_params.dir)
+            self.run.uncollected[f"{file}:{line}", one_line(f"{name!s:.80}")] = None
 
     # Running
 

@@ -9,26 +9,36 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from inspect import CO_OPTIMIZED
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 from harness.case import Case, Trial
 
 PLUGIN = "nnet_parity.plugin"  # the plugin that pytest loads; a user's run of pytest may have left it out
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
-RUNNING = "PYTEST_CURRENT_TEST"  # in the environment while pytest runs a test
+RUNNING = "PYTEST_CURRENT_TEST"  # in the environment while pytest runs a test, and of all that a test starts
+
+
+class Place(NamedTuple):
+    """A line of a module."""
+
+    module: str
+    file: str
+    line: int
 
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """A case, and the file and line where `verify` was called."""
+    """A case, the file and line where `verify` was called, and the line of the module whose import led there."""
 
     case: Case
     file: str
     line: int = field(default=0)
+    imported: Place | None = None
 
 
 def verify(case: Case) -> Verification:
-    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test runs, which then judges.
+    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test calls, which then judges.
 
     At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed, an
     AssertionError, inside a test where a trial fails or nothing could be judged, and RuntimeError where pytest runs a
@@ -36,16 +46,27 @@ def verify(case: Case) -> Verification:
     """
     __tracebackhide__ = True
     frame = sys._getframe(1)
-    verification = Verification(case, frame.f_code.co_filename, frame.f_lineno)
-    in_function = bool(frame.f_code.co_flags & CO_OPTIMIZED)  # else in the body of a module or class, which is imported
+    verification = Verification(case, frame.f_code.co_filename, frame.f_lineno, _find_import(frame))
     plugin: Any = sys.modules.get(PLUGIN)
     if _reading.get():
         return verification
     if plugin is not None and plugin.GUESTS:
-        plugin.GUESTS[-1].note(verification, in_function)
-    elif RUNNING in os.environ and in_function:
+        plugin.GUESTS[-1].note(verification)
+    elif RUNNING in os.environ and "_pytest" in sys.modules and verification.imported is None:
         raise RuntimeError("verify() judges nothing in this run: pytest was started without the plugin nnet_parity")
     return verification
+
+
+def _find_import(frame: FrameType | None) -> Place | None:
+    """The line of the module whose import leads to a frame; None where a test leads there, or the main program."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name == "__main__" or name.startswith("_pytest."):
+            return None
+        if not frame.f_code.co_flags & CO_OPTIMIZED:  # the body of a module or class, not of a function
+            return Place(name, frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 @contextmanager

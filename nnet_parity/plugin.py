@@ -89,18 +89,18 @@ class Guest:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.running: pytest.Item | None = None
-        self.modules: set[Path] = set()
+        self.modules: set[tuple[str, Path]] = set()  # those that may hold cases, by name and file
         self.verified: list[Any] = []
         self.collected: list[Any] = []
         self.races_left_out = 0
 
-    def note(self, verification: Any, in_function: bool) -> None:
+    def note(self, verification: Any) -> None:
         """Take what `verify` was given: inside a test it is judged at once, at import it must be collected later."""
         __tracebackhide__ = True
-        if self.running is not None and in_function:
-            load_judge(self.config).judge_in_test(self.running, verification)
-        else:
+        if verification.imported is not None:
             self.verified.append(verification)
+        elif self.running is not None:
+            load_judge(self.config).judge_in_test(self.running, verification)
 
     def find_uncollected(self) -> list[Any]:
         """The cases that a collected module has verified and that are no tests.
@@ -109,10 +109,14 @@ class Guest:
         """
         if self.config.option.collectonly:
             return []
-        named = {Path(word.partition("::")[0]).resolve() for word in self.config.args if "::" in word}
-        files = {path.resolve() for path in self.modules} - named
+        chosen = {Path(word.partition("::")[0]).resolve() for word in self.config.args if "::" in word}
         known = {id(each) for each in self.collected}
-        return [each for each in self.verified if id(each) not in known and Path(each.file).resolve() in files]
+        found = []
+        for each in self.verified:
+            module, file, _ = each.imported
+            if id(each) not in known and (module, Path(file)) in self.modules and Path(file).resolve() not in chosen:
+                found.append(each)
+        return found
 
 
 GUEST = pytest.StashKey[Guest]()
@@ -177,18 +181,18 @@ def load_judge(config: pytest.Config) -> Any:
     return judge
 
 
-def pytest_collectstart(collector: pytest.Collector) -> None:
-    if isinstance(collector, pytest.Module):
-        collector.config.stash[GUEST].modules.add(collector.path)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     """Trials for a case; None for all else, without a look at it where nothing of ours is loaded."""
     ours = sys.modules.get("harness.verification")
-    if ours is None or not isinstance(obj, (ours.Verification, ours.Case)):
+    if ours is None:
         return None
-    collector.config.stash[GUEST].collected.append(obj)
+    guest = collector.config.stash[GUEST]
+    if isinstance(collector, pytest.Module):
+        guest.modules.add((collector.obj.__name__, collector.path))
+    if not isinstance(obj, (ours.Verification, ours.Case)):
+        return None
+    guest.collected.append(obj)
     return load_judge(collector.config).make_items(collector, name, obj)
 
 

@@ -35,6 +35,7 @@ def complaints(result: pytest.RunResult) -> list[str]:
 
 
 INSIDE = {
+    "a helper": "def check(case):\n    verify(case)\ndef test_it():\n    check(A_CASE)\n",
     "a call": "def test_it():\n    verify(A_CASE)\n",
     "an assertion": "def test_it():\n    assert verify(A_CASE)\n",
     "a name": "def test_it():\n    found = verify(A_CASE)\n",
@@ -100,6 +101,7 @@ MADE = {
     "in a list": "CASES = [verify(A_CASE)]\n",
     "asserted": "assert verify(A_CASE)\n",
     "in a class that pytest does not collect": "class Sine:\n    test_sine = verify(A_CASE)\n",
+    "by a helper": "import helper\nhelper.check(A_CASE)\n",
     "in a TestCase": "import unittest\nclass TestSine(unittest.TestCase):\n    test_sine = verify(A_CASE)\n",
 }
 
@@ -107,12 +109,13 @@ MADE = {
 @pytest.mark.parametrize("how", MADE)
 def test_a_case_that_is_not_collected_fails_the_run(mine: Mine, how: str, approved: Any) -> None:
     """By its line and its name, beside tests that pass."""
+    (mine.pytester.path / "helper.py").write_text("import harness\ndef check(case): harness.verify(case)\n")
     write(mine, MADE[how] + "\ndef test_it(): pass\n")
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     (line,) = complaints(result)
     lines = mine.text.split("\n")
-    assert "verify(Case" in lines[int(line.split(":")[1]) - 1]
+    assert "Case(" in lines[int(line.split(":")[1]) - 1]
     approved(line.partition(": ")[2])
 
 
@@ -152,6 +155,29 @@ def test_a_module_that_is_imported_as_a_helper_is_not_accused(mine: Mine) -> Non
     (mine.pytester.path / "test_mine.py").write_text("from models import test_sine\n")
     mine.pytest().assert_outcomes(passed=1)
     assert mine.pytest().ret == 0
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+def test_a_test_module_that_others_import_is_not_accused(mine: Mine, mode: str) -> None:
+    """Though its cases are made a second time where it is imported under another name."""
+    write(mine, "test_sine = verify(A_CASE)\n")
+    (mine.pytester.path / "test_other.py").write_text(
+        "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parent))\nimport test_mine as again\n"
+        "def test_it(): assert again\n"
+    )
+    result = mine.pytest(f"--import-mode={mode}")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0
+
+
+def test_a_helper_that_is_imported_inside_a_test_is_not_judged_there(mine: Mine) -> None:
+    """What stands at the top of a module is no call of a test."""
+    write(mine, "verify(A_CASE)\n", WRONG)
+    (mine.pytester.path / "test_mine.py").rename(mine.pytester.path / "models.py")
+    (mine.pytester.path / "test_mine.py").write_text("def test_it():\n    import models\n")
+    result = mine.pytest()
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
 
 
 def test_a_script_may_verify(mine: Mine) -> None:
