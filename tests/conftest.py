@@ -6,11 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -42,36 +43,75 @@ class SineNet(nn.Module):
 RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
 
 
-FIGURE = re.compile(r"(?<![\w.])[-+±]?(?:\d[\d,]*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+FIGURE = re.compile(r"(?<![\w.])[-+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
+MASKS = (  # what differs between machines and days, and what stands for it
+    (re.compile(r"\bR nnet \d[\d.-]*\d"), "R nnet <version>"),
+    (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
+    (re.compile(r"\b(torch|NumPy) \d+\.\d+[\w.+]*\w"), r"\1 <version>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
+    (re.compile(r"\b(test_\w+\.py):\d+"), r"\1:<line>"),  # a test's own file grows with what it imports
+    (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
+)
 
 
 def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
-    """A sentence without what differs between machines: folders, versions and, if asked, figures."""
+    """A sentence without what differs between machines: folders, versions, dates and, if asked, figures."""
     for name, folder in folders.items():
         text = text.replace(str(folder), f"<{name}>")
-    text = text.replace(f"NumPy {np.__version__}", "NumPy <version>")
-    text = re.sub(r"R nnet \d[\d.-]*\d", "R nnet <version>", text)
-    return FIGURE.sub("#", text) if figures else text
+    for pattern, instead in MASKS:
+        text = pattern.sub(instead, text)
+    return FIGURE.sub("#", KIND.sub("(<kind> draw ", text)) if figures else text
+
+
+class Approved:
+    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+
+    `approved(text)` compares one text, `approved(lines)` several, `with approved.raises(ValueError):` what an error
+    says. What differs between machines is masked: folders, versions and dates always, figures where
+    `mask_figures=True`. A test may call it several times.
+    """
+
+    def __init__(self, snapshot: SnapshotAssertion, folders: dict[str, Path]) -> None:
+        self.snapshot, self.folders = snapshot, folders
+
+    def __call__(self, said: Any, mask_figures: bool = False) -> None:
+        text = said if isinstance(said, str) else "\n".join(map(str, said))
+        assert masked(text, self.folders, mask_figures) == self.snapshot
+
+    @contextmanager
+    def raises(
+        self, kind: type[BaseException] | tuple[type[BaseException], ...], mask_figures: bool = False
+    ) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+        """`pytest.raises`, and its words are approved."""
+        with pytest.raises(kind) as error:
+            yield error
+        self(str(error.value), mask_figures)
 
 
 @pytest.fixture
-def approved(snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+def approved(
+    snapshot: SnapshotAssertion, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Approved:
+    """Compares what a user can see with approved files."""
+    folders = {"base": tmp_path_factory.getbasetemp(), "python": Path(sys.executable)}
+    folders["project"] = Path(__file__).parents[1]  # the Python may lie in it
+    if "pytester" in request.fixturenames:
+        folders = {"folder": request.getfixturevalue("pytester").path, **folders}
+    if "tmp_path" in request.fixturenames:
+        folders = {"tmp": request.getfixturevalue("tmp_path"), **folders}
+    return Approved(snapshot, folders)
 
-    `approved(text)` compares one text, `approved(lines)` several. What differs between machines is masked: folders
-    and versions always, figures where `mask_figures=True`. A test may call it several times.
-    """
 
-    def compare(said: Any, mask_figures: bool = False) -> None:
-        folders = {"project": Path(__file__).parents[1]}
-        if "pytester" in request.fixturenames:
-            folders = {"folder": request.getfixturevalue("pytester").path, **folders}
-        if "tmp_path" in request.fixturenames:
-            folders = {"tmp": request.getfixturevalue("tmp_path"), **folders}
-        text = said if isinstance(said, str) else "\n".join(map(str, said))
-        assert masked(text, folders, mask_figures) == snapshot
-
-    return compare
+def unfolded(lines: Iterable[str]) -> list[str]:
+    """Lines of the screen as they are before they are folded, which versions and figures of other lengths change."""
+    joined: list[str] = []
+    for line in lines:
+        if line.startswith("    ") and joined:
+            joined[-1] += f" {line.strip()}"
+        else:
+            joined.append(line)
+    return joined
 
 
 class Mine:
