@@ -43,7 +43,8 @@ class SineNet(nn.Module):
 RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
 
 
-FIGURE = re.compile(r"(?<![\w.])[-+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+NAME = r"(?P<name>\b[A-Za-z]\w*(?:-\w+)+)"  # sine-1-4-1: its figures are no results
+FIGURE = re.compile(NAME + r"|(?<![\w.=])[-+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
 KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
 MASKS = (  # what differs between machines and days, and what stands for it
     (re.compile(r"\bR nnet \d[\d.-]*\d"), "R nnet <version>"),
@@ -61,7 +62,9 @@ def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
         text = text.replace(str(folder), f"<{name}>")
     for pattern, instead in MASKS:
         text = pattern.sub(instead, text)
-    return FIGURE.sub("#", KIND.sub("(<kind> draw ", text)) if figures else text
+    if figures:
+        text = FIGURE.sub(lambda found: found["name"] or "#", KIND.sub("(<kind> draw ", text))
+    return text
 
 
 class Approved:
