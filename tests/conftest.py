@@ -175,10 +175,23 @@ class Mine:
         return (self.pytester.path / "build/report/report.md").read_text(encoding="utf-8")
 
 
+def title_of(lines: list[str]) -> int:
+    """The number of the line that is the title of our part of the end screen."""
+    return next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+
+
+def baseline_of(result: pytest.RunResult) -> list[str]:
+    """The lines of the comparison with a baseline, which stands before our part of the end screen; first its title."""
+    lines = result.outlines
+    end = title_of(lines)
+    start = next(number for number in reversed(range(end)) if re.fullmatch("=+ .+ =+", lines[number]))
+    return [lines[start].strip("= "), *filter(None, lines[start + 1 : end])]
+
+
 def screen_of(result: pytest.RunResult) -> list[str]:
     """The lines of our part of the end screen, without its title, what hardware there is, and where the report is."""
     lines = result.outlines
-    start = next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+    start = title_of(lines)
     end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
     return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
 
