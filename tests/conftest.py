@@ -44,12 +44,11 @@ RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
 
 
 NAME = r"(?P<name>\b[A-Za-z]\w*(?:-\w+)+)"  # sine-1-4-1: its figures are no results
-FIGURE = re.compile(NAME + r"|(?<![\w.=])[-+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+FIGURE = re.compile(NAME + r"|(?<![\w.=])[-−+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-−+]?\d+)?(?![\w])")
 KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
 MASKS = (  # what differs between machines and days, and what stands for it
-    (re.compile(r"\bR nnet \d[\d.-]*\d"), "R nnet <version>"),
     (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
-    (re.compile(r"\b(torch|NumPy) \d+\.\d+[\w.+]*\w"), r"\1 <version>"),
+    (re.compile(r"\b(torch|NumPy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
     (re.compile(r"\b(test_\w+\.py):\d+"), r"\1:<line>"),  # a test's own file grows with what it imports
     (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
