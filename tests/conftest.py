@@ -81,6 +81,7 @@ class Approved:
 
     def __call__(self, said: Any, mask_figures: bool = False) -> None:
         text = said if isinstance(said, str) else "\n".join(map(str, said))
+        assert text.strip(), "there is nothing to approve: was it found?"
         assert masked(text, self.folders, mask_figures) == self.snapshot
 
     @contextmanager
