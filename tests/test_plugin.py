@@ -496,9 +496,8 @@ def test_report_md_tells_the_same(mine: Mine, approved: Approved) -> None:
     """Answers, a table, failures in full with how to run them again, counts, contracts and the machine."""
     mine.write_sine(TWICE, **FLOAT64)
     text = failure(mine.pytest(), "SineNet-cpu-float64-gradient-vs-numpy_net")
-    said, _, machine = mine.markdown().partition("\n## Machine\n")
+    said = mine.markdown().rpartition("\n## ")[0]  # without the machine
     approved(said, mask_figures=True)
-    assert machine
     assert "\n".join(f"      {line}" for line in text.split("\n")) in said
 
 
