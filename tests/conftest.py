@@ -48,7 +48,7 @@ FIGURE = re.compile(NAME + r"|(?<![\w.=])[-−+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|i
 KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
 MASKS = (  # what differs between machines and days, and what stands for it
     (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
-    (re.compile(r"\b(torch|NumPy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
+    (re.compile(r"\b(torch|NumPy|numpy|scipy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
     (re.compile(r"\b(test_\w+\.py):\d+"), r"\1:<line>"),  # a test's own file grows with what it imports
     (re.compile(r"\b\d+ kB\b"), "<size>"),  # of a file: its digits pack as they may
@@ -193,7 +193,11 @@ def baseline_of(result: pytest.RunResult) -> list[str]:
 
 def screen_of(result: pytest.RunResult) -> list[str]:
     """The lines of our part of the end screen, without its title, what hardware there is, and where the report is."""
-    lines = result.outlines
+    return part_of(result.outlines)
+
+
+def part_of(lines: list[str]) -> list[str]:
+    """The same, of a screen that is given line by line."""
     start = title_of(lines)
     end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
     return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
