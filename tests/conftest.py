@@ -6,11 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -42,36 +43,81 @@ class SineNet(nn.Module):
 RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
 
 
-FIGURE = re.compile(r"(?<![\w.])[-+±]?(?:\d[\d,]*(?:\.\d+)?|inf|nan)(?:e[-+]?\d+)?(?![\w])")
+NAME = r"(?P<name>\b[A-Za-z]\w*(?:-\w+)+)"  # sine-1-4-1: its figures are no results
+FIGURE = re.compile(NAME + r"|(?<![\w.=])[-−+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-−+]?\d+)?(?![\w])")
+KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
+MASKS = (  # what differs between machines and days, and what stands for it
+    (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
+    (re.compile(r"\b(torch|NumPy|numpy|scipy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
+    (re.compile(r"\b(test_\w+\.py):\d+"), r"\1:<line>"),  # a test's own file grows with what it imports
+    (re.compile(r"\b\d+ kB\b"), "<size>"),  # of a file: its digits pack as they may
+    (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
+    (re.compile(r"\bbuilt (?:without CUDA|for CUDA [\d.]+)"), "built <for>"),  # by which wheel was installed
+    (re.compile(r"\bat 0x[0-9a-f]+"), "at <address>"),  # where an object lies in memory
+)
 
 
 def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
-    """A sentence without what differs between machines: folders, versions and, if asked, figures."""
+    """A sentence without what differs between machines: folders, versions, dates and, if asked, figures."""
     for name, folder in folders.items():
         text = text.replace(str(folder), f"<{name}>")
-    text = text.replace(f"NumPy {np.__version__}", "NumPy <version>")
-    text = re.sub(r"R nnet \d[\d.-]*\d", "R nnet <version>", text)
-    return FIGURE.sub("#", text) if figures else text
+    for pattern, instead in MASKS:
+        text = pattern.sub(instead, text)
+    if figures:
+        text = FIGURE.sub(lambda found: found["name"] or "#", KIND.sub("(<kind> draw ", text))
+    return text
+
+
+class Approved:
+    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+
+    `approved(text)` compares one text, `approved(lines)` several, `with approved.raises(ValueError):` what an error
+    says. What differs between machines is masked: folders, versions and dates always, figures where
+    `mask_figures=True`. A test may call it several times.
+    """
+
+    def __init__(self, snapshot: SnapshotAssertion, folders: dict[str, Path]) -> None:
+        self.snapshot, self.folders = snapshot, folders
+
+    def __call__(self, said: Any, mask_figures: bool = False) -> None:
+        text = said if isinstance(said, str) else "\n".join(map(str, said))
+        assert text.strip(), "there is nothing to approve: was it found?"
+        assert masked(text, self.folders, mask_figures) == self.snapshot
+
+    @contextmanager
+    def raises(
+        self, kind: type[BaseException] | tuple[type[BaseException], ...], mask_figures: bool = False
+    ) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+        """`pytest.raises`, and its words are approved."""
+        with pytest.raises(kind) as error:
+            yield error
+        self(str(error.value), mask_figures)
 
 
 @pytest.fixture
-def approved(snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+def approved(
+    snapshot: SnapshotAssertion, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Approved:
+    """Compares what a user can see with approved files."""
+    folders = {"base": tmp_path_factory.getbasetemp(), "python": Path(sys.executable)}
+    folders["project"] = Path(__file__).parents[1]  # the Python may lie in it
+    if "pytester" in request.fixturenames:
+        folders = {"folder": request.getfixturevalue("pytester").path, **folders}
+    if "tmp_path" in request.fixturenames:
+        folders = {"tmp": request.getfixturevalue("tmp_path"), **folders}
+    return Approved(snapshot, folders)
 
-    `approved(text)` compares one text, `approved(lines)` several. What differs between machines is masked: folders
-    and versions always, figures where `mask_figures=True`. A test may call it several times.
-    """
 
-    def compare(said: Any, mask_figures: bool = False) -> None:
-        folders = {"project": Path(__file__).parents[1]}
-        if "pytester" in request.fixturenames:
-            folders = {"folder": request.getfixturevalue("pytester").path, **folders}
-        if "tmp_path" in request.fixturenames:
-            folders = {"tmp": request.getfixturevalue("tmp_path"), **folders}
-        text = said if isinstance(said, str) else "\n".join(map(str, said))
-        assert masked(text, folders, mask_figures) == snapshot
-
-    return compare
+def unfolded(lines: Iterable[str]) -> list[str]:
+    """Lines of the screen as they are before they are folded, which versions and figures of other lengths change."""
+    joined: list[str] = []
+    for line in lines:
+        if line.startswith("    ") and joined:
+            joined[-1] += f" {line.strip()}"
+        else:
+            joined.append(line)
+    return joined
 
 
 class Mine:
@@ -132,10 +178,27 @@ class Mine:
         return (self.pytester.path / "build/report/report.md").read_text(encoding="utf-8")
 
 
+def title_of(lines: list[str]) -> int:
+    """The number of the line that is the title of our part of the end screen."""
+    return next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+
+
+def baseline_of(result: pytest.RunResult) -> list[str]:
+    """The lines of the comparison with a baseline, which stands before our part of the end screen; first its title."""
+    lines = result.outlines
+    end = title_of(lines)
+    start = next(number for number in reversed(range(end)) if re.fullmatch("=+ .+ =+", lines[number]))
+    return [lines[start].strip("= "), *filter(None, lines[start + 1 : end])]
+
+
 def screen_of(result: pytest.RunResult) -> list[str]:
     """The lines of our part of the end screen, without its title, what hardware there is, and where the report is."""
-    lines = result.outlines
-    start = next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+    return part_of(result.outlines)
+
+
+def part_of(lines: list[str]) -> list[str]:
+    """The same, of a screen that is given line by line."""
+    start = title_of(lines)
     end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
     return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
 

@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import IMPORTS, SINE_NET, Mine
+from conftest import IMPORTS, SINE_NET, Approved, Mine
 from test_baseline import ran
 from test_page import Elements, everywhere, full, small
 
@@ -89,7 +89,7 @@ def expect_harmless_markdown(text: str) -> None:
             assert cells(line) == width, line[:200]
         elif not line.startswith("|"):
             width = 0
-    text = outside_code(text).replace("**Interrupted: this report is not complete.**", "")
+    text = re.sub(r"^\*\*[\w :.]+\*\*$", "", outside_code(text), count=1, flags=re.MULTILINE)  # of an interrupted run
     left = re.sub(r"\\.", "", text)
     assert not re.search(r"[<>\[\]`~$&]", left)
     ours = r"#{1,2} .*|- .*|\|.*\||"
@@ -216,7 +216,7 @@ def test_a_terminal_is_told_every_name_and_driven_by_none(told: tuple[str, Path]
     lines = told[0].split("\n")
     ours = [line for line in lines if line.startswith("::")]
     assert len(ours) == len(NAMES)
-    form = re.compile(r"::error file=test_mine\.py,line=\d+,title=[^:,]*::[^\n]*%0Aand 1 more here")
+    form = re.compile(r"::error file=test_mine\.py,line=\d+,title=[^:,]*::[^\n]+")
     assert all(map(form.fullmatch, ours))
     expect_harmless_lines("\n".join(line for line in lines if line not in ours))
     assert all(printable(name)[:60] in told[0] for name in NAMES)
@@ -262,9 +262,13 @@ def test_the_test_of_markdown_can_fail() -> None:
             expect_harmless_markdown(bad)
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", "a\x0bb", "a\u2028b", "a\x85b", "", 5, None, b"a"])
+@pytest.mark.parametrize(
+    "name",
+    ["a\nb", "a\r\nb", "a\x0bb", "a\u2028b", "a\x85b", "", 5, None, b"a"],
+    ids=["LF", "CR LF", "VT", "LS", "NEL", "empty", "number", "None", "bytes"],
+)
 @pytest.mark.parametrize("what", ["cases", "subjects", "references", "contrasts"])
-def test_a_name_is_text_on_one_line(name: Any, what: str) -> None:
+def test_a_name_is_text_on_one_line(name: Any, what: str, approved: Approved) -> None:
     """Else it is refused before anything is asked."""
     from harness import Contrast, Subject
 
@@ -284,37 +288,35 @@ def test_a_name_is_text_on_one_line(name: Any, what: str) -> None:
         probes(seed=0, draws=2),
         contrast=Contrast(name, "", (1.0,)) if what == "contrasts" else None,
     )
-    who = name if what == "cases" else "case"
-    with pytest.raises(TypeError) as error:
+    with approved.raises(TypeError):
         case.trials()
-    assert str(error.value) == f"case {who!r} has {what} called {name!r}, expected text on one line"
 
 
 class Plain:
     """A class that is never built."""
 
 
-def test_names_that_look_alike_are_one_name() -> None:
+def test_names_that_look_alike_are_one_name(approved: Approved) -> None:
     """What is left out on the screen does not tell two subjects apart."""
     from harness import Subject
 
     subjects = [Subject(Plain, name="net"), Subject(Plain, name="n\x1bet")]
     case = Case("case", Network(1, 1, 1, "logistic"), subjects, [numpy_net], probes(seed=0, draws=2))
-    with pytest.raises(ValueError, match=r"^case 'case' has two subjects called 'net', expected a name for each$"):
+    with approved.raises(ValueError):
         case.trials()
 
 
-def test_a_question_is_text() -> None:
+def test_a_question_is_text(approved: Approved) -> None:
     """It may have several lines; a number is none."""
     given: JSON = {"question": 5}
     case = Case("case", Network(1, 1, 1, "logistic"), [Plain], [numpy_net], probes(seed=0, draws=2), **given)
-    with pytest.raises(TypeError, match=r"^case 'case' has the question 5, expected text$"):
+    with approved.raises(TypeError):
         case.trials()
 
 
-def test_a_parameter_is_named_on_one_line(mine: Mine) -> None:
+def test_a_parameter_is_named_on_one_line(mine: Mine, approved: Approved) -> None:
     """Else its trials are BROKEN, with a sentence."""
-    with pytest.raises(ValueError, match=r"^a parameter is called 'a\\nb', expected a name on one line$"):
+    with approved.raises(ValueError):
         Layout.of_shapes({"a\nb": (1,)})
     mine.write_sine(before="SineNet.name = property(lambda self: 0)\n", **FORWARD)
     text = mine.text.replace(
@@ -326,7 +328,7 @@ def test_a_parameter_is_named_on_one_line(mine: Mine) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [verdict] = mine.results()["verdicts"]
     assert verdict["status"] == "BROKEN"
-    assert "a parameter is called 'a\\n::error::b', expected a name on one line" in verdict["why"]
+    approved(verdict["why"])
 
 
 # Files
@@ -371,7 +373,7 @@ def test_whatever_a_report_holds_it_is_refused_or_shown() -> None:
     refused = shown = 0
     for number, (how, other) in enumerate(altered(random.Random(0))):
         if said := sentence(lambda other=other: parsed(json.dumps(other).encode())):
-            assert re.fullmatch(r"is .{1,300}", said), how
+            assert re.fullmatch(r".{1,300}", said), how
             refused += 1
             continue
         report = parsed(json.dumps(other).encode())
@@ -395,23 +397,24 @@ def test_names_in_a_file_are_as_harmless_as_names_in_a_case() -> None:
 
 
 def test_a_report_that_is_cut_is_none(
-    told: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    told: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
 ) -> None:
     """A real one, at 200 places: refused, and `nnet-parity compare` ends with 2 and one line that names the file."""
     whole = told[1] / "build/report/results.json"
     data, cut = whole.read_bytes(), tmp_path / "cut.json"
     ends = [*range(0, len(data) - 1, len(data) // 190), *range(len(data) - 12, len(data) - 1)]
     assert len(ends) >= 200
+    said = set()
     for number, end in enumerate(ends):
-        with pytest.raises(ValueError, match=r"^is not JSON that can be trusted \(.*\)$"):
-            parsed(data[:end])
+        said.add(sentence(lambda end=end: parsed(data[:end])))
         if number % 10 == 0:
             cut.write_bytes(data[:end])
             for pair in ((cut, whole), (whole, cut)):
                 assert ran("compare", *pair) == 2
                 out, err = capsys.readouterr()
                 assert (out, err.count("\n")) == ("", 1)
-                assert err.startswith(f"nnet-parity: {cut} is not JSON that can be trusted (")
+                said.add(err)
+    approved(sorted({re.sub(r"\(.*\)", "(<what JSON lacks there>)", each) for each in said}))
     assert ran("compare", whole, whole) == 0
     expect_harmless_lines(capsys.readouterr().out)
 
@@ -441,16 +444,15 @@ def test_reading_a_file_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert ran("compare", path, path) == 2, data[:20]
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1), data[:20]
-        assert err.startswith(f"nnet-parity: {tmp_path}/hostile ::error::x.json is "), err
+        assert err.startswith(f"nnet-parity: {tmp_path}/hostile ::error::x.json "), err
     assert pickle.loads(made[0]) is None
     assert ran_it.exists()  # the payload would have done it
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="/proc is not here")
-def test_a_file_that_cannot_be_read_is_a_sentence() -> None:
+def test_a_file_that_cannot_be_read_is_a_sentence(approved: Approved) -> None:
     """What the system says, and what to do."""
-    expected = r"^/proc/self/mem \[Errno 5\] Input/output error: give a results\.json as pytest wrote it$"
-    with pytest.raises(ValueError, match=expected):
+    with approved.raises(ValueError):
         read(Path("/proc/self/mem"))
 
 
@@ -494,6 +496,6 @@ def test_a_grid_in_any_order_is_drawn(mine: Mine) -> None:
         dtypes='["float64"]',
         checks='["final"]',
     )
-    result = mine.pytest("--parity-starts=2")
-    assert "report: build/report/index.html, report.md and results.json" in result.outlines
+    mine.pytest("--parity-starts=2")
+    assert (mine.pytester.path / "build/report/index.html").exists()
     assert {tuple(fit["plot"]["x"]) for fit in mine.results()["fits"]} == {(0, 0.5, 1)}

@@ -8,6 +8,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from conftest import Approved, part_of, unfolded
 
 ROOT = Path(__file__).parents[1]
 DISTRIBUTED = ("harness", "reference", "nnet_parity", "pyproject.toml", "README.md", "LICENSE")
@@ -64,7 +65,7 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return python
 
 
-def test_what_a_user_writes_works_as_written(python: Path, tmp_path: Path) -> None:
+def test_what_a_user_writes_works_as_written(python: Path, tmp_path: Path, approved: Approved) -> None:
     """In another folder: a line a trial, at the case's own line, and the answer on the screen."""
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -75,6 +76,6 @@ def test_what_a_user_writes_works_as_written(python: Path, tmp_path: Path) -> No
     assert str(tmp_path) in ours
     screen = ran(python, "-m", "pytest", "-v", folder=mine)
     assert "test_mine.py::test_sine[SineNet-cpu-float32-gradient-vs-r_nnet] PASSED" in screen
-    assert "Is sine-1-4-1 what its references compute? Yes, by 14 trials against R nnet (live) and NumPy, " in screen
+    approved(unfolded(part_of(screen.split("\n"))), mask_figures=True)
     assert "14 passed, 2 skipped" in screen
     assert (mine / "build" / "report" / "index.html").exists()

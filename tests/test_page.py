@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Approved
 
 from harness.markdown import markdown
 from harness.page import main
@@ -154,42 +155,60 @@ class Elements(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
-        self.skipping = False
+        self.parts: dict[str, list[str]] = {}  # the words of each section
+        self.skipping, self.section = False, ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
         self.skipping = tag == "style"
+        if tag == "section":
+            self.section = dict(attrs)["id"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "section":
+            self.section = ""
 
     def handle_data(self, data: str) -> None:
         if not self.skipping:
             self.words.append(data)
+            self.parts.setdefault(self.section, []).append(data)
 
     @property
     def text(self) -> str:
         """As a person reads it."""
         return " ".join(" ".join(self.words).split())
 
+    @property
+    def lines(self) -> list[str]:
+        """The same, each element's words on a line of their own."""
+        return self.part(*self.parts)
+
+    def part(self, *sections: str) -> list[str]:
+        """The lines of some sections."""
+        words = (word for name in sections for word in self.parts[name])
+        return [" ".join(word.split()) for word in words if word.strip()]
+
+    @property
+    def labels(self) -> list[str]:
+        """What figures say to those who listen."""
+        return [each["aria-label"] for each in self.all("svg") if each.get("role") == "img"]
+
     def all(self, tag: str) -> list[dict[str, str]]:
         """The attributes of every element of that name."""
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_a_page_tells_what_a_run_found() -> None:
+def only_in(some: JSON, other: JSON) -> list[str]:
+    """The lines of one page that another has not."""
+    known = Elements(page(other)).lines
+    return [line for line in Elements(page(some)).lines if line not in known]
+
+
+def test_a_page_tells_what_a_run_found(approved: Approved) -> None:
     """Answers first, then counts, failures with their sentences, every trial; a title that says how it went."""
     found = Elements(page(small()))
-    for sentence in (
-        "Yes, by 3 trials against R nnet (live) and NumPy, at most 0.9 of what may differ: SineNet.",
-        "FAILED: Wrong in 1 and Dead in 1 of 2 trials; the first: is outside.",
-        "Is it the same? No, not Halves: o[0] is 0, and 1 by R nnet.",
-        "7 trials: 4 PASS, 1 ABSENT, 1 BROKEN, 1 FAIL; 3 of the passes against live R.",
-        "1 ABSENT: nnet has no relu hidden units",
-        "✗ FAIL sine: Wrong-cpu-float64-gradient-vs-r_nnet sine: Wrong is outside worst at b[2]",
-        "SineNet float64 float64, u = 2^-53",
-        "cores 2",
-    ):
-        assert sentence in found.text
-    assert "nnet-parity: 7 trials: 4 PASS" in found.text
+    approved(found.lines)
     assert found.all("details").count({"open": ""}) == 2 + 2  # two failures, two questions
 
 
@@ -204,11 +223,9 @@ def test_sections_stand_in_order_and_only_where_there_is_something() -> None:
     assert not found.all("svg")
 
 
-def test_a_run_that_was_interrupted_says_so() -> None:
+def test_a_run_that_was_interrupted_says_so(approved: Approved) -> None:
     """In a banner and in the title."""
-    assert "This run was interrupted: what follows is not complete." in Elements(page(small(complete=False))).text
-    assert "<title>nnet-parity: interrupted, 7 trials" in page(small(complete=False))
-    assert "interrupted" not in page(small())
+    approved(only_in(small(complete=False), small()))
 
 
 def cells(text: str) -> list[tuple[str, str, str]]:
@@ -216,85 +233,58 @@ def cells(text: str) -> list[tuple[str, str, str]]:
     return re.findall(r'<td class="(\w*)" title="([^"]*)">(.*?)</td>', text)
 
 
-def test_the_matrix_shows_the_budget_used_and_status_in_words() -> None:
+def test_the_matrix_shows_the_budget_used_and_status_in_words(approved: Approved) -> None:
     """The worst of all quantities, as number and shade; what failed, differs or is absent by word or sign."""
-    assert cells(page(small())) == [
-        ("used0", "forward ", "0.05"),
-        ("used4", "gradient b[2]", "0.9"),
-        ("", "not asked", ""),
-        ("fails", "gradient ", "✗ FAIL"),
-        ("", "not asked", ""),
-        ("fails", "forward ", "✗ BROKEN"),
-        ("", "not asked", ""),
-        ("none", "nnet has no relu hidden units", "ABSENT<sup>1</sup>"),
-        ("differs", "o[0] is 0, and 1 by R nnet", "≠"),
-    ]
+    found = cells(page(small()))
+    approved(f"{text or '(empty)'} when pointed at: {title.strip()}" for _, title, text in found)
+    kinds = ["used0", "used4", "", "fails", "", "fails", "", "none", "differs"]
+    assert [kind for kind, *_ in found] == kinds
     assert '<ol class="soft"><li>nnet has no relu hidden units</li></ol>' in page(small())
 
 
-def test_markdown_has_the_same_cells_and_every_reason() -> None:
+def test_markdown_has_the_same_cells_and_every_reason(approved: Approved) -> None:
     """A column for each device, reference and dtype; what gave no evidence whole, since there is no place beyond it."""
     reasons = [verdict(f"A{i}", status=Status.ABSENT, why=f"reason {i}").record() for i in range(9)]
     text = markdown(parsed(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
-    for line in (
-        "| case | subject | cpu numpy\\_net float32 | cpu r\\_nnet float64 |",
-        "| sine | SineNet | 0.05 | 0.9 |",
-        "| sine | Wrong |  | FAIL |",
-        "| relu | SineNet |  | ABSENT |",
-        "| sine | Halves | ≠ |",
-        *(f"- 1 ABSENT: reason {i}" for i in range(9)),
-    ):
-        assert line in text.split("\n")
+    approved(text)
+    assert all(text.count(f"reason {i}") == 1 for i in range(9))
 
 
-def test_a_device_that_is_not_here_has_a_grey_column_that_says_why() -> None:
+def test_a_device_that_is_not_here_has_a_grey_column_that_says_why(approved: Approved) -> None:
     """Grey, never green, never hidden; where trials ran on it, it has theirs."""
     text = page(small(devices={"cpu": "", "cuda": NO_CUDA}))
     grey = [cell for cell in cells(text) if "NOT RUN" in cell[2]]
     assert len(grey) == 5
     assert {cell[:2] for cell in grey} == {("none", NO_CUDA)}
     assert f"<li>{NO_CUDA}</li>" in text
-    assert f"cuda NOT RUN: {NO_CUDA}" in Elements(text).text
-    assert "not asked for" in page(small(devices={"cpu": "", "cuda": ""}))
+    for why in (NO_CUDA, ""):
+        approved(only_in(small(devices={"cpu": "", "cuda": why}), small()))
     ran = small(verdicts=[verdict("A", device="cuda:0").record()], devices={"cpu": "not asked for", "cuda": ""})
     assert [(kind, text) for kind, _, text in cells(page(ran))] == [("none", "NOT RUN<sup>1</sup>"), ("used1", "0.34")]
 
 
-def test_what_equals_what_names_the_counterexample() -> None:
+def test_what_equals_what_names_the_counterexample(approved: Approved) -> None:
     """For every model and question: equal, differs, or fails."""
-    text = Elements(page(small())).text
-    assert "SineNet Do they compute it? = equal 3 trials, at most 0.9 of what may differ" in text
-    assert "Halves Is it the same? ≠ differs o[0] is 0, and 1 by R nnet" in text
-    assert "Wrong Do they compute it? ✗ fails 1 of 1 trials" in text
+    approved(Elements(page(small())).part("formulations"))
 
 
 def test_a_live_counterexample_is_preferred() -> None:
     """R's before NumPy's, float64 before float32."""
     given = [("computed", "float64"), ("live", "float32"), ("live", "float64")]
     told = [verdict("A", expect="differs", source=s, dtype=d, why=f"by {s} in {d}").record() for s, d in given]
-    assert "≠ differs by live in float64" in Elements(page(small(verdicts=told))).text
+    text = Elements(page(small(verdicts=told))).part("formulations")
+    assert [line for line in text if line.startswith("by ")] == ["by live in float64"]
 
 
-def test_final_fits_are_drawn_and_told() -> None:
+def test_final_fits_are_drawn_and_told(approved: Approved) -> None:
     """Curves with R's for context, loss, network, weights; each figure's main finding is its text alternative."""
-    text = whole()
-    labels = [each["aria-label"] for each in Elements(text).all("svg") if each.get("role") == "img"]
-    assert [label.partition(".")[0] for label in labels] == [
-        "S1, curves over the points",
-        "S1, loss by iteration",
-        "S4, curves over the points",
-        "S4, loss by iteration",
-        "S1, network fitted by R nnet",
-        "S1, network fitted by torch",
-        "S4, network fitted by torch",
-    ]
-    assert re.search(r"Closest to the points: R nnet, at most 0\.\d+ off\. Farthest: torch, \d", labels[2])
-    assert re.search(r"At the end: torch \d\d \(iteration 1\)\.", labels[3])
-    assert "13 weights, 6 of them negative; the largest is" in labels[4]
-    told = Elements(text).text
-    assert "R nnet live 20 70 % (50 to 90) reach 0.001" in told
-    assert "20 converged" in told
-    assert told.count("W1[0, 0]") >= 2
+    found = Elements(whole())
+    approved(found.labels, mask_figures=True)
+    assert [len(found.labels), *re.findall(r"\d+", found.labels[4])[1:3]] == [7, "13", "6"]  # weights, negative ones
+    lines = found.part("fits", "networks")
+    approved((line for line in lines if not re.fullmatch(r"[\d.,e+−-]+", line)), mask_figures=True)
+    assert "70 % (50 to 90)" in found.text
+    assert found.text.count("W1[0, 0]") >= 2
 
 
 def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
@@ -311,20 +301,17 @@ def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
     assert {"x1", "x2", "o1", "o2"} <= set(re.findall(r">(\w+)</text>", two))
 
 
-def test_changes_and_races_are_told() -> None:
+def test_changes_and_races_are_told(approved: Approved) -> None:
     """With their figures; the device that did not race says why."""
-    text = Elements(whole()).text
-    assert "from S4 change median low to high starts biases 22.4 20 to 30 40 tanh 7.3" in text
-    assert "gradient SineNet cpu float64 28.5 26 to 31 1.02 – 30" in text
-    assert f"all cuda NOT RUN: {NO_CUDA}" in text
+    approved(Elements(whole()).part("changes", "races"))
 
 
-def test_a_fit_that_diverged_is_drawn() -> None:
+def test_a_fit_that_diverged_is_drawn(approved: Approved) -> None:
     """Losses that are null or enormous, and a curve that leaves the picture."""
     given = fits()
     given[1] |= {"curve": [[0, 50.0], [1, 1e300], [2, None]], "plot": {"x": [0.0, 5.0, 10.0], "y": [0.0, 1e300, None]}}
     text = page(full(fits=given))
-    assert "torch – (iteration 2)" in text
+    approved(Elements(text).labels[1], mask_figures=True)
     assert "nan" not in text
     assert "<svg" in page(full(fits=[given[0] | {"plot": {"x": [], "y": []}, "curve": []}], points={"x": [], "y": []}))
     assert "<svg" in page(full(fits=given, points=None))
@@ -394,7 +381,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "out.html").read_text() == whole()
 
 
-def test_a_large_run_stays_under_500_kib() -> None:
+def test_a_large_run_stays_under_500_kib(approved: Approved) -> None:
     """Thousands of trials, hundreds of failures, ten fits of ten cases; what is left out is said."""
     names = [
         verdict(f"SubjectNumber{i}", dtype=d, reference=r)
@@ -410,8 +397,7 @@ def test_a_large_run_stays_under_500_kib() -> None:
     ]
     text = page(full(verdicts=[each.record() for each in names + failing], fits=many))
     assert len(text.encode()) < 500 * 1024
-    assert "140 more failures" in text
-    assert "300 more rows" in text
+    approved(line for line in Elements(text).lines if re.search(r"\b(140|300)\b", line))
 
 
 def colours(text: str) -> Iterator[dict[str, str]]:
@@ -474,45 +460,45 @@ def changed(path: str, value: Any) -> JSON:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "sentence"),
+    ("path", "value"),
     [
-        ("verdicts", ..., "Object missing required field `verdicts`"),
-        ("verdicts.0.subject", ..., "Object missing required field `subject` - at `$.verdicts[0]`"),
-        ("verdicts.0.status", "FINE", "Invalid enum value 'FINE' - at `$.verdicts[0].status`"),
-        ("verdicts.0.budget_used", None, "Expected `float` <= 1 of a PASS, got None - at `$.verdicts[0].budget_used`"),
-        ("verdicts.0.budget_used", True, "Expected `float | null`, got `bool` - at `$.verdicts[0].budget_used`"),
-        ("verdicts", {}, "Expected `array`, got `object` - at `$.verdicts`"),
-        ("schema", "other/1", "the schema is 'other/1', expected 'nnet-parity/results/1'"),
-        ("complete", 1, "Expected `bool`, got `int` - at `$.complete`"),
-        ("costs.0.harness", "fast", "Expected `float`, got `str` - at `$.costs[0].harness`"),
-        ("fits.1.trainer", ..., "Object missing required field `trainer` - at `$.fits[1]`"),
-        ("fits.0.share", "0.7", "Expected `float | null`, got `str` - at `$.fits[0].share`"),
-        ("fits.0.curve.0", [1], "Expected `array` of length 2, got 1 - at `$.fits[0].curve[0]`"),
-        ("fits.0.plot.y", ..., "Object missing required field `y` - at `$.fits[0].plot`"),
-        ("fits.0.weights.b[0]", None, "Expected `float`, got `null` - at `$.fits[0].weights[...]`"),
-        ("points.y.3", None, "Expected `float`, got `null` - at `$.points.y[3]`"),
-        pytest.param("races.0.ratio", 10**400, "Number out of range - at `$.races[0].ratio`", id="huge"),
-        ("changes.0.starts", 1.5, "Expected `int`, got `float` - at `$.changes[0].starts`"),
-        ("devices.cuda", None, "Expected `str`, got `null` - at `$.devices[...]`"),
+        pytest.param("verdicts", ..., id="no verdicts"),
+        pytest.param("verdicts.0.subject", ..., id="no subject"),
+        ("verdicts.0.status", "FINE"),
+        ("verdicts.0.budget_used", None),
+        ("verdicts.0.budget_used", True),
+        pytest.param("verdicts", {}, id="verdicts by name"),
+        ("schema", "other/1"),
+        ("complete", 1),
+        ("costs.0.harness", "fast"),
+        pytest.param("fits.1.trainer", ..., id="no trainer"),
+        ("fits.0.share", "0.7"),
+        pytest.param("fits.0.curve.0", [1], id="half a point"),
+        pytest.param("fits.0.plot.y", ..., id="half a plot"),
+        ("fits.0.weights.b[0]", None),
+        ("points.y.3", None),
+        pytest.param("races.0.ratio", 10**400, id="huge"),
+        ("changes.0.starts", 1.5),
+        ("devices.cuda", None),
     ],
 )
-def test_what_is_missing_or_unreadable_is_named(path: str, value: Any, sentence: str) -> None:
+def test_what_is_missing_or_unreadable_is_named(path: str, value: Any, approved: Approved) -> None:
     """A ValueError that names the place; never half a page."""
-    with pytest.raises(ValueError, match=rf"^is no whole report \({re.escape(sentence)}\)$"):
+    with approved.raises(ValueError):
         page(changed(path, value))
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "sentence"),
+    ("path", "value"),
     [
-        ("fits.0.weights.b[0]", float("nan"), "is not JSON that can be trusted (NaN is not finite)"),
-        ("fits.0.plot.x.3", 0.0, "results.fits: 'R nnet' has a plot whose x do not increase"),
-        ("points.y", [1.0], "results: a curve has 50 x and 1 y, expected as many"),
+        ("fits.0.weights.b[0]", float("nan")),
+        ("fits.0.plot.x.3", 0.0),
+        pytest.param("points.y", [1.0], id="points without y"),
     ],
 )
-def test_what_cannot_be_read_or_drawn_is_named(path: str, value: Any, sentence: str) -> None:
+def test_what_cannot_be_read_or_drawn_is_named(path: str, value: Any, approved: Approved) -> None:
     """Neither numbers that JSON lacks nor curves that are none are guessed at."""
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+    with approved.raises(ValueError):
         page(changed(path, value))
 
 
@@ -525,21 +511,17 @@ def test_fields_of_a_later_version_do_no_harm() -> None:
     assert given == before
 
 
-def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved) -> None:
     """A page, or one line and 2."""
     (tmp_path / "results.json").write_text(json.dumps(small()))
     assert main([str(tmp_path / "results.json"), str(tmp_path / "index.html")]) == 0
     assert (tmp_path / "index.html").read_text() == page(small())
     (tmp_path / "other.json").write_text("[1]")
-    for arguments, sentence in (
-        (["only.json"], "no page: expected two paths: RESULTS.json OUT.html"),
-        ([str(tmp_path / "none.json"), "out.html"], "none.json is not a file: give a results.json"),
-        ([str(tmp_path / "index.html"), "out.html"], "is not JSON that can be trusted (Expecting value"),
-        ([str(tmp_path / "other.json"), "out.html"], "is no whole report (Expected `object`, got `array`)"),
-    ):
+    others = [[str(tmp_path / name), "out.html"] for name in ("none.json", "index.html", "other.json")]
+    for arguments in (["only.json"], *others):
         assert main(arguments) == 2
         told = capsys.readouterr().err
-        assert sentence in told
+        approved(told)
         assert told.count("\n") == 1
 
 

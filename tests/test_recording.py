@@ -6,6 +6,7 @@ import lzma
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from conftest import Approved
 
 from reference.r import recording as format_
 from reference.r.recorded import place
@@ -82,23 +84,27 @@ def test_what_several_asks_share_is_stored_once(path: Path) -> None:
 
 
 def refused(path: Path, case: str = "sine") -> str:
-    """The sentence that refuses a file."""
+    """The sentence that refuses a file, without its name, with which it begins."""
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as error:
         read(path, case)
-    assert str(error.value).startswith(os.path.relpath(path))
-    return str(error.value)
+    said, name = str(error.value), os.path.relpath(path)
+    assert said.startswith(name)
+    return said.removeprefix(name)
 
 
-def test_what_is_damaged_is_never_read(path: Path) -> None:
+def test_what_is_damaged_is_never_read(path: Path, approved: Approved) -> None:
     """Cut or changed at any of 200 places, or longer than it was: one sentence that names the file, and no number."""
     whole, chance = path.read_bytes(), random.Random(0)
     damaged = [whole[: chance.randrange(len(whole))] for _ in range(90)] + [b"", whole + b"\0", whole + whole]
     for _ in range(110):
         at, bit = chance.randrange(len(whole)), 1 << chance.randrange(8)
         damaged.append(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+    said = set()
     for content in damaged:
         path.write_bytes(content)
-        assert "is no recording that can be trusted" in refused(path)
+        said.add(re.sub(r"\(.*\)", "(<why>)", refused(path)))
+    approved(said)
+    assert len(said) == 1
 
 
 def sealed(packed: bytes) -> bytes:
@@ -131,72 +137,71 @@ def _set(*keys: Any) -> Callable[[Any], Any]:
 
 
 HOSTILE = {
-    "another schema": (MAGIC.replace(b"1", b"2") + b"\n", "does not begin with 'nnet-parity recording 1'"),
-    "no xz": (sealed(b"PK\3\4"), "does not end where it should"),
-    "a pickle": (sealed(lzma.compress(pickle.dumps({"facts": 1}))), "missing required field"),
-    "more behind it": (sealed(lzma.compress(b"x") + b"y"), "does not end where it should"),
-    "two members": (sealed(lzma.compress(b"x") * 2), "does not end where it should"),
-    "half of it": (sealed(lzma.compress(b"x" * 10_000)[:-30]), "does not end where it should"),
-    "nothing": (sealed(lzma.compress(b"")), "truncated"),
-    "an unknown field": (told(_set("more", 1)), "unknown field"),
-    "a missing field": (told(lambda c: c.pop("facts")), "missing required field"),
-    "an unknown intent": (told(_set("facts", "intent", "guess")), "Invalid enum value"),
-    "an unknown ask": (told(_set("asks", 0, "what", "eval_text")), "Invalid enum value"),
-    "words for numbers": (told(_set("asks", 0, "answer", "value", "1")), "Expected `int`"),
-    "no such array": (told(_set("asks", 0, "answer", "value", 99)), "names an array that is not there"),
-    "an array from behind": (told(_set("asks", 0, "answer", "value", -1)), "names an array that is not there"),
-    "a missing answer": (told(lambda c: c["asks"][0]["answer"].pop("value")), "evaluate has the arrays"),
-    "an answer too many": (told(_set("asks", 0, "answer", "weights", 0)), "evaluate has the arrays"),
-    "no theta": (told(lambda c: c["asks"][0]["arguments"].pop("theta")), "evaluate has the arrays"),
-    "another shape": (told(_set("arrays", 3, 0, [7, 3])), "of evaluate has shape"),
-    "another size": (told(_set("arrays", 0, 0, [1 << 40, 1 << 40])), "an array of shape"),
-    "an empty axis": (told(_set("arrays", 0, 0, [0])), "Expected `int` >= 1"),
-    "a number too few": (told(lambda c: c["arrays"][0].__setitem__(2, c["arrays"][0][2][:-1])), "an array of shape"),
-    "numbers of another width": (told(_set("arrays", 0, 1, 2)), "Invalid enum value 2"),
-    "a number that is none": (told(_set("arrays", 0, ["nan"])), "Expected|missing"),
-    "another network": (told(_set("asks", 0, "topology", "hidden", 3)), "connections of all 4 units"),
-    "wrong connections": (told(_set("asks", 0, "topology", "connections", [[9], [0], [0]])), "expected 0"),
+    "another schema": MAGIC.replace(b"1", b"2") + b"\n",
+    "no xz": sealed(b"PK\3\4"),
+    "a pickle": sealed(lzma.compress(pickle.dumps({"facts": 1}))),
+    "more behind it": sealed(lzma.compress(b"x") + b"y"),
+    "two members": sealed(lzma.compress(b"x") * 2),
+    "half of it": sealed(lzma.compress(b"x" * 10_000)[:-30]),
+    "nothing": sealed(lzma.compress(b"")),
+    "an unknown field": told(_set("more", 1)),
+    "a missing field": told(lambda c: c.pop("facts")),
+    "an unknown intent": told(_set("facts", "intent", "guess")),
+    "an unknown ask": told(_set("asks", 0, "what", "eval_text")),
+    "words for numbers": told(_set("asks", 0, "answer", "value", "1")),
+    "no such array": told(_set("asks", 0, "answer", "value", 99)),
+    "an array from behind": told(_set("asks", 0, "answer", "value", -1)),
+    "a missing answer": told(lambda c: c["asks"][0]["answer"].pop("value")),
+    "an answer too many": told(_set("asks", 0, "answer", "weights", 0)),
+    "no theta": told(lambda c: c["asks"][0]["arguments"].pop("theta")),
+    "another shape": told(_set("arrays", 3, 0, [7, 3])),
+    "another size": told(_set("arrays", 0, 0, [1 << 40, 1 << 40])),
+    "an empty axis": told(_set("arrays", 0, 0, [0])),
+    "a number too few": told(lambda c: c["arrays"][0].__setitem__(2, c["arrays"][0][2][:-1])),
+    "numbers of another width": told(_set("arrays", 0, 1, 2)),
+    "a number that is none": told(_set("arrays", 0, ["nan"])),
+    "another network": told(_set("asks", 0, "topology", "hidden", 3)),
+    "wrong connections": told(_set("asks", 0, "topology", "connections", [[9], [0], [0]])),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_hostile_is_refused(tmp_path: Path, name: str) -> None:
+def test_what_is_hostile_is_refused(tmp_path: Path, name: str, approved: Approved) -> None:
     """Whatever a file holds behind a right digest, it is one sentence, and nothing in it is run."""
-    content, why = HOSTILE[name]
-    (tmp_path / "sine.recording").write_bytes(content)
-    with pytest.raises(ValueError, match=why):
-        read(tmp_path / "sine.recording", "sine")
-    refused(tmp_path / "sine.recording")
+    (tmp_path / "sine.recording").write_bytes(HOSTILE[name])
+    approved(refused(tmp_path / "sine.recording"))
 
 
-def test_what_is_not_finite_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_finite_is_refused(tmp_path: Path, approved: Approved) -> None:
     """An answer that is NaN is none."""
     broken = recording()
     broken.asks[0].answer["value"][1] = np.nan
     write(tmp_path / "sine.recording", broken)
-    assert "holds a number that is not finite" in refused(tmp_path / "sine.recording")
+    approved(refused(tmp_path / "sine.recording"))
 
 
-def test_a_file_that_would_fill_the_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_would_fill_the_memory_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """Unpacked no further than the limit, and not read where it is larger than any recording."""
     monkeypatch.setattr(format_, "MOST_UNPACKED", 1 << 20)
     path.write_bytes(sealed(lzma.compress(bytes(1 << 22), preset=0)))
-    refused(path)
+    approved(refused(path))
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert "expected at most" in refused(path)
+    approved(refused(path))
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused(tmp_path: Path, approved: Approved) -> None:
     """A folder, or a pipe that nobody fills."""
     os.mkfifo(tmp_path / "pipe")
-    assert "it is not a file" in refused(tmp_path / "pipe")
-    assert "it is not a file" in refused(tmp_path)
+    approved(refused(tmp_path / "pipe"))
+    assert refused(tmp_path) == refused(tmp_path / "pipe")
 
 
-def test_the_recording_of_another_case_is_refused(path: Path) -> None:
+def test_the_recording_of_another_case_is_refused(path: Path, approved: Approved) -> None:
     """Whoever renames a file cannot have it judge another case."""
-    assert "it is of the case 'sine', expected 'cosine'" in refused(path, "cosine")
+    approved(refused(path, "cosine"))
 
 
 @pytest.mark.parametrize("name", ["sine", "../../etc/passwd", "a/b\\c", "nul\0", "ü" * 300, "", "\udcff", ".."])
