@@ -50,7 +50,7 @@ MASKS = (  # what differs between machines and days, and what stands for it
     (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
     (re.compile(r"\b(torch|NumPy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
-    (re.compile(r"\b(test_\w+\.py):\d+"), r"\1:<line>"),  # a test's own file grows with what it imports
+    (re.compile(r"\b(\w+\.py):\d+"), r"\1:<line>"),  # files grow
     (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
     (re.compile(r"\bbuilt (?:without CUDA|for CUDA [\d.]+)"), "built <for>"),  # by which wheel was installed
     (re.compile(r"\bat 0x[0-9a-f]+"), "at <address>"),  # where an object lies in memory
