@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Approved, Mine
+from conftest import Approved, Mine, at_collection
 from torch import nn
 
 from harness import Case, Contract, Contrast, Layout, Loss, Problem, Status, Subject
@@ -293,13 +293,6 @@ def test_an_object_is_no_subject(approved: Approved) -> None:
 
 
 # In a run of pytest
-
-
-def at_collection(result: pytest.RunResult) -> str:
-    """What is said of test_mine.py, which could not be collected: one line."""
-    start = next(number for number, line in enumerate(result.outlines) if "ERROR collecting test_mine.py" in line)
-    assert result.outlines[start + 2].startswith("====")
-    return result.outlines[start + 1]
 
 
 def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine, approved: Approved) -> None:
