@@ -203,6 +203,13 @@ def part_of(lines: list[str]) -> list[str]:
     return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
 
 
+def at_collection(result: pytest.RunResult) -> str:
+    """What is said of test_mine.py, which could not be collected: one line."""
+    start = next(number for number, line in enumerate(result.outlines) if "ERROR collecting test_mine.py" in line)
+    assert result.outlines[start + 2].startswith("====")
+    return result.outlines[start + 1]
+
+
 @pytest.fixture(scope="session")
 def loaded() -> None:
     """What a run of its own is the first to load is unloaded after it, and torch cannot be loaded twice."""

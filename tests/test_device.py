@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import RIGHT, Mine
+from conftest import RIGHT, Approved, Mine
 from torch import nn
 
 from harness import Case, Status
@@ -15,8 +15,6 @@ from harness.trial import run
 from reference import Network, numpy_net, probes
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-BUILT = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-SEES_NONE = f"torch {torch.__version__}, {BUILT}, sees no CUDA device"
 
 
 class SineNet(nn.Sequential):
@@ -27,24 +25,27 @@ class SineNet(nn.Sequential):
 CASE = Case("sine", Network(1, 4, 1, "logistic"), [SineNet], [numpy_net], probes(draws=4))
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps", ""])
-def test_a_name_that_is_no_device_is_refused(device: str) -> None:
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps", ""], ids=repr)
+def test_a_name_that_is_no_device_is_refused(device: str, approved: Approved) -> None:
     """The sentence says which are."""
-    with pytest.raises(ValueError, match=f"^device '{device}' is not known, expected cpu, cuda or cuda:N$"):
+    with approved.raises(ValueError):
         lacking(device)
 
 
-def test_the_cpu_is_always_here_and_has_no_index() -> None:
+def test_the_cpu_is_always_here_and_has_no_index(approved: Approved) -> None:
     """cpu:0 is another word for nothing."""
     assert lacking("cpu") == ""
-    assert lacking("cpu:0") == "the CPU has no index, 'cpu:0' was asked for: write cpu"
+    approved(lacking("cpu:0"))
 
 
 @NO_CUDA
-def test_without_a_gpu_it_is_said_why() -> None:
+def test_without_a_gpu_it_is_said_why(approved: Approved) -> None:
     """What torch was built for decides what to do."""
-    assert lacking("cuda") == lacking("cuda:1") == SEES_NONE
+    assert lacking("cuda") == lacking("cuda:1")
+    assert torch.__version__ in lacking("cuda")
+    assert str(torch.version.cuda or "without CUDA") in lacking("cuda")
     assert chosen([]) == ["cpu"]
+    approved(lacking("cuda"))
 
 
 def test_each_device_is_asked_once() -> None:
@@ -64,19 +65,19 @@ def test_what_is_asked_of_an_absent_device_is_not_run(mine: Mine) -> None:
     mine.write_sine(RIGHT)
     result = mine.pytest("--parity-device", "cuda", "--parity-device", "cpu")
     result.assert_outcomes(passed=8, skipped=16)
-    assert mine.results()["devices"] == {"cpu": "", "cuda": SEES_NONE}
+    assert mine.results()["devices"] == {"cpu": "", "cuda": lacking("cuda")}
     found = [v for v in mine.results()["verdicts"] if v["device"] == "cuda"]
-    assert {(v["status"], v["why"]) for v in found} == {("NOT RUN", SEES_NONE)}
+    assert {(v["status"], v["why"]) for v in found} == {("NOT RUN", lacking("cuda"))}
     assert mine.pytest("--parity-device", "cuda").ret == 1
 
 
 @NO_CUDA
-def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine) -> None:
+def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine, approved: Approved) -> None:
     """One line, exit code 4: a usage error."""
     mine.write_sine(RIGHT)
     result = mine.pytest("--parity-require-device", "cuda")
     assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
-    assert result.errlines == [f"ERROR: --parity-require-device cuda: {SEES_NONE}", ""]
+    approved(result.errlines)
 
 
 @NO_CUDA
@@ -92,10 +93,10 @@ def test_devices_come_from_the_environment_and_the_ini_file_too(mine: Mine, monk
 
 
 @NO_CUDA
-def test_the_screen_shows_a_device_that_is_not_here(mine: Mine) -> None:
+def test_the_screen_shows_a_device_that_is_not_here(mine: Mine, approved: Approved) -> None:
     """Grey, never green, never hidden."""
     mine.write_sine(RIGHT)
-    assert f"cuda NOT RUN: {SEES_NONE}" in mine.pytest().outlines
+    approved(line for line in mine.pytest().outlines if line.startswith("cuda NOT RUN"))
 
 
 def test_another_device_is_compared_with_the_cpu_directly() -> None:
@@ -123,20 +124,20 @@ class Asserting(SineNet):
         raise RuntimeError("CUDA error: device-side assert triggered")
 
 
-def test_out_of_memory_is_broken_with_sizes() -> None:
+def test_out_of_memory_is_broken_with_sizes(approved: Approved) -> None:
     """It says what did not fit."""
     case = Case("sine", CASE.network, [OutOfMemory], [numpy_net], probes(draws=4))
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.BROKEN
-    assert "raised OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB (at test_device.py:" in verdict.why
-    assert "(with 5 rows, 13 parameters, float64)" in verdict.why
+    approved(verdict.why)
 
 
-def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
+def test_after_a_device_side_assert_the_rest_is_not_run(approved: Approved) -> None:
     """The process is poisoned for that device; the report is written all the same."""
     assert not poisoned("raised OutOfMemoryError")
     case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
     found, trials = Run(), case.trials()
     first, second = (found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2]))
     assert (first.status, second.status) == (Status.BROKEN, Status.NOT_RUN)
-    assert second.why == f"cpu cannot be used any more after an error in {trials[0].id}"
+    assert trials[0].id in second.why
+    approved(second.why)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import Approved
 
 from harness.contract import Bounded
 from harness.judge import Judgement, Side, budget, contrast, judge, judge_contrast, outside
@@ -62,26 +63,24 @@ def test_the_budget_of_one_difference(difference: float, allowed: float, used: f
 
 
 @pytest.mark.parametrize("which", ["nothing", "no draws", "no draws in one of two"])
-def test_no_evidence_is_not_a_pass(which: str) -> None:
+def test_no_evidence_is_not_a_pass(which: str, approved: Approved) -> None:
     """Where there is nothing to judge, it says so."""
     empty = side(np.zeros((0, 3)), np.zeros((0, 3)), 1.0)
     whole = side(EXACT, EXACT, 1.0)
     sides = {"nothing": [], "no draws": [empty], "no draws in one of two": [whole, empty]}[which]
-    with pytest.raises(ValueError, match=r"^nothing to judge: no stack of answers, or an empty one$"):
+    with approved.raises(ValueError):
         judge(sides, sides, [np.zeros(3, dtype=np.intp)] * len(sides), LARGEST)
 
 
 @pytest.mark.parametrize("who", ["subject", "reference", "reference's bound"])
-def test_nothing_is_broadcast(who: str) -> None:
+def test_nothing_is_broadcast(who: str, approved: Approved) -> None:
     """(4, 1) against (4,) is an error, on whichever side."""
     column, flat = np.ones((4, 1)), np.ones(4)
     mine = side(flat if who == "subject" else column, column, 1.0)
     bounds = flat if who == "reference's bound" else column
     theirs = Side(flat if who == "reference" else column, Bounded(bounds, 0 * bounds))
-    with pytest.raises(ValueError, match=r"^shapes ") as error:
+    with approved.raises(ValueError):
         judge([mine], [theirs], [np.zeros(1, dtype=np.intp)], LARGEST)
-    assert "(4,)" in str(error.value)
-    assert str(error.value).endswith(", expected (4, 1)")
 
 
 def test_a_stack_more_on_one_side_is_an_error() -> None:

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Approved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from harness import Case, Layout, Status, Subject
-from harness.mapping import HOW, TRIED, Unclear, mapped, meaning, ways
+from harness.mapping import TRIED, Unclear, mapped, meaning, ways
 from harness.memo import Memo
 from harness.trial import run
 from reference import Network, numpy_net, probes
@@ -35,30 +36,24 @@ def status(subject: Any, network: Network = SINE, check: str = "forward") -> tup
     return verdict.status, verdict.why
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ({"W1": "hiden.weight"}, f"no parameter is called 'hiden.weight', expected {HOW}"),
-        ({"W1": "hidden.weight[", "b": "hidden.bias"}, f"no parameter is called 'hidden.weight[', expected {HOW}"),
-        ({"b": "hidden.bias[9]"}, "its parameters raised IndexError: index 9 is out of bounds for axis 0 with size 4"),
-        ({"W1": "output.weight"}, "block W1 has shape (1, 4), expected (4, 1)"),
-        ({"b": ["hidden.bias", "output.bias"]}, "(4,) and (1,) do not join to (4,)"),
-        ({"W9": "hidden.weight"}, "blocks W9 were given, expected W1, b, W2, b_w; missing W1, W2, b, b_w"),
-        ({"W1": lambda p: p["hidden.weight"]}, "blocks W1 were given, expected W1, b, W2, b_w; missing W2, b, b_w"),
-        (
-            {"W1": 0},
-            "which parameter is which block is not clear from names and shapes (no block is left that hidden.weight "
-            "(4, 1) could be); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
-            f'write parameters={{"W1": ..., ...}}, where a block is {HOW}',
-        ),
-    ],
-)
-def test_words_that_do_not_fit_are_answered_in_a_sentence(words: dict[str, Any], sentence: str) -> None:
+WORDS: dict[str, dict[str, Any]] = {
+    "name": {"W1": "hiden.weight"},
+    "bracket": {"W1": "hidden.weight[", "b": "hidden.bias"},
+    "index": {"b": "hidden.bias[9]"},
+    "shape": {"W1": "output.weight"},
+    "joined": {"b": ["hidden.bias", "output.bias"]},
+    "block": {"W9": "hidden.weight"},
+    "function": {"W1": lambda p: p["hidden.weight"]},
+    "constant": {"W1": 0},
+}
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_words_that_do_not_fit_are_answered_in_a_sentence(words: dict[str, Any], approved: Approved) -> None:
     """What was found, what was expected; and the parameters that there are."""
     found, why = status(Subject(SineNet, parameters=words))
     assert found is Status.BROKEN
-    assert f"SineNet: {sentence}" in why
-    assert "its parameters are hidden.weight (4, 1), hidden.bias (4,), output.weight (1, 4), output.bias (1,)" in why
+    approved(why)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +71,7 @@ def test_words_that_say_the_same_pass(words: dict[str, Any]) -> None:
     assert status(Subject(SineNet, parameters=words))[0] is Status.PASS
 
 
-def test_a_wrong_meaning_is_no_pass() -> None:
+def test_a_wrong_meaning_is_no_pass(approved: Approved) -> None:
     """Words that fit by shape are judged like any claim, and the ones that are right are offered."""
     square = Network(3, 3, 3, "tanh")
 
@@ -92,10 +87,10 @@ def test_a_wrong_meaning_is_no_pass() -> None:
     assert status(Subject(Square, parameters=wrong), square)[0] is Status.FAIL
     found, why = status(Subject(Square, parameters={"W1": "a.weight", "W2": "c.weight.T", "b": "a.bias"}), square)
     assert found is Status.FAIL
-    assert 'fault "W2_transposed"' in why
+    approved(why, mask_figures=True)
 
 
-def test_a_bias_left_out_fails_until_it_is_said() -> None:
+def test_a_bias_left_out_fails_until_it_is_said(approved: Approved) -> None:
     """It is judged as one that the model ignores; said to be 0, what is left is the network."""
 
     def build() -> nn.Module:
@@ -103,12 +98,12 @@ def test_a_bias_left_out_fails_until_it_is_said() -> None:
 
     found, why = status(Subject(build, "NoBias"))
     assert found is Status.FAIL
-    assert 'has no parameter for b: if a constant is meant, 0 say, write Subject(NoBias, parameters={"b": 0})' in why
+    approved(why, mask_figures=True)
     assert status(Subject(build, "NoBias"), check="gradient")[0] is Status.FAIL
     assert status(Subject(build, "NoBias", parameters={"b": 0}))[0] is Status.PASS
 
 
-def test_a_parameter_of_no_block_is_not_passed_over() -> None:
+def test_a_parameter_of_no_block_is_not_passed_over(approved: Approved) -> None:
     """One more than the network has is a doubt, never ignored."""
 
     class More(SineNet):
@@ -118,14 +113,14 @@ def test_a_parameter_of_no_block_is_not_passed_over() -> None:
 
     found, why = status(More)
     assert found is Status.BROKEN
-    assert "(no block is left that gain (7,) could be)" in why
+    approved(why)
 
 
-def test_ways_are_tried_up_to_a_number() -> None:
+def test_ways_are_tried_up_to_a_number(approved: Approved) -> None:
     """Many parameters of one shape: the search ends, and says how many it tried."""
     network = Network((4, 4), 4, (4, 4), "tanh")
     own = Layout.of_shapes({f"m{i}": (4, 4) for i in range(4)} | {f"v{i}": (4,) for i in range(3)})
-    with pytest.raises(Unclear, match=r"W1 \(4, 4\) may be m0 or m1 or m2 or m3"):
+    with approved.raises(Unclear):
         mapped(own, network, {})
     assert len(ways(own, network, {})) == TRIED
 
@@ -191,15 +186,17 @@ def test_what_a_block_may_be_in_words() -> None:
     [np.round, np.abs, np.square, lambda w: np.maximum(w, 0), lambda w: np.where(abs(w) < 0.5, 0, w), np.float16],
     ids=["round", "abs", "square", "maximum", "pruned", "float16"],
 )
-def test_a_meaning_that_is_not_affine_is_refused(change: Any) -> None:
+def test_a_meaning_that_is_not_affine_is_refused(change: Any, approved: Approved) -> None:
     """Wherever it stands, and whatever it leaves alone."""
+    said = set()
     for block, name in (("W1", "hidden.weight"), ("b_w", "output.bias")):
         words = {block: lambda p, name=name: change(p[name])}
         rest = {"W1": "hidden.weight", "b": "hidden.bias", "W2": "output.weight", "b_w": "output.bias"}
         with np.errstate(over="ignore"):
             found, why = status(Subject(SineNet, parameters=rest | words))
         assert found is Status.BROKEN
-        assert "the meaning of the parameters is not an affine map: use sums, slices and constants only" in why
+        said.add(why)
+    approved(said)
 
 
 class Turned(nn.Module):
@@ -213,16 +210,16 @@ class Turned(nn.Module):
         return self.last(torch.tanh(x @ self.first.weight + self.first.bias))
 
 
-def test_a_difference_that_another_meaning_takes_away_is_none() -> None:
+def test_a_difference_that_another_meaning_takes_away_is_none(approved: Approved) -> None:
     """Told by shapes alone, a model that differs by what its parameters were taken for is no counterexample."""
     network = Network(3, 3, 1, "tanh")
     case = Case("differs", network, [Turned], [numpy_net], probes(seed=0, draws=6), expect="differs")
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.FAIL
-    assert 'it does not differ if its parameters mean this: parameters={"W1": "first.weight.T"' in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
-def test_no_meaning_is_offered_that_does_not_mend_it() -> None:
+def test_no_meaning_is_offered_that_does_not_mend_it(approved: Approved) -> None:
     """A model that is wrong in the loss, or beyond a cap, is not told that its parameters mean what they do."""
 
     class Capped(SineNet):
@@ -235,18 +232,19 @@ def test_no_meaning_is_offered_that_does_not_mend_it() -> None:
     ):
         found, why = status(subject, check=check)
         assert found is Status.FAIL
-        assert "it vanishes" not in why
+        assert "parameters=" not in why
+        approved(why, mask_figures=True)
 
 
-@pytest.mark.parametrize("parameters", [["hidden.weight"], {1: 0}, 3])
-def test_what_are_no_words_is_refused(parameters: Any) -> None:
+@pytest.mark.parametrize("parameters", [["hidden.weight"], {1: 0}, 3], ids=["list", "number", "no dict"])
+def test_what_are_no_words_is_refused(parameters: Any, approved: Approved) -> None:
     """When it is written."""
-    with pytest.raises(TypeError, match="expected a dict of blocks by name, or a function"):
+    with approved.raises(TypeError):
         Subject(SineNet, parameters=parameters)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
-def test_parameters_that_are_no_real_numbers_are_refused(dtype: torch.dtype) -> None:
+def test_parameters_that_are_no_real_numbers_are_refused(dtype: torch.dtype, approved: Approved) -> None:
     """What is cut to real numbers in silence would be another model."""
 
     class Odd(SineNet):
@@ -256,10 +254,10 @@ def test_parameters_that_are_no_real_numbers_are_refused(dtype: torch.dtype) -> 
 
     found, why = status(Odd)
     assert found is Status.BROKEN
-    assert f"parameter gain is of {dtype}, expected real numbers" in why
+    approved(why)
 
 
-def test_a_model_is_a_reference_for_its_own_parameters_only() -> None:
+def test_a_model_is_a_reference_for_its_own_parameters_only(approved: Approved) -> None:
     """Another one's are not read by position."""
 
     class Other(nn.Module):
@@ -273,5 +271,4 @@ def test_a_model_is_a_reference_for_its_own_parameters_only() -> None:
     case = Case("two", SINE, [SineNet], [Subject(Other)], probes(seed=0, draws=6))
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.BROKEN
-    assert "Other has the parameters [('output.weight', (1, 4)), " in verdict.why
-    assert "expected those of the subject, [('hidden.weight', (4, 1)), " in verdict.why
+    approved(verdict.why)

@@ -1,24 +1,21 @@
 """Bad input ends in a sentence: what was found, what was expected, and what to do."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Mine
+from conftest import Approved, Mine, at_collection
 from torch import nn
 
 from harness import Case, Contract, Contrast, Layout, Loss, Problem, Status, Subject
 from harness.formulation import Formulation
-from harness.mapping import HOW
 from harness.memo import Memo
 from harness.trial import run
 from reference import Network, NumpyNet, OnData, numpy_net, probes
 
 SINE = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
-HAS = "its parameters are hidden.weight (4, 1), hidden.bias (4,), output.weight (1, 4), output.bias (1,)"
 
 
 class SineNet(nn.Module):
@@ -48,7 +45,7 @@ def broken(**given: Any) -> str:
     assert verdict.status is Status.BROKEN
     heading, _, sentence = verdict.why.partition("\n")
     assert heading.startswith("sine: ")
-    return re.sub(r" \(at \w+\.py:\d+\)", "", sentence)  # where: a test of its own
+    return sentence
 
 
 def means(**blocks: Any) -> Subject:
@@ -123,103 +120,48 @@ def with_one(value: float, *shape: int) -> np.ndarray:
     return array
 
 
-DATA: list[tuple[Callable[[], Any], str]] = [
-    (
-        lambda: problem(own=np.ones((2, 12))),
-        "mine: theta has shape (2, 12), expected (draws, 13), no axis empty: one vector of parameters a draw",
+DATA: dict[str, Callable[[], Any]] = {
+    "theta-narrow": lambda: problem(own=np.ones((2, 12))),
+    "theta-flat": lambda: problem(own=np.ones(13)),
+    "theta-number": lambda: problem(own=np.float64(1)),
+    "theta-of-no-draws": lambda: problem(np.ones((0, 13)), np.ones((0, 3, 1)), np.ones((0, 3, 1))),
+    "inputs-wide": lambda: problem(inputs=np.ones((2, 3, 2))),
+    "inputs-flat": lambda: problem(inputs=np.ones((3, 1))),
+    "targets-flat": lambda: problem(targets=np.ones((2, 3))),
+    "targets-of-fewer-rows": lambda: problem(targets=np.ones((2, 1, 1))),
+    "theta-nan": lambda: problem(own=with_one(np.nan, 2, 13)),
+    "inputs-nan": lambda: problem(inputs=with_one(np.nan, 2, 3, 1)),
+    "targets-infinite": lambda: problem(targets=with_one(-np.inf, 2, 3, 1)),
+    "decay-of-other-parameters": lambda: Problem(
+        "mine", halved(), np.ones((1, 13)), *[np.ones((1, 3, 1))] * 2, Loss(decay=0.1)
     ),
-    (
-        lambda: problem(own=np.ones(13)),
-        "mine: theta has shape (13,), expected (draws, 13), no axis empty: one vector of parameters a draw",
-    ),
-    (
-        lambda: problem(own=np.float64(1)),
-        "mine: theta has shape (), expected (draws, 13), no axis empty: one vector of parameters a draw",
-    ),
-    (
-        lambda: problem(np.ones((0, 13)), np.ones((0, 3, 1)), np.ones((0, 3, 1))),
-        "mine: theta has shape (0, 13), expected (draws, 13), no axis empty: one vector of parameters a draw",
-    ),
-    (
-        lambda: problem(inputs=np.ones((2, 3, 2))),
-        "mine: inputs has shape (2, 3, 2), expected (2, rows, 1), no axis empty: rows of inputs (1,)",
-    ),
-    (
-        lambda: problem(inputs=np.ones((3, 1))),
-        "mine: inputs has shape (3, 1), expected (2, rows, 1), no axis empty: rows of inputs (1,)",
-    ),
-    (
-        lambda: problem(targets=np.ones((2, 3))),
-        "mine: targets has shape (2, 3), expected (2, 3, 1), no axis empty: a target for each output (1,)",
-    ),
-    (
-        lambda: problem(targets=np.ones((2, 1, 1))),
-        "mine: targets has shape (2, 1, 1), expected (2, 3, 1), no axis empty: a target for each output (1,)",
-    ),
-    (
-        lambda: problem(own=with_one(np.nan, 2, 13)),
-        "mine: theta holds nan at (1, 12), expected finite numbers: choose other parameters",
-    ),
-    (
-        lambda: problem(inputs=with_one(np.nan, 2, 3, 1)),
-        "mine: inputs holds nan at (1, 2, 0), expected finite numbers: mend the data, or drop that row",
-    ),
-    (
-        lambda: problem(targets=with_one(-np.inf, 2, 3, 1)),
-        "mine: targets holds -inf at (1, 2, 0), expected finite numbers: mend the data, or drop that row",
-    ),
-    (
-        lambda: Problem("mine", halved(), np.ones((1, 13)), *[np.ones((1, 3, 1))] * 2, Loss(decay=0.1)),
-        "mine: the loss has decay 0.1, which penalises the network's parameters; this formulation's own are not those "
-        "renamed, expected no decay: judge it without",
-    ),
-    (
-        lambda: OnData([1.0], [[2.0]])(Formulation.identity(SINE)),
-        "inputs of shape (1,) were given, expected (rows, width): for one column write inputs[:, None]",
-    ),
-    (lambda: Loss("max"), "reduction 'max' is not known, expected 'sum' or 'mean'"),
-    (
-        lambda: Contract("float8"),
-        "dtype 'float8' has no contract, expected one of float64, float32, tf32, bfloat16, float16",
-    ),
-    (
-        lambda: probes(kinds=["edge"]),
-        "probes of kind 'edge' are not known, expected some of exact, few-term, saturated, random, unusual",
-    ),
-    (lambda: probes(kinds="exact"), "probes of kinds 'exact' were asked for, expected a list: ['exact']"),
-    (lambda: probes(draws=0), "probes of 0 draws and 5 rows were asked for, expected at least one of each"),
-    (lambda: probes(rows=-1), "probes of 30 draws and -1 rows were asked for, expected at least one of each"),
-    (
-        lambda: Network(1, 4, 1, "sigmoid"),
-        "activation 'sigmoid' is not known, expected one of relu, tanh, logistic, identity; "
-        "sigmoid is called logistic here",
-    ),
-    (
-        lambda: Network(1, 4, 1, output="linear"),
-        "output 'linear' is not known, expected one of relu, tanh, logistic, identity",
-    ),
-    (lambda: Network(0, 4, 1), "inputs is 0, expected one to 3 whole numbers from 1"),
-    (lambda: Network((), 4, 1), "inputs is (), expected one to 3 whole numbers from 1"),
-    (lambda: Network(1.5, 4, 1), "inputs is 1.5, expected one to 3 whole numbers from 1"),
-    (lambda: Network(1, 4, (1, 2, 3, 4)), "outputs is (1, 2, 3, 4), expected one to 3 whole numbers from 1"),
-    (lambda: Network(1, -4, 1), "hidden is -4, expected a whole number, at least 1"),
-    (lambda: Network(1, (4,), 1), "hidden is (4,), expected a whole number, at least 1"),
-    (lambda: Network(1, 4, 1, to_hidden=np.ones((1, 4))), "to_hidden has shape (1, 4), expected (4, 1)"),
-    (lambda: Network(1, 4, 1, to_output=np.ones(4)), "to_output has shape (4,), expected (1, 4)"),
-    (
-        lambda: Layout.of_shapes({"w": (2,), "b": ()}).join({"w": [1, 2], "v": 1}),
-        "blocks w, v were given, expected w, b; missing b (write 0 for a block that is held at zero); unknown v",
-    ),
-    (lambda: Layout.of_shapes({"w": (2,)}).join({"w": [1, 2, 3]}), "block w has shape (3,), expected (2,)"),
-]
+    "data-flat": lambda: OnData([1.0], [[2.0]])(Formulation.identity(SINE)),
+    "reduction": lambda: Loss("max"),
+    "contract-dtype": lambda: Contract("float8"),
+    "kind": lambda: probes(kinds=["edge"]),
+    "kinds-no-list": lambda: probes(kinds="exact"),
+    "no-draws": lambda: probes(draws=0),
+    "negative-rows": lambda: probes(rows=-1),
+    "activation": lambda: Network(1, 4, 1, "sigmoid"),
+    "output-activation": lambda: Network(1, 4, 1, output="linear"),
+    "no-inputs": lambda: Network(0, 4, 1),
+    "inputs-empty": lambda: Network((), 4, 1),
+    "inputs-fraction": lambda: Network(1.5, 4, 1),
+    "four-outputs": lambda: Network(1, 4, (1, 2, 3, 4)),
+    "hidden-negative": lambda: Network(1, -4, 1),
+    "hidden-tuple": lambda: Network(1, (4,), 1),
+    "to-hidden-shape": lambda: Network(1, 4, 1, to_hidden=np.ones((1, 4))),
+    "to-output-shape": lambda: Network(1, 4, 1, to_output=np.ones(4)),
+    "blocks-missing-and-unknown": lambda: Layout.of_shapes({"w": (2,), "b": ()}).join({"w": [1, 2], "v": 1}),
+    "block-shape": lambda: Layout.of_shapes({"w": (2,)}).join({"w": [1, 2, 3]}),
+}
 
 
-@pytest.mark.parametrize(("make", "sentence"), DATA, ids=[sentence[:50] for _, sentence in DATA])
-def test_data_that_is_none_of_the_kind(make: Callable[[], Any], sentence: str) -> None:
+@pytest.mark.parametrize("make", DATA.values(), ids=DATA)
+def test_data_that_is_none_of_the_kind(make: Callable[[], Any], approved: Approved) -> None:
     """A ValueError, where the value is made."""
-    with pytest.raises(ValueError, match=r".") as error:
+    with approved.raises(ValueError):
         make()
-    assert str(error.value) == sentence
 
 
 def test_what_numpy_makes_an_array_of_is_data() -> None:
@@ -228,157 +170,77 @@ def test_what_numpy_makes_an_array_of_is_data() -> None:
     assert Network(np.int64(1), np.int64(4), (np.int64(1),)).inputs == (1,)
 
 
-CASES: list[tuple[dict[str, Any], str]] = [
-    ({"subjects": []}, "case 'sine' has no subjects, expected at least one: no evidence is not a pass"),
-    ({"references": []}, "case 'sine' has no references, expected at least one: no evidence is not a pass"),
-    ({"dtypes": []}, "case 'sine' has no dtypes, expected at least one: no evidence is not a pass"),
-    ({"checks": []}, "case 'sine' has no checks, expected at least one: no evidence is not a pass"),
-    (
-        {"subjects": SineNet},
-        "case 'sine': subjects is <class 'test_messages.SineNet'>, expected a list: subjects=[...]",
-    ),
-    ({"dtypes": "float32"}, "case 'sine': dtypes is 'float32', expected a list: dtypes=[...]"),
-    ({"checks": "forward"}, "case 'sine': checks is 'forward', expected a list: checks=[...]"),
-    ({"network": None}, "case 'sine': network is None, expected a Network (from nnet_parity import Network)"),
-    ({"problems": None}, "case 'sine': problems is None, expected probes(...), or a function of a formulation"),
-    ({"problems": []}, "case 'sine': problems is [], expected probes(...), or a function of a formulation"),
-    (
-        {"contrast": Contrast("c", "c", (1, -1), head=3)},
-        "case 'sine': contrast is of head 3, the network has 1 head: expected 0 to 0",
-    ),
-    (
-        {"references": [NumpyNet]},
-        "case 'sine' names the reference <class 'reference.numpy_net.NumpyNet'>, which is not known: "
-        "expected r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them",
-    ),
-    (
-        {"references": ["r_nnet"]},
-        "case 'sine' names the reference 'r_nnet', which is not known: expected r_nnet, numpy_net "
-        "(from nnet_parity import r_nnet, numpy_net), or an object like them",
-    ),
-    (
-        {"checks": ["forward", "hessian"]},
-        "case 'sine': check 'hessian' is not known, expected forward or loss or gradient or input_gradient",
-    ),
-    (
-        {"dtypes": ["float8"]},
-        "case 'sine': dtype 'float8' is not known, expected float64 or float32 or tf32 or bfloat16 or float16",
-    ),
-    ({"expect": "same"}, "case 'sine': expect 'same' is not known, expected equal or differs"),
-    ({"subjects": [SineNet, SineNet]}, "case 'sine' has two subjects called 'SineNet', expected a name for each"),
-    ({"references": [numpy_net] * 2}, "case 'sine' has two references called 'numpy_net', expected a name for each"),
-    (
-        {"subjects": [SineNet()]},
-        "subject SineNet is an object, expected an nn.Module class or a factory of one: "
-        "every trial builds its own, so write the class, or `lambda: MyModel(...)`",
-    ),
-    (
-        {"subjects": ["SineNet"]},
-        "subject str is an object, expected an nn.Module class or a factory of one: "
-        "every trial builds its own, so write the class, or `lambda: MyModel(...)`",
-    ),
-]
+CASES: dict[str, dict[str, Any]] = {
+    "no-subjects": {"subjects": []},
+    "no-references": {"references": []},
+    "no-dtypes": {"dtypes": []},
+    "no-checks": {"checks": []},
+    "subjects-no-list": {"subjects": SineNet},
+    "dtypes-no-list": {"dtypes": "float32"},
+    "checks-no-list": {"checks": "forward"},
+    "no-network": {"network": None},
+    "no-problems": {"problems": None},
+    "problems-a-list": {"problems": []},
+    "contrast-head": {"contrast": Contrast("c", "c", (1, -1), head=3)},
+    "reference-a-class": {"references": [NumpyNet]},
+    "reference-a-name": {"references": ["r_nnet"]},
+    "check": {"checks": ["forward", "hessian"]},
+    "dtype": {"dtypes": ["float8"]},
+    "expect": {"expect": "same"},
+    "subjects-twice": {"subjects": [SineNet, SineNet]},
+    "references-twice": {"references": [numpy_net] * 2},
+    "subject-an-object": {"subjects": [SineNet()]},
+    "subject-a-name": {"subjects": ["SineNet"]},
+}
 
 
-@pytest.mark.parametrize(("given", "sentence"), CASES, ids=[sentence[:60] for _, sentence in CASES])
-def test_a_case_that_asks_for_what_is_not_there(given: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("given", CASES.values(), ids=CASES)
+def test_a_case_that_asks_for_what_is_not_there(given: dict[str, Any], approved: Approved) -> None:
     """A ValueError or TypeError before anything runs."""
-    with pytest.raises((ValueError, TypeError)) as error:
+    with approved.raises((ValueError, TypeError)):
         case(**given).trials()
-    assert str(error.value) == sentence
 
 
-def test_an_iterator_is_no_list() -> None:
+def test_an_iterator_is_no_list(approved: Approved) -> None:
     """It would be empty the second time."""
-    with pytest.raises(TypeError, match=r"^case 'sine': subjects is .*, expected a list: subjects=\[\.\.\.\]$"):
+    with approved.raises(TypeError):
         case(subjects=iter([SineNet])).trials()
 
 
-SUBJECTS: list[tuple[Any, str]] = [
-    (
-        means(b=None),
-        "SineNet: blocks W1, W2, b_w were given, expected W1, b, W2, b_w; missing b "
-        f"(write 0 for a block that is held at zero); {HAS}",
-    ),
-    (
-        means(V1=lambda p: 0),
-        f"SineNet: blocks W1, b, W2, b_w, V1 were given, expected W1, b, W2, b_w; unknown V1; {HAS}",
-    ),
-    (means(W1=lambda p: p["hidden.weight"].T), f"SineNet: block W1 has shape (1, 4), expected (4, 1); {HAS}"),
-    (means(W1=lambda p: p["weight"]), f"SineNet: no parameter is called 'weight'; {HAS}"),
-    (means(b=lambda p: 0), f"SineNet: parameter hidden.bias has no meaning: it reaches no block of the network; {HAS}"),
-    *(
-        (
-            means(W1=meaning),
-            f"SineNet: the meaning of the parameters is not an affine map: use sums, slices and constants only; {HAS}",
-        )
-        for meaning in (
-            lambda p: p["hidden.weight"] ** 2,
-            lambda p: abs(p["hidden.weight"]),
-            lambda p: p["hidden.weight"] * np.nan,
-            lambda p: p["hidden.weight"] / 0,
-            lambda p: np.exp(p["hidden.weight"]),
-        )
-    ),
-    (
-        means(W1=lambda p: p["hidden.weight"][9]),
-        f"SineNet: its parameters raised IndexError: index 9 is out of bounds for axis 0 with size 4; {HAS}",
-    ),
-    (
-        means(W1=lambda p: p["hidden.weight"].t()),
-        f"SineNet: its parameters raised AttributeError: 'numpy.ndarray' object has no attribute 't'; {HAS}",
-    ),
-    (
-        Subject(SineNet, parameters=lambda p: None),
-        f"SineNet: None was given, expected a dict with W1, b, W2, b_w; {HAS}",
-    ),
-    (
-        Subject(SineNet, held={"hiden.bias": 1}),
-        "SineNet: held: blocks hidden.weight, hidden.bias, output.weight, output.bias, hiden.bias were given, "
-        f"expected hidden.weight, hidden.bias, output.weight, output.bias; unknown hiden.bias; {HAS}",
-    ),
-    (
-        Subject(SineNet, held={"hidden.bias": [1, 1, 1]}),
-        f"SineNet: held: block hidden.bias has shape (3,), expected (4,); {HAS}",
-    ),
-    (
-        nn.Identity,
-        "Identity: which parameter is which block is not clear from names and shapes (no parameter has the shape of W1 "
-        "(4, 1); no parameter has the shape of b (4,); no parameter has the shape of W2 (1, 4); no parameter has the "
-        "shape of b_w (1,)); the network's blocks are W1 (4, 1), b (4,), W2 (1, 4), b_w (1,); "
-        f'write parameters={{"W1": ..., ...}}, where a block is {HOW}; its parameters are none',
-    ),
-    (Subject(raising(RuntimeError("no weights")), name="f"), "f raised RuntimeError: no weights"),
-    (
-        Subject(function, name="f"),
-        "f raised TypeError: function() missing 1 required positional argument: 'x' (for a function, give `shapes`)",
-    ),
-    (
-        Sized,
-        "Sized raised TypeError: Sized.__init__() missing 1 required positional argument: 'width' "
-        "(for a class, write lambda: Sized(...))",
-    ),
-    (Subject(lambda: None, name="f"), "f gave NoneType, expected an nn.Module (for a function, give `shapes`)"),
-    (
-        Subject(function, name="f", shapes={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}),
-        "forward was not answered: f raised TypeError: function() got an unexpected keyword argument 'W1'",
-    ),
-    (
-        Subject(other_every_time(), name="f"),
-        "forward was not answered: f raised RuntimeError: "
-        "output with shape [1, 1] doesn't match the broadcast shape [4, 1]",
-    ),
-    (SilentNet, "forward was not answered: SilentNet raised AssertionError"),
-]
+SUBJECTS: dict[str, Any] = {
+    "a-block-missing": means(b=None),
+    "a-block-unknown": means(V1=lambda p: 0),
+    "a-block-turned": means(W1=lambda p: p["hidden.weight"].T),
+    "a-parameter-unknown": means(W1=lambda p: p["weight"]),
+    "a-parameter-without-meaning": means(b=lambda p: 0),
+    "squared": means(W1=lambda p: p["hidden.weight"] ** 2),
+    "absolute": means(W1=lambda p: abs(p["hidden.weight"])),
+    "times-nan": means(W1=lambda p: p["hidden.weight"] * np.nan),
+    "over-zero": means(W1=lambda p: p["hidden.weight"] / 0),
+    "exponential": means(W1=lambda p: np.exp(p["hidden.weight"])),
+    "an-index-beyond": means(W1=lambda p: p["hidden.weight"][9]),
+    "a-method-of-torch": means(W1=lambda p: p["hidden.weight"].t()),
+    "meaning-none": Subject(SineNet, parameters=lambda p: None),
+    "held-unknown": Subject(SineNet, held={"hiden.bias": 1}),
+    "held-shape": Subject(SineNet, held={"hidden.bias": [1, 1, 1]}),
+    "no-parameters": nn.Identity,
+    "build-raises": Subject(raising(RuntimeError("no weights")), name="f"),
+    "a-function": Subject(function, name="f"),
+    "a-class-with-arguments": Sized,
+    "build-gives-none": Subject(lambda: None, name="f"),
+    "a-function-of-others": Subject(function, name="f", shapes={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}),
+    "other-every-time": Subject(other_every_time(), name="f"),
+    "raises-without-words": SilentNet,
+}
 
 
-@pytest.mark.parametrize(("subject", "sentence"), SUBJECTS)
-def test_a_subject_that_does_not_fit(subject: Any, sentence: str) -> None:
+@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
+def test_a_subject_that_does_not_fit(subject: Any, approved: Approved) -> None:
     """Its trials are BROKEN, and say what it has and what it should mean."""
-    assert broken(subjects=[subject]) == sentence
+    approved(broken(subjects=[subject]))
 
 
-def test_parameters_that_could_be_either_block() -> None:
+def test_parameters_that_could_be_either_block(approved: Approved) -> None:
     """Equal shapes and other names tell nothing: the sentence lists both, and what to write."""
 
     class Square(nn.Module):
@@ -389,119 +251,83 @@ def test_parameters_that_could_be_either_block() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.one(torch.tanh(self.two(x)))
 
-    unclear = (
-        "Square: which parameter is which block is not clear from names and shapes (W1 (4, 4) may be one.weight or "
-        "two.weight; b (4,) may be one.bias or two.bias; W2 (4, 4) may be one.weight or two.weight; b_w (4,) may be "
-        "one.bias or two.bias); the network's blocks are W1 (4, 4), b (4,), W2 (4, 4), b_w (4,); "
-    )
-    has = "its parameters are one.weight (4, 4), one.bias (4,), two.weight (4, 4), two.bias (4,)"
-    assert broken(network=Network(4, 4, 4), subjects=[Square]) == (
-        f"{unclear}of 16 ways that fit this one makes the network compute what the model does: "
-        "unless that is the mistake, write "
-        f'parameters={{"W1": "two.weight", "b": "two.bias", "W2": "one.weight", "b_w": "one.bias"}}; {has}'
-    )
-    assert broken(network=Network(4, 4, 4, "logistic"), subjects=[Square]) == (
-        f"{unclear}none of 16 ways that fit makes the network compute what the model does; write "
-        f'parameters={{"W1": ..., ...}}, where a block is {HOW}; {has}'
-    )
+    approved(broken(network=Network(4, 4, 4), subjects=[Square]))
+    approved(broken(network=Network(4, 4, 4, "logistic"), subjects=[Square]))
 
 
-@pytest.mark.parametrize(
-    ("problems", "sentence"),
-    [
-        (raising(RuntimeError("no file")), "its problems raised RuntimeError: no file"),
-        (lambda formulation: 3, "its problems are 3, expected a list of problems"),
-        (lambda formulation: [3], "its problems are [3], expected a list of problems"),
-        (lambda formulation: [], "its probes made no problem, expected at least one: choose other kinds"),
-        (lambda formulation: [problem(own=np.ones((2, 12)))], DATA[0][1]),
-    ],
-)
-def test_problems_of_ones_own_that_are_none(problems: Any, sentence: str) -> None:
+PROBLEMS: dict[str, Any] = {
+    "raise": raising(RuntimeError("no file")),
+    "a-number": lambda formulation: 3,
+    "a-list-of-numbers": lambda formulation: [3],
+    "none": lambda formulation: [],
+    "too-narrow": lambda formulation: [problem(own=np.ones((2, 12)))],
+}
+
+
+@pytest.mark.parametrize("problems", PROBLEMS.values(), ids=PROBLEMS)
+def test_problems_of_ones_own_that_are_none(problems: Any, approved: Approved) -> None:
     """BROKEN too."""
-    assert broken(problems=problems) == sentence
+    approved(broken(problems=problems))
 
 
 @pytest.mark.parametrize(
-    ("loss", "found"),
-    [(lambda outputs, targets: outputs, "loss of shape (5, 1)"), (lambda outputs, targets: 1.0, "float as its loss")],
+    "loss", [lambda outputs, targets: outputs, lambda outputs, targets: 1.0], ids=["outputs", "a float"]
 )
-def test_a_loss_that_is_no_number(loss: Any, found: str) -> None:
+def test_a_loss_that_is_no_number(loss: Any, approved: Approved) -> None:
     """A failure, like outputs of the wrong shape."""
     asked = case(subjects=[Subject(SineNet, loss=loss)], checks=["loss"])
     verdict = run(asked.trials()[0], Memo(asked))
     assert verdict.status is Status.FAIL
-    assert verdict.why.partition("\n")[2] == (
-        f"loss was not answered: SineNet gave a {found}, expected a tensor of shape (): a single number"
-    )
+    approved(verdict.why.partition("\n")[2])
 
 
-def test_a_contrast_of_other_rows_than_there_are() -> None:
+def test_a_contrast_of_other_rows_than_there_are(approved: Approved) -> None:
     """BROKEN, with both numbers."""
-    why = broken(contrast=Contrast("c", "change", (1, -1)), expect="differs")
-    assert "2 rows" in why
-    assert "5" in why
+    approved(broken(contrast=Contrast("c", "change", (1, -1)), expect="differs"))
 
 
-def test_an_object_is_no_subject() -> None:
+def test_an_object_is_no_subject(approved: Approved) -> None:
     """Where it is made, under the name that it was given."""
-    with pytest.raises(TypeError) as error:
+    with approved.raises(TypeError):
         Subject(SineNet(), name="f")
-    assert str(error.value) == (
-        "subject f is an object, expected an nn.Module class or a factory of one: "
-        "every trial builds its own, so write the class, or `lambda: MyModel(...)`"
-    )
 
 
 # In a run of pytest
 
 
-def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine) -> None:
+def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine, approved: Approved) -> None:
     """No traceback, and pytest's exit code for a run that it interrupted."""
     mine.write_sine(references='["r_nnet"]')
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.INTERRUPTED == 2
-    path = mine.pytester.path / "test_mine.py"
-    sentence = (
-        f"{path}:{mine.line_of('test_sine =')}: case 'sine-1-4-1' names the reference 'r_nnet', which is not known: "
-        "expected r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them"
-    )
-    start = next(number for number, line in enumerate(result.outlines) if "ERROR collecting test_mine.py" in line)
-    assert result.outlines[start + 1] == sentence
-    assert result.outlines[start + 2].startswith("====")
+    said = at_collection(result)
+    assert said.startswith(f"{mine.pytester.path / 'test_mine.py'}:{mine.line_of('test_sine =')}: ")
+    approved(said)
 
 
-def test_at_run_time_it_is_a_failure_like_others(mine: Mine) -> None:
+def test_at_run_time_it_is_a_failure_like_others(mine: Mine, approved: Approved) -> None:
     """BROKEN, with its heading and the line that runs it again; told once, and then where it was told."""
     mine.write_sine(subjects="[lambda: None]", dtypes='["float64"]')
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    said = {
-        "forward": "<lambda> gave NoneType, expected an nn.Module (for a function, give `shapes`)",
-        "loss": "as <lambda>-cpu-float64-forward-vs-numpy_net says",
-    }
-    for quantity, sentence in said.items():
-        lines = [
-            f"sine-1-4-1: <lambda> (cpu, float64) against NumPy {np.__version__} (float64)",
-            sentence,
-            f"  again: pytest 'test_mine.py::test_sine[<lambda>-cpu-float64-{quantity}-vs-numpy_net]'",
-        ]
-        assert "\n".join(lines) in result.stdout.str()
-    assert {verdict["status"] for verdict in mine.results()["verdicts"]} == {"BROKEN"}
+    found = {verdict["check"]: verdict for verdict in mine.results()["verdicts"]}
+    for quantity in ("forward", "loss"):
+        assert found[quantity]["why"] in result.stdout.str()
+        approved(found[quantity]["why"])
+    assert {verdict["status"] for verdict in found.values()} == {"BROKEN"}
 
 
-def test_a_case_without_verify_is_not_passed_over(mine: Mine) -> None:
+def test_a_case_without_verify_is_not_passed_over(mine: Mine, approved: Approved) -> None:
     """No evidence is not a pass."""
     mine.write_sine()
     mine.write(mine.text.replace("verify(Case(", "(Case("))
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.re_match_lines([r".*test_sine is a Case, .*verify\(Case"])
+    approved(at_collection(result))
 
 
-def test_only_a_case_can_be_verified(mine: Mine) -> None:
+def test_only_a_case_can_be_verified(mine: Mine, approved: Approved) -> None:
     """At the user's line, without a traceback."""
     mine.write_sine()
     mine.write(mine.text, "test_other = verify(SineNet)")
-    result = mine.pytest()
-    result.stdout.re_match_lines([r".*verify\(\) .*SineNet.*expected a Case.*"])
-    assert "harness/plugin.py" not in result.stdout.str()
+    approved(at_collection(mine.pytest()))

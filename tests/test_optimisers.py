@@ -1,6 +1,5 @@
 """The bounds of an optimiser's step: PyTorch's own steps are inside, wrong ones are not."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from ball import BallArithmetic
+from conftest import Approved
 from support import DTYPES
 
 from harness import Contract, Recipe
@@ -211,20 +211,18 @@ def test_what_is_held_stays_at_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    "arguments",
     [
-        (("rprop", 10), "optimiser 'rprop' is not known, expected one of sgd, adam, lbfgs"),
-        (("sgd", 10, {"betas": 1}), "sgd has no setting 'betas', expected some of lr, momentum, weight_decay"),
-        (("sgd", 0), "0 steps were asked for, expected a whole number, at least one"),
-        (("sgd", 50.0), "50.0 steps were asked for, expected a whole number, at least one"),
-        (("adam", 50, 0.01), 'settings are 0.01, expected a dict: Recipe("adam", 50, {"lr": 0.01})'),
-        (
-            ("adam", 1, {"beta1": 0.4}),
-            "adam has the betas {'beta1': 0.4}, expected both from 1/2 up to 1: bounds hold for these",
-        ),
+        ("rprop", 10),
+        ("sgd", 10, {"betas": 1}),
+        ("sgd", 0),
+        ("sgd", 50.0),
+        ("adam", 50, 0.01),
+        ("adam", 1, {"beta1": 0.4}),
     ],
+    ids=["optimiser", "setting", "no steps", "a fraction", "no dict", "beta"],
 )
-def test_a_recipe_that_is_none_says_so(arguments: tuple[Any, ...], sentence: str) -> None:
+def test_a_recipe_that_is_none_says_so(arguments: tuple[Any, ...], approved: Approved) -> None:
     """What was found, what was expected."""
-    with pytest.raises((ValueError, TypeError), match=re.escape(sentence) + "$"):
+    with approved.raises((ValueError, TypeError)):
         Recipe(*arguments)

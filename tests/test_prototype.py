@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Approved
 from torch import Tensor, nn
 
 from harness import Case, Status, Verdict
@@ -50,24 +51,24 @@ def verdicts(*given: Any, **more: Any) -> dict[str, Verdict]:
     return {trial.check: run(trial, memo) for trial in case.trials()}
 
 
-def test_a_right_prototype_is_inside_its_bounds() -> None:
+def test_a_right_prototype_is_inside_its_bounds(approved: Approved) -> None:
     """Outputs, loss and gradients pass; what it does not give is absent."""
     found = verdicts(forward, slopes)
     assert [found[check].status for check in ("forward", "loss", "gradient")] == [Status.PASS] * 3
     assert found["input_gradient"].status is Status.ABSENT
-    assert found["input_gradient"].why == "mine gives no gradients by the inputs: let NumPy judge them"
+    approved(found["input_gradient"].why)
     assert found["forward"].source == "computed"
 
 
-def test_one_that_gives_outputs_only_judges_these() -> None:
+def test_one_that_gives_outputs_only_judges_these(approved: Approved) -> None:
     """Loss and gradients are absent, in a sentence."""
     found = verdicts(forward)
     assert found["forward"].status is Status.PASS
     assert found["loss"].status is found["gradient"].status is Status.ABSENT
-    assert found["loss"].why == "mine gives no loss: let NumPy judge it"
+    approved(found[check].why for check in ("loss", "gradient", "input_gradient"))
 
 
-def test_a_prototype_in_float32_says_so() -> None:
+def test_a_prototype_in_float32_says_so(approved: Approved) -> None:
     """As float64 it is outside its bounds, as float32 inside, and it is named."""
 
     def single(p: dict[str, Any], x: Any, y: Any) -> Any:
@@ -76,35 +77,28 @@ def test_a_prototype_in_float32_says_so() -> None:
     assert verdicts(single, dtype="float32")["forward"].status is Status.PASS
     wrong = verdicts(single)["forward"]
     assert wrong.status is Status.FAIL
-    assert "by the derivation of its own bounds, mine (float64) is the one outside" in wrong.why
+    approved(wrong.why, mask_figures=True)
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "sentence"),
+    ("given", "status"),
     [
-        ((lambda p, x, y: 0, slopes), Status.FAIL, "mine gave outputs of shapes (), expected (5, 1) and (5, 2)"),
-        ((lambda p, x: 0, slopes), Status.BROKEN, "mine raised TypeError: "),
-        (
-            (forward, lambda p, *data: (np.zeros(2), {})),
-            Status.FAIL,
-            "mine gave a loss of shape (2,), expected a number",
-        ),
-        ((forward, lambda p, *data: (0.0, {})), Status.BROKEN, "mine raised KeyError: 'W1'"),
-        (
-            (forward, lambda p, *data: (0.0, dict.fromkeys(p, np.ones(3)))),
-            Status.FAIL,
-            "mine gave a gradient of W1 of shape (3,), expected (4, 2)",
-        ),
+        ((lambda p, x, y: 0, slopes), Status.FAIL),
+        ((lambda p, x: 0, slopes), Status.BROKEN),
+        ((forward, lambda p, *data: (np.zeros(2), {})), Status.FAIL),
+        ((forward, lambda p, *data: (0.0, {})), Status.BROKEN),
+        ((forward, lambda p, *data: (0.0, dict.fromkeys(p, np.ones(3)))), Status.FAIL),
     ],
+    ids=["a number", "one input", "two losses", "no gradients", "gradients of other shapes"],
 )
-def test_what_a_prototype_may_not_give(given: Any, status: Status, sentence: str) -> None:
+def test_what_a_prototype_may_not_give(given: Any, status: Status, approved: Approved) -> None:
     """What was found, what was expected."""
     found = verdicts(*given)["forward"]
     assert found.status is status
-    assert sentence in found.why
+    approved(found.why)
 
 
-def test_what_is_no_function_is_refused() -> None:
+def test_what_is_no_function_is_refused(approved: Approved) -> None:
     """When it is written."""
-    with pytest.raises(ValueError, match="mine is 3, expected a function of blocks and inputs"):
+    with approved.raises(ValueError):
         Prototype("mine", 3)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Approved
 from numpy.typing import NDArray
 
 from reference.r.preflight import RUnavailable, what_is_missing
@@ -188,37 +189,35 @@ def test_versions(r: RSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    "change",
     [
-        ({"theta": np.zeros((2, 12))}, r"theta has shape \(2, 12\), expected \(2, 13\)"),
-        ({"inputs": np.zeros((2, 5))}, r"inputs has shape \(2, 5\), expected \(any, any, 1\)"),
-        ({"inputs": np.zeros((2, 0, 1))}, r"inputs has shape \(2, 0, 1\), expected \(any, any, 1\)"),
-        ({"targets": np.zeros((1, 5, 1))}, r"targets has shape \(1, 5, 1\), expected \(2, 5, 1\)"),
-        ({"targets": np.full((2, 5, 1), np.nan)}, r"targets\[0, 0, 0\] is nan, expected a finite number"),
-        ({"row_weights": -np.ones((2, 5))}, r"row_weights\[0, 0\] is -1.0, expected a finite number from 0"),
-        ({"decay": np.inf}, "decay is inf, expected a finite number"),
+        {"theta": np.zeros((2, 12))},
+        {"inputs": np.zeros((2, 5))},
+        {"inputs": np.zeros((2, 0, 1))},
+        {"targets": np.zeros((1, 5, 1))},
+        {"targets": np.full((2, 5, 1), np.nan)},
+        {"row_weights": -np.ones((2, 5))},
+        {"decay": np.inf},
     ],
+    ids=["theta", "two axes", "no rows", "other draws", "nan", "negative", "decay"],
 )
-def test_bad_data_is_refused(r: RSession, change: dict[str, Any], sentence: str) -> None:
+def test_bad_data_is_refused(r: RSession, change: dict[str, Any], approved: Approved) -> None:
     """Wrong shapes, NaN and negative row weights are a ValueError here: what was found, what was expected."""
     good = {"theta": np.zeros((2, 13)), "inputs": np.zeros((2, 5, 1)), "targets": np.zeros((2, 5, 1))}
-    with pytest.raises(ValueError, match=sentence):
+    with approved.raises(ValueError):
         r.evaluate(SINE, **(good | change))
 
 
 @pytest.mark.parametrize(
-    ("units", "connections", "sentence"),
-    [
-        ((1, 1, 1), ((0, 1),), "found 1-1-1 units, connections of 1; expected .* of all 2 units"),
-        ((1, 1, 1), ((0, 2), (0, 2)), r"unit 2 has sources \(0, 2\), expected 0..1"),
-        ((1, 0, 2), ((0, 1), (0, 2)), r"unit 3 has sources \(0, 2\), expected 0..1"),
-    ],
+    ("units", "connections"),
+    [((1, 1, 1), ((0, 1),)), ((1, 1, 1), ((0, 2), (0, 2))), ((1, 0, 2), ((0, 1), (0, 2)))],
+    ids=["too few", "by itself", "by an output"],
 )
 def test_bad_topologies_are_refused(
-    units: tuple[int, int, int], connections: tuple[tuple[int, ...], ...], sentence: str
+    units: tuple[int, int, int], connections: tuple[tuple[int, ...], ...], approved: Approved
 ) -> None:
     """A unit without connections, fed by itself or fed by an output is refused before R hears of it."""
-    with pytest.raises(ValueError, match=sentence):
+    with approved.raises(ValueError):
         Topology(*units, connections, linear_outputs=True)
 
 
@@ -254,18 +253,12 @@ def test_threads_wait_for_each_other(r: RSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "fate"),
-    [
-        ("repeat {}", "R did not answer in time and was killed"),
-        ("quit(status = 7)", "R ended with exit status 7"),
-        ("tools::pskill(Sys.getpid(), 11)", "R was ended by SIGSEGV"),
-    ],
+    "code", ["repeat {}", "quit(status = 7)", "tools::pskill(Sys.getpid(), 11)"], ids=["endless", "quit", "SIGSEGV"]
 )
-def test_a_crash_is_contained(impatient: RSession, code: str, fate: str) -> None:
+def test_a_crash_is_contained(impatient: RSession, code: str, approved: Approved) -> None:
     """Endless loop, quit() and SIGSEGV are tried twice, end as RCrashed which says so, and the next ask is answered."""
-    with pytest.raises(RCrashed) as crash:
+    with approved.raises(RCrashed):
         impatient.eval_text(code)
-    assert str(crash.value) == f"eval_text({code!r}): {fate}; started again, it {fate[2:]} (deadline 1 s)"
     assert impatient.eval_text("2 * 21").tolist() == [42.0]
 
 
@@ -333,56 +326,47 @@ def sentence() -> str:
     return str(unavailable.value)
 
 
-def test_what_is_missing_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """A session that found no R says so again without looking, and looks again after close()."""
     session = RSession()
     with monkeypatch.context() as without:
         without.setenv("PATH", str(tmp_path))
         without.delenv("R_HOME", raising=False)
-        with pytest.raises(RUnavailable, match="R was not found"):
+        with approved.raises(RUnavailable) as first:
             session.eval_text("1")
-    with pytest.raises(RUnavailable, match="R was not found"):
+    with pytest.raises(RUnavailable) as again:
         session.eval_text("1")
+    assert str(again.value) == str(first.value)
     session.close()
     assert session.eval_text("1").tolist() == [1.0]
     session.close()
 
 
-PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
-
-
-def test_r_missing_is_a_sentence(without_r: None) -> None:
+def test_r_missing_is_a_sentence(without_r: None, approved: Approved) -> None:
     """Without R on PATH the error says so and gives the line that installs it; what_is_missing() says the same."""
-    expected = (
-        "R was not found: it is not on PATH and R_HOME is not set. Expected R 4.2 or newer with nnet."
-        " This mends it: apt-get install r-base-core r-cran-nnet make"
-    )
-    assert sentence() == expected
-    assert what_is_missing("") == expected
+    assert what_is_missing("") == sentence()
+    approved(sentence())
 
 
-def test_nnet_missing_is_a_sentence(without_nnet: None) -> None:
+def test_nnet_missing_is_a_sentence(without_nnet: None, approved: Approved) -> None:
     """With R but without its package nnet the error says so and gives the line that installs it."""
-    assert sentence() == (
-        "R was found, its package nnet was not. Expected nnet 7.3. This mends it: apt-get install r-cran-nnet"
-    )
+    approved(sentence())
 
 
-def test_rpy2_missing_is_a_sentence(without_rpy2: None, only: Callable[..., Path]) -> None:
+def test_rpy2_missing_is_a_sentence(without_rpy2: None, only: Callable[..., Path], approved: Approved) -> None:
     """Without rpy2 the error gives the exact pip line, and make before it where pip would need it."""
-    said = "R was found, rpy2 was not. Expected rpy2-rinterface 3.6.5. This mends it: "
     tools = only("R", "make")
-    assert sentence() == said + PIP
+    approved(sentence())
     (tools / "make").unlink()
-    assert sentence() == said + "apt-get install make && " + PIP
+    approved(sentence())
 
 
-def test_rpy2_too_new_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rpy2_too_new_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
     """An rpy2 that needs a newer R is named with the exact pip line. (What rpy2-rinterface 3.6.7 says to R 4.2.2.)"""
     (tmp_path / "rpy2").mkdir()
     text = "symbol 'R_getVar' not found in library 'libR.so': libR.so: undefined symbol: R_getVar"
     (tmp_path / "rpy2" / "__init__.py").write_text(f"raise AttributeError({text!r})")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert sentence().endswith(
-        f"needs R 4.5 or newer (symbol R_getVar), this R is older. Expected rpy2-rinterface 3.6.5. This mends it: {PIP}"
-    )
+    approved(sentence())

@@ -1,11 +1,12 @@
 """The race: ratios of one run, in turn, of models that are right; left out unless it is asked for."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SINE_NET, Mine
+from conftest import SINE_NET, Approved, Mine, screen_of, unfolded
 
 from harness import Case, Entry, Recipe, Trained
 from harness.answers import raced
@@ -59,16 +60,15 @@ def speed(mine: Mine) -> list[dict[str, Any]]:
     return found
 
 
-def test_races_are_run_only_where_they_are_asked_for(mine: Mine) -> None:
+def test_races_are_run_only_where_they_are_asked_for(mine: Mine, approved: Approved) -> None:
     """Without --parity-speed they are deselected, and counted in one line."""
     result = run_races(mine)
     result.assert_outcomes(deselected=1)
-    result.stdout.fnmatch_lines(["1 race was left out: --parity-speed runs them"])
+    approved(line for line in result.outlines if "left out" in line)
     assert not (mine.pytester.path / "build/speed.json").exists()
-    mine.pytest("--help").stdout.fnmatch_lines(["*--parity-speed * run races too: *"])
 
 
-def test_a_race_is_told_and_written(mine: Mine) -> None:
+def test_a_race_is_told_and_written(mine: Mine, approved: Approved) -> None:
     """On the screen, in results.json, in speed.json and in pytest-benchmark's own JSON."""
     result = run_races(mine, "--parity-speed", "--benchmark-json=bench.json")
     result.assert_outcomes(passed=1)
@@ -83,9 +83,7 @@ def test_a_race_is_told_and_written(mine: Mine) -> None:
     assert one["group"] == "a race"
     assert one["extra_info"]["ratio"] == race["ratio"]
     assert len(one["stats"]["data"]) == 4
-    result.stdout.fnmatch_lines(
-        ["a race, times R nnet's time, against themselves *: SineNet cpu float64 *", "1 races, no trial"]
-    )
+    approved(unfolded(screen_of(result)), mask_figures=True)
 
 
 def test_a_fit_is_raced_to_the_pacemakers_loss(mine: Mine) -> None:
@@ -98,17 +96,22 @@ def test_a_fit_is_raced_to_the_pacemakers_loss(mine: Mine) -> None:
     assert speed(mine)[0]["share"] == 0.0
 
 
-def test_who_is_wrong_does_not_race(mine: Mine) -> None:
+def block(result: pytest.RunResult) -> list[str]:
+    """What is printed of the one test that failed."""
+    lines = result.outlines
+    start = next(number for number, line in enumerate(lines) if re.fullmatch("_+ test_speed _+", line))
+    return lines[start + 1 : next(n for n, line in enumerate(lines) if n > start and line.startswith("="))]
+
+
+def test_who_is_wrong_does_not_race(mine: Mine, approved: Approved) -> None:
     """It fails, with the sentences of the first trial that does not pass."""
     result = run_races(mine, "--parity-speed", model=WRONG)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["not raced, since it is not right: SineNet-cpu-float64-forward-vs-numpy_net FAIL: before: *"]
-    )
+    approved(block(result), mask_figures=True)
     assert not (mine.pytester.path / "build/speed.json").exists()
 
 
-def test_a_device_that_is_not_here_does_not_race(mine: Mine) -> None:
+def test_a_device_that_is_not_here_does_not_race(mine: Mine, approved: Approved) -> None:
     """A skip that says why."""
     import torch
 
@@ -116,14 +119,14 @@ def test_a_device_that_is_not_here_does_not_race(mine: Mine) -> None:
         pytest.skip("there is a CUDA device here")
     result = run_races(mine, "--parity-speed", "-rs", device="cuda")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*NOT RUN: torch *, built *, sees no CUDA device"])
+    approved(line.split(": ", 1)[1] for line in result.outlines if line.startswith("SKIPPED"))
 
 
-def test_a_race_that_times_nothing_says_so(mine: Mine) -> None:
+def test_a_race_that_times_nothing_says_so(mine: Mine, approved: Approved) -> None:
     """pytest-benchmark can be switched off."""
     result = run_races(mine, "--parity-speed", "--benchmark-disable")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*RuntimeError: pytest-benchmark times nothing, expected it enabled: *"])
+    approved(line.removeprefix("E").strip() for line in result.outlines if line.startswith("E "))
 
 
 def entry(fits: bool) -> Entry:
@@ -151,18 +154,14 @@ def test_a_share_counts_the_starts_that_reach_the_loss() -> None:
     assert (found.share, found.loss) == (0.75, (1.0 + (1.0 + 1e-7)) / 2)  # the median
 
 
-def test_races_are_told_by_name_fastest_first() -> None:
+def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
     """With the share that reaches the loss, and the noise of the run."""
     races = [
         Race("fit", "slow", "cpu", "float64", 30.25, 4, aa_ratio=1.01, share=0.5),
         Race("fit", "fast", "cpu", "float32", 0.4, 4, aa_ratio=0.97, share=1.0),
         Race("other", "it", "cpu", "float64", 2.0, 4),
     ]
-    assert raced(Report({}, [], races=races)) == [
-        "fit, times R nnet's time, against themselves 0.97 to 1.01: fast cpu float32 0.4 (100% reach it), "
-        "slow cpu float64 30.2 (50% reach it)",
-        "other, times R nnet's time: it cpu float64 2",
-    ]
+    approved(raced(Report({}, [], races=races)))
 
 
 def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:

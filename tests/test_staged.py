@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import Approved
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,7 +71,7 @@ def test_the_interval_is_rounded_outwards() -> None:
     assert max(abs(end - found.value) for end in ends) <= found.error
 
 
-def test_without_anything_seen_it_is_bounded_arithmetic() -> None:
+def test_without_anything_seen_it_is_bounded_arithmetic(approved: Approved) -> None:
     """Column for column; the activations that were not seen are missed by name, in order."""
     z, m = bounded((0.3, 1e-3), (-0.7, 1e-3)), staged(9.0)
     for a, b in zip(BoundedArithmetic(Contract("bfloat16"), 2).act("tanh", z), m.act("tanh", z), strict=True):
@@ -79,7 +80,7 @@ def test_without_anything_seen_it_is_bounded_arithmetic() -> None:
         assert np.array_equal(a.value, b.value)
         assert np.array_equal(a.error, b.error)
     assert (m.found, m.asked) == (0, 4)
-    assert m.missing == ["tanh of unit 0", "tanh of unit 1"]
+    approved(m.missing)
 
 
 def test_an_activation_is_of_its_own_argument() -> None:

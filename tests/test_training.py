@@ -1,6 +1,5 @@
 """PyTorch models in training: lockstep, final fits, and what goes wrong."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Approved
 from torch import nn
 
 import harness.training
@@ -97,18 +97,10 @@ def test_what_zeroing_gradients_wrongly_does_is_seen(
     assert failed[:1] == ([outside] if outside else [])
 
 
-def test_a_failure_of_a_step_names_step_start_and_element() -> None:
+def test_a_failure_of_a_step_names_step_start_and_element(approved: Approved) -> None:
     """And what before it is inside."""
     trained = Trained(RELU, SLOW, "by_hand", iterate=zeroed_before, start=starts.normal())
-    lines = asked(trained, "step", net=network("relu")).why.split("\n")
-    assert lines[0].startswith("training: by_hand (cpu, float64) against NumPy")
-    assert lines[1].startswith("step is outside its rounding: ")
-    assert " (step " in lines[2]
-    assert " from start " in lines[2]
-    assert lines[3].startswith(
-        "  first outside, in order of computation: step of w1, w2; loss and gradient are inside (budget used "
-    )
-    assert lines[-1] == "  again: pytest again"
+    approved(asked(trained, "step", net=network("relu")).why, mask_figures=True)
 
 
 def test_the_extra_bias_is_learnt_twice_as_fast() -> None:
@@ -131,7 +123,7 @@ def test_the_extra_bias_is_learnt_twice_as_fast() -> None:
 
 
 @pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
-def test_training_is_deterministic(stacked: Any) -> None:
+def test_training_is_deterministic(stacked: Any, approved: Approved) -> None:
     """The same bits twice, and the user's random state is left alone."""
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
@@ -140,23 +132,21 @@ def test_training_is_deterministic(stacked: Any) -> None:
     assert isinstance(one, Fitted)
     assert isinstance(other, Fitted)
     assert np.array_equal(one.claimed, other.claimed)
-    assert one.ended == ["30 steps"] * 3
+    approved(one.ended)
     assert len(one.curve) == 31
 
 
 @pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
-def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any) -> None:
+def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any, approved: Approved) -> None:
     """Where every start does, it is a FAIL with that sentence; a start that does not is evidence all the same."""
     wild = Trained(TanhNet, Recipe("sgd", 400, {"lr": 1e3}), "wild", stacked=stacked)
     found = fitted(wild)
     assert isinstance(found, Fitted)
     assert not found.finite.any()
-    assert all(how.startswith("not finite from step ") for how in found.ended)
+    approved(found.ended, mask_figures=True)
     verdict = asked(wild, "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    assert verdict.why.split("\n")[1].startswith(
-        "wild: from every start the loss or the weights are not finite from step "
-    )
+    approved(verdict.why, mask_figures=True)
 
 
 @pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
@@ -172,7 +162,7 @@ def test_training_that_ends_early_is_judged_up_to_there(recipe: Recipe, stacked:
             assert recipe.until == -np.inf or verdict.status is Status.PASS
 
 
-def test_nan_in_one_start_is_seen() -> None:
+def test_nan_in_one_start_is_seen(approved: Approved) -> None:
     """Its loss is outside, and so is a claim that does not come where the weights give a loss."""
 
     class Nan(TanhNet):
@@ -180,13 +170,13 @@ def test_nan_in_one_start_is_seen() -> None:
             y = super().forward(x)
             return y * float("nan") if self.hidden.weight[0, 0] > 0.2 else y
 
-    trained = Trained(Nan, replace(ADAM, settings={"lr": 1e-6}), "nan")
+    trained = Trained(Nan, replace(ADAM, settings={"lr": 1e-6}), "spoiled")
     found = fitted(trained)
     assert isinstance(found, Fitted)
     assert 0 < found.finite.sum() < 3
     verdict = asked(trained, "loss")
     assert verdict.status is Status.FAIL
-    assert "loss is not finite where float64 should be" in verdict.why
+    approved(verdict.why, mask_figures=True)
 
     def mute(self: Any, *arguments: Any) -> Any:
         found = Trained.fit(self, *arguments)
@@ -198,7 +188,7 @@ def test_nan_in_one_start_is_seen() -> None:
     silent = type("Silent", (Trained,), {"fit": mute})
     verdict = asked(silent(TanhNet, ADAM, "mute"), "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    assert "\nmute claims no finite loss where its final weights give " in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
 def test_a_gradient_in_two_parts_is_one() -> None:
@@ -217,7 +207,7 @@ def test_a_gradient_in_two_parts_is_one() -> None:
         assert asked(trained, check).status is Status.PASS
 
 
-def test_training_whose_gradients_cannot_be_seen_says_so() -> None:
+def test_training_whose_gradients_cannot_be_seen_says_so(approved: Approved) -> None:
     """A gradient that is never accumulated, and a parameter that is frozen."""
 
     def functional(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
@@ -228,9 +218,7 @@ def test_training_whose_gradients_cannot_be_seen_says_so() -> None:
 
     verdict = asked(Trained(TanhNet, Recipe("sgd", 20), "functional", iterate=functional), "step")
     assert verdict.status is Status.BROKEN
-    assert verdict.why.split("\n")[1] == (
-        "functional leaves no gradient to be seen: its iterate is expected to call loss.backward()"
-    )
+    approved(verdict.why)
 
     class Frozen(TanhNet):
         def __init__(self) -> None:
@@ -239,20 +227,17 @@ def test_training_whose_gradients_cannot_be_seen_says_so() -> None:
 
     verdict = asked(Trained(Frozen, ADAM, "frozen"), "step")
     assert verdict.status is Status.BROKEN
-    assert verdict.why.split("\n")[1] == (
-        "frozen has 1 parameter with requires_grad=False, expected every parameter to take steps: choose "
-        "checks=['final', 'fit']"
-    )
+    approved(verdict.why)
 
 
-def test_a_stack_has_the_decay_of_the_loss_and_no_loss_of_a_model() -> None:
+def test_a_stack_has_the_decay_of_the_loss_and_no_loss_of_a_model(approved: Approved) -> None:
     """The penalty of each start is its own; a loss that would not be used is refused."""
     decayed = replace(POPULATION, loss=Loss(decay=0.1))
     for trained in (Trained(TanhNet, ADAM), Trained(TanhNet, ADAM, stacked=STACK)):
         for check in ("loss", "gradient"):
             verdict = asked(trained, check, problems=decayed)
             assert verdict.status is Status.PASS, verdict.why
-    with pytest.raises(ValueError, match="has a loss of its own, which a stack does not use"):
+    with approved.raises(ValueError):
         Trained(Subject(TanhNet, loss=nn.MSELoss()), ADAM, stacked=STACK)
 
 
@@ -279,7 +264,7 @@ def test_one_trainer_of_two_networks_trains_both() -> None:
     assert not np.array_equal(*claims)
 
 
-def test_a_trainer_that_ends_on_other_data_fails() -> None:
+def test_a_trainer_that_ends_on_other_data_fails(approved: Approved) -> None:
     """Its losses would say nothing of the data that it was given."""
 
     class Elsewhere(Trained):
@@ -288,27 +273,27 @@ def test_a_trainer_that_ends_on_other_data_fails() -> None:
 
     verdict = asked(Elsewhere(TanhNet, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    assert "elsewhere ended on other data than it was given" in verdict.why
+    approved(verdict.why)
 
 
-def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
     """It is stopped there, and what it reached is judged."""
     monkeypatch.setattr(harness.training, "DEADLINE", 0.0)
     found = fitted(Trained(TanhNet, ADAM))
     assert isinstance(found, Fitted)
-    assert found.ended == ["stopped after 0 s, at step 0"] * 3
+    approved(found.ended)
     assert found.finite.all()
 
 
-def test_a_fit_stops_when_it_is_good() -> None:
+def test_a_fit_stops_when_it_is_good(approved: Approved) -> None:
     """`until` is looked at with the loss of every iteration, whose step is made all the same."""
     found = fitted(Trained(TanhNet, Recipe("adam", 500, {"lr": 0.01}, until=20.0), most=1))
     assert isinstance(found, Fitted)
-    assert found.ended[0].startswith("good before step ")
+    approved(found.ended[0], mask_figures=True)
     assert found.claimed[0] <= 20
 
 
-def test_a_model_that_raises_in_training_is_broken() -> None:
+def test_a_model_that_raises_in_training_is_broken(approved: Approved) -> None:
     """With what it raised, and where."""
 
     class Dies(TanhNet):
@@ -318,18 +303,16 @@ def test_a_model_that_raises_in_training_is_broken() -> None:
     for check, references in (("final", [gradient_descent(1e-3, 2)]), ("loss", [numpy_net])):
         verdict = asked(Trained(Dies, ADAM, "dies"), check, references=references)
         assert verdict.status is Status.BROKEN
-        assert "raised ValueError: no more" in verdict.why
+        approved(verdict.why)
 
 
-def test_lbfgs_fits_and_has_no_steps_of_its_own() -> None:
+def test_lbfgs_fits_and_has_no_steps_of_its_own(approved: Approved) -> None:
     """Its final fit is judged; a step, which asks for several gradients, is not."""
     trained = Trained(TanhNet, Recipe("lbfgs", 5), "lbfgs")
     assert asked(trained, "final", references=[gradient_descent(1e-3, 2)]).status is Status.PASS
     verdict = asked(trained, "step")
     assert verdict.status is Status.BROKEN
-    assert (
-        verdict.why.split("\n")[1] == "lbfgs: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']"
-    )
+    approved(verdict.why)
 
 
 # Final fits
@@ -345,15 +328,12 @@ class Liar(Trained):
         return replace(found, claimed=found.claimed * (1 - 1e-9))
 
 
-def test_a_claim_that_the_weights_do_not_bear_out_fails() -> None:
+def test_a_claim_that_the_weights_do_not_bear_out_fails(approved: Approved) -> None:
     """A loss claimed 1e-9 too low is outside; the sentence has both numbers."""
     verdict = asked(Liar(TanhNet, ADAM, "liar"), "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    heading, sentence = verdict.why.split("\n")[:2]
-    assert heading == "training: liar (cpu, float64) against gradient descent by NumPy"
-    assert sentence.startswith("liar claims a loss of ")
-    assert ", its final weights give " in sentence
-    assert verdict.question == "Is the loss that each fit claims, and what it predicts, what its final weights give?"
+    approved(verdict.why, mask_figures=True)
+    approved(verdict.question)
 
 
 def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
@@ -376,7 +356,7 @@ def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
     assert (abs(ended.fitted.claimed - loss.value) > loss.error).any()
 
 
-def test_a_wrong_prediction_fails_where_the_loss_is_right() -> None:
+def test_a_wrong_prediction_fails_where_the_loss_is_right(approved: Approved) -> None:
     """A model that computes something else beyond its data is found at the marks and on the grid."""
 
     class Elsewhere(TanhNet):
@@ -385,17 +365,17 @@ def test_a_wrong_prediction_fails_where_the_loss_is_right() -> None:
 
     verdict = asked(Trained(Elsewhere, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.FAIL
-    assert verdict.why.split("\n")[1].startswith("elsewhere predicts ")
+    approved(verdict.why, mask_figures=True)
 
 
-def test_a_loss_below_its_floor_fails() -> None:
+def test_a_loss_below_its_floor_fails(approved: Approved) -> None:
     """The floor was stated for another network, or the data are others."""
     wrong = Trained(
         RELU, SLOW, "S4", start=starts.normal(), floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x)))
     )
     verdict = asked(wrong, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)])
     assert verdict.status is Status.FAIL
-    assert "below the floor of 99 that was stated for it" in verdict.why
+    approved(verdict.why, mask_figures=True)
     right = replace(wrong, floor=line_through_origin)
     assert asked(right, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)]).status is Status.PASS
 
@@ -414,51 +394,49 @@ def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any)
 FAR, NEAR = gradient_descent(1e-3, 100), gradient_descent(1e-6, 1, name="lazy", says="a lazy one")
 
 
-def test_equal_trainers_are_equivalent() -> None:
+def test_equal_trainers_are_equivalent(approved: Approved) -> None:
     """A trainer against itself: the interval's share of the margin is the budget used, and power is told."""
     verdict = compared(FAR, replace(FAR, name="again"), "equal", 20)
     assert verdict.status is Status.PASS
     assert verdict.budget_used is not None
     assert 0 < verdict.budget_used < 1
-    assert "equivalent within ±0.25 (power " in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
-def test_unequal_trainers_differ() -> None:
+def test_unequal_trainers_differ(approved: Approved) -> None:
     """Where one rarely succeeds; claimed equal it fails, claimed to differ it passes."""
     verdict = compared(NEAR, FAR, "differs", 20)
     assert verdict.status is Status.PASS, verdict.why
-    assert verdict.why.startswith(
-        "of a lazy one, 2 of 20 starts (3% to 30%) end at a sum of squares of at most 23.5, of gradient descent by "
-    )
-    assert "so uneven by chance with p = " in verdict.why
+    assert "2 of 20 starts (3% to 30%)" in verdict.why
+    approved(verdict.why, mask_figures=True)
     failed = compared(NEAR, FAR, "equal", 20)
     assert failed.status is Status.FAIL
-    assert "\na lazy one was claimed to fit as well, and does not: of a lazy one, 2 of 20 starts" in failed.why
+    approved(failed.why, mask_figures=True)
 
 
-def test_a_claimed_difference_of_equal_trainers_fails() -> None:
+def test_a_claimed_difference_of_equal_trainers_fails(approved: Approved) -> None:
     """Equivalence refutes it."""
     verdict = compared(FAR, replace(FAR, name="again"), "differs", 20)
     assert verdict.status is Status.FAIL
-    assert "\ngradient descent by NumPy was claimed not to fit as well, and does: " in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
-def test_a_claimed_difference_the_other_way_round_fails() -> None:
+def test_a_claimed_difference_the_other_way_round_fails(approved: Approved) -> None:
     """Who was claimed not to fit as well, and fits better, was spoken of wrongly."""
     verdict = compared(FAR, NEAR, "differs", 20)
     assert verdict.status is Status.FAIL
-    assert "\ngradient descent by NumPy was claimed not to fit as well, and fits better: " in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
 @pytest.mark.parametrize("expect", ["equal", "differs"])
-def test_a_quality_that_nobody_reaches_is_no_evidence(expect: str) -> None:
+def test_a_quality_that_nobody_reaches_is_no_evidence(expect: str, approved: Approved) -> None:
     """0 of 20 against 0 of 20 says only that the quality is out of reach."""
     verdict = compared(FAR, NEAR, expect, 20, quality=1e-9)
     assert verdict.status is Status.VACUOUS
-    assert verdict.why.endswith(": nobody's fit is good, expected a quality that somebody reaches")
+    approved(verdict.why, mask_figures=True)
 
 
-def test_trainers_that_were_given_other_data_are_not_compared() -> None:
+def test_trainers_that_were_given_other_data_are_not_compared(approved: Approved) -> None:
     """data(D) that begins in another way for another D."""
 
     def drawn(count: int) -> Any:
@@ -467,10 +445,10 @@ def test_trainers_that_were_given_other_data_are_not_compared() -> None:
 
     verdict = compared(replace(NEAR, most=10), FAR, "differs", 20, data=drawn)
     assert verdict.status is Status.BROKEN
-    assert "were given other data, expected data(D) to begin alike however many there are" in verdict.why
+    approved(verdict.why)
 
 
-def test_data_that_raise_are_broken() -> None:
+def test_data_that_raise_are_broken(approved: Approved) -> None:
     """Whatever they raise."""
 
     def missing(count: int) -> Any:
@@ -478,36 +456,25 @@ def test_data_that_raise_are_broken() -> None:
 
     verdict = compared(NEAR, FAR, "differs", 20, data=missing)
     assert verdict.status is Status.BROKEN
-    assert "its data or its start raised KeyError: 'points'" in verdict.why
+    approved(verdict.why)
 
 
-def test_too_few_starts_cannot_tell() -> None:
+def test_too_few_starts_cannot_tell(approved: Approved) -> None:
     """Neither pass nor failure, with the way to more."""
     verdict = compared(NEAR, FAR, "differs", 3)
     assert verdict.status is Status.VACUOUS
-    assert ": 3 starts cannot tell; " in verdict.why
-    assert verdict.why.endswith(": ask for more with --parity-starts, and most= where that caps a trainer's")
+    approved(verdict.why, mask_figures=True)
 
 
 # Cases of training that ask for what is not there
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        (
-            {"problems": lambda f: []},
-            "case 'fit': subject TanhNet_adam is trained, expected a Population as its problems",
-        ),
-        ({"subjects": [TanhNet]}, "case 'fit': subject TanhNet is not trained, expected Trained(...) or a trainer"),
-        ({"checks": ["fit"]}, "case 'fit': reference numpy_net is not trained, expected Trained(...) or a trainer"),
-        (
-            {"checks": ["forward"]},
-            "case 'fit': check 'forward' is not known, expected loss or gradient or step or final or fit",
-        ),
-    ],
+    "given",
+    [{"problems": lambda f: []}, {"subjects": [TanhNet]}, {"checks": ["fit"]}, {"checks": ["forward"]}],
+    ids=["problems", "subjects", "fit", "forward"],
 )
-def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any], sentence: str) -> None:
+def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any], approved: Approved) -> None:
     """Said when it is collected."""
     right = {
         "subjects": [Trained(TanhNet, ADAM)],
@@ -515,65 +482,52 @@ def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any
         "problems": POPULATION,
         "checks": ["loss"],
     }
-    with pytest.raises((ValueError, TypeError)) as raised:
+    with approved.raises((ValueError, TypeError)):
         Case("fit", TANH, **right | given).trials()
-    assert str(raised.value) == sentence
 
 
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"grid": np.zeros(5)}, "grid has shape (5,), expected (points, width of the inputs): for one column write "),
-        ({"quality": "good"}, "quality is 'good', expected a number: the largest sum of squares that is good"),
-    ],
-)
-def test_a_population_that_is_none_says_so(given: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("given", [{"grid": np.zeros(5)}, {"quality": "good"}], ids=["grid", "quality"])
+def test_a_population_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """Said when it is written."""
-    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)):
+    with approved.raises((ValueError, TypeError)):
         replace(POPULATION, **given)
 
 
-def test_a_grid_of_another_width_is_seen_when_the_case_is_collected() -> None:
+def test_a_grid_of_another_width_is_seen_when_the_case_is_collected(approved: Approved) -> None:
     """With the width of the network's inputs."""
     case = Case("fit", TANH, [Trained(TanhNet, ADAM)], [numpy_net], replace(POPULATION, grid=np.zeros((5, 2))))
-    with pytest.raises(ValueError, match=re.escape("case 'fit': grid has shape (5, 2), expected (points, 1)")):
+    with approved.raises(ValueError):
         case.trials()
 
 
-def test_data_that_are_not_two_arrays_are_broken() -> None:
+def test_data_that_are_not_two_arrays_are_broken(approved: Approved) -> None:
     """With what was found."""
     verdict = asked(
         Trained(TanhNet, ADAM), "loss", problems=replace(POPULATION, data=lambda count: np.zeros((count, 5, 1)))
     )
     assert verdict.status is Status.BROKEN
-    assert verdict.why.split("\n")[1] == "data(3) gave ndarray, expected two arrays: inputs and targets"
+    approved(verdict.why)
 
 
-def test_a_stack_of_another_shape_is_not_broadcast() -> None:
+def test_a_stack_of_another_shape_is_not_broadcast(approved: Approved) -> None:
     """(D, 1, R) in place of (D, R, 1) would be."""
     turned = Trained(TanhNet, ADAM, "turned", stacked=lambda inputs, p: STACK(inputs, p).mT)
     verdict = asked(turned, "loss")
     assert verdict.status is Status.BROKEN
-    assert (
-        "turned gave outputs of shapes [(3, 1, 50)] as a stack, expected [(3, 50, 1)]: (starts, rows, width)"
-        in verdict.why
-    )
+    approved(verdict.why)
 
 
-def test_a_setting_is_a_number() -> None:
+def test_a_setting_is_a_number(approved: Approved) -> None:
     """Not its text."""
-    with pytest.raises(TypeError, match=re.escape("adam has lr='0.01', expected a number")):
+    with approved.raises(TypeError):
         Recipe("adam", 1, {"lr": "0.01"})  # type: ignore[dict-item]
 
 
-def test_a_function_needs_a_start() -> None:
+def test_a_function_needs_a_start(approved: Approved) -> None:
     """It has no initialisation of its own."""
     verdict = asked(Trained(RELU, SLOW, "by_hand"), "loss", net=network("relu"))
     assert verdict.status is Status.BROKEN
-    assert (
-        verdict.why.split("\n")[1]
-        == "by_hand is a function and has no initialisation, expected a start: Trained(start=...)"
-    )
+    approved(verdict.why)
 
 
 def test_a_model_starts_as_it_is_built() -> None:
@@ -585,12 +539,12 @@ def test_a_model_starts_as_it_is_built() -> None:
         assert np.array_equal(own[seed], built.numpy())
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_told(approved: Approved) -> None:
     """Every 250 steps, of how many."""
     told: list[str] = []
     trained = Trained(TanhNet, Recipe("sgd", 500), most=1)
     trained.fit(trained.starting(TANH, POPULATION, 1, "float64"), "float64", "cpu", told.append)
-    assert told == ["step 250 of 500", "step 500 of 500"]
+    approved(told)
 
 
 def test_linear_starts_of_a_stack_are_those_of_the_module() -> None:
@@ -601,27 +555,18 @@ def test_linear_starts_of_a_stack_are_those_of_the_module() -> None:
     assert np.array_equal(one.own, one.own.astype(np.float32))
 
 
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"start": np.zeros(13)}, "TanhNet_sgd: start is array([0., 0., "),
-        ({"most": 0}, "TanhNet_sgd: most is 0, expected a whole number, at least one"),
-    ],
-)
-def test_a_training_that_is_none_says_so(given: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("given", [{"start": np.zeros(13)}, {"most": 0}], ids=["start", "most"])
+def test_a_training_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """What was found, what was expected, when it is written."""
-    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)):
+    with approved.raises((ValueError, TypeError)):
         Trained(TanhNet, SLOW, **given)
 
 
 @pytest.mark.parametrize(
-    ("start", "found"),
-    [(starts.uniform, "<function "), (lambda formulation, count: np.zeros(3), "an array of shape (3,), expected ")],
+    "start", [starts.uniform, lambda formulation, count: np.zeros(3)], ids=["without brackets", "another shape"]
 )
-def test_a_start_that_gives_none_says_so(start: Any, found: str) -> None:
+def test_a_start_that_gives_none_says_so(start: Any, approved: Approved) -> None:
     """`starts.uniform` without its brackets, or an array of another shape."""
     verdict = asked(Trained(TanhNet, SLOW, start=start), "loss")
     assert verdict.status is Status.BROKEN
-    said = verdict.why.split("\n")[1]
-    assert said.startswith(f"TanhNet_sgd: its start gave {found}")
-    assert said.endswith("expected an array of shape (3, 13), as start=starts.uniform() does")
+    approved(verdict.why)
