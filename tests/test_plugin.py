@@ -31,8 +31,15 @@ def failure(result: pytest.RunResult, trial: str) -> str:
     """What is printed of a failed trial, without its title."""
     lines = result.outlines
     start = next(number for number, line in enumerate(lines) if re.fullmatch(rf"_+ \S+\[{trial}\] _+", line))
-    end = next(number for number, line in enumerate(lines) if number > start and line.startswith("  again: "))
-    return "\n".join(lines[start + 1 : end + 1])
+    end = next(
+        number for number, line in enumerate(lines) if number > start and re.fullmatch(r"([_=])\1+ .+ \1+", line)
+    )
+    return "\n".join(lines[start + 1 : end])
+
+
+def again(text: str) -> list[str]:
+    """What pytest is given to run a failure again: its last line, without the two words that begin it."""
+    return shlex.split(text.split("\n")[-1])[2:]
 
 
 def statuses(mine: Mine) -> dict[str, set[str]]:
@@ -161,8 +168,7 @@ def test_a_failure_says_how_far_where_in_what_order_and_why(mine: Mine, approved
     assert verdict["actual"] == pytest.approx(2 * verdict["expected"], rel=1e-3)
     assert all(f"{verdict[number]:.5g}" in text for number in ("actual", "expected"))
     assert re.search(r"hidden\.bias\[(\d)\] = b\[\1\]", text)
-    again = shlex.split(text.rpartition("again: pytest ")[2])
-    result = mine.pytest(*again)
+    result = mine.pytest(*again(text))
     result.assert_outcomes(failed=1)
     assert failure(result, trial) == text
 
@@ -175,16 +181,18 @@ def test_the_line_that_runs_it_again_works_where_it_was_printed(mine: Mine, monk
     (mine.pytester.path / "test_mine.py").rename(below / "test_mine.py")
     monkeypatch.chdir(below)
     text = failure(mine.pytest(), "SineNet-cpu-float64-forward-vs-numpy_net")
-    mine.pytest(*shlex.split(text.rpartition("again: pytest ")[2])).assert_outcomes(failed=1)
+    mine.pytest(*again(text)).assert_outcomes(failed=1)
 
 
 def test_the_line_that_runs_it_again_may_be_pasted(mine: Mine) -> None:
     """Whatever the subject's name is."""
     name = 'a "$(date)" `id`'
     mine.write_sine(f"{RIGHT} + 1", subjects=f"[Subject(SineNet, name={name!r})]", **FORWARD)
-    again = next(line for line in mine.pytest().outlines if line.startswith("  again: "))
-    assert shlex.split(again) == ["again:", "pytest", f"{SINE}[{name}-cpu-float64-forward-vs-numpy_net]"]
-    assert "'" in again
+    result = mine.pytest()
+    last = mine.results()["verdicts"][0]["why"].split("\n")[-1]
+    assert last in result.outlines
+    assert again(last) == [f"{SINE}[{name}-cpu-float64-forward-vs-numpy_net]"]
+    assert "'" in last
 
 
 RELU_4 = """

@@ -478,10 +478,7 @@ def test_what_was_recorded_is_a_number_too(tmp_path: Path, approved: Approved) -
     case = case_of(Plain, SINE_TANH, references=[Recorded(known)], checks=["gradient"])
     (path,) = scripts(case, tmp_path).values()
     assert path is not None
-    approved(
-        (line for line in path.read_text().split("\n") if re.match(r"    return -?[\d.e-]+  #", line)),
-        mask_figures=True,
-    )
+    approved(said_by(path), mask_figures=True)
     assert ended([path])[0][0] == 1
 
 
@@ -630,14 +627,15 @@ def test_scripts_lie_beside_the_report(mine: Mine) -> None:
                     before="from reference import Prototype\n")  # fmt: skip
     result = mine.pytest()
     names = [f"sine-1-4-1-SineNet-cpu-{d}-{c}.py" for d in ("float32", "float64") for c in ("forward", "loss")]
-    folder = mine.pytester.path / "build/report/reproducers"
+    folder_name = "build/report/reproducers"
+    folder = mine.pytester.path / folder_name
     assert sorted(path.name for path in folder.iterdir()) == names
     lines = [line.strip() for line in result.outlines]
-    at = lines.index(f"alone: python build/report/reproducers/{names[0]}")
-    assert lines[at + 1].startswith("again: pytest ")
+    at = next(number for number, line in enumerate(lines) if line.endswith(f" python {folder_name}/{names[0]}"))
+    assert " pytest " in lines[at + 1]
     failed = [v for v in mine.results()["verdicts"] if v["status"] == "FAIL"]
-    assert {v["alone"] for v in failed} == {f"build/report/reproducers/{name}" for name in names}
-    assert f"alone: python build/report/reproducers/{names[0]}" in mine.markdown()
+    assert {v["alone"] for v in failed} == {f"{folder_name}/{name}" for name in names}
+    assert f" python {folder_name}/{names[0]}\n" in mine.markdown()
     assert [code for code, _ in ended([folder / name for name in names])] == [1] * 4
 
 
