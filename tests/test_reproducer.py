@@ -178,7 +178,7 @@ def case_of(subject: Any, network: Any = SINE, **rest: Any) -> Case:
 def test_wrong_ports_fail_again_on_their_own(tmp_path: Path) -> None:
     """Each of them, with nothing but torch and NumPy."""
     paths: dict[str, Path] = {}
-    for number, (subject, network, problems, check, _) in enumerate(PORTS):
+    for number, (subject, network, problems, check) in enumerate(PORTS):
         for dtype, checks in (("float64", None), ("float32", [check])):
             given = {"problems": problems or probes(seed=0, draws=4), "checks": checks, "dtypes": [dtype]}
             made = scripts(case_of(subject, network, **given), tmp_path / str(number))
@@ -487,7 +487,7 @@ def test_r_is_asked_anew(live_r: None, tmp_path: Path, approved: Approved) -> No
     paths: list[Path] = []
     several, loss = ["forward", "gradient"], ["loss", "gradient"]
     for number, checks in {0: None, 3: several, 7: loss, 8: loss}.items():  # one input, several, own loss, decay
-        subject, network, problems, _, _ = PORTS[number]
+        subject, network, problems, _ = PORTS[number]
         given = {"problems": problems or probes(seed=0, draws=4), "references": [r_nnet], "checks": checks}
         made = scripts(case_of(subject, network, **given), tmp_path / str(number))
         assert all(made.values())
