@@ -160,5 +160,7 @@ def _likely(asked: Asked) -> str:
     if asked.quantity == STEP:
         return ""
     observed = [memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems]
-    fault = asked.problems[0].formulation.network.likely(asked.problems, observed, asked.quantity)
+    told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
+    network = asked.problems[0].formulation.network
+    fault = network.likely(asked.problems, observed, asked.quantity, contract, lambda how: memo.say(f"{told}: {how}"))
     return f"likely: {fault}" if fault else ""

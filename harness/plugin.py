@@ -61,7 +61,7 @@ class Progress:
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if reporter and reporter.isatty and (now := perf_counter()) - self.shown > PATIENCE:
             self.shown = now
-            reporter.rewrite(printable(f"  training {said}")[: reporter._tw.fullwidth - 1], erase=True)
+            reporter.rewrite(printable(f"  {said}")[: reporter._tw.fullwidth - 1], erase=True)
 
 
 class Judge:

@@ -26,7 +26,7 @@ def offer(name: str, dtype: str = "float64", then: Callable[[Answers], Answers] 
         then({q: v.astype(dtype).astype(float) for q, v in BY_NAME[name].run(problem, Contract(dtype)).items()})
         for problem in CASE.problems
     ]
-    found = offered(CASE.problems, observed, first_outside(CASE.problems, observed, dtype)[0])
+    found = offered(CASE.problems, observed, first_outside(CASE.problems, observed, dtype)[0], Contract(dtype))
     return found.name if found else ""
 
 
@@ -66,14 +66,14 @@ def test_a_stranger_is_offered_nothing() -> None:
         observed = [stranger.run(problem, Contract()) for problem in CASE.problems]
         outside = first_outside(CASE.problems, observed, "float64")[0]
         assert outside, stranger.name
-        assert offered(CASE.problems, observed, outside) is None, stranger.name
+        assert offered(CASE.problems, observed, outside, Contract()) is None, stranger.name
 
 
 @pytest.mark.parametrize("name", ["rows_reversed", "columns_reversed", "one_row_for_all", "columns_rolled"])
 def test_inputs_read_wrongly_by_a_module_are_named(name: str) -> None:
     """Whose gradient by the inputs is, as autograd's, by those that it was given."""
     wrong = planted.answers(CASE, "float64", planted.planted(BY_NAME[name], NETWORK))
-    found = offered(planted.asked(CASE), wrong, "forward")
+    found = offered(planted.asked(CASE), wrong, "forward", Contract())
     assert found is not None
     assert found.name == name
 
@@ -83,6 +83,6 @@ def test_decay_acts_on_parameters_as_they_are(name: str) -> None:
     """In a module whose outputs stay below 1, so that decay is most of its loss, the fault is named all the same."""
     case = Case(Network((3, 4), 2, (1, 3), "logistic", "logistic"), seed=4, rows=2, draws=5)
     wrong = planted.answers(case, "float64", planted.planted(BY_NAME[name], case.network))
-    found = offered(planted.asked(case), wrong, BY_NAME[name].spoils)
+    found = offered(planted.asked(case), wrong, BY_NAME[name].spoils, Contract())
     assert found is not None
     assert found.name == name
