@@ -14,6 +14,7 @@ from scipy import sparse
 from harness.contract import Array, Bounds, Contract
 from harness.layout import Layout
 from harness.linear import LinearMap
+from harness.progress import Say, silent
 from harness.reading import NotAffine, read_slopes
 
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
@@ -53,7 +54,7 @@ class Family(Protocol):
         observed: Sequence[Mapping[str, Array]],
         outside: str,
         contract: Contract,
-        say: Callable[[str], None],
+        say: Say,
     ) -> str:
         """The known fault that explains what was observed under a contract, in words, or ""."""
 
@@ -92,7 +93,7 @@ class Formulation:
         meaning: Meaning,
         held: NDArray[np.bool_] | None = None,
         idle: bool = False,
-        say: Callable[[str], None] = lambda said: None,
+        say: Say = silent,
     ) -> Formulation:
         """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 

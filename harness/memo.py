@@ -15,8 +15,9 @@ from harness.judge import outside
 from harness.model import Model
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
+from harness.progress import Say, patient, silent
 from harness.subject import Subject
-from harness.trainer import Ended, Population, Say, Trainer
+from harness.trainer import Ended, Population, Trainer
 from harness.training import FEW, Trained
 from harness.verdict import Status
 
@@ -33,7 +34,7 @@ class Memo:
     """
 
     def __init__(
-        self, case: Case, starts: int = STARTS, say: Say = lambda said: None, known: dict[Hashable, Any] | None = None
+        self, case: Case, starts: int = STARTS, say: Say = silent, known: dict[Hashable, Any] | None = None
     ) -> None:
         self.case, self.starts, self.say = case, starts, say
         self._across_cases = {} if known is None else known
@@ -65,10 +66,10 @@ class Memo:
         network, kept = self.case.network, self._across_cases
         key = "means", subject.meant_by, id(network)
         kept["alive", key] = subject, network  # as long as their ids are a key
-        told = f"{self.case.name}: {subject.name}"
+        say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
 
         def read() -> Formulation:
-            found: Formulation = subject.formulation(network, lambda how: self.say(f"{told}: {how}"))
+            found: Formulation = subject.formulation(network, say)
             return found
 
         return self.once(key, read, kept)

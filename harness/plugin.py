@@ -23,14 +23,13 @@ from harness.baseline import against
 from harness.case import Case, Trial
 from harness.interruption import begin, held
 from harness.logs import quiet_torch
+from harness.progress import PATIENCE
 from harness.race import Entry, race, unfit
 from harness.report import REPRODUCERS, Race, summarise, write
 from harness.run import Run
 from harness.text import one_line, printable
 from harness.verdict import Status
 from harness.verification import Verification, expand
-
-PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
 
 @dataclass(frozen=True)

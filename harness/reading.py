@@ -9,6 +9,7 @@ from scipy import sparse
 
 from harness.contract import Array
 from harness.layout import Layout
+from harness.progress import Say
 
 Image = Callable[[Array], Array]
 Entries = tuple[NDArray[np.intp], NDArray[np.intp], Array]  # rows, columns, slopes
@@ -29,7 +30,7 @@ class TooLarge(ValueError):
     """A map has more entries, or takes more time to read, than is sensible."""
 
 
-def read_slopes(own: Layout, image: Image, constant: Array, say: Callable[[str], None]) -> sparse.csr_array:
+def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
     """The matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,) to vectors (T,).
 
     Parameters of a block that never meet in one entry of the image are read together, by two images: of ones, which
@@ -47,7 +48,7 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Callable[[str],
 class _Reader:
     """The entries that were read so far, block by block."""
 
-    def __init__(self, own: Layout, image: Image, constant: Array, say: Callable[[str], None]) -> None:
+    def __init__(self, own: Layout, image: Image, constant: Array, say: Say) -> None:
         self.own, self.image, self.constant, self.say = own, image, constant, say
         self.numbers = np.random.default_rng(0).uniform(1, 2, own.size)
         self.found: list[Entries] = []

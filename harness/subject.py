@@ -16,6 +16,7 @@ from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, r
 from harness.model import Model, UserLoss, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
+from harness.progress import Say, silent
 from harness.verdict import Status
 
 FUNCTION = "function, give `shapes`"
@@ -75,7 +76,7 @@ class Subject:
         """The name and the ids of all that the meaning of its parameters depends on."""
         return self.name, *map(id, (self.build, self.parameters, self.shapes, self.network, self.held))
 
-    def formulation(self, network: Family, say: Callable[[str], None] = lambda said: None) -> Formulation:
+    def formulation(self, network: Family, say: Say = silent) -> Formulation:
         """The map of its parameters into the network's; raises ValueError where it is not clear.
 
         A bias of the network that it has left out is a parameter more, on which nothing that it computes depends.
@@ -92,7 +93,7 @@ class Subject:
             said += f"; {self._tried(network)}" if isinstance(error, Unclear) else ""
             raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
 
-    def _formulation(self, own: Layout, network: Family, say: Callable[[str], None]) -> Formulation:
+    def _formulation(self, own: Layout, network: Family, say: Say) -> Formulation:
         if callable(self.parameters):
             means = self.parameters
         else:

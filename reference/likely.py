@@ -12,11 +12,12 @@ from scipy import optimize
 from harness.contract import Array, Contract
 from harness.judge import outside as is_outside
 from harness.problem import QUANTITIES, Problem
+from harness.progress import Say, silent
 from reference.arithmetic.plain import Plain
 from reference.bounded_faults import bounds
 from reference.catalogue import made_in
 from reference.equations import outputs
-from reference.faults import Answers, Fault, solve
+from reference.faults import Answer, Answers, Fault, solve
 from reference.tape import Tape
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
@@ -39,7 +40,7 @@ def likely(
     observed: Sequence[Mapping[str, Array]],
     outside: str,
     contract: Contract,
-    say: Callable[[str], None] = lambda said: None,
+    say: Say = silent,
 ) -> str:
     """The mistake that explains what was observed, in words; "" when none does. See `offered`."""
     offer = offered(problems, observed, outside, contract, say=say)
@@ -53,7 +54,7 @@ def offered(
     outside: str,
     contract: Contract,
     run: Callable[[Fault, Problem], Answers] = lambda fault, problem: fault.run(problem, Contract()),
-    say: Callable[[str], None] = lambda said: None,
+    say: Say = silent,
 ) -> Offer | None:
     """The mistake that explains what was observed where `outside` is the first quantity outside; None when none does.
 
@@ -66,7 +67,7 @@ def offered(
     faults, found = made_in(problems[0].formulation.network), []
     for number, fault in enumerate(faults, 1):
         say(f"looking for a likely mistake, {number} of {len(faults)}")
-        wrong = asked.survives(partial(run, fault))
+        wrong = asked.survives(partial(run, fault), isinstance(fault, Answer))
         if wrong is not None and (left := asked.leaves(fault, wrong)) is not None:
             found.append((max(left.values()), left[outside], fault))
     if not found:
@@ -85,14 +86,21 @@ class _Asked:
         self.problems, self.observed, self.outside, self.contract = problems, observed, outside, contract
         self.right = [_own(solve(problem, Contract()), problem) for problem in problems]
         self.apart = [_size(seen[outside] - right[outside]) for seen, right in zip(observed, self.right, strict=True)]
+        stack = int(np.argmax(self.apart))
+        apart = (observed[stack][outside] - self.right[stack][outside]).reshape(problems[stack].draws, -1)
+        draw = int(np.argmax(np.linalg.norm(apart, axis=1)))
+        self.first, self.seen = problems[stack].part(slice(draw, draw + 1)), observed[stack][outside][draw : draw + 1]
 
-    def survives(self, run: Callable[[Problem], Answers]) -> list[Answers] | None:
+    def survives(self, run: Callable[[Problem], Answers], across_draws: bool) -> list[Answers] | None:
         """A fault's answers, by `run`, where they leave little of what is outside in all stacks together; else None.
 
-        The stack with the largest difference is looked at first: most faults end there.
+        The draw with the largest difference is looked at first, unless the fault may work across draws, and then the
+        stack with the largest: most faults end there.
         """
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
+        if not across_draws and not _size(self.seen - _own(run(self.first), self.first)[self.outside]) < most:
+            return None
         for stack in np.argsort(self.apart)[::-1].tolist():
             found[stack] = _own(run(self.problems[stack]), self.problems[stack])
             left = math.hypot(left, _size(self.observed[stack][self.outside] - found[stack][self.outside]))
@@ -131,7 +139,7 @@ class _NoScaling(Exception):
     """A fit of scalings has taken more evaluations than one that ends well."""
 
 
-def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Callable[[str], None]) -> str:
+def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say) -> str:
     """Other scales and shifts of the columns of inputs and outputs, where they explain what was observed, in words.
 
     They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain all. A fit that has

@@ -1,6 +1,6 @@
 """The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from harness.contract import Array, Bounds, Contract
 from harness.layout import Block, Layout
 from harness.problem import Problem
+from harness.progress import Say
 from reference.oracle import oracle, stages
 from reference.tape import ACTIVATIONS, Node, Tape
 
@@ -57,7 +58,7 @@ class Derived:
         observed: Sequence[Mapping[str, Array]],
         outside: str,
         contract: Contract,
-        say: Callable[[str], None],
+        say: Say,
     ) -> str:
         """See `reference.likely.likely`."""
         from reference.likely import likely  # the catalogue is large, and needed only when something failed
