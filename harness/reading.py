@@ -60,8 +60,8 @@ class _Reader:
             images = count if count == places.size else 2 * count
             if images * (self.own.size + self.constant.size) > MOST_WORK:
                 raise TooLarge(
-                    f"the parameters are too many ({self.own.size:,}) to read what they mean one by one, which takes "
-                    "minutes where they are mixed in long sums: choose a meaning without, or a smaller network"
+                    f"{self.own.size:,} parameters are too many to read one by one what they mean, which long sums of "
+                    "weights make necessary: apply such sums to the data instead, or use a smaller network"
                 )
             found: list[Entries] = []
             for first in range(count):
@@ -108,8 +108,8 @@ class _Reader:
         """Raise TooLarge where these entries, with all that were read before, are too many."""
         if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
             raise TooLarge(
-                f"the meaning of the parameters has more than {MOST_ENTRIES:,} factors, as where each weight is a sum "
-                "over a full matrix: apply that matrix to the data, or use a smaller network"
+                f"the map from the parameters to the network's has more than {MOST_ENTRIES:,} factors, as where a full "
+                "matrix multiplies the weights: apply that matrix to the data instead, or use a smaller network"
             )
 
     def matrix(self) -> sparse.csr_array:

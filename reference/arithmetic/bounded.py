@@ -212,9 +212,9 @@ class BoundedArithmetic:
         # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4 where it is not
         slope = abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
         slope = (slope + self.tiny) * DIRECTED
-        clip, most = self.contract.logistic_clip, (abs(z.value) + z.error).max(initial=0.0)
-        self.reach = float(np.maximum(self.reach, most))  # NaN stays NaN
-        if clip is not None and not most <= clip:
+        clip, most = self.contract.logistic_clip, abs(z.value) + z.error
+        self.reach = float(np.maximum(self.reach, most.max(initial=0.0)))  # NaN stays NaN
+        if clip is not None and (most > clip).any():
             jump = float(logistic(np.array(-clip)))
             beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
             h = np.where(beyond, (z.value > 0).astype(float), h)
