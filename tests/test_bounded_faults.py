@@ -8,7 +8,7 @@ from support import ACTIVATIONS, DTYPES, dual, used
 
 from harness import Contract
 from harness.contract import Bounded
-from reference.bounded_faults import bounds
+from reference.bounded_faults import _Replaced, bounds
 from reference.catalogue import FAULTS
 from reference.faults import Answers, Fault, solve
 
@@ -47,6 +47,18 @@ def test_a_module_with_a_fault_is_inside_its_bounds(fault: Fault, dtype: str) ->
     answers = planted.answers(case, dtype, planted.planted(fault, case.network))
     for problem, found in zip(planted.asked(case), answers, strict=True):
         assert inside(found, bounds(fault, problem, contract), contract), problem.kind
+
+
+def test_another_activation_is_bounded_by_its_values_at_both_ends() -> None:
+    """Of what z may be: ReLU6 around its kinks, where its slope may be 0 or 1."""
+    relu6 = next(fault for fault in FAULTS if fault.name == "relu6")
+    z = Bounded(np.array([[[-1.0, 0.05, 3.0, 5.95, 9.0]]]), np.full((1, 1, 5), 0.1))
+    h, slope = _Replaced(Contract(), 1, relu6.change, 0).act("relu", z)
+    assert slope is not None
+    assert h.value.tolist() == [[[0, 0.05, 3, 5.95, 6]]]
+    assert h.error == pytest.approx(np.array([[[0, 0.1, 0.1, 0.1, 0]]]))
+    assert slope.value.tolist() == [[[0, 1, 1, 1, 0]]]
+    assert ((slope.error >= 1) == [[[False, True, False, True, False]]]).all()
 
 
 def test_a_kind_of_fault_without_bounds_is_refused() -> None:

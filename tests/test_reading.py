@@ -12,7 +12,7 @@ from harness import Case, Formulation, Subject, progress
 from harness.contract import Array
 from harness.layout import Layout
 from harness.memo import Memo
-from harness.reading import UNIT, group_counts, read_slopes
+from harness.reading import UNIT, NotAffine, TooLarge, group_counts, read_slopes
 from harness.run import Run
 from reference import Network, numpy_net, probes
 from reference.faults import reading
@@ -180,7 +180,7 @@ def never_all(w: Array) -> Array:
 @pytest.mark.parametrize("block", ["W1", "V2"])
 def test_a_meaning_that_is_not_affine_is_refused(change: Any, block: str) -> None:
     """Also one that shows only where nearly all parameters are 0, as probes of few terms have them."""
-    with np.errstate(over="ignore"), pytest.raises(ValueError, match="is not an affine map"):
+    with np.errstate(over="ignore"), pytest.raises(NotAffine):
         Formulation.from_meaning(shapes(NET), NET, lambda p: {**p, block: change(p[block])})
 
 
@@ -190,17 +190,18 @@ def test_a_map_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, app
     for limit, most in (("MOST_ENTRIES", 300), ("MOST_WORK", 2_000)):
         with monkeypatch.context() as here:
             here.setattr(f"harness.reading.{limit}", most)
-            with pytest.raises(ValueError, match="parameters") as refused:
+            with pytest.raises(TooLarge) as refused:
                 Formulation.from_meaning(shapes(NET), NET, mixed)
             said.append(refused.value)
             assert Formulation.from_meaning(shapes(NET), NET, renamed).is_renaming
     approved(said)
 
 
-def test_a_model_without_parameters_is_told_so() -> None:
+def test_a_model_without_parameters_is_told_so(approved: Callable[..., None]) -> None:
     """There is nothing to read."""
-    with pytest.raises(ValueError, match="there are no parameters, expected at least one"):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
         Formulation.from_meaning(Layout.of_shapes({}), NET, lambda p: {block.name: 0 for block in NET.layout.blocks})
+    approved(str(refused.value))
 
 
 def a_case(name: str, subject: Subject, network: Network) -> Case:
@@ -229,7 +230,9 @@ def test_what_parameters_mean_is_read_once_a_run() -> None:
     assert means.images == 2 * once
 
 
-def test_how_far_the_reading_is_is_said_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_the_reading_is_is_said_where_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
+) -> None:
     """With the case and the subject, in percent; nothing is said of what has ended after two seconds."""
     said: list[str] = []
     sizes = {block.name: block.places.shape for block in NET.layout.blocks}
@@ -238,8 +241,8 @@ def test_how_far_the_reading_is_is_said_where_it_takes_long(monkeypatch: pytest.
     assert said == []
     monkeypatch.setattr("harness.progress.PATIENCE", 0.0)
     Memo(a_case("a", subject, NET), say=said.append).formulation(subject)
-    assert said[-1] == "a: slow: reading what the parameters mean: 100%"
     assert len(said) == len(sizes)
+    approved(said)
 
 
 def test_the_first_free_parameter_of_each_entry_leads_it() -> None:
