@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,3 +104,19 @@ class Bounded:
 
     value: Array
     error: Array
+
+
+class Bounds(dict[str, Bounded]):
+    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`, if at all.
+
+    `reach` is, for each part of the stack, the largest |z| that a logistic may have been put to.
+    """
+
+    def __init__(self, bounds: Mapping[str, Bounded], clip: float | None, reach: Sequence[float]) -> None:
+        super().__init__(bounds)
+        self.clip, self.reach = clip, reach
+
+    def unclipped(self, clip: float | None) -> list[bool]:
+        """For each part of the stack: is it the same, to the bit, where the logistic is clipped at `clip`?"""
+        least = min(np.inf if each is None else each for each in (self.clip, clip))
+        return [reach <= least for reach in self.reach]  # false for NaN

@@ -12,6 +12,7 @@ from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.problem import ORDER, STEP
+from harness.progress import patient
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
 
@@ -160,5 +161,8 @@ def _likely(asked: Asked) -> str:
     if asked.quantity == STEP:
         return ""
     observed = [memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems]
-    fault = asked.problems[0].formulation.network.likely(asked.problems, observed, asked.quantity)
+    told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
+    network = asked.problems[0].formulation.network
+    say = patient(lambda how: memo.say(f"{told}: {how}"))
+    fault = network.likely(asked.problems, observed, asked.quantity, contract, say)
     return f"likely: {fault}" if fault else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from harness.contract import Array, Bounded, Contract
+from harness.contract import Array, Bounds, Contract
 from harness.layout import Layout
 from harness.linear import LinearMap
+from harness.progress import Say, silent
+from harness.reading import NotAffine, read_slopes
 
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 
@@ -31,10 +33,13 @@ class Family(Protocol):
     def widest(self) -> int: ...
     @property
     def activations(self) -> tuple[str, ...]: ...
-    def oracle(self, problem: Any, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
+    def oracle(
+        self, problem: Any, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+    ) -> Bounds:
         """Every quantity's exact value and how far from it the contract lets an implementation be.
 
-        With what it has itself computed on its way, `seen` (D, R, W), layer by layer.
+        With what it has itself computed on its way, `seen` (D, R, W), layer by layer. `known` are the answers under a
+        contract that is the same but for the logistic's clip: what no clip changes is taken from there.
         """
 
     def stages(self, problem: Any, contract: Contract, seen: Array) -> tuple[int, int, str]:
@@ -43,8 +48,15 @@ class Family(Protocol):
     def longest_sum(self, amounts: Array) -> int:
         """The largest total of `amounts` (T,) over the parameters that enter one sum."""
 
-    def likely(self, problems: Sequence[Any], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
-        """The known fault that explains what was observed, in words, or ""."""
+    def likely(
+        self,
+        problems: Sequence[Any],
+        observed: Sequence[Mapping[str, Array]],
+        outside: str,
+        contract: Contract,
+        say: Say,
+    ) -> str:
+        """The known fault that explains what was observed under a contract, in words, or ""."""
 
     def sentence(self) -> str: ...
 
@@ -75,35 +87,36 @@ class Formulation:
 
     @classmethod
     def from_meaning(
-        cls, own: Layout, network: Family, meaning: Meaning, held: NDArray[np.bool_] | None = None, idle: bool = False
+        cls,
+        own: Layout,
+        network: Family,
+        meaning: Meaning,
+        held: NDArray[np.bool_] | None = None,
+        idle: bool = False,
+        say: Say = silent,
     ) -> Formulation:
         """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
 
-        Raises ValueError when a block is missing or of another shape, when the map is not affine, and, unless `idle`
-        allows it, when an own tensor reaches no block.
+        `say` is told how far the reading is. Raises ValueError when a block is missing or of another shape, when the
+        map is not affine or too large to be read, and, unless `idle` allows it, when an own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
             return network.layout.join(meaning(own.split(vector)))
 
         constant = image(np.zeros(own.size))
-        # Beside a unit as long as this a constant is lost in rounding, so that slopes come out exact.
-        unit = 2.0**200
-        columns = [(image(row) - constant) / unit for row in np.eye(own.size, dtype=np.float64) * unit]
-        matrix = np.stack(columns, axis=1)
-        for witness in _witnesses(own.size):
-            sizes = abs(matrix) @ abs(witness) + abs(constant)
-            apart = abs(image(witness) - (matrix @ witness + constant))
+        matrix = LinearMap(read_slopes(own, image, constant, say))
+        for witness in _witnesses(own):
+            sizes = matrix.absolute(abs(witness)) + abs(constant)
+            apart = abs(image(witness) - (matrix(witness) + constant))
             if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():  # false for NaN too
-                raise ValueError(
-                    "the meaning of the parameters is not an affine map: use sums, slices and constants only"
-                )
-        unused = [block.name for block in own.blocks if block.places.size and not matrix[:, block.places.ravel()].any()]
+                raise NotAffine
+        used = matrix.transpose.entries > 0
+        unused = [block.name for block in own.blocks if block.places.size and not used[block.places].any()]
         if unused and not idle:
             raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
-        compact = LinearMap(sparse.csr_array(matrix))
         held = np.zeros(own.size, dtype=bool) if held is None else held
-        return cls(own, network, compact, constant, compact.absolute, abs(constant), held)
+        return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
 
     def then(self, outer: Formulation) -> Formulation:
         """This map followed by `outer`, which takes this network's parameters as its own."""
@@ -134,11 +147,11 @@ class Formulation:
     def leads(self) -> NDArray[np.intp]:
         """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
-        columns = sparse.csc_array(self.matrix.matrix)
-        for own in reversed(np.flatnonzero(~self.held)):
-            rows = columns.indices[columns.indptr[own] : columns.indptr[own + 1]]
-            if len(rows) == 1 and columns.data[columns.indptr[own]] == 1:
-                leads[rows[0]] = own
+        back = self.matrix.transpose
+        alone = np.flatnonzero((back.entries == 1) & ~self.held)
+        first = back.matrix.indptr[alone]
+        alone, first = (part[back.matrix.data[first] == 1] for part in (alone, first))
+        leads[back.matrix.indices[first][::-1]] = alone[::-1]  # of several the first is written last
         return leads
 
     def reaches(self, own: int) -> str:
@@ -191,12 +204,21 @@ class Formulation:
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
 
 
-def _witnesses(size: int) -> list[Array]:
-    """Vectors (size,) at which a map that is not affine shows: both signs, whole numbers and not, small and large."""
+def _witnesses(own: Layout) -> Iterator[Array]:
+    """Vectors (P,) at which a map that is not affine shows: both signs, whole numbers and not, small and large.
+
+    And such as are nearly all 0: one block, half of the numbers, the first or the last number of a block.
+    """
     rng = np.random.default_rng(0)
-    drawn = [rng.standard_normal(size) * 2.0 ** rng.uniform(-6, 6, size) for _ in range(4)]
-    whole = np.arange(size, dtype=np.float64) % 7 - 3
-    return [whole, *drawn, -drawn[0]]
+    drawn = [rng.standard_normal(own.size) * 2.0 ** rng.uniform(-6, 6, own.size) for _ in range(4)]
+    yield np.arange(own.size, dtype=np.float64) % 7 - 3
+    yield from (*drawn, -drawn[0])
+    yield drawn[1] * (rng.random(own.size) < 0.5)
+    for places in (block.places[block.places >= 0].ravel() for block in own.blocks):
+        for some in (places, places[:1], places[-1:]):
+            witness = np.zeros(own.size)
+            witness[some] = drawn[2][some]
+            yield witness
 
 
 @lru_cache(maxsize=256)

@@ -89,7 +89,7 @@ def judge(
         narrow[tensors] |= judged
         for own in beyond.values():
             shares = np.maximum(shares, np.where(own > 1, own, 0.0))
-        tensors_outside.update(np.broadcast_to(owner, shares.shape)[shares > 1].tolist())
+        tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         ranks = _rank(shares, subject.answer)
         index = _top(ranks)
         outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)

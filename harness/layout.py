@@ -18,7 +18,7 @@ class Block:
 
     @cached_property
     def _in_a_row(self) -> bool:
-        first = self.places.flat[0]
+        first = self.places.flat[0] if self.places.size else -1
         return bool(first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size)))
 
     def of(self, vector: NDArray[Any]) -> NDArray[Any]:
@@ -52,8 +52,7 @@ class Layout:
 
     def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """The blocks of `vector` (..., size), each (..., *its shape), 0 where no parameter is."""
-        padded = np.concatenate([vector, np.zeros((*vector.shape[:-1], 1))], axis=-1)
-        return {block.name: padded[..., block.places] for block in self.blocks}
+        return {block.name: np.array(block.of(vector), dtype=np.float64) for block in self.blocks}
 
     def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """The vector (size,) of these blocks; a scalar fills its block.

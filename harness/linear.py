@@ -22,6 +22,8 @@ class LinearMap:
         if self._is_identity:
             return x
         if self._picks is not None:
+            if self.entries.all():
+                return np.take(x, self._picks, axis=-1)
             padded = np.concatenate([x, np.zeros((*x.shape[:-1], 1), x.dtype)], axis=-1)
             return np.take(padded, self._picks, axis=-1)
         return np.ascontiguousarray((self.matrix @ x.T).T)

@@ -1,21 +1,23 @@
 """What the trials of one case share: each implementation is asked once."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 
 from harness.case import Case, Trial
-from harness.contract import Bounded, Contract
+from harness.contract import Bounded, Bounds, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
 from harness.judge import outside
 from harness.model import Model
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
+from harness.progress import Say, patient, silent
 from harness.subject import Subject
-from harness.trainer import Ended, Population, Say, Trainer
+from harness.trainer import Ended, Population, Trainer
 from harness.training import FEW, Trained
 from harness.verdict import Status
 
@@ -26,12 +28,13 @@ STARTS = 20  # of a population, where --parity-starts does not say
 class Memo:
     """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects themselves took.
 
-    `starts` is how many starts a population has; `say` is told how far training is; `known` outlives a case: trainers
-    that several cases share are not asked to train from the same starts again.
+    `starts` is how many starts a population has; `say` is told how far what takes long is; `known` outlives a case:
+    trainers that several cases share are not asked to train from the same starts again, and what the parameters of a
+    subject mean is read once.
     """
 
     def __init__(
-        self, case: Case, starts: int = STARTS, say: Say = lambda said: None, known: dict[Hashable, Any] | None = None
+        self, case: Case, starts: int = STARTS, say: Say = silent, known: dict[Hashable, Any] | None = None
     ) -> None:
         self.case, self.starts, self.say = case, starts, say
         self._across_cases = {} if known is None else known
@@ -42,21 +45,34 @@ class Memo:
         self.most_draws = 0
         self._known: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
-        """What has this key, made where it is first asked for."""
-        if key not in self._known:
+    def once(self, key: Hashable, make: Callable[[], Result], kept: dict[Hashable, Any] | None = None) -> Result:
+        """What has this key, made where it is first asked for; `kept` is where else than in this case it is kept."""
+        kept = self._known if kept is None else kept
+        if key not in kept:
             try:
-                self._known[key] = make()
+                kept[key] = make()
             except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
-                self._known[key] = error
-        known: Result | Exception = self._known[key]
+                kept[key] = error
+        known: Result | Exception = kept[key]
         if isinstance(known, Exception):
             raise known
         return known
 
     def formulation(self, subject: Any) -> Formulation:
-        formulation: Formulation = self.once(("means", subject.name), lambda: subject.formulation(self.case.network))
-        return formulation
+        """What the parameters of a subject mean, read once a run for each network."""
+        return self.once(("means", subject.name), lambda: self._read(subject))
+
+    def _read(self, subject: Any) -> Formulation:
+        network, kept = self.case.network, self._across_cases
+        key = "means", subject.meant_by, id(network)
+        kept["alive", key] = subject, network  # as long as their ids are a key
+        say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
+
+        def read() -> Formulation:
+            found: Formulation = subject.formulation(network, say)
+            return found
+
+        return self.once(key, read, kept)
 
     def claimed(self) -> Formulation:
         """The case's own network."""
@@ -110,7 +126,7 @@ class Memo:
             start = trainer.starting(self.case.network, self.population, self.starts, dtype)
             key = id(trainer), id(start.formulation.network), start.key, dtype, device
             if key not in self._across_cases:
-                told = f"{self.case.name}: {trainer.title()}"
+                told = f"training {self.case.name}: {trainer.title()}"
                 self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
             fitted = self._across_cases[key]
             if isinstance(fitted, Missing):
@@ -172,7 +188,7 @@ class Memo:
         contract: Contract,
         reference: Reference | None = None,
         observed: Observation | None = None,
-    ) -> dict[str, Bounded]:
+    ) -> Bounds:
         """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own.
 
         Layer by layer, where it was observed with what it computes on its way.
@@ -181,8 +197,16 @@ class Memo:
         if reference is not None:
             asked = self.once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
         seen = observed.seen if observed else None
-        key = "oracle", id(asked), contract, None if seen is None else id(observed)
-        return self.once(key, lambda: asked.formulation.network.oracle(asked, contract, seen))
+        network, alike = asked.formulation.network, ("oracle", id(asked), replace(contract, logistic_clip=None))
+
+        def bounds() -> Bounds:
+            if seen is not None:
+                return network.oracle(asked, contract, seen)
+            # nnet's clip acts in few draws: the others have the bounds that they have without it
+            self._known[alike] = found = network.oracle(asked, contract, known=self._known.get(alike))
+            return found
+
+        return self.once(("oracle", id(asked), contract, None if seen is None else id(observed)), bounds)
 
     @property
     def overhead(self) -> float:

@@ -23,14 +23,13 @@ from harness.baseline import against
 from harness.case import Case, Trial
 from harness.interruption import begin, held
 from harness.logs import quiet_torch
+from harness.progress import PATIENCE
 from harness.race import Entry, race, unfit
 from harness.report import REPRODUCERS, Race, summarise, write
 from harness.run import Run
 from harness.text import one_line, printable
 from harness.verdict import Status
 from harness.verification import Verification, expand
-
-PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Progress:
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         if reporter and reporter.isatty and (now := perf_counter()) - self.shown > PATIENCE:
             self.shown = now
-            reporter.rewrite(printable(f"  training {said}")[: reporter._tw.fullwidth - 1], erase=True)
+            reporter.rewrite(printable(f"  {said}")[: reporter._tw.fullwidth - 1], erase=True)
 
 
 class Judge:

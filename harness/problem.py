@@ -89,7 +89,7 @@ class Problem:
             found = f"{self.kind}: {what} has shape {np.shape(given)}"
             raise ValueError(f"{found}, expected {shape}, no axis empty: {meaning}")
         known |= {axis: n for axis, n in zip(axes, np.shape(given), strict=True) if isinstance(axis, str)}
-        array = np.array(given, dtype=np.float64, order="C")
+        array = given if _is_settled(given) else np.array(given, dtype=np.float64, order="C")
         if not np.isfinite(array).all():
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
@@ -152,5 +152,16 @@ class Problem:
         """Digest of everything that a reference is told: equal keys, equal answers."""
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
         parts += [] if self.handed is None else [self.own, self.handed, np.array(self.runs), self.formulation.held]
-        told = b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)
-        return sha256(told + repr(self.recipe).encode()).hexdigest()
+        digest = sha256()
+        for part in parts:
+            digest.update(repr(part.shape).encode())
+            digest.update(part.tobytes())
+        digest.update(repr(self.recipe).encode())
+        return digest.hexdigest()
+
+
+def _is_settled(given: object) -> bool:
+    """Is it an array as problems hold it, which nobody else can write to?"""
+    if not isinstance(given, np.ndarray) or given.dtype != np.float64:
+        return False
+    return given.base is None and given.flags.c_contiguous and not given.flags.writeable

@@ -1,6 +1,6 @@
 """A failing trial made small: one draw, the fewest rows, parameters and digits with which it still fails as it did."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from harness.problem import QUANTITIES, Problem
 from harness.verdict import Status
 
 PATIENCE = 2.0  # seconds that a reduction may take
+MANY = 2_000  # parameters: so many take longer than that one by one, or unit by unit
 CLEAR = 10.0  # budgets: what fails by so much fails on other machines too, and is not made to fail by less
 BITS = (1, 2, 4, 8, 16)  # of a rounder number, where it is no whole number, half or quarter
 NUMBERS = ("own", "inputs", "targets")
@@ -33,7 +34,10 @@ class Reduced(NamedTuple):
 def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
     """The smallest problem found that fails as the trial did; None where its worst draws do not fail on their own."""
     reference, until = asked.trial.reference, perf_counter() + patience
-    for stack, draw in _worst(asked, failed):
+    worst: Iterable[tuple[int, int]] = _worst(asked, failed)
+    if asked.problems[0].formulation.own.size > MANY:  # the fewest numbers first
+        worst = sorted(set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]]))
+    for stack, draw in worst:
         known = asked.memo.reference(reference, asked.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
         alone = asked.problems[stack].part(slice(draw, draw + 1))
@@ -90,10 +94,15 @@ class _Search:
         finite = np.isfinite([found.judgement.actual, found.judgement.expected])
         return int(owners[found.judgement.index[1:]]), found.judgement.outside, *finite.tolist()
 
+    @property
+    def late(self) -> bool:
+        """Is the time over?"""
+        return perf_counter() > self.until
+
     def keeps(self, **changed: Any) -> bool:
         """Does it fail as it did with these numbers? Then it is the best from now on."""
         problem = replace(self.best.problem, **changed)
-        if perf_counter() > self.until or (judged := _judged(self.asked, problem)) is None:
+        if self.late or (judged := _judged(self.asked, problem)) is None:
             return False
         found = Reduced(problem, judged[self.asked.quantity])
         before = any(judged[name].status is Status.FAIL for name in self.inside if name in judged)
@@ -121,24 +130,33 @@ class _Search:
 
     def clear(self) -> None:
         """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single numbers."""
+        for units in self._together():
+            most = 1 if self.best.problem.own.size <= MANY else len(units)
+            self._clear_some("own", units, most)
         for name in NUMBERS:
-            for places in self._together() if name == "own" else ():
-                self._put(name, places, 0)
-            size = np.count_nonzero(getattr(self.best.problem, name))
-            while size:
-                left = np.flatnonzero(getattr(self.best.problem, name))
-                for start in range(0, len(left), size):
-                    self._put(name, left[start : start + size], 0)
-                size //= 2
+            left = np.flatnonzero(getattr(self.best.problem, name))
+            self._clear_some(name, list(left[:, None]), len(left))
 
-    def _together(self) -> Iterator[NDArray[np.intp]]:
+    def _clear_some(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
+        """Zeros at the places of so many parts at once, then of half as many, ..., and of each."""
+        while most:
+            numbers = getattr(self.best.problem, name).ravel()
+            parts = [part for part in parts if numbers[part].any()]
+            for start in range(0, len(parts), most):
+                if self.late:
+                    return
+                self._put(name, np.concatenate(parts[start : start + most]), 0)
+            most //= 2
+
+    def _together(self) -> Iterator[list[NDArray[np.intp]]]:
         """Places of own parameters that may go together: a block, or all that axes of one length have at one index."""
         blocks = [block.places for block in self.best.problem.formulation.own.blocks]
-        yield from (places.ravel() for places in blocks)
+        yield [places.ravel() for places in blocks]
         for length in sorted({length for places in blocks for length in places.shape}, reverse=True):
-            for unit in range(length):
-                axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
-                yield np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
+            axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
+            yield [
+                np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes]) for unit in range(length)
+            ]
 
     def round(self) -> None:
         """Whole numbers, halves, quarters, all at once; then, one by one, fewer bits."""
@@ -148,6 +166,8 @@ class _Search:
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name)
             for place in np.flatnonzero(numbers % 0.25):
+                if self.late:
+                    return
                 mantissa, exponent = np.frexp(numbers.flat[place])
                 any(self._put(name, place, np.ldexp(np.round(mantissa * 2**n), exponent - n)) for n in BITS)
 

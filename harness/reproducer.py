@@ -36,6 +36,7 @@ from harness.verdict import Status
 from harness.verification import reading
 
 MOST_LETTERS = 80  # of a file's name
+MANY = 200  # numbers of a tensor: where most are 0, they are not written out
 
 
 def alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
@@ -166,6 +167,7 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
         "settings": _settings(),
         "inputs": _groups(problem.inputs, formulation.network.inputs),
         "targets": _groups(problem.targets, formulation.network.outputs),
+        "numbers": _numbers,
         "at": ", ".join(map(str, at)) or "()",
         "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
         "picked": _picked(trial, problem, index) if language == "R" else "",
@@ -199,5 +201,14 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
     return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))
 
 
-def _groups(whole: Array, widths: tuple[int, ...]) -> list[Any]:
-    return [part[0].tolist() for part in np.split(whole, np.cumsum(widths)[:-1], axis=-1)]
+def _groups(whole: Array, widths: tuple[int, ...]) -> str:
+    parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
+    return f"[{', '.join(_numbers(part[0]) for part in parts)}]"
+
+
+def _numbers(array: Array) -> str:
+    """Nested lists as they are written; where there are many, and most are 0, by the others and their places."""
+    if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
+        return str(array.tolist())
+    others = {tuple(place): float(array[tuple(place)]) for place in np.argwhere(array).tolist()}
+    return f"zeros_but({array.shape}, {others})"

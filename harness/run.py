@@ -13,8 +13,8 @@ from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
 from harness.model import raised
 from harness.observation import Missing
+from harness.progress import Say, silent
 from harness.report import Cost, Fit, Points, Race, Report, Row, grouped
-from harness.trainer import Say
 from harness.trial import run
 from harness.verdict import Status, Verdict
 
@@ -27,7 +27,7 @@ FITTED = ("fits", "rows", "said", "points", "races", "costs")
 class Run:
     """What this run of pytest has found so far."""
 
-    def __init__(self, starts: int = STARTS, say: Say = lambda said: None, reproducers: Path | None = None) -> None:
+    def __init__(self, starts: int = STARTS, say: Say = silent, reproducers: Path | None = None) -> None:
         self.starts, self.say, self.reproducers = starts, say, reproducers
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []

@@ -16,6 +16,7 @@ from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, r
 from harness.model import Model, UserLoss, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
+from harness.progress import Say, silent
 from harness.verdict import Status
 
 FUNCTION = "function, give `shapes`"
@@ -70,23 +71,29 @@ class Subject:
     def contract(self, dtype: str) -> Contract:
         return Contract(dtype, relu_at_zero=self.relu_at_zero)
 
-    def formulation(self, network: Family) -> Formulation:
+    @property
+    def meant_by(self) -> tuple[Any, ...]:
+        """The name and the ids of all that the meaning of its parameters depends on."""
+        return self.name, *map(id, (self.build, self.parameters, self.shapes, self.network, self.held))
+
+    def formulation(self, network: Family, say: Say = silent) -> Formulation:
         """The map of its parameters into the network's; raises ValueError where it is not clear.
 
         A bias of the network that it has left out is a parameter more, on which nothing that it computes depends.
+        `say` is told how far the reading of a large map is.
         """
         network = self.network or network
         own, buffers = self._held(network)
         found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
         try:
-            return replace(self._formulation(own, network), buffers=buffers)
+            return replace(self._formulation(own, network, say), buffers=buffers)
         except Exception as error:  # whatever a user's function raises
             said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
             said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
             said += f"; {self._tried(network)}" if isinstance(error, Unclear) else ""
             raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
 
-    def _formulation(self, own: Layout, network: Family) -> Formulation:
+    def _formulation(self, own: Layout, network: Family, say: Say) -> Formulation:
         if callable(self.parameters):
             means = self.parameters
         else:
@@ -101,7 +108,7 @@ class Subject:
         except ValueError as error:
             raise ValueError(f"held: {error}") from error
         with np.errstate(all="ignore"):
-            return Formulation.from_meaning(own, network, means, mask)
+            return Formulation.from_meaning(own, network, means, mask, say=say)
 
     def _tried(self, network: Family) -> str:
         """What trying the ways in which its parameters may be the blocks has shown, and what to write."""

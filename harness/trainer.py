@@ -11,10 +11,10 @@ from harness.contract import Array, Bounded, Contract
 from harness.formulation import Family, Formulation
 from harness.observation import Missing, Observation
 from harness.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.progress import Say
 
 Start = Callable[[Formulation, int], Array]
 Floor = Callable[[Array, Array], Bounded]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,10 @@ from harness.formulation import Family, Formulation
 from harness.model import Model, WrongAnswer, array, raised, tensors
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
+from harness.progress import Say
 from harness.recipe import Recipe
 from harness.subject import Subject
-from harness.trainer import Fitted, Floor, Population, Say, Start
+from harness.trainer import Fitted, Floor, Population, Start
 from harness.verdict import Status
 
 Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]

@@ -9,10 +9,12 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
 from harness.layout import Layout
+from harness.linear import LinearMap
 from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
@@ -128,8 +130,15 @@ class Slope(OnBlocks):
         return decayed({**answers, "gradient": slope}, problem)
 
 
+@dataclass(frozen=True)
 class Answer(Fault):
-    """Answers, as a dict, of a problem that are put together wrongly."""
+    """Answers, as a dict, of a problem that are put together wrongly, by so many `roundings` of each at most.
+
+    `kept_in` is the dtype of which they are numbers, where that is another than the computation's.
+    """
+
+    roundings: Callable[[Problem], float] = lambda problem: 6.0
+    kept_in: str = ""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         answers: Answers = self.change(solve(problem, contract), problem)
@@ -160,14 +169,17 @@ class Data(Fault):
             return answers
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
+    def reads(self, shape: tuple[int, ...]) -> LinearMap:
+        """From inputs of a shape (R, I) to what is read of them, both flat: of those each is one, times a factor."""
+        size = int(np.prod(shape))
+        factor = self.change(np.ones((1, *shape))).ravel()
+        given = np.rint(self.change(np.arange(size).reshape(1, *shape)).ravel() / factor).astype(int)
+        return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
+
     def back(self, slope: Array) -> Array:
-        """The gradient (D, R, I) by what is read, as one by what was given: of that each is one, times a factor."""
-        one = np.ones((1, *slope.shape[1:]))
-        factor = self.change(one).ravel()
-        given = np.rint(self.change(np.arange(one.size).reshape(one.shape)).ravel() / factor).astype(int)
-        back = np.zeros((len(slope), one.size))
-        np.add.at(back.T, given, (slope.reshape(back.shape) * factor).T)
-        return back.reshape(slope.shape)
+        """The gradient (D, R, I) by what is read, as one by what was given."""
+        flat = slope.reshape(len(slope), -1)
+        return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.contract import Array, Bounded, Contract
+from harness.contract import Array, Bounds, Contract
 from harness.layout import Block, Layout
 from harness.problem import Problem
+from harness.progress import Say
 from reference.oracle import oracle, stages
 from reference.tape import ACTIVATIONS, Node, Tape
 
@@ -41,19 +42,28 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
 class Derived:
     """What follows from a network's equations, whichever they are."""
 
-    def oracle(self, problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
+    def oracle(
+        self, problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+    ) -> Bounds:
         """See `reference.oracle.oracle`."""
-        return oracle(problem, contract, seen)
+        return oracle(problem, contract, seen, known)
 
     def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
         """See `reference.oracle.stages`."""
         return stages(problem, contract, seen)
 
-    def likely(self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str) -> str:
+    def likely(
+        self,
+        problems: Sequence[Problem],
+        observed: Sequence[Mapping[str, Array]],
+        outside: str,
+        contract: Contract,
+        say: Say,
+    ) -> str:
         """See `reference.likely.likely`."""
         from reference.likely import likely  # the catalogue is large, and needed only when something failed
 
-        return likely(problems, observed, outside)
+        return likely(problems, observed, outside, contract, say)
 
 
 @dataclass(frozen=True, eq=False, init=False)

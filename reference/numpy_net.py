@@ -9,6 +9,7 @@ from harness.formulation import Family, Formulation
 from harness.observation import Observation
 from harness.problem import STEP, Problem
 from reference.arithmetic.plain import Plain
+from reference.chunks import chunks
 from reference.equations import evaluate
 from reference.optimisers import steps
 
@@ -52,9 +53,10 @@ class NumpyNet:
         return ("NumPy", written()) if written and not self.relu_at_zero and self.logistic_clip is None else None
 
     def observe(self, problem: Problem) -> Observation:
-        arithmetic = Plain(replace(self.contract(), logistic_clip=self.logistic_clip))
+        arithmetic, asked = Plain(replace(self.contract(), logistic_clip=self.logistic_clip)), at_theta(problem)
         with np.errstate(all="ignore"):
-            answers = evaluate(arithmetic, at_theta(problem))
+            parts = [evaluate(arithmetic, asked.part(draws)) for draws in chunks(asked)]
+            answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)
         return Observation({name: np.asarray(answer, dtype=np.float64) for name, answer in answers.items()})

@@ -7,28 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Array, Bounded, Contract
-from harness.problem import STEP, Problem
+from harness.contract import Array, Bounded, Bounds, Contract
+from harness.problem import QUANTITIES, STEP, Problem
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
 from reference.arithmetic.staged import StagedArithmetic, before
+from reference.chunks import chunks
 from reference.equations import evaluate
 from reference.optimisers import steps
 
-CHUNK = (
-    40_000  # numbers at once, of the longest sum's layer and the gradient: few calls, and arrays that fit the caches
-)
 
-
-def oracle(problem: Problem, contract: Contract, seen: Array | None = None) -> dict[str, Bounded]:
+def oracle(problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None) -> Bounds:
     """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
 
     Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0. Where float64
     itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has computed on its way, a column for
-    each number of a row: then every layer is bounded by itself (see `reference.arithmetic.staged`).
+    each number of a row: then every layer is bounded by itself (see `reference.arithmetic.staged`). `known` is what
+    this gave under a contract that differs in the logistic's clip only: parts in which no clip acts are taken from it.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _bounded(problem, contract, seen)
+        return _bounded(problem, contract, seen, known)
 
 
 def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
@@ -43,15 +41,23 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
     return arithmetic.found, arithmetic.asked, next(iter(arithmetic.missing), "")
 
 
-def _bounded(problem: Problem, contract: Contract, seen: Array | None) -> dict[str, Bounded]:
+def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None) -> Bounds:
     network: Any = problem.formulation.network
-    step = max(1, CHUNK // (problem.rows * network.widest + problem.formulation.own.size))
-    arithmetic = BoundedArithmetic(contract, network.added)
-    found = []
-    for draws in (slice(start, start + step) for start in range(0, problem.draws, step)):
-        m = arithmetic if seen is None else StagedArithmetic(contract, network.added, seen[draws])
+    parts = chunks(problem)
+    same = [False for _ in parts] if known is None else known.unclipped(contract.logistic_clip)
+    if known is not None and all(same):
+        return Bounds(known, contract.logistic_clip, known.reach)
+    found, reach = [], []
+    for number, draws in enumerate(parts):
+        if known is not None and same[number]:
+            found.append({name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()})
+            reach.append(known.reach[number])
+            continue
+        m = _arithmetic(network, contract, None if seen is None else seen[draws])
         found.append(evaluate(m, problem.part(draws)))
-    answers = {name: arithmetic.stack([before(part[name]) for part in found]) for name in found[0]}
+        reach.append(m.reach)
+    arithmetic = _arithmetic(network, contract)
+    answers = {name: arithmetic.stack([before(part[name]) for part in found]) for name in QUANTITIES}
     answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
     if problem.recipe is not None:
         answers[STEP] = steps(arithmetic, problem)
@@ -59,7 +65,13 @@ def _bounded(problem: Problem, contract: Contract, seen: Array | None) -> dict[s
         answers = _sharpened(answers, answers if seen is None else oracle(problem, contract), problem, contract)
     if contract.stated is not None:
         answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
-    return answers
+    return Bounds(answers, contract.logistic_clip, reach)
+
+
+def _arithmetic(network: Any, contract: Contract, seen: Array | None = None) -> BoundedArithmetic:
+    if seen is None:
+        return BoundedArithmetic(contract, network.added)
+    return StagedArithmetic(contract, network.added, seen)
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:

@@ -92,7 +92,7 @@ def _few_term(draw: _Draw) -> Problem:
     draw.rows = 1
     theta = draw.theta(1.5)
     keep = np.stack([_few(draw.rng, draw.network) for _ in range(draw.draws)])
-    reached = (keep.astype(float) @ draw.formulation.absolute.matrix.toarray()) > 0
+    reached = draw.formulation.absolute.transpose(keep.astype(float)) > 0
     return draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())
 
 

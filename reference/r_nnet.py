@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 
 from harness.contract import Contract
 from harness.formulation import Family, Formulation
+from harness.linear import LinearMap
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.verdict import Status
@@ -121,17 +123,20 @@ class RNnet:
 @cache
 def _as_logistic(network: Network) -> Formulation:
     """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the sum of its weights."""
+    size, blocks = network.layout.size, {block.name: block.places for block in network.layout.blocks}
+    factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
+    for name, places in blocks.items():
+        if not name.startswith("b_"):
+            factors[places[places >= 0]] = 2
+        if name.endswith("2"):
+            biases = np.broadcast_to(blocks[f"b_{name[0].lower()}"][:, None], places.shape)
+            rows.append(biases[places >= 0])
+            columns.append(places[places >= 0])
+    entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
+    matrix = sparse.coo_array((entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size))
+    N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
     logistic = replace(network, activation="logistic")
-    heads = [block.name[0] for block in network.layout.blocks if block.name.endswith("2")]
-
-    def means(p: dict[str, Any]) -> dict[str, Any]:
-        out = {name: 2 * tensor for name, tensor in p.items() if name[1:] in ("1", "")}
-        for head in heads:
-            weights = p[f"{head}2"]
-            out |= {f"{head}2": 2 * weights, f"b_{head.lower()}": p[f"b_{head.lower()}"] - weights.sum(axis=1)}
-        return out
-
-    return Formulation.from_meaning(network.layout, logistic, means)
+    return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)
 
 
 @cache

@@ -13,7 +13,8 @@ from harness.contract import Array, Contract
 from harness.formulation import Family, Formulation
 from harness.observation import Missing, Observation
 from harness.problem import Problem
-from harness.trainer import Fitted, Floor, Population, Say, Start
+from harness.progress import Say
+from harness.trainer import Fitted, Floor, Population, Start
 from harness.verdict import Status
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate

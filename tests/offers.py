@@ -38,7 +38,7 @@ class Offers:
         self, problems: Sequence[Problem], observed: Sequence[Stack], outside: str, planted: Fault, dtype: str
     ) -> None:
         """What is offered for answers under a fault whose first quantity outside is this."""
-        offer = offered(problems, observed, outside, self.solve)
+        offer = offered(problems, observed, outside, Contract(dtype), self.solve)
         if offer is None:
             self.none += 1
             return

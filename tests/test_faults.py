@@ -10,8 +10,10 @@ from corpus import first_outside
 from support import ACTIVATIONS, DTYPES, asked, dual
 
 from harness import Contract, Formulation, Loss
+from harness.contract import Bounded
 from harness.problem import Problem
 from reference import Network, probes
+from reference.bounded_faults import bounds
 from reference.catalogue import FAULTS, OPERATORS
 from reference.faults import Fault, Off, solve
 from reference.likely import likely
@@ -36,7 +38,12 @@ class Known:
     """A fault that answers each problem once, however often it is tried."""
 
     def __init__(self, fault: Fault) -> None:
-        self.name, self.words, self.run = fault.name, fault.words, cache(fault.run)
+        self.name, self.words, self.run, self.fault = fault.name, fault.words, cache(fault.run), fault
+
+
+@bounds.register
+def _(known: Known, problem: Problem, contract: Contract) -> dict[str, Bounded]:
+    return bounds(known.fault, problem, contract)
 
 
 def spoiled(fault: Fault | Known, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
@@ -108,7 +115,7 @@ def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     for fault, known in made.items():
         if not isinstance(fault, Off) and not inert_in_float32(fault):
             observed = spoiled(known, problems, "float64")
-            sentence = likely(problems, observed, fault.spoils)
+            sentence = likely(problems, observed, fault.spoils, Contract())
             if f'"{fault.name}"' not in sentence:
                 twins = [twin for twin in made.values() if f'"{twin.name}"' in sentence]
                 same = twins and all(
@@ -129,7 +136,7 @@ def test_nothing_is_offered_for_a_difference_that_no_fault_explains() -> None:
         {name: value + rng.standard_normal(value.shape) for name, value in solve(p, Contract()).items()}
         for p in problems
     ]
-    assert likely(problems, observed, "forward") == ""
+    assert likely(problems, observed, "forward", Contract()) == ""
 
 
 def test_the_words_of_a_likely_fault(approved: Approved) -> None:
@@ -137,5 +144,5 @@ def test_the_words_of_a_likely_fault(approved: Approved) -> None:
     network = Network(1, 4, 1, "logistic")
     problems = asked(network)
     fault = next(fault for fault in FAULTS if fault.name == "bias_grad_twice")
-    sentence = likely(problems, spoiled(fault, problems, "float64"), "gradient")
+    sentence = likely(problems, spoiled(fault, problems, "float64"), "gradient", Contract())
     approved(sentence)

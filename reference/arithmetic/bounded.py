@@ -35,6 +35,7 @@ class BoundedArithmetic:
         self.summing = 2.0 ** -max(contract.bits, SINGLE) + ORACLE_ROUNDOFF
         self.parts = parts
         self.factor = 2.0**-contract.factor_bits if contract.factor_bits < contract.bits else 0.0
+        self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
 
     def lift(self, x: Array) -> Bounded:
         return Bounded(x, np.zeros(x.shape))
@@ -211,8 +212,9 @@ class BoundedArithmetic:
         # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4 where it is not
         slope = abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
         slope = (slope + self.tiny) * DIRECTED
-        clip = self.contract.logistic_clip
-        if clip is not None and (abs(z.value) + z.error > clip).any():
+        clip, most = self.contract.logistic_clip, abs(z.value) + z.error
+        self.reach = float(np.maximum(self.reach, most.max(initial=0.0)))  # NaN stays NaN
+        if clip is not None and (most > clip).any():
             jump = float(logistic(np.array(-clip)))
             beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
             h = np.where(beyond, (z.value > 0).astype(float), h)
