@@ -9,9 +9,11 @@ from typing import Any
 
 from harness.contract import DTYPES, PRECISION
 from harness.formulation import Family, Formulation
+from harness.importing import settings_of_file
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.report import Row
+from harness.settings import Settings, read_settings
 from harness.subject import SameOnCpu, Subject
 from harness.text import one_line
 from harness.trainer import Population
@@ -49,7 +51,8 @@ class Case:
     predictions?) and `fit` (do as many starts end well?) by default; or loss, gradient and step at every state that a
     model visits in training. A reference may be a Subject: then that model itself.
     `question` is the sentence that the report answers; cases that share one are answered together. `answer` makes a
-    sentence of the case's rows of the table of changes, which then comes first.
+    sentence of the case's rows of the table of changes, which then comes first. `settings` are what torch as a whole is
+    told while the case's models are built and asked: what it was told when the case was verified.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Case:
     contrast: Contrast | None = None
     dtypes: Sequence[str] = DTYPES
     answer: Callable[[Sequence[Row]], str] | None = None
+    settings: Settings = field(default_factory=read_settings, repr=False)
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.
@@ -215,8 +219,10 @@ class Verification:
 
 
 def verify(case: Case) -> Verification:
-    """Ask the case as a test: `test_sine = verify(Case(...))`."""
+    """Ask the case as a test: `test_sine = verify(Case(...))`, under what torch as a whole is told now."""
     frame = sys._getframe(1)
+    if isinstance(case, Case):
+        case = replace(case, settings=settings_of_file(frame.f_globals))
     return Verification(case, frame.f_code.co_filename, frame.f_lineno)
 
 

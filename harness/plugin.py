@@ -17,6 +17,7 @@ from harness import device, github, shared
 from harness.answers import NARROWEST, screen
 from harness.baseline import against
 from harness.case import MODES, SWITCH, Case, Trial, Verification, expanded
+from harness.importing import TestFiles
 from harness.interruption import begin, held
 from harness.memo import STARTS
 from harness.race import Entry, race, unfit
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--starts {starts}: expected at least 2")
     if (mode := config.getoption("--r")) not in MODES:
         raise pytest.UsageError(f"--r {mode} (or {SWITCH} in the environment): expected {', '.join(MODES)}")
+    config.stash[FILES] = TestFiles()
     config.stash[RUN] = Run(starts, Progress(config), Path(config.getoption("--report-dir")) / REPRODUCERS)
     shared.register(config, config.stash[RUN])
     required = config.getoption("--require-device")
@@ -76,6 +78,7 @@ def ours(config: pytest.Config) -> Run:
 
 
 RUN = pytest.StashKey[Run]()
+FILES = pytest.StashKey[TestFiles]()
 PATIENCE = 2.0  # seconds that a terminal stays silent at most
 
 
@@ -90,6 +93,14 @@ class Progress:
         if reporter and reporter.isatty and (now := perf_counter()) - self.told > PATIENCE:
             self.told = now
             reporter.rewrite(printable(f"  training {said}")[: reporter._tw.fullwidth - 1], erase=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with collector.config.stash[FILES].importing(collector.path):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

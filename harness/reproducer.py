@@ -28,6 +28,7 @@ from harness.naming import element, tensors, title
 from harness.problem import QUANTITIES, Problem
 from harness.reducing import Reduced, reduced
 from harness.report import MARK
+from harness.settings import settings_lines
 from harness.source import Source, Unwritten
 from harness.subject import Subject
 from harness.template import filled
@@ -161,7 +162,7 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
         "who": one_line(trial.reference.title()),
         "mark": MARK,
         "dtype": held_in(trial.dtype),
-        "settings": _settings(),
+        "settings": settings_lines(trial.case.settings),
         "inputs": _groups(problem.inputs, formulation.network.inputs),
         "targets": _groups(problem.targets, formulation.network.outputs),
         "at": ", ".join(map(str, at)) or "()",
@@ -170,15 +171,6 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
     }
     given |= {"trial": trial, "problem": problem, "judgement": judgement, "quantity": quantity, "tensor": tensor}
     return filled("reproducer.py.j2", str, language=language, written=written, **given)
-
-
-def _settings() -> list[str]:
-    """What a file or conftest has told torch as a whole, which a process of its own is not told."""
-    import torch
-
-    kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    said = [f"torch.set_default_dtype({kind})"] if kind != torch.float32 else []
-    return said + ([f"torch.set_float32_matmul_precision({precision!r})"] if precision != "highest" else [])
 
 
 def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:

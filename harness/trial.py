@@ -19,14 +19,20 @@ from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER
 from harness.reproducer import alone
+from harness.settings import hold_settings
 from harness.verdict import Status, Verdict
 
 
 def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
-    A script that fails in the same way is written into `folder`.
+    A script that fails in the same way is written into `folder`. Torch is told what the case's file has told it.
     """
+    with hold_settings(trial.case.settings):
+        return _run(trial, memo, again, folder)
+
+
+def _run(trial: Trial, memo: Memo, again: str, folder: Path | None) -> Verdict:
     started = perf_counter()
     verdict = _verdict(trial, memo)
     seconds = perf_counter() - started
