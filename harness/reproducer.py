@@ -1,13 +1,10 @@
 """A failure on its own: a script of a few lines that fails as a trial did, and needs torch and NumPy, or R, alone."""
 
-import io
 import re
 import runpy
 import shlex
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from hashlib import sha256
 from inspect import getfile
 from pathlib import Path
@@ -18,7 +15,7 @@ import numpy as np
 from harness.asked import Asked, heading
 from harness.case import Case, Trial
 from harness.contract import Array
-from harness.device import held_in, ieee
+from harness.device import held_in
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
@@ -26,6 +23,7 @@ from harness.memo import Memo
 from harness.model import raised
 from harness.naming import element, tensors, title
 from harness.problem import QUANTITIES, Problem
+from harness.programs import SCRIPTS
 from harness.reducing import Reduced, reduced
 from harness.report import MARK
 from harness.settings import settings_lines
@@ -64,12 +62,13 @@ def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
+    SCRIPTS.prepare()
     if (small := reduced(asked, judgement)) is None:
         return "", "alone: it does not fail on its own, only together with what was asked before it"
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
-        if fails(path, trial.device, trial.dtype):
+        if fails(path):
             return str(path), f"alone: python {shlex.quote(str(path))}"
     path.unlink()
     return "", "alone: no script of it fails again"
@@ -83,21 +82,10 @@ def file_name(trial: Trial) -> str:
     return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def fails(path: Path, device: str, dtype: str = "") -> bool:
-    """Does a script, run in this process as a program, say that it fails again, and exit with 1?"""
-    import torch
-
-    found, said = sys.path.copy(), io.StringIO()
-    try:
-        with torch.random.fork_rng(devices=[]), ieee(device, dtype), redirect_stdout(said):
-            runpy.run_path(str(path), run_name="__main__")
-    except SystemExit as end:
-        return end.code == 1 and said.getvalue().endswith("\nfails again\n")
-    except Exception:  # whatever a user's source raises where it was not meant to run
-        return False
-    finally:
-        sys.path[:] = found
-    return False
+def fails(path: Path) -> bool:
+    """Does a script, run as a program of its own, say that it fails again, and exit with 1?"""
+    code, said = SCRIPTS.run(path)
+    return code == 1 and said.endswith("\nfails again\n")
 
 
 def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
