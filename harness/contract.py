@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ PRECISION = {
 }
 DTYPES = ("float64", "float32")  # in which a case is asked where it does not say
 SINGLE = 24  # sums of narrower numbers are kept in float32
+NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoid in nnet.c)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Contract:
     def __post_init__(self) -> None:
         if self.dtype not in PRECISION:
             raise ValueError(f"dtype {self.dtype!r} has no contract, expected one of {', '.join(PRECISION)}")
+        if not _is_number(self.relu_at_zero) or not 0 <= self.relu_at_zero <= 1:
+            raise ValueError(f"relu_at_zero is {self.relu_at_zero!r:.40}, expected a number from 0 to 1")
+        clip = self.logistic_clip
+        if clip is not None and (not _is_number(clip) or not 0 < clip < np.inf):
+            raise ValueError(f"logistic_clip is {clip!r:.40}, expected a number above 0, as R nnet's {NNET_CLIP:g}")
 
     @property
     def bits(self) -> int:
@@ -95,6 +103,10 @@ class Contract:
             f"{self.dtype}, u = 2^-{self.bits}{sums}, exp and tanh within {self.exp_ulp:g} ulp{clip}, "
             f"derivative of ReLU at exactly 0 is {self.relu_at_zero:g}"
         )
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, Real) and not isinstance(given, bool)
 
 
 @dataclass(frozen=True, eq=False)

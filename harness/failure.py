@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.asked import Asked, heading
-from harness.contract import Contract
+from harness.contract import NNET_CLIP, Contract
 from harness.formulation import Formulation
 from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
@@ -87,19 +87,32 @@ def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgeme
 
 
 def _other_convention(asked: Asked) -> str:
-    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0."""
-    subject = asked.trial.subject
-    promised = subject.contract(asked.trial.dtype).relu_at_zero
-    if "relu" not in asked.problems[0].formulation.network.activations or asked.quantity in ("forward", "loss"):
-        return ""
-    for value, written in RELU_CONVENTIONS.items():
-        judged = asked.judged(asked.quantity, Contract(asked.trial.dtype, relu_at_zero=value))
-        if value != promised and isinstance(judged, Judgement) and judged.status is Status.PASS:
+    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0, or nnet's clip."""
+    name, promised = asked.trial.subject.name, asked.trial.subject.contract(asked.trial.dtype)
+    activations = asked.problems[0].formulation.network.activations
+    if "relu" in activations and asked.quantity not in ("forward", "loss"):
+        for value, written in RELU_CONVENTIONS.items():
+            if value != promised.relu_at_zero and _passes(asked, replace(promised, relu_at_zero=value)):
+                return (
+                    f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
+                    f"write Subject({name}, relu_at_zero={value:g})"
+                )
+    if "logistic" in activations:
+        clip = NNET_CLIP if promised.logistic_clip is None else None
+        if _passes(asked, replace(promised, logistic_clip=clip)):
             return (
-                f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
-                f"write Subject({subject.name}, relu_at_zero={value:g})"
+                f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R nnet's is: "
+                f"write Subject({name}, logistic_clip={NNET_CLIP:g})"
+                if clip
+                else f"it vanishes if its logistic is not clipped: write Subject({name}) without logistic_clip"
             )
     return ""
+
+
+def _passes(asked: Asked, contract: Contract) -> bool:
+    """Is the quantity inside if the subject promises this?"""
+    judged = asked.judged(asked.quantity, contract)
+    return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
 def _in_float32(asked: Asked, judgement: Judgement) -> str:
