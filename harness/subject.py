@@ -74,7 +74,9 @@ class Subject:
         return given if isinstance(given, Subject) or hasattr(given, "fit") else cls(given)
 
     def contract(self, dtype: str) -> Contract:
-        return Contract(dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip)
+        return Contract(
+            dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip, own_loss=self.loss is not None
+        )
 
     def formulation(self, network: Family) -> Formulation:
         """The map of its parameters into the network's; raises ValueError where it is not clear.

@@ -108,7 +108,12 @@ class Prototype(_Called):
         return None if quantity in given else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
 
     def contract(self) -> Contract:
-        return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip)
+        return Contract(
+            self.dtype,
+            relu_at_zero=self.relu_at_zero,
+            logistic_clip=self.logistic_clip,
+            own_loss=self.slopes is not None,
+        )
 
     def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
         found = super()._answers(problem, theta, x.copy(), t)
