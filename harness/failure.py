@@ -12,6 +12,7 @@ from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.problem import ORDER, STEP
+from harness.same_loss import are_no_squares, exact_draws
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
 
@@ -42,10 +43,24 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         stated = judgement.outside == "reference" and trial.reference.source == "stated"
         by = "what it states" if stated else "the derivation of its own bounds"
         lines.append(f"  by {by}, {outside} is the one outside")
+    if are_no_squares(asked):
+        lines.append(f"  {_other_losses(asked)}")
     hints = [_other_convention(asked)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
+
+
+def explained_by_slopes(asked: Asked, judgement: Judgement, verdict: Verdict, by: str) -> str:
+    """The sentences of a gradient that is outside although both sides have the same loss, which is not the case's."""
+    got, wanted = apart(judgement.actual, judgement.expected)
+    lines = [
+        heading(asked.trial),
+        f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
+        f"  worst at {verdict.where}: got {got}, expected {wanted}, allowed ±{judgement.allowed:.2g}",
+        f"  {by}",
+    ]
+    return "\n".join(lines)
 
 
 def _size(judgement: Judgement, dtype: str) -> str:
@@ -84,6 +99,15 @@ def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgeme
         return first
     verb, most = "is" if len(before) == 1 else "are", max(judged.budget_used for judged in before.values())
     return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
+
+
+def _other_losses(asked: Asked) -> str:
+    """Why two losses that are both no sum of squares are not taken for the same."""
+    names, count = (asked.trial.subject.name, asked.trial.reference.name), sum(int(c.sum()) for c in exact_draws(asked))
+    both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
+    if not count:
+        return f"{both} no draw has exact outputs, to tell whether both have the same: add probes(kinds=['exact'])"
+    return f"{both} their losses are not the same to the last bit in the {count} draws whose outputs are exact"
 
 
 def _other_convention(asked: Asked) -> str:

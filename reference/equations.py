@@ -60,7 +60,10 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     r = m.sub(output.value, m.lift(problem.targets))
     error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty)
 
-    slopes = tape.slopes(output, m.kept(m.scale(r, 2 * problem.shares, slack)))
+    slope = m.scale(r, 2 * problem.shares, slack)
+    if problem.slopes is not None:  # of another loss
+        slope = m.scale(m.lift(problem.slopes), 1.0, slack)
+    slopes = tape.slopes(output, m.kept(slope))
     uses = max(len(slopes[block].pairs) for block in blocks)
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []

@@ -129,7 +129,7 @@ def test_out_of_memory_is_broken_with_sizes() -> None:
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.BROKEN
     assert "raised OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB (at test_device.py:" in verdict.why
-    assert "(with 5 rows, 13 parameters, float64)" in verdict.why
+    assert "(with 4 rows, 13 parameters, float64)" in verdict.why
 
 
 def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
