@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from harness.case import Trial
-from harness.contract import Contract
+from harness.contract import Array, Bounded, Contract
 from harness.judge import Judgement, Side, judge
 from harness.memo import Memo
 from harness.naming import element, tensors, title
-from harness.observation import Missing
+from harness.observation import Missing, Observation
 from harness.problem import Problem
 from harness.text import one_line
 from harness.verdict import Status, Verdict
@@ -28,25 +28,49 @@ class Asked(NamedTuple):
         problem = self.problems[stack]
         return f"{element(problem, self.quantity, index)} ({problem.called(index[0])})"
 
+    @property
+    def contracts(self) -> tuple[Contract, Contract]:
+        """What the subject promises, and the reference."""
+        return self.trial.subject.contract(self.trial.dtype), self.trial.reference.contract()
+
+    def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
+        """What both may answer, as whole networks."""
+        mine, theirs = self.contracts
+        return self.memo.oracle(problem, mine), self.memo.oracle(problem, theirs, self.trial.reference)
+
+    def subject(self, problem: Problem) -> Observation:
+        """The subject's answers."""
+        return self.memo.subject(self.trial.subject, problem, self.trial.dtype, self.trial.device)
+
+    def reference(self, problem: Problem) -> Observation:
+        """The reference's answers."""
+        return self.memo.reference(self.trial.reference, problem)
+
+    def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
+        """A quantity as the subject and as the reference give it, gradients by the subject's own parameters."""
+        mine, observed = self.subject(problem).answer(quantity), self.reference(problem)
+        if isinstance(mine, Missing):
+            return replace(mine, why=f"{self.trial.subject.name} {mine.why}", of_subject=True)
+        theirs = observed.answer(quantity)
+        if isinstance(theirs, Missing):
+            return theirs
+        if quantity == "gradient" and not observed.by_own:
+            theirs = problem.formulation.pull_back(theirs)
+        return mine, theirs
+
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
         """Subject against reference in every stack; under another contract of the subject's where one is given."""
         trial, memo = self.trial, self.memo
         contract = contract or trial.subject.contract(trial.dtype)
         subjects, references = [], []
         for problem in self.problems:
-            answered = memo.subject(trial.subject, problem, trial.dtype, trial.device)
-            mine = answered.answer(quantity)
-            if isinstance(mine, Missing):
-                return replace(mine, why=f"{trial.subject.name} {mine.why}", of_subject=True)
-            observed = memo.reference(trial.reference, problem)
-            theirs = observed.answer(quantity)
-            if isinstance(theirs, Missing):
-                return theirs
-            if quantity == "gradient" and not observed.by_own:
-                theirs = problem.formulation.pull_back(theirs)
-            subjects.append(Side(mine, memo.oracle(problem, contract, observed=answered)[quantity]))
+            answers = self.answers(problem, quantity)
+            if isinstance(answers, Missing):
+                return answers
+            answered, observed = self.subject(problem), self.reference(problem)
+            subjects.append(Side(answers[0], memo.oracle(problem, contract, observed=answered)[quantity]))
             bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[quantity]
-            references.append(Side(theirs, bound))
+            references.append(Side(answers[1], bound))
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.contract import DTYPES, PRECISION
@@ -11,6 +11,7 @@ from harness.formulation import Family, Formulation
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.report import Row
+from harness.settings import Settings, read_settings
 from harness.subject import SameOnCpu, Subject
 from harness.text import one_line
 from harness.trainer import Population
@@ -48,7 +49,8 @@ class Case:
     `question` is the sentence that the report answers; cases that share one are answered together. `answer` makes a
     sentence of the case's rows of the table of changes, which then comes first.
     `known` says why trials are known to fail: those that do are KNOWN and fail nothing, and the run fails when none
-    does any more. A Subject has a `known` of its own.
+    does any more. A Subject has a `known` of its own. `settings` are what torch as a whole is told while the case's
+    models are built and asked: what it was told when the case was verified.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Case:
     dtypes: Sequence[str] = DTYPES
     answer: Callable[[Sequence[Row]], str] | None = None
     known: str = ""
+    settings: Settings = field(default_factory=read_settings, repr=False)
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from harness.asked import Asked, heading
-from harness.contract import Contract
+from harness.contract import NNET_CLIP, Contract
 from harness.formulation import Formulation
 from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.problem import ORDER, STEP
 from harness.progress import patient
+from harness.same_loss import are_no_squares, exact_draws
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
 
@@ -43,10 +44,24 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         stated = judgement.outside == "reference" and trial.reference.source == "stated"
         by = "what it states" if stated else "the derivation of its own bounds"
         lines.append(f"  by {by}, {outside} is the one outside")
+    if are_no_squares(asked):
+        lines.append(f"  {_other_losses(asked)}")
     hints = [_other_convention(asked)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
+
+
+def explained_by_slopes(asked: Asked, judgement: Judgement, verdict: Verdict, by: str) -> str:
+    """The sentences of a gradient that is outside although both sides have the same loss, which is not the case's."""
+    got, wanted = apart(judgement.actual, judgement.expected)
+    lines = [
+        heading(asked.trial),
+        f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
+        f"  worst at {verdict.where}: got {got}, expected {wanted}, allowed ±{judgement.allowed:.2g}",
+        f"  {by}",
+    ]
+    return "\n".join(lines)
 
 
 def _size(judgement: Judgement, dtype: str) -> str:
@@ -87,20 +102,42 @@ def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgeme
     return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
 
 
+def _other_losses(asked: Asked) -> str:
+    """Why two losses that are both no sum of squares are not taken for the same."""
+    names, count = (asked.trial.subject.name, asked.trial.reference.name), sum(int(c.sum()) for c in exact_draws(asked))
+    both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
+    if not count:
+        return f"{both} no draw has exact outputs, to tell whether both have the same: add probes(kinds=['exact'])"
+    return f"{both} their losses are not the same to the last bit in the {count} draws whose outputs are exact"
+
+
 def _other_convention(asked: Asked) -> str:
-    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0."""
-    subject = asked.trial.subject
-    promised = subject.contract(asked.trial.dtype).relu_at_zero
-    if "relu" not in asked.problems[0].formulation.network.activations or asked.quantity in ("forward", "loss"):
-        return ""
-    for value, written in RELU_CONVENTIONS.items():
-        judged = asked.judged(asked.quantity, Contract(asked.trial.dtype, relu_at_zero=value))
-        if value != promised and isinstance(judged, Judgement) and judged.status is Status.PASS:
+    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0, or nnet's clip."""
+    name, promised = asked.trial.subject.name, asked.trial.subject.contract(asked.trial.dtype)
+    activations = asked.problems[0].formulation.network.activations
+    if "relu" in activations and asked.quantity not in ("forward", "loss"):
+        for value, written in RELU_CONVENTIONS.items():
+            if value != promised.relu_at_zero and _passes(asked, replace(promised, relu_at_zero=value)):
+                return (
+                    f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
+                    f"write Subject({name}, relu_at_zero={value:g})"
+                )
+    if "logistic" in activations:
+        clip = NNET_CLIP if promised.logistic_clip is None else None
+        if _passes(asked, replace(promised, logistic_clip=clip)):
             return (
-                f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
-                f"write Subject({subject.name}, relu_at_zero={value:g})"
+                f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R nnet's is: "
+                f"write Subject({name}, logistic_clip={NNET_CLIP:g})"
+                if clip
+                else f"it vanishes if its logistic is not clipped: write Subject({name}) without logistic_clip"
             )
     return ""
+
+
+def _passes(asked: Asked, contract: Contract) -> bool:
+    """Is the quantity inside if the subject promises this?"""
+    judged = asked.judged(asked.quantity, contract)
+    return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
 def _in_float32(asked: Asked, judgement: Judgement) -> str:

@@ -210,8 +210,10 @@ def _cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[tupl
                     yield f"{spelled}.T", cut.T
 
 
-def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> list[Words] | None:
+def right(model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract) -> list[Words] | None:
     """Those of the ways by which the network computes what the model, built in float64, does on a few numbers.
+
+    `contract` is the model's, in float64.
 
     None where the model does not compute anything, of which it is told when it is judged.
     """
@@ -226,7 +228,7 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words]) -> 
         observed = model.observe(asked).answer("forward") if observed is None else observed
         if isinstance(observed, Missing):
             return None
-        bound = network.oracle(asked, Contract())["forward"]
+        bound = network.oracle(asked, contract)["forward"]
         if budget(observed - bound.value, bound.error).max() <= 1:
             found.append(way)
     return found

@@ -209,6 +209,32 @@ class Model:
             raise WrongAnswer(f"gave a {found}, expected a tensor of shape (): a single number")
         return loss
 
+    def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
+        """The slopes of its loss by the outputs, at these outputs (D, R, O), in its dtype.
+
+        None where the loss has none, raises something, or depends on the parameters by itself.
+        """
+        import torch
+
+        widths, found = list(problem.formulation.network.outputs), []
+        given, targets = (
+            torch.tensor(array, dtype=held_in(self.dtype), device=self.device) for array in (outputs, problem.targets)
+        )
+        for output, target in zip(given, targets, strict=True):
+            heads = [head.contiguous().requires_grad_() for head in output.split(widths, -1)]
+            parts = [part.contiguous() for part in target.split(widths, -1)]
+            try:
+                loss = self.loss(problem, heads, parts)
+                by = [*heads, *(parameter for parameter in self.parameters if parameter.requires_grad)]
+                slopes = torch.autograd.grad(loss, by, allow_unused=True)
+            except Exception:  # whatever a user's loss raises of tensors that no model gave
+                return None
+            if any(slope is not None for slope in slopes[len(heads) :]):
+                return None
+            each = zip(heads, slopes, strict=False)
+            found.append(torch.cat([torch.zeros_like(h) if slope is None else slope for h, slope in each], -1))
+        return np.asarray(torch.stack(found).double().cpu().numpy())
+
     def _asked_again(
         self, problem: Problem, values: Sequence[Any], xs: Sequence[Any]
     ) -> Iterator[tuple[str, list[Any]]]:

@@ -33,7 +33,7 @@ from harness.verification import Verification, expand
 
 
 @dataclass(frozen=True)
-class Settings:
+class Options:
     """What the command line, the environment and the ini file say.
 
     `devices` are those asked for, none of them for those of this machine; `r_mode` is who answers for R (auto, live,
@@ -66,27 +66,27 @@ class Progress:
 class Judge:
     """One run of pytest that asks something of ours."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         """Raises pytest.UsageError for a device that is unknown, or required and missing."""
-        self.config, self.settings = config, settings
-        self.run = Run(settings.starts, Progress(config), settings.report_folder / REPRODUCERS)
+        self.config, self.options = config, options
+        self.run = Run(options.starts, Progress(config), options.report_folder / REPRODUCERS)
         self.merger = shared.Merger(config, self.run)
-        required = settings.required_device
+        required = options.required_device
         try:
-            for asked in settings.devices:
+            for asked in options.devices:
                 device.lacking(asked)
             why = device.lacking(required) if required else ""
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
         if why:
             raise pytest.UsageError(f"--parity-require-device {required}: {why}")
-        if settings.is_worker:
+        if options.is_worker:
             config.pluginmanager.register(shared.Worker(config, self.run))
 
     def expand(self, name: str, found: object) -> list[Trial]:
         """The trials of what a file calls `name`, on the devices of this run."""
         begin(self.config, self.run)
-        return expand(name, found, device.chosen(self.settings.devices), self.settings.r_mode)
+        return expand(name, found, device.chosen(self.options.devices), self.options.r_mode)
 
     # Collection
 
@@ -101,7 +101,7 @@ class Judge:
         except (ValueError, TypeError) as error:
             raise pytest.Collector.CollectError(printable(str(error))) from None
         except LookupError as error:
-            if self.settings.is_worker:
+            if self.options.is_worker:
                 raise pytest.Collector.CollectError(f"--parity-r live: {error}") from None
             self.run.refused = f"--parity-r live: {error}"  # shown when all is collected: pytest listens then
             return []
@@ -155,11 +155,11 @@ class Judge:
         begin(self.config, self.run)
 
         def enter(entry: Entry, where: str, dtype: str) -> Race:
-            if self.settings.is_shared:
+            if self.options.is_shared:
                 pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
             if lack := device.lacking(where):
                 pytest.skip(f"NOT RUN: {lack}")
-            if self.settings.r_mode == "recorded":
+            if self.options.r_mode == "recorded":
                 pytest.skip("NOT RUN: a race is against R itself, which --parity-r recorded leaves out")
             if why := unfit(entry, where, dtype, self.run.starts):
                 pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
@@ -183,7 +183,7 @@ class Judge:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.settings.is_worker:  # the process that makes the report sees to the rest
+        if self.options.is_worker:  # the process that makes the report sees to the rest
             return
         self.merger.merge()
         found, option = self.run, session.config.option
@@ -194,8 +194,8 @@ class Judge:
             found.interrupted = f"interrupted: {judged}"
         found.whole = asked and not found.interrupted
         worse = bool(found.complaints())
-        if self.settings.baseline and asked:  # read before this run's report can take its place
-            found.since, got_worse = against(Path(self.settings.baseline), found.report(), NARROWEST)
+        if self.options.baseline and asked:  # read before this run's report can take its place
+            found.since, got_worse = against(Path(self.options.baseline), found.report(), NARROWEST)
             worse |= got_worse
         if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -211,7 +211,7 @@ class Judge:
         complaints = found.complaints()
         if not (found.verdicts or found.races or found.interrupted or complaints):
             return
-        report, folder = found.report(), self.settings.report_folder
+        report, folder = found.report(), self.options.report_folder
         terminal.section("nnet-parity")
         for line in screen(report, terminal._tw.fullwidth):
             say(line)

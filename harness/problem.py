@@ -49,8 +49,9 @@ class Problem:
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
     `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of
     training runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed`
-    (D, P) the gradients that the optimiser was handed there. `caveat` is a sentence on what an answer to it does not
-    prove, for the verdict. Raises ValueError on wrong shapes and on values that are
+    (D, P) the gradients that the optimiser was handed there. `slopes` (D, R, O) are those by the outputs of another
+    loss, from which gradients then follow. `caveat` is a sentence on what an answer to it does not prove, for the
+    verdict. Raises ValueError on wrong shapes and on values that are
     not finite.
     """
 
@@ -65,6 +66,7 @@ class Problem:
     runs: int = 1
     handed: Array | None = None
     caveat: str = ""
+    slopes: Array | None = None
 
     def __post_init__(self) -> None:
         network = self.formulation.network
@@ -130,7 +132,8 @@ class Problem:
     def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
         """Some of the draws, without what was recorded between them."""
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
-        return replace(self, own=own, inputs=inputs, targets=targets, recipe=None, runs=1, handed=None)
+        slopes = None if self.slopes is None else self.slopes[draws]
+        return replace(self, own=own, inputs=inputs, targets=targets, slopes=slopes, recipe=None, runs=1, handed=None)
 
     def rounded(self, contract: Contract) -> Problem:
         """The same question in numbers that a narrower dtype holds; raises ValueError for what is beyond its range."""

@@ -14,6 +14,7 @@ from harness.memo import Memo
 from harness.observation import Missing
 from harness.problem import Problem
 from harness.report import Race
+from harness.settings import hold_settings
 from harness.trainer import Population
 from harness.training import Trained, Training
 from harness.trial import run
@@ -115,6 +116,11 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
 
     Raises RuntimeError where the model raises, or nothing is timed.
     """
+    with hold_settings(entry.case.settings):
+        return _race(entry, device, dtype, benchmark)
+
+
+def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     settle()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)

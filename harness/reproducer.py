@@ -1,13 +1,10 @@
 """A failure on its own: a script of a few lines that fails as a trial did, and needs torch and NumPy, or R, alone."""
 
-import io
 import re
 import runpy
 import shlex
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from hashlib import sha256
 from inspect import getfile
 from pathlib import Path
@@ -18,7 +15,7 @@ import numpy as np
 from harness.asked import Asked, heading
 from harness.case import Case, Trial
 from harness.contract import Array
-from harness.device import held_in, ieee
+from harness.device import held_in
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
@@ -26,8 +23,10 @@ from harness.memo import Memo
 from harness.model import raised
 from harness.naming import element, tensors, title
 from harness.problem import QUANTITIES, Problem
+from harness.programs import SCRIPTS
 from harness.reducing import Reduced, reduced
 from harness.report import MARK
+from harness.settings import settings_lines
 from harness.source import Source, Unwritten
 from harness.subject import Subject
 from harness.template import filled
@@ -65,12 +64,13 @@ def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
+    SCRIPTS.prepare()
     if (small := reduced(asked, judgement)) is None:
         return "", "alone: it does not fail on its own, only together with what was asked before it"
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
-        if fails(path, trial.device, trial.dtype):
+        if fails(path):
             return str(path), f"alone: python {shlex.quote(str(path))}"
     path.unlink()
     return "", "alone: no script of it fails again"
@@ -84,21 +84,10 @@ def file_name(trial: Trial) -> str:
     return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def fails(path: Path, device: str, dtype: str = "") -> bool:
-    """Does a script, run in this process as a program, say that it fails again, and exit with 1?"""
-    import torch
-
-    found, said = sys.path.copy(), io.StringIO()
-    try:
-        with torch.random.fork_rng(devices=[]), ieee(device, dtype), redirect_stdout(said):
-            runpy.run_path(str(path), run_name="__main__")
-    except SystemExit as end:
-        return end.code == 1 and said.getvalue().endswith("\nfails again\n")
-    except Exception:  # whatever a user's source raises where it was not meant to run
-        return False
-    finally:
-        sys.path[:] = found
-    return False
+def fails(path: Path) -> bool:
+    """Does a script, run as a program of its own, say that it fails again, and exit with 1?"""
+    code, said = SCRIPTS.run(path)
+    return code == 1 and said.endswith("\nfails again\n")
 
 
 def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
@@ -164,7 +153,7 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
         "who": one_line(trial.reference.title()),
         "mark": MARK,
         "dtype": held_in(trial.dtype),
-        "settings": _settings(),
+        "settings": settings_lines(trial.case.settings),
         "inputs": _groups(problem.inputs, formulation.network.inputs),
         "targets": _groups(problem.targets, formulation.network.outputs),
         "numbers": _numbers,
@@ -174,15 +163,6 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
     }
     given |= {"trial": trial, "problem": problem, "judgement": judgement, "quantity": quantity, "tensor": tensor}
     return filled("reproducer.py.j2", str, language=language, written=written, **given)
-
-
-def _settings() -> list[str]:
-    """What a file or conftest has told torch as a whole, which a process of its own is not told."""
-    import torch
-
-    kind, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    said = [f"torch.set_default_dtype({kind})"] if kind != torch.float32 else []
-    return said + ([f"torch.set_float32_matmul_precision({precision!r})"] if precision != "highest" else [])
 
 
 def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:

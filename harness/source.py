@@ -49,11 +49,11 @@ class Source:
         module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
         if isinstance(thing, partial):
             return self._call(partial, thing.func, *thing.args, **thing.keywords)
-        if name and not _is_own(module) and getattr(module, name, None) is thing:
+        if name and not is_own(module) and getattr(module, name, None) is thing:
             return f"{self._imported(module.__name__, module)}.{name}"
         if not isinstance(thing, type | FunctionType):
             return self._literal(thing)
-        if not _is_own(module):
+        if not is_own(module):
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
             return self._copied(_lambda(thing, module), module, _enclosed(thing))
@@ -93,7 +93,7 @@ class Source:
     def _take(self, name: str, module: ModuleType, text: str) -> None:
         """What a file calls so, and a text of it reads."""
         value = vars(module)[name]
-        if isinstance(value, ModuleType) and not _is_own(value):
+        if isinstance(value, ModuleType) and not is_own(value):
             self._imported(name, value)
         elif isinstance(value, ModuleType):
             self._give(name, value, lambda: self._namespace(name, value, text))
@@ -147,7 +147,7 @@ class Source:
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
 
-def _is_own(module: ModuleType | None) -> bool:
+def is_own(module: ModuleType | None) -> bool:
     """Is it its author's file, none of a package that is installed?"""
     root, file = getattr(module, "__name__", "").partition(".")[0], getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)

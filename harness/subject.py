@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Array, Contract
+from harness.contract import DTYPES, Array, Contract
 from harness.device import held_in
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
@@ -32,9 +32,11 @@ class Subject:
     (see `mapping.meaning`), for the blocks of which names and shapes do not tell: {"W1": "left.weight", "W2": "out.T"};
     or, for all of them at once, is a function that takes them by name, as arrays, and gives the blocks by name.
     `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
-    derivative of ReLU at exactly 0; `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by
-    name, that every probe leaves at 0. `stagewise` says whether it is judged layer by layer, from its own numbers: by
-    default where its dtype rounds more than float32 does.
+    derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its logistic is exactly 0 or 1, where it
+    copies R nnet's (15); `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by name, that
+    every probe leaves at 0. `stagewise` says whether it is judged layer by layer, from its own numbers: by default
+    where its dtype rounds more than float32 does. Raises TypeError or ValueError, in a sentence, for what is none of
+    these.
     """
 
     build: Callable[..., Any]
@@ -43,6 +45,7 @@ class Subject:
     shapes: Mapping[str, tuple[int, ...]] | None = None
     network: Family | None = None
     relu_at_zero: float = 0.0
+    logistic_clip: float | None = None
     loss: UserLoss | None = None
     held: Mapping[str, Any] | None = None
     stagewise: bool | None = None
@@ -62,6 +65,10 @@ class Subject:
             raise TypeError(f"subject {self.name or build}: parameters is {words!r:.80}, expected {expected}")
         if not self.name:
             object.__setattr__(self, "name", getattr(self.build, "__name__", type(self.build).__name__))
+        try:
+            self.contract(DTYPES[0])
+        except ValueError as error:
+            raise ValueError(f"subject {self.name}: {error}") from None
 
     @classmethod
     def of(cls, given: Any) -> Subject:
@@ -69,7 +76,9 @@ class Subject:
         return given if isinstance(given, Subject) or hasattr(given, "fit") else cls(given)
 
     def contract(self, dtype: str) -> Contract:
-        return Contract(dtype, relu_at_zero=self.relu_at_zero)
+        return Contract(
+            dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip, own_loss=self.loss is not None
+        )
 
     @property
     def meant_by(self) -> tuple[Any, ...]:
@@ -131,7 +140,7 @@ class Subject:
         if callable(self.parameters) or isinstance(model, Missing):
             return 0, None
         fit = ways(own, network, self.parameters or {})
-        return len(fit), right(model, own, network, fit) if fit else None
+        return len(fit), right(model, own, network, fit, self.contract("float64")) if fit else None
 
     def own(self, network: Family) -> Layout:
         """Its own parameters, one after the other."""

@@ -10,7 +10,7 @@ from harness.asked import Asked, blank, heading, measured, missing
 from harness.case import ENDS, Trial
 from harness.contrast import contrasted
 from harness.device import lacking
-from harness.failure import explained, other_meaning
+from harness.failure import explained, explained_by_slopes, other_meaning
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
@@ -19,6 +19,8 @@ from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER
 from harness.reproducer import alone
+from harness.same_loss import same_loss
+from harness.settings import hold_settings
 from harness.verdict import Status, Verdict
 
 
@@ -26,7 +28,13 @@ def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
     A script that fails in the same way is written into `folder`. A trial that is known to fail is KNOWN where it does.
+    Torch is told what the case's file has told it.
     """
+    with hold_settings(trial.case.settings):
+        return _run(trial, memo, again, folder)
+
+
+def _run(trial: Trial, memo: Memo, again: str, folder: Path | None) -> Verdict:
     started = perf_counter()
     verdict = _verdict(trial, memo)
     if verdict.status is Status.FAIL and trial.known:
@@ -67,8 +75,20 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if trial.case.expect == "differs":
         return _differs(asked, judgement, verdict)
     if judgement.status is Status.FAIL:
+        if same := same_loss(asked):
+            return _of_same_loss(asked, *same)
         return replace(verdict, why=explained(asked, judgement, verdict))
     return replace(verdict, why=_sentence(asked, judgement))
+
+
+def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict:
+    """The verdict where both sides have the same loss, which is not the case's."""
+    if judgement is None:
+        return blank(asked.trial, Status.VACUOUS, by)
+    verdict = measured(asked.trial, judgement, asked.where(judgement.index, judgement.stack))
+    if judgement.status is Status.FAIL:
+        return replace(verdict, why=explained_by_slopes(asked, judgement, verdict, by))
+    return replace(verdict, why=f"{_sentence(asked, judgement)}; {by}")
 
 
 def _sentence(asked: Asked, judgement: Judgement) -> str:

@@ -159,14 +159,14 @@ def load_judge(config: pytest.Config) -> Any:
         return judge
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
-    from harness.plugin import Judge, Settings
+    from harness.plugin import Judge, Options
 
     option = config.getoption
     required = option("--parity-require-device") or ""
     asked = [*option("--parity-device"), *([required] if required else [])]
     judge = Judge(
         config,
-        Settings(
+        Options(
             devices=asked or os.environ.get(DEVICES, "").split() or config.getini("parity_devices"),
             required_device=required,
             r_mode=get_r_mode(config),

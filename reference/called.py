@@ -82,13 +82,22 @@ class Prototype(_Called):
 
     `answer(blocks, x)` gives the outputs (R, width), or a list of one for each head, from the network's blocks by name
     and the inputs (R, width), float64; several groups of inputs are several arguments. `slopes(blocks, x, t)`, with the
-    targets after the inputs, gives the loss and a dict of its gradients by block. Raises ValueError for what is none.
+    targets after the inputs, gives the loss and a dict of its gradients by block. `relu_at_zero` and `logistic_clip`
+    are as for a Subject. Raises ValueError for what is none.
     """
 
     slopes: Callable[..., Any] | None = None
     dtype: str = "float64"
     relu_at_zero: float = 0.0
+    logistic_clip: float | None = None
     source: str = "computed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            self.contract()
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
     def title(self) -> str:
         """Its name and dtype."""
@@ -99,7 +108,12 @@ class Prototype(_Called):
         return None if quantity in given else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
 
     def contract(self) -> Contract:
-        return Contract(self.dtype, relu_at_zero=self.relu_at_zero)
+        return Contract(
+            self.dtype,
+            relu_at_zero=self.relu_at_zero,
+            logistic_clip=self.logistic_clip,
+            own_loss=self.slopes is not None,
+        )
 
     def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
         found = super()._answers(problem, theta, x.copy(), t)

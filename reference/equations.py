@@ -52,19 +52,23 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     blocks, x, output = outputs(tape, network, theta, m.lift(problem.inputs))
     o = output.sum.formed
 
+    slack = m.contract.loss_slack
     penalty, penalties = None, 0
     if loss.decay:
         penalties = len(formulation.own.blocks)  # each may be added by itself
-        penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, loss.decay)))
+        penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, loss.decay, slack)))
     r = m.sub(output.value, m.lift(problem.targets))
-    error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares)), penalties, plus=penalty)
+    error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty)
 
-    slopes = tape.slopes(output, m.kept(m.scale(r, 2 * problem.shares)))
+    slope = m.scale(r, 2 * problem.shares, slack)
+    if problem.slopes is not None:  # of another loss
+        slope = m.scale(m.lift(problem.slopes), 1.0, slack)
+    slopes = tape.slopes(output, m.kept(slope))
     uses = max(len(slopes[block].pairs) for block in blocks)
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []
     for block in blocks:
-        decayed = ((m.scale(block.value, 2 * loss.decay), None),) if loss.decay else ()
+        decayed = ((m.scale(block.value, 2 * loss.decay, slack), None),) if loss.decay else ()
         gradients.append(m.each(flat, Sum(m, slopes[block].pairs + decayed).total(longer)))
     by_theta = m.each(network.connected, reduce(m.join, gradients))
     return {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,9 @@ def _exact(draw: _Draw) -> Problem | None:
     """Draws that grid arithmetic certifies, kept until there are enough; None where none can be had.
 
     All quantities are asked for at first, later exact outputs are enough: the oracle proves each quantity by itself.
+    The rows are a power of two, the nearest, and so is what a mean divides by where the width of its head is one.
     """
+    draw.rows = 2 ** round(log2(draw.rows))
     kept: list[Problem] = []
     for attempt in range(ATTEMPTS):
         candidate = _exact_candidate(draw, attempt)
@@ -190,6 +193,8 @@ KINDS: dict[str, Callable[[_Draw], Problem | None]] = {
 @dataclass(frozen=True)
 class Probes:
     """Probes for any network: `draws` questions of each kind, with `rows` rows of inputs, all drawn from `seed`.
+
+    Exact ones have as many rows as the nearest power of two.
 
     `kinds` chooses among exact, few-term, saturated, random and unusual. Called with a formulation they become
     problems. Raises ValueError for an unknown kind, and for no draws or rows.

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from harness.contract import Contract
+from harness.contract import NNET_CLIP, Contract
 from harness.formulation import Family, Formulation
 from harness.linear import LinearMap
 from harness.observation import Missing, Observation
@@ -22,7 +22,6 @@ from reference.r.recorded import answering
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
 
-NNET_CLIP = 15.0  # sigmoid() in nnet.c: exactly 0 or 1 beyond
 LIVE = RSession()  # the one R of this process, which the first ask starts
 
 

@@ -16,6 +16,7 @@ from harness.fitting import predictions
 from harness.machine import installed, settle
 from harness.memo import STARTS, Memo
 from harness.observation import Missing
+from harness.settings import hold_settings
 from harness.training import Trained
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import Recorded, Recorder, place
@@ -110,7 +111,8 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
         ours = installed("nnet-parity"), given.starts, CODE
         versions = recorder.versions() | {"numpy": np.__version__}
         facts = Facts(case.name, given.intent, given.reason, now, *ours, versions)
-    _ask(case.answering(file, recorder), recorder, facts.starts)
+    with hold_settings(case.settings):
+        _ask(case.answering(file, recorder), recorder, facts.starts)
     if not recorder.noted:
         return "asks R nothing that a recording can hold"
     write(path, Recording(facts, list(recorder.noted.values())))

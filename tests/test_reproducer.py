@@ -586,6 +586,17 @@ def test_a_script_that_does_not_fail_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_fails_by_what_this_process_has_patched_has_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script is run by a Python that nobody has patched, as its reader will run it."""
+    monkeypatch.setattr(torch, "tanh", torch.sigmoid)
+    case = case_of(lambda: Wrong(SINE_TANH, "right"), SINE_TANH, checks=["forward"])
+    verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
+    assert verdict.status is Status.FAIL
+    assert verdict.why.endswith("\n  alone: no script of it fails again")
+
+
 @given(st.text(max_size=400), st.text(max_size=400))
 def test_a_script_is_called_by_letters(case: str, subject: str) -> None:
     """However long the names are and whatever they hold, and by other letters for other names."""

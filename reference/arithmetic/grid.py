@@ -89,10 +89,10 @@ class GridArithmetic:
         value = a.value * b.value
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
-    def scale(self, a: OnGrid, factor: Array | float) -> OnGrid:
-        """Times a constant: stays on a grid for powers of two only."""
+    def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
+        """Times a constant: stays on a grid for powers of two only, and where the constant is not off by `slack`."""
         mantissa, exponent = np.frexp(np.abs(factor))
-        if not (mantissa == 0.5).all():
+        if slack or not (mantissa == 0.5).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
         value = a.value * factor
         return self._counted(value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a)

@@ -1,0 +1,122 @@
+"""Runs scripts as `python script.py` does, in processes that know nothing of this one.
+
+A fresh Python takes two seconds to import torch, so one process does that once, and forks for every script.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # one each: who forks has no others
+DEADLINE = 60.0  # seconds that a script may take
+START = 60.0  # seconds that the process may take to import torch
+
+
+class Ended(NamedTuple):
+    """A script's exit code, None where it passed its deadline, and what it printed."""
+
+    code: int | None
+    said: str
+
+
+class _Forked:
+    """The process that forks, and the socket to it; started at once, waited for when it is first asked."""
+
+    def __init__(self) -> None:
+        self.parent = os.getpid()
+        self.socket, theirs = socket.socketpair()
+        program, fd = Path(__file__).with_name("forked.py"), theirs.fileno()
+        threads = json.dumps({name: os.environ.get(name) for name in THREADS})
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", str(program), str(fd), str(self.parent), threads],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                pass_fds=[fd],
+                start_new_session=True,  # Ctrl-C is ours
+            )
+        self.answers = self.socket.makefile("r", encoding="utf-8")
+        self.end = weakref.finalize(self, _end, self.process, self.socket, self.answers, self.parent)
+
+    def run(self, script: Path, deadline: float) -> Ended:
+        """Raises OSError or ValueError where the process does not answer."""
+        self.socket.settimeout(deadline + START)
+        asked = {"script": str(script.absolute()), "folder": os.getcwd(), "deadline": deadline}
+        self.socket.sendall(json.dumps(asked).encode() + b"\n")
+        return Ended(**json.loads(self.answers.readline()))
+
+
+def _end(process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int) -> None:
+    """Hang up: the process then ends the script that runs, and itself."""
+    answers.close()
+    ours.close()
+    if os.getpid() == parent:  # a fork of the parent has no say in this
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.kill()
+        process.wait()
+
+
+class Scripts:
+    """Runs scripts, one at a time."""
+
+    def __init__(self) -> None:
+        self._forked: _Forked | None = None
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Start the process without waiting for it: torch is imported while something else is done."""
+        if not hasattr(os, "fork"):
+            return
+        if self._forked is None or self._forked.parent != os.getpid():  # a fork starts its own
+            self._forked = _Forked()
+
+    def close(self) -> None:
+        """End the process; the next script starts it again. Happens by itself when Python ends, however it ends."""
+        if self._forked is not None:
+            self._forked.end()
+        self._forked = None
+
+    def run(self, script: Path, deadline: float = DEADLINE) -> Ended:
+        """Run a script; what a process that forks cannot do, a process of the script's own does."""
+        with self._lock:
+            self.prepare()
+            if self._forked is None:
+                return _run_plainly(script, deadline)
+            try:
+                return self._forked.run(script, deadline)
+            except (OSError, ValueError):  # it died, or did not come up
+                self.close()
+                return _run_plainly(script, deadline)
+            except BaseException:  # Ctrl-C: a late answer must not be taken for the next script's
+                self.close()
+                raise
+
+
+def _run_plainly(script: Path, deadline: float) -> Ended:
+    """In a process of its own, from the start."""
+    command, out = [sys.executable, str(script.absolute())], subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            said = process.communicate(timeout=deadline + START)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Ended(None, process.communicate()[0].decode(errors="replace"))
+        except BaseException:
+            process.kill()
+            raise
+    return Ended(process.returncode, said.decode(errors="replace"))
+
+
+SCRIPTS = Scripts()  # those of this process

@@ -1,0 +1,112 @@
+"""What PyTorch as a whole is told, as it stood where a case was verified: models are built and asked under it."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+Settings = Mapping[str, Any]  # by the name of the switch
+
+
+class Switch(NamedTuple):
+    """One of torch's switches: its value at first, how it is read and set, and the line of a script that sets it."""
+
+    default: Any
+    read: Callable[[Any], Any]
+    write: Callable[[Any, Any], Any]
+    line: Callable[[Any], str]
+
+
+def _autocast(device: str) -> Switch:
+    return Switch(
+        False,
+        lambda torch: torch.is_autocast_enabled(device),
+        lambda torch, value: torch.set_autocast_enabled(device, value),
+        lambda value: f"torch.set_autocast_enabled({device!r}, {value})",
+    )
+
+
+BACKENDS = ("mkldnn", "cuda")  # that multiply matrices of float32 in another precision, if they are told to
+
+
+def _read_precision(torch: Any) -> Any:
+    """Of products of float32: one word, or one for each backend where it was set by the names of torch 2.9."""
+    with suppress(RuntimeError):
+        return torch.get_float32_matmul_precision()
+    return tuple(getattr(torch.backends, backend).matmul.fp32_precision for backend in BACKENDS)
+
+
+def _write_precision(torch: Any, value: Any) -> None:
+    if isinstance(value, str):
+        torch.set_float32_matmul_precision(value)
+        return
+    for backend, precision in zip(BACKENDS, value, strict=True):
+        getattr(torch.backends, backend).matmul.fp32_precision = precision
+
+
+def _precision_lines(value: Any) -> str:
+    if isinstance(value, str):
+        return f"torch.set_float32_matmul_precision({value!r})"
+    each = zip(BACKENDS, value, strict=True)
+    return "\n".join(f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}" for backend, precision in each)
+
+
+SWITCHES = {
+    "default dtype": Switch(
+        "torch.float32",
+        lambda torch: str(torch.get_default_dtype()),
+        lambda torch, value: torch.set_default_dtype(getattr(torch, value.removeprefix("torch."))),
+        lambda value: f"torch.set_default_dtype({value})",
+    ),
+    "default device": Switch(
+        "cpu",
+        lambda torch: str(torch.get_default_device()),
+        lambda torch, value: torch.set_default_device(None if value == "cpu" else value),
+        lambda value: f"torch.set_default_device({value!r})",
+    ),
+    "deterministic": Switch(
+        0,
+        lambda torch: torch.get_deterministic_debug_mode(),
+        lambda torch, value: torch.set_deterministic_debug_mode(value),
+        lambda value: f"torch.set_deterministic_debug_mode({value})",
+    ),
+    "autocast on the CPU": _autocast("cpu"),
+    "autocast on CUDA": _autocast("cuda"),
+    "matmul precision": Switch("highest", _read_precision, _write_precision, _precision_lines),
+}
+
+
+def read_settings() -> Settings:
+    """What torch is told now; what it is told at first where nobody has imported it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {name: switch.default for name, switch in SWITCHES.items()}
+    return {name: switch.read(torch) for name, switch in SWITCHES.items()}
+
+
+@contextmanager
+def hold_settings(settings: Settings) -> Iterator[None]:
+    """Tell torch this, with gradients, while it lasts; what it was told before is restored."""
+    import torch
+
+    before = read_settings()
+    try:
+        with torch.inference_mode(False):  # which switches gradients on
+            _write(settings, before)
+            yield
+    finally:
+        _write(before, read_settings())
+
+
+def _write(settings: Settings, now: Settings) -> None:
+    """Set what is other than now: some switches take long to set."""
+    import torch
+
+    for name, value in settings.items():
+        if value != now[name]:
+            SWITCHES[name].write(torch, value)
+
+
+def settings_lines(settings: Settings) -> list[str]:
+    """The lines of a script that tell torch so, for what is other than at first."""
+    return [SWITCHES[n].line(value) for n, value in settings.items() if value != SWITCHES[n].default]
