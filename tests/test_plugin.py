@@ -390,6 +390,7 @@ def test_a_contrast_fails_where_the_network_lacks_it(mine: Mine, approved: Appro
 # The end screen
 
 
+@pytest.mark.usefixtures("live_r")
 def test_the_end_screen_answers_first(mine: Mine, approved: Approved) -> None:
     """Then come what was skipped, by reason, and the counts; costs only for large stacks."""
     mine.write_sine(network=RELU, forward="return self.output(torch.relu(self.hidden(x)))", references=BOTH)
