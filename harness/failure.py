@@ -12,6 +12,7 @@ from harness.judge import Judgement, budget
 from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.problem import ORDER, STEP
+from harness.python_text import called, quoted
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
 
@@ -97,7 +98,7 @@ def _other_convention(asked: Asked) -> str:
         if value != promised and isinstance(judged, Judgement) and judged.status is Status.PASS:
             return (
                 f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
-                f"write Subject({subject.name}, relu_at_zero={value:g})"
+                f"write Subject({called(subject.name)}, relu_at_zero={value:g})"
             )
     return ""
 
@@ -121,13 +122,13 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
     own = [block.name for block in formulation.own.blocks]
     left_out = [block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own]
     if left_out:
-        zero = ", ".join(f'"{name}": 0' for name in left_out)
+        zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
         yield (
             f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant, 0 say, write "
-            f"Subject({subject.name}, parameters={{{zero}}})"
+            f"Subject({called(subject.name)}, parameters={{{zero}}})"
         )
     elif meant := other_meaning(asked):
-        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={meant})"
+        yield f"it vanishes if its parameters mean this: write Subject({called(subject.name)}, parameters={meant})"
 
 
 def other_meaning(asked: Asked) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
 from inspect import getclosurevars, getsource, signature
+from keyword import iskeyword
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
@@ -17,9 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from harness.text import shown
+
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
-TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
+TAKEN = (
+    "PLACE",
+    "OWN",
+    "INPUTS",
+    "TARGETS",
+    "BUILD",
+    "LOSS",
+    "R",
+    "model_says",
+    "expected",
+)  # what is something else there
 MOST_NUMBERS = 1_000  # of an array that is written out
 _parsed = lru_cache(maxsize=8)(ast.parse)  # of a file there are many names
 
@@ -60,11 +73,13 @@ class Source:
         return self._give(name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing)))
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
+        _expect_names(*named)
         words = [f"{word}={self.expression(value)}" for word, value in named.items()]
         return f"{self.expression(called)}({', '.join([*map(self.expression, given), *words])})"
 
     def _give(self, name: str, value: Any, text: Callable[[], str]) -> str:
         """A statement that gives this value this name, unless there is one, or it is being made."""
+        _expect_names(*(name.split(".") if isinstance(value, ModuleType) else [name]))
         if self.values.setdefault(name, value) is not value:
             raise Unwritten(f"it needs two things that are called {name}")
         if name not in self.statements:
@@ -77,6 +92,7 @@ class Source:
     def _imported(self, name: str, module: ModuleType) -> str:
         if module.__name__.partition(".")[0] in OURS:
             raise Unwritten(f"it needs {module.__name__}")
+        _expect_names(*module.__name__.split("."))
         called = "" if name == module.__name__ else f" as {name}"
         return self._give(name, module, lambda: f"import {module.__name__}{called}")
 
@@ -130,7 +146,9 @@ class Source:
         """A value that a few words give."""
         if isinstance(value, float) and not np.isfinite(value):
             return f"float({str(value)!r})"
-        if value is None or isinstance(value, bool | int | float | str) or type(value).__name__ == "dtype":
+        if value is None or type(value) in (bool, int, float, str):
+            return ascii(value)
+        if isinstance(value, np.float64) or type(value) is type(sys.modules["torch"].float64):
             return repr(value)
         if type(value) in (list, tuple, set):
             kept = [each for each in value if not hasattr(each, "named_parameters")]  # models: they are built anew
@@ -138,13 +156,19 @@ class Source:
             return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
         if type(value) is dict:
             return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
-        if isinstance(value, np.ndarray) and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
-            return f"np.array({value.tolist()!r}, dtype=np.{value.dtype})"
+        if type(value) is np.ndarray and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
+            return f"np.array({value.tolist()!a}, dtype=np.{value.dtype})"
         if is_dataclass(value):
             ours = type(value).__module__.partition(".")[0] in OURS
             shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
             return self._call(SimpleNamespace if ours else type(value), **{n: getattr(value, n) for n in shown})
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
+
+
+def _expect_names(*names: str) -> None:
+    """Raise Unwritten for what is no variable's name: `__name__` and keywords may be any text."""
+    if wrong := [name for name in names if type(name) is not str or not name.isidentifier() or iskeyword(name)]:
+        raise Unwritten(f"{shown(wrong[0])} is no name of a variable")
 
 
 def _is_own(module: ModuleType | None) -> bool:

@@ -84,6 +84,14 @@ def test_packages_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+def test_a_line_that_mends_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python may lie in a folder with a space."""
+    monkeypatch.setattr(metadata, "requires", lambda name: ["no-such-package>=1"])
+    monkeypatch.setattr(sys, "executable", "/my own/python")
+    [finding] = doctor.packages()
+    assert finding.mend == "'/my own/python' -m pip install 'no-such-package>=1'"
+
+
 def test_a_torch_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it raises, whatever that is."""
 

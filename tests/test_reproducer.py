@@ -4,8 +4,10 @@ import re
 import subprocess
 import sys
 import textwrap
+import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import sleep
@@ -433,7 +435,7 @@ def test_what_another_said_is_a_number(tmp_path: Path) -> None:
         case = case_of(Plain, network, references=[reference], checks=["forward"])
         (path,) = scripts(case, tmp_path / str(number)).values()
         assert path is not None
-        assert re.search(rf"    return -?[\d.e-]+  # what {re.escape(who)}.* gave\n", path.read_text())
+        assert re.search(rf"    return -?[\d.e-]+  # what '{re.escape(who)}.*' gave\n", path.read_text())
         paths.append(path)
     assert [code for code, _ in ended(paths)] == [1] * 4
 
@@ -462,7 +464,7 @@ def test_what_was_recorded_is_a_number_too(tmp_path: Path) -> None:
     case = case_of(Plain, SINE_TANH, references=[Recorded(known)], checks=["gradient"])
     (path,) = scripts(case, tmp_path).values()
     assert path is not None
-    assert re.search(r"    return -?[\d.e-]+  # what NumPy.* gave\n", path.read_text())
+    assert re.search(r"    return -?[\d.e-]+  # what 'NumPy.*' gave\n", path.read_text())
     assert ended([path])[0][0] == 1
 
 
@@ -582,6 +584,45 @@ def test_what_cannot_be_written_down_is_refused() -> None:
     for thing, why in ((object(), "a object is not written down in a few words"), (numpy_net.observe, "a method")):
         with pytest.raises(Unwritten, match=why):
             Source().expression(thing)
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "print('PWNED')"
+
+
+def test_a_name_is_no_code() -> None:
+    """What a function or a keyword is called, and what an object says of itself, never stands in a script as it is."""
+
+    def build(**given: Any) -> nn.Module:
+        return Plain()
+
+    build.__name__ = "print('PWNED')"
+    dtype = type("dtype", (), {"__repr__": lambda self: "print('PWNED')"})
+    module = types.ModuleType("print('PWNED')")
+    module.__file__ = "/site-packages/x.py"
+    things = [build, partial(Plain, **{"x=1, **print('PWNED')": 1}), partial(Plain, **{"class": 1}), dtype(), Text("x")]
+    things += [
+        {Text("x"): 1},
+        [Text("x")],
+        np.ones(2).view(type("Array", (np.ndarray,), {"tolist": lambda a: Text("x")})),
+    ]
+    for thing in things:
+        with pytest.raises(Unwritten):
+            Source().expression(thing)
+    with pytest.raises(Unwritten, match="is no name of a variable"):
+        Source()._imported("module", module)
+
+
+def test_other_names_have_another_script() -> None:
+    """Where they are joined they are told apart."""
+    names = {
+        file_name(Trial(replace(case_of(Plain), name=case), Subject(Plain, name), numpy_net, "cpu", "float64", "loss"))
+        for case, name in (("a", "b-c"), ("a-b", "c"), ("a-b-c", "d"), ("a", "b\ud800"), ("a", "b\\ud800"))
+    }
+    assert len(names) == 5
 
 
 def test_values_are_written_down() -> None:
