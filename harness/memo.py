@@ -1,6 +1,7 @@
 """What the trials of one case share: each implementation is asked once."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -163,8 +164,12 @@ class Memo:
         return live if isinstance(live, Model) else None
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
-        key = (id(reference), id(problem.formulation.network), problem.key)
-        return self.once(key, lambda: reference.observe(problem))
+        def ask() -> Observation:
+            found = reference.observe(problem)
+            values = {name: np.asarray(value, np.float64) for name, value in found.values.items()}
+            return replace(found, values=values)  # a reference of a user's own may give arrays of its own class
+
+        return self.once((id(reference), id(problem.formulation.network), problem.key), ask)
 
     def oracle(
         self,
