@@ -39,7 +39,8 @@ def close(run: Run, folder: Path) -> Closed:
         discard(folder, bool(run.races))
         raise
     except Exception as error:
-        wrong.append(f"report not written to {folder}: {_why(error)}; choose a folder with --parity-report-dir")
+        advice = "; choose a folder with --parity-report-dir" if issubclass(type(error), OSError) else ""
+        wrong.append(f"report not written to {folder}: {_why(error)}{advice}")
         if left := discard(folder, bool(run.races)):
             wrong.append(f"what lies in {folder} is of another run: {', '.join(left)} could not be removed")
     try:

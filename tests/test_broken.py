@@ -397,6 +397,34 @@ def test_losses_are_judged_by_their_numbers(mine: Mine, check: str, approved: Ap
     approved([f"{expression}: {why}" for expression, (_, why) in found.items()], mask_figures=True)
 
 
+def test_a_reference_is_judged_by_its_numbers(mine: Mine) -> None:
+    """Not by arrays of its own class, whose differences are 0: a wrong model fails."""
+    text = """
+class Near(np.ndarray):
+    def __array_ufunc__(self, called, method, *given, **_):
+        plain = [np.asarray(each) for each in given]
+        return 0 * plain[0] if called is np.subtract else getattr(called, method)(*plain)
+
+
+class Own(type(numpy_net)):
+    name = "own"
+
+    def observe(self, problem):
+        found = super().observe(problem)
+        return type(found)({name: value.view(Near) for name, value in found.values.items()})
+
+
+class Wrong(SineNet):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+test_near = case("near", subjects=[Wrong], references=[Own()])
+"""
+    asked_in(mine, "Raised()", text)
+    assert said_of(mine)["near"][0] == "FAIL"
+
+
 MODULES = {  # what a class of a model says, and what comes of it
     "def named_parameters(self, *a, **k): raise Raised": "BROKEN",
     "def parameters(self, *a, **k): raise Raised": "BROKEN",
@@ -673,6 +701,16 @@ def test_a_report_is_written_whatever_the_terminal_shows(mine: Mine, option: str
     assert mine.results()["complete"]
     with without_room(mine):
         assert mine.pytest(option).ret == pytest.ExitCode.TESTS_FAILED
+    assert not list((mine.pytester.path / "build/report").glob("*"))
+
+
+def test_a_report_that_cannot_be_made_is_a_sentence(mine: Mine, approved: Approved) -> None:
+    """Whatever goes wrong with it, here what a reference of one's own calls its version."""
+    text = "class Own(type(numpy_net)):\n    name = 'own'\n\n    def versions(self):\n        return {'own': 5}\n\n\n"
+    older(mine)
+    result = asked_in(mine, "Raised()", text + "test_own = case('own', references=[Own()])\n")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    approved([re.sub(r":\d+\)", ":<line>)", line) for line in result.outlines if "not written" in line])
     assert not list((mine.pytester.path / "build/report").glob("*"))
 
 
