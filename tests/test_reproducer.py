@@ -620,7 +620,7 @@ def test_other_names_have_another_script() -> None:
     """Where they are joined they are told apart."""
     names = {
         file_name(Trial(replace(case_of(Plain), name=case), Subject(Plain, name), numpy_net, "cpu", "float64", "loss"))
-        for case, name in (("a", "b-c"), ("a-b", "c"), ("a-b-c", "d"), ("a", "b\ud800"), ("a", "b\\ud800"))
+        for case, name in (("a", "b-c-d"), ("a-b", "c-d"), ("a-b-c", "d"), ("a", "b\ud800"), ("a", "b\\ud800"))
     }
     assert len(names) == 5
 
