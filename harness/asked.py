@@ -8,10 +8,11 @@ from harness.case import Trial
 from harness.contract import Array, Bounded, Contract
 from harness.judge import Judgement, Side, judge
 from harness.memo import Memo
+from harness.model import MOST_SAID
 from harness.naming import element, tensors, title
 from harness.observation import Missing, Observation
 from harness.problem import Problem
-from harness.text import one_line
+from harness.text import exact, one_line, shown
 from harness.verdict import Status, Verdict
 
 
@@ -92,13 +93,17 @@ class Asked(NamedTuple):
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
     """A verdict without numbers."""
     case, subject, reference = trial.case, trial.subject, trial.reference
-    named = (trial.id, case.name, subject.name, reference.name, reference.source, trial.check)
-    return Verdict(*named, trial.device, trial.dtype, status, why=why, question=case.question, expect=case.expect)
+    text = exact(why) if isinstance(why, str) else shown(why, MOST_SAID, str)  # a user's reference may say anything
+    named = (trial.id, case.name, subject.name, exact(reference.name), exact(reference.source), trial.check)
+    return Verdict(*named, trial.device, trial.dtype, status, why=text, question=case.question, expect=case.expect)
 
 
 def heading(trial: Trial) -> str:
     """The first line of a failure."""
-    against = trial.reference.title()
+    try:
+        against = trial.reference.title()
+    except Exception:  # a reference of a user's own
+        against = trial.reference.name
     return one_line(f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}")
 
 

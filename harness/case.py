@@ -8,12 +8,14 @@ from typing import Any
 
 from harness.contract import DTYPES, PRECISION
 from harness.formulation import Family, Formulation
+from harness.model import MOST_SAID
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.report import Row
 from harness.settings import Settings, read_settings
+from harness.state import users
 from harness.subject import SameOnCpu, Subject
-from harness.text import one_line
+from harness.text import exact, one_line, shown
 from harness.trainer import Population
 from harness.training import Trained
 
@@ -66,6 +68,11 @@ class Case:
     answer: Callable[[Sequence[Row]], str] | None = None
     known: str = ""
     settings: Settings = field(default_factory=read_settings, repr=False)
+
+    def __post_init__(self) -> None:
+        for each in ("name", "question", "known"):
+            if isinstance(text := getattr(self, each), str):
+                object.__setattr__(self, each, exact(text))
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.
@@ -120,9 +127,10 @@ class Case:
         makers = [self.problems] if callable(self.problems) else self.problems
         problems: list[Problem] = []
         for make in makers:
-            made = make(formulation)
+            with users():
+                made = make(formulation)
             if not isinstance(made, Sequence) or not all(isinstance(problem, Problem) for problem in made):
-                raise TypeError(f"its problems are {made!r:.80}, expected a list of problems")
+                raise TypeError(f"its problems are {shown(made)}, expected a list of problems")
             problems += made
         if not problems:
             raise ValueError("its probes made no problem, expected at least one: choose other kinds")
@@ -130,26 +138,26 @@ class Case:
 
     def _validate(self) -> None:
         """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
-        who = f"case {self.name!r}"
+        who = f"case {shown(self.name, MOST_SAID)}"
         lists = {"subjects": self.subjects, "references": self.references, "dtypes": self.dtypes}
         for what, found in (lists | {"checks": self._checks()}).items():
             if isinstance(found, str) or not isinstance(found, Sequence):
-                raise TypeError(f"{who}: {what} is {found!r:.80}, expected a list: {what}=[...]")
+                raise TypeError(f"{who}: {what} is {shown(found)}, expected a list: {what}=[...]")
             if not found:
                 raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
         if not hasattr(self.network, "oracle"):
-            found = f"{self.network!r:.80}"
+            found = shown(self.network)
             raise TypeError(f"{who}: network is {found}, expected a Network (from nnet_parity import Network)")
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
         if not makers or not all(callable(maker) or isinstance(maker, Population) for maker in makers):
-            found = f"{self.problems!r:.80}"
+            found = shown(self.problems)
             raise TypeError(f"{who}: problems is {found}, expected probes(...), or a function of a formulation")
         self._validate_training(who)
         for reference in self.references:
             answers = isinstance(reference, Subject) or hasattr(reference, "observe") or hasattr(reference, "fit")
             if isinstance(reference, type) or not answers:
                 raise TypeError(
-                    f"{who} names the reference {reference!r:.80}, which is not known: expected r_nnet, "
+                    f"{who} names the reference {shown(reference)}, which is not known: expected r_nnet, "
                     "numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them"
                 )
         for what, given, known in (
@@ -159,7 +167,7 @@ class Case:
         ):
             for word in given:
                 if word not in known:
-                    raise ValueError(f"{who}: {what} {word!r} is not known, expected {' or '.join(known)}")
+                    raise ValueError(f"{who}: {what} {shown(word)} is not known, expected {' or '.join(known)}")
         heads = len(self.network.outputs)
         if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
             found = f"the network has {heads} head{'s' if heads > 1 else ''}"
@@ -170,13 +178,13 @@ class Case:
         for what, names in named.items():
             for name in names:
                 if not isinstance(name, str) or len(name.splitlines()) != 1:
-                    raise TypeError(f"{who} has {what} called {name!r:.80}, expected text on one line")
-            shown = list(map(one_line, names))
-            if twice := sorted({name for name in shown if shown.count(name) > 1}):
+                    raise TypeError(f"{who} has {what} called {shown(name)}, expected text on one line")
+            lines = list(map(one_line, names))
+            if twice := sorted({name for name in lines if lines.count(name) > 1}):
                 raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
         for what, text in (("question", self.question), ("known", self.known)):
             if not isinstance(text, str):
-                raise TypeError(f"{who} has the {what} {text!r:.80}, expected text")
+                raise TypeError(f"{who} has the {what} {shown(text)}, expected text")
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""
@@ -187,9 +195,13 @@ class Case:
             for one in given:
                 trains, found = hasattr(one, "fit"), getattr(one, "name", getattr(one, "__name__", one))
                 if trains and not self.population:
-                    raise TypeError(f"{who}: {what} {found!s:.80} is trained, expected a Population as its problems")
+                    raise TypeError(
+                        f"{who}: {what} {shown(found, say=str)} is trained, expected a Population as its problems"
+                    )
                 if not trains and self.population and (ends or what == "subject"):
-                    raise TypeError(f"{who}: {what} {found!s:.80} is not trained, expected Trained(...) or a trainer")
+                    raise TypeError(
+                        f"{who}: {what} {shown(found, say=str)} is not trained, expected Trained(...) or a trainer"
+                    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,6 @@ def loops(device: str) -> dict[str, bool]:
     return {"foreach": device.startswith("cuda")}
 
 
-def poisoned(why: str) -> bool:
-    """Is a device unusable for the rest of this process after this error?"""
-    return "device-side assert" in why or "AcceleratorError" in why
+def poisoned(why: str, device: str) -> bool:
+    """Is a device unusable for the rest of this process after this error? The CPU never is, whatever an error says."""
+    return device != "cpu" and ("device-side assert" in why or "AcceleratorError" in why)

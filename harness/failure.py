@@ -13,6 +13,7 @@ from harness.mapping import Words, left_out_as, meaning, spelled
 from harness.naming import apart, tensors, times, title
 from harness.problem import ORDER, STEP
 from harness.progress import patient
+from harness.python_text import called, quoted
 from harness.same_loss import are_no_squares, exact_draws
 from harness.subject import Subject
 from harness.verdict import Status, Verdict
@@ -120,16 +121,16 @@ def _other_convention(asked: Asked) -> str:
             if value != promised.relu_at_zero and _passes(asked, replace(promised, relu_at_zero=value)):
                 return (
                     f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
-                    f"write Subject({name}, relu_at_zero={value:g})"
+                    f"write Subject({called(name)}, relu_at_zero={value:g})"
                 )
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(asked, replace(promised, logistic_clip=clip)):
             return (
                 f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R nnet's is: "
-                f"write Subject({name}, logistic_clip={NNET_CLIP:g})"
+                f"write Subject({called(name)}, logistic_clip={NNET_CLIP:g})"
                 if clip
-                else f"it vanishes if its logistic is not clipped: write Subject({name}) without logistic_clip"
+                else f"it vanishes if its logistic is not clipped: write Subject({called(name)}) without logistic_clip"
             )
     return ""
 
@@ -159,13 +160,13 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
     own = [block.name for block in formulation.own.blocks]
     left_out = [block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own]
     if left_out:
-        zero = ", ".join(f'"{name}": 0' for name in left_out)
+        zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
         yield (
             f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant, 0 say, write "
-            f"Subject({subject.name}, parameters={{{zero}}})"
+            f"Subject({called(subject.name)}, parameters={{{zero}}})"
         )
     elif meant := other_meaning(asked):
-        yield f"it vanishes if its parameters mean this: write Subject({subject.name}, parameters={meant})"
+        yield f"it vanishes if its parameters mean this: write Subject({called(subject.name)}, parameters={meant})"
 
 
 def other_meaning(asked: Asked) -> str:

@@ -11,6 +11,8 @@ from harness.model import raised
 from harness.observation import Missing
 from harness.pairs import interval
 from harness.report import Fit, Points, Row
+from harness.state import users
+from harness.text import exact, shown
 from harness.trainer import Ended
 
 CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a report holds at most
@@ -21,7 +23,8 @@ def fit(memo: Memo, ended: Ended) -> Fit:
     losses, curve, start = ended.losses, ended.fitted.curve, ended.start
     good, scale = int((losses <= memo.population.quality).sum()), memo.population.scale(start.rows)
     low, high = interval(good, len(losses))
-    floor = ended.trainer.floor and ended.trainer.floor(start.inputs, start.targets).value[0] * scale
+    with users():
+        floor = ended.trainer.floor and ended.trainer.floor(start.inputs, start.targets).value[0] * scale
     some = np.unique(np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1)[: len(curve)]
     return Fit(
         memo.case.name,
@@ -33,7 +36,7 @@ def fit(memo: Memo, ended: Ended) -> Fit:
         compared="; ".join(ended.compared) or None,
         best=_finite(losses.min()),
         median=_finite(np.median(losses)),
-        floor=None if floor is None else float(floor),
+        floor=None if floor is None else _finite(floor),
         quality=memo.population.quality,
         share=good / len(losses),
         share_low=low,
@@ -76,15 +79,23 @@ def answer(memo: Memo, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
     trained = {ended.trainer.name for ended in memo.fits.values()}
     complete = trained >= {getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)}
+    if not memo.case.answer or not complete:
+        return ""
     try:
-        return memo.case.answer(rows) if memo.case.answer and complete else ""
-    except Exception as error:  # whatever a user's function raises, the report is written
+        with users():
+            said = memo.case.answer(rows)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's function raises, the report is written
         return f"Its answer {raised(error)}"
+    return exact(said) if isinstance(said, str) else f"Its answer is {shown(said)}, expected text"
 
 
 def points(memo: Memo) -> Points | None:
     """The first data that a case's trainers are given, where they can be drawn."""
-    x, y = (np.asarray(part[0], np.float64) for part in memo.population.data(1))
+    with users():
+        data = memo.population.data(1)
+    x, y = (np.asarray(part[0], np.float64) for part in data)
     return {"x": x[:, 0].tolist(), "y": y[:, 0].tolist()} if x.shape[1] == y.shape[1] == 1 else None
 
 

@@ -10,9 +10,10 @@ from harness.case import Trial
 from harness.contract import Bounded
 from harness.judge import TOO_WIDE, Side, judge
 from harness.memo import Memo
-from harness.model import raised
+from harness.model import raised, words_of
 from harness.observation import Missing
 from harness.pairs import CONVINCING, Pairs, interval
+from harness.state import users
 from harness.trainer import Ended, Population
 from harness.verdict import Status, Verdict
 
@@ -28,7 +29,7 @@ def ended(trial: Trial, memo: Memo) -> Verdict:
         try:
             found = memo.ended(trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
-            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{error}")
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{words_of(error)}")
         except Exception as error:  # whatever a user's data or start raises
             return blank(trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}")
         if isinstance(found, Missing):
@@ -117,7 +118,9 @@ def _below_floor(ended: Ended, memo: Memo) -> str:
     """A loss below what no fit can be below: then the floor is wrong, or the data are not what was said."""
     if ended.trainer.floor is None:
         return ""
-    floor, loss = ended.trainer.floor(ended.end.inputs, ended.end.targets), memo.gives(ended)["loss"]
+    with users():
+        floor = ended.trainer.floor(ended.end.inputs, ended.end.targets)
+    loss = memo.gives(ended)["loss"]
     under = loss.value + loss.error < floor.value - floor.error
     worst = int(np.argmax(under))
     below = f"{loss.value[worst]:.9g}, below the floor of {floor.value[worst]:.9g} that was stated for it"

@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from harness.text import exact, shown
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -43,10 +45,10 @@ class Layout:
         """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
         blocks, start = [], 0
         for name, shape in shapes.items():
-            if len(str(name).splitlines()) != 1:
-                raise ValueError(f"a parameter is called {name!r:.80}, expected a name on one line")
+            if not isinstance(name, str) or len(name.splitlines()) != 1:
+                raise ValueError(f"a parameter is called {shown(name)}, expected a name on one line")
             length = int(np.prod(shape))
-            blocks.append(Block(name, np.arange(start, start + length, dtype=np.intp).reshape(shape)))
+            blocks.append(Block(exact(name), np.arange(start, start + length, dtype=np.intp).reshape(shape)))
             start += length
         return cls(start, tuple(blocks))
 
@@ -61,7 +63,7 @@ class Layout:
         """
         names = [block.name for block in self.blocks]
         if not isinstance(tensors, Mapping):
-            raise ValueError(f"{tensors!r:.40} was given, expected a dict with {', '.join(names)}")
+            raise ValueError(f"{shown(tensors, 40)} was given, expected a dict with {', '.join(names)}")
         if set(tensors) != set(names):
             missing = sorted(set(names) - set(tensors))
             unknown = sorted(set(tensors) - set(names))

@@ -14,6 +14,8 @@ from harness.layout import Layout
 from harness.model import Model
 from harness.observation import Missing
 from harness.problem import Problem
+from harness.python_text import literal, quoted
+from harness.text import exact
 
 Tensors = dict[str, Array]
 Part = str | Sequence[str] | float | ArrayLike | Callable[[Tensors], ArrayLike]
@@ -236,6 +238,10 @@ def right(model: Model, own: Layout, network: Family, ways: Sequence[Words], con
 
 def spelled(words: Words) -> str:
     """As its user writes it."""
-    plain = {b: part if isinstance(part, str | list) else np.asarray(part).tolist() for b, part in words.items()}
-    parts = (f'"{block}": "{part}"' if isinstance(part, str) else f'"{block}": {part}' for block, part in plain.items())
-    return f"{{{', '.join(parts)}}}"
+    return f"{{{', '.join(f'{quoted(block)}: {_written(part)}' for block, part in words.items())}}}"
+
+
+def _written(part: Part) -> str:
+    if isinstance(part, str):
+        return quoted(exact(part))
+    return literal(list(map(exact, part)) if isinstance(part, list) else np.asarray(part).tolist())

@@ -179,8 +179,12 @@ class Memo:
         return live if isinstance(live, Model) else None
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
-        key = (id(reference), id(problem.formulation.network), problem.key)
-        return self.once(key, lambda: reference.observe(problem))
+        def ask() -> Observation:
+            found = reference.observe(problem)
+            values = {name: np.asarray(value, np.float64) for name, value in found.values.items()}
+            return replace(found, values=values)  # a reference of a user's own may give arrays of its own class
+
+        return self.once((id(reference), id(problem.formulation.network), problem.key), ask)
 
     def oracle(
         self,

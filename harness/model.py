@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
+import os
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,14 @@ from harness.device import held_in
 from harness.observation import Missing, Observation
 from harness.problem import QUANTITIES, Problem
 from harness.stages import Stages
+from harness.state import users
+from harness.tensors import plain
+from harness.text import class_name, one_line, shown
 from harness.verdict import Status
 
 UserLoss = Callable[[Any, Any], Any]
+MOST_SAID = 2_000  # characters of what an exception says
+STANDARD = sysconfig.get_path("stdlib")
 AS_TRAINED = 16  # every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
 
 
@@ -47,8 +54,25 @@ def array(parts: Sequence[Any], *shape: int) -> Array:
     """Tensors, each in this shape, side by side in float64."""
     import torch
 
-    flat = [part.detach().to_dense().reshape(shape) for part in parts]
+    flat = [plain(part).detach().reshape(shape) for part in parts]
     return np.asarray(torch.cat(flat, dim=-1).double().cpu().numpy())
+
+
+def outputs(given: Any) -> list[Any]:
+    """What a model gave, head by head: a tensor, several, or several by name; each plain, or as it is if no tensor."""
+    if issubclass(type(given), Mapping):
+        given = list(given.values())
+    heads = list(given) if issubclass(type(given), tuple | list) else [given]
+    return [head if found is None else found for head, found in ((head, plain(head)) for head in heads)]
+
+
+def shape_of(head: Any) -> str:
+    """The shape of an output, or, where it is no tensor, what it is."""
+    import torch
+
+    if type(head) is torch.Tensor:
+        return str(tuple(head.shape))
+    return one_line(shown(head, 40)) if type(head) in (type(None), bool, int, float, str) else f"a {class_name(head)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +85,7 @@ class Model:
     dtype: str
     device: str
 
+    @users()
     def observe(self, problem: Problem, stagewise: bool = False) -> Observation:
         """Its outputs, loss and gradients at each draw's own parameters, the gradient by these (D, P).
 
@@ -88,8 +113,8 @@ class Model:
         shapes = dict(zip(QUANTITIES, (by_row, (problem.draws,), (problem.draws, -1), by_row), strict=True))
         answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
         trouble: dict[str, Missing] = {}
-        stacks = tensors(problem, self.dtype, self.device)
-        draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in stacks]
+        given = tensors(problem, self.dtype, self.device)
+        draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in given]
         again: list[tuple[str, int, list[Any]]] = []
         for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
             found = self._answers(problem, values, xs, ts, trained or draw % AS_TRAINED == 0, draw, again)
@@ -102,21 +127,24 @@ class Model:
                         break
             if QUANTITIES[0] in trouble:
                 break
-        whole = {
-            quantity: array([torch.stack(parts) for parts in zip(*drawn, strict=True)], *shapes[quantity])
-            for quantity, drawn in answers.items()
-            if len(drawn) == problem.draws
-        }
-        first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
+        whole: dict[str, Array] = {}
         others: dict[str, Array] = {}
+        for quantity, drawn in answers.items():
+            try:
+                if len(drawn) == problem.draws:
+                    stacks = [torch.stack(parts) for parts in zip(*drawn, strict=True)]
+                    whole[quantity] = array(stacks, *shapes[quantity])
+            except Exception as error:  # numbers that cannot be read, on the meta device say
+                trouble.setdefault(quantity, self._missing(error, problem))
+        first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
         for when, draw, heads in again if first is None else []:
             others.setdefault(when, whole[QUANTITIES[0]].copy())[draw] = array(heads, problem.rows, -1)
         return Observation(whole, first, by_own=True, others=others)
 
     def _missing(self, error: Exception, problem: Problem) -> Missing:
         size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"
-        full = f" (with {size})" if type(error).__name__ == "OutOfMemoryError" else ""
-        return Missing(Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN, raised(error) + full)
+        full = f" (with {size})" if class_name(error) == "OutOfMemoryError" else ""
+        return Missing(Status.FAIL if type(error) is WrongAnswer else Status.BROKEN, raised(error) + full)
 
     def _answers(
         self,
@@ -150,13 +178,14 @@ class Model:
         found = []
         for prefix, module in self.call.named_modules() if isinstance(self.call, torch.nn.Module) else ():
             buffers = dict(module.named_buffers(recurse=False))
-            plain = {name: value for name, value in vars(module).items() if isinstance(value, torch.Tensor)}
-            for name, value in {**buffers, **plain}.items():
-                whole = value.double()
-                single = bool((whole.float() == whole).all()) and not bool((whole.bfloat16() == whole).all())
-                if value.is_floating_point() and single:
-                    what = "buffer" if name in buffers else "plain attribute"
-                    found.append(f"{what} {prefix}{'.' if prefix else ''}{name}")
+            others = {name: value for name, value in vars(module).items() if issubclass(type(value), torch.Tensor)}
+            for name, value in {**buffers, **others}.items():
+                with suppress(Exception):  # quantised, without data: what cannot be read is not named
+                    whole = plain(value).double()
+                    single = bool((whole.float() == whole).all()) and not bool((whole.bfloat16() == whole).all())
+                    if plain(value).is_floating_point() and single:
+                        what = "buffer" if name in buffers else "plain attribute"
+                        found.append(f"{what} {prefix}{'.' if prefix else ''}{name}")
         return found
 
     def set(self, values: Sequence[Any]) -> None:
@@ -172,16 +201,15 @@ class Model:
         try:
             output = self.call(*xs)
         except TypeError as error:
-            if "positional argument" not in str(error):
+            said = shown(error, MOST_SAID, str)
+            if "positional argument" not in said:
                 raise
             called = ", ".join(f"x{i + 1}" for i in range(len(xs))) if len(xs) > 1 else "x"
             raise TypeError(
-                f"{error}: the network's inputs are {len(xs)}, so it is called as module({called})"
+                f"{said}: the network's inputs are {len(xs)}, so it is called as module({called})"
             ) from error
-        if isinstance(output, Mapping):
-            output = list(output.values())
-        heads = list(output) if isinstance(output, tuple | list) else [output]
-        found = [str(tuple(head.shape)) if hasattr(head, "shape") else f"{head!r:.40}" for head in heads]
+        heads = outputs(output)
+        found = [shape_of(head) for head in heads]
         expected = [str((problem.rows, width)) for width in problem.formulation.network.outputs]
         if found != expected:
             same = sorted(found) == sorted(expected)
@@ -203,11 +231,14 @@ class Model:
             if problem.loss.decay:
                 rest += [problem.loss.decay * (parameter**2).sum() for parameter in self.parameters]
             loss = sum(rest, first)
-        if not hasattr(loss, "shape") or tuple(loss.shape) != ():
-            kind = type(loss).__name__
-            found = f"loss of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"{kind} as its loss"
-            raise WrongAnswer(f"gave a {found}, expected a tensor of shape (): a single number")
-        return loss
+        if (found := plain(loss)) is None:
+            raise WrongAnswer(f"gave a {class_name(loss)} as its loss, expected a tensor of shape (): a single number")
+        if tuple(found.shape) != ():
+            shape = tuple(found.shape)
+            raise WrongAnswer(f"gave a loss of shape {shape}, expected a tensor of shape (): a single number")
+        if found.is_complex():
+            raise WrongAnswer(f"gave a loss of {found.dtype}, expected a real number")
+        return found
 
     def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
         """The slopes of its loss by the outputs, at these outputs (D, R, O), in its dtype.
@@ -247,7 +278,8 @@ class Model:
         module: Any = self.call
         given = [x.clone() for x in xs]
         heads = self.heads(problem, xs)
-        for what, now, before in (("inputs", xs, given), ("own parameters", self.parameters, values)):
+        own = list(map(plain, self.parameters))
+        for what, now, before in (("inputs", xs, given), ("own parameters", own, values)):
             if not all(map(torch.equal, now, before)):
                 raise WrongAnswer(f"changed its {what} when it was called, expected it to leave them as they are")
         evaluate = "; for eval() write subjects=[lambda: MyModel().eval()]"
@@ -274,7 +306,7 @@ class Model:
         loss = self.loss(problem, self.heads(problem, xs), ts)
         if loss.requires_grad:
             loss.backward()
-        return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.parameters]
+        return [torch.zeros_like(p) if p.grad is None else plain(p.grad).clone() for p in self.parameters]
 
 
 def has_modes(module: Any) -> bool:
@@ -296,17 +328,59 @@ def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
     if not loss.requires_grad:
         return [torch.zeros_like(variable) for variable in variables]
     slopes = torch.autograd.grad(loss, variables, allow_unused=True)
-    return [torch.zeros_like(v) if g is None else g.clone() for g, v in zip(slopes, variables, strict=True)]
+    return [torch.zeros_like(v) if g is None else plain(g).clone() for g, v in zip(slopes, variables, strict=True)]
 
 
 def raised(error: BaseException) -> str:
-    """What was raised, in its first line, at most 200 characters, and where in a user's own file."""
-    if isinstance(error, WrongAnswer):
-        return str(error)
-    text, ours = next(iter(str(error).splitlines()), ""), Path(__file__).parent
-    said = f"raised {type(error).__name__}{': ' if text else ''}{text}"[:200]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = Path(frame.filename)
-        if ours not in file.parents and "site-packages" not in file.parts and file.exists():
-            return f"{said} (at {file.name}:{frame.lineno})"
-    return said
+    """What was raised, in its first line, at most 200 characters, and where in a user's own file.
+
+    Whatever the exception says of itself, of its class and of its traceback: nothing that it does is raised.
+    """
+    text = next(iter(shown(error, MOST_SAID, str).splitlines()), "")
+    text = "" if text == f"<{class_name(error)}>" else text
+    if type(error) is WrongAnswer:
+        return text
+    said = f"raised {class_name(error)}{': ' if text else ''}{text}"[:200]
+    users = [(file, line) for file, line in _frames(error) if _is_users(file)]
+    return f"{said} (at {users[-1][0].name}:{users[-1][1]})" if users else said
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, at most MOST_SAID characters; what it is where it cannot say anything."""
+    text = shown(error, MOST_SAID, str)
+    return raised(error) if text == f"<{class_name(error)}>" else text
+
+
+def at(error: BaseException) -> str:
+    """Where an exception was raised in which no file of a user's takes part, as text to add to `raised`; else ""."""
+    frames = _frames(error)
+    if not frames or any(_is_users(file) for file, _ in frames):
+        return ""
+    file, line = frames[-1]
+    return f" (at {file.parent.name}/{file.name}:{line})"
+
+
+def as_cause(error: BaseException) -> BaseException | None:
+    """The error as the cause of another, which pytest shows too; None where it says other than Python keeps of it."""
+    try:
+        honest = error.__class__ is type(error) and error.__traceback__ is _traceback(error)
+    except Exception:
+        return None
+    return error if honest else None
+
+
+def _traceback(error: BaseException) -> Any:
+    """What Python itself keeps."""
+    return vars(BaseException)["__traceback__"].__get__(error)
+
+
+def _frames(error: BaseException) -> list[tuple[Path, int | None]]:
+    """File and line of each frame of the traceback that Python itself keeps, the innermost last."""
+    return [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(_traceback(error))]
+
+
+def _is_users(file: Path) -> bool:
+    """Is it a file of a user's: no code of this project, of Python, or of a package that is installed?"""
+    ours = Path(__file__).parent
+    others = {ours, ours.with_name("reference"), Path(STANDARD)} & set(file.parents)
+    return not others and "site-packages" not in file.parts and os.path.isfile(file)

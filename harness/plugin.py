@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,13 +19,15 @@ from harness import device, github, shared
 from harness.answers import NARROWEST, screen
 from harness.baseline import against
 from harness.case import Case, Trial
+from harness.closing import close
 from harness.interruption import begin, held
+from harness.lines import rerun_line
 from harness.logs import quiet_torch
 from harness.progress import PATIENCE
 from harness.race import Entry, race, unfit
-from harness.report import REPRODUCERS, Race, summarise, write
+from harness.report import REPRODUCERS, Race, discard
 from harness.run import Run
-from harness.text import one_line, printable
+from harness.text import one_line, printable, shown
 from harness.verdict import Status
 from harness.verification import Verification, expand
 
@@ -69,7 +69,8 @@ class Judge:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         """Raises pytest.UsageError for a device that is unknown, or required and missing."""
         self.config, self.options = config, options
-        self.run = Run(options.starts, Progress(config), options.report_folder / REPRODUCERS)
+        scripts, start = options.report_folder / REPRODUCERS, config.invocation_params.dir
+        self.run = Run(options.starts, Progress(config), scripts, start)
         self.merger = shared.Merger(config, self.run)
         required = options.required_device
         try:
@@ -120,10 +121,10 @@ class Judge:
         """Note the cases that were verified at import and never collected."""
         begin(self.config, self.run)
         for verification in found:
-            name = getattr(verification.case, "name", verification.case)
+            name = shown(getattr(verification.case, "name", verification.case), say=str)
             _, path, line = verification.imported or ("", verification.file, verification.line)
             file = os.path.relpath(path, self.config.invocation_params.dir)
-            self.run.uncollected[f"{file}:{line}", one_line(f"{name!s:.80}")] = None
+            self.run.uncollected[f"{file}:{line}", one_line(name)] = None
 
     # Running
 
@@ -188,7 +189,8 @@ class Judge:
         self.merger.merge()
         found, option = self.run, session.config.option
         asked = not (option.collectonly or option.setuponly or option.setupplan)
-        if found.begun and asked and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        ends_early = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        if found.begun and asked and ends_early:
             known = session.testscollected and found.chosen  # the size of an interrupted collection is not known
             judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
             found.interrupted = f"interrupted: {judged}"
@@ -197,6 +199,11 @@ class Judge:
         if self.options.baseline and asked:  # read before this run's report can take its place
             found.since, got_worse = against(Path(self.options.baseline), found.report(), NARROWEST)
             worse |= got_worse
+        if asked and (found.verdicts or found.races or found.interrupted or found.chosen or worse):
+            found.closed = close(found, self.options.report_folder)
+            worse |= found.closed.lacking
+        elif asked and found.refused:
+            discard(self.options.report_folder)
         if worse and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -208,27 +215,19 @@ class Judge:
             terminal.section("since the baseline")
         for line in [*found.since, *github.errors(found.failed)]:
             say(line)
-        complaints = found.complaints()
-        if not (found.verdicts or found.races or found.interrupted or complaints):
+        if (closed := found.closed) is None:
             return
-        report, folder = found.report(), self.options.report_folder
         terminal.section("nnet-parity")
-        for line in screen(report, terminal._tw.fullwidth):
+        for line in screen(closed.report, terminal._tw.fullwidth) if closed.report else ():
             say(line)
-        for line in complaints:
-            wrong(line)
+        for line in found.complaints():
+            wrong(printable(line))
         if found.interrupted:
             wrong(found.interrupted)
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
-                write(report, folder)
-            say(f"report: {folder / 'index.html'}, report.md and results.json")
-        except (OSError, ValueError) as error:
-            wrong(f"report not written to {folder}: {error}; choose a folder with --parity-report-dir")
-        try:
-            summarise(report)
-        except OSError as error:
-            wrong(f"summary not written to $GITHUB_STEP_SUMMARY: {error}")
+        if closed.said:
+            say(printable(closed.said))
+        for line in closed.wrong:
+            wrong(printable(line))
 
 
 class TrialItem(pytest.Item):
@@ -275,8 +274,9 @@ class VerdictFailed(AssertionError):
 
 def get_rerun_line(item: pytest.Item) -> str:
     """The line that runs a test again, where pytest was started."""
-    path = os.path.relpath(item.path, item.config.invocation_params.dir)
-    return "pytest " + shlex.quote(f"{path}::{item.nodeid.partition('::')[2]}")
+    file = item.getparent(pytest.Module)
+    test = item.nodeid[len(file.nodeid) + len("::") :] if file else item.nodeid
+    return rerun_line(item.path, item.config.invocation_params.dir, test)
 
 
 def mark(trial: Trial, item: pytest.Item) -> Trial:
@@ -284,5 +284,5 @@ def mark(trial: Trial, item: pytest.Item) -> Trial:
     for each in item.iter_markers("xfail"):
         conditions = [*each.args, *([each.kwargs["condition"]] if "condition" in each.kwargs else [])]
         if not conditions or any(condition is True for condition in conditions):
-            return replace(trial, marked=one_line(str(each.kwargs.get("reason", ""))) or "marked as xfail")
+            return replace(trial, marked=one_line(shown(each.kwargs.get("reason", ""), say=str)) or "marked as xfail")
     return trial

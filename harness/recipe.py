@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from harness.text import shown
+
 SGD = {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
 ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
 OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": {"lr": 1.0, "max_iter": 20, "history_size": 100}}
@@ -27,19 +29,20 @@ class Recipe:
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser {self.optimiser!r} is not known, expected one of {', '.join(OPTIMISERS)}")
         if not isinstance(self.settings, Mapping):
-            raise TypeError(f'settings are {self.settings!r:.40}, expected a dict: Recipe("adam", 50, {{"lr": 0.01}})')
+            found = f"settings are {shown(self.settings, 40)}"
+            raise TypeError(f'{found}, expected a dict: Recipe("adam", 50, {{"lr": 0.01}})')
         if unknown := sorted(set(self.settings) - set(OPTIMISERS[self.optimiser])):
             known = ", ".join(OPTIMISERS[self.optimiser])
             raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
         for name, value in self.settings.items():
             if not isinstance(value, int | float):
-                raise TypeError(f"{self.optimiser} has {name}={value!r:.40}, expected a number")
+                raise TypeError(f"{self.optimiser} has {name}={shown(value, 40)}, expected a number")
         if not all(0.5 <= self.settings.get(beta, 0.9) < 1 for beta in ("beta1", "beta2")):
             raise ValueError(
                 f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these"
             )
         if not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"{self.steps!r:.40} steps were asked for, expected a whole number, at least one")
+            raise ValueError(f"{shown(self.steps, 40)} steps were asked for, expected a whole number, at least one")
 
     def setting(self, name: str) -> float:
         """As given, or PyTorch's default."""

@@ -12,6 +12,8 @@ from harness.files import append_whole, replace_whole
 from harness.verdict import Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
+RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"  # the files of a report, in its folder
+SPEED = "speed.json"  # beside that folder
 REPRODUCERS = "reproducers"  # the folder of the scripts that fail alone, in that of the report
 MARK = "Written by nnet-parity, which removes it when it writes the next report."  # in each of them
 T = TypeVar("T")
@@ -164,7 +166,7 @@ def write(report: Report, folder: Path) -> None:
     """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
 
     Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot be read back,
-    ValueError; then nothing has changed.
+    ValueError; then nothing has changed, or `discard` removes what has.
     """
     from harness.markdown import markdown
     from harness.page import page
@@ -173,18 +175,33 @@ def write(report: Report, folder: Path) -> None:
 
     results, trust = _json(report.record()), beside(folder, report.commit)
     texts = {
-        folder / "results.json": results,
-        folder / "report.md": markdown(report, trust),
-        folder / "index.html": page(parsed(results.encode()), trust),
+        folder / RESULTS: results,
+        folder / MARKDOWN: markdown(report, trust),
+        folder / PAGE: page(parsed(results.encode()), trust),
     }
     if report.races:
-        texts[folder.parent / "speed.json"] = _json({"races": [asdict(race) for race in report.races]})
+        texts[folder.parent / SPEED] = _json({"races": [asdict(race) for race in report.races]})
     folder.mkdir(parents=True, exist_ok=True)
     replace_whole(texts)
     known = {Path(verdict.alone).name for verdict in report.verdicts}
     for script in (folder / REPRODUCERS).glob("*.py"):
         if script.name not in known and MARK in script.read_text(encoding="utf-8", errors="replace"):
             script.unlink()
+
+
+def discard(folder: Path, races: bool = False) -> list[str]:
+    """Remove a report, with that of its races if asked to; return those of its files that could not be removed.
+
+    What is no file, a folder in the place of one say, was written by nobody's run and stays.
+    """
+    left = []
+    for path in (folder / RESULTS, folder / MARKDOWN, folder / PAGE, *([folder.parent / SPEED] if races else [])):
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError:
+            left.append(path.name)
+    return left
 
 
 def _json(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import runpy
-import shlex
 import warnings
 from collections.abc import Iterator
 from hashlib import sha256
@@ -19,47 +18,52 @@ from harness.device import held_in
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
+from harness.lines import path_word, shell_line
 from harness.memo import Memo
 from harness.model import raised
 from harness.naming import element, tensors, title
 from harness.problem import QUANTITIES, Problem
 from harness.programs import SCRIPTS
+from harness.python_text import Code, is_name
 from harness.reducing import Reduced, reduced
 from harness.report import MARK
 from harness.settings import settings_lines
 from harness.source import Source, Unwritten
 from harness.subject import Subject
 from harness.template import filled
-from harness.text import one_line
+from harness.text import exact, one_line
 from harness.verdict import Status
 from harness.verification import reading
 
 MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor: where most are 0, they are not written out
+HERE = Path()  # the working folder
 
 
-def alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
+def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[str, str]:
     """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there is none.
+
+    `folder` is told as it is; where it is relative, it is one of `start`, wherever a model has gone meanwhile.
 
     A failure that cannot be had on its own, or told, is only that: nothing that happens here is raised.
     """
     if not isinstance(trial.subject, Subject) or trial.check not in QUANTITIES or trial.case.expect != "equal":
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
-    return memo.once(key, lambda: _alone(trial, memo, folder))
+    return memo.once(key, lambda: _alone(trial, memo, folder, start))
 
 
-def _alone(trial: Trial, memo: Memo, folder: Path) -> tuple[str, str]:
+def _alone(trial: Trial, memo: Memo, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
-            return _written(trial, memo, folder / file_name(trial))
+            return _written(trial, memo, folder / file_name(trial), start)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
         return "", one_line(f"alone: no script of it, writing one {raised(error)}")
 
 
-def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
+def _written(trial: Trial, memo: Memo, told: Path, start: Path) -> tuple[str, str]:
     asked = Asked(trial, memo, memo.stacks(trial), trial.check)
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
@@ -67,21 +71,25 @@ def _written(trial: Trial, memo: Memo, path: Path) -> tuple[str, str]:
     SCRIPTS.prepare()
     if (small := reduced(asked, judgement)) is None:
         return "", "alone: it does not fail on its own, only together with what was asked before it"
+    path = start / told
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
         if fails(path):
-            return str(path), f"alone: python {shlex.quote(str(path))}"
+            return str(told), f"alone: {shell_line('python', path_word(told))}"
     path.unlink()
     return "", "alone: no script of it fails again"
 
 
 def file_name(trial: Trial) -> str:
     """A name that is safe whatever the case and the subject are called, and no other trial's."""
-    whole = "-".join([trial.case.name, trial.subject.name, trial.device, trial.dtype, trial.check])
+    parts = [trial.case.name, trial.subject.name, trial.device, trial.dtype, trial.check]
+    whole = "-".join(parts)
     plain = re.sub(r"[^A-Za-z0-9_]+", "-", whole).strip("-")
-    digest = sha256(whole.encode(errors="backslashreplace")).hexdigest()[:8]
-    return f"{plain}.py" if plain == whole and len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]}-{digest}.py"
+    if plain == whole and len(plain) <= MOST_LETTERS and "-" not in trial.subject.name:
+        return f"{plain}.py"
+    digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
 def fails(path: Path) -> bool:
@@ -105,22 +113,28 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     """What the template says of a model: the statements that it needs, copied."""
     source = Source()
     build, loss = (None if each is None else source.expression(each) for each in (subject.build, subject.loss))
-    names = " and ".join(Path(file).name for file in source.files)
-    origin = one_line(f"The model, from {names}." if names else "The model.")
-    return {"build": build, "loss": loss, "source": source.text(), "origin": origin}
+    names = " and ".join(ascii(Path(file).name) for file in source.files)
+    origin = f"The model, from {names}." if names else "The model."
+    return _model(build, loss, source.text(), origin)
+
+
+def _model(build: str | None, loss: str | None, source: str, origin: str) -> dict[str, Any]:
+    """What is no name but code."""
+    parts = {"build": build, "loss": loss, "source": source, "origin": origin}
+    return {name: None if part is None else Code(part) for name, part in parts.items()}
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
     """The same: its author's file, imported."""
     file = getfile(subject.build)
     source = f"""\
-sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[1])]}
+sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[1])]!a}
 from harness.reproducer import found
 
-SUBJECT = found({file!r}, {case.name!r}, {subject.name!r})"""
+SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
     loss = None if subject.loss is None else "SUBJECT.loss"
     origin = "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
-    return {"build": "SUBJECT.build", "loss": loss, "source": source, "origin": origin}
+    return _model("SUBJECT.build", loss, source, origin)
 
 
 def found(file: str, case: str, name: str) -> Subject:
@@ -147,19 +161,24 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
     at = np.subtract(index, np.argwhere(owners == tensor).min(axis=0)).astype(int).tolist()
     if quantity == "gradient":
         at = [int(i) for i in np.unravel_index(at[0], formulation.own.blocks[tensor].places.shape)]
+    shapes, blocks = trial.subject.shapes, formulation.network.layout.blocks
+    if language == "NumPy" and not all(is_name(block.name) for block in blocks):
+        raise Unwritten("a block of the network has a name that is no variable's")
     given = model | {
         "title": f"{heading(trial)}: {one_line(where)}",
         "place": one_line(f"{trial.subject.name}: {where}"),
         "who": one_line(trial.reference.title()),
-        "mark": MARK,
+        "mark": Code(MARK),
         "dtype": held_in(trial.dtype),
-        "settings": settings_lines(trial.case.settings),
+        "names": None if shapes is None else list(map(exact, shapes)),
+        "decay": float(problem.loss.decay),
+        "settings": Code("\n".join(settings_lines(trial.case.settings))),
         "inputs": _groups(problem.inputs, formulation.network.inputs),
         "targets": _groups(problem.targets, formulation.network.outputs),
         "numbers": _numbers,
-        "at": ", ".join(map(str, at)) or "()",
+        "at": Code(", ".join(map(str, at)) or "()"),
         "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
-        "picked": _picked(trial, problem, index) if language == "R" else "",
+        "picked": Code(_picked(trial, problem, index) if language == "R" else ""),
     }
     given |= {"trial": trial, "problem": problem, "judgement": judgement, "quantity": quantity, "tensor": tensor}
     return filled("reproducer.py.j2", str, language=language, written=written, **given)
@@ -181,14 +200,14 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
     return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))
 
 
-def _groups(whole: Array, widths: tuple[int, ...]) -> str:
+def _groups(whole: Array, widths: tuple[int, ...]) -> Code:
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
-    return f"[{', '.join(_numbers(part[0]) for part in parts)}]"
+    return Code(f"[{', '.join(_numbers(part[0]) for part in parts)}]")
 
 
-def _numbers(array: Array) -> str:
+def _numbers(array: Array) -> Code:
     """Nested lists as they are written; where there are many, and most are 0, by the others and their places."""
     if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
-        return str(array.tolist())
+        return Code(array.tolist())
     others = {tuple(place): float(array[tuple(place)]) for place in np.argwhere(array).tolist()}
-    return f"zeros_but({array.shape}, {others})"
+    return Code(f"zeros_but({array.shape}, {others})")

@@ -11,24 +11,28 @@ from harness.device import KNOWN, lacking, poisoned
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
-from harness.model import raised
+from harness.model import at, raised
 from harness.observation import Missing
 from harness.progress import Say, silent
 from harness.report import Cost, Fit, Points, Race, Report, Row, grouped
+from harness.state import ours
 from harness.trial import run
 from harness.verdict import Status, Verdict
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 # What processes hand to one another.
 FOUND = ("verdicts", "cases", "known", "uncollected", "devices", "contracts", "versions", "failed", "environment")
-FITTED = ("fits", "rows", "said", "points", "races", "costs")
+FITTED = ("fits", "rows", "said", "points", "races", "costs", "lost")
 
 
 class Run:
     """What this run of pytest has found so far."""
 
-    def __init__(self, starts: int = STARTS, say: Say = silent, reproducers: Path | None = None) -> None:
-        self.starts, self.say, self.reproducers = starts, say, reproducers
+    def __init__(
+        self, starts: int = STARTS, say: Say = silent, reproducers: Path | None = None, start: Path | None = None
+    ) -> None:
+        """Scripts go into the folder `reproducers`, seen from the folder `start`, the working folder by default."""
+        self.starts, self.say, self.reproducers, self.start = starts, say, reproducers, start or Path.cwd()
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
@@ -52,7 +56,9 @@ class Run:
         self.versions: dict[tuple[str, str], None] = {}  # of who answers for R: recordings need not be of one
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
+        self.lost: list[str] = []  # what the report lacks, and why
         self.refused = ""
+        self.closed: Any = None  # its end (see closing.py)
         self.memo: Memo | None = None
 
     def memo_of(self, trial: Trial) -> Memo:
@@ -86,22 +92,22 @@ class Run:
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
             verdict = self._ask(trial, again)
-            if verdict.status is Status.BROKEN and poisoned(verdict.why):
+            if verdict.status is Status.BROKEN and poisoned(verdict.why, trial.device):
                 self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
         self.verdicts[name] = verdict
         self.devices |= {trial.device: lacking(trial.device)}
-        self.note_contracts(trial)
         return verdict
 
     def _ask(self, trial: Trial, again: str) -> Verdict:
         try:
-            return run(trial, self.memo_of(trial), again, self.reproducers)
+            verdict = run(trial, self.memo_of(trial), again, self.reproducers, self.start)
+            self.note_contracts(trial)
+            return verdict
         except KeyboardInterrupt:
             raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
-        except Exception:
-            raise
-        except BaseException as error:  # a model may call sys.exit() or pytest.skip(), which is no answer
-            return missing(trial, Missing(Status.BROKEN, raised(error)), trial.check)
+        except BaseException as error:  # a model may call sys.exit(), a user's own reference raise anywhere
+            why = f"{raised(error)}{at(error)}\n  again: {again}"
+            return missing(trial, Missing(Status.BROKEN, why), trial.check)
 
     def note_contracts(self, trial: Trial) -> None:
         """What each column of the report promises."""
@@ -152,6 +158,18 @@ class Run:
         memo, self.memo = self.memo, None
         if memo is None:
             return
+        try:
+            with ours():
+                self._note_fits(memo)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's data or floor may raise when they are asked once more
+            self.lost.append(f"the fits of {memo.case.name}: collecting them {raised(error)}")
+        if memo.most_draws >= MANY_DRAWS:
+            case = memo.case.name
+            self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
+
+    def _note_fits(self, memo: Memo) -> None:
         references = [reference.name for reference in memo.case.references]
         for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name not in references):
             key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
@@ -161,9 +179,6 @@ class Run:
             self.rows += rows
             self.said |= {memo.case.question: said} if (said := answer(memo, rows)) else {}
             self.points += filter(None, [points(memo)])
-        if memo.most_draws >= MANY_DRAWS:
-            case = memo.case.name
-            self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
 
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
 from inspect import getclosurevars, getsource, signature
+from keyword import iskeyword
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
@@ -17,9 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from harness.text import shown
+
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
-TAKEN = ("OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")  # what is something else there
+TAKEN = (
+    "PLACE",
+    "OWN",
+    "INPUTS",
+    "TARGETS",
+    "BUILD",
+    "LOSS",
+    "R",
+    "model_says",
+    "expected",
+)  # what is something else there
 MOST_NUMBERS = 1_000  # of an array that is written out
 _parsed = lru_cache(maxsize=8)(ast.parse)  # of a file there are many names
 
@@ -49,22 +62,24 @@ class Source:
         module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
         if isinstance(thing, partial):
             return self._call(partial, thing.func, *thing.args, **thing.keywords)
-        if name and not is_own(module) and getattr(module, name, None) is thing:
+        if name and not _is_own(module) and getattr(module, name, None) is thing:
             return f"{self._imported(module.__name__, module)}.{name}"
         if not isinstance(thing, type | FunctionType):
             return self._literal(thing)
-        if not is_own(module):
+        if not _is_own(module):
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
             return self._copied(_lambda(thing, module), module, _enclosed(thing))
         return self._give(name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing)))
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
+        _expect_names(*named)
         words = [f"{word}={self.expression(value)}" for word, value in named.items()]
         return f"{self.expression(called)}({', '.join([*map(self.expression, given), *words])})"
 
     def _give(self, name: str, value: Any, text: Callable[[], str]) -> str:
         """A statement that gives this value this name, unless there is one, or it is being made."""
+        _expect_names(*(name.split(".") if isinstance(value, ModuleType) else [name]))
         if self.values.setdefault(name, value) is not value:
             raise Unwritten(f"it needs two things that are called {name}")
         if name not in self.statements:
@@ -77,6 +92,7 @@ class Source:
     def _imported(self, name: str, module: ModuleType) -> str:
         if module.__name__.partition(".")[0] in OURS:
             raise Unwritten(f"it needs {module.__name__}")
+        _expect_names(*module.__name__.split("."))
         called = "" if name == module.__name__ else f" as {name}"
         return self._give(name, module, lambda: f"import {module.__name__}{called}")
 
@@ -93,7 +109,7 @@ class Source:
     def _take(self, name: str, module: ModuleType, text: str) -> None:
         """What a file calls so, and a text of it reads."""
         value = vars(module)[name]
-        if isinstance(value, ModuleType) and not is_own(value):
+        if isinstance(value, ModuleType) and not _is_own(value):
             self._imported(name, value)
         elif isinstance(value, ModuleType):
             self._give(name, value, lambda: self._namespace(name, value, text))
@@ -130,7 +146,9 @@ class Source:
         """A value that a few words give."""
         if isinstance(value, float) and not np.isfinite(value):
             return f"float({str(value)!r})"
-        if value is None or isinstance(value, bool | int | float | str) or type(value).__name__ == "dtype":
+        if value is None or type(value) in (bool, int, float, str):
+            return ascii(value)
+        if isinstance(value, np.float64) or type(value) is type(sys.modules["torch"].float64):
             return repr(value)
         if type(value) in (list, tuple, set):
             kept = [each for each in value if not hasattr(each, "named_parameters")]  # models: they are built anew
@@ -138,8 +156,8 @@ class Source:
             return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
         if type(value) is dict:
             return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
-        if isinstance(value, np.ndarray) and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
-            return f"np.array({value.tolist()!r}, dtype=np.{value.dtype})"
+        if type(value) is np.ndarray and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
+            return f"np.array({value.tolist()!a}, dtype=np.{value.dtype})"
         if is_dataclass(value):
             ours = type(value).__module__.partition(".")[0] in OURS
             shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
@@ -147,7 +165,13 @@ class Source:
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
 
-def is_own(module: ModuleType | None) -> bool:
+def _expect_names(*names: str) -> None:
+    """Raise Unwritten for what is no variable's name: `__name__` and keywords may be any text."""
+    if wrong := [name for name in names if type(name) is not str or not name.isidentifier() or iskeyword(name)]:
+        raise Unwritten(f"{shown(wrong[0])} is no name of a variable")
+
+
+def _is_own(module: ModuleType | None) -> bool:
     """Is it its author's file, none of a package that is installed?"""
     root, file = getattr(module, "__name__", "").partition(".")[0], getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)

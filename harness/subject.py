@@ -13,10 +13,14 @@ from harness.device import held_in
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
 from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, right, spelled, ways
-from harness.model import Model, UserLoss, raised
+from harness.model import MOST_SAID, Model, UserLoss, raised, words_of
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.progress import Say, silent
+from harness.python_text import called
+from harness.state import users
+from harness.tensors import plain
+from harness.text import class_name, exact, shown
 from harness.verdict import Status
 
 FUNCTION = "function, give `shapes`"
@@ -55,16 +59,16 @@ class Subject:
         build = self.build
         if not callable(build) or (hasattr(build, "named_parameters") and not isinstance(build, type)):
             raise TypeError(
-                f"subject {self.name or type(build).__name__} is an object, expected an nn.Module class or a factory "
+                f"subject {self.name or class_name(build)} is an object, expected an nn.Module class or a factory "
                 "of one: every trial builds its own, so write the class, or `lambda: MyModel(...)`"
             )
         words = self.parameters
         named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
         if not (words is None or callable(words) or named):
             expected = "a dict of blocks by name, or a function"
-            raise TypeError(f"subject {self.name or build}: parameters is {words!r:.80}, expected {expected}")
-        if not self.name:
-            object.__setattr__(self, "name", getattr(self.build, "__name__", type(self.build).__name__))
+            raise TypeError(f"subject {self.name or shown(build)}: parameters is {shown(words)}, expected {expected}")
+        name = self.name or getattr(self.build, "__name__", class_name(self.build))
+        object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
             self.contract(DTYPES[0])
         except ValueError as error:
@@ -97,9 +101,10 @@ class Subject:
         try:
             return replace(self._formulation(own, network, say), buffers=buffers)
         except Exception as error:  # whatever a user's function raises
-            said = str(error) if isinstance(error, ValueError) else f"its parameters {raised(error)}"
-            said = f"no parameter is called {error}" if isinstance(error, KeyError) else said
-            said += f"; {self._tried(network)}" if isinstance(error, Unclear) else ""
+            own_words, kind = words_of(error), type(error)
+            said = own_words if issubclass(kind, ValueError) else f"its parameters {raised(error)}"
+            said = f"no parameter is called {own_words}" if issubclass(kind, KeyError) else said
+            said += f"; {self._tried(network)}" if kind is Unclear else ""
             raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
 
     def _formulation(self, own: Layout, network: Family, say: Say) -> Formulation:
@@ -151,8 +156,8 @@ class Subject:
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self._module(network)
-        shapes = {name.replace(COMPILED, ""): tuple(p.shape) for name, p in module.named_parameters()}
-        buffers = {name.replace(COMPILED, ""): buffer.detach() for name, buffer in module.named_buffers()}
+        shapes = {name.replace(COMPILED, ""): tuple(plain(p).shape) for name, p in module.named_parameters()}
+        buffers = {name.replace(COMPILED, ""): plain(buffer).detach() for name, buffer in module.named_buffers()}
         return Layout.of_shapes(shapes), {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
@@ -163,7 +168,8 @@ class Subject:
             )
         starts = np.zeros((count, formulation.own.size))
         for seed, start in enumerate(starts):
-            built = [p.detach().double().numpy().ravel() for p in self._module(formulation.network, seed).parameters()]
+            module = self._module(formulation.network, seed)
+            built = [plain(p).detach().double().numpy().ravel() for p in module.parameters()]
             start[: sum(part.size for part in built)] = np.concatenate(built)
         return starts
 
@@ -171,7 +177,7 @@ class Subject:
         """Built, and called once where it is built lazily."""
         import torch
 
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), users():
             torch.manual_seed(seed)
             try:
                 module = self.build()
@@ -179,14 +185,17 @@ class Subject:
                     with torch.no_grad():
                         module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
-                lacks = isinstance(error, TypeError) and "argument" in str(error)
-                advice = f"class, write lambda: {self.name}(...)" if isinstance(self.build, type) else FUNCTION
+                lacks = issubclass(type(error), TypeError) and "argument" in shown(error, MOST_SAID, str)
+                advice = f"class, write lambda: {called(self.name)}(...)" if isinstance(self.build, type) else FUNCTION
                 raise TypeError(f"{self.name} {raised(error)}{f' (for a {advice})' if lacks else ''}") from error
         if not isinstance(module, torch.nn.Module):
-            raise TypeError(f"{self.name} gave {type(module).__name__}, expected an nn.Module (for a {FUNCTION})")
+            raise TypeError(f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})")
         for name, parameter in module.named_parameters():
-            if not parameter.is_floating_point():
-                raise TypeError(f"{self.name}: parameter {name} is of {parameter.dtype}, expected real numbers")
+            if (held := plain(parameter)) is None:
+                what = f"parameter {shown(name, say=str)} is a {class_name(parameter)}"
+                raise TypeError(f"{self.name}: {what}, expected a torch.Tensor")
+            if not held.is_floating_point():
+                raise TypeError(f"{self.name}: parameter {name} is of {held.dtype}, expected real numbers")
         return module
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
@@ -206,9 +215,9 @@ class Subject:
             return Model(lambda *xs: self.build(*xs, **given), list(tensors.values()), self.loss, dtype, device)
         try:
             module = self._module(network).to(dtype=kind, device=device)
+            parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        parameters = list(module.parameters())
         return Model(module, [*parameters, *list(tensors.values())[len(parameters) :]], self.loss, dtype, device)
 
     def observe(

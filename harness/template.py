@@ -1,4 +1,4 @@
-"""The templates of the report, page.html.j2 and report.md.j2, and the filters that they know."""
+"""The templates page.html.j2, report.md.j2 and reproducer.py.j2, and the filters that they know."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -7,11 +7,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from harness.python_text import Code, literal, raw
 from harness.report import grouped
 
 
 def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
-    """A template with what it shows filled in, each text made harmless, and in HTML escaped too."""
+    """A template with what it shows filled in, each text made harmless, and in HTML escaped too.
+
+    In a template of Python every value becomes a literal, but for code.
+    """
     return str(_template(name, harmless).render(context))
 
 
@@ -19,9 +23,10 @@ def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
 def _template(name: str, harmless: Callable[[str], str]) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    python = name.endswith(".py.j2")
     environment = Environment(
         autoescape=name.endswith(".html.j2"),
-        finalize=lambda value: harmless(value) if type(value) is str else value,
+        finalize=literal if python else lambda value: harmless(value) if type(value) is str else value,
         keep_trailing_newline=True,
         loader=FileSystemLoader(Path(__file__).parent),
         lstrip_blocks=True,
@@ -29,6 +34,7 @@ def _template(name: str, harmless: Callable[[str], str]) -> Any:
         undefined=StrictUndefined,
     )
     environment.filters |= {"by": by, "figure": figure, "place": place}
+    environment.filters |= {"code": Code, "literal": literal, "raw": raw} if python else {}
     return environment.get_template(name)
 
 

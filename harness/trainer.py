@@ -12,6 +12,8 @@ from harness.formulation import Family, Formulation
 from harness.observation import Missing, Observation
 from harness.problem import SUM_OF_SQUARES, Loss, Problem
 from harness.progress import Say
+from harness.state import users
+from harness.text import class_name, shown
 
 Start = Callable[[Formulation, int], Array]
 Floor = Callable[[Array, Array], Bounded]
@@ -40,16 +42,20 @@ class Population:
         if np.ndim(self.grid) != 2:
             found = f"grid has shape {np.shape(self.grid)}, expected (points, width of the inputs)"
             raise ValueError(f"{found}: for one column write grid[:, None]")
-        if not isinstance(self.quality, int | float):
-            raise TypeError(
-                f"quality is {self.quality!r:.40}, expected a number: the largest sum of squares that is good"
-            )
+        if not isinstance(self.quality, int | float) or not np.isfinite(self.quality):
+            found = shown(self.quality, 40)
+            raise TypeError(f"quality is {found}, expected a number: the largest sum of squares that is good")
+        if not isinstance(self.table, str):
+            raise TypeError(f"table is {shown(self.table, 40)}, expected text")
+        if wrong := next((mark for mark in self.marks if not isinstance(mark, str)), None):
+            raise TypeError(f"marks has {shown(wrong, 40)}, expected text: what the input is called")
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
         """Starts (D, P) and their data as a stack, rounded to the dtype."""
-        given = self.data(len(own))
+        with users():
+            given = self.data(len(own))
         if not isinstance(given, tuple | list) or len(given) != 2:
-            raise TypeError(f"data({len(own)}) gave {type(given).__name__}, expected two arrays: inputs and targets")
+            raise TypeError(f"data({len(own)}) gave {class_name(given)}, expected two arrays: inputs and targets")
         own, inputs, targets = (np.asarray(part).astype(dtype).astype(np.float64) for part in (own, *given))
         return Problem("start", formulation, own, inputs, targets, self.loss)
 

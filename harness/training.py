@@ -11,12 +11,14 @@ import numpy as np
 from harness.contract import Array, Contract
 from harness.device import ieee, loops, settled
 from harness.formulation import Family, Formulation
-from harness.model import Model, WrongAnswer, array, raised, tensors
+from harness.model import Model, WrongAnswer, array, outputs, raised, shape_of, tensors
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.progress import Say
 from harness.recipe import Recipe
+from harness.state import users
 from harness.subject import Subject
+from harness.text import exact, shown
 from harness.trainer import Fitted, Floor, Population, Start
 from harness.verdict import Status
 
@@ -54,11 +56,16 @@ class Trained:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
-        object.__setattr__(self, "name", self.name or f"{self.model.name}_{self.recipe.optimiser}")
+        name = self.name or f"{self.model.name}_{self.recipe.optimiser}"
+        object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
+        if not isinstance(self.says, str):
+            raise TypeError(f"{self.name}: says is {shown(self.says, 40)}, expected text")
         if self.start is not None and not callable(self.start):
-            raise TypeError(f"{self.name}: start is {self.start!r:.40}, expected a function: start=starts.given(theta)")
+            raise TypeError(
+                f"{self.name}: start is {shown(self.start, 40)}, expected a function: start=starts.given(theta)"
+            )
         if not isinstance(self.most, int) or self.most < 1:
-            raise ValueError(f"{self.name}: most is {self.most!r:.40}, expected a whole number, at least one")
+            raise ValueError(f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at least one")
         if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
             raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
         if self.stacked and self.subject.loss is not None:
@@ -92,9 +99,10 @@ class Trained:
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts and data."""
         formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
-        own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
+        with users():
+            own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
         if np.shape(own) != (count, formulation.own.size):
-            found = f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else f"{own!r:.40}"
+            found = f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else shown(own, 40)
             expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
             raise TypeError(f"{self.name}: its start gave {found}, expected an array of shape {expected}")
         return population.problem(formulation, own, dtype)
@@ -108,15 +116,16 @@ class Trained:
         try:
             settled(device)
             began = perf_counter()
-            with ieee(device):
+            with ieee(device), users():
                 runs = [Training(self, part, dtype, device) for part in self._together(start)]
                 told = [run.train(self.recipe.steps, say) for run in runs]
             own = np.concatenate([run.own() for run in runs])
             settled(device)
             seconds = perf_counter() - began
+            with users():
+                losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         except Exception as error:  # whatever a user's model raises is its answer
             return Missing(Status.BROKEN, raised(error))
-        losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         ended = [how for run, past, stopped in zip(runs, losses, told, strict=True) for how in run.ended(past, stopped)]
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
         return Fitted.of(start, own, np.concatenate([past[-1] for past in losses]), ended, curve, seconds)
@@ -134,7 +143,7 @@ class Trained:
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
         try:
-            with ieee(device):
+            with ieee(device), users():
                 runs = [Training(self, part, dtype, device, visits=True) for part in self._together(start)]
                 for run in runs:
                     run.train(min(self.recipe.steps, VISITED), lambda said: None)
@@ -181,11 +190,11 @@ class Training:
             return self.model.loss(self.problem, self.model.heads(self.problem, self.inputs), self.targets)
         assert self.trained.stacked
         names = [block.name for block in self.problem.formulation.own.blocks]
-        output = self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
-        heads = list(output) if isinstance(output, tuple | list) else [output]
-        shapes, expected = ([tuple(one.shape) for one in some] for some in (heads, self.targets))
+        heads = outputs(self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True))))
+        shapes, expected = (", ".join(map(shape_of, some)) for some in (heads, self.targets))
         if shapes != expected:
-            raise WrongAnswer(f"gave outputs of shapes {shapes} as a stack, expected {expected}: (starts, rows, width)")
+            said = f"[{shapes}] as a stack, expected [{expected}]"
+            raise WrongAnswer(f"gave outputs of shapes {said}: (starts, rows, width)")
         squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
         parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
         if decay := self.problem.loss.decay:

@@ -14,27 +14,29 @@ from harness.failure import explained, explained_by_slopes, other_meaning
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
-from harness.model import raised
+from harness.model import raised, words_of
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER
-from harness.reproducer import alone
+from harness.reproducer import HERE, alone
 from harness.same_loss import same_loss
 from harness.settings import hold_settings
+from harness.state import ours
 from harness.verdict import Status, Verdict
 
 
-def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None) -> Verdict:
+@ours()
+def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None, start: Path = HERE) -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
-    A script that fails in the same way is written into `folder`. A trial that is known to fail is KNOWN where it does.
-    Torch is told what the case's file has told it.
+    A script that fails in the same way is written into `folder`, which is told from the folder `start`. A trial that is
+    known to fail is KNOWN where it does. Torch is told what the case's file has told it.
     """
     with hold_settings(trial.case.settings):
-        return _run(trial, memo, again, folder)
+        return _run(trial, memo, again, folder, start)
 
 
-def _run(trial: Trial, memo: Memo, again: str, folder: Path | None) -> Verdict:
+def _run(trial: Trial, memo: Memo, again: str, folder: Path | None, start: Path) -> Verdict:
     started = perf_counter()
     verdict = _verdict(trial, memo)
     if verdict.status is Status.FAIL and trial.known:
@@ -43,7 +45,7 @@ def _run(trial: Trial, memo: Memo, again: str, folder: Path | None) -> Verdict:
     memo.seconds += seconds
     lines, script = [verdict.why], ""
     if verdict.status is Status.FAIL and folder:
-        script, said = alone(trial, memo, folder)
+        script, said = alone(trial, memo, folder, start)
         lines += [said] if said else []
     lines += [f"again: {again}"] if verdict.status.fails and again else []
     return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)
@@ -61,7 +63,8 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     try:
         problems = memo.stacks(trial)
     except Exception as error:  # whatever a user's maker of problems raises
-        said = str(error) if isinstance(error, ValueError | TypeError) else f"its problems {raised(error)}"
+        plain = issubclass(type(error), ValueError | TypeError)
+        said = words_of(error) if plain else f"its problems {raised(error)}"
         first = memo.once(("said", said), lambda: trial.id)
         return blank(trial, Status.BROKEN, f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}")
     if trial.case.contrast:

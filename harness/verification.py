@@ -13,6 +13,9 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from harness.case import Case, Trial
+from harness.model import raised, words_of
+from harness.state import ours
+from harness.text import shown
 
 PLUGIN = "nnet_parity.plugin"  # the plugin that pytest loads; a user's run of pytest may have left it out
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
@@ -88,9 +91,16 @@ def expand(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: st
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
     assert isinstance(found, Verification)
     where = f"{found.file}:{found.line}"
-    if not isinstance(found.case, Case):
-        raise TypeError(f"{where}: verify() was given {found.case!r:.80}, expected a Case: verify(Case(...))")
+    if not issubclass(type(found.case), Case):
+        raise TypeError(f"{where}: verify() was given {shown(found.case)}, expected a Case: verify(Case(...))")
     try:
-        return found.case.answering(found.file, mode).trials(devices)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{where}: {error}") from None
+        with ours():
+            return found.case.answering(found.file, mode).trials(devices)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's objects may raise anything when they are looked at
+        kind = type(error)
+        if kind is LookupError:  # R must be live and is not here
+            raise
+        said = words_of(error) if issubclass(kind, ValueError | TypeError) else raised(error)
+        raise (TypeError if issubclass(kind, TypeError) else ValueError)(f"{where}: {said}") from None

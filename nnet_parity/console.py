@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 from nnet_parity.names import OURS, explain_shadowing
@@ -16,6 +17,7 @@ def main() -> int:
 
             return command()
     except ModuleNotFoundError as error:
-        sentence = f"{error}. This mends it: {sys.executable} -m pip install {error.name}"
+        line = shlex.join([sys.executable, "-m", "pip", "install", str(error.name)])
+        sentence = f"{error}. This mends it: {line}"
     print(f"nnet-parity: {sentence}", file=sys.stderr)
     return 2

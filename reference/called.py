@@ -13,6 +13,8 @@ from harness.formulation import Family
 from harness.model import WrongAnswer, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
+from harness.state import users
+from harness.text import exact, shown
 from harness.verdict import Status
 
 UNSTATED = {
@@ -31,8 +33,10 @@ class _Called(ABC):
     answer: Callable[..., Any]
 
     def __post_init__(self) -> None:
+        if isinstance(self.name, str):
+            object.__setattr__(self, "name", exact(self.name))
         if not callable(self.answer):
-            raise ValueError(f"{self.name} is {self.answer!r:.40}, expected a function of blocks and inputs")
+            raise ValueError(f"{self.name} is {shown(self.answer, 40)}, expected a function of blocks and inputs")
 
     def expressed(self, problem: Problem) -> Problem:
         return problem
@@ -41,12 +45,12 @@ class _Called(ABC):
         """Its answers, draw after draw; whatever it raises is its answer."""
         answers: dict[str, list[Any]] = {}
         try:
-            with np.errstate(all="ignore"):  # saturated draws overflow on the way to a right answer
+            with users(quiet=True):  # saturated draws overflow on the way to a right answer
                 for theta, x, t in zip(problem.theta, problem.inputs, problem.targets, strict=True):
                     for quantity, found in self._answers(problem, theta, x.copy(), t.copy()).items():
                         answers.setdefault(quantity, []).append(found)
         except Exception as error:
-            status = Status.FAIL if isinstance(error, WrongAnswer) else Status.BROKEN
+            status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
             return Observation({}, Missing(status, f"{self.name} {raised(error)}"))
         return Observation({quantity: np.stack(found) for quantity, found in answers.items()})
 
@@ -152,7 +156,7 @@ class Stated(_Called):
         super().__post_init__()
         if not isinstance(self.budget, Real) or not 0 < self.budget < np.inf:
             expected = "a number above 0: the share of its largest output that it may be off by"
-            raise ValueError(f"{self.name} states a budget of {self.budget!r:.40}, expected {expected}")
+            raise ValueError(f"{self.name} states a budget of {shown(self.budget, 40)}, expected {expected}")
         if not isinstance(self.why, str) or not self.why.strip():
             raise ValueError(f"{self.name} says not why its budget of {self.budget:g} holds, expected a sentence")
 

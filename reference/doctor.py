@@ -16,6 +16,8 @@ from shutil import which
 from packaging.requirements import Requirement
 
 from harness import device
+from harness.lines import shell_line
+from harness.text import printable
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed
 from reference.r_nnet import LIVE
@@ -64,7 +66,7 @@ def _doctor(given: Namespace) -> int:
     for finding in examined():
         findings.append(finding)
         if not given.json:
-            print(finding, flush=True)
+            print(printable(str(finding)), flush=True)
     failing = [finding.name for finding in findings if finding.fails]
     if given.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
@@ -95,7 +97,7 @@ def packages() -> Iterator[Finding]:
             continue
         found = next((one.version for one in metadata.distributions(name=needed.name)), "")
         right = bool(found) and needed.specifier.contains(found, prereleases=True)
-        mend = f"{sys.executable} -m pip install '{needed.name}{needed.specifier}'"
+        mend = shell_line(sys.executable, "-m", "pip", "install", f"{needed.name}{needed.specifier}")
         why = f"expected {needed.name}{needed.specifier}"
         yield Finding(needed.name, found) if right else Finding(needed.name, found, why, mend)
 
@@ -105,7 +107,7 @@ def torch() -> Iterator[Finding]:
     try:
         lacking = device.lacking("cuda")
     except Exception as error:  # whatever its libraries raise
-        mend = f"{sys.executable} -m pip install --force-reinstall torch"
+        mend = shell_line(sys.executable, "-m", "pip", "install", "--force-reinstall", "torch")
         yield Finding("torch", "", f"it cannot be loaded: {type(error).__name__}: {error}", mend)
         return
     yield Finding("CUDA", "", lacking, lost="models are judged on the CPU") if lacking else Finding("CUDA", "here")
@@ -165,7 +167,9 @@ def plugin() -> Finding:
     if f"<module 'nnet_parity.plugin' from '{ours}'>" in said:
         other = _ran(sys.executable, "-c", SHADOWED)[1].strip()
         return Finding("pytest", "", other) if other else Finding("pytest", f"loads the plugin, {ours}")
-    return Finding("pytest", "", f"it does not load {ours}", f"{sys.executable} -m pytest -p nnet_parity.plugin")
+    return Finding(
+        "pytest", "", f"it does not load {ours}", shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin")
+    )
 
 
 def folder() -> Finding:

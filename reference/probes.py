@@ -12,6 +12,7 @@ from harness.checkpoint import Checkpoint, weights
 from harness.contract import Array, Contract
 from harness.formulation import Formulation
 from harness.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
+from harness.state import ours
 from reference.arithmetic.plain import Plain
 from reference.equations import outputs
 from reference.network import Network
@@ -216,6 +217,7 @@ class Probes:
             if kind not in KINDS:
                 raise ValueError(f"probes of kind {kind!r} are not known, expected some of {', '.join(KINDS)}")
 
+    @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
         """One stack of each kind. Formulations that only rename theta get the same theta."""
         made = (
@@ -244,6 +246,7 @@ class OnData:
     loss: Loss = SUM_OF_SQUARES
     weights: Checkpoint | None = None
 
+    @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
         network = formulation.network
         for name, part, widths in (("inputs", self.inputs, network.inputs), ("targets", self.targets, network.outputs)):
@@ -279,6 +282,7 @@ class Crossed:
     seed: int = 0
     draws: int = 30
 
+    @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
         draw = _Draw("crossed", formulation, [self.seed], self.draws, 2, Loss())
         network = draw.network

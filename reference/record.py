@@ -15,8 +15,11 @@ from harness.case import ENDS, Case
 from harness.fitting import predictions
 from harness.machine import installed, settle
 from harness.memo import STARTS, Memo
+from harness.model import at, raised, words_of
 from harness.observation import Missing
 from harness.settings import hold_settings
+from harness.state import ours
+from harness.text import one_line, printable
 from harness.training import Trained
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import Recorded, Recorder, place
@@ -53,16 +56,19 @@ def _record(given: Namespace) -> int:
         return 2
     failed = False
     for case, file in cases:
+        name = one_line(case.name)
         if sys.stdout.isatty():
-            print(f"\r\x1b[K{case.name} ...", end="", flush=True)
+            print(f"\r\x1b[K{name} ...", end="", flush=True)
         try:
             said = _recorded(case, file, given)
         except (ValueError, TypeError, OSError, RError, RUnavailable) as error:
-            failed, said = True, f"not recorded: {error}"
+            failed, said = True, f"not recorded: {words_of(error)}"
         except KeyboardInterrupt:
-            print(f"\n{case.name}: interrupted; what is recorded is whole", file=sys.stderr)
+            print(f"\n{name}: interrupted; what is recorded is whole", file=sys.stderr)
             return 130
-        print(("\r\x1b[K" if sys.stdout.isatty() else "") + f"{case.name}: {said}", flush=True)
+        except BaseException as error:  # whatever a user's problems or models raise
+            failed, said = True, f"not recorded: {raised(error)}{at(error)}"
+        print(("\r\x1b[K" if sys.stdout.isatty() else "") + printable(f"{name}: {said}"), flush=True)
     return int(failed)
 
 
@@ -120,6 +126,7 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
     return f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
 
 
+@ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
     """Everything that judging the case asks of R. Raises RError where R fails."""
     settle()

@@ -65,7 +65,8 @@ class ReferenceTrainer:
         return self.implementation.source
 
     def title(self) -> str:
-        return self.says.format(r=self.implementation.title(), told=getattr(self._session, "told", ""))
+        told = self.says.replace("{told}", getattr(self._session, "told", ""))
+        return told.replace("{r}", self.implementation.title())
 
     def versions(self) -> dict[str, str]:
         """Those of its implementation, where these tell of where it was run."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from harness.contract import Array, Contract
 from harness.layout import Block, Layout
-from harness.model import raised
+from harness.model import as_cause, raised, words_of
+from harness.state import ours
 from reference.arithmetic.plain import Plain, Values
 from reference.equations import outputs
 from reference.network import Derived, widths
@@ -48,7 +49,8 @@ class Equations(Derived):
         layout = Layout.of_shapes({block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()})
         for field, value in zip(self.__dataclass_fields__, (name, *sides, layout, forward), strict=True):
             object.__setattr__(self, field, value)
-        assert self._looked_at  # what is wrong shows now
+        with ours():
+            assert self._looked_at  # what is wrong shows now
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
@@ -83,8 +85,8 @@ class Equations(Derived):
         try:
             blocks, x, output = outputs(tape, self, *zeros[:2])
         except Exception as error:  # whatever a user's function raises
-            said = error if isinstance(error, ValueError) else raised(error)
-            raise ValueError(f"{self.name}: forward: {said}") from error
+            said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
+            raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
         slopes = tape.slopes(output, zeros[2])
         for name, node in zip((*(block.name for block in self.layout.blocks), "inputs"), (*blocks, x), strict=True):
             if node not in slopes:

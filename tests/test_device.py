@@ -132,12 +132,15 @@ def test_out_of_memory_is_broken_with_sizes(approved: Approved) -> None:
     approved(verdict.why)
 
 
-def test_after_a_device_side_assert_the_rest_is_not_run(approved: Approved) -> None:
-    """The process is poisoned for that device; the report is written all the same."""
-    assert not poisoned("raised OutOfMemoryError")
+def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
+    """The process is poisoned for that device, never for the CPU, whatever an error there says."""
+    why = "raised RuntimeError: CUDA error: device-side assert triggered"
+    assert poisoned(why, "cuda:0")
+    assert not poisoned("raised OutOfMemoryError", "cuda")
     case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
     found, trials = Run(), case.trials()
-    first, second = (found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2]))
-    assert (first.status, second.status) == (Status.BROKEN, Status.NOT_RUN)
-    assert trials[0].id in second.why
-    approved(second.why)
+    verdicts = [found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2])]
+    assert [verdict.status for verdict in verdicts] == [Status.BROKEN, Status.BROKEN]
+    found.unusable["cpu"] = "cpu cannot be used any more"
+    verdict = found.judged("2", trials[2], "pytest")
+    assert (verdict.status, verdict.why) == (Status.NOT_RUN, "cpu cannot be used any more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 from importlib import metadata
@@ -71,6 +72,14 @@ def test_packages_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch, appr
     needs = ["numpy>=1.26", "scipy>=99", "no-such-package>=1", "hypothesis>=99 ; extra == 'test'"]
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     approved(said(*doctor.packages()))
+
+
+def test_a_line_that_mends_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python may lie in a folder with a space."""
+    monkeypatch.setattr(metadata, "requires", lambda name: ["no-such-package>=1"])
+    monkeypatch.setattr(sys, "executable", "/my own/python")
+    [finding] = doctor.packages()
+    assert finding.mend == "'/my own/python' -m pip install 'no-such-package>=1'"
 
 
 def test_a_torch_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:

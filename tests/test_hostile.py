@@ -12,21 +12,28 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from html import unescape
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
+from alone import scripts as alone_scripts
 from conftest import IMPORTS, SINE_NET, Approved, Mine
 from test_baseline import ran
 from test_page import Elements, everywhere, full, small
+from torch import nn
 
-from harness import Case, Layout
+from harness import Case, Layout, Subject
 from harness.answers import screen
 from harness.markdown import escape, markdown
+from harness.memo import Memo
 from harness.page import page
+from harness.report import MARK
 from harness.results import parsed, read
 from harness.text import printable
+from harness.trial import run
 from reference import Network, numpy_net, probes
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +73,29 @@ NAMES = [
     "n" * 300,
     "long " * 2_000,
     "名前 имя اسم",
+    # What Python reads in the first lines of a script, and what would end a text of it: the harness runs scripts.
+    """coding: unicode_escape W');import os;os.system("touch PWNED")#""",
+    r"coding=raw_unicode_escape \u000aopen('PWNED','w')#",
+    "-*- coding: utf-7 -*- +AAo-open('PWNED','w')#",
+    "vim: set fileencoding=unicode_escape : \\nopen('PWNED','w')#",
+    "# vim: set fenc=utf-16",
+    "-*- mode: python; coding: rot13; eval: (delete-file) -*-",
+    "PWNED",
+    '"""+open("PWNED","w").name+"""',
+    "');open('PWNED','w')#",
+    '");open("PWNED","w")#',
+    "{open('PWNED','w')}{0}{{x}}",
+    "{{ cycler.__init__.__globals__.os.system('touch PWNED') }}",
+    r"\N{LINE FEED}open('PWNED','w')\x0aopen('PWNED','w')\\",
+    "ends in \\",
+    "%s %(PWNED)s %n",
+    "x = open('PWNED', 'w')",
+    "-c import os;open('PWNED','w')",
+    "@PWNED",
+    "$(touch PWNED) `touch PWNED` ;touch PWNED; 'touch PWNED'",
+    "ﬁ𝐱\ufe0f\u0301",
 ]
+SCRIPTED = [*NAMES[NAMES.index("名前 имя اسم") :], "\"'><img src=x onerror=alert(1)>", f"right{SEEN}left", "\x00nul"]
 
 
 def cells(line: str) -> int:
@@ -499,3 +528,152 @@ def test_a_grid_in_any_order_is_drawn(mine: Mine) -> None:
     mine.pytest("--parity-starts=2")
     assert (mine.pytester.path / "build/report/index.html").exists()
     assert {tuple(fit["plot"]["x"]) for fit in mine.results()["fits"]} == {(0, 0.5, 1)}
+
+
+# Names in a script, which Python runs
+
+NAMED = """
+import numpy as np
+import torch
+from torch import nn
+
+from harness import Case, Subject
+from reference import Equations, Network, Prototype, numpy_net, probes
+
+class Named(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.key = name, name.replace(".", "")
+        self.hidden = nn.ParameterDict({self.key: torch.zeros(4, 1)})
+        self.output = nn.Linear(4, 1)
+        self.bias = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x):
+        return {self.name: 2 * self.output(torch.sigmoid(x @ self.hidden[self.key].T + self.bias))}
+
+
+class Single(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.all = nn.ParameterDict({name.replace(".", ""): torch.zeros(1, 1)})
+
+    def forward(self, x):
+        return 2 * x @ next(iter(self.all.values())).T
+
+
+def kept(name):
+    thing = object()  # what no script can write down: then it imports this file
+    return lambda: (Named(name), thing)[0]
+
+
+def cases(name):
+    network = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
+    own = Equations(name, 1, 1, {name: (1, 1)}, lambda m, p, x: m.affine(x, p[name]))
+    given = {"problems": probes(seed=0, draws=1, kinds=["random"]), "dtypes": ["float64"], "checks": ["forward"]}
+    copied, imported = Subject(lambda: Named(name), name), Subject(kept(name), f"{name} kept")
+    yield Case(name, network, [copied, imported], [numpy_net], **given)
+    by_hand = Prototype(name, lambda blocks, x: x @ blocks[name].T)
+    yield Case(f"{name} of its own", own, [Subject(lambda: Single(name), name)], [by_hand], **given)
+
+
+found = [case for name in {names!a} for case in cases(name)]
+globals().update({{f"case_{{number}}": case for number, case in enumerate(found)}})
+"""
+FORKED = """
+import json, os, runpy, sys
+import torch, harness, reference  # once: each script then runs in a process and an empty folder of its own
+
+for number, script in enumerate(json.load(sys.stdin)):
+    os.mkdir(str(number))
+    if (child := os.fork()) == 0:
+        os.chdir(str(number))
+        os.dup2(os.open(f"../{number}.txt", os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(1, 2)
+        code = 9
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        except BaseException as error:
+            print(repr(error))
+        sys.stdout.flush()
+        os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, os.listdir(str(number)), open(f"{number}.txt").read()]), flush=True)
+"""
+
+
+def ran_alone(scripts: list[Path], folder: Path) -> list[tuple[int, list[str], str]]:
+    """Exit code, files that were made, and what was said, of scripts: each has a process and an empty folder."""
+    given = os.environ | {"PYTHONPATH": str(ROOT)}
+    command, told = [sys.executable, "-c", FORKED], json.dumps(list(map(str, scripts)))
+    done = subprocess.run(command, cwd=folder, env=given, input=told, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A script for each hostile name as that of a case, a subject, a reference, a parameter, an output, and a network;
+    copied from a file whose own name and folder are hostile, or importing it."""
+    folder = tmp_path_factory.mktemp("it's {a} '''named\"\"\" folder\\")
+    file = folder / "coding: unicode_escape '''\"\"\" %s .py"
+    text = NAMED.replace("{{", "{").replace("}}", "}").replace("{names!a}", ascii(SCRIPTED))
+    file.write_text(text, encoding="utf-8")
+    spec = spec_from_file_location("hostile_names", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["hostile_names"] = module
+    spec.loader.exec_module(module)
+    paths = [path for case in module.found for path in alone_scripts(case, folder / "scripts").values()]
+    del sys.modules["hostile_names"]
+    assert all(paths)
+    assert len(set(paths)) == 3 * len(SCRIPTED)
+    return [path for path in paths if path]
+
+
+def test_a_name_runs_no_code(written: list[Path], tmp_path: Path) -> None:
+    """Whatever it is called, a script fails again, exits with 1 and does nothing else."""
+    for script, (code, made, said) in zip(written, ran_alone(written, tmp_path), strict=True):
+        text = script.read_text(encoding="utf-8")
+        assert (code, made) == (1, []), (said, text)
+        assert said.endswith("\nfails again\n"), (said, text)
+
+
+def test_a_script_holds_names_as_ascii_literals(written: list[Path]) -> None:
+    """The first two lines and the last five are the same in all; no character drives an editor or a reader."""
+    texts = [script.read_text(encoding="utf-8") for script in written]
+    assert {tuple(text.split("\n")[:2]) for text in texts} == {("# -*- coding: utf-8 -*-", f"# {MARK}")}
+    ends = {tuple(line for line in text.split("\n")[-6:] if not line.startswith("got, wanted")) for text in texts}
+    assert len(ends) == 1
+    copied = {line for line in NAMED.split("\n") if line.strip()}
+    assert all(line.isascii() and line.isprintable() for text in texts for line in set(text.split("\n")) - copied)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_a_script_of_a_hostile_name_runs_as_its_line_says(tmp_path: Path) -> None:
+    """`alone:` is pasted into a shell, where the folder of reports begins like an option."""
+    name = SCRIPTED[0]
+    subject = Subject(lambda: Wrong(), name)
+    case = Case(name, Network(1, 4, 1, "logistic"), [subject], [numpy_net], probes(draws=1), checks=["forward"])
+    folder = Path("-c 'x' \x1b\u2028 [reports]")
+    [trial, *_] = case.trials()
+    verdict = run(trial, Memo(case), folder=folder, start=tmp_path)
+    line = printable(verdict.why.split("\n")[-1]).removeprefix("  alone: ")
+    assert line.startswith("python $'./-c \\x27x\\x27 \\x1b\\xe2\\x80\\xa8 [reports]/")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("\nfails again\n")
+
+
+class Wrong(nn.Module):
+    """A port of a network of logistic units that gives twice the outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(1, 4), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self.out(torch.sigmoid(self.hidden(x)))

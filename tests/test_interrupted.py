@@ -379,7 +379,7 @@ def fsync(number):
         signal.raise_signal(signal.{how})
     real(number)
 
-def pytest_terminal_summary():
+def pytest_sessionfinish():
     os.fsync = fsync
 
 def pytest_unconfigure():
@@ -401,13 +401,13 @@ def test_who_is_told_to_stop_while_the_report_is_written_finishes_it(mine: Mine,
 
 
 def test_who_is_told_twice_stops_at_once(mine: Mine) -> None:
-    """With the older report as it was, and nothing beside it."""
-    before = older(mine.pytester.path)
+    """No report is left: the older one must not stand for this run, and nothing is half written."""
+    older(mine.pytester.path)
     mine.pytester.makeconftest(WHILE_WRITING.format(times=2, how="SIGINT"))
     mine.write_sine(**FORWARD)
     with pytest.raises(KeyboardInterrupt):
         mine.pytest(no_reraise_ctrlc=True)
-    assert {path.name: path.read_text() for path in (mine.pytester.path / "build/report").iterdir()} == before
+    assert list((mine.pytester.path / "build/report").iterdir()) == []
 
 
 def test_an_answer_that_raises_is_told(mine: Mine, approved: Approved) -> None:
@@ -507,14 +507,14 @@ def test_a_summary_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
 WITHOUT_ROOM = """
 import resource
 
-def pytest_terminal_summary():
+def pytest_sessionfinish():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 """
 
 
 def test_a_full_disk_is_a_sentence(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """For the report and for the summary; the older report stays, and the verdicts stand."""
-    before = older(mine.pytester.path)
+    """For the report and for the summary; the run fails, and the older report does not stand for it."""
+    older(mine.pytester.path)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
     mine.pytester.makeconftest(WITHOUT_ROOM)
     mine.write_sine(**FORWARD)
@@ -523,9 +523,9 @@ def test_a_full_disk_is_a_sentence(mine: Mine, monkeypatch: pytest.MonkeyPatch, 
         result = mine.pytest()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, soft)
-    assert result.ret == 0
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     approved(ends(result.outlines))
-    assert {path.name: path.read_text() for path in (mine.pytester.path / "build/report").iterdir()} == before
+    assert list((mine.pytester.path / "build/report").iterdir()) == []
 
 
 def test_every_file_is_written_by_one_writer() -> None:

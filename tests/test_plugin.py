@@ -541,11 +541,11 @@ def test_the_report_goes_where_it_is_told(mine: Mine, approved: Approved) -> Non
 
 
 def test_a_report_that_cannot_be_written_is_a_sentence(mine: Mine, approved: Approved) -> None:
-    """The verdicts stand, and so does the exit code."""
+    """The run fails, since nobody can read what it found."""
     (mine.pytester.path / "taken").write_text("a file where the folder should be")
     mine.write_sine(**FORWARD)
     result = mine.pytest("--parity-report-dir", "taken")
-    assert result.ret == 0
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     approved(line for line in result.outlines if line.startswith("report"))
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 

@@ -410,6 +410,19 @@ def test_what_is_not_finite_is_not_recorded(record: Recording, live_r: None, app
     approved(said)
 
 
+def test_what_cannot_be_asked_is_not_recorded(record: Recording, live_r: None, approved: Approved) -> None:
+    """Whatever a user's code raises: one line, in which a name drives no terminal; other cases are recorded."""
+    mute = "class Mute(Exception):\n    def __str__(self):\n        raise OSError\n\n\n"
+    mute += "def boom(formulation):\n    raise Mute\n\n\n"
+    record.mine.write_sine(references=BOTH, before=mute)
+    second = record.mine.case("test_second", name=r"'red\x1b[31m ##[group]'", references=BOTH, problems="boom")
+    record.mine.write(record.mine.text.removeprefix(IMPORTS), second)
+    code, said = record()
+    assert code == 1
+    approved(said)
+    assert len(record.files) == 1
+
+
 def test_an_interrupt_leaves_what_is_recorded_whole(record: Recording, live_r: None, approved: Approved) -> None:
     """Ctrl-C while the second case is asked: the first one is there, nothing of the second; exit code 130."""
     stop = "def stop(formulation):\n    raise KeyboardInterrupt\n\n\n"

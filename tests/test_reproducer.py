@@ -5,8 +5,10 @@ import subprocess
 import sys
 import textwrap
 import tokenize
+import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import sleep
@@ -449,7 +451,7 @@ def test_what_another_said_is_a_number(tmp_path: Path, approved: Approved) -> No
         (path,) = scripts(case, tmp_path / str(number)).values()
         assert path is not None
         approved(said_by(path), mask_figures=True)
-        assert f" {who}" in said_by(path)
+        assert f"'{who}" in said_by(path)
         paths.append(path)
     assert [code for code, _ in ended(paths)] == [1] * 4
 
@@ -613,6 +615,45 @@ def test_what_cannot_be_written_down_is_refused(approved: Approved) -> None:
     for thing in (object(), numpy_net.observe):
         with approved.raises(Unwritten):
             Source().expression(thing)
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "print('PWNED')"
+
+
+def test_a_name_is_no_code() -> None:
+    """What a function or a keyword is called, and what an object says of itself, never stands in a script as it is."""
+
+    def build(**given: Any) -> nn.Module:
+        return Plain()
+
+    build.__name__ = "print('PWNED')"
+    dtype = type("dtype", (), {"__repr__": lambda self: "print('PWNED')"})
+    module = types.ModuleType("print('PWNED')")
+    module.__file__ = "/site-packages/x.py"
+    things = [build, partial(Plain, **{"x=1, **print('PWNED')": 1}), partial(Plain, **{"class": 1}), dtype(), Text("x")]
+    things += [
+        {Text("x"): 1},
+        [Text("x")],
+        np.ones(2).view(type("Array", (np.ndarray,), {"tolist": lambda a: Text("x")})),
+    ]
+    for thing in things:
+        with pytest.raises(Unwritten):
+            Source().expression(thing)
+    with pytest.raises(Unwritten, match="is no name of a variable"):
+        Source()._imported("module", module)
+
+
+def test_other_names_have_another_script() -> None:
+    """Where they are joined they are told apart."""
+    names = {
+        file_name(Trial(replace(case_of(Plain), name=case), Subject(Plain, name), numpy_net, "cpu", "float64", "loss"))
+        for case, name in (("a", "b-c-d"), ("a-b", "c-d"), ("a-b-c", "d"), ("a", "b\ud800"), ("a", "b\\ud800"))
+    }
+    assert len(names) == 5
 
 
 def test_values_are_written_down() -> None:

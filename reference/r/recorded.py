@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.lines import path_word, shell_line
 from reference.r.preflight import RUnavailable
 from reference.r.recording import ANSWERS, CODE, Ask, Recording, What, read
 from reference.r.session import RCrashed, RError, RSession
@@ -86,7 +87,7 @@ class Recorded(_Asks):
     def __init__(self, recording: Recording, path: Path, file: str) -> None:
         self.recording, self.starts = recording, recording.facts.starts
         self.told = f"recorded {recording.facts.date}"
-        self._name, self._again = os.path.relpath(path), f"nnet-parity record {os.path.relpath(file)}"
+        self._name, self._again = os.path.relpath(path), _record_line(file)
 
     def versions(self) -> dict[str, str]:
         """Those of R when it was recorded, and when that was."""
@@ -139,6 +140,11 @@ def _named(asked: Ask) -> str:
     return f"{asked.what} of {sizes}"
 
 
+def _record_line(file: str) -> str:
+    """The line that records what a file's cases ask."""
+    return shell_line("nnet-parity", "record", path_word(os.path.relpath(file)))
+
+
 def place(file: str, case: str) -> Path:
     """Where the recording of a case lies: beside the case's file, named by both, whatever the case is called."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", case).strip("-")[:60]
@@ -167,6 +173,5 @@ def answering(live: RSession, file: str, case: str, states_only: bool, mode: Any
     if states_only:
         return Nobody(f"{STATES}; {why}")
     if not (path := place(file, case)).exists():
-        line = f"nnet-parity record {os.path.relpath(file)}"
-        return Nobody(f"nothing was recorded (on a machine with R: {line}), and {why}")
+        return Nobody(f"nothing was recorded (on a machine with R: {_record_line(file)}), and {why}")
     return Recorded(read(path, case), path, file)
