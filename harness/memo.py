@@ -52,7 +52,8 @@ class Memo:
             try:
                 kept[key] = make()
             except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
-                kept[key] = error
+                error.__cause__ = error.__context__ = None  # whose frames hold whatever was read so far
+                kept[key] = error.with_traceback(None)
         known: Result | Exception = kept[key]
         if isinstance(known, Exception):
             raise known
@@ -64,7 +65,7 @@ class Memo:
 
     def _read(self, subject: Any) -> Formulation:
         network, kept = self.case.network, self._across_cases
-        key = "means", subject.meant_by, id(network)
+        key = "means", subject.meaning_key, id(network)
         kept["alive", key] = subject, network  # as long as their ids are a key
         say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
 

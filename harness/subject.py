@@ -85,7 +85,7 @@ class Subject:
         )
 
     @property
-    def meant_by(self) -> tuple[Any, ...]:
+    def meaning_key(self) -> tuple[Any, ...]:
         """The name and the ids of all that the meaning of its parameters depends on."""
         return self.name, *map(id, (self.build, self.parameters, self.shapes, self.network, self.held))
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -62,6 +62,7 @@ class Fault(ABC):
     spoils: str = "forward"
     sized: bool = False
     size: float | None = None
+    across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
         """A sized one at this size."""
@@ -139,6 +140,7 @@ class Answer(Fault):
 
     roundings: Callable[[Problem], float] = lambda problem: 6.0
     kept_in: str = ""
+    across_draws: ClassVar[bool] = True
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         answers: Answers = self.change(solve(problem, contract), problem)

@@ -17,7 +17,7 @@ from reference.arithmetic.plain import Plain
 from reference.bounded_faults import bounds
 from reference.catalogue import made_in
 from reference.equations import outputs
-from reference.faults import Answer, Answers, Fault, solve
+from reference.faults import Answers, Fault, solve
 from reference.tape import Tape
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
@@ -67,7 +67,7 @@ def offered(
     faults, found = made_in(problems[0].formulation.network), []
     for number, fault in enumerate(faults, 1):
         say(f"looking for a likely mistake, {number} of {len(faults)}")
-        wrong = asked.survives(partial(run, fault), isinstance(fault, Answer))
+        wrong = asked.survives(partial(run, fault), fault.across_draws)
         if wrong is not None and (left := asked.leaves(fault, wrong)) is not None:
             found.append((max(left.values()), left[outside], fault))
     if not found:

@@ -43,35 +43,29 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
 
 def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None) -> Bounds:
     network: Any = problem.formulation.network
-    parts = chunks(problem)
-    same = [False for _ in parts] if known is None else known.unclipped(contract.logistic_clip)
-    if known is not None and all(same):
-        return Bounds(known, contract.logistic_clip, known.reach)
-    found, reach = [], []
-    for number, draws in enumerate(parts):
-        if known is not None and same[number]:
+    plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
+    found: list[dict[str, Bounded]] = []
+    reach: list[float] = []
+    if known is not None and all(known.unclipped(clip)):
+        return Bounds(known, clip, known.reach)
+    for number, draws in enumerate(chunks(problem)):
+        if known is not None and known.unclipped(clip)[number]:
             found.append({name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()})
             reach.append(known.reach[number])
             continue
-        m = _arithmetic(network, contract, None if seen is None else seen[draws])
+        m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
+        m.reach = 0.0
         found.append(evaluate(m, problem.part(draws)))
         reach.append(m.reach)
-    arithmetic = _arithmetic(network, contract)
-    answers = {name: arithmetic.stack([before(part[name]) for part in found]) for name in QUANTITIES}
+    answers = {name: plain.stack([before(part[name]) for part in found]) for name in QUANTITIES}
     answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
     if problem.recipe is not None:
-        answers[STEP] = steps(arithmetic, problem)
+        answers[STEP] = steps(plain, problem)
     if problem.exact:
         answers = _sharpened(answers, answers if seen is None else oracle(problem, contract), problem, contract)
     if contract.stated is not None:
         answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
-    return Bounds(answers, contract.logistic_clip, reach)
-
-
-def _arithmetic(network: Any, contract: Contract, seen: Array | None = None) -> BoundedArithmetic:
-    if seen is None:
-        return BoundedArithmetic(contract, network.added)
-    return StagedArithmetic(contract, network.added, seen)
+    return Bounds(answers, clip, reach)
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:

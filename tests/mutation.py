@@ -238,7 +238,7 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
         sys.meta_path.insert(0, _Finder(mutant.file, mutant.code()))
     import pytest
 
-    os._exit(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]))
+    os._exit(pytest.main([*tests, "-x", "-q", "-p", "syrupy", "-p", "no:cacheprovider", "--no-header", "--tb=no"]))
 
 
 def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs: int) -> Iterator[tuple[Mutant, str]]:

@@ -3,7 +3,8 @@
 usage: python tests/size.py
 
 For logistic and tanh hidden units against NumPy, then against live R, and for one whose hidden bias is left out: CPU
-seconds and the largest memory of the whole pytest; and the seconds that R itself takes for its answers.
+seconds and the largest memory of the whole pytest; and the seconds that R itself takes for its answers. Then what small
+networks take in large stacks: NumPy's reference, in CPU microseconds a problem.
 """
 
 import os
@@ -11,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import test_size
 
 from harness.formulation import Formulation
-from reference import Network, probes, r_nnet
+from harness.machine import settle
+from reference import Network, numpy_net, probes, r_nnet
 
 ROOT = Path(__file__).parents[1]
 FILE = """\
@@ -59,6 +61,17 @@ def in_r(activation: str) -> float:
     return perf_counter() - began
 
 
+def by_numpy(network: Network, rows: int, draws: int) -> float:
+    """CPU microseconds that NumPy's reference takes for a problem, the best of five."""
+    [problem] = probes(draws=draws, rows=rows, kinds=["random"])(Formulation.identity(network))
+    times = []
+    for _ in range(5):
+        began = process_time()
+        numpy_net.observe(problem)
+        times.append(process_time() - began)
+    return min(times) / draws * 1e6
+
+
 def main() -> None:
     """Measure and print."""
     for activation in ("logistic", "tanh"):
@@ -66,6 +79,10 @@ def main() -> None:
             print(f"{activation} against {reference}: {measured(activation, reference)}", flush=True)
         print(f"{activation}: R itself takes {in_r(activation):.1f} s for all stacks", flush=True)
     print(f"hidden bias left out: {measured('logistic', 'numpy_net', bias=False)}", flush=True)
+    settle()
+    for network, rows in ((Network(1, 4, 1, "logistic"), 50), (Network((5, 5), 10, (5, 5)), 2)):
+        each = (f"{by_numpy(network, rows, draws):.1f} µs at {draws:,} draws" for draws in (1_024, 16_384))
+        print(f"NumPy, {network.sentence()}, {rows} rows: {', '.join(each)}", flush=True)
 
 
 if __name__ == "__main__":

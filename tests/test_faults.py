@@ -39,6 +39,7 @@ class Known:
 
     def __init__(self, fault: Fault) -> None:
         self.name, self.words, self.run, self.fault = fault.name, fault.words, cache(fault.run), fault
+        self.across_draws = fault.across_draws
 
 
 @bounds.register

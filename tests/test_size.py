@@ -6,27 +6,19 @@ All of it, with default probes in both dtypes, and how long it takes and how muc
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Mine
-from corpus import cases
 
-from harness import Case
-from harness.contract import Bounded, Bounds, Contract
 from harness.formulation import Formulation
-from harness.memo import Memo
 from harness.problem import QUANTITIES, Problem
 from reference import Network, numpy_net, probes
-from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.plain import Plain
-from reference.chunks import CHUNK, chunks
+from reference.chunks import CHUNK
 from reference.equations import evaluate
-from reference.numpy_net import NumpyNet
-from reference.oracle import oracle
 
 DIGITS = """
 class Digits(nn.Module):
@@ -96,89 +88,16 @@ def test_numpy_asks_for_no_more_numbers_at_once_than_fit_a_cache(monkeypatch: py
     assert max(found) * (50 * 5 + 13) <= CHUNK
 
 
-def saturating(scale: float, draws: int = 40) -> Problem:
-    """Draws of a logistic network whose |z| go up to some 15 at a scale of 4."""
-    network = Network((3, 2), 6, (2, 1), "logistic", "logistic")
-    formulation, rng = Formulation.identity(network), np.random.default_rng(1)
-    own = rng.uniform(-scale, scale, (draws, network.layout.size))
-    inputs, targets = rng.uniform(-1, 1, (draws, 5, 5)), rng.uniform(0, 1, (draws, 5, 3))
-    return Problem("saturated", formulation, own, inputs, targets)
-
-
-def same(a: Bounds, b: Bounds) -> bool:
-    """Are all values and bounds the same, to the bit?"""
-    return all(
-        np.array_equal(a[name].value, b[name].value, equal_nan=True)
-        and np.array_equal(a[name].error, b[name].error, equal_nan=True)
-        for name in QUANTITIES
-    )
-
-
-@pytest.mark.parametrize("clips", [(None, 15.0), (15.0, None)])
-@pytest.mark.parametrize(("scale", "anew"), [(0.5, "none"), (4.0, "some"), (40.0, "all")])
-def test_bounds_are_shared_where_no_clip_acts(
-    clips: tuple[float | None, float | None], scale: float, anew: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is taken from the bounds under another clip is what the oracle computes without them, to the bit."""
-    monkeypatch.setattr("reference.chunks.CHUNK", 400)
-    problem = saturating(scale)
-    known, alone = (oracle(problem, Contract(logistic_clip=clip)) for clip in clips)
-    asked: list[int] = []
-
-    def noting(arithmetic: BoundedArithmetic, part: Problem) -> dict[str, Bounded]:
-        asked.append(part.draws)
-        return evaluate(arithmetic, part)
-
-    monkeypatch.setattr("reference.oracle.evaluate", noting)
-    shared = oracle(problem, Contract(logistic_clip=clips[1]), known=known)
-    assert same(shared, alone)
-    assert shared.reach == alone.reach
-    parts = len(chunks(problem))
-    assert {"none": not asked, "some": 0 < len(asked) < parts, "all": len(asked) == parts}[anew]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_bounds_of_random_networks_are_the_same_whether_shared_or_not(seed: int) -> None:
-    """All kinds of probes, exact and saturated ones, with decay and without."""
-    for case in islice(cases(seed), 4):
-        for problem in case.problems:
-            for first, second in ((None, 15.0), (15.0, None)):
-                known, alone = (oracle(problem, Contract(logistic_clip=clip)) for clip in (first, second))
-                assert same(oracle(problem, Contract(logistic_clip=second), known=known), alone)
-
-
-def test_what_is_not_finite_is_not_shared() -> None:
-    """A |z| that is no number says nothing of the clip."""
-    bounds = Bounds({}, None, [1.0, np.nan, np.inf, 15.0])
-    assert bounds.unclipped(15.0) == [True, False, False, True]
-    assert Bounds({}, 15.0, [12.0, 15.5]).unclipped(None) == [True, False]
-    assert Bounds({}, 15.0, [9.0, 12.0]).unclipped(10.0) == [True, False]
-
-
-def test_r_and_numpy_share_bounds_in_a_case() -> None:
-    """The arrays are the same ones where no |z| nears 15: R's bounds take no time and no memory."""
-    network = Network(3, 4, 2, "logistic")
-    case = Case("port", network, [lambda: None], [numpy_net], probes(0, kinds=["random"]))
-    memo, [problem] = Memo(case), probes(0, kinds=["few-term"])(Formulation.identity(network))
-    plain = memo.oracle(problem, Contract())
-    clipped = memo.oracle(problem, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
-    assert all(clipped[name] is plain[name] for name in QUANTITIES)
-    saturated = saturating(40.0)
-    plain = memo.oracle(saturated, Contract())
-    clipped = memo.oracle(saturated, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
-    assert not np.array_equal(clipped["forward"].value, plain["forward"].value)
-    assert same(clipped, oracle(saturated, Contract(logistic_clip=15.0)))
-
-
 def test_a_problem_keeps_arrays_that_nobody_can_write_to_and_copies_others() -> None:
     """So that a question put anew takes no memory, and no user changes it."""
-    problem, network = saturating(1.0), Network((3, 2), 6, (2, 1), "logistic", "logistic")
+    formulation = Formulation.identity(Network(3, 4, 2))
+    [problem] = probes(0, draws=3, kinds=["random"])(formulation)
     assert replace(problem, kind="again").own is problem.own
     given = problem.own.copy()
     seen = given.view()
     seen.flags.writeable = False
     for own in (given, seen):
-        kept = Problem("own", Formulation.identity(network), own, problem.inputs, problem.targets).own
+        kept = Problem("own", formulation, own, problem.inputs, problem.targets).own
         before = kept.copy()
         given += 1
         assert np.array_equal(kept, before)
