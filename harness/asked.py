@@ -75,6 +75,12 @@ class Asked(NamedTuple):
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
 
+    @property
+    def ran(self) -> str:
+        """How the subject ran, where torch.compile is meant to compile it: compiled, compiled in part, or eager."""
+        found = {self.subject(problem).ran for problem in self.problems}
+        return found.pop() if len(found) == 1 else "compiled in part"
+
     def stages(self) -> tuple[int, int, str]:
         """How many numbers of a row were seen on the subject's way, of how many, and the first activation that was not.
 

@@ -39,6 +39,7 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     ]
     layers = f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not: {missed}"
     lines += [layers] if missed else []
+    lines += [f"  it ran {asked.ran}"] if asked.ran else []
     if judgement.outside:
         both = {"subject": trial.subject.name, "reference": trial.reference.title()}
         outside = " and ".join(both[one] for one in judgement.outside.split(" and "))

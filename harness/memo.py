@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.case import Case, Trial
+from harness.compiled import COMPILER, limited
 from harness.contract import Bounded, Bounds, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
@@ -106,7 +107,9 @@ class Memo:
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
         def visit() -> tuple[Problem, Observation]:
             start = trained.starting(self.case.network, self.population, FEW, dtype)
-            return trained.visit(start, dtype, device)
+            with COMPILER.asking((trained, dtype, device)):
+                problem, observation = trained.visit(start, dtype, device)
+            return problem, replace(observation, ran=COMPILER.says(None))
 
         return self.once(("visited", trained.name, dtype, device), visit)
 
@@ -128,7 +131,8 @@ class Memo:
             key = id(trainer), id(start.formulation.network), start.key, dtype, device
             if key not in self._across_cases:
                 told = f"training {self.case.name}: {trainer.title()}"
-                self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
+                with COMPILER.asking((trainer, dtype, device)):
+                    self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
             fitted = self._across_cases[key]
             if isinstance(fitted, Missing):
                 return fitted
@@ -151,7 +155,10 @@ class Memo:
         def ask() -> Observation:
             started = perf_counter()
             with ieee(device, dtype):
-                observation = subject.observe(problem, dtype, device, self.live(subject, dtype, device))
+                live = self.live(subject, dtype, device)
+                with COMPILER.asking((subject, dtype, device)):
+                    observation = subject.observe(problem, dtype, device, live)
+            observation = replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)
@@ -181,7 +188,8 @@ class Memo:
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
         def ask() -> Observation:
-            found = reference.observe(problem)
+            with limited():  # it may be a model too
+                found = reference.observe(problem)
             values = {name: np.asarray(value, np.float64) for name, value in found.values.items()}
             return replace(found, values=values)  # a reference of a user's own may give arrays of its own class
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.compiled import limit_reached
 from harness.contract import Array
 from harness.device import held_in
 from harness.observation import Missing, Observation
@@ -340,6 +341,8 @@ def raised(error: BaseException) -> str:
     text = "" if text == f"<{class_name(error)}>" else text
     if type(error) is WrongAnswer:
         return text
+    if reached := limit_reached(error):
+        return reached
     said = f"raised {class_name(error)}{': ' if text else ''}{text}"[:200]
     users = [(file, line) for file, line in _frames(error) if _is_users(file)]
     return f"{said} (at {users[-1][0].name}:{users[-1][1]})" if users else said

@@ -26,6 +26,7 @@ class Observation:
     The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
     `missing` is why those that are not here did not come. `seen` (D, R, W) is what was computed on the way, a column
     for each number of a row. `others` are outputs (D, R, O) other than these, to the bit, by when they were given.
+    `ran` says how a model ran that torch.compile is meant to compile: compiled, compiled in part, or eager.
     """
 
     values: Mapping[str, Array]
@@ -33,6 +34,7 @@ class Observation:
     by_own: bool = False
     seen: Array | None = None
     others: Mapping[str, Array] = field(default_factory=dict)
+    ran: str = ""
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:

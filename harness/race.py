@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.case import Case
+from harness.compiled import limited
 from harness.device import ieee, settled
 from harness.machine import settle
 from harness.memo import Memo
@@ -140,7 +141,7 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
         losses.append(turn.take((len(firsts) - 1) % start.draws, firsts[-1][2]))
 
     benchmark.group = entry.name
-    with ieee(device):
+    with ieee(device), limited():
         benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
     if benchmark.stats is None:
         raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.compiled import limited
 from harness.contract import Array, Contract
 from harness.device import ieee, loops, settled
 from harness.formulation import Family, Formulation
@@ -108,7 +109,7 @@ class Trained:
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        with ieee(device):
+        with ieee(device), limited():
             return self.subject.observe(problem, dtype, device)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:

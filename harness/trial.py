@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.asked import Asked, blank, heading, measured, missing
 from harness.case import ENDS, Trial
+from harness.compiled import limited
 from harness.contrast import contrasted
 from harness.device import lacking
 from harness.failure import explained, explained_by_slopes, other_meaning
@@ -32,7 +33,7 @@ def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None, s
     A script that fails in the same way is written into `folder`, which is told from the folder `start`. A trial that is
     known to fail is KNOWN where it does. Torch is told what the case's file has told it.
     """
-    with hold_settings(trial.case.settings):
+    with hold_settings(trial.case.settings), limited():
         return _run(trial, memo, again, folder, start)
 
 
@@ -103,7 +104,8 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
         stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
         found, of, _ = asked.stages()
         layers = f", layer by layer ({'all' if found == of else f'{found} of {of}'} of its numbers seen)" if of else ""
-        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}{layers}"
+        ran = f"; it ran {asked.ran}" if asked.ran else ""
+        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}{layers}{ran}"
     unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
     verb = "are" if "," in unseen else "is"
     reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []
