@@ -395,3 +395,4 @@ def test_one_answer_is_outside_or_not(off: float, largest: float, expected: bool
     bound = Bounded(np.array([2.0, 100.0]), np.array([0.5, 1.0]))
     assert outside(np.array([2.0 + off, 100.0]), bound, largest) is expected
     assert outside(np.array([2.0 + off, 0.0]), bound, 101.0) is True
+    assert outside(np.array([-100.0 - off]), Bounded(np.array([-100.0]), np.array([0.5])), largest) is False

@@ -1,5 +1,6 @@
 """Bounds under nnet's clip are those without it where no |z| nears it: shared, and the same to the bit."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -91,6 +92,16 @@ def test_r_and_numpy_share_bounds_in_a_case() -> None:
     clipped = memo.oracle(saturated, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
     assert not np.array_equal(clipped["forward"].value, plain["forward"].value)
     assert same(clipped, oracle(saturated, Contract(logistic_clip=15.0)))
+
+
+def test_each_part_of_a_stack_has_a_reach_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large numbers in the first part do not count in the others."""
+    monkeypatch.setattr("reference.chunks.CHUNK", 1)
+    problem = saturating(0.01, draws=3)
+    large = np.concatenate([problem.own[:1] * 1e4, problem.own[1:]])
+    first, *others = oracle(replace(problem, own=large), Contract()).reach
+    assert first > 15
+    assert all(0 < reach < 0.1 for reach in others)
 
 
 def test_how_far_a_logistic_reaches_is_noted() -> None:
