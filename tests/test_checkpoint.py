@@ -1,5 +1,6 @@
 """A model's own trained weights, beside the probes."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def saved(kind: str, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["state_dict", "safetensors", "pt", "pth"])
-def test_a_checkpoint_is_judged_beside_the_probes(kind: str, tmp_path: Path) -> None:
+def test_a_checkpoint_is_judged_beside_the_probes(kind: str, tmp_path: Path, approved: Approved) -> None:
     """At its own weights, on its user's data, against R nnet and NumPy."""
     problems = [probes(seed=0), OnData(X, Y, weights=saved(kind, tmp_path))]
     case = Case("own weights", NETWORK, [Net], [numpy_net, r_nnet], problems)
@@ -61,7 +62,8 @@ def test_a_checkpoint_is_judged_beside_the_probes(kind: str, tmp_path: Path) -> 
     found = [run(trial, memo) for trial in case.trials()]
     assert {v.status for v in found} == {Status.PASS, Status.ABSENT}
     asked = memo.stacks(case.trials()[0])[-1]
-    assert (asked.kind, asked.draws) == ("7 points, own weights", 1)
+    assert asked.draws == 1
+    approved([asked.kind, *{verdict.caveat for verdict in found if verdict.status is Status.PASS}])
     own = torch.cat([p.detach().double().ravel() for p in trained().parameters()]).numpy()
     assert np.array_equal(asked.own[0], own)
 
@@ -105,9 +107,18 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path: Path, approved: A
         assert "\n" not in str(caught.value)
     torch.save(Whole(), tmp_path / "whole.pt")
     for name, raised in (("none.pt", "FileNotFoundError"), ("whole.pt", "UnpicklingError")):
-        said = unreadable(tmp_path / name)
-        assert said[1] == raised
-        approved(said[0])
+        head, kind, _ = unreadable(tmp_path / name)
+        assert kind == raised
+        approved(f"{head}: {kind}: ...")
+
+
+def test_safetensors_that_is_not_installed_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """With the line that installs it."""
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with approved.raises(ValueError):
+        weights(saved("safetensors", tmp_path), OWN)
 
 
 def unreadable(path: Path) -> list[str]:
