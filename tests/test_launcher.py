@@ -264,6 +264,15 @@ def test_without_venv_the_run_ends_there(checkout: Checkout, tmp_path: Path, app
     approved(answer.stderr)
 
 
+def test_what_the_system_refuses_is_quoted(tmp_path: Path, approved: Approved) -> None:
+    """A file that is gone, say: one line, and 1."""
+    new = new_checkout(tmp_path / "new")
+    (new.root / "constraints.txt").unlink()
+    answer = new.run("verify")
+    assert answer.returncode == 1
+    approved(answer.stderr)
+
+
 def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> None:
     """`--no-r`, wherever it stands, leaves apt alone and reaches the library as NNET_PARITY_R=recorded."""
     answers = [

@@ -29,7 +29,8 @@ from reference import RNnet
 from reference.r import recorded
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import RStale, place
-from reference.r.recording import CODE, read
+from reference.r.recording import CODE, read, write
+from reference.r.recording import Recording as Recorded
 from reference.r_nnet import LIVE
 
 FOLDER = Path(__file__).parents[1] / "cases"
@@ -302,7 +303,11 @@ def test_recording_again_says_what_differs(record: Recording, live_r: None, appr
     code, said = record("--intent", "fix")
     assert code == 0
     approved(said)
-    assert read(path, "sine-1-4-1").facts.intent == "fix"
+    found = read(path, "sine-1-4-1")
+    assert found.facts.intent == "fix"
+    asks = [replace(ask, answer={name: 1.5 * of for name, of in ask.answer.items()}) for ask in found.asks]
+    write(path, Recorded(found.facts, asks))
+    approved(record("--intent", "fix")[1], mask_figures=True)
 
 
 def test_trimming_drops_what_is_not_asked_and_changes_no_answer(
