@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Approved
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
@@ -15,7 +16,6 @@ from reference import Network, Prototype, numpy_net, probes, r_nnet
 
 HIDDEN = Network(3, 4, 2, "logistic")
 BOTH = Network(3, 4, 2, "logistic", "logistic")
-CLIPPED = "it vanishes if its logistic is exactly 0 or 1 beyond |z| > 15, as R nnet's is: "
 
 
 def clipped(z: Tensor) -> Tensor:
@@ -62,19 +62,19 @@ def test_a_port_that_copies_the_clip_passes_against_numpy(network: Network) -> N
 
 
 @pytest.mark.parametrize("reference", [r_nnet, numpy_net], ids=["r", "numpy"])
-def test_a_port_that_does_not_say_so_is_told_to(live_r: None, reference: Any, approved: Callable[..., None]) -> None:
+def test_a_port_that_does_not_say_so_is_told_to(live_r: None, reference: Any, approved: Approved) -> None:
     """It fails in float64, and the line to write is in every failure."""
     failed = [v for v in verdicts(BOTH, reference) if v.status is Status.FAIL]
     assert {v.check for v in failed if v.dtype == "float64"} >= {"forward", "loss", "gradient"}
-    assert all(f"{CLIPPED}write Subject(Port, logistic_clip=15)" in v.why for v in failed)
+    assert all("Subject(Port, logistic_clip=15)" in v.why for v in failed)
     approved(failed[0].why, mask_figures=True)
 
 
-def test_a_port_that_says_so_and_is_not_clipped_is_told_to_leave_it_out(approved: Callable[..., None]) -> None:
+def test_a_port_that_says_so_and_is_not_clipped_is_told_to_leave_it_out(approved: Approved) -> None:
     """What is declared is demanded."""
     failed = [v for v in verdicts(HIDDEN, numpy_net, logistic_clip=15, logistic=torch.sigmoid) if v.status.fails]
     assert failed
-    assert all("it vanishes if its logistic is not clipped: write Subject(Port)" in v.why for v in failed)
+    assert all("Subject(Port)" in v.why for v in failed)
     approved(failed[0].why, mask_figures=True)
 
 
@@ -109,16 +109,14 @@ def test_a_prototype_that_copies_the_clip_says_so_too(given: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("value", [0, -15, float("inf"), float("nan"), "15", True])
 @pytest.mark.parametrize("make", [lambda **g: Subject(Port, **g), lambda **g: Prototype("mine", print, **g)])
-def test_a_clip_that_is_none_is_refused(value: Any, make: Callable[..., Any], approved: Callable[..., None]) -> None:
+def test_a_clip_that_is_none_is_refused(value: Any, make: Callable[..., Any], approved: Approved) -> None:
     """In a sentence, where it is written."""
-    with pytest.raises(ValueError, match="logistic_clip is ") as raised:
+    with approved.raises(ValueError):
         make(logistic_clip=value)
-    approved(str(raised.value))
 
 
 @pytest.mark.parametrize("value", [-0.5, 2, float("nan"), "clamp", None])
-def test_a_derivative_of_relu_that_is_none_is_refused(value: Any, approved: Callable[..., None]) -> None:
+def test_a_derivative_of_relu_that_is_none_is_refused(value: Any, approved: Approved) -> None:
     """In a sentence, where it is written."""
-    with pytest.raises(ValueError, match="relu_at_zero is ") as raised:
+    with approved.raises(ValueError):
         Subject(Port, relu_at_zero=value)
-    approved(str(raised.value))

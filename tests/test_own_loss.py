@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Approved
 from torch import Tensor, nn
 
 from harness import Case, Contract, Formulation, Loss, Problem, Status, Subject, Verdict
@@ -152,7 +153,7 @@ def test_a_loss_that_is_off_by_little_fails(dtype: str, off: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_an_output_off_by_one_unit_in_the_last_place_fails(dtype: str) -> None:
+def test_an_output_off_by_one_unit_in_the_last_place_fails(dtype: str, approved: Approved) -> None:
     """On exact draws a loss of one's own takes nothing from the outputs."""
 
     class Off(Port):
@@ -164,7 +165,7 @@ def test_an_output_off_by_one_unit_in_the_last_place_fails(dtype: str) -> None:
     case = Case("off", TWO_ONE, [subject], [numpy_net], probes(seed=0, kinds=["exact"]), dtypes=[dtype])
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.FAIL
-    assert "it must be equal here, since nothing on the way to it rounds" in verdict.why
+    approved(verdict.why, mask_figures=True)
 
 
 def at_zero(formulation: Formulation) -> list[Problem]:
@@ -174,12 +175,14 @@ def at_zero(formulation: Formulation) -> list[Problem]:
     return [some, Problem("zero", formulation, own, zeros + 1, zeros)]
 
 
-def test_the_square_of_a_norm_has_the_gradient_0_where_everything_fits() -> None:
+def test_the_square_of_a_norm_has_the_gradient_0_where_everything_fits(approved: Approved) -> None:
     """PyTorch gives the norm of 0 the gradient 0, and the square root of 0 none: that loss is told to be not finite."""
     assert {v.status for v in verdicts(SUMS["norm"], problems=at_zero)} == {Status.PASS}
     found = verdicts(SUMS["root"], problems=at_zero)
     assert {v.check for v in found if v.status is Status.FAIL} == {"gradient", "input_gradient"}
-    assert all("is not finite where" in v.why for v in found if v.status is Status.FAIL)
+    for verdict in found:
+        if verdict.status is Status.FAIL:
+            approved(verdict.why, mask_figures=True)
 
 
 def forward(p: dict[str, Any], x: Any) -> Any:
