@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
+from conftest import Approved
 from corpus import Case, first_outside
 from offers import strangers
+from own_networks import two_hidden
 from support import dual
 
 from harness import Contract, Formulation, Problem
@@ -158,3 +160,9 @@ def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(monkeypat
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
     assert said == []
+
+
+def test_the_catalogue_is_told_as_it_stands(approved: Approved) -> None:
+    """Of nnet's networks, and of one's own."""
+    own = [fault for fault in made_in(two_hidden()) if fault.name not in BY_NAME]
+    approved(f"{fault.name}: {fault.words}" for fault in (*FAULTS, *own))
