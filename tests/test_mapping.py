@@ -116,6 +116,23 @@ def test_a_parameter_of_no_block_is_not_passed_over(approved: Approved) -> None:
     approved(why)
 
 
+def test_a_single_way_is_told_as_that(approved: Approved) -> None:
+    """Two biases in one parameter, where only one cut fits."""
+
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.u, self.v = nn.Parameter(torch.rand(4, 6)), nn.Parameter(torch.rand(2, 4))
+            self.biases = nn.Parameter(torch.rand(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(x @ self.u.T + self.biases[2:]) @ self.v.T + self.biases[:2]
+
+    found, why = status(Joined, Network(6, 4, 2, "tanh"))
+    assert found is Status.BROKEN
+    approved(why)
+
+
 def test_ways_are_tried_up_to_a_number(approved: Approved) -> None:
     """Many parameters of one shape: the search ends, and says how many it tried."""
     network = Network((4, 4), 4, (4, 4), "tanh")

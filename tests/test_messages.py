@@ -136,6 +136,8 @@ DATA: dict[str, Callable[[], Any]] = {
         "mine", halved(), np.ones((1, 13)), *[np.ones((1, 3, 1))] * 2, Loss(decay=0.1)
     ),
     "data-flat": lambda: OnData([1.0], [[2.0]])(Formulation.identity(SINE)),
+    "data-of-another-width": lambda: OnData([[1.0, 2.0]], [[2.0]])(Formulation.identity(SINE)),
+    "data-nan": lambda: OnData([[1.0], [np.nan]], [[1.0], [2.0]])(Formulation.identity(SINE)),
     "reduction": lambda: Loss("max"),
     "contract-dtype": lambda: Contract("float8"),
     "kind": lambda: probes(kinds=["edge"]),

@@ -208,6 +208,13 @@ def test_bad_data_is_refused(r: RSession, change: dict[str, Any], approved: Appr
         r.evaluate(SINE, **(good | change))
 
 
+def test_settings_of_a_fit_are_numbers(r: RSession, approved: Approved) -> None:
+    """Finite ones."""
+    (theta,), (x,), (y,), _ = draw(SINE, 1, 5)
+    with approved.raises(ValueError):
+        r.fit(SINE, theta, x, y, decay=np.inf)
+
+
 @pytest.mark.parametrize(
     ("units", "connections"),
     [((1, 1, 1), ((0, 1),)), ((1, 1, 1), ((0, 2), (0, 2))), ((1, 0, 2), ((0, 1), (0, 2)))],
@@ -260,6 +267,17 @@ def test_a_crash_is_contained(impatient: RSession, code: str, approved: Approved
     with approved.raises(RCrashed):
         impatient.eval_text(code)
     assert impatient.eval_text("2 * 21").tolist() == [42.0]
+
+
+def test_what_was_asked_is_told_where_no_answer_comes(approved: Approved) -> None:
+    """How large it was: of evaluations and of fits."""
+    hasty = RSession(deadline=1e-9)
+    theta, x, y, _ = draw(SINE, 2, 5)
+    with approved.raises(RCrashed):
+        hasty.evaluate(SINE, theta, x, y)
+    with approved.raises(RCrashed):
+        hasty.fit(SINE, theta[0], x[0], y[0])
+    hasty.close()
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
@@ -348,6 +366,11 @@ def test_r_missing_is_a_sentence(without_r: None, approved: Approved) -> None:
     """Without R on PATH the error says so and gives the line that installs it; what_is_missing() says the same."""
     assert what_is_missing("") == sentence()
     approved(sentence())
+
+
+def test_what_r_said_is_quoted_where_nothing_is_missing(approved: Approved) -> None:
+    """Its last words."""
+    approved(what_is_missing("Fatal error: cannot allocate memory"))
 
 
 def test_nnet_missing_is_a_sentence(without_nnet: None, approved: Approved) -> None:

@@ -160,6 +160,14 @@ def test_a_layer_that_is_wrong_is_named(approved: Approved) -> None:
     approved(found, mask_figures=True)
 
 
+def test_what_the_earlier_layers_have_rounded_is_told(approved: Approved) -> None:
+    """Where it is most of what is allowed."""
+    wrong = Subject(lambda: Layers(change=lambda h: 1.02 * h), name="Wrong")
+    failed = [v for v in verdicts(wrong, "bfloat16").values() if v.status is Status.FAIL]
+    shares = [v for v in failed if (v.contract_share or 0) > (v.allowed or 0) / 2]
+    approved(shares[0].why.split("\n")[2].rpartition(", ")[2], mask_figures=True)
+
+
 def test_where_everything_must_be_exact_the_whole_is_judged() -> None:
     """What is proved exact is not excused by a hidden unit that is as near as its rounding."""
     wrong = Subject(lambda: Layers("relu", lambda h: h * (1 + 2.0**-23)), name="Wrong", stagewise=True)

@@ -179,7 +179,8 @@ def test_a_budget_without_a_number_or_a_reason_is_refused(given: dict[str, Any],
 
 def test_the_contract_in_words(approved: Approved) -> None:
     """What the report prints."""
-    approved([Stated("onnx", in_float32, budget=1e-6, why=WHY).contract().sentence(), Contract().sentence()])
+    stated = Stated("onnx", in_float32, budget=1e-6, why=WHY).contract()
+    approved(contract.sentence() for contract in (stated, Contract(), Contract(logistic_clip=15.0)))
 
 
 BY_HAND = """

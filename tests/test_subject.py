@@ -356,6 +356,20 @@ def test_nnet_is_no_witness_for_decay_on_tanh(approved: Approved) -> None:
     approved(f"{v.check} {v.dtype}: {v.why}" for v in found)
 
 
+def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(live_r: None, approved: Approved) -> None:
+    """It weighs rows."""
+
+    def model(x, W1, b, W2, b_w, V2, b_v):  # type: ignore[no-untyped-def]
+        h = torch.sigmoid(x @ W1.T + b)
+        return h @ W2.T + b_w, h @ V2.T + b_v
+
+    network = Network(1, 4, (1, 2), "logistic")
+    subject = Subject(model, shapes={block.name: block.places.shape for block in network.layout.blocks})
+    found = verdicts(subject, network, probes(seed=1, loss=Loss("mean")), r_nnet)
+    assert {v.status for v in found} == {Status.ABSENT}
+    approved({v.why for v in found if v.check != "input_gradient"})
+
+
 def test_the_contract_of_a_subject_is_its_own() -> None:
     """dtype and convention at 0 come from the trial and the subject."""
     assert Subject(Tanh, relu_at_zero=1.0).contract("float32") == Contract("float32", relu_at_zero=1.0)

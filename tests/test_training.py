@@ -368,6 +368,28 @@ def test_a_wrong_prediction_fails_where_the_loss_is_right(approved: Approved) ->
     approved(verdict.why, mask_figures=True)
 
 
+def test_a_loss_that_rounding_cannot_judge_is_no_evidence(approved: Approved) -> None:
+    """One of 0, say."""
+
+    class Zero(TanhNet):
+        def __init__(self) -> None:
+            super().__init__()
+            for parameter in self.parameters():
+                nn.init.zeros_(parameter)
+
+    zeros = replace(POPULATION, data=lambda count: (np.zeros((count, 5, 1)), np.zeros((count, 5, 1))))
+    verdict = asked(Trained(Zero, ADAM), "final", problems=zeros, references=[gradient_descent(1e-3, 2)])
+    assert verdict.status is Status.VACUOUS
+    approved(verdict.why)
+
+
+def test_a_model_alone_is_no_witness_for_steps(approved: Approved) -> None:
+    """It takes none."""
+    verdict = asked(Trained(TanhNet, ADAM), "step", references=[Subject(TanhNet)])
+    assert verdict.status is Status.ABSENT
+    approved(verdict.why)
+
+
 def test_a_loss_below_its_floor_fails(approved: Approved) -> None:
     """The floor was stated for another network, or the data are others."""
     wrong = Trained(
