@@ -14,7 +14,7 @@ import harness.training
 from cases import stacks
 from cases.sine_training import LINEAR, RELU, SLOW, line_through_origin, one_draw, sine_population, update_by_hand
 from cases.test_sine import network, with_extra
-from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
+from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict, fits
 from harness.memo import Memo
 from harness.observation import Missing
 from harness.problem import Loss
@@ -381,6 +381,15 @@ def test_a_loss_that_rounding_cannot_judge_is_no_evidence(approved: Approved) ->
     verdict = asked(Trained(Zero, ADAM), "final", problems=zeros, references=[gradient_descent(1e-3, 2)])
     assert verdict.status is Status.VACUOUS
     approved(verdict.why)
+
+
+def test_an_answer_of_a_case_that_is_no_text_is_told(approved: Approved) -> None:
+    """In its place."""
+    trainers = {"subjects": [Trained(TanhNet, ADAM)], "references": [gradient_descent(1e-3, 2)]}
+    case = Case("said", TANH, problems=POPULATION, checks=["final"], answer=lambda rows: 3, **trainers)
+    memo = Memo(case, starts=3)
+    run(case.trials()[0], memo)
+    approved(fits.answer(memo, []))
 
 
 def test_a_model_alone_is_no_witness_for_steps(approved: Approved) -> None:
