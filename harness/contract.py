@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.text import shown
+
 Array = NDArray[np.float64]
 
 # Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the same range: IEEE
@@ -53,10 +55,12 @@ class Contract:
         if self.dtype not in PRECISION:
             raise ValueError(f"dtype {self.dtype!r} has no contract, expected one of {', '.join(PRECISION)}")
         if not _is_number(self.relu_at_zero) or not 0 <= self.relu_at_zero <= 1:
-            raise ValueError(f"relu_at_zero is {self.relu_at_zero!r:.40}, expected a number from 0 to 1")
+            raise ValueError(f"relu_at_zero is {shown(self.relu_at_zero, 40)}, expected a number from 0 to 1")
         clip = self.logistic_clip
         if clip is not None and (not _is_number(clip) or not 0 < clip < np.inf):
-            raise ValueError(f"logistic_clip is {clip!r:.40}, expected a number above 0, as R nnet's {NNET_CLIP:g}")
+            raise ValueError(
+                f"logistic_clip is {shown(clip, 40)}, expected a number above 0, as R nnet's {NNET_CLIP:g}"
+            )
 
     @property
     def bits(self) -> int:

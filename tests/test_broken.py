@@ -8,7 +8,7 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import RIGHT, Mine
+from conftest import RIGHT, Approved, Mine
 
 from harness.model import raised
 from harness.state import ours, users
 from harness.tensors import plain
 from harness.text import exact, shown
-
-Approved = Callable[..., None]
 
 HOSTILE = """
 import sys
@@ -382,6 +380,7 @@ LOSSES = {  # what the loss gives of the right one, l
     "l.to('meta')": "BROKEN",
     "l + 0j": "FAIL",
     "l.to_sparse()": "PASS",
+    "Wrapping(l.detach())": "FAIL",
     "l.detach().numpy()": "FAIL",
     "Mute()": "FAIL",
     "Unclassed()": "FAIL",
@@ -734,7 +733,7 @@ ENDS = {  # how a run of ours ends without a verdict: further text, options, its
     "a case that is none": ("test_none = case('none', network=5)\n", [], pytest.ExitCode.INTERRUPTED),
     "a failure before": ("", ["-x", "test_first.py", "test_mine.py"], pytest.ExitCode.TESTS_FAILED),
     "pytest breaks": ("", ["-p", "breaking"], pytest.ExitCode.INTERNAL_ERROR),
-    "pytest breaks early": ("", ["-p", "breaking_early"], pytest.ExitCode.INTERNAL_ERROR),
+    "pytest breaks early": ("", ["-p", "breaking_early", "test_mine.py"], pytest.ExitCode.INTERNAL_ERROR),
 }
 
 
@@ -748,8 +747,7 @@ def test_a_run_that_judges_nothing_leaves_no_older_report(
     monkeypatch.syspath_prepend(mine.pytester.path)
     mine.pytester.makepyfile(test_first="def test_first():\n    assert False\n")
     mine.pytester.makepyfile(breaking="def pytest_runtest_protocol():\n    raise RuntimeError('mine')\n")
-    early = "def pytest_collectreport(report):\n    assert 'test_mine' not in report.nodeid\n"
-    mine.pytester.makepyfile(breaking_early=early)
+    mine.pytester.makepyfile(breaking_early="def pytest_itemcollected():\n    raise RuntimeError('mine')\n")
     mine.write("import pytest\n", SINE.format(forward=RIGHT), HOSTILE, RIGHT_AT_LAST, text)
     assert mine.pytest(*options).ret == code
     report = mine.results()
