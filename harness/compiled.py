@@ -5,6 +5,8 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from harness.text import class_name
+
 # A model is asked with gradients and without, on inputs that need them and that do not, in train() and in eval(), on
 # stacks of 1, 4, 5 and 67 rows and of a user's own: all are compiled anew where nothing is taken for variable. Torch's
 # own limit, after which a function runs uncompiled, is 8.
@@ -60,7 +62,7 @@ def limited() -> Iterator[None]:
 
 def limit_reached(error: BaseException) -> str:
     """What is said where a function was compiled as often as is allowed; "" for another error."""
-    if type(error).__name__ not in REACHED:
+    if class_name(error) not in REACHED:
         return ""
     return (
         f"was compiled anew {LIMIT} times by torch.compile, which then goes on uncompiled, expected fewer: "

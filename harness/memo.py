@@ -13,7 +13,7 @@ from harness.contract import Bounded, Bounds, Contract
 from harness.device import ieee
 from harness.formulation import Formulation
 from harness.judge import outside
-from harness.model import Model
+from harness.model import Model, words_of
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
 from harness.progress import Say, patient, silent
@@ -53,11 +53,11 @@ class Memo:
             try:
                 kept[key] = make()
             except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
-                error.__cause__ = error.__context__ = None  # whose frames hold whatever was read so far
-                kept[key] = error.with_traceback(None)
+                kind = TypeError if issubclass(type(error), TypeError) else ValueError
+                kept[key] = kind(words_of(error))  # its words alone: frames hold whatever was read so far
         known: Result | Exception = kept[key]
         if isinstance(known, Exception):
-            raise known
+            raise type(known)(str(known))  # a new one: what is raised takes hold of its frames
         return known
 
     def formulation(self, subject: Any) -> Formulation:
