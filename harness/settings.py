@@ -13,7 +13,7 @@ class Switch(NamedTuple):
 
     default: Any
     read: Callable[[Any], Any]
-    write: Callable[[Any, Any], Any]
+    assign: Callable[[Any, Any], Any]
     line: Callable[[Any], str]
 
 
@@ -104,7 +104,7 @@ def _write(settings: Settings, now: Settings) -> None:
 
     for name, value in settings.items():
         if value != now[name]:
-            SWITCHES[name].write(torch, value)
+            SWITCHES[name].assign(torch, value)
 
 
 def settings_lines(settings: Settings) -> list[str]:

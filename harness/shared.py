@@ -91,9 +91,13 @@ class Merger:
         self.parts: list[tuple[int, dict[str, Any]]] = []
         self.lost: dict[str, tuple[str, int, Any]] = {}
 
+    def begin(self) -> None:
+        """Note that trials of ours are among the tests: from now on SIGTERM leaves a report."""
+        begin(self.config, self.run)
+
     def take_report(self, report: Any, place: int) -> None:
         """Take what the report of a test carries; `place` is the test's among all."""
-        begin(self.config, self.run)
+        self.begin()
         part = _unpacked(report.__dict__.pop(PART))
         if report.when == "setup":
             self.lost[report.nodeid] = part

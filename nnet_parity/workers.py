@@ -63,6 +63,8 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         self.order = {test: number for number, test in enumerate(ids)}
+        if any(map(TRIAL.search, ids)):
+            self.get_merger().begin()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:

@@ -35,7 +35,7 @@ def restored() -> Iterator[None]:
     with hold_settings(before):
         pass
     for name, switch in SWITCHES.items():
-        switch.write(torch, before[name])
+        switch.assign(torch, before[name])
 
 
 class Net(nn.Module):
@@ -134,7 +134,7 @@ def test_the_lines_of_a_script_tell_torch_the_same() -> None:
         other()
     told = read_settings()
     for switch in SWITCHES.values():
-        switch.write(torch, switch.default)
+        switch.assign(torch, switch.default)
     exec("\n".join(settings_lines(told)), {"torch": torch})
     assert read_settings() == told
 
