@@ -544,9 +544,9 @@ class Named(nn.Module):
     def __init__(self, name):
         super().__init__()
         self.name, self.key = name, name.replace(".", "")
-        self.hidden = nn.ParameterDict({self.key: torch.zeros(4, 1)})
-        self.output = nn.Linear(4, 1)
-        self.bias = nn.Parameter(torch.zeros(4))
+        self.hidden = nn.ParameterDict({self.key: torch.zeros(2, 1)})
+        self.output = nn.Linear(2, 1)
+        self.bias = nn.Parameter(torch.zeros(2))
 
     def forward(self, x):
         return {self.name: 2 * self.output(torch.sigmoid(x @ self.hidden[self.key].T + self.bias))}
@@ -567,9 +567,10 @@ def kept(name):
 
 
 def cases(name):
-    network = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
+    network = Network(inputs=1, hidden=2, outputs=1, activation="logistic")
     own = Equations(name, 1, 1, {name: (1, 1)}, lambda m, p, x: m.affine(x, p[name]))
-    given = {"problems": probes(seed=0, draws=1, kinds=["random"]), "dtypes": ["float64"], "checks": ["forward"]}
+    small = probes(seed=0, draws=1, rows=1, kinds=["random"])
+    given = {"problems": small, "dtypes": ["float64"], "checks": ["forward"]}
     copied, imported = Subject(lambda: Named(name), name), Subject(kept(name), f"{name} kept")
     yield Case(name, network, [copied, imported], [numpy_net], **given)
     by_hand = Prototype(name, lambda blocks, x: x @ blocks[name].T)

@@ -306,19 +306,3 @@ def test_a_compiled_module() -> None:
     found = verdicts(Subject(lambda: torch.compile(Regressor()), "Compiled"), ONE_HEAD, [numpy_net])
     assert {v.status for v in found} == {Status.PASS}
     assert all(v.why.endswith("; it ran compiled") for v in found)
-
-
-@pytest.mark.compile
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler: apt-get install g++")
-def test_a_module_that_is_wrong_only_when_it_is_compiled() -> None:
-    """It fails in both dtypes."""
-
-    class Wrong(Regressor):
-        def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x) * (1.5 if torch.compiler.is_compiling() else 1.0)
-
-    case = Case("stranger", ONE_HEAD, [Subject(lambda: torch.compile(Wrong()), "Wrong")], [numpy_net], PROBES)
-    memo = Memo(case)
-    found = [run(trial, memo) for trial in case.trials() if trial.check == "gradient"]
-    assert [(v.dtype, v.status) for v in found] == [("float64", Status.FAIL), ("float32", Status.FAIL)]
