@@ -95,6 +95,15 @@ class Approved:
         self(str(error.value), mask_figures)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def same_screen_in_ci() -> Iterator[None]:
+    """The pytests that tests start print what they print at a desk: in CI, pytest repeats a failure in its summary."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CI", "BUILD_NUMBER"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def approved(
     snapshot: SnapshotAssertion, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
