@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from harness.case import Trial
 from harness.contract import Array, Bounded, Contract
+from harness.errors import MOST_SAID
 from harness.judge import Judgement, Side, judge
 from harness.memo import Memo
-from harness.model import MOST_SAID
 from harness.naming import element, tensors, title
 from harness.observation import Missing, Observation
 from harness.problem import Problem

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.contract import DTYPES, PRECISION
+from harness.errors import MOST_SAID
 from harness.formulation import Family, Formulation
-from harness.model import MOST_SAID
 from harness.observation import Reference
 from harness.problem import QUANTITIES, STEP, Problem
 from harness.report import Row

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 from warnings import catch_warnings
 
-from harness.model import at, raised
-from harness.report import Report, discard, summarise, write
+from harness.errors import at, raised
+from harness.report import Report
 from harness.run import Run
 from harness.state import ours
 from harness.text import shown
+from harness.writing import discard, summarise, write
 
 
 class Closed(NamedTuple):

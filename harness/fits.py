@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import raised
 from harness.fitting import predictions
 from harness.memo import Memo
-from harness.model import raised
 from harness.observation import Missing
 from harness.pairs import interval
 from harness.report import Fit, Points, Row

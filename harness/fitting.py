@@ -8,9 +8,9 @@ import numpy as np
 from harness.asked import blank, heading, measured, missing
 from harness.case import Trial
 from harness.contract import Bounded
+from harness.errors import raised, words_of
 from harness.judge import TOO_WIDE, Side, judge
 from harness.memo import Memo
-from harness.model import raised, words_of
 from harness.observation import Missing
 from harness.pairs import CONVINCING, Pairs, interval
 from harness.state import users

@@ -11,9 +11,10 @@ from harness.case import Case, Trial
 from harness.compiled import COMPILER, limited
 from harness.contract import Bounded, Bounds, Contract
 from harness.device import ieee
+from harness.errors import words_of
 from harness.formulation import Formulation
 from harness.judge import outside
-from harness.model import Model, words_of
+from harness.model import Model
 from harness.observation import Missing, Observation, Reference
 from harness.problem import Problem
 from harness.progress import Say, patient, silent

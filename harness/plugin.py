@@ -25,11 +25,12 @@ from harness.lines import rerun_line
 from harness.logs import quiet_torch
 from harness.progress import PATIENCE
 from harness.race import Entry, race, unfit
-from harness.report import REPRODUCERS, Race, discard
+from harness.report import REPRODUCERS, Race
 from harness.run import Run
 from harness.text import one_line, printable, shown
 from harness.verdict import Status
 from harness.verification import Verification, expand
+from harness.writing import discard
 
 
 @dataclass(frozen=True)

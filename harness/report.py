@@ -1,19 +1,13 @@
-"""The report: everything that a run found, as one value; written as JSON and as Markdown."""
+"""The report: everything that a run found, as one value."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
-from harness.files import append_whole, replace_whole
 from harness.verdict import Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
-RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"  # the files of a report, in its folder
-SPEED = "speed.json"  # beside that folder
 REPRODUCERS = "reproducers"  # the folder of the scripts that fail alone, in that of the report
 MARK = "Written by nnet-parity, which removes it when it writes the next report."  # in each of them
 T = TypeVar("T")
@@ -160,57 +154,3 @@ def grouped(things: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)
     return groups
-
-
-def write(report: Report, folder: Path) -> None:
-    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
-
-    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot be read back,
-    ValueError; then nothing has changed, or `discard` removes what has.
-    """
-    from harness.markdown import markdown
-    from harness.page import page
-    from harness.results import parsed
-    from harness.trust import beside
-
-    results, trust = _json(report.record()), beside(folder, report.commit)
-    texts = {
-        folder / RESULTS: results,
-        folder / MARKDOWN: markdown(report, trust),
-        folder / PAGE: page(parsed(results.encode()), trust),
-    }
-    if report.races:
-        texts[folder.parent / SPEED] = _json({"races": [asdict(race) for race in report.races]})
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_whole(texts)
-    known = {Path(verdict.alone).name for verdict in report.verdicts}
-    for script in (folder / REPRODUCERS).glob("*.py"):
-        if script.name not in known and MARK in script.read_text(encoding="utf-8", errors="replace"):
-            script.unlink()
-
-
-def discard(folder: Path, races: bool = False) -> list[str]:
-    """Remove a report, with that of its races if asked to; return those of its files that could not be removed.
-
-    What is no file, a folder in the place of one say, was written by nobody's run and stays.
-    """
-    left = []
-    for path in (folder / RESULTS, folder / MARKDOWN, folder / PAGE, *([folder.parent / SPEED] if races else [])):
-        try:
-            if path.is_file():
-                path.unlink()
-        except OSError:
-            left.append(path.name)
-    return left
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
-
-
-def summarise(report: Report) -> None:
-    """Append the Markdown to the file that $GITHUB_STEP_SUMMARY names, where it is set."""
-    from harness.markdown import markdown
-
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        append_whole(Path(summary), markdown(report))

@@ -15,12 +15,12 @@ from harness.asked import Asked, heading
 from harness.case import Case, Trial
 from harness.contract import Array
 from harness.device import held_in
+from harness.errors import raised
 from harness.files import replace_whole
 from harness.formulation import Formulation
 from harness.judge import Judgement
 from harness.lines import path_word, shell_line
 from harness.memo import Memo
-from harness.model import raised
 from harness.naming import element, tensors, title
 from harness.problem import QUANTITIES, Problem
 from harness.programs import SCRIPTS

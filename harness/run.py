@@ -8,10 +8,10 @@ from typing import Any
 from harness.asked import blank, heading, missing
 from harness.case import Trial
 from harness.device import KNOWN, lacking, poisoned
+from harness.errors import at, raised
 from harness.fits import answer, fit, points, table
 from harness.machine import environment, settle
 from harness.memo import STARTS, Memo
-from harness.model import at, raised
 from harness.observation import Missing
 from harness.progress import Say, silent
 from harness.report import Cost, Fit, Points, Race, Report, Row, grouped

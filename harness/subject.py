@@ -10,10 +10,11 @@ import numpy as np
 
 from harness.contract import DTYPES, Array, Contract
 from harness.device import held_in
+from harness.errors import MOST_SAID, raised, words_of
 from harness.formulation import Family, Formulation, Meaning
 from harness.layout import Layout
 from harness.mapping import HOW, Unclear, Words, left_out_as, mapped, meaning, right, spelled, ways
-from harness.model import MOST_SAID, Model, UserLoss, raised, words_of
+from harness.model import Model, UserLoss
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.progress import Say, silent

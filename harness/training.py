@@ -11,8 +11,9 @@ import numpy as np
 from harness.compiled import limited
 from harness.contract import Array, Contract
 from harness.device import ieee, loops, settled
+from harness.errors import WrongAnswer, raised
 from harness.formulation import Family, Formulation
-from harness.model import Model, WrongAnswer, array, outputs, raised, shape_of, tensors
+from harness.model import Model, array, outputs, shape_of, tensors
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.progress import Say

@@ -11,11 +11,11 @@ from harness.case import ENDS, Trial
 from harness.compiled import limited
 from harness.contrast import contrasted
 from harness.device import lacking
+from harness.errors import raised, words_of
 from harness.failure import explained, explained_by_slopes, other_meaning
 from harness.fitting import ended
 from harness.judge import Judgement
 from harness.memo import Memo
-from harness.model import raised, words_of
 from harness.naming import apart, tensors, title
 from harness.observation import Missing
 from harness.problem import ORDER

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from harness.case import Case, Trial
-from harness.model import raised, words_of
+from harness.errors import raised, words_of
 from harness.state import ours
 from harness.text import shown
 

@@ -1,8 +1,11 @@
 """The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
 
+from typing import Any
+
 from reference import starts as starts
 from reference.called import Prototype as Prototype
 from reference.called import Stated as Stated
+from reference.network import Derived
 from reference.network import Network as Network
 from reference.numpy_net import NumpyNet as NumpyNet
 from reference.numpy_net import numpy_net as numpy_net
@@ -21,3 +24,12 @@ from reference.trainers import optim_bfgs as optim_bfgs
 from reference.trainers import scipy_bfgs as scipy_bfgs
 from reference.trainers import scipy_lbfgsb as scipy_lbfgsb
 from reference.written import Equations as Equations
+
+
+def _explain(*asked: Any) -> str:
+    from reference.likely import likely  # the catalogue is large, and needed only when something failed
+
+    return likely(*asked)
+
+
+Derived.explain = staticmethod(_explain)

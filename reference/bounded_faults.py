@@ -13,11 +13,10 @@ from harness.contract import Array, Bounded, Contract
 from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.plain import Plain
-from reference.chunks import chunks
 from reference.equations import column, evaluate, flat, row
 from reference.faults import Answer, Answers, Data, Fault, Hidden, Misread, Off, Posed, Slope, reading, undecayed
-from reference.numpy_net import at_theta
 from reference.oracle import oracle
+from reference.questions import at_theta, chunks
 
 Found = dict[str, Bounded]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array, Contract
+from harness.errors import WrongAnswer, raised
 from harness.formulation import Family
-from harness.model import WrongAnswer, raised
 from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.state import users

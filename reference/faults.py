@@ -18,7 +18,7 @@ from harness.linear import LinearMap
 from harness.problem import QUANTITIES, Problem
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
-from reference.numpy_net import at_theta
+from reference.questions import at_theta
 
 Answers = dict[str, Array]
 Blocks = Mapping[str, Array]

@@ -1,10 +1,10 @@
 """The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +40,12 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
 
 
 class Derived:
-    """What follows from a network's equations, whichever they are."""
+    """What follows from a network's equations, whichever they are.
+
+    `explain` names a likely mistake. The faults that it knows stand on the networks, so `reference` gives it to them.
+    """
+
+    explain: ClassVar[Callable[..., str]]
 
     def oracle(
         self, problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
@@ -61,9 +66,7 @@ class Derived:
         say: Say,
     ) -> str:
         """See `reference.likely.likely`."""
-        from reference.likely import likely  # the catalogue is large, and needed only when something failed
-
-        return likely(problems, observed, outside, contract, say)
+        return self.explain(problems, observed, outside, contract, say)
 
 
 @dataclass(frozen=True, eq=False, init=False)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.contract import Contract
-from harness.formulation import Family, Formulation
+from harness.formulation import Family
 from harness.observation import Observation
 from harness.problem import STEP, Problem
 from reference.arithmetic.plain import Plain
-from reference.chunks import chunks
 from reference.equations import evaluate
 from reference.optimisers import steps
+from reference.questions import at_theta, chunks
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,6 @@ class NumpyNet:
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)
         return Observation({name: np.asarray(answer, dtype=np.float64) for name, answer in answers.items()})
-
-
-def at_theta(problem: Problem) -> Problem:
-    """The question as a reference gets it: the network's own parameters, as float64 gave them."""
-    identity = Formulation.identity(problem.formulation.network)
-    return replace(problem, formulation=identity, own=problem.theta)
 
 
 numpy_net = NumpyNet()

@@ -12,9 +12,9 @@ from harness.problem import QUANTITIES, STEP, Problem
 from reference.arithmetic.bounded import BoundedArithmetic
 from reference.arithmetic.grid import GridArithmetic
 from reference.arithmetic.staged import StagedArithmetic, before
-from reference.chunks import chunks
 from reference.equations import evaluate
 from reference.optimisers import steps
+from reference.questions import chunks
 
 
 def oracle(problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None) -> Bounds:

@@ -16,7 +16,7 @@ from harness.observation import Missing, Observation
 from harness.problem import STEP, Problem
 from harness.verdict import Status
 from reference.network import Network
-from reference.numpy_net import at_theta
+from reference.questions import at_theta
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import answering
 from reference.r.session import RCrashed, RError, RSession

@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import structs
 
 from harness.case import ENDS, Case
+from harness.errors import at, raised, words_of
 from harness.fitting import predictions
 from harness.machine import installed, settle
 from harness.memo import STARTS, Memo
-from harness.model import at, raised, words_of
 from harness.observation import Missing
 from harness.settings import hold_settings
 from harness.state import ours

@@ -19,7 +19,8 @@ from harness.verdict import Status
 from reference.arithmetic.plain import Plain
 from reference.equations import evaluate
 from reference.network import Network
-from reference.numpy_net import NumpyNet, at_theta, numpy_net
+from reference.numpy_net import NumpyNet, numpy_net
+from reference.questions import at_theta
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.r.topology import Fit, Topology

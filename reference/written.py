@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from harness.contract import Array, Contract
+from harness.errors import as_cause, raised, words_of
 from harness.layout import Block, Layout
-from harness.model import as_cause, raised, words_of
 from harness.state import ours
 from reference.arithmetic.plain import Plain, Values
 from reference.equations import outputs

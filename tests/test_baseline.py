@@ -21,9 +21,10 @@ from conftest import Approved, Mine, baseline_of, unfolded
 from harness import command, github, results
 from harness.answers import LINES
 from harness.baseline import Change, Kind, compare, told
-from harness.report import Report, write
+from harness.report import Report
 from harness.results import read
 from harness.verdict import Status, Verdict
+from harness.writing import write
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"processor": "x86_64", "threads": 1, "torch": "2.13.0", "numpy": "2.4.6", "R": "4.2.2", "nnet": "7.3-18"}

@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import RIGHT, Approved, Mine
 
-from harness.model import raised
+from harness.errors import raised
 from harness.state import ours, users
 from harness.tensors import plain
 from harness.text import exact, shown
@@ -29,7 +29,7 @@ import sys
 import numpy as np
 
 from harness import Population, Recipe, Trained
-from harness.model import WrongAnswer
+from harness.errors import WrongAnswer
 from reference import Equations, Prototype, Stated, scipy_bfgs
 
 

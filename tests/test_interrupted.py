@@ -19,8 +19,9 @@ import pytest
 from conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine
 
 from harness.files import append_whole, replace_whole
-from harness.report import Report, write
+from harness.report import Report
 from harness.verdict import Status, Verdict
+from harness.writing import write
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0  # seconds that a run may take to come to the moment at which it is told to stop

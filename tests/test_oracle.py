@@ -13,9 +13,9 @@ from harness.problem import QUANTITIES, STEP, Loss, Problem
 from harness.recipe import Recipe
 from reference import Network, probes
 from reference.arithmetic.bounded import BoundedArithmetic
-from reference.chunks import CHUNK
 from reference.equations import evaluate
 from reference.oracle import certificates, oracle, stages
+from reference.questions import CHUNK
 
 FLOAT32 = Contract("float32")
 

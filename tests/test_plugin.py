@@ -557,7 +557,7 @@ def test_a_report_is_written_where_warnings_are_errors(mine: Mine, monkeypatch: 
         warnings.warn("of matplotlib's, about pyparsing", DeprecationWarning, stacklevel=1)
         return page(report, trust)
 
-    monkeypatch.setattr("harness.page.page", drawn)
+    monkeypatch.setattr("harness.writing.page", drawn)
     mine.write_sine(**FORWARD)
     assert mine.pytest("-W", "error").ret == 0
     assert (mine.pytester.path / "build/report/index.html").exists()

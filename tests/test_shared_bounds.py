@@ -14,10 +14,10 @@ from harness.memo import Memo
 from harness.problem import QUANTITIES, Problem
 from reference import Network, numpy_net, probes
 from reference.arithmetic.bounded import BoundedArithmetic
-from reference.chunks import chunks
 from reference.equations import evaluate
 from reference.numpy_net import NumpyNet
 from reference.oracle import oracle
+from reference.questions import chunks
 
 
 def saturating(scale: float, draws: int = 40) -> Problem:
@@ -44,7 +44,7 @@ def test_bounds_are_shared_where_no_clip_acts(
     clips: tuple[float | None, float | None], scale: float, anew: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is taken from the bounds under another clip is what the oracle computes without them, to the bit."""
-    monkeypatch.setattr("reference.chunks.CHUNK", 400)
+    monkeypatch.setattr("reference.questions.CHUNK", 400)
     problem = saturating(scale)
     known, alone = (oracle(problem, Contract(logistic_clip=clip)) for clip in clips)
     asked: list[int] = []
@@ -96,7 +96,7 @@ def test_r_and_numpy_share_bounds_in_a_case() -> None:
 
 def test_each_part_of_a_stack_has_a_reach_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large numbers in the first part do not count in the others."""
-    monkeypatch.setattr("reference.chunks.CHUNK", 1)
+    monkeypatch.setattr("reference.questions.CHUNK", 1)
     problem = saturating(0.01, draws=3)
     large = np.concatenate([problem.own[:1] * 1e4, problem.own[1:]])
     first, *others = oracle(replace(problem, own=large), Contract()).reach

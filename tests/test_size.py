@@ -17,8 +17,8 @@ from harness.formulation import Formulation
 from harness.problem import QUANTITIES, Problem
 from reference import Network, numpy_net, probes
 from reference.arithmetic.plain import Plain
-from reference.chunks import CHUNK
 from reference.equations import evaluate
+from reference.questions import CHUNK
 
 DIGITS = """
 class Digits(nn.Module):

@@ -19,9 +19,10 @@ from test_page import Elements, small
 from harness.markdown import markdown
 from harness.page import main
 from harness.page import page as page_of
-from harness.report import Report, write
+from harness.report import Report
 from harness.results import parsed
 from harness.trust import Rule, Selfcheck, beside
+from harness.writing import write
 
 COMMIT = "0123456789ab"
 PICTURE = re.compile(r"!\[[\w ,]+\]\(\.\./selfcheck\.svg\)\n")
