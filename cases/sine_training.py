@@ -13,10 +13,10 @@ from torch import Tensor
 
 from cases import sine, stacks
 from cases.test_sine import BY_HAND, network, with_extra
-from harness.contract import Array
-from harness.report import Row
+from harness.arithmetic.bounded import BoundedArithmetic
+from harness.core.contract import Array
+from harness.core.report import Row
 from nnet_parity import Bounded, Contract, Population, Recipe, Subject, Trained, runif, starts
-from reference.arithmetic.bounded import BoundedArithmetic
 
 GRID = np.arange(0, 10.05, 0.1)[:, None]  # S2's seq(0, 10, 0.1)
 MARKS = {"pi": np.pi, "pi/2": np.pi / 2}

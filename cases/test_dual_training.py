@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cases.dual_formulations import Formulations
-from harness.contract import Array
+from harness.core.contract import Array
 from nnet_parity import Case, Population, Recipe, Trained, nnet_fit, numpy_net, r_nnet, starts, verify
 
 SEED = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")

@@ -7,7 +7,7 @@ from cases.dual_formulations import Formulations
 from cases.sine_training import LOGISTIC, TANH_SINE, one_draw, sine_population
 from cases.test_dual_training import population, taught
 from cases.test_sine import network
-from harness.contract import Array
+from harness.core.contract import Array
 from nnet_parity import (
     Case,
     Entry,

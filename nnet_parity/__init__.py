@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness import *  # noqa: F403
     from reference import *  # noqa: F403
 
-# The package that each public name is from; tests/test_door.py compares this with what the packages offer.
+# The package that each public name is from; tests/guest/test_door.py compares this with what the packages offer.
 PUBLIC = {
     "harness": (
         "Bounded",

@@ -9,11 +9,11 @@ from nnet_parity.names import OURS, explain_shadowing
 
 
 def main() -> int:
-    """Run `harness.command`, if it is ours and whole; else print a sentence and return 2."""
+    """Run `harness.cli`, if it is ours and whole; else print a sentence and return 2."""
     sentence = next(filter(None, map(explain_shadowing, OURS)), "")
     try:
         if not sentence:
-            from harness.command import main as command
+            from harness.cli import main as command
 
             return command()
     except ModuleNotFoundError as error:

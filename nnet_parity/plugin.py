@@ -1,6 +1,6 @@
 """The pytest plugin as every suite of an environment meets it: it imports nothing of ours before a suite uses us.
 
-It knows our options, notices cases, and loads `harness.plugin`, which judges them, when the first one is collected.
+It knows our options, notices cases, and loads `harness.running.plugin`, which judges them, when the first one is collected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nnet_parity import workers
 from nnet_parity.names import OURS, explain_hiding, explain_shadowing
 
 GROUP = "nnet-parity"
-JUDGE = "nnet_parity_judge"  # what `harness.plugin` is registered as
+JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
 R_MODES = ("auto", "live", "recorded")
 FEWEST_STARTS = 2
 R_SWITCH = "NNET_PARITY_R"  # in the environment: as --parity-r
@@ -154,12 +154,12 @@ def get_starts(config: pytest.Config) -> int:
 
 
 def load_judge(config: pytest.Config) -> Any:
-    """The `harness.plugin.Judge` of this run. Raises ImportError where another harness stands in the place of ours."""
+    """The `harness.running.plugin.Judge` of this run. Raises ImportError where another harness stands in the place of ours."""
     if judge := config.pluginmanager.get_plugin(JUDGE):
         return judge
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
-    from harness.plugin import Judge, Options
+    from harness.running.plugin import Judge, Options
 
     option = config.getoption
     required = option("--parity-require-device") or ""
@@ -184,7 +184,7 @@ def load_judge(config: pytest.Config) -> Any:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     """Trials for a case; None for all else, without a look at it where nothing of ours is loaded."""
-    ours = sys.modules.get("harness.verification")
+    ours = sys.modules.get("harness.judging.verification")
     if ours is None:
         return None
     guest = collector.config.stash[GUEST]

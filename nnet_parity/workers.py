@@ -44,7 +44,7 @@ def get_group(nodeid: str) -> str:
 
 
 class Controller:
-    """In the process that controls the workers: hands the findings of those that judge to `harness.shared.Merger`."""
+    """In the process that controls the workers: hands the findings of those that judge to `harness.running.xdist.Merger`."""
 
     def __init__(self, config: pytest.Config, get_merger: Callable[[], Any]) -> None:
         self.marks = Path(mkdtemp(prefix="nnet-parity-"))  # where a worker notes whom it asks: it may not survive that

@@ -70,7 +70,7 @@ def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
 
 
 class Approved:
-    """Compares what a user can see with tests/__snapshots__, which `python3 run.py test --snapshot-update` renews.
+    """Compares what a user can see with `__snapshots__` beside the test, which `python3 run.py test --snapshot-update` renews.
 
     `approved(text)` compares one text, `approved(lines)` several, `with approved.raises(ValueError):` what an error
     says. What differs between machines is masked: folders, versions and dates always, figures where
@@ -226,8 +226,8 @@ def loaded() -> None:
     import threadpoolctl  # noqa: F401
     import torch
 
-    import harness.figures  # noqa: F401
-    import reference.likely  # noqa: F401
+    import harness.reporting.figures  # noqa: F401
+    import reference.faults.likely  # noqa: F401
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimiser loads half of torch
 
@@ -263,7 +263,7 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
 @pytest.fixture
 def without_r(only: Callable[..., Path]) -> Iterator[None]:
     """A machine on which R is not found; what was started before is ended."""
-    from reference.r_nnet import LIVE
+    from reference.r.nnet_reference import LIVE
 
     LIVE.close()
     only()

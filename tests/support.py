@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.contract import Array, Bounded, Contract
-from harness.formulation import Formulation
-from harness.judge import Judgement, Side, budget, judge
-from harness.naming import tensors
-from harness.problem import Problem
+from harness.core.contract import Array, Bounded, Contract
+from harness.core.formulation import Formulation
+from harness.core.judge import Judgement, Side, budget, judge
+from harness.core.naming import tensors
+from harness.core.problem import Problem
 from reference import Network, probes
 
 ACTIVATIONS = [("relu", "relu"), ("logistic", "identity"), ("tanh", "identity"), ("logistic", "logistic")]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from harness.files import replace_whole
+from harness.core.files import replace_whole
 from reference.r.topology import Array, Topology
 
 CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()  # R's code

@@ -1,0 +1,224 @@
+"""Bounded arithmetic: a float64 value and a bound on how far any correct implementation may be from the exact one.
+
+Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section 3.1, with the
+bound n u for sums in any order without a second-order term of Jeannerod and Rump, "Improved error bounds for inner
+products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34 (2013). The roundoff used is that of the contract
+plus the oracle's own, and each bound is a polynomial in it with non-negative coefficients: the oracle's error is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from harness.arithmetic.plain import logistic, relu_slope
+from harness.core.contract import SINGLE, Array, Bounded, Contract
+from harness.core.linear import LinearMap
+
+ORACLE_ROUNDOFF = 2.0**-53
+DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
+
+
+class BoundedArithmetic:
+    """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds.
+
+    `parts` is how many products, and numbers beside them, are added up to one, at most: in a dtype whose sums are kept
+    in a wider one, each of them and each sum of them may be stored on the way, as may each product of two numbers, and
+    what makes a sum longer than that.
+    """
+
+    def __init__(self, contract: Contract, parts: int = 1) -> None:
+        self.contract = contract
+        self.u = contract.roundoff + ORACLE_ROUNDOFF
+        self.tiny = contract.tiny
+        self.summing = 2.0 ** -max(contract.bits, SINGLE) + ORACLE_ROUNDOFF
+        self.parts = parts
+        self.factor = 2.0**-contract.factor_bits if contract.factor_bits < contract.bits else 0.0
+        self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
+
+    def lift(self, x: Array) -> Bounded:
+        return Bounded(x, np.zeros(x.shape))
+
+    def each(self, shape: Callable[[Array], Array], x: Bounded) -> Bounded:
+        return Bounded(shape(x.value), shape(x.error))
+
+    def with_ones(self, x: Bounded) -> Bounded:
+        return self.join(self.lift(np.ones((*x.value.shape[:-1], 1))), x)
+
+    def join(self, a: Bounded, b: Bounded) -> Bounded:
+        return self.stack([a, b], axis=-1)
+
+    def stack(self, parts: Sequence[Bounded], axis: int = 0) -> Bounded:
+        """One after the other on an axis."""
+        values, errors = [part.value for part in parts], [part.error for part in parts]
+        return Bounded(np.concatenate(values, axis), np.concatenate(errors, axis))
+
+    def linear(self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
+        """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's summands."""
+        value, error = matrix(x.value), matrix.absolute(x.error)
+        if np.any(constant):
+            value = value + constant
+            exact = np.asarray(constant, dtype=np.float64)
+            rounds = self.contract.rounded(exact) != exact  # a constant that the dtype cannot hold
+            error = error + self.u * abs(exact) * rounds
+        if roundings.any():
+            size = matrix.absolute(abs(x.value) + x.error) + abs(constant)
+            error = (error + roundings * (self.u * size + self.tiny * (size > 0))) * DIRECTED
+        return Bounded(value, error)
+
+    def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
+        """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
+        if self.factor:
+            a, b = (Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error)) for x in (a, b))
+        size_a, size_b = abs(a.value), abs(b.value)
+        most_a, most_b = size_a + a.error, size_b + b.error
+        value = a.value @ b.value
+        plus_error = 0.0 if plus is None else plus.error
+        if most_a.all() and most_b.all():
+            terms = float(a.value.shape[-1] + extra + (plus is not None))
+            spread = terms * self.summing + self._storing(extra)
+            # both bounds' products and the rounding of the sum, in as few matrix products as there are inexact factors
+            if not b.error.any():
+                error = (a.error + spread * most_a) @ size_b
+            elif not a.error.any():
+                error = size_a @ (b.error + spread * most_b)
+            else:
+                error = (a.error + spread * most_a) @ most_b + size_a @ b.error
+            error += terms * self.tiny
+            if plus is not None:
+                value = value + plus.value
+                error += plus_error + spread * (abs(plus.value) + plus_error)
+            return Bounded(value, error * DIRECTED)
+        # exact zeros take no part in the sum
+        counts = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
+        counts += extra * (counts > 0)
+        size = most_a @ most_b
+        error = a.error @ most_b + size_a @ b.error
+        if plus is not None:
+            value, size, counts = value + plus.value, size + abs(plus.value) + plus_error, counts + 1.0
+        spread = counts * self.summing + self._storing(extra)
+        error += plus_error + spread * size + counts * self.tiny * (size > 0)
+        return Bounded(value, error * DIRECTED)
+
+    def _storing(self, extra: int) -> float:
+        """What a sum loses, relatively, by what is stored on the way to it."""
+        if self.contract.bits >= SINGLE:
+            return 0.0
+        stored = (1 + self.parts + extra) * self.u
+        return stored / max(1 - stored, self.u)  # what is stored as often as this is no evidence
+
+    def constant(self, like: Bounded, value: float) -> Bounded:
+        """A number in every place, which the dtype may have to round."""
+        return Bounded(np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value)))
+
+    def add(self, a: Bounded, b: Bounded) -> Bounded:
+        return self._sum(a.value + b.value, a, b)
+
+    def sub(self, a: Bounded, b: Bounded) -> Bounded:
+        return self._sum(a.value - b.value, a, b)
+
+    def _sum(self, value: Array, a: Bounded, b: Bounded) -> Bounded:
+        error = a.error + b.error
+        return Bounded(value, (error + self.u * (abs(value) + error)) * DIRECTED)
+
+    def mul(self, a: Bounded, b: Bounded | None) -> Bounded:
+        if b is None:
+            return a
+        value = a.value * b.value
+        error = a.error * (abs(b.value) + b.error) + abs(a.value) * b.error
+        return self._rounded(value, error, 1)
+
+    def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
+        """(1 - share) a + share b, in that form or, share being at most a half, as a + share (b - a).
+
+        The difference rounds in proportion to both, also where share is a power of two.
+        """
+        value = (1 - share) * a.value + share * b.value
+        error = (1 - share) * a.error + share * b.error
+        size = (1 - share) * abs(a.value) + share * abs(b.value) + error
+        apart = self.kept(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
+        return self._rounded(value, np.where(apart < np.inf, error + 3 * self.u * size, np.inf), 1)
+
+    def divide(self, a: Bounded, b: Bounded) -> Bounded:
+        value = a.value / b.value
+        least = abs(b.value) - b.error
+        error = np.where(least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf)
+        return self._rounded(value, error, 1)
+
+    def root(self, a: Bounded) -> Bounded:
+        """The square root of what is not negative."""
+        value = np.sqrt(a.value)
+        slope = value + np.sqrt(np.maximum(a.value - a.error, 0.0))
+        error = np.minimum(np.sqrt(a.error), a.error / np.where(slope > 0, slope, 1.0))
+        return self._rounded(value, np.where(slope > 0, error, np.sqrt(a.error)), 1)
+
+    def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
+        """Times a constant: exact for a power of two, else the constant itself and two operations round.
+
+        A product with a power of two may underflow all the same. `slack` is the relative error of a constant that is
+        itself computed.
+        """
+        value = a.value * factor
+        error = a.error * abs(np.asarray(factor)) + slack * abs(value)
+        if not slack and (np.frexp(np.abs(factor))[0] == 0.5).all():
+            lost = (abs(value) - error < self.tiny) & (abs(value) + error > 0)
+            return Bounded(value, error + self.tiny * lost)
+        return self._rounded(value, error, 3)
+
+    def kept(self, x: Bounded) -> Bounded:
+        """x as an implementation keeps it: nothing bounds what it computes from a number that may overflow.
+
+        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity, which is as right.
+        """
+        return Bounded(x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf))
+
+    def _rounded(self, value: Array, error: Array, count: float) -> Bounded:
+        size = abs(value) + error
+        return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
+
+    def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
+        """The activation and its derivative, however the derivative is computed from the activation's value."""
+        if name == "identity":
+            return z, None
+        if name == "relu":
+            return self._relu(z)
+        return self._tanh(z) if name == "tanh" else self._logistic(z)
+
+    def _relu(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        live = z.value + z.error > 0
+        kink = (abs(z.value) <= z.error) & (z.error > 0)  # there the derivative may be 0 or 1
+        return (
+            Bounded(np.maximum(z.value, 0.0), z.error * live),
+            Bounded(relu_slope(z.value, self.contract), kink.astype(float)),
+        )
+
+    def _tanh(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        h = np.tanh(z.value)
+        d = 1 - h * h
+        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
+        error = np.minimum(steepest * z.error, 2.0) + 2 * self.contract.exp_ulp * self.u * abs(h)
+        error = (error + self.tiny * (h != 0)) * DIRECTED
+        # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
+        slope = 2 * abs(h) * error + error * error + self.u * (h * h + (4 * self.contract.exp_ulp + 4) * d)
+        return Bounded(h, error), Bounded(d, (slope + self.tiny) * DIRECTED)
+
+    def _logistic(self, z: Bounded) -> tuple[Bounded, Bounded]:
+        h = logistic(z.value)
+        d = h * (1 - h)
+        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
+        error = np.minimum(steepest * z.error, 1.0) + (2 * self.contract.exp_ulp + 2) * self.u * h
+        error = (error + self.tiny) * DIRECTED
+        # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4 where it is not
+        slope = abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
+        slope = (slope + self.tiny) * DIRECTED
+        clip, most = self.contract.logistic_clip, abs(z.value) + z.error
+        self.reach = float(np.maximum(self.reach, most.max(initial=0.0)))  # NaN stays NaN
+        if clip is not None and (most > clip).any():
+            jump = float(logistic(np.array(-clip)))
+            beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
+            h = np.where(beyond, (z.value > 0).astype(float), h)
+            d = np.where(beyond, 0.0, d)
+            error = np.where(edge, error + jump, np.where(beyond, 0.0, error))
+            slope = np.where(edge, slope + jump, np.where(beyond, 0.0, slope))
+        return Bounded(h, error), Bounded(d, slope)

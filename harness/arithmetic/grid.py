@@ -1,0 +1,126 @@
+"""Grid arithmetic: proves that every correct implementation must get a result without any rounding.
+
+An array whose elements are all multiples of one quantum 2^-q is exact in every order of summation, tree, blocking and
+FMA as long as the sum of the sizes of its terms is at most 2^p quanta, p being the significand bits; the largest such
+count over everything that the array was computed from decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.arithmetic.plain import relu_slope
+from harness.core.contract import Array, Contract
+from harness.core.linear import LinearMap
+
+NEVER = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class OnGrid:
+    """Exact `value` (D, ...), multiples of 2^-quantum, and per draw the quanta that had to be counted (D,).
+
+    `size` is |value|, or, where the value is a sum that an implementation may never form, the sizes of its summands.
+    """
+
+    value: Array
+    quantum: int
+    quanta: Array
+    size: Array
+
+    def exact(self, bits: int) -> NDArray[np.bool_]:
+        """For each draw: is the value exact in a significand of `bits` bits?"""
+        return self.quanta <= 2.0**bits
+
+
+class GridArithmetic:
+    """Values are `OnGrid`."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+
+    def lift(self, x: Array) -> OnGrid:
+        for quantum in range(64):
+            scaled = x * 2.0**quantum
+            if (scaled == np.rint(scaled)).all():
+                return self._counted(x, quantum, abs(x))
+        return OnGrid(x, 0, np.full(x.shape[0], NEVER), abs(x))
+
+    def each(self, shape: Callable[[Array], Array], x: OnGrid) -> OnGrid:
+        return OnGrid(shape(x.value), x.quantum, x.quanta, shape(x.size))
+
+    def with_ones(self, x: OnGrid) -> OnGrid:
+        ones = np.ones((*x.value.shape[:-1], 1))
+        value, size = (np.concatenate([ones, part], axis=-1) for part in (x.value, x.size))
+        return self._counted(value, max(x.quantum, 0), size, x)
+
+    def join(self, a: OnGrid, b: OnGrid) -> OnGrid:
+        value = np.concatenate([a.value, b.value], axis=-1)
+        size = np.concatenate([a.size, b.size], axis=-1)
+        return OnGrid(value, max(a.quantum, b.quantum), np.maximum(a.quanta, b.quanta), size)
+
+    def linear(self, matrix: LinearMap, x: OnGrid, constant: Array | float, roundings: Array) -> OnGrid:
+        shift = np.broadcast_to(constant, (matrix.rows,))
+        entries = self.lift(np.concatenate([matrix.matrix.data, shift])[None])
+        value, size = matrix(x.value) + shift, matrix.absolute(x.size) + abs(shift)
+        size = np.where(entries.quanta < NEVER, size, NEVER)
+        counted = self._counted(value, entries.quantum + x.quantum, size, x)
+        several = (matrix.entries + (shift != 0)) > 1
+        return replace(counted, size=np.where(several, size, abs(value)))
+
+    def dot(self, a: OnGrid, b: OnGrid, extra: int = 0, plus: OnGrid | None = None) -> OnGrid:
+        value, size = a.value @ b.value, a.size @ b.size
+        quantum = a.quantum + b.quantum
+        if plus is None:
+            return self._counted(value, quantum, size, a, b)
+        quantum = max(quantum, plus.quantum)
+        return self._counted(value + plus.value, quantum, size + plus.size, a, b, plus)
+
+    def sub(self, a: OnGrid, b: OnGrid) -> OnGrid:
+        return self._counted(a.value - b.value, max(a.quantum, b.quantum), a.size + b.size, a, b)
+
+    def mul(self, a: OnGrid, b: OnGrid | None) -> OnGrid:
+        if b is None:
+            return a
+        value = a.value * b.value
+        return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
+
+    def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
+        """Times a constant: stays on a grid for powers of two only, and where the constant is not off by `slack`."""
+        mantissa, exponent = np.frexp(np.abs(factor))
+        if slack or not (mantissa == 0.5).all():
+            return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
+        value = a.value * factor
+        return self._counted(value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a)
+
+    def kept(self, x: OnGrid) -> OnGrid:
+        return x
+
+    def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:
+        """ReLU anywhere; tanh and the logistic only in draws where every z is exactly 0."""
+        if name == "identity":
+            return z, None
+        if name == "relu":
+            slope = relu_slope(z.value, self.contract)
+            height = np.maximum(z.value, 0.0)
+            return self._known(height, z.quantum, z.quanta), self._known(slope, 1, np.maximum(2.0, z.quanta))
+        zero = (z.value == 0).reshape(len(z.value), -1).all(axis=1)
+        quanta = np.where(zero, np.maximum(z.quanta, 1.0), NEVER)
+        at_zero, slope_at_zero = (0.0, 1.0) if name == "tanh" else (0.5, 0.25)
+        return (
+            self._known(np.full(z.value.shape, at_zero), int(at_zero > 0), quanta),
+            self._known(np.full(z.value.shape, slope_at_zero), 2 * int(slope_at_zero < 1), quanta),
+        )
+
+    def _known(self, value: Array, quantum: int, quanta: Array) -> OnGrid:
+        return OnGrid(value, quantum, quanta, value)  # of what is not negative
+
+    def _counted(self, value: Array, quantum: int, size: Array, *ancestors: OnGrid) -> OnGrid:
+        quanta = size.reshape(len(value), -1).max(axis=1) * 2.0**quantum
+        for ancestor in ancestors:
+            quanta = np.maximum(quanta, ancestor.quanta)
+        return OnGrid(value, quantum, quanta, abs(value))

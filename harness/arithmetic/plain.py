@@ -1,0 +1,100 @@
+"""Ordinary NumPy arithmetic of one dtype: what a NumPy implementation computes; complex works too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Contract
+from harness.core.linear import LinearMap
+
+Values = NDArray[Any]
+
+
+class Plain:
+    """Values are arrays of `dtype`."""
+
+    def __init__(self, contract: Contract, dtype: str | None = None) -> None:
+        self.contract = contract
+        self.dtype = np.dtype(dtype or contract.dtype)
+
+    def lift(self, x: Values) -> Values:
+        return np.asarray(x).astype(self.dtype, copy=False)
+
+    def each(self, shape: Callable[[Values], Values], x: Values) -> Values:
+        return shape(x)
+
+    def with_ones(self, x: Values) -> Values:
+        return np.concatenate([np.ones((*x.shape[:-1], 1), x.dtype), x], axis=-1)
+
+    def join(self, a: Values, b: Values) -> Values:
+        return np.concatenate([a, b], axis=-1)
+
+    def linear(self, matrix: LinearMap, x: Values, constant: Values | float, roundings: Values) -> Values:
+        image = matrix(x)
+        return self.lift(image + constant if np.any(constant) else image)
+
+    def dot(self, a: Values, b: Values, extra: int = 0, plus: Values | None = None) -> Values:
+        return a @ b if plus is None else a @ b + plus
+
+    def constant(self, like: Values, value: float) -> Values:
+        return np.full_like(like, value)
+
+    def stack(self, parts: Sequence[Values]) -> Values:
+        return np.concatenate(parts)
+
+    def add(self, a: Values, b: Values) -> Values:
+        return a + b
+
+    def sub(self, a: Values, b: Values) -> Values:
+        return a - b
+
+    def mul(self, a: Values, b: Values | None) -> Values:
+        return a if b is None else a * b
+
+    def mix(self, a: Values, b: Values, share: float) -> Values:
+        return self.add(self.scale(a, 1 - share), self.scale(b, share))
+
+    def divide(self, a: Values, b: Values) -> Values:
+        return a / b
+
+    def root(self, a: Values) -> Values:
+        result: Values = np.sqrt(a)
+        return result
+
+    def scale(self, a: Values, factor: Values | float, slack: float = 0.0) -> Values:
+        return a * self.lift(np.asarray(factor))
+
+    def kept(self, x: Values) -> Values:
+        return x
+
+    def act(self, name: str, z: Values) -> tuple[Values, Values | None]:
+        if name == "identity":
+            return z, None
+        if name == "tanh":
+            h = np.tanh(z)
+            return h, 1 - h * h
+        if name == "relu":
+            return np.where(z.real > 0, z, 0).astype(z.dtype), relu_slope(z.real, self.contract).astype(z.dtype)
+        h = logistic(z)
+        d = h * (1 - h)
+        clip = self.contract.logistic_clip
+        if clip is not None and (abs(z.real) > clip).any():
+            h = np.where(z.real > clip, 1, np.where(z.real < -clip, 0, h))
+            d = np.where(abs(z.real) > clip, 0, d)
+        return h, d
+
+
+def logistic(z: Values) -> Values:
+    """1 / (1 + exp(-z)); where exp(-z) overflows the result is 0, and says nothing."""
+    with np.errstate(over="ignore"):
+        result: Values = 1 / (1 + np.exp(-z))
+    return result
+
+
+def relu_slope(z: Values, contract: Contract) -> Values:
+    """The derivative of ReLU under the contract's convention at exactly 0."""
+    return np.where(z > 0, 1.0, np.where(z == 0, contract.relu_at_zero, 0.0))

@@ -1,0 +1,102 @@
+"""The console script `nnet-parity`: compares reports; verbs of other folders are found by name, never imported here."""
+
+import math
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import RawDescriptionHelpFormatter as AsWritten
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from inspect import getdoc
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import Any
+
+from harness.core.text import one_line
+from harness.reporting import regressions as baseline
+from harness.reporting.results import read
+from harness.reporting.screen import NARROWEST
+
+# Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.
+GROUP = "nnet_parity.verbs"
+Verb = Callable[[ArgumentParser], Callable[[Namespace], int]]
+
+
+def compare(parser: ArgumentParser) -> Callable[[Namespace], int]:
+    """say what has become of every trial since an older report
+
+    Worst first:
+      regression      passed, fails now
+      new failure     was not asked, gave no evidence, or was known; fails now
+      lost            passed or failed, gives no evidence now (R is missing, say)
+      gone            is not asked now
+      drift           passes, but the share of its bound that it uses grew by more than --factor, to more than --floor
+      still failing   failed, fails now
+      known           fails, as its case says that it does
+      not comparable  passes, but that share means something else now: another torch, NumPy, R, device or contract
+      new             was not asked, or gave no evidence; passes now
+      improvement     failed, passes now
+
+    Exit code: 0; 1 if there is a regression or a new failure; 2 if a report is not whole and sound, or if nothing can
+    be compared.
+    """
+    parser.add_argument("old", metavar="OLD.json", type=Path, help="results.json of the older run")
+    parser.add_argument("new", metavar="NEW.json", type=Path, help="results.json of the newer run")
+    for name, least, default in (("--factor", 1, baseline.FACTOR), ("--floor", 0, baseline.FLOOR)):
+        told = f"the most that is no drift (default: {default:g})"
+        parser.add_argument(name, metavar="NUMBER", type=_from(least), default=default, help=told)
+    return _compare
+
+
+def _from(least: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not least <= (value := float(text)) < math.inf:
+            raise ArgumentTypeError(f"{text} is not a number from {least:g} up")
+        return value
+
+    return number
+
+
+def _compare(given: Namespace) -> int:
+    old, new = read(given.old), read(given.new)
+    changes = baseline.compare(old, new, given.factor, given.floor)
+    width = max(get_terminal_size().columns, NARROWEST)
+    print(*baseline.told(changes, width, whole=3), sep="\n")
+    return int(any(change.kind.fails for change in changes))
+
+
+def _loaded(entry: EntryPoint) -> Verb:
+    """A verb of another folder; one that cannot be loaded says so when it is asked for, and hinders no other."""
+    try:
+        verb: Verb = entry.load()
+        return verb
+    except Exception as error:
+        why = f"{entry.name} ({entry.value}) cannot be loaded: {error}"
+
+    def broken(parser: ArgumentParser) -> Callable[[Namespace], int]:
+        """(cannot be loaded here)"""
+        return lambda given: parser.error(why)
+
+    return broken
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; its exit code, or 2 and a sentence where what it was given cannot be used."""
+    for stream in (sys.stdout, sys.stderr):
+        getattr(stream, "reconfigure", dict)(errors="backslashreplace")  # a terminal may not know every character
+    about = (
+        "Works on what runs of pytest found (python3 run.py verify judges models). VERB --help tells more of a verb."
+    )
+    parser = ArgumentParser("nnet-parity", description=about, allow_abbrev=False)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    found = {entry.name: _loaded(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
+    for name, verb in sorted(found.items()):
+        text = getdoc(verb) or ""
+        shown: dict[str, Any] = {"help": text.split("\n")[0], "description": text, "formatter_class": AsWritten}
+        one = verbs.add_parser(name, allow_abbrev=False, **shown)
+        one.set_defaults(run=verb(one))
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except (ValueError, OSError) as error:
+        print(f"nnet-parity: {one_line(str(error))}", file=sys.stderr)
+        return 2

@@ -1,0 +1,228 @@
+"""What a model's own parameters mean: an affine map into the parameters of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from harness.core.contract import Array, Bounds, Contract
+from harness.core.layout import Layout
+from harness.core.linear import LinearMap
+from harness.core.progress import Say, silent
+from harness.core.slopes import NotAffine, read_slopes
+
+Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
+
+
+class Family(Protocol):
+    """What the harness knows of a network: its shapes, its layout, and bounds on what it computes."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]: ...
+    @property
+    def outputs(self) -> tuple[int, ...]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def widest(self) -> int: ...
+    @property
+    def activations(self) -> tuple[str, ...]: ...
+    def oracle(
+        self, problem: Any, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+    ) -> Bounds:
+        """Every quantity's exact value and how far from it the contract lets an implementation be.
+
+        With what it has itself computed on its way, `seen` (D, R, W), layer by layer. `known` are the answers under a
+        contract that is the same but for the logistic's clip: what no clip changes is taken from there.
+        """
+
+    def stages(self, problem: Any, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """How many of the numbers that it keeps were seen, of how many, and the first activation that was not."""
+
+    def longest_sum(self, amounts: Array) -> int:
+        """The largest total of `amounts` (T,) over the parameters that enter one sum."""
+
+    def likely(
+        self,
+        problems: Sequence[Any],
+        observed: Sequence[Mapping[str, Array]],
+        outside: str,
+        contract: Contract,
+        say: Say,
+    ) -> str:
+        """The known fault that explains what was observed under a contract, in words, or ""."""
+
+    def sentence(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Formulation:
+    """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
+
+    `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the summands, so that
+    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0; `buffers` what
+    else the module holds as it is built, by name.
+    """
+
+    own: Layout
+    network: Family
+    matrix: LinearMap
+    constant: Array
+    absolute: LinearMap
+    magnitude: Array
+    held: NDArray[np.bool_]
+    buffers: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def identity(cls, network: Family) -> Formulation:
+        """The network's own parameters."""
+        known: Any = network
+        return _identity(known)
+
+    @classmethod
+    def from_meaning(
+        cls,
+        own: Layout,
+        network: Family,
+        meaning: Meaning,
+        held: NDArray[np.bool_] | None = None,
+        idle: bool = False,
+        say: Say = silent,
+    ) -> Formulation:
+        """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
+
+        `say` is told how far the reading is. Raises ValueError when a block is missing or of another shape, when the
+        map is not affine or too large to be read, and, unless `idle` allows it, when an own tensor reaches no block.
+        """
+
+        def image(vector: Array) -> Array:
+            return network.layout.join(meaning(own.split(vector)))
+
+        constant = image(np.zeros(own.size))
+        matrix = LinearMap(read_slopes(own, image, constant, say))
+        for witness in _witnesses(own):
+            sizes = matrix.absolute(abs(witness)) + abs(constant)
+            apart = abs(image(witness) - (matrix(witness) + constant))
+            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():  # false for NaN too
+                raise NotAffine
+        used = matrix.transpose.entries > 0
+        unused = [block.name for block in own.blocks if block.places.size and not used[block.places].any()]
+        if unused and not idle:
+            raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
+        held = np.zeros(own.size, dtype=bool) if held is None else held
+        return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
+
+    def then(self, outer: Formulation) -> Formulation:
+        """This map followed by `outer`, which takes this network's parameters as its own."""
+        return Formulation(
+            self.own,
+            outer.network,
+            LinearMap(sparse.csr_array(outer.matrix.matrix @ self.matrix.matrix)),
+            outer.matrix.matrix @ self.constant + outer.constant,
+            LinearMap(sparse.csr_array(outer.absolute.matrix @ self.absolute.matrix)),
+            outer.absolute.matrix @ self.magnitude + outer.magnitude,
+            self.held,
+        )
+
+    def theta(self, own: Array) -> Array:
+        """The network's parameters (D, T) of own parameters (D, P), in float64."""
+        return np.asarray(self.matrix(own) + self.constant)
+
+    def pull_back(self, gradient: Array) -> Array:
+        """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
+        return self.matrix.transpose(gradient)
+
+    def same_map(self, other: Formulation) -> bool:
+        """Does the other one mean the same?"""
+        same = (self.matrix.matrix != other.matrix.matrix).nnz == 0
+        return same and bool(np.array_equal(self.constant, other.constant))
+
+    @cached_property
+    def leads(self) -> NDArray[np.intp]:
+        """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""
+        leads = np.full(self.network.layout.size, -1, dtype=np.intp)
+        back = self.matrix.transpose
+        alone = np.flatnonzero((back.entries == 1) & ~self.held)
+        first = back.matrix.indptr[alone]
+        alone, first = (part[back.matrix.data[first] == 1] for part in (alone, first))
+        leads[back.matrix.indices[first][::-1]] = alone[::-1]  # of several the first is written last
+        return leads
+
+    def reaches(self, own: int) -> str:
+        """What the network calls an own parameter; "" where that is not one entry of theta."""
+        back = self.matrix.transpose.matrix
+        rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
+        return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
+
+    @cached_property
+    def summands(self) -> NDArray[np.intp]:
+        """How many numbers each entry of theta is a sum of (T,)."""
+        constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
+        return self.absolute.entries + constants
+
+    @cached_property
+    def extra_terms(self) -> int:
+        """By how many terms a sum over this formulation's parameters is longer than one over theta: S7's bias by 1."""
+        return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
+
+    @cached_property
+    def forward_roundings(self) -> Array:
+        """Roundings that an entry of theta may carry (T,), relative to the sizes of its summands.
+
+        One summand times a power of two is exact. Several may never be summed by the implementation, which can add
+        each product on its own: then every rounding of the sums that theta enters acts on the summands' sizes.
+        """
+        longest = self.network.widest * int(self.summands.max(initial=1))
+        plain = (self.summands <= 1) & self.absolute.powers_of_two
+        return np.where(plain, 0.0, self.summands + longest)
+
+    def gradient_terms(self, rows: int) -> int:
+        """By how many terms a gradient's sum over rows is longer where an own parameter enters theta several times.
+
+        An implementation may then add up the products of all its places, row by row, before anything cancels.
+        """
+        return (int(self.absolute.transpose.entries.max(initial=1)) - 1) * (rows + 2)
+
+    @property
+    def is_renaming(self) -> bool:
+        """Are the own parameters those of the network in another order?"""
+        N = self.matrix
+        square = N.matrix.shape[0] == N.matrix.shape[1]
+        ones = bool((N.matrix.data == 1).all() and (N.entries == 1).all() and (N.transpose.entries == 1).all())
+        return square and ones and not self.magnitude.any()
+
+    @cached_property
+    def backward_roundings(self) -> Array:
+        """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
+        back = self.absolute.transpose
+        return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
+
+
+def _witnesses(own: Layout) -> Iterator[Array]:
+    """Vectors (P,) at which a map that is not affine shows: both signs, whole numbers and not, small and large.
+
+    And such as are nearly all 0: one block, half of the numbers, the first or the last number of a block.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [rng.standard_normal(own.size) * 2.0 ** rng.uniform(-6, 6, own.size) for _ in range(4)]
+    yield np.arange(own.size, dtype=np.float64) % 7 - 3
+    yield from (*drawn, -drawn[0])
+    yield drawn[1] * (rng.random(own.size) < 0.5)
+    for places in (block.places[block.places >= 0].ravel() for block in own.blocks):
+        for some in (places, places[:1], places[-1:]):
+            witness = np.zeros(own.size)
+            witness[some] = drawn[2][some]
+            yield witness
+
+
+@lru_cache(maxsize=256)
+def _identity(network: Any) -> Formulation:
+    eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
+    zero = np.zeros(network.layout.size)
+    return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

@@ -1,0 +1,196 @@
+"""Where numbers are compared: one implementation's answer against another's, within what both may differ by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array, Bounded
+from harness.core.verdict import Status
+
+TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
+HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
+
+
+@dataclass(frozen=True)
+class Side:
+    """An implementation's answer and the oracle's under its contract, same shapes (D, ...)."""
+
+    answer: Array
+    oracle: Bounded
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The worst element of a comparison, who is outside his own bounds, and which tensors were not judged."""
+
+    status: Status
+    budget_used: float
+    stack: int
+    index: tuple[int, ...]
+    actual: float
+    expected: float
+    allowed: float
+    contract_share: float = 0.0
+    outside: str = ""
+    tensors_outside: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
+    too_wide: tuple[int, ...] = ()
+
+
+def budget(difference: Array, allowed: Array) -> Array:
+    """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not finite infinite."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        used = abs(difference) / allowed
+    if np.isnan(used).any():
+        used = np.where(difference == 0, 0.0, np.where(np.isnan(used), np.inf, used))
+    return used
+
+
+def outside(answer: Array, bound: Bounded, largest: float) -> bool:
+    """Is any element beyond its bound, of those that are within the dtype's range, whose largest number this is?"""
+    held = abs(bound.value) + bound.error <= largest
+    return bool((held & (budget(answer - bound.value, bound.error) > 1)).any())
+
+
+def judge(
+    subjects: Sequence[Side], references: Sequence[Side], owners: Sequence[NDArray[np.intp]], largest: float
+) -> Judgement:
+    """Judge stacks of answers: what differs beyond the two contracts' declared difference, against both bounds' sum.
+
+    Both are judged against their own oracle too, which says who is outside. `owners` gives for each stack the number of
+    the tensor that an element belongs to (shape of one draw); `largest` is the dtype's largest finite number. Raises
+    ValueError when there is nothing to judge: no evidence is not a pass.
+    """
+    if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
+        raise ValueError("nothing to judge: no stack of answers, or an empty one")
+    found: list[tuple[float, Judgement]] = []
+    undefined, tensors_outside = False, set[int]()
+    count = 1 + max(int(owner.max()) for owner in owners)
+    seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
+        mine, theirs = subject.oracle, reference.oracle
+        shapes = [a.shape for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)]
+        if any(shape != mine.value.shape for shape in shapes):
+            raise ValueError(f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected {mine.value.shape}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            beyond_range = _draws_beyond(mine, largest)
+            declared = mine.value - theirs.value
+            rounding = mine.error + theirs.error
+            shares = budget((subject.answer - reference.answer) - declared, rounding)
+            beyond = _beyond(subject=subject, reference=reference)
+        if beyond_range is not None:  # such draws say nothing, but the others may fail
+            undefined = True
+            shares = np.where(beyond_range, 0.0, shares)
+            beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
+        other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
+        seen[tensors] |= other_than_zero
+        narrow[tensors] |= judged
+        for own in beyond.values():
+            shares = np.maximum(shares, np.where(own > 1, own, 0.0))
+        tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
+        ranks = _rank(shares, subject.answer)
+        index = _top(ranks)
+        outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
+        place = _found(Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared))
+        place = replace(place, stack=stack, contract_share=float(abs(declared[index])), outside=outside)
+        found.append((float(ranks[index]), place))
+    _, worst = max(found, key=lambda ranked: ranked[0])
+    return _concluded(replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow)
+
+
+def _beyond(**sides: Side) -> dict[str, Array]:
+    """The budget that a side uses of its own bounds, for those that are not inside everywhere, as they nearly are."""
+    differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
+    bounds = {who: side.oracle.error for who, side in sides.items()}
+    return {who: budget(d, bounds[who]) for who, d in differences.items() if not (abs(d) <= bounds[who]).all()}
+
+
+def _top(ranks: Array) -> tuple[int, ...]:
+    """The index of the largest."""
+    return tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
+
+
+def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array) -> Judgement:
+    """A judgement with the figures of one element: what was given, what was expected, what was allowed."""
+    actual, expected, allowed = (float(figure[index]) for figure in figures)
+    return Judgement(status, float(used[index]), 0, index, actual, expected, allowed)
+
+
+def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
+    """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none has."""
+    if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, and found sooner
+        return None
+    within = (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
+    return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
+
+
+def _rank(shares: Array, answers: Array) -> Array:
+    """What is worst: not finite, then the largest share of a bound, then what must be equal and is not."""
+    if shares.max() < np.inf:
+        return shares
+    return np.where(shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf))
+
+
+def _evidence(
+    value: Array, allowed: Array, owner: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.intp]]:
+    """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly enough to judge?"""
+    flat = owner.ravel()
+    order = np.argsort(flat, kind="stable")
+    tensors, starts = np.unique(flat[order], return_index=True)
+    draws = len(value)
+    size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
+    if (order[1:] < order[:-1]).any():
+        size, bound = size[:, order], bound[:, order]
+    size, bound = (np.maximum.reduceat(array, starts, axis=1) for array in (size, bound))
+    seen = size > 0
+    narrow = seen & (bound <= TOO_WIDE * size)
+    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0], tensors
+
+
+def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
+    """The trial's status: its worst draw, then whether it was evidence at all."""
+    unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
+    if worst.budget_used > 1:
+        status = Status.FAIL
+    elif undefined:
+        status = Status.UNDEFINED
+    else:
+        status = Status.VACUOUS if unseen.size or too_wide.size else Status.PASS
+    return replace(worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide)))
+
+
+def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
+    """The combination `rows` (D, O) of the outputs (D, R, O), or of what the logistic that gave them was put to."""
+    answer, error = side.answer, side.oracle.error
+    if on_logits:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            answer, spread = _logit(answer), [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)]
+            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (1 + abs(answer))
+    weights = np.asarray(rows)
+    value = np.einsum("r,dro->do", weights, answer)
+    size = np.einsum("r,dro->do", abs(weights), abs(answer))
+    return Bounded(value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size)
+
+
+def _logit(p: Array) -> Array:
+    result: Array = np.log(p) - np.log1p(-p)
+    return result
+
+
+def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
+    """The subject's combination against 0, and the reference's: one must be inside its bounds, the other beyond.
+
+    The second is of the draw and output where it is largest among those that are beyond both bounds.
+    """
+    used = budget(subject.value, subject.error)
+    top = _top(used)
+    status = Status.PASS if used[top] <= 1 else Status.FAIL
+    claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
+    both = subject.error + reference.error
+    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0)
+    best = _top(beyond)
+    status = Status.PASS if beyond[best] > 0 else Status.FAIL
+    return claim, _found(status, best, budget(reference.value, both), subject.value, reference.value, both)

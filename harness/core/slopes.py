@@ -1,0 +1,134 @@
+"""The slopes of an affine function of a vector, read off its images into a sparse matrix."""
+
+from collections.abc import Callable, Iterator
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from harness.core.contract import Array
+from harness.core.layout import Layout
+from harness.core.progress import Say
+
+Image = Callable[[Array], Array]
+Entries = tuple[NDArray[np.intp], NDArray[np.intp], Array]  # rows, columns, slopes
+UNIT = 2.0**200  # beside a number as large as this a constant is lost in rounding, so that slopes come out exact
+SAME = 2.0**-49  # relative: what a few roundings change, sixteen at most, on a number's way through the function
+MOST_ENTRIES = 10_000_000  # of a map: it takes 0.9 GB, and 10 s to read
+MOST_WORK = 2**33  # numbers in all images of a block: 4 to 10 ns each, a minute or so
+
+
+class NotAffine(ValueError):
+    """The function is not an affine map."""
+
+    def __init__(self) -> None:
+        super().__init__("the meaning of the parameters is not an affine map: use sums, slices and constants only")
+
+
+class TooLarge(ValueError):
+    """A map has more entries, or takes more time to read, than is sensible."""
+
+
+def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
+    """The matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,) to vectors (T,).
+
+    Parameters of a block that never meet in one entry of the image are read together, by two images: of ones, which
+    are the slopes, and of numbers that are all different, by which each slope's parameter is known. `say` is told how
+    far it is. Nothing dense of P x T numbers is made. Raises TooLarge, and NotAffine where an image is not finite.
+    """
+    if not own.size:
+        raise ValueError("there are no parameters, expected at least one")
+    reader = _Reader(own, image, constant, say)
+    for block in own.blocks:
+        reader.read(block.places[block.places >= 0].ravel())
+    return reader.matrix()
+
+
+class _Reader:
+    """The entries that were read so far, block by block."""
+
+    def __init__(self, own: Layout, image: Image, constant: Array, say: Say) -> None:
+        self.own, self.image, self.constant, self.say = own, image, constant, say
+        self.numbers = np.random.default_rng(0).uniform(1, 2, own.size)
+        self.found: list[Entries] = []
+        self.read_so_far = 0
+
+    def read(self, places: NDArray[np.intp]) -> None:
+        """Read the columns of these parameters, in as few groups as keep apart those that meet in one entry."""
+        for count in group_counts(places.size):
+            images = count if count == places.size else 2 * count
+            if images * (self.own.size + self.constant.size) > MOST_WORK:
+                raise TooLarge(
+                    f"{self.own.size:,} parameters are too many to read one by one what they mean, which long sums of "
+                    "weights make necessary: apply such sums to the data instead, or use a smaller network"
+                )
+            found: list[Entries] = []
+            for first in range(count):
+                if (entries := self.group(places[first::count])) is None:
+                    break
+                found.append(entries)
+                self.refuse_many(found)
+                done = (self.read_so_far + places.size * (first + 1) / count) / self.own.size
+                self.say(f"reading what the parameters mean: {done:.0%}")
+            else:
+                self.found += found
+                self.read_so_far += places.size
+                return
+
+    def group(self, places: NDArray[np.intp]) -> Entries | None:
+        """The rows, columns and slopes of some columns; None where two of these have an entry in one row."""
+        slopes = self.slopes(places, np.ones(places.size))
+        if places.size == 1:
+            rows = np.flatnonzero(slopes)
+            return rows, np.full(rows.size, places[0]), slopes[rows]
+        numbers = self.numbers[places]
+        numbered = self.slopes(places, numbers)
+        rows = np.flatnonzero((slopes != 0) | (numbered != 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quotients = numbered[rows] / slopes[rows]
+        order = np.argsort(numbers)
+        above = np.clip(np.searchsorted(numbers[order], quotients), 1, places.size - 1)
+        nearer = quotients - numbers[order][above - 1] < numbers[order][above] - quotients
+        which = order[above - nearer]
+        if not (abs(numbers[which] - quotients) <= SAME * quotients).all():  # false for NaN too
+            return None
+        return rows, places[which], slopes[rows]
+
+    def slopes(self, places: NDArray[np.intp], numbers: Array) -> Array:
+        """The slopes (T,) along the vector with these numbers at these places and 0 elsewhere."""
+        vector = np.zeros(self.own.size)
+        vector[places] = numbers * UNIT
+        slopes = (self.image(vector) - self.constant) / UNIT
+        if not np.isfinite(slopes).all():
+            raise NotAffine
+        return slopes
+
+    def refuse_many(self, found: list[Entries]) -> None:
+        """Raise TooLarge where these entries, with all that were read before, are too many."""
+        if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
+            raise TooLarge(
+                f"the map from the parameters to the network's has more than {MOST_ENTRIES:,} factors, as where a full "
+                "matrix multiplies the weights: apply that matrix to the data instead, or use a smaller network"
+            )
+
+    def matrix(self) -> sparse.csr_array:
+        """All that was read."""
+        rows, columns, slopes = (np.concatenate(part) for part in zip(*self.found, strict=True))
+        shape = self.constant.size, self.own.size
+        return sparse.csr_array(sparse.coo_array((slopes, (rows, columns)), shape=shape))
+
+
+def group_counts(size: int) -> Iterator[int]:
+    """Numbers of groups to try for `size` parameters: one, then primes, each half as large again, at last `size`.
+
+    Every count-th parameter goes to one group. A prime that is not less than the longest sum keeps apart what is added
+    up along an axis of a tensor, whichever axis it is, unless the axis beside it is a multiple of the prime.
+    """
+    count = 1
+    while count < size:
+        yield count
+        count += count // 2 + 1
+        while any(count % divisor == 0 for divisor in range(2, isqrt(count) + 1)):
+            count += 1
+    yield size

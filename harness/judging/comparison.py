@@ -1,0 +1,130 @@
+"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the making."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from harness.core.contract import Array, Bounded, Contract
+from harness.core.implementation import Missing, Observation
+from harness.core.judge import Judgement, Side, judge
+from harness.core.naming import element, tensors, title
+from harness.core.problem import Problem
+from harness.core.text import exact, one_line, shown
+from harness.core.verdict import Status, Verdict
+from harness.judging.cache import Memo
+from harness.judging.case import Trial
+from harness.pytorch.errors import MOST_SAID
+
+
+class Asked(NamedTuple):
+    """What is being judged: a trial's problems and the quantity asked for."""
+
+    trial: Trial
+    memo: Memo
+    problems: Sequence[Problem]
+    quantity: str
+
+    def where(self, index: tuple[int, ...], stack: int) -> str:
+        """What a person calls an element of the quantity, and its draw."""
+        problem = self.problems[stack]
+        return f"{element(problem, self.quantity, index)} ({problem.called(index[0])})"
+
+    @property
+    def contracts(self) -> tuple[Contract, Contract]:
+        """What the subject promises, and the reference."""
+        return self.trial.subject.contract(self.trial.dtype), self.trial.reference.contract()
+
+    def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
+        """What both may answer, as whole networks."""
+        mine, theirs = self.contracts
+        return self.memo.oracle(problem, mine), self.memo.oracle(problem, theirs, self.trial.reference)
+
+    def subject(self, problem: Problem) -> Observation:
+        """The subject's answers."""
+        return self.memo.subject(self.trial.subject, problem, self.trial.dtype, self.trial.device)
+
+    def reference(self, problem: Problem) -> Observation:
+        """The reference's answers."""
+        return self.memo.reference(self.trial.reference, problem)
+
+    def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
+        """A quantity as the subject and as the reference give it, gradients by the subject's own parameters."""
+        mine, observed = self.subject(problem).answer(quantity), self.reference(problem)
+        if isinstance(mine, Missing):
+            return replace(mine, why=f"{self.trial.subject.name} {mine.why}", of_subject=True)
+        theirs = observed.answer(quantity)
+        if isinstance(theirs, Missing):
+            return theirs
+        if quantity == "gradient" and not observed.by_own:
+            theirs = problem.formulation.pull_back(theirs)
+        return mine, theirs
+
+    def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
+        """Subject against reference in every stack; under another contract of the subject's where one is given."""
+        trial, memo = self.trial, self.memo
+        contract = contract or trial.subject.contract(trial.dtype)
+        subjects, references = [], []
+        for problem in self.problems:
+            answers = self.answers(problem, quantity)
+            if isinstance(answers, Missing):
+                return answers
+            answered, observed = self.subject(problem), self.reference(problem)
+            subjects.append(Side(answers[0], memo.oracle(problem, contract, observed=answered)[quantity]))
+            bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[quantity]
+            references.append(Side(answers[1], bound))
+        owners = [tensors(problem, quantity)[1] for problem in self.problems]
+        return judge(subjects, references, owners, contract.largest)
+
+    @property
+    def ran(self) -> str:
+        """How the subject ran, where torch.compile is meant to compile it: compiled, compiled in part, or eager."""
+        found = {self.subject(problem).ran for problem in self.problems}
+        return found.pop() if len(found) == 1 else "compiled in part"
+
+    def stages(self) -> tuple[int, int, str]:
+        """How many numbers of a row were seen on the subject's way, of how many, and the first activation that was not.
+
+        (0, 0, "") where it is not judged layer by layer.
+        """
+        trial, memo = self.trial, self.memo
+        contract = trial.subject.contract(trial.dtype)
+        each = [
+            memo.stages(problem, contract, memo.subject(trial.subject, problem, trial.dtype, trial.device))
+            for problem in self.problems
+        ]
+        found, asked, missing = zip(*each, strict=True)
+        return sum(found), sum(asked), next(filter(None, missing), "")
+
+
+def blank(trial: Trial, status: Status, why: str) -> Verdict:
+    """A verdict without numbers."""
+    case, subject, reference = trial.case, trial.subject, trial.reference
+    text = exact(why) if isinstance(why, str) else shown(why, MOST_SAID, str)  # a user's reference may say anything
+    named = (trial.id, case.name, subject.name, exact(reference.name), exact(reference.source), trial.check)
+    return Verdict(*named, trial.device, trial.dtype, status, why=text, question=case.question, expect=case.expect)
+
+
+def heading(trial: Trial) -> str:
+    """The first line of a failure."""
+    try:
+        against = trial.reference.title()
+    except Exception:  # a reference of a user's own
+        against = trial.reference.name
+    return one_line(f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}")
+
+
+def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:
+    """The verdict on an answer that did not come."""
+    if answer.status is Status.ABSENT:
+        return blank(trial, answer.status, answer.why)
+    why = f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}"
+    if answer.of_subject and trial.known:
+        return replace(blank(trial, Status.KNOWN, why), known=trial.known)
+    return blank(trial, answer.status, why)
+
+
+def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
+    """The verdict with a judgement's numbers, and no sentence yet."""
+    names = ("budget_used", "actual", "expected", "allowed", "contract_share")
+    figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
+    return replace(blank(trial, judgement.status, ""), where=where, **figures)

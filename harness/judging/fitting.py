@@ -1,0 +1,173 @@
+"""What training came to, judged: what each claims by what its weights give, and shares of good fits by statistics."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.core.contract import Bounded
+from harness.core.implementation import Missing
+from harness.core.judge import TOO_WIDE, Side, judge
+from harness.core.numpy_errors import users
+from harness.core.verdict import Status, Verdict
+from harness.judging.cache import Memo
+from harness.judging.case import Trial
+from harness.judging.comparison import blank, heading, measured, missing
+from harness.judging.shares import CONVINCING, Pairs, interval
+from harness.pytorch.errors import raised, words_of
+from harness.training.trainer import Ended, Population
+
+CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
+
+
+def ended(trial: Trial, memo: Memo) -> Verdict:
+    """The verdict of a `final` or `fit` check."""
+    sides: list[Ended] = []
+    for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
+        if why := trainer.absent(trial.case.network, trial.check):
+            return blank(trial, Status.ABSENT, why)
+        try:
+            found = memo.ended(trainer, trial.dtype, device)
+        except (ValueError, TypeError) as error:
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{words_of(error)}")
+        except Exception as error:  # whatever a user's data or start raises
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}")
+        if isinstance(found, Missing):
+            return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
+        if trial.check == "final" and (why := _silent(found, memo)):
+            return blank(trial, Status.FAIL, f"{heading(trial)}\n{why}")
+        if found.fitted.end is None:
+            lost = f"{trainer.title()}: from every start the loss or the weights are {found.fitted.ended[0]}"
+            return blank(trial, Status.FAIL, f"{heading(trial)}\n{lost}")
+        sides.append(found)
+    mine, theirs = sides
+    return _final(trial, memo, sides) if trial.check == "final" else _compared(trial, mine, theirs, memo.population)
+
+
+class _Claim(NamedTuple):
+    """One thing that a trainer says of its final weights, and what these give."""
+
+    who: str
+    what: str
+    side: Side
+
+
+def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
+    """Claimed losses and predictions against the oracle's at the final weights; losses against their floor."""
+    claims: list[_Claim] = []
+    for ended in sides:
+        who, predicted = ended.trainer.title(), predictions(memo, ended)
+        if isinstance(predicted, Missing):
+            return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
+        claims.append(_Claim(who, "claims a loss of", _claimed(ended, memo)))
+        claims.append(_Claim(who, "predicts", predicted))
+    exact = [Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error)) for c in claims]
+    owners = [np.full(claim.side.answer.shape[1:], number) for number, claim in enumerate(claims)]
+    judged = judge([claim.side for claim in claims], exact, owners, trial.subject.contract(trial.dtype).largest)
+    who, what, _ = claims[judged.stack]
+    why = f"inside: {judged.budget_used:.2g} of what {trial.dtype} may differ by"
+    if judged.status is Status.FAIL:
+        gives = f"its final weights give {judged.expected:.9g}, allowed ±{judged.allowed:.2g}"
+        why = f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
+    elif judged.status is not Status.PASS:
+        why = f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose other data"
+    where = f"{who} {what} (start {judged.index[0]})"
+    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
+    if below := _below_floor(sides[0], memo):
+        return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
+    return replace(verdict, why=why)
+
+
+def _claimed(ended: Ended, memo: Memo) -> Side:
+    """The losses that a trainer claims, with the oracle's bounds at its final weights.
+
+    Where it may have moved these after its last loss, by less than it notices, they allow the slope times that. What
+    the curvature adds, of the order of the square, is far below the rounding of the loss.
+    """
+    loss, slope = (memo.gives(ended)[quantity] for quantity in ("loss", "gradient"))
+    if not ended.trainer.unnoticed:
+        return Side(ended.fitted.claimed, loss)
+    moved = np.spacing(ended.trainer.unnoticed + abs(ended.end.own))
+    allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
+    return Side(ended.fitted.claimed, Bounded(loss.value, loss.error + allowed))
+
+
+def predictions(memo: Memo, ended: Ended) -> Side | Missing:
+    """What a trainer's own implementation predicts at the marks and on the grid, with the oracle's bounds."""
+    trainer, dtype = ended.trainer, ended.dtype
+    problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
+    answers = memo.once(("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device))
+    found = answers.answer("forward")
+    if isinstance(found, Missing):
+        return found
+    return Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
+
+
+def _silent(ended: Ended, memo: Memo) -> str:
+    """No finite loss claimed where the final weights give one that is nowhere near the end of the dtype's range."""
+    if ended.fitted.silent is None:
+        return ""
+    contract = ended.trainer.contract(ended.dtype)
+    loss = memo.oracle(ended.fitted.silent, contract)["loss"]
+    plain = (loss.error <= TOO_WIDE * abs(loss.value)) & (abs(loss.value) + loss.error <= contract.largest)
+    gives = f"its final weights give {loss.value[int(np.argmax(plain))]:.9g}"
+    return f"{ended.trainer.title()} claims no finite loss where {gives}" if plain.any() else ""
+
+
+def _below_floor(ended: Ended, memo: Memo) -> str:
+    """A loss below what no fit can be below: then the floor is wrong, or the data are not what was said."""
+    if ended.trainer.floor is None:
+        return ""
+    with users():
+        floor = ended.trainer.floor(ended.end.inputs, ended.end.targets)
+    loss = memo.gives(ended)["loss"]
+    under = loss.value + loss.error < floor.value - floor.error
+    worst = int(np.argmax(under))
+    below = f"{loss.value[worst]:.9g}, below the floor of {floor.value[worst]:.9g} that was stated for it"
+    told = f"{ended.trainer.title()} ends at a loss of {below}: the floor, or the network, is not what it is said to be"
+    return told if under.any() else ""
+
+
+def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
+    """Do as many starts end well, or claimedly not?"""
+    n = min(len(mine.losses), len(theirs.losses))
+    for here, there in ((mine.start.inputs, theirs.start.inputs), (mine.start.targets, theirs.start.targets)):
+        if not np.array_equal(here[:n], there[:n]):
+            both = f"{mine.trainer.title()} and {theirs.trainer.title()}"
+            why = f"{both} were given other data, expected data(D) to begin alike however many there are"
+            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}")
+    good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
+    pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
+    told = f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most {population.quality:g}"
+    told = f"{told}, of {theirs.trainer.title()} {shares[1]}"
+    low, high = pairs.difference
+    used, power = pairs.margin_used(population.margin), f"power {pairs.power(population.margin):.2f}"
+    difference = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
+    same, other = used <= 1, pairs.p < CONVINCING
+    worse = other and pairs.first < pairs.second
+    if not any(some.any() for some in good):  # whatever they are, they are alike in that
+        return blank(trial, Status.VACUOUS, f"{told}: nobody's fit is good, expected a quality that somebody reaches")
+    if same:
+        why = f"{told}; {difference}, equivalent within ±{population.margin:g} ({power})"
+    elif other:
+        why = f"{told}; so uneven by chance with p = {pairs.p:.1g}"
+    else:
+        margin = f"the margin is ±{population.margin:g}, {power}, p = {pairs.p:.1g}"
+        more = "ask for more with --parity-starts, and most= where that caps a trainer's"
+        why = f"{told}: {n} starts cannot tell; {difference}, {margin}: {more}"
+    mine.compared.append(why)
+    holds, fails = (
+        (same, other) if trial.case.expect == "equal" else (worse and not same, same or (other and not worse))
+    )
+    status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
+    if status is Status.FAIL:
+        claim = "was claimed to fit as well, and does not"
+        if trial.case.expect == "differs":
+            claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
+        why = f"{heading(trial)}\n{trial.subject.title()} {claim}: {why}"
+    return replace(blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None)
+
+
+def _share(good: int, of: int) -> str:
+    low, high = interval(good, of)
+    return f"{good} of {of} starts ({low:.0%} to {high:.0%})"

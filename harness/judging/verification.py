@@ -1,0 +1,106 @@
+"""A case bound to the line where its user wrote it, and the trials that pytest makes of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from inspect import CO_OPTIMIZED
+from types import FrameType
+from typing import Any, NamedTuple
+
+from harness.core.numpy_errors import ours
+from harness.core.text import shown
+from harness.judging.case import Case, Trial
+from harness.pytorch.errors import raised, words_of
+
+PLUGIN = "nnet_parity.plugin"  # the plugin that pytest loads; a user's run of pytest may have left it out
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+RUNNING = "PYTEST_CURRENT_TEST"  # in the environment while pytest runs a test, and of all that a test starts
+
+
+class Place(NamedTuple):
+    """A line of a module."""
+
+    module: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A case, the file and line where `verify` was called, and the line of the module whose import led there."""
+
+    case: Case
+    file: str
+    line: int = field(default=0)
+    imported: Place | None = None
+
+
+def verify(case: Case) -> Verification:
+    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test calls, which then judges.
+
+    At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed, an
+    AssertionError, inside a test where a trial fails or nothing could be judged, and RuntimeError where pytest runs a
+    test without the plugin.
+    """
+    __tracebackhide__ = True
+    frame = sys._getframe(1)
+    verification = Verification(case, frame.f_code.co_filename, frame.f_lineno, _find_import(frame))
+    plugin: Any = sys.modules.get(PLUGIN)
+    if _reading.get():
+        return verification
+    if plugin is not None and plugin.GUESTS:
+        plugin.GUESTS[-1].note(verification)
+    elif RUNNING in os.environ and "_pytest" in sys.modules and verification.imported is None:
+        raise RuntimeError("verify() judges nothing in this run: pytest was started without the plugin nnet_parity")
+    return verification
+
+
+def _find_import(frame: FrameType | None) -> Place | None:
+    """The line of the module whose import leads to a frame; None where a test leads there, or the main program."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name == "__main__" or name.startswith("_pytest."):
+            return None
+        if not frame.f_code.co_flags & CO_OPTIMIZED:  # the body of a module or class, not of a function
+            return Place(name, frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """While this lasts `verify` only binds cases: a file is read for what stands in it, whatever runs around it."""
+    before = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(before)
+
+
+def expand(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
+    """The trials of a Verification that a test file calls `name`, R answering as `mode` (auto, live, recorded) says.
+
+    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
+    """
+    if isinstance(found, Case):
+        raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
+    assert isinstance(found, Verification)
+    where = f"{found.file}:{found.line}"
+    if not issubclass(type(found.case), Case):
+        raise TypeError(f"{where}: verify() was given {shown(found.case)}, expected a Case: verify(Case(...))")
+    try:
+        with ours():
+            return found.case.answering(found.file, mode).trials(devices)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's objects may raise anything when they are looked at
+        kind = type(error)
+        if kind is LookupError:  # R must be live and is not here
+            raise
+        said = words_of(error) if issubclass(kind, ValueError | TypeError) else raised(error)
+        raise (TypeError if issubclass(kind, TypeError) else ValueError)(f"{where}: {said}") from None

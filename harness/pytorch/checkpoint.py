@@ -1,0 +1,92 @@
+"""Trained weights, as a checkpoint has them."""
+
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.formulation import Formulation
+from harness.pytorch.parameters import left_out_as
+
+Checkpoint = str | PathLike[str] | Mapping[str, Any]
+PREFIXES = re.compile(r"^((_orig_mod|module|model)\.)+")
+KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin": "torch"}
+
+
+def weights(given: Checkpoint, formulation: Formulation) -> Array:
+    """The own parameters (P,) of a state_dict, or of a file of one (.safetensors, or .pt, .pth, .bin of torch.save).
+
+    No code of a file is run. Prefixes that torch.compile, DataParallel and Lightning put before every name are passed
+    over. Raises ValueError where a parameter is not there, has another shape or holds what is not a finite number,
+    where what is no parameter is not what the module is built with, and where the file is none.
+    """
+    own = formulation.own
+    where = "the state_dict" if isinstance(given, Mapping) else str(given)
+    named = dict(given if isinstance(given, Mapping) else _read(Path(given)))
+    if isinstance(named.get("state_dict"), Mapping):
+        named = dict(named["state_dict"])
+    found: dict[str, Any] = {}
+    known = {*formulation.buffers, *(block.name for block in own.blocks)}
+    for name, tensor in named.items():
+        bare = str(name) if name in known else PREFIXES.sub("", str(name))
+        if bare in found:
+            raise ValueError(f"{where} has several {bare}, {name} and others: give those of one model")
+        found[bare] = _array(where, bare, tensor)
+    tensors: dict[str, Any] = {}
+    for block in own.blocks:
+        if block.name.endswith(left_out_as("")):
+            tensors[block.name] = 1.0  # any number: a model that has no such parameter cannot feel it
+            continue
+        if block.name not in found:
+            has = ", ".join(map(str, named)) or "nothing"
+            raise ValueError(f"{where} has no {block.name}, expected it; it has {has}")
+        tensors[block.name] = array = found.pop(block.name)
+        if array.shape != block.places.shape:
+            raise ValueError(f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
+    for name, array in found.items():
+        if name not in formulation.buffers:
+            raise ValueError(f"{where} has {name}, which is no parameter of the model and no buffer: give what is")
+        if not np.array_equal(array, formulation.buffers[name]):
+            raise ValueError(
+                f"{where}: the buffer {name} is not what the module is built with: let its factory load the checkpoint"
+            )
+    return own.join(tensors)
+
+
+def _array(where: str, name: str, tensor: Any) -> Array:
+    array = np.asarray(tensor.detach().cpu().float() if "bfloat16" in str(getattr(tensor, "dtype", "")) else tensor)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{where}: {name} is of {array.dtype}, expected real numbers")
+    return array.astype(np.float64)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """A file's tensors by name."""
+    kind = KINDS.get(path.suffix)
+    if kind is None:
+        raise ValueError(f"{path} is no checkpoint that can be read, expected a file called {', '.join(KINDS)}")
+    try:
+        if kind == "safetensors":
+            from safetensors.numpy import load_file
+
+            named: Any = load_file(path)
+        else:
+            import torch
+
+            named = torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError:
+        raise ValueError(f"{path} takes the package safetensors to be read: pip install safetensors") from None
+    except Exception as error:  # whatever a damaged file makes a reader raise
+        why = next(iter(str(error).splitlines()), "")
+        raise ValueError(f"{path} cannot be read as a checkpoint: {type(error).__name__}: {why}"[:300]) from error
+    if not isinstance(named, Mapping):
+        raise ValueError(
+            f"{path} holds {type(named).__name__}, expected a state_dict: torch.save(model.state_dict(), ...)"
+        )
+    return named

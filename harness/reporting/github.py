@@ -1,0 +1,35 @@
+"""Failures where GitHub shows them: beside the line of the case."""
+
+import os
+from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
+
+from harness.core.report import grouped
+from harness.core.text import printable
+from harness.core.verdict import Verdict
+
+
+def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
+    """Commands for GitHub's runner, where it runs this: by file and line, the first failure and how many others.
+
+    One a line, since GitHub shows ten of a step, and all trials of a case stand at the same line.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    root = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve()
+    commands = []
+    for (file, line), [(*_, first), *others] in grouped(failed, itemgetter(0, 1)).items():
+        path = Path(file).resolve()
+        more = f"\nand {len(others)} more here" if others else ""
+        title = f"{first.case}: {first.id}"
+        where = {"file": path.relative_to(root) if path.is_relative_to(root) else path, "line": line, "title": title}
+        properties = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in where.items())
+        commands.append(f"::error {properties}::{_escaped(first.why + more)}")
+    return commands
+
+
+def _escaped(text: str, also: str = "") -> str:
+    for character in "%\r\n" + also:  # the sign of an escape first
+        text = text.replace(character, f"%{ord(character):02X}")
+    return printable(text)

@@ -1,0 +1,97 @@
+"""results.json as it is read: strictly, into a report; what is not whole and sound is refused in a sentence."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from reprlib import repr as shown  # whatever the depth and length
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
+
+import msgspec
+
+from harness.core.report import SCHEMA, Report
+from harness.core.verdict import Status, Verdict
+
+T = TypeVar("T")
+MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
+
+
+class _Said(TypedDict):
+    """What a verdict must say in a file, though in memory it has a default: a comparison looks at it."""
+
+    budget_used: Annotated[float, msgspec.Meta(ge=0)] | None
+    why: str
+    expect: Literal["equal", "differs"]
+
+
+class _Whole(TypedDict):
+    """What a report must hold in a file, though in memory it has a default."""
+
+    complete: bool
+    contracts: dict[str, str]
+    costs: list[Any]
+    verdicts: list[_Said]
+
+
+def read(path: Path) -> Report:
+    """The report of a results.json; ValueError, in a sentence, where it is not whole and sound."""
+    try:
+        return parsed(content(path))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} {error}: give a results.json as pytest wrote it") from None
+
+
+def content(path: Path) -> bytes:
+    """What a file holds; ValueError for what is none, or too long, and OSError."""
+    if not path.is_file():  # a pipe would be waited for, a device might never end
+        raise ValueError("is not a file")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"has {size} bytes, expected at most {MOST_BYTES}")
+    return path.read_bytes()
+
+
+def parsed(data: bytes) -> Report:
+    """The report that a results.json holds; ValueError, naming the place, for what is missing, wrong or unreadable."""
+    return converted(data, "report", _report)
+
+
+def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
+    """What JSON holds; ValueError where it is not strict, or `convert` refuses it by a msgspec.ValidationError."""
+    try:
+        return convert(json.loads(data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise ValueError(f"is no whole {what} ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"is not JSON that can be trusted ({error})") from None
+
+
+def _report(found: Any) -> Report:
+    if isinstance(found, dict) and found.get("schema") != SCHEMA:
+        raise msgspec.ValidationError(f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}")
+    msgspec.convert(found, _Whole)
+    report = msgspec.convert(found, Report)
+    for number, verdict in enumerate(report.verdicts):
+        _near(verdict, f"$.verdicts[{number}].budget_used")
+    return report
+
+
+def _near(verdict: Verdict, place: str) -> None:
+    """A trial that passes says how near it was."""
+    used = verdict.budget_used
+    if verdict.status is Status.PASS and verdict.expect == "equal" and (used is None or used > 1):
+        raise msgspec.ValidationError(f"Expected `float` <= 1 of a PASS, got {used} - at `{place}`")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+        raise ValueError(f"{shown(twice[0])} stands more than once in one object")
+    return dict(pairs)
+
+
+def _finite(literal: str) -> float:
+    if not math.isfinite(value := float(literal)):
+        raise ValueError(f"{literal[:20]} is not finite")
+    return value

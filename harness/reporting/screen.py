@@ -1,0 +1,223 @@
+"""The report in sentences."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from textwrap import wrap
+from typing import NamedTuple
+
+from harness.core.report import Report, grouped
+from harness.core.text import printable
+from harness.core.verdict import R, Status, Verdict
+
+LINES = 30  # of the screen, however many trials there were
+NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
+NOT_JUDGED = "Not judged: see below."
+NAMED = 6  # names in a sentence at most
+NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
+
+
+class Rank(IntEnum):
+    """How urgent an answer is."""
+
+    FAILED = 0
+    OWN_WORDS = 1
+    COUNTEREXAMPLE = 2
+    HOLDS = 3
+
+
+class Said(NamedTuple):
+    """A sentence, and how urgent it is."""
+
+    rank: Rank
+    text: str
+
+
+def screen(report: Report, width: int) -> list[str]:
+    """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
+    width = max(width, NARROWEST)
+    idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
+    rest, cost, count = (
+        [line for text in texts for line in fold(text, width)]
+        for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
+    )
+    said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
+    if sum(len(_told(each, width)) for each in said) > room:
+        brief, room, cost = _briefly(report), room + len(cost), []
+        said = [each for each in said if each.rank < Rank.HOLDS] + brief
+    return [*_in_room(said, room, width), *rest, *cost, *count]
+
+
+def _ranked(report: Report) -> list[Said]:
+    """All answers: what must be mended first, then in the order asked; own words take a counterexample's place."""
+    said = [
+        Said(each.rank, f"{question} {each.text}")
+        for question, answers in _answered(report).items()
+        for each in answers
+        if each.rank is not Rank.COUNTEREXAMPLE or question not in report.said
+    ]
+    return sorted(said, key=lambda each: each.rank > Rank.FAILED)
+
+
+def _briefly(report: Report) -> list[Said]:
+    """Everything that holds, in one sentence."""
+    sound = {question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()}
+    parts = [f"{question} ({_trials(passed)}, {_used(passed)})" for question, passed in sound.items() if passed]
+    brief = f"Yes, with at most this share of what may differ: {' '.join(parts)}"
+    return [Said(Rank.OWN_WORDS, brief)] if parts else []
+
+
+def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
+    """A line for each answer while there is room; then the urgent ones whole, and the others line by line."""
+    kept = sorted(said, key=lambda each: each.rank)[: room if len(said) <= room else room - 1]
+    lines = dict.fromkeys(kept, 1)
+    further = [
+        (each.rank >= Rank.COUNTEREXAMPLE, more if each.rank >= Rank.COUNTEREXAMPLE else 0, place)
+        for place, each in enumerate(kept)
+        for more in range(1, len(_told(each, width)))
+    ]
+    left = len(said) - len(kept)
+    for *_, place in sorted(further)[: room - len(kept) - bool(left)]:
+        lines[kept[place]] += 1
+    told = [line for each in said if each in lines for line in fold(each.text, width, lines[each])]
+    return [*told, f"... and {left} answers more: read them in report.md"] if left else told
+
+
+def _told(said: Said, width: int) -> list[str]:
+    """An answer on as many lines as it may take where there is room."""
+    return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
+
+
+def fold(text: str, width: int, lines: int = 3) -> list[str]:
+    """At most so many lines of the terminal's width, the second and later ones indented."""
+    return wrap(printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ...")
+
+
+def answered(report: Report) -> dict[str, list[str]]:
+    """For every question a sentence of what holds, one of what differs, and one of what failed."""
+    return {question: [each.text for each in answers] for question, answers in _answered(report).items()}
+
+
+def _answered(report: Report) -> dict[str, list[Said]]:
+    answers = {}
+    for question, verdicts in report.questions().items():
+        own = [Said(Rank.OWN_WORDS, f"{report.said[question]}.")] if question in report.said else []
+        answers[question] = own + _answer(verdicts) or [Said(Rank.HOLDS, NOT_JUDGED)]
+    return answers
+
+
+def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
+    said = []
+    without = "without R, " if any(v.source == "absent" for v in verdicts) else ""
+    if sound := _sound(verdicts, "equal"):
+        sources = _names(map(_source, sorted(sound, key=_strength)))
+        evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
+        caveats = "".join(f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat))
+        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}.{caveats}"))
+    if sound := _sound(verdicts, "differs"):
+        best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
+        said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
+    for known, some in grouped([v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known).items():
+        said.append(Said(Rank.COUNTEREXAMPLE, f"Known: {_names(v.subject for v in some)}, {_trials(some)}: {known}."))
+    if failed := [v for v in verdicts if v.status.fails]:
+        counts = Counter(v.subject for v in failed)
+        who = _names(f"{name} in {count}" for name, count in counts.items())
+        of = sum(v.subject in counts for v in verdicts)
+        said.append(Said(Rank.FAILED, f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}."))
+    return said
+
+
+def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
+    """The passes of one claim, by subjects none of whose trials fails."""
+    failing = {v.subject for v in verdicts if v.status.fails or v.status is Status.KNOWN}
+    return [v for v in verdicts if v.status is Status.PASS and v.expect == expect and v.subject not in failing]
+
+
+def _used(verdicts: Sequence[Verdict]) -> str:
+    """The largest share of a bound."""
+    return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
+
+
+def _trials(verdicts: Sequence[Verdict]) -> str:
+    return f"{len(verdicts)} trial{'s' if len(verdicts) != 1 else ''}"
+
+
+def _strength(verdict: Verdict) -> int:
+    """How strong a witness its reference is: 0 is the strongest."""
+    return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
+
+
+def _source(verdict: Verdict) -> str:
+    """What a person calls the reference."""
+    if verdict.source in R:
+        return f"R nnet ({verdict.source})"
+    if verdict.source == "stated":
+        return f"{verdict.reference} (stated)"
+    return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference
+
+
+def _first_finding(verdict: Verdict) -> str:
+    """The sentence of a failure after its heading, who is wrong where that is not the subject, and what is likely."""
+    lines = [line.strip() for line in verdict.why.split("\n")]
+    likely = [line for line in lines if line.startswith("likely: ")]
+    blamed = [line for line in lines if line.endswith(" is the one outside") and f" {verdict.subject} " not in line]
+    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *blamed, *likely])
+
+
+def _names(names: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    if len(unique) > NAMED:
+        unique = [*unique[: NAMED - 1], f"{len(unique) - NAMED + 1} more"]
+    return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + f" and {unique[-1]}" if unique else ""
+
+
+def unjudged(report: Report) -> list[tuple[tuple[Status, str], int]]:
+    """What gave no evidence: status, reason and how often, the most frequent first."""
+    return Counter((v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE).most_common()
+
+
+def _skips(report: Report) -> list[str]:
+    """What gave no evidence, in sentences, the rarer reasons as a number."""
+    ranked = unjudged(report)
+    lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
+    if rest := ranked[6:]:
+        lines.append(f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons: report.md")
+    return lines
+
+
+def costed(report: Report) -> list[str]:
+    """What a problem cost, in a sentence, where stacks were large enough to tell."""
+    parts = [f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})" for c in report.costs]
+    return [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"] if parts else []
+
+
+def raced(report: Report) -> list[str]:
+    """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the run."""
+    sentences = []
+    for name, races in grouped(report.races, lambda one: one.name).items():
+        times = [
+            f"{one.subject} {one.device} {one.dtype} {one.ratio:.3g}"
+            + ("" if one.share is None else f" ({one.share:.0%} reach it)")
+            for one in sorted(races, key=lambda one: one.ratio)
+        ]
+        noise = [one.aa_ratio for one in races if one.aa_ratio is not None]
+        spread = f", against themselves {min(noise):.2f} to {max(noise):.2f}" if noise else ""
+        sentences.append(f"{name}, times R nnet's time{spread}: {', '.join(times)}")
+    return sentences
+
+
+def counted(report: Report) -> str:
+    """How many trials came to what."""
+    if not report.verdicts:
+        return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
+    counts = report.counts()
+    passes = Counter(v.source for v in report.verdicts if v.status is Status.PASS)
+    when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
+    recorded = f"recorded R ({when}; R {r}, nnet {nnet})"
+    witnesses = {"live": "live R", "recorded": recorded, "stated": "what is stated"}
+    if passes["recorded"] and not passes["live"]:
+        del witnesses["live"]
+    told = [f"{passes[who]} against {what}" for who, what in witnesses.items() if passes[who] or who == "live"]
+    shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
+    of = f"; {', '.join(told)}".replace(" against", " of the passes against", 1)
+    return f"{_trials(report.verdicts)}: {shown}{of if passes else ''}"

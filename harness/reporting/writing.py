@@ -1,0 +1,64 @@
+"""The report's files: written whole, or removed."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.core.files import append_whole, replace_whole
+from harness.core.report import MARK, REPRODUCERS, Report
+from harness.reporting.markdown import markdown
+from harness.reporting.page import page
+from harness.reporting.results import parsed
+from harness.reporting.selfcheck_result import beside
+
+RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"  # the files of a report, in its folder
+SPEED = "speed.json"  # beside that folder
+
+
+def write(report: Report, folder: Path) -> None:
+    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
+
+    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot be read back,
+    ValueError; then nothing has changed, or `discard` removes what has.
+    """
+    results, trust = _json(report.record()), beside(folder, report.commit)
+    texts = {
+        folder / RESULTS: results,
+        folder / MARKDOWN: markdown(report, trust),
+        folder / PAGE: page(parsed(results.encode()), trust),
+    }
+    if report.races:
+        texts[folder.parent / SPEED] = _json({"races": [asdict(race) for race in report.races]})
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_whole(texts)
+    known = {Path(verdict.alone).name for verdict in report.verdicts}
+    for script in (folder / REPRODUCERS).glob("*.py"):
+        if script.name not in known and MARK in script.read_text(encoding="utf-8", errors="replace"):
+            script.unlink()
+
+
+def discard(folder: Path, races: bool = False) -> list[str]:
+    """Remove a report, with that of its races if asked to; return those of its files that could not be removed.
+
+    What is no file, a folder in the place of one say, was written by nobody's run and stays.
+    """
+    left = []
+    for path in (folder / RESULTS, folder / MARKDOWN, folder / PAGE, *([folder.parent / SPEED] if races else [])):
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError:
+            left.append(path.name)
+    return left
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
+def summarise(report: Report) -> None:
+    """Append the Markdown to the file that $GITHUB_STEP_SUMMARY names, where it is set."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        append_whole(Path(summary), markdown(report))

@@ -1,0 +1,1 @@
+"""A failure made small, as a script that stands alone."""

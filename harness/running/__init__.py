@@ -1,0 +1,1 @@
+"""What pytest runs, and how long it takes."""

@@ -1,0 +1,165 @@
+"""Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in turn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.core.implementation import Missing
+from harness.core.problem import Problem
+from harness.core.report import Race
+from harness.core.verdict import Status
+from harness.judging.cache import Memo
+from harness.judging.case import Case
+from harness.pytorch.compiled import limited
+from harness.pytorch.devices import ieee, settled
+from harness.pytorch.settings import hold_settings
+from harness.reporting.environment import settle
+from harness.running.trial import run
+from harness.training.trained import Trained, Training
+from harness.training.trainer import Population
+
+ROUND = 0.01  # seconds that a round takes at least
+QUARTILES = (0.25, 0.5, 0.75)
+REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
+
+# For a problem what its rounds take: of a draw the seconds, and the loss that must be reached (infinite: none).
+Pacemaker = Callable[[Problem], Callable[[int], tuple[float, float]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A race: a model's value and gradient, or with `fits` its training to the pacemaker's final loss.
+
+    `case` asks the model for what a race presupposes, that it is right: only who passes every trial runs. `population`
+    gives the data; every round of a fit has a start of its own.
+    """
+
+    name: str
+    trained: Trained
+    case: Case
+    population: Population
+    pacemaker: Pacemaker
+    fits: bool = False
+    rounds: int = 30
+
+    def id(self, device: str, dtype: str) -> str:
+        """Stable and readable."""
+        return f"{self.name}-{self.trained.name}-{device}-{dtype}"
+
+
+class Round(NamedTuple):
+    """Seconds of the pacemaker and of the model's first turn, the loss to be reached; its second turn, and its loss."""
+
+    pace: float
+    first: float
+    wanted: float
+    second: float
+    loss: float
+
+
+def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
+    """Why a model may not race: the sentences of the first trial of its case that does not pass, or ""."""
+    memo = Memo(entry.case, starts)
+    for trial in entry.case.trials((device,)):
+        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (Status.PASS, Status.ABSENT):
+            return f"{trial.id} {verdict.status}: {verdict.why}"
+    return ""
+
+
+class Turn(NamedTuple):
+    """A model's turn: from a draw and the loss to be reached to the loss that it reached, by so many evaluations.
+
+    `warm` comes after the pacemaker's turn, so that the first turn finds what the second does.
+    """
+
+    take: Callable[[int, float], float]
+    evaluations: int = 1
+    warm: Callable[[], Any] = lambda: None
+
+
+def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+    """As many values and gradients in a row as take long enough to be timed; there is no loss to be raced to."""
+    training = Training(entry.trained, start, dtype, device)
+
+    def evaluate(count: int) -> float:
+        for _ in range(count):
+            for parameter in training.parameters:
+                parameter.grad = None
+            training.value().sum().backward()
+        settled(device)
+        return np.inf
+
+    evaluate(1)
+    began = perf_counter()
+    evaluate(1)
+    count = max(1, round(ROUND / (perf_counter() - began)))
+    return Turn(lambda draw, wanted: evaluate(count), count, lambda: evaluate(1 + count // 4))
+
+
+def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
+    """A fit from a start of its own until the wanted loss is reached; it is long enough to warm itself."""
+
+    def fit(draw: int, wanted: float) -> float:
+        trained = replace(entry.trained, recipe=replace(entry.trained.recipe, until=wanted * REACHED))
+        fitted = trained.fit(start.part(slice(draw, draw + 1)), dtype, device, lambda said: None)
+        if isinstance(fitted, Missing):
+            raise RuntimeError(f"{trained.name} {fitted.why}")
+        return float(fitted.claimed[0]) if fitted.claimed.size else np.inf
+
+    return Turn(fit)
+
+
+def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
+    """Race through pytest-benchmark: it times the model's second turn of every round, in which all take turns.
+
+    Raises RuntimeError where the model raises, or nothing is timed.
+    """
+    with hold_settings(entry.case.settings):
+        return _race(entry, device, dtype, benchmark)
+
+
+def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
+    settle()
+    draws = entry.rounds if entry.fits else 1
+    start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
+    pace, turn = entry.pacemaker(start), (_fits if entry.fits else _gradients)(entry, start, dtype, device)
+    firsts: list[tuple[float, float, float]] = []
+    losses: list[float] = []
+
+    def first() -> None:
+        draw = len(firsts) % start.draws
+        seconds, wanted = pace(draw)
+        turn.warm()
+        began = perf_counter()
+        turn.take(draw, wanted)
+        firsts.append((seconds, perf_counter() - began, wanted))
+
+    def second() -> None:
+        losses.append(turn.take((len(firsts) - 1) % start.draws, firsts[-1][2]))
+
+    benchmark.group = entry.name
+    with ieee(device), limited():
+        benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
+    if benchmark.stats is None:
+        raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")
+    timed = list(benchmark.stats.stats.data)
+    lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
+    rounds = [Round(*first, second, loss) for first, second, loss in lately]
+    found = told(entry, rounds, turn.evaluations, device, dtype)
+    benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
+    return found
+
+
+def told(entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str) -> Race:
+    """The race in figures; a turn of the model is `count` evaluations."""
+    low, ratio, high = np.quantile([each.second / count / each.pace for each in rounds], QUARTILES).tolist()
+    aa_low, aa, aa_high = np.quantile([each.second / each.first for each in rounds], QUARTILES).tolist()
+    who = entry.name, entry.trained.title(), device, dtype
+    found = Race(*who, ratio, len(rounds), (low, high), aa, (aa_low, aa_high))
+    if not entry.fits:
+        return found
+    share = float(np.mean([each.loss <= each.wanted * REACHED for each in rounds]))
+    return replace(found, share=share, loss=float(np.median([each.loss for each in rounds])))

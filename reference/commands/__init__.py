@@ -1,0 +1,1 @@
+"""What the command `nnet-parity` offers beyond the harness: doctor, record, selfcheck."""

@@ -1,0 +1,159 @@
+"""The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what it answers."""
+
+import io
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from msgspec import structs
+
+from harness.core.implementation import Missing
+from harness.core.numpy_errors import ours
+from harness.core.text import one_line, printable
+from harness.judging.cache import STARTS, Memo
+from harness.judging.case import ENDS, Case
+from harness.judging.fitting import predictions
+from harness.pytorch.errors import at, raised, words_of
+from harness.pytorch.settings import hold_settings
+from harness.reporting.environment import installed, settle
+from harness.training.trained import Trained
+from reference.r.nnet_reference import LIVE
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import Recorded, Recorder, place
+from reference.r.recording import CODE, Ask, Facts, Recording, read, write
+from reference.r.session import RError
+
+INTENTS = ("create", "fix", "trim")
+
+
+def record(parser: ArgumentParser) -> Callable[[Namespace], int]:
+    """record what R answers to the cases of test files, so that they are judged without R too
+
+    Writes one file a case into the folder `recordings` beside the test file; pytest --parity-r recorded, and pytest
+    where R is not, judge by it. Nothing is judged here. The intents:
+      create   record what was not recorded; what was stays as it is
+      fix      record again, and say what has changed
+      trim     leave out what the cases do not ask any more, and change no answer; takes no R
+
+    Exit code: 0; 1 where a case could not be recorded; 2 where a file holds no case, or R is not here.
+    """
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a test file, or a test in it, as pytest takes it")
+    parser.add_argument("--intent", choices=INTENTS, default=INTENTS[0], help="default: %(default)s")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever reads the recording later")
+    starts = f"how many starts a population has (default: {STARTS})"
+    parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=starts)
+    return _record
+
+
+def _record(given: Namespace) -> int:
+    cases = _cases(given.files, "auto" if given.intent == "trim" else "live")
+    if isinstance(cases, str):
+        print(cases, file=sys.stderr)
+        return 2
+    failed = False
+    for case, file in cases:
+        name = one_line(case.name)
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{name} ...", end="", flush=True)
+        try:
+            said = _recorded(case, file, given)
+        except (ValueError, TypeError, OSError, RError, RUnavailable) as error:
+            failed, said = True, f"not recorded: {words_of(error)}"
+        except KeyboardInterrupt:
+            print(f"\n{name}: interrupted; what is recorded is whole", file=sys.stderr)
+            return 130
+        except BaseException as error:  # whatever a user's problems or models raise
+            failed, said = True, f"not recorded: {raised(error)}{at(error)}"
+        print(("\r\x1b[K" if sys.stdout.isatty() else "") + printable(f"{name}: {said}"), flush=True)
+    return int(failed)
+
+
+def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
+    """The cases that pytest collects, each with its file; or what pytest says, where it finds none."""
+    import pytest
+
+    from harness.running.plugin import TrialItem
+
+    class Found:
+        """What pytest has collected, as its user wrote it."""
+
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            self.items = [item for item in session.items if isinstance(item, TrialItem)]
+
+    found, said = Found(), io.StringIO()
+    with redirect_stdout(said):
+        code = pytest.main([*files, "--collect-only", "-q", "--assert=plain", "--parity-r", mode], plugins=[found])
+    asked = {id(item.verification): item.verification for item in getattr(found, "items", ())}
+    cases = [(verification.case, verification.file) for verification in asked.values()]
+    return cases if code == 0 and cases else said.getvalue() + ("" if code else "no case was found: give test files")
+
+
+def _recorded(case: Case, file: str, given: Namespace) -> str:
+    """Record a case; what was done, in a sentence. Raises ValueError, RError or RUnavailable where that cannot be."""
+    path, old = place(file, case.name), None
+    if path.exists() and given.intent == "create":
+        raise ValueError(
+            f"it was, in {path.name}: --intent fix records it again, trim drops what is not asked any more"
+        )
+    if not path.exists() and given.intent != "create":
+        raise ValueError("it never was: leave --intent out")
+    try:
+        old = read(path, case.name) if path.exists() else None
+        unread = ""
+    except ValueError as error:
+        if given.intent == "trim":
+            raise
+        unread = f"; what was there, {error}"
+    if given.intent == "trim" and old:  # no answer is changed, so they are as old as they were
+        recorder = Recorder(Recorded(old, path, file))
+        facts = structs.replace(old.facts, intent="trim", reason=given.reason)
+    else:
+        recorder = Recorder(LIVE)
+        now = datetime.now(UTC).date().isoformat()
+        ours = installed("nnet-parity"), given.starts, CODE
+        versions = recorder.versions() | {"numpy": np.__version__}
+        facts = Facts(case.name, given.intent, given.reason, now, *ours, versions)
+    with hold_settings(case.settings):
+        _ask(case.answering(file, recorder), recorder, facts.starts)
+    if not recorder.noted:
+        return "asks R nothing that a recording can hold"
+    write(path, Recording(facts, list(recorder.noted.values())))
+    changed = f"; {_changed(old, recorder.noted)}" if old else unread
+    return f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
+
+
+@ours()
+def _ask(case: Case, recorder: Recorder, starts: int) -> None:
+    """Everything that judging the case asks of R. Raises RError where R fails."""
+    settle()
+    memo = Memo(case, starts)
+    for trial in case.trials():
+        network = case.network if case.contrast else trial.subject.network or case.network
+        for one in (trial.subject, trial.reference):
+            if getattr(one, "source", "") != recorder.source or one.absent(network, trial.check):
+                continue
+            answers: Any = ()
+            if trial.check in ENDS:
+                ended = memo.ended(one, trial.dtype, "cpu")
+                if isinstance(ended, Missing) or ended.fitted.end:
+                    answers = [ended if isinstance(ended, Missing) else predictions(memo, ended)]
+            elif not isinstance(trial.subject, Trained):  # whose states no recording holds
+                problems = memo.problems(memo.claimed()) if case.contrast else memo.stacks(trial)
+                answers = [memo.reference(one, problem).missing for problem in problems]
+            for answer in answers:
+                if isinstance(answer, Missing) and answer.status.fails:
+                    raise RError(answer.why)
+
+
+def _changed(old: Recording, new: dict[str, Ask]) -> str:
+    """What a new recording has changed of an old one."""
+    both = [(old.answers[key].answer, ask.answer) for key, ask in new.items() if key in old.answers]
+    apart = [max(float(np.max(abs(was[n] - now[n]) / np.spacing(abs(was[n]).max()))) for n in now) for was, now in both]
+    differ = [most for most in apart if most]
+    ulps = f", by at most {max(differ):.3g} units in the last place of their largest number" if differ else ""
+    of = f"of {len(old.answers)} before {len(both)} are asked still, {len(differ)} answers differ{ulps}"
+    return f"{of}; {len(new) - len(both)} are new"

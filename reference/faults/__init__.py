@@ -1,0 +1,1 @@
+"""Mistakes that real ports make: planted to test the judge, tried to explain a failure."""

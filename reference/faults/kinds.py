@@ -1,0 +1,213 @@
+"""Kinds of planted faults: the equations with one mistake in a meaning, a number, an activation or an answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from harness.arithmetic.plain import Plain
+from harness.core.contract import Array, Contract
+from harness.core.formulation import Formulation
+from harness.core.layout import Layout
+from harness.core.linear import LinearMap
+from harness.core.problem import QUANTITIES, Problem
+from reference.mathematics.equations import evaluate
+from reference.mathematics.questions import at_theta
+
+Answers = dict[str, Array]
+Blocks = Mapping[str, Array]
+SLOPES = ("gradient", "input_gradient")
+
+
+def solve(problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain) -> Answers:
+    """The equations in ordinary arithmetic at theta, with an arithmetic of one's own."""
+    with np.errstate(all="ignore"):
+        answers = evaluate(arithmetic(contract), at_theta(problem))
+    return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
+
+
+def undecayed(problem: Problem) -> Problem:
+    """The same question about the error alone."""
+    return replace(problem, loss=replace(problem.loss, decay=0.0))
+
+
+def decayed(answers: Answers, problem: Problem) -> Answers:
+    """Answers about the error alone, with the problem's decay, which acts on parameters as they are."""
+    decay, theta = problem.loss.decay, problem.theta
+    if not decay:
+        return answers
+    penalty = decay * (theta**2).sum(axis=1)
+    return {**answers, "loss": answers["loss"] + penalty, "gradient": answers["gradient"] + 2 * decay * theta}
+
+
+# What a mistake changes: one kind of fault each.
+
+
+@dataclass(frozen=True)
+class Fault(ABC):
+    """One mistake: its name, what a person calls it, what it does to what its kind changes, the first that it spoils.
+
+    A `sized` one is made `at` a size, relative to the number that it changes.
+    """
+
+    name: str
+    words: str
+    change: Callable[..., Any]
+    spoils: str = "forward"
+    sized: bool = False
+    size: float | None = None
+    across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
+
+    def at(self, size: float) -> Fault:
+        """A sized one at this size."""
+        spelled = f"{size:.0e}".replace("e-0", "e-")
+        words, change = f"{self.words} off by {spelled}", partial(self.change, size)
+        return replace(self, name=f"{self.name}_{spelled}", words=words, change=change, sized=False, size=size)
+
+    @abstractmethod
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        """Every quantity by the equations with the mistake, the gradient by theta (D, T)."""
+
+    def fits(self, network: Any) -> bool:
+        """Can it be made there?"""
+        return True
+
+
+class OnBlocks(Fault):
+    """Blocks, as a dict, become others; where they stay as they are, or lack what it takes, no mistake can be made."""
+
+    def changed(self, layout: Layout, vectors: Array) -> Array:
+        """Vectors (D, T) with the mistake."""
+        return np.stack([layout.join(self.change(layout.split(vector))) for vector in vectors])
+
+    def fits(self, network: Any) -> bool:
+        numbers = 1.0 + np.arange(network.layout.size)[None] / 3
+        try:
+            return bool((self.changed(network.layout, numbers) != numbers).any())
+        except (KeyError, IndexError, ValueError):  # no such block, no such column, another shape
+            return False
+
+
+class Misread(OnBlocks):
+    """Parameters whose meaning is mistaken: something else is computed, and differentiated rightly."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        network: Any = problem.formulation.network
+        read = replace(undecayed(at_theta(problem)), formulation=reading(network, self.change))
+        answers = solve(read, contract)
+        return decayed({**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem)
+
+
+@cache
+def reading(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
+    """The map of parameters whose meaning is so mistaken."""
+    return Formulation.from_meaning(network.layout, network, change, idle=True)
+
+
+class Off(OnBlocks):
+    """Parameters that are other numbers."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        asked = undecayed(at_theta(problem))
+        other = self.changed(asked.formulation.network.layout, asked.own)
+        return decayed(solve(replace(asked, own=other), contract), problem)
+
+
+@dataclass(frozen=True)
+class Slope(OnBlocks):
+    """Blocks of the gradient that are put together wrongly."""
+
+    spoils: str = "gradient"
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        answers = solve(undecayed(problem), contract)
+        slope = self.changed(problem.formulation.network.layout, answers["gradient"])
+        return decayed({**answers, "gradient": slope}, problem)
+
+
+@dataclass(frozen=True)
+class Answer(Fault):
+    """Answers, as a dict, of a problem that are put together wrongly, by so many `roundings` of each at most.
+
+    `kept_in` is the dtype of which they are numbers, where that is another than the computation's.
+    """
+
+    roundings: Callable[[Problem], float] = lambda problem: 6.0
+    kept_in: str = ""
+    across_draws: ClassVar[bool] = True
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        answers: Answers = self.change(solve(problem, contract), problem)
+        return answers
+
+
+class Posed(Fault):
+    """Another question, which is answered rightly."""
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        return solve(self.change(problem), contract)
+
+
+@dataclass(frozen=True)
+class Data(Fault):
+    """Inputs or targets (D, R, ...) that are read wrongly."""
+
+    part: str = "inputs"
+
+    def fits(self, network: Any) -> bool:
+        widths = network.inputs if self.part == "inputs" else network.outputs
+        numbers = 1.0 + np.arange(2 * sum(widths)).reshape(1, 2, -1)
+        return bool((self.change(numbers) != numbers).any())
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        answers = solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
+        if self.part != "inputs":
+            return answers
+        return {**answers, "input_gradient": self.back(answers["input_gradient"])}
+
+    def reads(self, shape: tuple[int, ...]) -> LinearMap:
+        """From inputs of a shape (R, I) to what is read of them, both flat: of those each is one, times a factor."""
+        size = int(np.prod(shape))
+        factor = self.change(np.ones((1, *shape))).ravel()
+        given = np.rint(self.change(np.arange(size).reshape(1, *shape)).ravel() / factor).astype(int)
+        return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
+
+    def back(self, slope: Array) -> Array:
+        """The gradient (D, R, I) by what is read, as one by what was given."""
+        flat = slope.reshape(len(slope), -1)
+        return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
+
+
+@dataclass(frozen=True)
+class Hidden(Fault):
+    """Another activation of a layer in place of one `of` these: from z, h, its slope (None is 1) to h and its slope."""
+
+    of: str = "tanh logistic relu"
+    layer: int = 0
+
+    def fits(self, network: Any) -> bool:
+        return self.layer < len(network.activations) and network.activations[self.layer] in self.of.split()
+
+    def run(self, problem: Problem, contract: Contract) -> Answers:
+        names = problem.formulation.network.activations
+        first = sum(name != "identity" for name in names[: self.layer])
+        return solve(problem, contract, partial(_Replaced, self.change, first))
+
+
+class _Replaced(Plain):
+    """Ordinary arithmetic with one of the activations that are asked for replaced."""
+
+    def __init__(self, replacement: Callable[..., Any], which: int, contract: Contract) -> None:
+        super().__init__(contract)
+        self.replacement, self.left = replacement, which
+
+    def act(self, name: str, z: Array) -> tuple[Array, Any]:
+        h, d = super().act(name, z)
+        self.left -= name != "identity"
+        return self.replacement(z, h, d) if self.left == -1 and name != "identity" else (h, d)

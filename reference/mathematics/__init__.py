@@ -1,0 +1,1 @@
+"""The equations of networks, losses and optimisers, in any arithmetic."""

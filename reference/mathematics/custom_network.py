@@ -1,0 +1,149 @@
+"""A network of one's own: its forward pass is written once, and gradients and bounds follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from harness.arithmetic.plain import Plain, Values
+from harness.core.contract import Array, Contract
+from harness.core.layout import Block, Layout
+from harness.core.numpy_errors import ours
+from harness.pytorch.errors import as_cause, raised, words_of
+from reference.mathematics.equations import outputs
+from reference.mathematics.network import Derived, widths
+from reference.mathematics.tape import Node, Sum, Tape
+
+GROUPS = 9  # of inputs, and heads, at most
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Equations(Derived):
+    """A network of one's own, written over the operations of `reference.mathematics.tape.Tape`.
+
+    `inputs` and `outputs` are widths, a number or one for each group; `shapes` are those of the blocks of parameters by
+    name, (n, k) or (n,), which theta holds one after the other. `forward(m, p, x)` gives the outputs, or a tuple of one
+    tensor a head: m has the operations, p the blocks by name, and x is the inputs, rows of numbers; several groups come
+    as x1, x2, ... A block (n,) is rows that are all alike. Raises ValueError, in a sentence, where that is no network.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    layout: Layout
+    forward: Callable[..., Any]
+
+    def __init__(
+        self,
+        name: str,
+        inputs: int | Sequence[int],
+        outputs: int | Sequence[int],
+        shapes: Mapping[str, int | tuple[int, ...]],
+        forward: Callable[..., Any],
+    ) -> None:
+        sides = [widths(f"{name}: {what}", w, GROUPS) for what, w in (("inputs", inputs), ("outputs", outputs))]
+        layout = Layout.of_shapes({block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()})
+        for field, value in zip(self.__dataclass_fields__, (name, *sides, layout, forward), strict=True):
+            object.__setattr__(self, field, value)
+        with ours():
+            assert self._looked_at  # what is wrong shows now
+
+    @cached_property
+    def parts(self) -> tuple[Block, ...]:
+        """The blocks as the tape takes them: (n,) is one column."""
+        return tuple(Block(block.name, block.places.reshape(len(block.places), -1)) for block in self.layout.blocks)
+
+    def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
+        """What `forward` gives, heads side by side; raises ValueError where that is not the outputs."""
+        p = {
+            block.name: node if block.places.ndim > 1 else tape.spread(node)
+            for block, node in zip(self.layout.blocks, blocks, strict=True)
+        }
+        ends = np.cumsum(self.inputs)
+        groups = [tape.columns(x, end - width, end) for width, end in zip(self.inputs, ends, strict=True)]
+        found = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
+        heads = tuple(found) if isinstance(found, tuple | list) else (found,)
+        if [str(head) for head in heads] != [f"rows of {width}" for width in self.outputs]:
+            expected = " and ".join(f"rows of {width}" for width in self.outputs)
+            raise ValueError(f"gave {' and '.join(map(str, heads))}, expected {expected}")
+        return heads[0] if len(heads) == 1 else tape.beside(*heads)
+
+    def connected(self, entries: Array) -> Array:
+        """All entries of the blocks are parameters (..., T)."""
+        return entries
+
+    @cached_property
+    def _looked_at(self) -> _Looking:
+        tape = _Looking()
+        zeros = [
+            np.zeros((1, *shape)) for shape in ((self.layout.size,), (1, sum(self.inputs)), (1, sum(self.outputs)))
+        ]
+        try:
+            blocks, x, output = outputs(tape, self, *zeros[:2])
+        except Exception as error:  # whatever a user's function raises
+            said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
+            raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
+        slopes = tape.slopes(output, zeros[2])
+        for name, node in zip((*(block.name for block in self.layout.blocks), "inputs"), (*blocks, x), strict=True):
+            if node not in slopes:
+                raise ValueError(
+                    f"{self.name}: forward: {name} reach no output, expected all to be used: leave them out"
+                )
+        tape.sums += [node.sum for node in tape.nodes] + list(slopes.values())
+        for each in tape.sums:
+            assert each.formed is not None
+        return tape
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """In the order in which they are computed."""
+        return tuple(self._looked_at.activations)
+
+    @property
+    def widest(self) -> int:
+        """Terms of the longest sum."""
+        return int(self._looked_at.m.longest)
+
+    @property
+    def added(self) -> int:
+        """Products of blocks, and numbers beside them, that are added up to one number, at most."""
+        return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
+
+    def longest_sum(self, amounts: Array) -> int:
+        """At most: each product in a sum reads one row of a block, or one column, or one entry."""
+        most = max(len(each.pairs) for each in self._looked_at.sums)
+        blocks = [block.of(amounts) for block in self.layout.blocks]
+        sums = [b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max()) for b in blocks]
+        return most * int(sum(sums))
+
+    def sentence(self) -> str:
+        """The network in a few words."""
+        return self.name
+
+
+class _Counting(Plain):
+    """Ordinary arithmetic that notes the terms of its longest sum."""
+
+    longest = 1
+
+    def dot(self, a: Values, b: Values, extra: int = 0, plus: Values | None = None) -> Values:
+        self.longest = max(self.longest, a.shape[-1] + (plus is not None))
+        return super().dot(a, b, extra, plus)
+
+
+class _Looking(Tape):
+    """One row, to see what the equations are made of."""
+
+    def __init__(self) -> None:
+        super().__init__(_Counting(Contract()), 1, 1)
+        self.activations: list[str] = []
+        self.sums: list[Sum] = []
+
+    def act(self, name: str, z: Node) -> Node:
+        """Notes its name."""
+        self.activations.append(name)
+        return super().act(name, z)

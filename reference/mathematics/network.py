@@ -1,0 +1,194 @@
+"""The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.core.contract import Array, Bounds, Contract
+from harness.core.layout import Block, Layout
+from harness.core.problem import Problem
+from harness.core.progress import Say
+from reference.mathematics.oracle import oracle, stages
+from reference.mathematics.tape import ACTIVATIONS, Node, Tape
+
+LETTERS = "WVU"  # of groups of inputs, and of heads
+WRITTEN = {  # activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
+    "identity": "",
+    "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n",
+    "tanh": "tanh = np.tanh\n\n",
+    "logistic": """\
+def logistic(z):
+    e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
+    return np.where(z.real > 0, 1, e) / (1 + e)
+
+""",
+}
+
+
+def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
+    """One width, or one for each group; raises ValueError for what is none."""
+    group = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not 0 < len(group) <= most or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
+        numbers = "a whole number, at least 1" if name == "hidden" else f"one to {most} whole numbers from 1"
+        raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
+    return tuple(int(w) for w in group)
+
+
+class Derived:
+    """What follows from a network's equations, whichever they are.
+
+    `explain` names a likely mistake. The faults that it knows stand on the networks, so `reference` gives it to them.
+    """
+
+    explain: ClassVar[Callable[..., str]]
+
+    def oracle(
+        self, problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+    ) -> Bounds:
+        """See `reference.mathematics.oracle.oracle`."""
+        return oracle(problem, contract, seen, known)
+
+    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """See `reference.mathematics.oracle.stages`."""
+        return stages(problem, contract, seen)
+
+    def likely(
+        self,
+        problems: Sequence[Problem],
+        observed: Sequence[Mapping[str, Array]],
+        outside: str,
+        contract: Contract,
+        say: Say,
+    ) -> str:
+        """See `reference.faults.likely.likely`."""
+        return self.explain(problems, observed, outside, contract, say)
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Network(Derived):
+    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of inputs and heads.
+
+    `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output` is f. `to_hidden`
+    (hidden, all inputs) and `to_output` (all outputs, hidden) say which connections exist, all by default. theta is in
+    nnet's order: for each hidden unit its bias, then its inputs; for each output its bias, then the hidden units.
+    Raises ValueError for widths, activations or masks that make no network.
+    """
+
+    inputs: tuple[int, ...]
+    hidden: int
+    outputs: tuple[int, ...]
+    activation: str
+    output: str
+    to_hidden: NDArray[np.bool_] = field(repr=False)
+    to_output: NDArray[np.bool_] = field(repr=False)
+
+    def __init__(
+        self,
+        inputs: int | Sequence[int],
+        hidden: int,
+        outputs: int | Sequence[int],
+        activation: str = "tanh",
+        output: str = "identity",
+        to_hidden: ArrayLike | None = None,
+        to_output: ArrayLike | None = None,
+    ) -> None:
+        given_widths = (("inputs", inputs), ("hidden", [hidden]), ("outputs", outputs))
+        sources, (hidden,), sinks = (widths(name, w) for name, w in given_widths)
+        for name, act in (("activation", activation), ("output", output)):
+            if act not in ACTIVATIONS:
+                called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
+                raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}")
+        shapes = {"to_hidden": (hidden, sum(sources)), "to_output": (sum(sinks), hidden)}
+        masks = []
+        for (name, shape), given in zip(shapes.items(), (to_hidden, to_output), strict=True):
+            mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
+            if mask.shape != shape:
+                raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
+            masks.append(mask)
+        values = (sources, hidden, sinks, activation, output, *masks)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def activations(self) -> tuple[str, str]:
+        return self.activation, self.output
+
+    @property
+    def widest(self) -> int:
+        """Terms of the longest sum that a parameter enters."""
+        return max(1 + sum(self.inputs), 1 + self.hidden, sum(self.outputs))
+
+    @property
+    def added(self) -> int:
+        """Products of matrices, and biases, that are added up to one number, at most."""
+        return max(len(self.inputs) + 1, len(self.outputs))
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no connection."""
+        exists = [np.pad(mask, ((0, 0), (1, 0)), constant_values=True) for mask in (self.to_hidden, self.to_output)]
+        flat = np.concatenate([each.ravel() for each in exists])
+        places = np.where(flat, np.cumsum(flat) - 1, -1)
+        A, B = np.split(places, [exists[0].size])
+        return A.reshape(exists[0].shape), B.reshape(exists[1].shape)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
+        A, B = self._places
+        groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
+        blocks = [Block(f"{letter}1", columns) for letter, columns in zip(LETTERS, groups, strict=False)]
+        blocks.append(Block("b", A[:, 0]))
+        for letter, rows in zip(LETTERS, np.split(B, np.cumsum(self.outputs)[:-1]), strict=False):
+            blocks += [Block(f"{letter}2", rows[:, 1:]), Block(f"b_{letter.lower()}", rows[:, 0])]
+        return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
+
+    @cached_property
+    def _complete(self) -> bool:
+        return bool(self.to_hidden.all() and self.to_output.all())
+
+    @cached_property
+    def parts(self) -> tuple[Block, Block]:
+        """A (H, 1+I) and B (O, 1+H) as `outputs_on` takes them: the bias of each unit in front."""
+        A, B = self._places
+        return Block("A", A), Block("B", B)
+
+    def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
+        """f(B [1, g(A [1, x])]): groups of inputs and heads of outputs leave no trace here."""
+        A, B = blocks
+        return tape.act(self.output, tape.weigh(tape.act(self.activation, tape.weigh(x, A)), B))
+
+    def connected(self, entries: Array) -> Array:
+        """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
+        if self._complete:
+            return entries
+        exists = np.concatenate([places.ravel() for places in self._places]) >= 0
+        return np.ascontiguousarray(entries[..., exists])
+
+    def longest_sum(self, amounts: Array) -> int:
+        """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one input or unit."""
+        weights = [part.of(amounts) for part in self.parts]
+        return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
+
+    def script(self) -> str:
+        """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as a text of NumPy."""
+        blocks, x = [block.name for block in self.layout.blocks], [f"x{n + 1}" for n in range(len(self.inputs))]
+        hidden = " + ".join([*(f"{each} @ {letter}1.T" for each, letter in zip(x, LETTERS, strict=False)), "b"])
+        heads = [f"h @ {letter}2.T + b_{letter.lower()}" for letter in LETTERS[: len(self.outputs)]]
+        hidden, *heads = (
+            z if act == "identity" else f"{act}({z})"
+            for act, z in zip((self.activation, *[self.output] * len(heads)), (hidden, *heads), strict=True)
+        )
+        lines = (f"def network({', '.join([*blocks, *x])}):", f"    h = {hidden}", f"    return [{', '.join(heads)}]")
+        return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
+
+    def sentence(self) -> str:
+        """The network in a few words."""
+        sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
+        sparse = "" if self._complete else ", not all connected"
+        return f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output} outputs{sparse}"

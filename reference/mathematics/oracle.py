@@ -1,0 +1,106 @@
+"""The oracle: what a problem's exact answers are, and how far from them its contract lets an implementation be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.arithmetic.bounded import BoundedArithmetic
+from harness.arithmetic.grid import GridArithmetic
+from harness.arithmetic.staged import StagedArithmetic, before
+from harness.core.contract import Array, Bounded, Bounds, Contract
+from harness.core.problem import QUANTITIES, STEP, Problem
+from reference.mathematics.equations import evaluate
+from reference.mathematics.optimisers import steps
+from reference.mathematics.questions import chunks
+
+
+def oracle(problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None) -> Bounds:
+    """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
+
+    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0. Where float64
+    itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has computed on its way, a column for
+    each number of a row: then every layer is bounded by itself (see `harness.arithmetic.staged`). `known` is what
+    this gave under a contract that differs in the logistic's clip only: parts in which no clip acts are taken from it.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _bounded(problem, contract, seen, known)
+
+
+def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+    """How many of the numbers of a row that an implementation keeps are among those `seen`, of how many.
+
+    And the first activation that is not, in words.
+    """
+    network: Any = problem.formulation.network
+    arithmetic = StagedArithmetic(contract, network.added, seen)
+    with np.errstate(all="ignore"):
+        evaluate(arithmetic, problem)
+    return arithmetic.found, arithmetic.asked, next(iter(arithmetic.missing), "")
+
+
+def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None) -> Bounds:
+    network: Any = problem.formulation.network
+    plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
+    found: list[dict[str, Bounded]] = []
+    reach: list[float] = []
+    if known is not None and all(known.unclipped(clip)):
+        return Bounds(known, clip, known.reach)
+    for number, draws in enumerate(chunks(problem)):
+        if known is not None and known.unclipped(clip)[number]:
+            found.append({name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()})
+            reach.append(known.reach[number])
+            continue
+        m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
+        m.reach = 0.0
+        found.append(evaluate(m, problem.part(draws)))
+        reach.append(m.reach)
+    answers = {name: plain.stack([before(part[name]) for part in found]) for name in QUANTITIES}
+    answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
+    if problem.recipe is not None:
+        answers[STEP] = steps(plain, problem)
+    if problem.exact:
+        answers = _sharpened(answers, answers if seen is None else oracle(problem, contract), problem, contract)
+    if contract.stated is not None:
+        answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
+    return Bounds(answers, clip, reach)
+
+
+def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
+    """The loss, not bounded where an implementation may overflow on the way: in the sums of squares that it weighs."""
+    squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
+    if problem.loss.decay:
+        squares += (problem.theta**2).sum(axis=1)
+    return Bounded(loss.value, np.where(squares <= contract.largest, loss.error, np.inf))
+
+
+def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
+    """The outputs with a share of each head's largest in a draw on top of the oracle's own bound."""
+    parts = np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1)
+    largest = [np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape) for part in parts]
+    return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
+
+
+def _sharpened(
+    answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
+) -> dict[str, Bounded]:
+    """With the exact values, and no bound, where it is proved that nothing rounds."""
+    sharp = {}
+    for name, proof in certificates(problem, contract).items():
+        proved = _per_draw(proof, answers[name].error)
+        value = np.where(proved, exact[name].value, answers[name].value)
+        sharp[name] = Bounded(value, np.where(proved, 0.0, answers[name].error))
+    return answers | sharp
+
+
+def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
+    """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
+    return {
+        name: value.exact(contract.factor_bits) for name, value in evaluate(GridArithmetic(contract), problem).items()
+    }
+
+
+def _per_draw(flags: Any, like: Any) -> Any:
+    return flags.reshape(len(flags), *[1] * (like.ndim - 1))

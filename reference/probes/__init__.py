@@ -1,0 +1,1 @@
+"""The data a network is asked on."""

@@ -1,0 +1,162 @@
+"""The R reference: nnet's own forward pass, loss and back-propagation, live or recorded."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from harness.core.contract import NNET_CLIP, Contract
+from harness.core.formulation import Family, Formulation
+from harness.core.implementation import Missing, Observation
+from harness.core.linear import LinearMap
+from harness.core.problem import STEP, Problem
+from harness.core.verdict import Status
+from reference.mathematics.network import Network
+from reference.mathematics.questions import at_theta
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import answering
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
+
+LIVE = RSession()  # the one R of this process, which the first ask starts
+
+
+@dataclass(frozen=True)
+class RNnet:
+    """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or logistic outputs.
+
+    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens without. `r` is who
+    answers for R: R itself, a recording, or nobody.
+    """
+
+    declare_clip: bool = True
+    r: Any = field(default=LIVE, repr=False)
+
+    @property
+    def source(self) -> str:
+        return str(self.r.source)
+
+    @property
+    def name(self) -> str:
+        return "r_nnet" if self.declare_clip else "r_nnet_undeclared"
+
+    def title(self) -> str:
+        versions = self.versions()
+        return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
+
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
+        """The same where `mode` (auto, live, recorded, or a session) and the recording of a case say who answers.
+
+        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        """
+        found = answering(self.r, file, case, states_only, mode)
+        return self if found is self.r else replace(self, r=found)
+
+    def versions(self) -> dict[str, str]:
+        """R's and nnet's, for the report's environment, and when it was recorded; none where nobody answers."""
+        try:
+            return {name: found for name, found in self.r.versions().items() if name in ("R", "nnet", "recorded")}
+        except (RUnavailable, RCrashed):
+            return {}
+
+    def wake(self) -> None:
+        """Start R now, so that its half second passes while something else is imported."""
+        with suppress(RUnavailable):
+            self.r.start()
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        if not isinstance(network, Network):
+            return "nnet has no such network: let NumPy judge it"
+        activation, output = network.activations
+        if activation not in ("logistic", "tanh"):
+            return f"nnet has no {activation} hidden units: let NumPy judge them"
+        if output not in ("identity", "logistic"):
+            return f"nnet has no {output} outputs: let NumPy judge them"
+        if quantity == STEP:
+            return "nnet hides its steps: let NumPy judge them"
+        if quantity == "input_gradient":
+            return "nnet gives no gradient by the inputs: let NumPy judge it"
+        try:
+            self.r.versions()
+        except RUnavailable as error:
+            return str(error)
+        return None
+
+    def contract(self) -> Contract:
+        return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
+
+    def expressed(self, problem: Problem) -> Problem:
+        network: Any = problem.formulation.network
+        return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
+
+    def script(self, problem: Problem) -> tuple[str, str] | None:
+        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value, gradient, outputs."""
+        return ("R", engine(self.expressed(at_theta(problem)))) if self.source == "live" else None
+
+    def observe(self, problem: Problem) -> Observation:
+        loss = problem.loss
+        if loss.decay and problem.formulation.network.activations[0] == "tanh":
+            why = "nnet computes tanh through other weights than these, and its decay would penalise those"
+            return Observation({}, Missing(Status.ABSENT, why))
+        asked = self.expressed(at_theta(problem))
+        network: Any = asked.formulation.network
+        per_row = problem.shares[0]
+        if not (problem.shares == per_row).all():
+            why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
+            return Observation({}, Missing(Status.ABSENT, why))
+        weights = None if per_row == 1 else np.full((problem.draws, problem.rows), per_row)
+        try:
+            answer = self.r.evaluate(topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay)
+        except RUnavailable as error:
+            return Observation({}, Missing(Status.ABSENT, str(error)))
+        except (RCrashed, RError) as error:
+            return Observation({}, Missing(Status.BROKEN, f"R nnet: {error}"))
+        gradient = asked.formulation.pull_back(answer.gradient)
+        return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
+
+
+@cache
+def _as_logistic(network: Network) -> Formulation:
+    """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the sum of its weights."""
+    size, blocks = network.layout.size, {block.name: block.places for block in network.layout.blocks}
+    factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
+    for name, places in blocks.items():
+        if not name.startswith("b_"):
+            factors[places[places >= 0]] = 2
+        if name.endswith("2"):
+            biases = np.broadcast_to(blocks[f"b_{name[0].lower()}"][:, None], places.shape)
+            rows.append(biases[places >= 0])
+            columns.append(places[places >= 0])
+    entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
+    matrix = sparse.coo_array((entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size))
+    N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
+    logistic = replace(network, activation="logistic")
+    return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)
+
+
+@cache
+def topology(network: Network) -> Topology:
+    """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units, outputs."""
+    sources = sum(network.inputs)
+    hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
+    outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
+    connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
+    return Topology(sources, network.hidden, sum(network.outputs), connections, network.output == "identity")
+
+
+def engine(problem: Problem) -> str:
+    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the weights, outputs."""
+    network: Any = problem.formulation.network
+    n, nconn, conn, linear = topology(network).engine
+    data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
+    given = {"n": n, "nconn": nconn, "conn": conn, "linear": linear, "w": problem.theta[0], "data": data}
+    given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}
+    lines = [f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n" for name, some in given.items()]
+    return "".join(lines) + Path(__file__).with_name("alone.R").read_text(encoding="utf-8")
+
+
+r_nnet = RNnet()

@@ -1,0 +1,1 @@
+"""Trainers other than PyTorch: R, SciPy and plain gradient descent."""

@@ -1,0 +1,257 @@
+"""Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from any start."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy import optimize
+
+from harness.arithmetic.plain import Plain
+from harness.core.contract import Array, Contract
+from harness.core.formulation import Family, Formulation
+from harness.core.implementation import Missing, Observation
+from harness.core.problem import Problem
+from harness.core.progress import Say
+from harness.core.verdict import Status
+from harness.training.trainer import Fitted, Floor, Population, Start
+from reference.implementations.numpy_net import NumpyNet, numpy_net
+from reference.mathematics.equations import evaluate
+from reference.mathematics.network import Network
+from reference.mathematics.questions import at_theta
+from reference.r.nnet_reference import LIVE, RNnet, r_nnet, topology
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed, RError
+from reference.r.topology import Fit, Topology
+from reference.training.starts import uniform
+
+ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
+RELTEST = 10.0  # vmmin in R's optim.c ends where 10 + weight is the same before and after a step, with the loss before
+ROUND = 0.01  # seconds that a round of a race takes R at least
+ITERATIONS = 1_000  # of SciPy's optimisers, at most
+CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)  # iterations of nnet that are looked at
+
+
+class One(NamedTuple):
+    """A fit from one start: final theta (T,), the loss that it claims, how it ended, and its losses by iteration."""
+
+    theta: Array
+    claimed: float
+    ended: str
+    curve: Sequence[tuple[int, float]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTrainer:
+    """A trainer that is no PyTorch model.
+
+    `one(implementation, problem, draw)` fits one start; `implementation` is whose forward pass it uses; `network` what
+    it trains where that is not the case's; `most` how many starts it is given at most.
+    """
+
+    name: str
+    says: str
+    one: Callable[[Any, Problem, int], One]
+    implementation: RNnet | NumpyNet
+    network: Network | None = None
+    start: Start = field(default_factory=uniform)
+    most: int | None = None
+    floor: Floor | None = None
+    unnoticed: float = 0.0
+
+    @property
+    def source(self) -> str:
+        return self.implementation.source
+
+    def title(self) -> str:
+        told = self.says.replace("{told}", getattr(self._session, "told", ""))
+        return told.replace("{r}", self.implementation.title())
+
+    def versions(self) -> dict[str, str]:
+        """Those of its implementation, where these tell of where it was run."""
+        return dict(getattr(self.implementation, "versions", dict)())
+
+    def answering(self, *where: Any) -> Self:
+        """The same, R's answered as its implementation decides (see there)."""
+        if not isinstance(self.implementation, RNnet):
+            return self
+        found = self.implementation.answering(*where)
+        return self if found is self.implementation else replace(self, implementation=found)
+
+    @property
+    def _session(self) -> Any:
+        return getattr(self.implementation, "r", None)
+
+    def contract(self, dtype: str = "float64") -> Contract:
+        return self.implementation.contract()
+
+    def absent(self, network: Family, quantity: str) -> str | None:
+        return self.implementation.absent(self.network or network, "forward")
+
+    def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
+        """Its starts, in the parameters of the network that it really trains."""
+        formulation = Formulation.identity(self.network or network)
+        own = self.start(formulation, min(starts, self.most or starts))
+        problem = population.problem(formulation, own, dtype)
+        return at_theta(self.implementation.expressed(problem))
+
+    def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
+        return self.implementation.observe(problem)
+
+    def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
+        """One start after the other."""
+        began, found = perf_counter(), list[One]()
+        if (known := getattr(self._session, "starts", None)) and start.draws > known:
+            why = (
+                f"is recorded from {known} starts, not {start.draws}: leave --parity-starts out, or run this where R is"
+            )
+            return Missing(Status.ABSENT, why)
+        try:
+            for draw in range(start.draws):
+                found.append(self.one(self.implementation, start, draw))
+                say(f"start {draw + 1} of {start.draws}")
+        except RUnavailable as error:
+            return Missing(Status.ABSENT, str(error))
+        except (RCrashed, RError) as error:
+            return Missing(Status.BROKEN, f"R: {error}")
+        seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
+        own, claimed = np.stack([one.theta for one in found]), np.array([one.claimed for one in found])
+        return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
+
+
+def nnet_fit(
+    maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL, biases: bool = True, **given: Any
+) -> ReferenceTrainer:
+    """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
+
+    def one(nnet: RNnet, problem: Problem, draw: int) -> One:
+        net, theta, *data = _in_r(problem, draw)
+        how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, "decay": problem.loss.decay}
+        if not biases:
+            how["mask"] = ~_biases(problem.formulation.network)
+            theta = theta * how["mask"]
+
+        fit = partial(nnet.r.fit, net, theta, *data, **how)
+        steps = [k for k in CURVE if k < maxit] if draw == 0 else []
+        return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
+
+    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
+
+
+def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
+    """A draw as R is given it: the network as a topology, theta (T,), inputs (R, I) and targets (R, O)."""
+    network: Any = problem.formulation.network
+    return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
+
+
+def _ended(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
+    return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
+
+
+def _biases(network: Any) -> Any:
+    owners = network.layout.owners
+    return np.array([network.layout.blocks[owner].places.ndim == 1 for owner in owners])
+
+
+def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
+    return _ended(nnet.r.optim(*_in_r(problem, draw)))
+
+
+class _Asked:
+    """One draw as an optimiser of SciPy asks for it, by NumPy's equations; `losses` are those after each iteration."""
+
+    def __init__(self, problem: Problem, draw: int) -> None:
+        self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
+        self.losses: list[float] = []
+
+    def _found(self, theta: Array) -> dict[str, Array]:
+        with np.errstate(all="ignore"):
+            return evaluate(self.plain, replace(self.problem, own=theta[None]))
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """Loss and gradient (T,)."""
+        found = self._found(theta)
+        return float(found["loss"][0]), found["gradient"][0]
+
+    def residuals(self, theta: Array) -> Array:
+        """Outputs less targets (R O,)."""
+        return (self._found(theta)["forward"] - self.problem.targets).ravel()
+
+    def slopes(self, theta: Array) -> Array:
+        """Their Jacobian (R O, T): the gradient of each one's square where it is one half."""
+        rows, outputs = self.problem.targets.shape[1:]
+        forward = self._found(theta)["forward"][0]
+        targets = np.repeat(forward, outputs, axis=0) - 0.5 * np.tile(np.eye(outputs), (rows, 1))
+        inputs = np.repeat(self.problem.inputs[0], outputs, axis=0)
+        own = np.tile(theta, (rows * outputs, 1))
+        each = replace(self.problem, own=own, inputs=inputs[:, None], targets=targets[:, None])
+        return np.asarray(evaluate(self.plain, each)["gradient"])
+
+    def seen(self, intermediate_result: Any) -> None:
+        """SciPy's callback: stop by the rule of R's vmmin, which nnet uses."""
+        before = self.losses[-1] if self.losses else np.finfo(float).max
+        loss = float(intermediate_result.fun)
+        self.losses.append(loss)
+        if loss < ABSTOL or before - loss <= RELTOL * (abs(before) + RELTOL):
+            raise StopIteration
+
+
+def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
+    asked = _Asked(problem, draw)
+    settings = {"maxiter": ITERATIONS, "gtol": 0.0} | ({"ftol": 0.0} if method == "L-BFGS-B" else {})
+    end = optimize.minimize(asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings)
+    ended = f"{ITERATIONS:,} iterations" if end.nit >= ITERATIONS else "converged"
+    return One(end.x, float(end.fun), ended, list(enumerate(asked.losses, 1)))
+
+
+def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
+    asked, start = _Asked(problem, draw), problem.own[draw]
+    end = optimize.least_squares(asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
+    return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
+
+
+def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
+    asked, theta = _Asked(problem, draw), problem.own[draw]
+    for _ in range(steps):
+        loss, slope = asked(theta)
+        asked.losses.append(loss)
+        if not np.isfinite(loss):
+            return One(theta, loss, f"not finite from step {len(asked.losses) - 1} on")
+        theta = theta - lr * slope
+    return One(theta, asked(theta)[0], f"{steps:,} steps", list(enumerate(asked.losses)))
+
+
+def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
+    """theta - lr gradient, by NumPy."""
+    one = partial(_descended, lr, steps)
+    return replace(ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given)
+
+
+# R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
+optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST)
+scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
+scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
+least_squares = ReferenceTrainer(
+    "least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net
+)
+
+
+def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
+    """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
+    asked = at_theta(r_nnet.expressed(problem))
+    once = LIVE.time_gradient(*_in_r(asked, 0), 1)
+    repetitions = max(1, round(ROUND / max(once, 1e-6)))
+    return lambda draw: (LIVE.time_gradient(*_in_r(asked, draw), repetitions), np.inf)
+
+
+def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
+    """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
+    asked = at_theta(r_nnet.expressed(problem))
+
+    def pace(draw: int) -> tuple[float, float]:
+        fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
+        return fit.seconds, fit.value
+
+    return pace

@@ -1,0 +1,173 @@
+"""Installed beside somebody's suite, nnet-parity changes nothing there until it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Mine
+
+ROOT = Path(__file__).parents[2]
+WITH_US = ("-p", "nnet_parity.plugin")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A suite that knows nothing of ours, in processes of their own."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("NNET_PARITY_DEVICES", raising=False)
+    return pytester
+
+
+def test_a_foreign_file_called_test_speed_is_run(suite: pytest.Pytester) -> None:
+    """A red suite stays red, also where its own fixture is called `raced`."""
+    suite.makepyfile(
+        test_speed="""
+        import pytest
+        @pytest.fixture
+        def raced(): return 1
+        def test_one(raced): assert raced == 2
+        def test_two(): assert False
+        """
+    )
+    suite.runpytest_inprocess(*WITH_US).assert_outcomes(failed=2)
+
+
+def test_options_of_a_foreign_conftest_are_theirs(suite: pytest.Pytester) -> None:
+    """Whatever they are called."""
+    names = ("device", "require-device", "speed", "starts", "baseline", "report-dir")
+    adds = "\n".join(f"    parser.addoption('--{name}', action='store_true')" for name in names)
+    suite.makeconftest(f"def pytest_addoption(parser):\n{adds}\n")
+    suite.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('--device')")
+    suite.runpytest_inprocess(*WITH_US, *(f"--{name}" for name in names)).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("old", [["--device", "cuda"], ["--speed", "--r=live"]], ids=["one", "two"])
+def test_an_old_name_of_an_option_is_explained(suite: pytest.Pytester, old: list[str], approved: Any) -> None:
+    """In one sentence under pytest's complaint."""
+    suite.makepyfile("def test_it(): pass")
+    result = suite.runpytest_inprocess(*WITH_US, *old)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    approved(line for line in result.errlines if "nnet-parity" in line or "unrecognized" in line)
+
+
+def test_an_old_name_that_somebody_owns_is_not_explained(suite: pytest.Pytester) -> None:
+    """Though pytest complains of another option."""
+    suite.makeconftest("def pytest_addoption(parser): parser.addoption('--device')\n")
+    result = suite.runpytest_inprocess(*WITH_US, "--device", "cuda", "--no-such-option")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "nnet-parity" not in result.stderr.str()
+
+
+def test_the_old_name_in_an_ini_file_is_explained(suite: pytest.Pytester, approved: Any) -> None:
+    """A usage error, and no devices that nobody asked for."""
+    suite.makeini("[pytest]\nnnet_parity_devices = cpu\n")
+    result = suite.runpytest_inprocess(*WITH_US)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    approved(line for line in result.errlines if line)
+
+
+INSTALLED = ("harness", "reference", "numpy", "scipy", "torch", "jinja2", "matplotlib")
+
+
+def test_a_foreign_run_imports_nothing_of_ours(suite: pytest.Pytester) -> None:
+    """Nothing is printed and written either."""
+    suite.makepyfile(f"import sys\ndef test_it(): assert not {set(INSTALLED)!r} & set(sys.modules)")
+    result = suite.runpytest_subprocess(*WITH_US)
+    result.assert_outcomes(passed=1)
+    assert "nnet-parity ==" not in result.stdout.str()
+    assert not (suite.path / "build").exists()
+
+
+def test_the_module_of_a_foreign_harness_is_theirs(suite: pytest.Pytester) -> None:
+    """Their package, and ours is never in its way."""
+    (suite.path / "harness").mkdir()
+    (suite.path / "harness" / "__init__.py").write_text("theirs = True\n")
+    suite.makepyfile("import harness\ndef test_it(): assert harness.theirs")
+    suite.runpytest_subprocess(*WITH_US).assert_outcomes(passed=1)
+
+
+def test_who_has_a_harness_and_uses_ours_is_told_at_collection(suite: pytest.Pytester, approved: Any) -> None:
+    """One sentence names both paths."""
+    (suite.path / "harness").mkdir()
+    (suite.path / "harness" / "__init__.py").write_text("theirs = True\n")
+    suite.makepyfile(test_mine="import harness\nfrom nnet_parity import Case\n")
+    result = suite.runpytest_subprocess(*WITH_US)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    approved(line for line in result.outlines if line.startswith("nnet-parity: "))
+
+
+SHARED = """
+import os, pathlib, pytest
+@pytest.mark.parametrize("number", range(8))
+def test_one(number):
+    pathlib.Path("ran").mkdir(exist_ok=True)
+    pathlib.Path("ran", f"{number} {os.environ['PYTEST_XDIST_WORKER']}").touch()
+"""
+
+
+@pytest.mark.parametrize("with_ours", [False, True], ids=["theirs alone", "beside a case"])
+def test_foreign_tests_are_shared_out_by_xdist(suite: pytest.Pytester, with_ours: bool, mine: Mine) -> None:
+    """Both workers get some of them, whether a case is in the run or not."""
+    pytest.importorskip("xdist")
+    suite.makepyfile(test_foreign=SHARED)
+    if with_ours:
+        mine.write_sine(dtypes='["float64"]', checks='["forward", "loss"]')
+    suite.runpytest_subprocess("-p", "xdist", *WITH_US, "-n", "2").assert_outcomes(passed=10 if with_ours else 8)
+    workers = [path.name.split()[1] for path in (suite.path / "ran").iterdir()]
+    assert sorted(set(workers)) == ["gw0", "gw1"]
+
+
+def test_a_scheduler_that_a_suite_chose_is_theirs(suite: pytest.Pytester) -> None:
+    """Ours is made only where a worker reports trials of ours."""
+    pytest.importorskip("xdist")
+    suite.makeconftest(
+        """
+        import pytest
+        from xdist.scheduler import LoadScheduling
+        class Theirs(LoadScheduling):
+            def schedule(self):
+                print("theirs schedules", flush=True)
+                super().schedule()
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_xdist_make_scheduler(config, log): return Theirs(config, log)
+        """
+    )
+    suite.makepyfile("def test_one(): pass")
+    result = suite.runpytest_subprocess("-p", "xdist", *WITH_US, "-n", "1", "-s")
+    result.assert_outcomes(passed=1)
+    assert "theirs schedules" in result.stdout.str()
+
+
+def test_the_trials_of_a_case_are_known_by_their_ids() -> None:
+    """Foreign ids are not ours, though they end alike."""
+    from nnet_parity.workers import get_group
+
+    trial = "test_a.py::test_sine[Net-cuda:1-float32-input_gradient-vs-r_nnet]"
+    assert get_group(trial) == "test_a.py::test_sine"
+    for foreign in ("test_a.py::test_x[a-vs-b]", "test_a.py::test_x[cpu-float32]", "test_a.py::test_x"):
+        assert get_group(foreign) == foreign
+
+
+EXPORTED = """
+def exported():
+    sizes = ({0: torch.export.Dim.AUTO},)
+    return torch.export.export(SineNet(), (torch.zeros(5, 1),), dynamic_shapes=sizes).module()
+
+
+"""
+FORWARD = {"dtypes": '["float64"]', "checks": '["forward", "gradient"]'}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_module_is_judged(mine: Mine) -> None:
+    """It has neither train() nor eval(); a wrong one fails, and torch's trace does not flood the failure."""
+    wrong = EXPORTED.replace("exported()", "wrong()").replace("SineNet()", "Wrong()")
+    wrong += "class Wrong(SineNet):\n    def forward(self, x): return 2 * super().forward(x)\n\n\n"
+    mine.write_sine(before=EXPORTED + wrong, subjects="[exported, wrong]", **FORWARD)
+    result = mine.pytest("--log-level=DEBUG", "-W", "ignore")
+    result.assert_outcomes(passed=2, failed=2)
+    assert "torch.__trace" not in result.stdout.str()

@@ -1,0 +1,82 @@
+"""What a user writes works in a folder of its own, once the project is installed, from a wheel or as editable."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Approved, part_of, unfolded
+
+ROOT = Path(__file__).parents[2]
+DISTRIBUTED = ("harness", "reference", "nnet_parity", "pyproject.toml", "README.md", "LICENSE")
+MODELS = """
+from torch import nn
+
+
+class SineNet(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(1, 4), nn.Sigmoid(), nn.Linear(4, 1))
+"""
+CASE = '''"""Does my port of the sine network compute what R's nnet computes?"""
+from harness import Case, verify
+from reference import Network, numpy_net, probes, r_nnet
+from my_models import SineNet
+
+test_sine = verify(Case(
+    name="sine-1-4-1",
+    network=Network(inputs=1, hidden=4, outputs=1, activation="logistic"),
+    subjects=[SineNet],
+    references=[r_nnet, numpy_net],
+    problems=probes(seed=0),
+))
+'''
+
+
+def ran(*command: str | Path, folder: Path) -> str:
+    """What a command prints; it must succeed."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(list(map(str, command)), cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.fixture(params=["wheel", "editable"])
+def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The Python of a fresh environment, which has this one's packages and an installation of the project."""
+    source, home = tmp_path / "source", tmp_path / "venv"
+    source.mkdir()
+    for name in DISTRIBUTED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    ran(sys.executable, "-m", "venv", "--without-pip", home, folder=tmp_path)
+    python = home / "bin" / "python"
+    site = ran(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=tmp_path).strip()
+    Path(site, "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    given: list[str | Path] = ["-e", source]
+    if request.param == "wheel":
+        ran(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source, folder=tmp_path)
+        given = [next(tmp_path.glob("nnet_parity-*.whl"))]
+        shutil.rmtree(source)
+    ran(*pip, "--python", python, "install", "--no-deps", "--no-index", "--no-build-isolation", *given, folder=tmp_path)
+    return python
+
+
+def test_what_a_user_writes_works_as_written(python: Path, tmp_path: Path, approved: Approved) -> None:
+    """In another folder: a line a trial, at the case's own line, and the answer on the screen."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "my_models.py").write_text(MODELS)
+    (mine / "test_mine.py").write_text(CASE)
+    ours = ran(python, "-c", "import harness, reference; print(harness.__file__)", folder=mine).strip()
+    assert str(ROOT) not in ours
+    assert str(tmp_path) in ours
+    screen = ran(python, "-m", "pytest", "-v", folder=mine)
+    assert "test_mine.py::test_sine[SineNet-cpu-float32-gradient-vs-r_nnet] PASSED" in screen
+    approved(unfolded(part_of(screen.split("\n"))), mask_figures=True)
+    assert "14 passed, 2 skipped" in screen
+    assert (mine / "build" / "report" / "index.html").exists()

@@ -1,0 +1,69 @@
+"""The tutorials are true: each is followed to the letter, and what its commands print is what stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """The language of every fenced block, the sentence before it, and the block."""
+    found = re.findall(
+        r"([^\n]*)\n\n```(\w+)\n(.*?)```\n", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL
+    )
+    return [(language, before, text) for before, language, text in found]
+
+
+def ran(command: str, folder: Path) -> str:
+    """What a command of a tutorial prints, with this Python."""
+    home = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = os.environ | {"PATH": home, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(command.split(), cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    return found.stdout + found.stderr
+
+
+def shows(screen: str, expected: str) -> bool:
+    """Does a screen show these lines, in this order? `...` stands for anything."""
+    parts = [
+        r"[\s\S]*" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n"
+        for line in expected.splitlines()
+    ]
+    return re.search("".join(parts), screen) is not None
+
+
+def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) -> None:
+    """Write each file, run each command; before the n-th command a file is changed as the page says."""
+    commands = 0
+    for language, before, text in blocks(page):
+        if language == "console":
+            command, _, expected = text.partition("\n")
+            if commands in changes:
+                name, old, new = changes[commands]
+                source = (folder / name).read_text()
+                assert old in source
+                (folder / name).write_text(source.replace(old, new))
+            commands += 1
+            screen = ran(command.removeprefix("$ "), folder)
+            assert shows(screen, expected), f"{command}\n{screen}"
+        else:
+            (name,) = re.findall(r"`(\w+\.\w+)`:$", before)
+            (folder / name).write_text(text)
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core")
+def test_a_model_of_nnet_and_its_port(tmp_path: Path, live_r: None) -> None:
+    """From fit.R to the verdict, and the wrong scaling found."""
+    right, wrong = "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), "
+    followed("from-r.md", tmp_path, {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)})
+
+
+def test_a_prototype_in_numpy_and_its_port(tmp_path: Path) -> None:
+    """Both pass, and a prototype that is wrong is told from a port that is."""
+    wrong = ("prototype.py", "e = 2 * r @", "e = r @")
+    followed("from-numpy.md", tmp_path, {1: wrong})

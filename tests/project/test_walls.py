@@ -1,0 +1,126 @@
+"""The walls between the folders: who imports whom, and what an import loads; each test shows that its wall can fail."""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("harness", "reference", "cases", "tests")
+FORBIDDEN = {  # tests may look at everything
+    "harness": {"reference", "cases", "tests"},
+    "reference": {"cases", "tests", "torch"},
+    "cases": {"tests"},
+}
+LOADS_NOT = {
+    "harness": ("torch", "rpy2", "pytest", "jinja2", "matplotlib", "scipy.stats"),
+    "reference": ("torch", "rpy2", "scipy.stats"),
+}
+
+
+def sources(folder: str) -> list[Path]:
+    """The Python files of one of our folders."""
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, folder
+    return found
+
+
+def imported(source: str) -> set[str]:
+    """The top-level packages that a file imports, anywhere in it; those named as strings to `import_module` too."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." if node.level else node.module or "")
+        elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
+            names |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import cases.sine",
+        "from cases import sine",
+        "def late():\n    from cases.sine import TanhSine",
+        "if TYPE_CHECKING:\n    import cases",
+        "importlib.import_module('cases.sine')",
+        "__import__('cases')",
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(source: str) -> None:
+    """The wall can fail: no spelling climbs over it."""
+    assert imported(source) & FORBIDDEN["harness"] == {"cases"}
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_no_folder_imports_what_stands_on_it(folder: str) -> None:
+    """cases -> reference -> harness; neither of the two knows the cases or the tests, and the mathematics no torch."""
+    for path in sources(folder):
+        found = imported(path.read_text(encoding="utf-8"))
+        assert not found & FORBIDDEN[folder], path
+        assert "" not in found, f"{path} imports relatively, which this test cannot follow"
+
+
+def loaded(statement: str, names: tuple[str, ...]) -> list[str]:
+    """Which of the packages are loaded after a statement, in a Python of its own."""
+    script = f"{statement}; import sys; print(*(name for name in {names} if name in sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("package", LOADS_NOT)
+def test_importing_is_light(package: str) -> None:
+    """What a package does not need to be imported, it loads where it is first used."""
+    assert loaded(f"import {package}", LOADS_NOT[package]) == []
+
+
+def test_a_heavy_import_is_seen() -> None:
+    """The wall can fail: a package that is loaded on the way is found."""
+    assert loaded("import harness.running.plugin, scipy.stats", LOADS_NOT["harness"]) == ["pytest", "scipy.stats"]
+
+
+def modules(package: str) -> Iterator[ModuleType]:
+    for path in sources(package):
+        yield import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+
+
+def undocumented(module: ModuleType) -> list[str]:
+    """The public classes and functions that a module defines without a docstring of their own."""
+    return [
+        f"{module.__name__}.{name}"
+        for name, thing in vars(module).items()
+        if not name.startswith(("_", "pytest_"))  # what a hook does, pytest says
+        and (inspect.isclass(thing) or inspect.isfunction(thing))
+        and thing.__module__ == module.__name__
+        and (not thing.__doc__ or thing.__doc__.startswith(f"{name}("))  # a dataclass without one writes its signature
+    ]
+
+
+def test_a_missing_docstring_is_seen() -> None:
+    """The wall can fail: a function without one, and a dataclass, which writes itself one."""
+    module = ModuleType("made_up")
+    source = "import dataclasses\ndef f(): pass\n@dataclasses.dataclass\nclass D:\n    x: int\ndef _g(): pass"
+    sys.modules["made_up"] = module
+    try:
+        exec(source, vars(module))
+    finally:
+        del sys.modules["made_up"]
+    assert undocumented(module) == ["made_up.f", "made_up.D"]
+
+
+@pytest.mark.parametrize("package", ["harness", "reference"])
+def test_what_is_public_says_what_it_does(package: str) -> None:
+    """Every module, class and function."""
+    everything = list(modules(package))
+    assert [module.__name__ for module in everything if not module.__doc__] == []
+    assert [name for module in everything for name in undocumented(module)] == []

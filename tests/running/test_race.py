@@ -1,0 +1,180 @@
+"""The race: ratios of one run, in turn, of models that are right; left out unless it is asked for."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import Case, Entry, Recipe, Trained
+from harness.core.report import Race, Report
+from harness.reporting.screen import raced
+from harness.running.race import Round, told
+from harness.training.trainer import Fitted
+from reference import Network, nnet_fits, nnet_gradients, numpy_net, probes
+from tests.conftest import SINE_NET, Approved, Mine, screen_of, unfolded
+
+RACES = """
+from cases.sine_training import one_draw, sine_population
+from harness import Case, Entry, Recipe, Trained
+from reference import starts
+
+{model}
+NET = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
+CASE = Case("before", NET, [SineNet], [numpy_net], probes(seed=0, draws=3))
+
+
+def pacemaker(problem):
+    return lambda draw: ({seconds}, {wanted})
+
+
+def entry(fits):
+    trained = Trained(SineNet, Recipe("sgd", 3, {{"lr": 1e-3}}), "SineNet", start=starts.uniform(), most=9)
+    return Entry("a race", trained, CASE, sine_population(one_draw), pacemaker, fits, 4)
+
+
+def test_speed(raced):
+    found = raced(entry({fits}), "{device}", "float64")
+    assert found.rounds == 4
+"""
+RIGHT = SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(x)))")
+WRONG = SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(-x)))")
+
+
+def run_races(mine: Mine, *arguments: str, model: str = RIGHT, fits: bool = False, **given: Any) -> pytest.RunResult:
+    """pytest in a folder with one test_speed.py, with pytest-benchmark."""
+    import pytest_benchmark.plugin
+
+    from nnet_parity import plugin
+
+    values = {"seconds": 1e-3, "wanted": "float('inf')", "device": "cpu"} | given
+    mine.write(RACES.format(model=model, fits=fits, **values))
+    (mine.pytester.path / "test_mine.py").rename(mine.pytester.path / "test_speed.py")
+    return mine.pytester.runpytest_inprocess(*arguments, plugins=[plugin, pytest_benchmark.plugin])
+
+
+def speed(mine: Mine) -> list[dict[str, Any]]:
+    """The races of build/speed.json."""
+    found: list[dict[str, Any]] = json.loads((mine.pytester.path / "build/speed.json").read_text())["races"]
+    return found
+
+
+def test_races_are_run_only_where_they_are_asked_for(mine: Mine, approved: Approved) -> None:
+    """Without --parity-speed they are deselected, and counted in one line."""
+    result = run_races(mine)
+    result.assert_outcomes(deselected=1)
+    approved(line for line in result.outlines if "left out" in line)
+    assert not (mine.pytester.path / "build/speed.json").exists()
+
+
+def test_a_race_is_told_and_written(mine: Mine, approved: Approved) -> None:
+    """On the screen, in results.json, in speed.json and in pytest-benchmark's own JSON."""
+    result = run_races(mine, "--parity-speed", "--benchmark-json=bench.json")
+    result.assert_outcomes(passed=1)
+    [race] = speed(mine)
+    assert race == mine.results()["races"][0]
+    assert (race["name"], race["subject"], race["device"], race["dtype"]) == ("a race", "SineNet", "cpu", "float64")
+    low, high = race["quartiles"]
+    assert 0 < low <= race["ratio"] <= high
+    assert 0.2 < race["aa_ratio"] < 5  # one against itself, on whatever machine this is
+    assert (race["share"], race["loss"], race["rounds"]) == (None, None, 4)
+    [one] = json.loads((mine.pytester.path / "bench.json").read_text())["benchmarks"]
+    assert one["group"] == "a race"
+    assert one["extra_info"]["ratio"] == race["ratio"]
+    assert len(one["stats"]["data"]) == 4
+    approved(unfolded(screen_of(result)), mask_figures=True)
+
+
+def test_a_fit_is_raced_to_the_pacemakers_loss(mine: Mine) -> None:
+    """The share of starts that reach it stands beside the time, and the loss that was reached."""
+    run_races(mine, "--parity-speed", fits=True, wanted="1e9").assert_outcomes(passed=1)
+    [race] = speed(mine)
+    assert (race["share"], race["rounds"]) == (1.0, 4)
+    assert 1 < race["loss"] < 1e3
+    run_races(mine, "--parity-speed", fits=True, wanted="1e-9").assert_outcomes(passed=1)
+    assert speed(mine)[0]["share"] == 0.0
+
+
+def block(result: pytest.RunResult) -> list[str]:
+    """What is printed of the one test that failed."""
+    lines = result.outlines
+    start = next(number for number, line in enumerate(lines) if re.fullmatch("_+ test_speed _+", line))
+    return lines[start + 1 : next(n for n, line in enumerate(lines) if n > start and line.startswith("="))]
+
+
+def test_who_is_wrong_does_not_race(mine: Mine, approved: Approved) -> None:
+    """It fails, with the sentences of the first trial that does not pass."""
+    result = run_races(mine, "--parity-speed", model=WRONG)
+    result.assert_outcomes(failed=1)
+    approved(block(result), mask_figures=True)
+    assert not (mine.pytester.path / "build/speed.json").exists()
+
+
+def test_a_device_that_is_not_here_does_not_race(mine: Mine, approved: Approved) -> None:
+    """A skip that says why."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    result = run_races(mine, "--parity-speed", "-rs", device="cuda")
+    result.assert_outcomes(skipped=1)
+    approved(line.split(": ", 1)[1] for line in result.outlines if line.startswith("SKIPPED"))
+
+
+def test_a_race_that_times_nothing_says_so(mine: Mine, approved: Approved) -> None:
+    """pytest-benchmark can be switched off."""
+    result = run_races(mine, "--parity-speed", "--benchmark-disable")
+    result.assert_outcomes(failed=1)
+    approved(line.removeprefix("E").strip() for line in result.outlines if line.startswith("E "))
+
+
+def entry(fits: bool) -> Entry:
+    """An entry whose rounds are given."""
+    case = Case("case", Network(1, 1, 1), [], [numpy_net], probes())
+    return Entry("a race", Trained(object, Recipe("sgd", 1), "it"), case, case.problems, lambda problem: None, fits)  # type: ignore[arg-type, return-value]
+
+
+def test_a_ratio_is_a_turns_time_over_the_pacemakers() -> None:
+    """Of known rounds, median and quartiles; a turn of ten evaluations counts a tenth; noise is second over first."""
+    rounds = [Round(pace=0.01, first=0.4, wanted=np.inf, second=0.1 * k, loss=np.inf) for k in (1, 2, 3, 4, 5)]
+    found = told(entry(False), rounds, 10, "cpu", "float64")
+    assert (round(found.ratio, 12), found.rounds, found.share) == (3.0, 5, None)
+    assert found.quartiles is not None
+    assert np.round(found.quartiles, 12).tolist() == [2.0, 4.0]
+    assert found.aa_ratio is not None
+    assert round(found.aa_ratio, 12) == 0.75
+
+
+def test_a_share_counts_the_starts_that_reach_the_loss() -> None:
+    """Up to a millionth above it."""
+    losses = [0.5, 1.0, 1.0 + 1e-7, 1.1]
+    rounds = [Round(pace=1, first=1, wanted=1.0, second=1, loss=loss) for loss in losses]
+    found = told(entry(True), rounds, 1, "cpu", "float64")
+    assert (found.share, found.loss) == (0.75, (1.0 + (1.0 + 1e-7)) / 2)  # the median
+
+
+def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
+    """With the share that reaches the loss, and the noise of the run."""
+    races = [
+        Race("fit", "slow", "cpu", "float64", 30.25, 4, aa_ratio=1.01, share=0.5),
+        Race("fit", "fast", "cpu", "float32", 0.4, 4, aa_ratio=0.97, share=1.0),
+        Race("other", "it", "cpu", "float64", 2.0, 4),
+    ]
+    approved(raced(Report({}, [], races=races)))
+
+
+def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:
+    """A value and gradient takes microseconds, which no ask of R's process does; a fit says its loss too."""
+    from cases.sine_training import one_draw, sine_population
+    from reference import nnet_fit
+
+    start = nnet_fit().starting(Network(1, 4, 1, "logistic"), sine_population(one_draw), 2, "float64")
+    seconds, wanted = nnet_gradients(start)(0)
+    assert 1e-7 < seconds < 1e-3
+    assert wanted == np.inf
+    took, loss = nnet_fits(start)(1)
+    assert took > 10 * seconds
+    fitted = nnet_fit().fit(start, "float64", "cpu", lambda said: None)
+    assert isinstance(fitted, Fitted)
+    assert loss == fitted.claimed[1]

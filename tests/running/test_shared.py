@@ -1,0 +1,139 @@
+"""A run that pytest-xdist shares out says what one process would say; who dies costs the trials that it was asked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from torch import nn
+
+from harness import Case
+from harness.core.verdict import Status, Verdict
+from harness.running.session import Run
+from reference import Network, probes, r_nnet
+from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, baseline_of, screen_of
+
+pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
+
+ROOT = Path(__file__).parents[2]
+TWICE = "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias - self.hidden.bias.detach()))"
+FLOAT64 = {"dtypes": '["float64"]'}
+ABSENT = {"network": 'Network(inputs=1, hidden=4, outputs=1, activation="relu")', "references": "[r_nnet]"}
+DIES = "[Subject(Dies), Subject(SineNet)]"
+
+
+def shared(mine: Mine, *arguments: str) -> pytest.RunResult:
+    """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and one that tells."""
+    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
+    return mine.pytester.runpytest_subprocess("-n", "2", *arguments)
+
+
+@pytest.fixture
+def ours(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> Mine:
+    """A folder for a user's file, seen from processes of their own."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return mine
+
+
+def told(result: pytest.RunResult) -> list[str]:
+    """What the end of a run says, from the comparison with a baseline to where the report is."""
+    return [*baseline_of(result), *screen_of(result)]
+
+
+def found(mine: Mine) -> dict[str, Any]:
+    """results.json without what differs from one run of one process to the next."""
+    report = mine.results()
+    del report["environment"]["date"], report["costs"]
+    for verdict in report["verdicts"]:
+        del verdict["seconds"]
+    return report
+
+
+def junit(mine: Mine) -> dict[str, dict[str, str]]:
+    """Of each test, its properties and the kind of its outcome."""
+    cases = ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase")
+    return {
+        str(case.get("name")): {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
+        | {"outcome": " ".join(child.tag for child in case if child.tag != "properties")}
+        for case in cases
+    }
+
+
+def test_a_shared_run_says_what_one_process_says(
+    ours: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """The same verdicts in the same order, answers, annotations, comparison, properties and exit code."""
+    ours.write_sine(references="[r_nnet, numpy_net]")
+    ours.pytest("--parity-report-dir=old")
+    more = [
+        ours.case("test_absent", name='"absent"', **ABSENT),
+        ours.case("test_again", name='"again"', question='"And again?"', **FLOAT64),
+        "def test_of_another_kind(): pass",
+    ]
+    ours.write_sine(TWICE, references="[r_nnet, numpy_net]")
+    ours.write(ours.text.removeprefix(IMPORTS), *more)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    arguments = "--parity-baseline=old/results.json", "--junitxml=junit.xml"
+    alone = ours.pytest(*arguments)
+    report, properties = found(ours), junit(ours)
+    result = shared(ours, *arguments)
+    assert told(result) == told(alone)
+    assert any("::error file=test_mine.py" in line for line in result.outlines)
+    approved(line for line in screen_of(result) if line.startswith("test_mine.py::"))
+    assert result.parseoutcomes() == alone.parseoutcomes()
+    assert found(ours) == report
+    assert junit(ours) == properties
+    assert result.ret == alone.ret
+    assert report["complete"]
+
+
+def test_a_model_that_ends_its_process_costs_its_own_trials(ours: Mine, approved: Approved) -> None:
+    """They are BROKEN, the others are judged, the report is whole, and the run fails."""
+    dies = SINE_NET.format(forward="import os; os._exit(3)").replace("SineNet", "Dies")
+    ours.write(SINE_NET.format(forward=RIGHT), dies, ours.case("test_sine", subjects=DIES))
+    result = shared(ours, "-n", "1", "--junitxml=junit.xml")
+    result.assert_outcomes(passed=8, failed=8)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    report = ours.results()
+    assert report["complete"]
+    first, *rest = (v for v in report["verdicts"] if v["subject"] == "Dies")
+    assert {v["status"] for v in (first, *rest)} == {"BROKEN"}
+    assert {v["status"] for v in report["verdicts"] if v["subject"] == "SineNet"} == {"PASS"}
+    (sentence,) = {v["why"].split("\n")[1] for v in rest}
+    approved([first["why"], sentence])
+    assert sentence.endswith(first["id"])
+    assert first["why"].split("\n")[1] in result.stdout.str()
+    assert junit(ours)[f"test_sine[{first['id']}]"] == {"outcome": "error"}
+
+
+def test_what_is_handed_over_makes_one_run() -> None:
+    """Nothing is handed over twice; a case whose trials all came without evidence is known, and so is a lack of any."""
+    part, whole = Run(), Run()
+    relu = Case("sine", Network(1, 4, 1, "relu"), [nn.Identity], [r_nnet], probes(), dtypes=["float64"])
+    part.collect("test_mine.py::test_sine", replace(relu, checks=["forward", "loss"]).trials())
+    part.chosen = 2
+    named = "sine", "SineNet", "r_nnet", "live", "forward", "cpu", "float64", Status.ABSENT
+    for number in range(2):
+        assert not whole.without_evidence()
+        assert len(whole.verdicts) == number
+        part.verdicts[f"test_mine.py::test_sine[{number}]"] = Verdict(str(number), *named)
+        whole.take(part.hand_over())
+        assert not part.verdicts
+        assert whole.report().complete is bool(number)
+    assert whole.without_evidence() == ["test_mine.py::test_sine"]
+
+
+RACED = """
+import pytest
+def test_race(raced): raced(None, "cpu", "float64")
+"""
+
+
+def test_nobody_races_beside_others(ours: Mine, approved: Approved) -> None:
+    """Two processes share the cores, and pytest-benchmark measures nothing then."""
+    ours.pytester.makepyfile(test_speed=RACED)
+    result = shared(ours, "--parity-speed", "-n", "1")
+    result.assert_outcomes(failed=1)
+    title = next(number for number, line in enumerate(result.outlines) if line.strip("_") == " test_race ")
+    approved(result.outlines[title + 2])  # below the line that says which process it was
