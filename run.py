@@ -9,10 +9,11 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
   --no-r    neither installs nor uses R: its recordings answer for it
   --help    prints this page
 
-Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the place of the folder.
-The options of nnet-parity may be written short: --device, --require-device, --r, --speed, --starts, --baseline and
---report-dir stand for --parity-device and so on.
-The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later runs start at once.
+Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the
+place of the folder. The options of nnet-parity may be written short: --device, --require-device,
+--r, --speed, --starts, --baseline and --report-dir stand for --parity-device and so on.
+The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later
+runs start at once.
 The exit code is pytest's; 1 if the set-up fails, 130 if it is interrupted.
 """
 
@@ -50,17 +51,32 @@ def say(text: str) -> None:
 
 
 def done(*command: str) -> bool:
-    """Runs a command quietly (a terminal shows its latest line); if it fails, shows all that it printed."""
+    """Runs a command quietly (a terminal shows its latest line); if it fails, shows all that it
+    printed.
+    """
     latest, lines = "\r\x1b[K{}" if sys.stderr.isatty() else "", []
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # In a session of its own: Ctrl-C comes here first, is passed on once, and ends this program only after the command.
+    # In a session of its own: Ctrl-C comes here first, is passed on once, and ends this program
+    # only after the command.
     process = Popen(
-        command, cwd=ROOT, env=env, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, errors="replace", start_new_session=True
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        errors="replace",
+        start_new_session=True,
     )
     try:
         for line in process.stdout or ():
             lines.append(line)
-            print(latest.format(line.strip()[: get_terminal_size().columns - 1]), end="", file=sys.stderr, flush=True)
+            print(
+                latest.format(line.strip()[: get_terminal_size().columns - 1]),
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         process.wait()
     except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGINT)
@@ -75,15 +91,23 @@ def done(*command: str) -> bool:
 
 
 def debian_packages_missing(with_r: bool) -> list[str]:
-    """What to ask apt for, told by files alone: starting R would take half a second of every run."""
+    """What to ask apt for, told by files alone: starting R would take half a second of every
+    run.
+    """
     lacking = [] if STAMP.exists() or importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if not with_r:
         return lacking
     if (r := which("R")) is None:
         lacking += ["r-base-core", "r-cran-nnet"]
     elif home := re.search(r"^R_HOME_DIR=(.+)$", Path(r).read_text(errors="replace"), re.MULTILINE):
-        libraries = [f"{home[1]}/library", f"{home[1]}/site-library", "/usr/local/lib/R/site-library"]
-        lacking += [] if any(Path(folder, "nnet").exists() for folder in libraries) else ["r-cran-nnet"]
+        libraries = [
+            f"{home[1]}/library",
+            f"{home[1]}/site-library",
+            "/usr/local/lib/R/site-library",
+        ]
+        lacking += (
+            [] if any(Path(folder, "nnet").exists() for folder in libraries) else ["r-cran-nnet"]
+        )
     return lacking if which("make") else [*lacking, "make"]
 
 
@@ -92,7 +116,10 @@ def get_debian_packages(names: list[str]) -> None:
     what = " and ".join(dict.fromkeys("venv" if name == "python3-venv" else "R" for name in names))
     install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
     if which("apt-get") and os.geteuid() == 0:
-        say(f"installing {what} through apt: {' '.join(names)}{'; --no-r leaves R out' if 'R' in what else ''}")
+        say(
+            f"installing {what} through apt:"
+            f" {' '.join(names)}{'; --no-r leaves R out' if 'R' in what else ''}"
+        )
         done("apt-get", "update")
         if done(*install):
             return
@@ -105,10 +132,17 @@ def get_debian_packages(names: list[str]) -> None:
 
 
 def set_up() -> None:
-    """Makes .venv complete, unless its stamp says that it is: for this folder, this Python and these files."""
-    place = hashlib.sha256(f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()).hexdigest()
-    extras = "r,test,dev" if which("make") or not which("R") else "test,dev"  # rpy2 asks R, R asks make
-    files = b"".join((ROOT / name).read_bytes() for name in ("run.py", "pyproject.toml", "constraints.txt"))
+    """Makes .venv complete, unless its stamp says that it is: for this folder, this Python and
+    these files.
+    """
+    place = hashlib.sha256(
+        f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()
+    ).hexdigest()
+    # rpy2 asks R, R asks make
+    extras = "r,test,dev" if which("make") or not which("R") else "test,dev"
+    files = b"".join(
+        (ROOT / name).read_bytes() for name in ("run.py", "pyproject.toml", "constraints.txt")
+    )
     stamp = f"{place} {hashlib.sha256(files + extras.encode()).hexdigest()}"
     lock = os.open(ROOT, os.O_RDONLY)  # held until this process ends or becomes pytest
     try:
@@ -119,10 +153,14 @@ def set_up() -> None:
     old = STAMP.read_text() if STAMP.exists() and PYTHON.exists() else ""
     if old == stamp:
         return
-    STAMP.unlink(missing_ok=True)  # whatever stops us from here on, the next run sees that .venv is half made
+    # whatever stops us from here on, the next run sees that .venv is half made
+    STAMP.unlink(missing_ok=True)
     if not old.startswith(place) and not done(sys.executable, "-m", "venv", "--clear", ".venv"):
         sys.exit(1)
-    say("installing the project and what constraints.txt pins into .venv; the first time takes a minute or more")
+    say(
+        "installing the project and what constraints.txt pins into .venv; the first time takes a"
+        " minute or more"
+    )
     if not done(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
     half = STAMP.with_suffix(".half")
@@ -131,14 +169,20 @@ def set_up() -> None:
 
 
 def lengthen(word: str) -> str:
-    """The option of the plugin for a short one, with its value where `=` gives it one; any other word as it is."""
+    """The option of the plugin for a short one, with its value where `=` gives it one; any other
+    word as it is.
+    """
     option, equals, value = word.partition("=")
     return f"--parity-{option.removeprefix('--')}{equals}{value}" if option in SHORT else word
 
 
 def main(arguments: list[str]) -> int:
     if sys.version_info < OLDEST_PYTHON:
-        sys.exit("run.py: this is Python {}.{}; it takes {}.{} or newer".format(*sys.version_info[:2], *OLDEST_PYTHON))
+        sys.exit(
+            "run.py: this is Python {}.{}; it takes {}.{} or newer".format(
+                *sys.version_info[:2], *OLDEST_PYTHON
+            )
+        )
     command, *rest = [word for word in arguments if word != "--no-r"] or ["--help"]
     if {"-h", "--help"} & {command, *rest}:
         print(__doc__)
@@ -148,7 +192,8 @@ def main(arguments: list[str]) -> int:
         return 2
     if "--no-r" in arguments:
         os.environ["NNET_PARITY_R"] = "recorded"
-    os.environ["RPY2_CFFI_MODE"] = "ABI"  # rpy2 reads it when it is installed and again when it is imported
+    # rpy2 reads it when it is installed and again when it is imported
+    os.environ["RPY2_CFFI_MODE"] = "ABI"
     if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "recorded"):
         get_debian_packages(missing)
     set_up()
@@ -156,7 +201,9 @@ def main(arguments: list[str]) -> int:
     folder = options[-1:]
     rest = [lengthen(word) for word in rest]
     paths = [not word.startswith("-") and Path(word.partition("::")[0]).exists() for word in rest]
-    rest = [str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)]
+    rest = [
+        str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)
+    ]
     named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)
     os.chdir(ROOT)
     os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *([] if named else folder), *rest])

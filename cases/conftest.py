@@ -1,4 +1,6 @@
-"""R takes half a second to start; torch takes longer to import: R starts first, where it is asked."""
+"""R takes half a second to start; torch takes longer to import: R starts first, where it is
+asked.
+"""
 
 import pytest
 

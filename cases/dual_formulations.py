@@ -1,4 +1,6 @@
-"""What the parameters of each dual-head formulation mean, and the larger networks that some of them really are."""
+"""What the parameters of each dual-head formulation mean, and the larger networks that some of them
+really are.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,28 @@ class Formulations:
     def __init__(self, inputs: Widths, hidden: int, outputs: Widths, g: str, f: str) -> None:
         self.inputs, self.hidden, self.outputs, self.g, self.f = inputs, hidden, outputs, g, f
         self.network = Network(inputs, hidden, outputs, g, f)
-        self.between = np.kron(np.eye(2), np.ones((hidden, 1))) @ np.repeat(np.eye(2), inputs, axis=1) == 0
+        self.between = (
+            np.kron(np.eye(2), np.ones((hidden, 1))) @ np.repeat(np.eye(2), inputs, axis=1) == 0
+        )
 
     def subject(self, model: Any, means: Any, **more: Any) -> Subject:
-        build = partial(model, self.inputs, self.hidden, self.outputs, PYTORCH[self.g], PYTORCH[self.f])
+        build = partial(
+            model, self.inputs, self.hidden, self.outputs, PYTORCH[self.g], PYTORCH[self.f]
+        )
         return Subject(build, model.__name__, means, **more)
 
     def same(self) -> list[Subject]:
-        """Those that are the two-headed network, D2 as the part of the family that it can express."""
+        """Those that are the two-headed network, D2 as the part of the family that it can
+        express.
+        """
         first, second = self.inputs
         H = self.hidden
         split = [self.outputs[0]]
         here, there = np.nonzero(~self.between)[0] < H, np.nonzero(~self.between)[0] >= H
         return [
             self.subject(
-                dual_head.ParallelInputs, lambda p: {"W1": p["W1"], "V1": p["V1"], "b": p["bias"], **heads(p)}
+                dual_head.ParallelInputs,
+                lambda p: {"W1": p["W1"], "V1": p["V1"], "b": p["bias"], **heads(p)},
             ),
             self.subject(
                 dual_head.PartialConcat,
@@ -96,11 +105,18 @@ class Formulations:
         return self.same()[1]
 
     def block_diagonal(self) -> Subject:
-        """D3 as written: a network of twice the hidden units, complete, whose zeros probes leave at 0."""
+        """D3 as written: a network of twice the hidden units, complete, whose zeros probes leave at
+        0.
+        """
         first = self.inputs[0]
         return self.subject(
             dual_head.BlockDiagonal,
-            lambda p: {"W1": p["C"][:, :first], "V1": p["C"][:, first:], "b": p["bias"], **heads(p)},
+            lambda p: {
+                "W1": p["C"][:, :first],
+                "V1": p["C"][:, first:],
+                "b": p["bias"],
+                **heads(p),
+            },
             network=Network(self.inputs, 2 * self.hidden, self.outputs, self.g, self.f),
             held={"C": self.between},
         )
@@ -122,7 +138,9 @@ class Formulations:
                 "b": p["bias"],
                 **heads(p),
             },
-            network=Network(self.inputs, 2 * H, self.outputs, self.g, self.f, to_hidden=~self.between),
+            network=Network(
+                self.inputs, 2 * H, self.outputs, self.g, self.f, to_hidden=~self.between
+            ),
         )
 
     def separate(self) -> Subject:
@@ -148,7 +166,13 @@ class Formulations:
                 "b_v": p["head2.bias"],
             },
             network=Network(
-                self.inputs, 2 * H, self.outputs, self.g, self.f, to_hidden=~self.between, to_output=behind
+                self.inputs,
+                2 * H,
+                self.outputs,
+                self.g,
+                self.f,
+                to_hidden=~self.between,
+                to_output=behind,
             ),
         )
 

@@ -1,4 +1,5 @@
-"""The network with two inputs and two heads, in every formulation that the question and its answers propose.
+"""The network with two inputs and two heads, in every formulation that the question and its answers
+propose.
 
     h = g(W1 x1 + V1 x2 + b)      o1 = f(W2 h + b_w)      o2 = f(V2 h + b_v)
 
@@ -23,7 +24,14 @@ def like_linear(rows: int, columns: int) -> nn.Parameter:
 class ParallelInputs(nn.Module):
     """D1, the equations themselves: W1 and V1 are two parameters of one layer."""
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         self.W1 = like_linear(hidden, inputs[0])
         self.V1 = like_linear(hidden, inputs[1])
@@ -40,7 +48,14 @@ class ParallelInputs(nn.Module):
 class PartialConcat(nn.Module):
     """D2, the first input through a Linear, then concatenated with the second input as it is."""
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         self.first = nn.Linear(inputs[0], hidden - inputs[1])
         self.W2 = nn.Linear(hidden, outputs[0])
@@ -53,12 +68,23 @@ class PartialConcat(nn.Module):
 
 
 class BlockDiagonal(nn.Module):
-    """D3 as written: C = [[W1, 0], [0, V1]] on [x1; x2], its zeros restored by `clamp_` after every optimiser step."""
+    """D3 as written: C = [[W1, 0], [0, V1]] on [x1; x2], its zeros restored by `clamp_` after every
+    optimiser step.
+    """
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         units = self.units(hidden)
-        self.C = nn.Parameter(torch.block_diag(like_linear(hidden, inputs[0]), like_linear(hidden, inputs[1])))
+        self.C = nn.Parameter(
+            torch.block_diag(like_linear(hidden, inputs[0]), like_linear(hidden, inputs[1]))
+        )
         self.register_buffer("free", self.C.detach() != 0)
         self.bias = nn.Parameter(torch.zeros(units))
         self.W2 = nn.Linear(units, outputs[0])
@@ -94,12 +120,23 @@ class BlockDiagonalSummed(BlockDiagonal):
 
 
 class SparseBlocks(nn.Module):
-    """D4 as written: the same C as a sparse tensor, so that only its free entries are parameters."""
+    """D4 as written: the same C as a sparse tensor, so that only its free entries are
+    parameters.
+    """
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         units = self.units(hidden)
-        C = torch.block_diag(like_linear(hidden, inputs[0]), like_linear(hidden, inputs[1])).detach()
+        C = torch.block_diag(
+            like_linear(hidden, inputs[0]), like_linear(hidden, inputs[1])
+        ).detach()
         self.register_buffer("places", C.nonzero().T)
         self.shape = C.shape
         self.values = nn.Parameter(C[tuple(self.places)])
@@ -113,7 +150,9 @@ class SparseBlocks(nn.Module):
         return 2 * hidden
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        C = torch.sparse_coo_tensor(self.places, self.values, self.shape, is_coalesced=True, check_invariants=False)
+        C = torch.sparse_coo_tensor(
+            self.places, self.values, self.shape, is_coalesced=True, check_invariants=False
+        )
         h = self.g(self.intermediate(torch.sparse.mm(C, torch.cat([x1, x2], dim=1).T).T))
         return self.f(self.W2(h)), self.f(self.V2(h))
 
@@ -136,7 +175,14 @@ class SparseBlocksSummed(SparseBlocks):
 class StackedHeads(nn.Module):
     """D5, both heads as one linear map [W2; V2] whose outputs are split."""
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         self.W1 = like_linear(hidden, inputs[0])
         self.V1 = like_linear(hidden, inputs[1])
@@ -182,7 +228,14 @@ class SideBySideHeads(nn.Module):
 class ConcatenatedInputs(nn.Module):
     """D6, which the asker rules out: one Linear on [x1, x2]."""
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         self.hidden = nn.Linear(sum(inputs), hidden)
         self.W2 = nn.Linear(hidden, outputs[0])
@@ -197,7 +250,14 @@ class ConcatenatedInputs(nn.Module):
 class SeparateNetworks(nn.Module):
     """D7, which the asker rules out too: two networks, one an input."""
 
-    def __init__(self, inputs: tuple[int, int], hidden: int, outputs: tuple[int, int], g: Activation, f: Activation):
+    def __init__(
+        self,
+        inputs: tuple[int, int],
+        hidden: int,
+        outputs: tuple[int, int],
+        g: Activation,
+        f: Activation,
+    ):
         super().__init__()
         self.hidden1 = nn.Linear(inputs[0], hidden)
         self.hidden2 = nn.Linear(inputs[1], hidden)
@@ -206,4 +266,6 @@ class SeparateNetworks(nn.Module):
         self.g, self.f = g, f
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        return self.f(self.head1(self.g(self.hidden1(x1)))), self.f(self.head2(self.g(self.hidden2(x2))))
+        return self.f(self.head1(self.g(self.hidden1(x1)))), self.f(
+            self.head2(self.g(self.hidden2(x2)))
+        )

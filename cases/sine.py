@@ -53,7 +53,9 @@ class LogisticSine(nn.Sequential):
 
 
 class LinearWithExtraBias(nn.Linear):
-    """S7: a Linear layer with a second bias vector, (1, out) and zero at the start, added to its output."""
+    """S7: a Linear layer with a second bias vector, (1, out) and zero at the start, added to its
+    output.
+    """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True, extra: bool = True) -> None:
         super().__init__(inputs, outputs, bias=bias)

@@ -20,7 +20,8 @@ from nnet_parity import Bounded, Contract, Population, Recipe, Subject, Trained,
 
 GRID = np.arange(0, 10.05, 0.1)[:, None]  # S2's seq(0, 10, 0.1)
 MARKS = {"pi": np.pi, "pi/2": np.pi / 2}
-GOOD = 0.01  # a sum of squares over 50 points: the curve is off by 0.014 on average, which no eye sees
+# a sum of squares over 50 points: the curve is off by 0.014 on average, which no eye sees
+GOOD = 0.01
 S1_START = starts.given(np.arange(13) * (1 / 12))  # Wts = seq(0, 1, by = 1/12), to the last bit
 
 
@@ -43,7 +44,9 @@ def many_draws(count: int) -> tuple[Array, Array]:
 
 def random_points(count: int) -> tuple[Array, Array]:
     """S4's: 1,000 of 10 * random(), drawn anew for each start."""
-    x = np.stack([10 * np.random.default_rng([2016, draw]).random((1000, 1)) for draw in range(count)])
+    x = np.stack(
+        [10 * np.random.default_rng([2016, draw]).random((1000, 1)) for draw in range(count)]
+    )
     return x, np.sin(x)
 
 
@@ -54,20 +57,26 @@ def grid_points(count: int) -> tuple[Array, Array]:
 
 
 def line_through_origin(x: Array, y: Array) -> Bounded:
-    """What the best c x leaves of a sum of squares (D,): yy - xy^2 / xx, with the rounding of computing it."""
+    """What the best c x leaves of a sum of squares (D,): yy - xy^2 / xx, with the rounding of
+    computing it.
+    """
     m = BoundedArithmetic(Contract())
     xs, ys = (m.lift(part.swapaxes(1, 2)) for part in (x, y))
     yy, xy, xx = (m.each(np.ravel, m.dot(a, m.lift(b))) for a, b in ((ys, y), (xs, y), (xs, x)))
     return m.sub(yy, m.divide(m.mul(xy, xy), xx))
 
 
-def sine_population(data: Callable[[int], tuple[Array, Array]], quality: float = GOOD, **more: Any) -> Population:
+def sine_population(
+    data: Callable[[int], tuple[Array, Array]], quality: float = GOOD, **more: Any
+) -> Population:
     """A sum of squares is given per 50 points, however many there are."""
     return Population(data, quality, GRID, MARKS, per=50, **more)
 
 
 def update_by_hand(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> None:
-    """S4's iteration as its author wrote it; its remark has it that something is called too late here."""
+    """S4's iteration as its author wrote it; its remark has it that something is called too late
+    here.
+    """
     loss.backward()
     with torch.no_grad():
         for parameter in parameters:
@@ -91,7 +100,9 @@ def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = N
     mapped = replace(model, network=network("tanh" if tanh else "relu"), relu_at_zero=1.0)
     floor = None if tanh or biased else line_through_origin
     stacked = TANH_STACK if tanh else RELU_STACK
-    return Trained(mapped, recipe, name, says, start or starts.normal(), stacked=stacked, floor=floor)
+    return Trained(
+        mapped, recipe, name, says, start or starts.normal(), stacked=stacked, floor=floor
+    )
 
 
 def longer(recipe: Recipe) -> Recipe:
@@ -118,14 +129,17 @@ def why_not(rows: Sequence[Row]) -> str:
     """What the table of changes says: what a bias is, and what it bought."""
     left = {row.change.partition(":")[0]: row.median for row in rows}
     S4, S6, nnet = (
-        next(left[name] for name in left if name.startswith(start)) for start in ("S4", "biases, tanh, Adam", "R")
+        next(left[name] for name in left if name.startswith(start))
+        for start in ("S4", "biases, tanh, Adam", "R")
     )
-    alone = ", ".join(f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only"))
+    alone = ", ".join(
+        f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only")
+    )
     return (
-        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin, and S4 ends as the "
-        f"best such line or dead at 0 (median sum of squares per 50 points {S4:.3g}). No single change mends it "
-        f"({alone}); biases, tanh, Adam and another start together leave {S6:.3g} after 1,000 steps, nnet's BFGS "
-        f"{nnet:.1g}"
+        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin,"
+        " and S4 ends as the best such line or dead at 0 (median sum of squares per 50 points"
+        f" {S4:.3g}). No single change mends it ({alone}); biases, tanh, Adam and another start"
+        f" together leave {S6:.3g} after 1,000 steps, nnet's BFGS {nnet:.1g}"
     )
 
 
@@ -134,7 +148,11 @@ TANH_SINE_STACK = stacks.module(torch.tanh, "hidden", "output")
 LOGISTIC = partial(Trained, Subject(sine.LogisticSine, network=network("logistic")))
 LOGISTIC_STACK = stacks.module(torch.sigmoid, "0", "2")
 EXTRA = [
-    Trained(replace(with_extra(bias, extra), network=network("tanh")), ADAM, most=3 if bias and extra else 1)
+    Trained(
+        replace(with_extra(bias, extra), network=network("tanh")),
+        ADAM,
+        most=3 if bias and extra else 1,
+    )
     for bias in (True, False)
     for extra in (True, False)
 ]

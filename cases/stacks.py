@@ -1,4 +1,6 @@
-"""Many copies of a small network trained at once: parameters with a leading axis of starts, points on the last axis."""
+"""Many copies of a small network trained at once: parameters with a leading axis of starts, points
+on the last axis.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,12 @@ Activation = Callable[[Tensor], Tensor]
 Stacked = Callable[[Sequence[Tensor], Mapping[str, Tensor]], Tensor]
 
 
-def layers(g: Activation, x: Tensor, W1: Tensor, b: Tensor | None, W2: Tensor, c: Tensor | None) -> Tensor:
-    """W2 g(W1 x + b) + c for each start: x (D, R, I), W1 (D, H, I), W2 (D, O, H), biases (D, H) and (D, O) or None."""
+def layers(
+    g: Activation, x: Tensor, W1: Tensor, b: Tensor | None, W2: Tensor, c: Tensor | None
+) -> Tensor:
+    """W2 g(W1 x + b) + c for each start: x (D, R, I), W1 (D, H, I), W2 (D, O, H), biases (D, H) and
+    (D, O) or None.
+    """
     h = g(_affine(W1, x.mT, b))
     return _affine(W2, h, c).mT
 

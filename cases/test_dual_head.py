@@ -1,9 +1,16 @@
-"""Question 1: which formulations of a network with two inputs and two heads are the same function?"""
+"""Question 1: which formulations of a network with two inputs and two heads are the same
+function?
+"""
 
 from cases.dual_formulations import Formulations
 from nnet_parity import Case, Contrast, Crossed, numpy_net, probes, r_nnet, verify
 
-ACTIVATIONS = [("relu", "relu"), ("logistic", "identity"), ("tanh", "identity"), ("logistic", "logistic")]
+ACTIVATIONS = [
+    ("relu", "relu"),
+    ("logistic", "identity"),
+    ("tanh", "identity"),
+    ("logistic", "logistic"),
+]
 SEED = {"inputs": (5, 5), "hidden": 10, "outputs": (5, 5)}
 UNEVEN = {"inputs": (5, 3), "hidden": 8, "outputs": (4, 2)}
 BOTH = [r_nnet, numpy_net]
@@ -68,7 +75,12 @@ for g, f in ACTIVATIONS:
             references=BOTH,
             problems=Crossed(seed=5),
             expect="differs",
-            contrast=Contrast(name="dependence", asks="change of o1 when only x2 changes", rows=(1, 0, -1, 0), head=0),
+            contrast=Contrast(
+                name="dependence",
+                asks="change of o1 when only x2 changes",
+                rows=(1, 0, -1, 0),
+                head=0,
+            ),
         )
     )
     globals()[f"test_dual_side_by_side_{g}_{f}"] = verify(

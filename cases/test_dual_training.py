@@ -1,4 +1,6 @@
-"""Question 1, in training: which formulations of the dual-head network train alike, and does clamping hold?"""
+"""Question 1, in training: which formulations of the dual-head network train alike, and does
+clamping hold?
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +9,17 @@ import numpy as np
 
 from cases.dual_formulations import Formulations
 from harness.core.contract import Array
-from nnet_parity import Case, Population, Recipe, Trained, nnet_fit, numpy_net, r_nnet, starts, verify
+from nnet_parity import (
+    Case,
+    Population,
+    Recipe,
+    Trained,
+    nnet_fit,
+    numpy_net,
+    r_nnet,
+    starts,
+    verify,
+)
 
 SEED = Formulations(inputs=(5, 5), hidden=10, outputs=(5, 5), g="logistic", f="identity")
 TEACHER = np.random.default_rng(2026).uniform(-1, 1, SEED.network.layout.size)
@@ -41,7 +53,9 @@ def clamp(model: Any) -> None:
 
 
 def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
-    """A formulation in training; the momentum of what is clamped away stays in the optimiser, and must do no harm."""
+    """A formulation in training; the momentum of what is clamped away stays in the optimiser, and
+    must do no harm.
+    """
     kind = recipe.optimiser + ("_momentum" if "momentum" in recipe.settings else "")
     subject = CLAMPED if name == "BlockDiagonal" else SAME[name]
     hooks = {"after": clamp} if name.startswith("BlockDiagonal") else {}
@@ -55,7 +69,13 @@ test_dual_steps = verify(
         network=SEED.network,
         subjects=[
             trained(name, recipe)
-            for name in ("ParallelInputs", "BlockDiagonalSummed", "BlockDiagonal", "StackedHeads", "ConcatenatedInputs")
+            for name in (
+                "ParallelInputs",
+                "BlockDiagonalSummed",
+                "BlockDiagonal",
+                "StackedHeads",
+                "ConcatenatedInputs",
+            )
             for recipe in RECIPES
         ],
         references=[r_nnet, numpy_net],
@@ -85,7 +105,13 @@ test_dual_fit = verify(
         network=SEED.network,
         subjects=[
             trained(name, replace(RECIPES[2], steps=150, settings={"lr": 0.01}))
-            for name in ("ParallelInputs", "BlockDiagonalSummed", "BlockDiagonal", "StackedHeads", "ConcatenatedInputs")
+            for name in (
+                "ParallelInputs",
+                "BlockDiagonalSummed",
+                "BlockDiagonal",
+                "StackedHeads",
+                "ConcatenatedInputs",
+            )
         ],
         references=[nnet_fit(maxit=150, says="{r}, maxit = 150", most=3)],
         problems=population(),

@@ -1,4 +1,6 @@
-"""Question 2: do the PyTorch networks of the sine question compute what R's nnet, and the formulas, compute?"""
+"""Question 2: do the PyTorch networks of the sine question compute what R's nnet, and the formulas,
+compute?
+"""
 
 from functools import partial
 from typing import Any
@@ -6,7 +8,18 @@ from typing import Any
 import numpy as np
 
 from cases import sine
-from nnet_parity import Case, Network, NumpyNet, OnData, RNnet, Subject, numpy_net, probes, r_nnet, verify
+from nnet_parity import (
+    Case,
+    Network,
+    NumpyNet,
+    OnData,
+    RNnet,
+    Subject,
+    numpy_net,
+    probes,
+    r_nnet,
+    verify,
+)
 
 rng = np.random.default_rng(2015)
 x50 = np.sort(10 * rng.random((50, 1)), axis=0)
@@ -27,7 +40,12 @@ def with_extra(bias: bool, extra: bool) -> Subject:
         def total(layer: str) -> Any:
             return p.get(f"{layer}.bias", 0) + (p[f"{layer}.extra"][0] if extra else 0)
 
-        return {"W1": p["hidden.weight"], "b": total("hidden"), "W2": p["output.weight"], "b_w": total("output")}
+        return {
+            "W1": p["hidden.weight"],
+            "b": total("hidden"),
+            "W2": p["output.weight"],
+            "b_w": total("output"),
+        }
 
     name = {(True, True): "BothBiases", (True, False): "BiasOnly", (False, True): "ExtraOnly"}.get(
         (bias, extra), "NoBias"
@@ -51,7 +69,12 @@ BY_HAND = [
     Subject(
         sine.by_hand_with_ones,
         shapes={"w1": (2, 4), "w2": (5, 1)},
-        parameters=lambda p: {"W1": p["w1"][1:].T, "b": p["w1"][0], "W2": p["w2"][1:].T, "b_w": p["w2"][0]},
+        parameters=lambda p: {
+            "W1": p["w1"][1:].T,
+            "b": p["w1"][0],
+            "W2": p["w2"][1:].T,
+            "b_w": p["w2"][0],
+        },
         relu_at_zero=1.0,
     ),
 ]
@@ -72,7 +95,10 @@ test_sine_tanh = verify(
         name="sine-tanh",
         question="Do the tanh networks (S6, S7) compute what nnet computes?",
         network=network("tanh"),
-        subjects=[sine.TanhSine, *(with_extra(bias, extra) for bias in (True, False) for extra in (True, False))],
+        subjects=[
+            sine.TanhSine,
+            *(with_extra(bias, extra) for bias in (True, False) for extra in (True, False)),
+        ],
         references=BOTH,
         problems=[*SHAPES[:2], OnData(grid1000, np.sin(grid1000))],
     )

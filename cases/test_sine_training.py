@@ -90,7 +90,12 @@ test_sine_fit_worse = verify(
         name="S1 by other optimisers",
         question="Who fits the points of S1 as well as nnet, from shared starts?",
         network=LOGISTIC_NETWORK,
-        subjects=[LOGISTIC(ADAM, **SHARED), LOGISTIC(SGD, **SHARED), least_squares, gradient_descent(1e-4, 200)],
+        subjects=[
+            LOGISTIC(ADAM, **SHARED),
+            LOGISTIC(SGD, **SHARED),
+            least_squares,
+            gradient_descent(1e-4, 200),
+        ],
         references=[NNET],
         problems=sine_population(one_draw),
         expect="differs",
@@ -103,7 +108,10 @@ test_sine_fit_others = verify(
         name="S1 by more optimisers",
         question="Who fits the points of S1 as well as nnet, from shared starts?",
         network=LOGISTIC_NETWORK,
-        subjects=[replace(scipy_lbfgsb, most=5), LOGISTIC(Recipe("lbfgs", 50), start=starts.uniform())],
+        subjects=[
+            replace(scipy_lbfgsb, most=5),
+            LOGISTIC(Recipe("lbfgs", 50), start=starts.uniform()),
+        ],
         references=[replace(NNET, most=5)],
         problems=sine_population(one_draw),
         checks=["final"],
@@ -114,7 +122,10 @@ test_sine_fit_others = verify(
 test_sine_fit_modules = verify(
     Case(
         name="S6 and S7 as modules",
-        question="Is the loss that S6 and S7 claim, and what they predict, what their final weights give?",
+        question=(
+            "Is the loss that S6 and S7 claim, and what they predict, what their final weights"
+            " give?"
+        ),
         network=network("tanh"),
         subjects=[TANH_SINE(ADAM), *EXTRA],
         references=[replace(NNET, most=1)],
@@ -144,7 +155,9 @@ test_sine_changes_backwards = verify(
         question="Would nnet have learnt it without biases, or with fewer iterations?",
         network=LOGISTIC_NETWORK,
         subjects=[
-            nnet_fit(biases=False, name="nnet_without_biases", says="nnet, its biases held at 0 by mask"),
+            nnet_fit(
+                biases=False, name="nnet_without_biases", says="nnet, its biases held at 0 by mask"
+            ),
             nnet_fit(maxit=100, name="nnet_maxit_100", says="nnet, maxit = 100, its default"),
             nnet_fit(maxit=20, name="nnet_maxit_20", says="nnet, maxit = 20"),
         ],
@@ -162,7 +175,9 @@ test_sine_steps_by_hand = verify(
         network=network("relu"),
         subjects=[
             *(
-                Trained(one, SLOW, f"{one.name}_update", iterate=update_by_hand, start=starts.normal())
+                Trained(
+                    one, SLOW, f"{one.name}_update", iterate=update_by_hand, start=starts.normal()
+                )
                 for one in BY_HAND
             ),
             Trained(RELU, SLOW, "by_hand_torch_sgd", start=starts.normal()),

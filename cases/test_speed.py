@@ -47,8 +47,13 @@ def taught_rows(rows: int) -> Population:
 
 
 def asked(subject: Subject, net: object, rows: int) -> Case:
-    """What a model must have passed before it may race, at the number of rows that it races at, up to 1,000."""
-    shapes = [probes(seed=21, draws=8), probes(seed=22, draws=2, rows=min(rows, 1000), kinds=["random"])]
+    """What a model must have passed before it may race, at the number of rows that it races at, up
+    to 1,000.
+    """
+    shapes = [
+        probes(seed=21, draws=8),
+        probes(seed=22, draws=2, rows=min(rows, 1000), kinds=["random"]),
+    ]
     name = f"before racing {subject.name} at {rows} rows"
     return Case(name=name, network=net, subjects=[subject], references=[numpy_net], problems=shapes)
 
@@ -64,7 +69,15 @@ def fits(recipe: Recipe) -> Entry:
     trained = LOGISTIC(recipe, start=starts.uniform(), most=100)
     net = network("logistic")
     where = sine_population(one_draw)
-    return Entry("fit of S1 to nnet's loss", trained, asked(trained.subject, net, 50), where, nnet_fits, True, 8)
+    return Entry(
+        "fit of S1 to nnet's loss",
+        trained,
+        asked(trained.subject, net, 50),
+        where,
+        nnet_fits,
+        True,
+        8,
+    )
 
 
 def sine_entries(rows: int) -> list[Entry]:
@@ -75,10 +88,14 @@ def sine_entries(rows: int) -> list[Entry]:
 
 
 def dual_entries(rows: int) -> list[Entry]:
-    """Every formulation that is the two-headed network, at the question's size; a few at a large one."""
+    """Every formulation that is the two-headed network, at the question's size; a few at a large
+    one.
+    """
     name = f"value and gradient, two heads, {rows:,} rows"
     models = (
-        DUAL.same() if rows < 100 else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
+        DUAL.same()
+        if rows < 100
+        else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
     )
     return [gradients(name, model, DUAL.network, rows, taught_rows(rows)) for model in models]
 
@@ -94,7 +111,9 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.trained.name}".replace(" ", "_"))
+@pytest.mark.parametrize(
+    "entry", ENTRIES, ids=lambda entry: f"{entry.name}-{entry.trained.name}".replace(" ", "_")
+)
 def test_speed(entry: Entry, dtype: str, raced) -> None:
     """A model that computes what it should takes part; its time is shown, and judged by nobody."""
     assert raced(entry, "cpu", dtype).ratio > 0

@@ -1,4 +1,6 @@
-"""The console script `nnet-parity`: compares reports; verbs of other folders are found by name, never imported here."""
+"""The console script `nnet-parity`: compares reports; verbs of other folders are found by name,
+never imported here.
+"""
 
 import math
 import sys
@@ -29,15 +31,17 @@ def compare(parser: ArgumentParser) -> Callable[[Namespace], int]:
       new failure     was not asked, gave no evidence, or was known; fails now
       lost            passed or failed, gives no evidence now (R is missing, say)
       gone            is not asked now
-      drift           passes, but the share of its bound that it uses grew by more than --factor, to more than --floor
+      drift           passes, but the share of its bound that it uses grew by more than --factor,
+                      to more than --floor
       still failing   failed, fails now
       known           fails, as its case says that it does
-      not comparable  passes, but that share means something else now: another torch, NumPy, R, device or contract
+      not comparable  passes, but that share means something else now: another torch, NumPy, R,
+                      device or contract
       new             was not asked, or gave no evidence; passes now
       improvement     failed, passes now
 
-    Exit code: 0; 1 if there is a regression or a new failure; 2 if a report is not whole and sound, or if nothing can
-    be compared.
+    Exit code: 0; 1 if there is a regression or a new failure; 2 if a report is not whole and sound,
+    or if nothing can be compared.
     """
     parser.add_argument("old", metavar="OLD.json", type=Path, help="results.json of the older run")
     parser.add_argument("new", metavar="NEW.json", type=Path, help="results.json of the newer run")
@@ -65,7 +69,9 @@ def _compare(given: Namespace) -> int:
 
 
 def _loaded(entry: EntryPoint) -> Verb:
-    """A verb of another folder; one that cannot be loaded says so when it is asked for, and hinders no other."""
+    """A verb of another folder; one that cannot be loaded says so when it is asked for, and hinders
+    no other.
+    """
     try:
         verb: Verb = entry.load()
         return verb
@@ -82,16 +88,24 @@ def _loaded(entry: EntryPoint) -> Verb:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; its exit code, or 2 and a sentence where what it was given cannot be used."""
     for stream in (sys.stdout, sys.stderr):
-        getattr(stream, "reconfigure", dict)(errors="backslashreplace")  # a terminal may not know every character
+        # a terminal may not know every character
+        getattr(stream, "reconfigure", dict)(errors="backslashreplace")
     about = (
-        "Works on what runs of pytest found (python3 run.py verify judges models). VERB --help tells more of a verb."
+        "Works on what runs of pytest found (python3 run.py verify judges models). VERB --help"
+        " tells more of a verb."
     )
     parser = ArgumentParser("nnet-parity", description=about, allow_abbrev=False)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    found = {entry.name: _loaded(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
+    found = {entry.name: _loaded(entry) for entry in entry_points(group=GROUP)} | {
+        "compare": compare
+    }
     for name, verb in sorted(found.items()):
         text = getdoc(verb) or ""
-        shown: dict[str, Any] = {"help": text.split("\n")[0], "description": text, "formatter_class": AsWritten}
+        shown: dict[str, Any] = {
+            "help": text.split("\n")[0],
+            "description": text,
+            "formatter_class": AsWritten,
+        }
         one = verbs.add_parser(name, allow_abbrev=False, **shown)
         one.set_defaults(run=verb(one))
     given = parser.parse_args(arguments)

@@ -1,6 +1,8 @@
-"""The one door to the public names: `from nnet_parity import Case, verify, Network, probes, numpy_net, r_nnet`.
+"""The one door to the public names: `from nnet_parity import Case, verify, Network, probes,
+numpy_net, r_nnet`.
 
-Nothing is loaded before a name is first used, so that the plugin costs a foreign run of pytest nothing.
+Nothing is loaded before a name is first used, so that the plugin costs a foreign run of pytest
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from harness import *  # noqa: F403
     from reference import *  # noqa: F403
 
-# The package that each public name is from; tests/guest/test_door.py compares this with what the packages offer.
+# The package that each public name is from; tests/guest/test_door.py compares this with what the
+# packages offer.
 PUBLIC = {
     "harness": (
         "Bounded",
@@ -63,7 +66,9 @@ __all__ = list(PACKAGES)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name. Raises ImportError, in a sentence, where another package stands in the place of ours."""
+    """Load a public name. Raises ImportError, in a sentence, where another package stands in the
+    place of ours.
+    """
     if name not in PACKAGES:
         raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")
     package = PACKAGES[name]

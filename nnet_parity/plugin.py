@@ -1,6 +1,8 @@
-"""The pytest plugin as every suite of an environment meets it: it imports nothing of ours before a suite uses us.
+"""The pytest plugin as every suite of an environment meets it: it imports nothing of ours before a
+suite uses us.
 
-It knows our options, notices cases, and loads `harness.running.plugin`, which judges them, when the first one is collected.
+It knows our options, notices cases, and loads `harness.running.plugin`, which judges them, when the
+first one is collected.
 """
 
 from __future__ import annotations
@@ -32,45 +34,73 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="cpu|cuda|cuda:N",
-        help="judge on this device; may be repeated (default: the devices of this machine). ini: parity_devices",
+        help=(
+            "judge on this device; may be repeated (default: the devices of this machine). ini:"
+            " parity_devices"
+        ),
     )
     group.addoption(
-        "--parity-require-device", metavar="DEVICE", help="judge on this device, and stop at once if it is missing"
+        "--parity-require-device",
+        metavar="DEVICE",
+        help="judge on this device, and stop at once if it is missing",
     )
     group.addoption(
         "--parity-r",
         metavar="|".join(R_MODES),
-        help="who answers for R: R, else its recordings (auto, the default); R alone; its recordings alone. "
-        "ini: parity_r",
+        help=(
+            "who answers for R: R, else its recordings (auto, the default); R alone; its recordings"
+            " alone. ini: parity_r"
+        ),
     )
-    group.addoption("--parity-speed", action="store_true", help="run races too: tests that use the fixture `raced`")
+    group.addoption(
+        "--parity-speed",
+        action="store_true",
+        help="run races too: tests that use the fixture `raced`",
+    )
     group.addoption(
         "--parity-starts",
         metavar="N",
-        help="number of starts on which trainers are judged (default: 20; more starts separate shares better). "
-        "ini: parity_starts",
+        help=(
+            "number of starts on which trainers are judged (default: 20; more starts separate"
+            " shares better). ini: parity_starts"
+        ),
     )
     group.addoption(
-        "--parity-baseline", metavar="FILE", help="results.json of an older run: show what got worse, and fail"
+        "--parity-baseline",
+        metavar="FILE",
+        help="results.json of an older run: show what got worse, and fail",
     )
     group.addoption(
         "--parity-report-dir",
         metavar="DIR",
         help="folder of the report (default: build/report). ini: parity_report_dir",
     )
-    parser.addini("parity_devices", "devices to judge on, as --parity-device takes them", type="args", default=[])
+    parser.addini(
+        "parity_devices",
+        "devices to judge on, as --parity-device takes them",
+        type="args",
+        default=[],
+    )
     parser.addini("parity_r", "who answers for R, as --parity-r takes it", default="auto")
     parser.addini("parity_starts", "number of starts, as --parity-starts takes it", default="20")
-    parser.addini("parity_report_dir", "folder of the report, as --parity-report-dir takes it", default="build/report")
+    parser.addini(
+        "parity_report_dir",
+        "folder of the report, as --parity-report-dir takes it",
+        default="build/report",
+    )
     parser.addini("nnet_parity_devices", "the old name of parity_devices", type="args", default=[])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
-    """Explain an old name of an option that no other plugin and no conftest knows: pytest is about to refuse it."""
+    """Explain an old name of an option that no other plugin and no conftest knows: pytest is about
+    to refuse it.
+    """
     yield
     words = dict.fromkeys(word.partition("=")[0] for word in args)
-    old = [word for word in words if word.removeprefix("--") in RENAMED and not _is_known(parser, word)]
+    old = [
+        word for word in words if word.removeprefix("--") in RENAMED and not _is_known(parser, word)
+    ]
     if old:
         new = ", ".join(f"{word} is called --parity-{word.removeprefix('--')} now" for word in old)
         parser.extra_info[GROUP] = new
@@ -84,7 +114,9 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 
 
 class Guest:
-    """One run of pytest: the running test, the collected modules, and the cases that `verify` was given at import."""
+    """One run of pytest: the running test, the collected modules, and the cases that `verify` was
+    given at import.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -95,7 +127,9 @@ class Guest:
         self.races_left_out = 0
 
     def note(self, verification: Any) -> None:
-        """Take what `verify` was given: inside a test it is judged at once, at import it must be collected later."""
+        """Take what `verify` was given: inside a test it is judged at once, at import it must be
+        collected later.
+        """
         __tracebackhide__ = True
         if verification.imported is not None:
             self.verified.append(verification)
@@ -109,12 +143,18 @@ class Guest:
         """
         if self.config.option.collectonly:
             return []
-        chosen = {Path(word.partition("::")[0]).resolve() for word in self.config.args if "::" in word}
+        chosen = {
+            Path(word.partition("::")[0]).resolve() for word in self.config.args if "::" in word
+        }
         known = {id(each) for each in self.collected}
         found = []
         for each in self.verified:
             module, file, _ = each.imported
-            if id(each) not in known and (module, Path(file)) in self.modules and Path(file).resolve() not in chosen:
+            if (
+                id(each) not in known
+                and (module, Path(file)) in self.modules
+                and Path(file).resolve() not in chosen
+            ):
                 found.append(each)
         return found
 
@@ -125,7 +165,9 @@ GUESTS: list[Guest] = []  # a run of pytest may run another one in the same proc
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getini("nnet_parity_devices"):
-        raise pytest.UsageError("nnet_parity_devices is called parity_devices now: rename it in the ini file")
+        raise pytest.UsageError(
+            "nnet_parity_devices is called parity_devices now: rename it in the ini file"
+        )
     get_r_mode(config)
     get_starts(config)
     guest = Guest(config)
@@ -133,15 +175,20 @@ def pytest_configure(config: pytest.Config) -> None:
     GUESTS.append(guest)
     config.add_cleanup(lambda: GUESTS.remove(guest))
     workers.register(config, lambda: load_judge(config).merger)
-    if any(map(config.getoption, ("--parity-device", "--parity-require-device", "--parity-baseline"))):
-        load_judge(config)  # whoever says that uses us: a missing device, or nothing to compare, is an error
+    if any(
+        map(config.getoption, ("--parity-device", "--parity-require-device", "--parity-baseline"))
+    ):
+        # whoever says that uses us: a missing device, or nothing to compare, is an error
+        load_judge(config)
 
 
 def get_r_mode(config: pytest.Config) -> str:
     """Who answers for R: as the command line, else the environment, else the ini file says."""
     given = config.getoption("--parity-r") or os.environ.get(R_SWITCH) or config.getini("parity_r")
     if given not in R_MODES:
-        raise pytest.UsageError(f"--parity-r {given} (or {R_SWITCH} in the environment): expected {', '.join(R_MODES)}")
+        raise pytest.UsageError(
+            f"--parity-r {given} (or {R_SWITCH} in the environment): expected {', '.join(R_MODES)}"
+        )
     return str(given)
 
 
@@ -149,12 +196,16 @@ def get_starts(config: pytest.Config) -> int:
     """The number of starts: as the command line, else the ini file says."""
     given = str(config.getoption("--parity-starts") or config.getini("parity_starts"))
     if not given.isdigit() or int(given) < FEWEST_STARTS:
-        raise pytest.UsageError(f"--parity-starts {given}: expected a whole number, at least {FEWEST_STARTS}")
+        raise pytest.UsageError(
+            f"--parity-starts {given}: expected a whole number, at least {FEWEST_STARTS}"
+        )
     return int(given)
 
 
 def load_judge(config: pytest.Config) -> Any:
-    """The `harness.running.plugin.Judge` of this run. Raises ImportError where another harness stands in the place of ours."""
+    """The `harness.running.plugin.Judge` of this run. Raises ImportError where another harness
+    stands in the place of ours.
+    """
     if judge := config.pluginmanager.get_plugin(JUDGE):
         return judge
     if sentence := explain_shadowing("harness"):
@@ -183,14 +234,17 @@ def load_judge(config: pytest.Config) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
-    """Trials for a case; None for all else, without a look at it where nothing of ours is loaded."""
+    """Trials for a case; None for all else, without a look at it where nothing of ours is
+    loaded.
+    """
     ours = sys.modules.get("harness.judging.verification")
     if ours is None:
         return None
     guest = collector.config.stash[GUEST]
     if isinstance(collector, pytest.Module):
         guest.modules.add((collector.obj.__name__, collector.path))
-    if not issubclass(type(obj), (ours.Verification, ours.Case)):  # some objects raise when asked for their __class__
+    # some objects raise when asked for their __class__
+    if not issubclass(type(obj), (ours.Verification, ours.Case)):
         return None
     guest.collected.append(obj)
     return load_judge(collector.config).make_items(collector, name, obj)
@@ -214,13 +268,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Race an entry on a device in a dtype: `raced(entry, "cpu", "float64")`. Only with --parity-speed."""
+    """Race an entry on a device in a dtype: `raced(entry, "cpu", "float64")`. Only with
+    --parity-speed.
+    """
     return load_judge(request.config).make_racer(request)  # type: ignore[no-any-return]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave races out, unless --parity-speed asks for them: they take minutes, and the whole machine."""
+    """Leave races out, unless --parity-speed asks for them: they take minutes, and the whole
+    machine.
+    """
     if config.getoption("--parity-speed"):
         return
     races = [item for item in items if _is_race(item)]
@@ -239,7 +297,9 @@ def _is_race(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Count the races that were left out, and explain a file that could not be imported for the name of a package."""
+    """Count the races that were left out, and explain a file that could not be imported for the
+    name of a package.
+    """
     if left_out := config.stash[GUEST].races_left_out:
         races = "1 race was" if left_out == 1 else f"{left_out} races were"
         terminalreporter.write_line(f"{races} left out: --parity-speed runs them")

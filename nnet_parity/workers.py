@@ -1,7 +1,8 @@
-"""Under pytest-xdist: the trials of a case go to one process, and all other tests where they would go without us.
+"""Under pytest-xdist: the trials of a case go to one process, and all other tests where they would
+go without us.
 
-The controller collects nothing, and chooses its scheduler before the workers have collected: so the choice is made
-again when the first worker says which tests there are.
+The controller collects nothing, and chooses its scheduler before the workers have collected: so the
+choice is made again when the first worker says which tests there are.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import Any
 import pytest
 
 PART = "nnet_parity"  # the name of ours in what workers and controller send each other
-SPLITS_CASES = ("load", "worksteal", "loadgroup")  # values of --dist that would share out the trials of a case
-TRIAL = re.compile(r"\[.+-(?:cpu|cuda(?::\d+)?)-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL)
+# values of --dist that would share out the trials of a case
+SPLITS_CASES = ("load", "worksteal", "loadgroup")
+TRIAL = re.compile(
+    r"\[.+-(?:cpu|cuda(?::\d+)?)-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL
+)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -32,7 +36,9 @@ def is_shared(config: pytest.Config) -> bool:
 
 
 def register(config: pytest.Config, get_merger: Callable[[], Any]) -> None:
-    """Watch the workers, where this process controls some; `get_merger` loads what puts their findings together."""
+    """Watch the workers, where this process controls some; `get_merger` loads what puts their
+    findings together.
+    """
     if is_shared(config) and not is_worker(config):
         config.pluginmanager.register(Controller(config, get_merger), "nnet_parity_controller")
 
@@ -44,10 +50,13 @@ def get_group(nodeid: str) -> str:
 
 
 class Controller:
-    """In the process that controls the workers: hands the findings of those that judge to `harness.running.xdist.Merger`."""
+    """In the process that controls the workers: hands the findings of those that judge to
+    `harness.running.xdist.Merger`.
+    """
 
     def __init__(self, config: pytest.Config, get_merger: Callable[[], Any]) -> None:
-        self.marks = Path(mkdtemp(prefix="nnet-parity-"))  # where a worker notes whom it asks: it may not survive that
+        # where a worker notes whom it asks: it may not survive that
+        self.marks = Path(mkdtemp(prefix="nnet-parity-"))
         self.config, self.get_merger = config, get_merger
         self.order: dict[str, int] = {}
 
@@ -86,7 +95,9 @@ class Controller:
 
 
 class ByCase:
-    """The scheduler that xdist chose, until a worker reports trials of ours: then one that keeps cases together."""
+    """The scheduler that xdist chose, until a worker reports trials of ours: then one that keeps
+    cases together.
+    """
 
     def __init__(self, chosen: Any, config: pytest.Config, log: Any) -> None:
         self._scheduler, self._config, self._log = chosen, config, log
@@ -107,14 +118,18 @@ class ByCase:
 
 
 def group_cases(config: pytest.Config, log: Any) -> Any:
-    """A scheduler of xdist's that gives the trials of a case to one worker, and every other test to whoever is free."""
+    """A scheduler of xdist's that gives the trials of a case to one worker, and every other test to
+    whoever is free.
+    """
     scheduler: Any = import_module("xdist.scheduler").LoadGroupScheduling(config, log)
     get_xdist_group, remove = scheduler._split_scope, scheduler.remove_node
 
     def remove_node(node: Any) -> Any:
         """The test that ended a process has had its turn: xdist would run it again, and again."""
         units = scheduler.assigned_work[node].values()
-        ended = next(((unit, test) for unit in units for test, done in unit.items() if not done), None)
+        ended = next(
+            ((unit, test) for unit in units for test, done in unit.items() if not done), None
+        )
         if ended:
             ended[0][ended[1]] = True
         remove(node)

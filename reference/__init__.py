@@ -1,4 +1,6 @@
-"""The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes, training, planted faults."""
+"""The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes,
+training, planted faults.
+"""
 
 from reference.implementations.callables import Prototype as Prototype
 from reference.implementations.callables import Stated as Stated
@@ -24,7 +26,8 @@ from reference.training.trainers import scipy_lbfgsb as scipy_lbfgsb
 
 
 def _explain(*asked: object) -> str:
-    from reference.faults.likely import likely  # the catalogue is large, and needed only when something failed
+    # the catalogue is large, and needed only when something failed
+    from reference.faults.likely import likely
 
     return likely(*asked)  # type: ignore[arg-type]
 

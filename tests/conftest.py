@@ -17,7 +17,8 @@ from syrupy.assertion import SnapshotAssertion
 
 pytest_plugins = ["pytester"]
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell: what it starts would inherit that
+# a background job of a shell: what it starts would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IMPORTS = """\
@@ -44,22 +45,29 @@ RIGHT = "return self.output(torch.sigmoid(self.hidden(x)))"
 
 
 NAME = r"(?P<name>\b[A-Za-z]\w*(?:-\w+)+)"  # sine-1-4-1: its figures are no results
-FIGURE = re.compile(NAME + r"|(?<![\w.=])[-−+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-−+]?\d+)?(?![\w])")
-KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")  # which is worst, figures decide
+FIGURE = re.compile(
+    NAME + r"|(?<![\w.=])[-−+±]?(?:\d+(?:,\d{3})*(?:\.\d+)?|inf|nan)(?:e[-−+]?\d+)?(?![\w])"
+)
+# which is worst, figures decide
+KIND = re.compile(r"\((?:exact|few-term|saturated|random|unusual|crossed) draw ")
 MASKS = (  # what differs between machines and days, and what stands for it
-    (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),  # three parts: "R 4.2 or newer" is ours
+    # three parts: "R 4.2 or newer" is ours
+    (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),
     (re.compile(r"\b(torch|NumPy|numpy|scipy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
     (re.compile(r"\b(\w+\.py):\d+"), r"\1:<line>"),  # files grow
     (re.compile(r"\b\d+ kB\b"), "<size>"),  # of a file: its digits pack as they may
     (re.compile(r"\bgw\d+\b"), "<worker>"),  # xdist gives a trial to whoever is free
-    (re.compile(r"\bbuilt (?:without CUDA|for CUDA [\d.]+)"), "built <for>"),  # by which wheel was installed
+    # by which wheel was installed
+    (re.compile(r"\bbuilt (?:without CUDA|for CUDA [\d.]+)"), "built <for>"),
     (re.compile(r"\bat 0x[0-9a-f]+"), "at <address>"),  # where an object lies in memory
 )
 
 
 def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
-    """A sentence without what differs between machines: folders, versions, dates and, if asked, figures."""
+    """A sentence without what differs between machines: folders, versions, dates and, if asked,
+    figures.
+    """
     for name, folder in folders.items():
         text = text.replace(str(folder), f"<{name}>")
     for pattern, instead in MASKS:
@@ -70,11 +78,13 @@ def masked(text: str, folders: dict[str, Path], figures: bool) -> str:
 
 
 class Approved:
-    """Compares what a user can see with `__snapshots__` beside the test, which `python3 run.py test --snapshot-update` renews.
+    """Compares what a user can see with `__snapshots__` beside the test, which `python3 run.py test
+    --snapshot-update` renews.
 
-    `approved(text)` compares one text, `approved(lines)` several, `with approved.raises(ValueError):` what an error
-    says. What differs between machines is masked: folders, versions and dates always, figures where
-    `mask_figures=True`. A test may call it several times.
+    `approved(text)` compares one text, `approved(lines)` several, `with
+    approved.raises(ValueError):` what an error says. What differs between machines is masked:
+    folders, versions and dates always, figures where `mask_figures=True`. A test may call it
+    several times.
     """
 
     def __init__(self, snapshot: SnapshotAssertion, folders: dict[str, Path]) -> None:
@@ -87,7 +97,9 @@ class Approved:
 
     @contextmanager
     def raises(
-        self, kind: type[BaseException] | tuple[type[BaseException], ...], mask_figures: bool = False
+        self,
+        kind: type[BaseException] | tuple[type[BaseException], ...],
+        mask_figures: bool = False,
     ) -> Iterator[pytest.ExceptionInfo[BaseException]]:
         """`pytest.raises`, and its words are approved."""
         with pytest.raises(kind) as error:
@@ -97,7 +109,9 @@ class Approved:
 
 @pytest.fixture(scope="session", autouse=True)
 def same_screen_in_ci() -> Iterator[None]:
-    """The pytests that tests start print what they print at a desk: in CI, pytest repeats a failure in its summary."""
+    """The pytests that tests start print what they print at a desk: in CI, pytest repeats a failure
+    in its summary.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CI", "BUILD_NUMBER"):
             patch.delenv(name, raising=False)
@@ -106,7 +120,9 @@ def same_screen_in_ci() -> Iterator[None]:
 
 @pytest.fixture
 def approved(
-    snapshot: SnapshotAssertion, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    snapshot: SnapshotAssertion,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Approved:
     """Compares what a user can see with approved files."""
     folders = {"base": tmp_path_factory.getbasetemp(), "python": Path(sys.executable)}
@@ -119,7 +135,9 @@ def approved(
 
 
 def unfolded(lines: Iterable[str]) -> list[str]:
-    """Lines of the screen as they are before they are folded, which versions and figures of other lengths change."""
+    """Lines of the screen as they are before they are folded, which versions and figures of other
+    lengths change.
+    """
     joined: list[str] = []
     for line in lines:
         if line.startswith("    ") and joined:
@@ -142,7 +160,9 @@ class Mine:
         (self.pytester.path / "test_mine.py").write_text(self.text, encoding="utf-8")
 
     def write_sine(self, forward: str = RIGHT, before: str = "", **case: str) -> None:
-        """test_mine.py with SineNet, whose forward this is, and its case; what is not given is right, and small."""
+        """test_mine.py with SineNet, whose forward this is, and its case; what is not given is
+        right, and small.
+        """
         self.write(SINE_NET.format(forward=forward), before, self.case("test_sine", **case))
 
     @staticmethod
@@ -156,7 +176,10 @@ class Mine:
             "problems": "probes(seed=0, draws=3)",
             **given,
         }
-        return f"{test} = verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
+        return (
+            f"{test} ="
+            f" verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
+        )
 
     def pytest(self, *arguments: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
         """Run pytest here, in this process, with our plugin alone, whether it is installed or not.
@@ -170,7 +193,9 @@ class Mine:
 
     def line_of(self, start: str) -> int:
         """The number of the line of test_mine.py that begins so."""
-        return next(number for number, line in enumerate(self.text.split("\n"), 1) if line.startswith(start))
+        return next(
+            number for number, line in enumerate(self.text.split("\n"), 1) if line.startswith(start)
+        )
 
     def results(self, folder: str = "build/report") -> dict[str, Any]:
         """results.json; fails for what is not JSON by the letter."""
@@ -189,39 +214,55 @@ class Mine:
 
 def title_of(lines: list[str]) -> int:
     """The number of the line that is the title of our part of the end screen."""
-    return next(number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line))
+    return next(
+        number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line)
+    )
 
 
 def baseline_of(result: pytest.RunResult) -> list[str]:
-    """The lines of the comparison with a baseline, which stands before our part of the end screen; first its title."""
+    """The lines of the comparison with a baseline, which stands before our part of the end screen;
+    first its title.
+    """
     lines = result.outlines
     end = title_of(lines)
-    start = next(number for number in reversed(range(end)) if re.fullmatch("=+ .+ =+", lines[number]))
+    start = next(
+        number for number in reversed(range(end)) if re.fullmatch("=+ .+ =+", lines[number])
+    )
     return [lines[start].strip("= "), *filter(None, lines[start + 1 : end])]
 
 
 def screen_of(result: pytest.RunResult) -> list[str]:
-    """The lines of our part of the end screen, without its title, what hardware there is, and where the report is."""
+    """The lines of our part of the end screen, without its title, what hardware there is, and where
+    the report is.
+    """
     return part_of(result.outlines)
 
 
 def part_of(lines: list[str]) -> list[str]:
     """The same, of a screen that is given line by line."""
     start = title_of(lines)
-    end = next(number for number, line in enumerate(lines) if number > start and line.startswith("report"))
+    end = next(
+        number for number, line in enumerate(lines) if number > start and line.startswith("report")
+    )
     return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
 
 
 def at_collection(result: pytest.RunResult) -> str:
     """What is said of test_mine.py, which could not be collected: one line."""
-    start = next(number for number, line in enumerate(result.outlines) if "ERROR collecting test_mine.py" in line)
+    start = next(
+        number
+        for number, line in enumerate(result.outlines)
+        if "ERROR collecting test_mine.py" in line
+    )
     assert result.outlines[start + 2].startswith("====")
     return result.outlines[start + 1]
 
 
 @pytest.fixture(scope="session")
 def loaded() -> None:
-    """What a run of its own is the first to load is unloaded after it, and torch cannot be loaded twice."""
+    """What a run of its own is the first to load is unloaded after it, and torch cannot be loaded
+    twice.
+    """
     import jinja2  # noqa: F401
     import threadpoolctl  # noqa: F401
     import torch
@@ -234,13 +275,16 @@ def loaded() -> None:
 
 @pytest.fixture
 def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Mine:
-    """A folder for a user's file; what this run of pytest was told by its surroundings does not reach the inner one."""
+    """A folder for a user's file; what this run of pytest was told by its surroundings does not
+    reach the inner one.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("COLUMNS", "110")
     monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a file is written twice within the second
+    # a file is written twice within the second
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
     return Mine(pytester)
 
 
@@ -252,7 +296,9 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
     def hide(*programs: str) -> Path:
         folder.mkdir()
         for name in programs:
-            (folder / name).symlink_to(shutil.which(name, path=everything) or pytest.skip(f"{name} is not here"))
+            (folder / name).symlink_to(
+                shutil.which(name, path=everything) or pytest.skip(f"{name} is not here")
+            )
         monkeypatch.setenv("PATH", str(folder))
         monkeypatch.delenv("R_HOME", raising=False)
         return folder

@@ -1,4 +1,6 @@
-"""Networks of one's own for the tests: each written once as equations, and in PyTorch in several styles."""
+"""Networks of one's own for the tests: each written once as equations, and in PyTorch in several
+styles.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,18 @@ def skipping(g: str = "tanh") -> Equations:
         h2 = m.sub(h1, m.scale(m.act(g, m.affine(h1, p["W2"], p["b2"])), 0.3))
         return m.add(m.affine(h2, p["W3"], p["b3"]), m.affine(x, p["W4"]))
 
-    shapes = {"W0": (5, 3), "b0": (5,), "W1": (7, 5), "b1": (7,), "V1": (5, 7), "W2": (5, 5), "b2": (5,)}
-    return Equations("a residual network", 3, 2, {**shapes, "W3": (2, 5), "b3": (2,), "W4": (2, 3)}, forward)
+    shapes = {
+        "W0": (5, 3),
+        "b0": (5,),
+        "W1": (7, 5),
+        "b1": (7,),
+        "V1": (5, 7),
+        "W2": (5, 5),
+        "b2": (5,),
+    }
+    return Equations(
+        "a residual network", 3, 2, {**shapes, "W3": (2, 5), "b3": (2,), "W4": (2, 3)}, forward
+    )
 
 
 def tied(g: str = "tanh") -> Equations:
@@ -48,13 +60,17 @@ def tied(g: str = "tanh") -> Equations:
 
 
 def gated(g: str = "tanh") -> Equations:
-    """Two groups of inputs, two heads: gates cut out of one layer, side by side with an input, scaled by a row."""
+    """Two groups of inputs, two heads: gates cut out of one layer, side by side with an input,
+    scaled by a row.
+    """
 
     def forward(m: Any, p: Any, x1: Any, x2: Any) -> Any:
         z = m.add(m.affine(x1, p["W"], p["b"]), m.affine(x2, p["V"]))
         h = m.mul(m.act("logistic", m.columns(z, 0, 4)), m.act(g, m.columns(z, 2, 6)))
         both = m.beside(m.mul(h, p["s"]), x2)
-        return m.affine(both, p["A"], p["a"]), m.act("logistic", m.affine(m.columns(both, 1, 5), p["B"]))
+        return m.affine(both, p["A"], p["a"]), m.act(
+            "logistic", m.affine(m.columns(both, 1, 5), p["B"])
+        )
 
     shapes = {"W": (6, 3), "b": (6,), "V": (6, 2), "s": (4,), "A": (2, 6), "a": (2,), "B": (3, 4)}
     return Equations("a gated network", (3, 2), (2, 3), shapes, forward)
@@ -104,7 +120,17 @@ def in_torch(name: str, g: str, linear: Model) -> Model:
         return linear(act(linear(act(linear(x, W1, b1)), W2, b2)), W3, b3)
 
     def skipping(
-        x: Any, W0: Any, b0: Any, W1: Any, b1: Any, V1: Any, W2: Any, b2: Any, W3: Any, b3: Any, W4: Any
+        x: Any,
+        W0: Any,
+        b0: Any,
+        W1: Any,
+        b1: Any,
+        V1: Any,
+        W2: Any,
+        b2: Any,
+        W3: Any,
+        b3: Any,
+        W4: Any,
     ) -> Any:
         h0 = linear(x, W0, b0)
         h1 = linear(act(linear(h0, W1, b1)), V1) + h0

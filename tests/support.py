@@ -1,4 +1,6 @@
-"""What the tests of the judge share: networks, and a verdict on numbers that no subject computed."""
+"""What the tests of the judge share: networks, and a verdict on numbers that no subject
+computed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from harness.core.naming import tensors
 from harness.core.problem import Problem
 from reference import Network, probes
 
-ACTIVATIONS = [("relu", "relu"), ("logistic", "identity"), ("tanh", "identity"), ("logistic", "logistic")]
+ACTIVATIONS = [
+    ("relu", "relu"),
+    ("logistic", "identity"),
+    ("tanh", "identity"),
+    ("logistic", "logistic"),
+]
 DTYPES = ("float64", "float32")
 
 
@@ -28,10 +35,14 @@ def asked(network: Network, seed: int = 0, draws: int = 30, rows: int = 3) -> li
 
 
 def used(answer: Array, bound: Bounded, largest: float) -> Array:
-    """The share of its bound that each draw uses (D,), 0 where the exact answer leaves the range: it is UNDEFINED."""
+    """The share of its bound that each draw uses (D,), 0 where the exact answer leaves the range:
+    it is UNDEFINED.
+    """
     flat = (len(answer), -1)
     inside = (abs(bound.value) + bound.error).reshape(flat).max(axis=1) <= largest
-    return np.where(inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0.0)
+    return np.where(
+        inside, budget(answer - bound.value, bound.error).reshape(flat).max(axis=1), 0.0
+    )
 
 
 def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: str) -> Judgement:
@@ -39,7 +50,12 @@ def judged(problem: Problem, answers: dict[str, Array], quantity: str, dtype: st
     contract = Contract(dtype)
     bounds = oracle_of(problem, contract)[quantity]
     exact = Side(bounds.value, type(bounds)(bounds.value, np.zeros_like(bounds.error)))
-    return judge([Side(answers[quantity], bounds)], [exact], [tensors(problem, quantity)[1]], contract.largest)
+    return judge(
+        [Side(answers[quantity], bounds)],
+        [exact],
+        [tensors(problem, quantity)[1]],
+        contract.largest,
+    )
 
 
 @lru_cache(maxsize=64)

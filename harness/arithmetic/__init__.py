@@ -1,1 +1,3 @@
-"""Rounding: operations that carry a value and how far another implementation may be from it. No equation of any network."""
+"""Rounding: operations that carry a value and how far another implementation may be from it. No
+equation of any network.
+"""

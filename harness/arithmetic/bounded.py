@@ -1,9 +1,11 @@
-"""Bounded arithmetic: a float64 value and a bound on how far any correct implementation may be from the exact one.
+"""Bounded arithmetic: a float64 value and a bound on how far any correct implementation may be from
+the exact one.
 
-Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section 3.1, with the
-bound n u for sums in any order without a second-order term of Jeannerod and Rump, "Improved error bounds for inner
-products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34 (2013). The roundoff used is that of the contract
-plus the oracle's own, and each bound is a polynomial in it with non-negative coefficients: the oracle's error is in it.
+Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section
+3.1, with the bound n u for sums in any order without a second-order term of Jeannerod and Rump,
+"Improved error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl.
+34 (2013). The roundoff used is that of the contract plus the oracle's own, and each bound is a
+polynomial in it with non-negative coefficients: the oracle's error is in it.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 class BoundedArithmetic:
     """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds.
 
-    `parts` is how many products, and numbers beside them, are added up to one, at most: in a dtype whose sums are kept
-    in a wider one, each of them and each sum of them may be stored on the way, as may each product of two numbers, and
-    what makes a sum longer than that.
+    `parts` is how many products, and numbers beside them, are added up to one, at most: in a dtype
+    whose sums are kept in a wider one, each of them and each sum of them may be stored on the way,
+    as may each product of two numbers, and what makes a sum longer than that.
     """
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
@@ -54,8 +56,12 @@ class BoundedArithmetic:
         values, errors = [part.value for part in parts], [part.error for part in parts]
         return Bounded(np.concatenate(values, axis), np.concatenate(errors, axis))
 
-    def linear(self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array) -> Bounded:
-        """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's summands."""
+    def linear(
+        self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array
+    ) -> Bounded:
+        """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's
+        summands.
+        """
         value, error = matrix(x.value), matrix.absolute(x.error)
         if np.any(constant):
             value = value + constant
@@ -70,7 +76,9 @@ class BoundedArithmetic:
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
         """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
         if self.factor:
-            a, b = (Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error)) for x in (a, b))
+            a, b = (
+                Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error)) for x in (a, b)
+            )
         size_a, size_b = abs(a.value), abs(b.value)
         most_a, most_b = size_a + a.error, size_b + b.error
         value = a.value @ b.value
@@ -78,7 +86,8 @@ class BoundedArithmetic:
         if most_a.all() and most_b.all():
             terms = float(a.value.shape[-1] + extra + (plus is not None))
             spread = terms * self.summing + self._storing(extra)
-            # both bounds' products and the rounding of the sum, in as few matrix products as there are inexact factors
+            # both bounds' products and the rounding of the sum, in as few matrix products as there
+            # are inexact factors
             if not b.error.any():
                 error = (a.error + spread * most_a) @ size_b
             elif not a.error.any():
@@ -96,7 +105,11 @@ class BoundedArithmetic:
         size = most_a @ most_b
         error = a.error @ most_b + size_a @ b.error
         if plus is not None:
-            value, size, counts = value + plus.value, size + abs(plus.value) + plus_error, counts + 1.0
+            value, size, counts = (
+                value + plus.value,
+                size + abs(plus.value) + plus_error,
+                counts + 1.0,
+            )
         spread = counts * self.summing + self._storing(extra)
         error += plus_error + spread * size + counts * self.tiny * (size > 0)
         return Bounded(value, error * DIRECTED)
@@ -110,7 +123,9 @@ class BoundedArithmetic:
 
     def constant(self, like: Bounded, value: float) -> Bounded:
         """A number in every place, which the dtype may have to round."""
-        return Bounded(np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value)))
+        return Bounded(
+            np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value))
+        )
 
     def add(self, a: Bounded, b: Bounded) -> Bounded:
         return self._sum(a.value + b.value, a, b)
@@ -130,7 +145,8 @@ class BoundedArithmetic:
         return self._rounded(value, error, 1)
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
-        """(1 - share) a + share b, in that form or, share being at most a half, as a + share (b - a).
+        """(1 - share) a + share b, in that form or, share being at most a half, as a + share (b -
+        a).
 
         The difference rounds in proportion to both, also where share is a power of two.
         """
@@ -143,7 +159,9 @@ class BoundedArithmetic:
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         value = a.value / b.value
         least = abs(b.value) - b.error
-        error = np.where(least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf)
+        error = np.where(
+            least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf
+        )
         return self._rounded(value, error, 1)
 
     def root(self, a: Bounded) -> Bounded:
@@ -154,10 +172,11 @@ class BoundedArithmetic:
         return self._rounded(value, np.where(slope > 0, error, np.sqrt(a.error)), 1)
 
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
-        """Times a constant: exact for a power of two, else the constant itself and two operations round.
+        """Times a constant: exact for a power of two, else the constant itself and two operations
+        round.
 
-        A product with a power of two may underflow all the same. `slack` is the relative error of a constant that is
-        itself computed.
+        A product with a power of two may underflow all the same. `slack` is the relative error of a
+        constant that is itself computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
@@ -167,18 +186,24 @@ class BoundedArithmetic:
         return self._rounded(value, error, 3)
 
     def kept(self, x: Bounded) -> Bounded:
-        """x as an implementation keeps it: nothing bounds what it computes from a number that may overflow.
+        """x as an implementation keeps it: nothing bounds what it computes from a number that may
+        overflow.
 
-        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity, which is as right.
+        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity, which is
+        as right.
         """
-        return Bounded(x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf))
+        return Bounded(
+            x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
+        )
 
     def _rounded(self, value: Array, error: Array, count: float) -> Bounded:
         size = abs(value) + error
         return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """The activation and its derivative, however the derivative is computed from the activation's value."""
+        """The activation and its derivative, however the derivative is computed from the
+        activation's value.
+        """
         if name == "identity":
             return z, None
         if name == "relu":
@@ -200,7 +225,11 @@ class BoundedArithmetic:
         error = np.minimum(steepest * z.error, 2.0) + 2 * self.contract.exp_ulp * self.u * abs(h)
         error = (error + self.tiny * (h != 0)) * DIRECTED
         # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
-        slope = 2 * abs(h) * error + error * error + self.u * (h * h + (4 * self.contract.exp_ulp + 4) * d)
+        slope = (
+            2 * abs(h) * error
+            + error * error
+            + self.u * (h * h + (4 * self.contract.exp_ulp + 4) * d)
+        )
         return Bounded(h, error), Bounded(d, (slope + self.tiny) * DIRECTED)
 
     def _logistic(self, z: Bounded) -> tuple[Bounded, Bounded]:
@@ -209,8 +238,11 @@ class BoundedArithmetic:
         steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
         error = np.minimum(steepest * z.error, 1.0) + (2 * self.contract.exp_ulp + 2) * self.u * h
         error = (error + self.tiny) * DIRECTED
-        # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4 where it is not
-        slope = abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
+        # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4
+        # where it is not
+        slope = (
+            abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
+        )
         slope = (slope + self.tiny) * DIRECTED
         clip, most = self.contract.logistic_clip, abs(z.value) + z.error
         self.reach = float(np.maximum(self.reach, most.max(initial=0.0)))  # NaN stays NaN

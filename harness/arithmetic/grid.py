@@ -1,8 +1,9 @@
 """Grid arithmetic: proves that every correct implementation must get a result without any rounding.
 
-An array whose elements are all multiples of one quantum 2^-q is exact in every order of summation, tree, blocking and
-FMA as long as the sum of the sizes of its terms is at most 2^p quanta, p being the significand bits; the largest such
-count over everything that the array was computed from decides.
+An array whose elements are all multiples of one quantum 2^-q is exact in every order of summation,
+tree, blocking and FMA as long as the sum of the sizes of its terms is at most 2^p quanta, p being
+the significand bits; the largest such count over everything that the array was computed from
+decides.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ NEVER = np.inf
 
 @dataclass(frozen=True, eq=False)
 class OnGrid:
-    """Exact `value` (D, ...), multiples of 2^-quantum, and per draw the quanta that had to be counted (D,).
+    """Exact `value` (D, ...), multiples of 2^-quantum, and per draw the quanta that had to be
+    counted (D,).
 
-    `size` is |value|, or, where the value is a sum that an implementation may never form, the sizes of its summands.
+    `size` is |value|, or, where the value is a sum that an implementation may never form, the sizes
+    of its summands.
     """
 
     value: Array
@@ -63,7 +66,9 @@ class GridArithmetic:
         size = np.concatenate([a.size, b.size], axis=-1)
         return OnGrid(value, max(a.quantum, b.quantum), np.maximum(a.quanta, b.quanta), size)
 
-    def linear(self, matrix: LinearMap, x: OnGrid, constant: Array | float, roundings: Array) -> OnGrid:
+    def linear(
+        self, matrix: LinearMap, x: OnGrid, constant: Array | float, roundings: Array
+    ) -> OnGrid:
         shift = np.broadcast_to(constant, (matrix.rows,))
         entries = self.lift(np.concatenate([matrix.matrix.data, shift])[None])
         value, size = matrix(x.value) + shift, matrix.absolute(x.size) + abs(shift)
@@ -90,12 +95,16 @@ class GridArithmetic:
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """Times a constant: stays on a grid for powers of two only, and where the constant is not off by `slack`."""
+        """Times a constant: stays on a grid for powers of two only, and where the constant is not
+        off by `slack`.
+        """
         mantissa, exponent = np.frexp(np.abs(factor))
         if slack or not (mantissa == 0.5).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
         value = a.value * factor
-        return self._counted(value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a)
+        return self._counted(
+            value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a
+        )
 
     def kept(self, x: OnGrid) -> OnGrid:
         return x
@@ -107,7 +116,9 @@ class GridArithmetic:
         if name == "relu":
             slope = relu_slope(z.value, self.contract)
             height = np.maximum(z.value, 0.0)
-            return self._known(height, z.quantum, z.quanta), self._known(slope, 1, np.maximum(2.0, z.quanta))
+            return self._known(height, z.quantum, z.quanta), self._known(
+                slope, 1, np.maximum(2.0, z.quanta)
+            )
         zero = (z.value == 0).reshape(len(z.value), -1).all(axis=1)
         quanta = np.where(zero, np.maximum(z.quanta, 1.0), NEVER)
         at_zero, slope_at_zero = (0.0, 1.0) if name == "tanh" else (0.5, 0.25)

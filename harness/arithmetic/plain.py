@@ -1,4 +1,6 @@
-"""Ordinary NumPy arithmetic of one dtype: what a NumPy implementation computes; complex works too."""
+"""Ordinary NumPy arithmetic of one dtype: what a NumPy implementation computes; complex works
+too.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Plain:
     def join(self, a: Values, b: Values) -> Values:
         return np.concatenate([a, b], axis=-1)
 
-    def linear(self, matrix: LinearMap, x: Values, constant: Values | float, roundings: Values) -> Values:
+    def linear(
+        self, matrix: LinearMap, x: Values, constant: Values | float, roundings: Values
+    ) -> Values:
         image = matrix(x)
         return self.lift(image + constant if np.any(constant) else image)
 
@@ -78,7 +82,9 @@ class Plain:
             h = np.tanh(z)
             return h, 1 - h * h
         if name == "relu":
-            return np.where(z.real > 0, z, 0).astype(z.dtype), relu_slope(z.real, self.contract).astype(z.dtype)
+            return np.where(z.real > 0, z, 0).astype(z.dtype), relu_slope(
+                z.real, self.contract
+            ).astype(z.dtype)
         h = logistic(z)
         d = h * (1 - h)
         clip = self.contract.logistic_clip

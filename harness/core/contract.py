@@ -14,8 +14,9 @@ from harness.core.text import shown
 
 Array = NDArray[np.float64]
 
-# Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the same range: IEEE
-# 754-2019, table 3.5; bfloat16 and TF32 are float32 with fewer bits, the latter in factors only.
+# Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the
+# same range: IEEE 754-2019, table 3.5; bfloat16 and TF32 are float32 with fewer bits, the latter in
+# factors only.
 PRECISION = {
     "float64": (53, 53, "float64"),
     "float32": (24, 24, "float32"),
@@ -31,16 +32,19 @@ NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoi
 
 @dataclass(frozen=True)
 class Contract:
-    """The arithmetic that an implementation promises; round to nearest, gradual or flushed underflow.
+    """The arithmetic that an implementation promises; round to nearest, gradual or flushed
+    underflow.
 
-    `dtype` is float64, float32, bfloat16, float16, or tf32, which is float32 with products of factors of 11 bits.
-    Sums of numbers of less than 24 bits are kept in float32, and rounded where they are stored.
+    `dtype` is float64, float32, bfloat16, float16, or tf32, which is float32 with products of
+    factors of 11 bits. Sums of numbers of less than 24 bits are kept in float32, and rounded where
+    they are stored.
 
-    `exp_ulp` is the accuracy of exp and tanh in units in the last place. `logistic_clip` is the |z| beyond which the
-    logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c). `relu_at_zero` is the derivative of ReLU at
-    exactly 0 (`relu` 0, `clamp(min=0)` 1, `torch.maximum` one half). `own_loss` says that its loss and the slopes of
-    that are its author's own: constants and a root may round there. `stated` is what is not derived but said: by how
-    much of the largest output of a head in a draw each of its outputs may be off; `why` is who says so.
+    `exp_ulp` is the accuracy of exp and tanh in units in the last place. `logistic_clip` is the |z|
+    beyond which the logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c).
+    `relu_at_zero` is the derivative of ReLU at exactly 0 (`relu` 0, `clamp(min=0)` 1,
+    `torch.maximum` one half). `own_loss` says that its loss and the slopes of that are its author's
+    own: constants and a root may round there. `stated` is what is not derived but said: by how much
+    of the largest output of a head in a draw each of its outputs may be off; `why` is who says so.
     """
 
     dtype: str = "float64"
@@ -53,13 +57,18 @@ class Contract:
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISION:
-            raise ValueError(f"dtype {self.dtype!r} has no contract, expected one of {', '.join(PRECISION)}")
+            raise ValueError(
+                f"dtype {self.dtype!r} has no contract, expected one of {', '.join(PRECISION)}"
+            )
         if not _is_number(self.relu_at_zero) or not 0 <= self.relu_at_zero <= 1:
-            raise ValueError(f"relu_at_zero is {shown(self.relu_at_zero, 40)}, expected a number from 0 to 1")
+            raise ValueError(
+                f"relu_at_zero is {shown(self.relu_at_zero, 40)}, expected a number from 0 to 1"
+            )
         clip = self.logistic_clip
         if clip is not None and (not _is_number(clip) or not 0 < clip < np.inf):
             raise ValueError(
-                f"logistic_clip is {shown(clip, 40)}, expected a number above 0, as R nnet's {NNET_CLIP:g}"
+                f"logistic_clip is {shown(clip, 40)}, expected a number above 0, as R nnet's"
+                f" {NNET_CLIP:g}"
             )
 
     @property
@@ -79,16 +88,23 @@ class Contract:
 
     @property
     def loss_slack(self) -> float:
-        """The relative error of a weight in a loss of one's own, beyond that of any constant (see `scale`).
+        """The relative error of a weight in a loss of one's own, beyond that of any constant (see
+        `scale`).
 
-        Such a loss may be mean() * numel(), the same of every chunk, or norm() ** 2. Two constants act on the way from
-        a square to the loss, and back to the slope by an output: each may be rounded, and its product and quotient
-        round, 6 roundings (or four that are whole numbers, and one operation each). A root is rounded, which its square
-        doubles, and so is that square, 3 roundings; back go the product with twice the root, the quotient by it, and
-        the product with the difference, 3 too. What the sum under a root has lost is halved and doubled again, or
-        cancels. 3 of these 9 are a constant's; n of them come to n u / (1 - n u) (Higham, lemma 3.1).
+        Such a loss may be mean() * numel(), the same of every chunk, or norm() ** 2. Two constants
+        act on the way from a square to the loss, and back to the slope by an output: each may be
+        rounded, and its product and quotient round, 6 roundings (or four that are whole numbers,
+        and one operation each). A root is rounded, which its square doubles, and so is that square,
+        3 roundings; back go the product with twice the root, the quotient by it, and the product
+        with the difference, 3 too. What the sum under a root has lost is halved and doubled again,
+        or cancels. 3 of these 9 are a constant's; n of them come to n u / (1 - n u) (Higham, lemma
+        3.1).
         """
-        return LOSS_ROUNDINGS * self.roundoff / (1 - LOSS_ROUNDINGS * self.roundoff) if self.own_loss else 0.0
+        return (
+            LOSS_ROUNDINGS * self.roundoff / (1 - LOSS_ROUNDINGS * self.roundoff)
+            if self.own_loss
+            else 0.0
+        )
 
     @property
     def narrow(self) -> bool:
@@ -116,14 +132,27 @@ class Contract:
     def sentence(self) -> str:
         """The promise in words, as the report prints it."""
         if self.stated is not None:
-            return f"stated, not derived: within {self.stated:g} of a head's largest output in a draw ({self.why})"
-        clip = f", logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}" if self.logistic_clip else ""
+            return (
+                f"stated, not derived: within {self.stated:g} of a head's largest output in a draw"
+                f" ({self.why})"
+            )
+        clip = (
+            f", logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}"
+            if self.logistic_clip
+            else ""
+        )
         sums = ", sums in float32" if self.bits < SINGLE else ""
-        sums += f", factors of products of {self.factor_bits} bits" if self.factor_bits < self.bits else ""
-        loss = ", a loss of its own within 9 roundings of the sum of squares" if self.own_loss else ""
+        sums += (
+            f", factors of products of {self.factor_bits} bits"
+            if self.factor_bits < self.bits
+            else ""
+        )
+        loss = (
+            ", a loss of its own within 9 roundings of the sum of squares" if self.own_loss else ""
+        )
         return (
-            f"{self.dtype}, u = 2^-{self.bits}{sums}, exp and tanh within {self.exp_ulp:g} ulp{clip}, "
-            f"derivative of ReLU at exactly 0 is {self.relu_at_zero:g}{loss}"
+            f"{self.dtype}, u = 2^-{self.bits}{sums}, exp and tanh within {self.exp_ulp:g}"
+            f" ulp{clip}, derivative of ReLU at exactly 0 is {self.relu_at_zero:g}{loss}"
         )
 
 
@@ -133,23 +162,30 @@ def _is_number(given: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """A value and, element by element, how far a correct implementation may be from the exact result."""
+    """A value and, element by element, how far a correct implementation may be from the exact
+    result.
+    """
 
     value: Array
     error: Array
 
 
 class Bounds(dict[str, Bounded]):
-    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`, if at all.
+    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`,
+    if at all.
 
     `reach` is, for each part of the stack, the largest |z| that a logistic may have been put to.
     """
 
-    def __init__(self, bounds: Mapping[str, Bounded], clip: float | None, reach: Sequence[float]) -> None:
+    def __init__(
+        self, bounds: Mapping[str, Bounded], clip: float | None, reach: Sequence[float]
+    ) -> None:
         super().__init__(bounds)
         self.clip, self.reach = clip, reach
 
     def unclipped(self, clip: float | None) -> list[bool]:
-        """For each part of the stack: is it the same, to the bit, where the logistic is clipped at `clip`?"""
+        """For each part of the stack: is it the same, to the bit, where the logistic is clipped at
+        `clip`?
+        """
         least = min(np.inf if each is None else each for each in (self.clip, clip))
         return [reach <= least for reach in self.reach]  # false for NaN

@@ -9,7 +9,8 @@ from pathlib import Path
 
 
 def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files so that nobody ever sees half of one; where one cannot be written (OSError), none is.
+    """Write files so that nobody ever sees half of one; where one cannot be written (OSError), none
+    is.
 
     What a writer that was killed left beside them is removed.
     """
@@ -23,12 +24,17 @@ def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
                     left.unlink(missing_ok=True)
             halves[path] = path.with_name(f".{path.name}.{os.getpid()}.half")
             with halves[path].open("wb") as file:
-                file.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+                file.write(
+                    content
+                    if isinstance(content, bytes)
+                    else content.encode(errors="backslashreplace")
+                )
                 file.flush()
                 os.fsync(file.fileno())
         for path, half in halves.items():
             half.replace(path)
-        for folder in {path.parent for path in contents}:  # else a crash of the machine may bring the older files back
+        # else a crash of the machine may bring the older files back
+        for folder in {path.parent for path in contents}:
             number = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(number)
@@ -40,9 +46,14 @@ def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
 
 
 def append_whole(path: Path, text: str) -> None:
-    """Append to a file that others append to as well: all of it or, where that cannot be (OSError), nothing."""
+    """Append to a file that others append to as well: all of it or, where that cannot be (OSError),
+    nothing.
+    """
     with path.open("ab", buffering=0) as file:
-        size, rest = os.fstat(file.fileno()).st_size, memoryview(text.encode(errors="backslashreplace"))
+        size, rest = (
+            os.fstat(file.fileno()).st_size,
+            memoryview(text.encode(errors="backslashreplace")),
+        )
         try:
             while rest:
                 rest = rest[file.write(rest) :]

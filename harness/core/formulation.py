@@ -21,7 +21,9 @@ Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 
 
 class Family(Protocol):
-    """What the harness knows of a network: its shapes, its layout, and bounds on what it computes."""
+    """What the harness knows of a network: its shapes, its layout, and bounds on what it
+    computes.
+    """
 
     @property
     def inputs(self) -> tuple[int, ...]: ...
@@ -34,16 +36,23 @@ class Family(Protocol):
     @property
     def activations(self) -> tuple[str, ...]: ...
     def oracle(
-        self, problem: Any, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+        self,
+        problem: Any,
+        contract: Contract,
+        seen: Array | None = None,
+        known: Bounds | None = None,
     ) -> Bounds:
         """Every quantity's exact value and how far from it the contract lets an implementation be.
 
-        With what it has itself computed on its way, `seen` (D, R, W), layer by layer. `known` are the answers under a
-        contract that is the same but for the logistic's clip: what no clip changes is taken from there.
+        With what it has itself computed on its way, `seen` (D, R, W), layer by layer. `known` are
+        the answers under a contract that is the same but for the logistic's clip: what no clip
+        changes is taken from there.
         """
 
     def stages(self, problem: Any, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """How many of the numbers that it keeps were seen, of how many, and the first activation that was not."""
+        """How many of the numbers that it keeps were seen, of how many, and the first activation
+        that was not.
+        """
 
     def longest_sum(self, amounts: Array) -> int:
         """The largest total of `amounts` (T,) over the parameters that enter one sum."""
@@ -65,9 +74,9 @@ class Family(Protocol):
 class Formulation:
     """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
 
-    `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the summands, so that
-    cancellation within it is accounted for. `held` are the own parameters (P,) that probes leave at 0; `buffers` what
-    else the module holds as it is built, by name.
+    `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the
+    summands, so that cancellation within it is accounted for. `held` are the own parameters (P,)
+    that probes leave at 0; `buffers` what else the module holds as it is built, by name.
     """
 
     own: Layout
@@ -95,10 +104,12 @@ class Formulation:
         idle: bool = False,
         say: Say = silent,
     ) -> Formulation:
-        """The map that `meaning` performs: it takes the own tensors by name and gives the network's blocks by name.
+        """The map that `meaning` performs: it takes the own tensors by name and gives the network's
+        blocks by name.
 
-        `say` is told how far the reading is. Raises ValueError when a block is missing or of another shape, when the
-        map is not affine or too large to be read, and, unless `idle` allows it, when an own tensor reaches no block.
+        `say` is told how far the reading is. Raises ValueError when a block is missing or of
+        another shape, when the map is not affine or too large to be read, and, unless `idle` allows
+        it, when an own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
@@ -109,12 +120,17 @@ class Formulation:
         for witness in _witnesses(own):
             sizes = matrix.absolute(abs(witness)) + abs(constant)
             apart = abs(image(witness) - (matrix(witness) + constant))
-            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():  # false for NaN too
+            # false for NaN too
+            if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():
                 raise NotAffine
         used = matrix.transpose.entries > 0
-        unused = [block.name for block in own.blocks if block.places.size and not used[block.places].any()]
+        unused = [
+            block.name for block in own.blocks if block.places.size and not used[block.places].any()
+        ]
         if unused and not idle:
-            raise ValueError(f"parameter {unused[0]} has no meaning: it reaches no block of the network")
+            raise ValueError(
+                f"parameter {unused[0]} has no meaning: it reaches no block of the network"
+            )
         held = np.zeros(own.size, dtype=bool) if held is None else held
         return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
 
@@ -135,7 +151,9 @@ class Formulation:
         return np.asarray(self.matrix(own) + self.constant)
 
     def pull_back(self, gradient: Array) -> Array:
-        """The gradient by own parameters (D, P) of a gradient by the network's parameters (D, T)."""
+        """The gradient by own parameters (D, P) of a gradient by the network's parameters (D,
+        T).
+        """
         return self.matrix.transpose(gradient)
 
     def same_map(self, other: Formulation) -> bool:
@@ -145,13 +163,16 @@ class Formulation:
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
-        """For each entry of theta the first free own parameter that adds to it alone, with factor 1 (T,); else -1."""
+        """For each entry of theta the first free own parameter that adds to it alone, with factor 1
+        (T,); else -1.
+        """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
         alone = np.flatnonzero((back.entries == 1) & ~self.held)
         first = back.matrix.indptr[alone]
         alone, first = (part[back.matrix.data[first] == 1] for part in (alone, first))
-        leads[back.matrix.indices[first][::-1]] = alone[::-1]  # of several the first is written last
+        # of several the first is written last
+        leads[back.matrix.indices[first][::-1]] = alone[::-1]
         return leads
 
     def reaches(self, own: int) -> str:
@@ -168,24 +189,29 @@ class Formulation:
 
     @cached_property
     def extra_terms(self) -> int:
-        """By how many terms a sum over this formulation's parameters is longer than one over theta: S7's bias by 1."""
+        """By how many terms a sum over this formulation's parameters is longer than one over theta:
+        S7's bias by 1.
+        """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
     @cached_property
     def forward_roundings(self) -> Array:
         """Roundings that an entry of theta may carry (T,), relative to the sizes of its summands.
 
-        One summand times a power of two is exact. Several may never be summed by the implementation, which can add
-        each product on its own: then every rounding of the sums that theta enters acts on the summands' sizes.
+        One summand times a power of two is exact. Several may never be summed by the
+        implementation, which can add each product on its own: then every rounding of the sums that
+        theta enters acts on the summands' sizes.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """By how many terms a gradient's sum over rows is longer where an own parameter enters theta several times.
+        """By how many terms a gradient's sum over rows is longer where an own parameter enters
+        theta several times.
 
-        An implementation may then add up the products of all its places, row by row, before anything cancels.
+        An implementation may then add up the products of all its places, row by row, before
+        anything cancels.
         """
         return (int(self.absolute.transpose.entries.max(initial=1)) - 1) * (rows + 2)
 
@@ -194,7 +220,11 @@ class Formulation:
         """Are the own parameters those of the network in another order?"""
         N = self.matrix
         square = N.matrix.shape[0] == N.matrix.shape[1]
-        ones = bool((N.matrix.data == 1).all() and (N.entries == 1).all() and (N.transpose.entries == 1).all())
+        ones = bool(
+            (N.matrix.data == 1).all()
+            and (N.entries == 1).all()
+            and (N.transpose.entries == 1).all()
+        )
         return square and ones and not self.magnitude.any()
 
     @cached_property
@@ -205,9 +235,11 @@ class Formulation:
 
 
 def _witnesses(own: Layout) -> Iterator[Array]:
-    """Vectors (P,) at which a map that is not affine shows: both signs, whole numbers and not, small and large.
+    """Vectors (P,) at which a map that is not affine shows: both signs, whole numbers and not,
+    small and large.
 
-    And such as are nearly all 0: one block, half of the numbers, the first or the last number of a block.
+    And such as are nearly all 0: one block, half of the numbers, the first or the last number of a
+    block.
     """
     rng = np.random.default_rng(0)
     drawn = [rng.standard_normal(own.size) * 2.0 ** rng.uniform(-6, 6, own.size) for _ in range(4)]

@@ -12,7 +12,9 @@ from harness.core.verdict import Status
 
 @dataclass(frozen=True)
 class Missing:
-    """Why an answer is missing: a status (BROKEN, ABSENT or FAIL), a reason, and whether the subject owed it."""
+    """Why an answer is missing: a status (BROKEN, ABSENT or FAIL), a reason, and whether the
+    subject owed it.
+    """
 
     status: Status
     why: str
@@ -21,12 +23,14 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P), input_gradient (D, R, I).
+    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P),
+    input_gradient (D, R, I).
 
-    The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's formulation (D, P).
-    `missing` is why those that are not here did not come. `seen` (D, R, W) is what was computed on the way, a column
-    for each number of a row. `others` are outputs (D, R, O) other than these, to the bit, by when they were given.
-    `ran` says how a model ran that torch.compile is meant to compile: compiled, compiled in part, or eager.
+    The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's
+    formulation (D, P). `missing` is why those that are not here did not come. `seen` (D, R, W) is
+    what was computed on the way, a column for each number of a row. `others` are outputs (D, R, O)
+    other than these, to the bit, by when they were given. `ran` says how a model ran that
+    torch.compile is meant to compile: compiled, compiled in part, or eager.
     """
 
     values: Mapping[str, Array]
@@ -50,7 +54,9 @@ class Reference(Protocol):
 
     @property
     def source(self) -> str:
-        """ "live" when R answers, "recorded" when it did, "stated" where no bound is derived, "computed" otherwise."""
+        """ "live" when R answers, "recorded" when it did, "stated" where no bound is derived,
+        "computed" otherwise.
+        """
 
     def title(self) -> str:
         """Name and version, as a failure shows it."""
@@ -64,4 +70,6 @@ class Reference(Protocol):
         """The problem as the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at `problem.theta`; the gradient by theta, or by own parameters if it says so."""
+        """Its answers at `problem.theta`; the gradient by theta, or by own parameters if it says
+        so.
+        """

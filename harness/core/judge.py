@@ -1,4 +1,6 @@
-"""Where numbers are compared: one implementation's answer against another's, within what both may differ by."""
+"""Where numbers are compared: one implementation's answer against another's, within what both may
+differ by.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +25,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The worst element of a comparison, who is outside his own bounds, and which tensors were not judged."""
+    """The worst element of a comparison, who is outside his own bounds, and which tensors were not
+    judged.
+    """
 
     status: Status
     budget_used: float
@@ -40,7 +44,9 @@ class Judgement:
 
 
 def budget(difference: Array, allowed: Array) -> Array:
-    """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not finite infinite."""
+    """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not
+    finite infinite.
+    """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used = abs(difference) / allowed
     if np.isnan(used).any():
@@ -49,19 +55,26 @@ def budget(difference: Array, allowed: Array) -> Array:
 
 
 def outside(answer: Array, bound: Bounded, largest: float) -> bool:
-    """Is any element beyond its bound, of those that are within the dtype's range, whose largest number this is?"""
+    """Is any element beyond its bound, of those that are within the dtype's range, whose largest
+    number this is?
+    """
     held = abs(bound.value) + bound.error <= largest
     return bool((held & (budget(answer - bound.value, bound.error) > 1)).any())
 
 
 def judge(
-    subjects: Sequence[Side], references: Sequence[Side], owners: Sequence[NDArray[np.intp]], largest: float
+    subjects: Sequence[Side],
+    references: Sequence[Side],
+    owners: Sequence[NDArray[np.intp]],
+    largest: float,
 ) -> Judgement:
-    """Judge stacks of answers: what differs beyond the two contracts' declared difference, against both bounds' sum.
+    """Judge stacks of answers: what differs beyond the two contracts' declared difference, against
+    both bounds' sum.
 
-    Both are judged against their own oracle too, which says who is outside. `owners` gives for each stack the number of
-    the tensor that an element belongs to (shape of one draw); `largest` is the dtype's largest finite number. Raises
-    ValueError when there is nothing to judge: no evidence is not a pass.
+    Both are judged against their own oracle too, which says who is outside. `owners` gives for each
+    stack the number of the tensor that an element belongs to (shape of one draw); `largest` is the
+    dtype's largest finite number. Raises ValueError when there is nothing to judge: no evidence is
+    not a pass.
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
@@ -69,11 +82,19 @@ def judge(
     undefined, tensors_outside = False, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    for stack, (subject, reference, owner) in enumerate(zip(subjects, references, owners, strict=True)):
+    for stack, (subject, reference, owner) in enumerate(
+        zip(subjects, references, owners, strict=True)
+    ):
         mine, theirs = subject.oracle, reference.oracle
-        shapes = [a.shape for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)]
+        shapes = [
+            a.shape
+            for a in (subject.answer, mine.error, reference.answer, theirs.value, theirs.error)
+        ]
         if any(shape != mine.value.shape for shape in shapes):
-            raise ValueError(f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected {mine.value.shape}")
+            raise ValueError(
+                f"shapes {' and '.join(map(str, dict.fromkeys(shapes)))}, expected"
+                f" {mine.value.shape}"
+            )
         with np.errstate(over="ignore", invalid="ignore"):
             beyond_range = _draws_beyond(mine, largest)
             declared = mine.value - theirs.value
@@ -93,18 +114,30 @@ def judge(
         ranks = _rank(shares, subject.answer)
         index = _top(ranks)
         outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
-        place = _found(Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared))
-        place = replace(place, stack=stack, contract_share=float(abs(declared[index])), outside=outside)
+        place = _found(
+            Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared)
+        )
+        place = replace(
+            place, stack=stack, contract_share=float(abs(declared[index])), outside=outside
+        )
         found.append((float(ranks[index]), place))
     _, worst = max(found, key=lambda ranked: ranked[0])
-    return _concluded(replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow)
+    return _concluded(
+        replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow
+    )
 
 
 def _beyond(**sides: Side) -> dict[str, Array]:
-    """The budget that a side uses of its own bounds, for those that are not inside everywhere, as they nearly are."""
+    """The budget that a side uses of its own bounds, for those that are not inside everywhere, as
+    they nearly are.
+    """
     differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
     bounds = {who: side.oracle.error for who, side in sides.items()}
-    return {who: budget(d, bounds[who]) for who, d in differences.items() if not (abs(d) <= bounds[who]).all()}
+    return {
+        who: budget(d, bounds[who])
+        for who, d in differences.items()
+        if not (abs(d) <= bounds[who]).all()
+    }
 
 
 def _top(ranks: Array) -> tuple[int, ...]:
@@ -113,30 +146,42 @@ def _top(ranks: Array) -> tuple[int, ...]:
 
 
 def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array) -> Judgement:
-    """A judgement with the figures of one element: what was given, what was expected, what was allowed."""
+    """A judgement with the figures of one element: what was given, what was expected, what was
+    allowed.
+    """
     actual, expected, allowed = (float(figure[index]) for figure in figures)
     return Judgement(status, float(used[index]), 0, index, actual, expected, allowed)
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
-    """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none has."""
+    """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none
+    has.
+    """
     if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, and found sooner
         return None
-    within = (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
+    within = (
+        (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
+    )
     return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
 
 
 def _rank(shares: Array, answers: Array) -> Array:
-    """What is worst: not finite, then the largest share of a bound, then what must be equal and is not."""
+    """What is worst: not finite, then the largest share of a bound, then what must be equal and is
+    not.
+    """
     if shares.max() < np.inf:
         return shares
-    return np.where(shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf))
+    return np.where(
+        shares < np.inf, shares, np.where(np.isfinite(answers), np.nextafter(1.0, 2.0), np.inf)
+    )
 
 
 def _evidence(
     value: Array, allowed: Array, owner: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.intp]]:
-    """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly enough to judge?"""
+    """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly
+    enough to judge?
+    """
     flat = owner.ravel()
     order = np.argsort(flat, kind="stable")
     tensors, starts = np.unique(flat[order], return_index=True)
@@ -150,7 +195,9 @@ def _evidence(
     return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0], tensors
 
 
-def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
+def _concluded(
+    worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]
+) -> Judgement:
     """The trial's status: its worst draw, then whether it was evidence at all."""
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
     if worst.budget_used > 1:
@@ -159,20 +206,31 @@ def _concluded(worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narro
         status = Status.UNDEFINED
     else:
         status = Status.VACUOUS if unseen.size or too_wide.size else Status.PASS
-    return replace(worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide)))
+    return replace(
+        worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide))
+    )
 
 
 def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
-    """The combination `rows` (D, O) of the outputs (D, R, O), or of what the logistic that gave them was put to."""
+    """The combination `rows` (D, O) of the outputs (D, R, O), or of what the logistic that gave
+    them was put to.
+    """
     answer, error = side.answer, side.oracle.error
     if on_logits:
         with np.errstate(divide="ignore", invalid="ignore"):
-            answer, spread = _logit(answer), [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)]
-            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (1 + abs(answer))
+            answer, spread = (
+                _logit(answer),
+                [_logit(np.clip(answer + s * error, 0, 1)) for s in (-1, 1)],
+            )
+            error = np.maximum(spread[1] - answer, answer - spread[0]) + 16 * HARNESS_ROUNDOFF * (
+                1 + abs(answer)
+            )
     weights = np.asarray(rows)
     value = np.einsum("r,dro->do", weights, answer)
     size = np.einsum("r,dro->do", abs(weights), abs(answer))
-    return Bounded(value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size)
+    return Bounded(
+        value, np.einsum("r,dro->do", abs(weights), error) + len(weights) * HARNESS_ROUNDOFF * size
+    )
 
 
 def _logit(p: Array) -> Array:
@@ -181,16 +239,22 @@ def _logit(p: Array) -> Array:
 
 
 def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
-    """The subject's combination against 0, and the reference's: one must be inside its bounds, the other beyond.
+    """The subject's combination against 0, and the reference's: one must be inside its bounds, the
+    other beyond.
 
-    The second is of the draw and output where it is largest among those that are beyond both bounds.
+    The second is of the draw and output where it is largest among those that are beyond both
+    bounds.
     """
     used = budget(subject.value, subject.error)
     top = _top(used)
     status = Status.PASS if used[top] <= 1 else Status.FAIL
     claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
     both = subject.error + reference.error
-    beyond = np.where((abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0)
+    beyond = np.where(
+        (abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0
+    )
     best = _top(beyond)
     status = Status.PASS if beyond[best] > 0 else Status.FAIL
-    return claim, _found(status, best, budget(reference.value, both), subject.value, reference.value, both)
+    return claim, _found(
+        status, best, budget(reference.value, both), subject.value, reference.value, both
+    )

@@ -13,7 +13,9 @@ from harness.core.text import exact, shown
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A named tensor of the vector: `places` has the tensor's shape and holds positions, -1 where no parameter is."""
+    """A named tensor of the vector: `places` has the tensor's shape and holds positions, -1 where
+    no parameter is.
+    """
 
     name: str
     places: NDArray[np.intp]
@@ -21,10 +23,14 @@ class Block:
     @cached_property
     def _in_a_row(self) -> bool:
         first = self.places.flat[0] if self.places.size else -1
-        return bool(first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size)))
+        return bool(
+            first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size))
+        )
 
     def of(self, vector: NDArray[Any]) -> NDArray[Any]:
-        """This block (..., *shape) of vectors (..., size), 0 where no parameter is; a view where it can be one."""
+        """This block (..., *shape) of vectors (..., size), 0 where no parameter is; a view where it
+        can be one.
+        """
         if self._in_a_row:
             whole = vector[..., self.places.flat[0] : self.places.flat[0] + self.places.size]
             return whole.reshape(*vector.shape[:-1], *self.places.shape)
@@ -42,13 +48,19 @@ class Layout:
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Blocks one after the other, each in row-major order: how a module's own parameters are laid out."""
+        """Blocks one after the other, each in row-major order: how a module's own parameters are
+        laid out.
+        """
         blocks, start = [], 0
         for name, shape in shapes.items():
             if not isinstance(name, str) or len(name.splitlines()) != 1:
-                raise ValueError(f"a parameter is called {shown(name)}, expected a name on one line")
+                raise ValueError(
+                    f"a parameter is called {shown(name)}, expected a name on one line"
+                )
             length = int(np.prod(shape))
-            blocks.append(Block(exact(name), np.arange(start, start + length, dtype=np.intp).reshape(shape)))
+            blocks.append(
+                Block(exact(name), np.arange(start, start + length, dtype=np.intp).reshape(shape))
+            )
             start += length
         return cls(start, tuple(blocks))
 
@@ -63,20 +75,28 @@ class Layout:
         """
         names = [block.name for block in self.blocks]
         if not isinstance(tensors, Mapping):
-            raise ValueError(f"{shown(tensors, 40)} was given, expected a dict with {', '.join(names)}")
+            raise ValueError(
+                f"{shown(tensors, 40)} was given, expected a dict with {', '.join(names)}"
+            )
         if set(tensors) != set(names):
             missing = sorted(set(names) - set(tensors))
             unknown = sorted(set(tensors) - set(names))
             raise ValueError(
                 f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
-                + (f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)" if missing else "")
+                + (
+                    f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)"
+                    if missing
+                    else ""
+                )
                 + (f"; unknown {', '.join(unknown)}" if unknown else "")
             )
         vector = np.zeros(self.size + 1)
         for block in self.blocks:
             tensor = np.asarray(tensors[block.name], dtype=np.float64)
             if tensor.shape not in ((), block.places.shape):
-                raise ValueError(f"block {block.name} has shape {tensor.shape}, expected {block.places.shape}")
+                raise ValueError(
+                    f"block {block.name} has shape {tensor.shape}, expected {block.places.shape}"
+                )
             vector[block.places] = tensor
         return vector[:-1]
 

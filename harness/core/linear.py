@@ -13,7 +13,9 @@ from scipy import sparse
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """y = matrix @ x for stacks x (..., columns) of any dtype; most maps only pick entries, which costs less."""
+    """y = matrix @ x for stacks x (..., columns) of any dtype; most maps only pick entries, which
+    costs less.
+    """
 
     matrix: sparse.csr_array
 
@@ -51,13 +53,17 @@ class LinearMap:
     def powers_of_two(self) -> NDArray[np.bool_]:
         """Is every entry of a row a power of two, so that its products are exact (rows,)?"""
         m = self.matrix
-        odd = sparse.csr_array((np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape)
+        odd = sparse.csr_array(
+            (np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape
+        )
         even: NDArray[np.bool_] = np.asarray(odd.sum(axis=1)).ravel() == 0
         return even
 
     @cached_property
     def _picks(self) -> NDArray[np.intp] | None:
-        """The column that each row picks, the one past the last for none; None where the map does more than pick."""
+        """The column that each row picks, the one past the last for none; None where the map does
+        more than pick.
+        """
         if (self.entries > 1).any() or (self.matrix.data != 1).any():
             return None
         picks = np.full(self.rows, self.matrix.shape[1], dtype=np.intp)
@@ -66,4 +72,6 @@ class LinearMap:
 
     @cached_property
     def _is_identity(self) -> bool:
-        return self._picks is not None and np.array_equal(self._picks, np.arange(self.matrix.shape[1]))
+        return self._picks is not None and np.array_equal(
+            self._picks, np.arange(self.matrix.shape[1])
+        )

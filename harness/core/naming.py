@@ -12,15 +12,21 @@ def title(quantity: str) -> str:
 
 
 def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:
-    """The names of a quantity's tensors, and for each element of one draw the number of its tensor."""
+    """The names of a quantity's tensors, and for each element of one draw the number of its
+    tensor.
+    """
     network, own = problem.formulation.network, problem.formulation.own
     if quantity == "loss":
         return ["loss"], np.zeros((), dtype=np.intp)
     if quantity in ("gradient", STEP):
         return [block.name for block in own.blocks], own.owners
     letter, widths = ("o", network.outputs) if quantity == "forward" else ("x", network.inputs)
-    names = [letter if len(widths) == 1 else f"{letter}{number + 1}" for number in range(len(widths))]
-    return names, np.broadcast_to(np.repeat(np.arange(len(widths)), widths), (problem.rows, sum(widths)))
+    names = [
+        letter if len(widths) == 1 else f"{letter}{number + 1}" for number in range(len(widths))
+    ]
+    return names, np.broadcast_to(
+        np.repeat(np.arange(len(widths)), widths), (problem.rows, sum(widths))
+    )
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
@@ -45,4 +51,8 @@ def apart(a: float, b: float) -> tuple[str, str]:
 
 def times(budget_used: float) -> str:
     """A factor with four digits, written out up to a million million: 865,900."""
-    return f"{budget_used:.4g}" if budget_used < 1000 or budget_used > 1e12 else f"{float(f'{budget_used:.4g}'):,.0f}"
+    return (
+        f"{budget_used:.4g}"
+        if budget_used < 1000 or budget_used > 1e12
+        else f"{float(f'{budget_used:.4g}'):,.0f}"
+    )

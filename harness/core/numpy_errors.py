@@ -1,4 +1,6 @@
-"""NumPy's state of errors and of printing: the harness's while it computes, a user's while the user's code runs."""
+"""NumPy's state of errors and of printing: the harness's while it computes, a user's while the
+user's code runs.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,14 @@ class _State(ContextDecorator):
     def __exit__(self, *_: object) -> None:
         self._left.close()
 
-    def _recreate_cm(self) -> _State:  # of ContextDecorator: each call of what is decorated enters anew
+    # of ContextDecorator: each call of what is decorated enters anew
+    def _recreate_cm(self) -> _State:
         return type(self)()
 
 
 class ours(_State):
-    """While this lasts, NumPy ignores floating-point errors and prints by its defaults, whatever a user has set.
+    """While this lasts, NumPy ignores floating-point errors and prints by its defaults, whatever a
+    user has set.
 
     Afterwards the user's state is back, with what the user's code has changed of it meanwhile.
     """
@@ -76,7 +80,8 @@ def _give_back() -> None:
 
 
 class users(_State):
-    """While this lasts, inside `ours`, NumPy's errors are as the user has set them; what the user changes is kept.
+    """While this lasts, inside `ours`, NumPy's errors are as the user has set them; what the user
+    changes is kept.
 
     With `quiet`, what would only warn is ignored.
     """
@@ -92,7 +97,10 @@ class users(_State):
         if (errors := _users.get()) is None:
             return
         self._left.enter_context(np.errstate())
-        how = {kind: "ignore" if self.quiet and what == "warn" else what for kind, what in errors.how.items()}
+        how = {
+            kind: "ignore" if self.quiet and what == "warn" else what
+            for kind, what in errors.how.items()
+        }
         _Errors(how, errors.call).set()
         self._left.callback(_keep, errors, _Errors.now())
 
@@ -100,5 +108,8 @@ class users(_State):
 def _keep(errors: _Errors, begun: _Errors) -> None:
     """Note what the user's code has changed of its errors."""
     left = _Errors.now()
-    how = {kind: what if what != begun.how[kind] else errors.how[kind] for kind, what in left.how.items()}
+    how = {
+        kind: what if what != begun.how[kind] else errors.how[kind]
+        for kind, what in left.how.items()
+    }
     _users.set(_Errors(how, left.call))

@@ -20,7 +20,8 @@ ORDER = (*QUANTITIES, STEP)
 
 @dataclass(frozen=True)
 class Loss:
-    """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's `decay`).
+    """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's
+    `decay`).
 
     `reduction` is "sum", or "mean" over the rows and units of each head. No factor one half.
     """
@@ -44,15 +45,16 @@ SUM_OF_SQUARES = Loss()
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64, read-only.
+    """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64,
+    read-only.
 
-    Inputs and outputs of several groups stand side by side on the last axis. `kind` says which probes these are;
-    `exact` asks the oracle to prove which of its values are exact. With a `recipe`, the draws are the states of
-    training runs that went on side by side (all first states, all second ones, ...), `runs` of them, and `handed`
-    (D, P) the gradients that the optimiser was handed there. `slopes` (D, R, O) are those by the outputs of another
-    loss, from which gradients then follow. `caveat` is a sentence on what an answer to it does not prove, for the
-    verdict. Raises ValueError on wrong shapes and on values that are
-    not finite.
+    Inputs and outputs of several groups stand side by side on the last axis. `kind` says which
+    probes these are; `exact` asks the oracle to prove which of its values are exact. With a
+    `recipe`, the draws are the states of training runs that went on side by side (all first states,
+    all second ones, ...), `runs` of them, and `handed` (D, P) the gradients that the optimiser was
+    handed there. `slopes` (D, R, O) are those by the outputs of another loss, from which gradients
+    then follow. `caveat` is a sentence on what an answer to it does not prove, for the verdict.
+    Raises ValueError on wrong shapes and on values that are not finite.
     """
 
     kind: str
@@ -72,30 +74,57 @@ class Problem:
         network = self.formulation.network
         if self.loss.decay and not self.formulation.is_renaming:
             raise ValueError(
-                f"{self.kind}: the loss has decay {self.loss.decay:g}, which penalises the network's parameters; this "
-                "formulation's own are not those renamed, expected no decay: judge it without"
+                f"{self.kind}: the loss has decay {self.loss.decay:g}, which penalises the"
+                " network's parameters; this formulation's own are not those renamed, expected no"
+                " decay: judge it without"
             )
         known: dict[str, int] = {}
         inputs, outputs = network.inputs, network.outputs
-        self._hold("own", "theta", known, ("draws", self.formulation.own.size), "one vector of parameters a draw")
-        self._hold("inputs", "inputs", known, ("draws", "rows", sum(inputs)), f"rows of inputs {inputs}")
-        self._hold("targets", "targets", known, ("draws", "rows", sum(outputs)), f"a target for each output {outputs}")
+        self._hold(
+            "own",
+            "theta",
+            known,
+            ("draws", self.formulation.own.size),
+            "one vector of parameters a draw",
+        )
+        self._hold(
+            "inputs", "inputs", known, ("draws", "rows", sum(inputs)), f"rows of inputs {inputs}"
+        )
+        self._hold(
+            "targets",
+            "targets",
+            known,
+            ("draws", "rows", sum(outputs)),
+            f"a target for each output {outputs}",
+        )
 
-    def _hold(self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str) -> None:
-        """Keep an array as it should be held, or raise ValueError; axes by name are as long as `known` says."""
+    def _hold(
+        self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str
+    ) -> None:
+        """Keep an array as it should be held, or raise ValueError; axes by name are as long as
+        `known` says.
+        """
         given = getattr(self, name)
         expected = [known.get(axis, axis) if isinstance(axis, str) else axis for axis in axes]
-        fits = all(isinstance(want, str) or want == n for want, n in zip(expected, np.shape(given), strict=False))
+        fits = all(
+            isinstance(want, str) or want == n
+            for want, n in zip(expected, np.shape(given), strict=False)
+        )
         if np.ndim(given) != len(axes) or not fits or np.size(given) == 0:
             shape = f"({', '.join(map(str, expected))})"
             found = f"{self.kind}: {what} has shape {np.shape(given)}"
             raise ValueError(f"{found}, expected {shape}, no axis empty: {meaning}")
-        known |= {axis: n for axis, n in zip(axes, np.shape(given), strict=True) if isinstance(axis, str)}
+        known |= {
+            axis: n for axis, n in zip(axes, np.shape(given), strict=True) if isinstance(axis, str)
+        }
         array = given if _is_settled(given) else np.array(given, dtype=np.float64, order="C")
         if not np.isfinite(array).all():
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
-            raise ValueError(f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers: {mend}")
+            raise ValueError(
+                f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers:"
+                f" {mend}"
+            )
         array.flags.writeable = False
         object.__setattr__(self, name, array)
 
@@ -133,15 +162,28 @@ class Problem:
         """Some of the draws, without what was recorded between them."""
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         slopes = None if self.slopes is None else self.slopes[draws]
-        return replace(self, own=own, inputs=inputs, targets=targets, slopes=slopes, recipe=None, runs=1, handed=None)
+        return replace(
+            self,
+            own=own,
+            inputs=inputs,
+            targets=targets,
+            slopes=slopes,
+            recipe=None,
+            runs=1,
+            handed=None,
+        )
 
     def rounded(self, contract: Contract) -> Problem:
-        """The same question in numbers that a narrower dtype holds; raises ValueError for what is beyond its range."""
+        """The same question in numbers that a narrower dtype holds; raises ValueError for what is
+        beyond its range.
+        """
         held: dict[str, Array] = {}
         for name in ("own", "inputs", "targets"):
             if (most := abs(getattr(self, name)).max()) > contract.largest:
                 found = f"{self.kind}: {name} hold {most:g}, beyond the range of {contract.dtype}"
-                raise ValueError(f"{found}, expected at most {contract.largest:g}: scale them, or ask in float32")
+                raise ValueError(
+                    f"{found}, expected at most {contract.largest:g}: scale them, or ask in float32"
+                )
             held[name] = contract.rounded(getattr(self, name))
         return replace(self, own=held["own"], inputs=held["inputs"], targets=held["targets"])
 
@@ -154,7 +196,11 @@ class Problem:
     def key(self) -> str:
         """Digest of everything that a reference is told: equal keys, equal answers."""
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
-        parts += [] if self.handed is None else [self.own, self.handed, np.array(self.runs), self.formulation.held]
+        parts += (
+            []
+            if self.handed is None
+            else [self.own, self.handed, np.array(self.runs), self.formulation.held]
+        )
         digest = sha256()
         for part in parts:
             digest.update(repr(part.shape).encode())

@@ -32,7 +32,9 @@ def literal(value: Any) -> str:
 
 
 def raw(text: str) -> Code:
-    """Return a text of several lines as a raw string, as people read it, where nothing in it can end that."""
+    """Return a text of several lines as a raw string, as people read it, where nothing in it can
+    end that.
+    """
     plain = re.fullmatch(r"[\n -~]*", text) and '"""' not in text and not text.endswith(('"', "\\"))
     return Code(f'r"""\n{text}"""' if plain else ascii(text))
 

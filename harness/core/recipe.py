@@ -15,9 +15,10 @@ OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": {"lr": 1.0, "max_iter": 20, "hi
 class Recipe:
     """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
 
-    `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay) or "lbfgs" (lr,
-    max_iter, history_size; strong Wolfe line search). It stops after `steps` steps, or after the first whose loss,
-    before it, is at most `until`. Raises ValueError for another optimiser or setting.
+    `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay)
+    or "lbfgs" (lr, max_iter, history_size; strong Wolfe line search). It stops after `steps` steps,
+    or after the first whose loss, before it, is at most `until`. Raises ValueError for another
+    optimiser or setting.
     """
 
     optimiser: str
@@ -27,22 +28,33 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"optimiser {self.optimiser!r} is not known, expected one of {', '.join(OPTIMISERS)}")
+            raise ValueError(
+                f"optimiser {self.optimiser!r} is not known, expected one of"
+                f" {', '.join(OPTIMISERS)}"
+            )
         if not isinstance(self.settings, Mapping):
             found = f"settings are {shown(self.settings, 40)}"
             raise TypeError(f'{found}, expected a dict: Recipe("adam", 50, {{"lr": 0.01}})')
         if unknown := sorted(set(self.settings) - set(OPTIMISERS[self.optimiser])):
             known = ", ".join(OPTIMISERS[self.optimiser])
-            raise ValueError(f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}")
+            raise ValueError(
+                f"{self.optimiser} has no setting {unknown[0]!r}, expected some of {known}"
+            )
         for name, value in self.settings.items():
             if not isinstance(value, int | float):
-                raise TypeError(f"{self.optimiser} has {name}={shown(value, 40)}, expected a number")
+                raise TypeError(
+                    f"{self.optimiser} has {name}={shown(value, 40)}, expected a number"
+                )
         if not all(0.5 <= self.settings.get(beta, 0.9) < 1 for beta in ("beta1", "beta2")):
             raise ValueError(
-                f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold for these"
+                f"adam has the betas {self.settings}, expected both from 1/2 up to 1: bounds hold"
+                " for these"
             )
         if not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"{shown(self.steps, 40)} steps were asked for, expected a whole number, at least one")
+            raise ValueError(
+                f"{shown(self.steps, 40)} steps were asked for, expected a whole number, at"
+                " least one"
+            )
 
     def setting(self, name: str) -> float:
         """As given, or PyTorch's default."""

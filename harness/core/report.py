@@ -16,7 +16,9 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a problem cost in one dtype, in seconds: everything but the subject, and the subject itself."""
+    """What a problem cost in one dtype, in seconds: everything but the subject, and the subject
+    itself.
+    """
 
     case: str
     draws: int
@@ -42,10 +44,11 @@ class Curve(TypedDict):
 class Fit:
     """What one trainer came to on one case's data, over its starts.
 
-    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval; `best` and `median`
-    are losses as the oracle computes them at the final weights, `floor` what they cannot be below. The rest is of the
-    best start: `curve` loss by iteration (of the first start), `plot` the prediction on a grid, `at` at some inputs,
-    and `weights` by name. `ended` counts how starts ended; `compared` is what the comparison with a reference said.
+    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval;
+    `best` and `median` are losses as the oracle computes them at the final weights, `floor` what
+    they cannot be below. The rest is of the best start: `curve` loss by iteration (of the first
+    start), `plot` the prediction on a grid, `at` at some inputs, and `weights` by name. `ended`
+    counts how starts ended; `compared` is what the comparison with a reference said.
     """
 
     case: str
@@ -70,7 +73,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of changes: what a change leaves of the loss, median and range over the starts."""
+    """A row of the table of changes: what a change leaves of the loss, median and range over the
+    starts.
+    """
 
     direction: str
     change: str
@@ -82,9 +87,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Race:
-    """A subject's time over R nnet's in the same run, interleaved; `aa_ratio` is the same of one against itself.
+    """A subject's time over R nnet's in the same run, interleaved; `aa_ratio` is the same of one
+    against itself.
 
-    Where a fit was raced, `loss` is the median that it ended at, and `share` that of starts that reached R's.
+    Where a fit was raced, `loss` is the median that it ended at, and `share` that of starts that
+    reached R's.
     """
 
     name: str
@@ -109,10 +116,11 @@ def default_question(verdict: Verdict) -> str:
 
 @dataclass(frozen=True)
 class Report:
-    """A run: where, what was found, what it cost, the contract of every column, and why a device was not used ("").
+    """A run: where, what was found, what it cost, the contract of every column, and why a device
+    was not used ("").
 
-    Of training: the fits, the rows of the table of changes, the races, the points to draw, and what cases said, by
-    question, of their rows.
+    Of training: the fits, the rows of the table of changes, the races, the points to draw, and what
+    cases said, by question, of their rows.
     """
 
     environment: dict[str, Any]

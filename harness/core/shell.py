@@ -11,26 +11,31 @@ DRIVEN = rf"{DRIVING}|[\t\n]|##(?=[:\[])"  # what a screen leaves out, or breaks
 
 
 def shell_line(*words: str) -> str:
-    """Return words as one line for a POSIX shell; a word with control characters takes bash or zsh."""
+    """Return words as one line for a POSIX shell; a word with control characters takes bash or
+    zsh.
+    """
     return " ".join(map(_quoted, words))
 
 
 def path_word(path: str | Path) -> str:
-    """Return a path that no program reads as an option and pytest does not read as a file of arguments (@)."""
+    """Return a path that no program reads as an option and pytest does not read as a file of
+    arguments (@).
+    """
     return f"./{path}" if str(path).startswith(("-", "@")) else str(path)
 
 
 def rerun_line(path: Path, start: Path, test: str) -> str:
     """Return the line that runs one test of a file again, from the folder `start`.
 
-    pytest does not take a path that holds "[" or "::" before a test's name: such a folder is entered first, and such a
-    file is run with its folder.
+    pytest does not take a path that holds "[" or "::" before a test's name: such a folder is
+    entered first, and such a file is run with its folder.
     """
     relative = Path(os.path.relpath(path, start))
     if not _splits(str(relative)):
         return shell_line("pytest", path_word(f"{relative}::{test}"))
     folder = shell_line("cd", path_word(relative.parent))
-    return f"{folder} && {'pytest' if _splits(path.name) else shell_line('pytest', path_word(f'{path.name}::{test}'))}"
+    words = [] if _splits(path.name) else [path_word(f"{path.name}::{test}")]
+    return f"{folder} && {shell_line('pytest', *words)}"
 
 
 def _splits(path: str) -> bool:

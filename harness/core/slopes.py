@@ -13,8 +13,10 @@ from harness.core.progress import Say
 
 Image = Callable[[Array], Array]
 Entries = tuple[NDArray[np.intp], NDArray[np.intp], Array]  # rows, columns, slopes
-UNIT = 2.0**200  # beside a number as large as this a constant is lost in rounding, so that slopes come out exact
-SAME = 2.0**-49  # relative: what a few roundings change, sixteen at most, on a number's way through the function
+# beside a number as large as this a constant is lost in rounding, so that slopes come out exact
+UNIT = 2.0**200
+# relative: what a few roundings change, sixteen at most, on a number's way through the function
+SAME = 2.0**-49
 MOST_ENTRIES = 10_000_000  # of a map: it takes 0.9 GB, and 10 s to read
 MOST_WORK = 2**33  # numbers in all images of a block: 4 to 10 ns each, a minute or so
 
@@ -23,7 +25,10 @@ class NotAffine(ValueError):
     """The function is not an affine map."""
 
     def __init__(self) -> None:
-        super().__init__("the meaning of the parameters is not an affine map: use sums, slices and constants only")
+        super().__init__(
+            "the meaning of the parameters is not an affine map: use sums, slices and constants"
+            " only"
+        )
 
 
 class TooLarge(ValueError):
@@ -31,11 +36,13 @@ class TooLarge(ValueError):
 
 
 def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
-    """The matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,) to vectors (T,).
+    """The matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,) to
+    vectors (T,).
 
-    Parameters of a block that never meet in one entry of the image are read together, by two images: of ones, which
-    are the slopes, and of numbers that are all different, by which each slope's parameter is known. `say` is told how
-    far it is. Nothing dense of P x T numbers is made. Raises TooLarge, and NotAffine where an image is not finite.
+    Parameters of a block that never meet in one entry of the image are read together, by two
+    images: of ones, which are the slopes, and of numbers that are all different, by which each
+    slope's parameter is known. `say` is told how far it is. Nothing dense of P x T numbers is made.
+    Raises TooLarge, and NotAffine where an image is not finite.
     """
     if not own.size:
         raise ValueError("there are no parameters, expected at least one")
@@ -55,13 +62,16 @@ class _Reader:
         self.read_so_far = 0
 
     def read(self, places: NDArray[np.intp]) -> None:
-        """Read the columns of these parameters, in as few groups as keep apart those that meet in one entry."""
+        """Read the columns of these parameters, in as few groups as keep apart those that meet in
+        one entry.
+        """
         for count in group_counts(places.size):
             images = count if count == places.size else 2 * count
             if images * (self.own.size + self.constant.size) > MOST_WORK:
                 raise TooLarge(
-                    f"{self.own.size:,} parameters are too many to read one by one what they mean, which long sums of "
-                    "weights make necessary: apply such sums to the data instead, or use a smaller network"
+                    f"{self.own.size:,} parameters are too many to read one by one what they mean,"
+                    " which long sums of weights make necessary: apply such sums to the data"
+                    " instead, or use a smaller network"
                 )
             found: list[Entries] = []
             for first in range(count):
@@ -77,7 +87,9 @@ class _Reader:
                 return
 
     def group(self, places: NDArray[np.intp]) -> Entries | None:
-        """The rows, columns and slopes of some columns; None where two of these have an entry in one row."""
+        """The rows, columns and slopes of some columns; None where two of these have an entry in
+        one row.
+        """
         slopes = self.slopes(places, np.ones(places.size))
         if places.size == 1:
             rows = np.flatnonzero(slopes)
@@ -108,8 +120,9 @@ class _Reader:
         """Raise TooLarge where these entries, with all that were read before, are too many."""
         if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
             raise TooLarge(
-                f"the map from the parameters to the network's has more than {MOST_ENTRIES:,} factors, as where a full "
-                "matrix multiplies the weights: apply that matrix to the data instead, or use a smaller network"
+                f"the map from the parameters to the network's has more than {MOST_ENTRIES:,}"
+                " factors, as where a full matrix multiplies the weights: apply that matrix to the"
+                " data instead, or use a smaller network"
             )
 
     def matrix(self) -> sparse.csr_array:
@@ -120,10 +133,12 @@ class _Reader:
 
 
 def group_counts(size: int) -> Iterator[int]:
-    """Numbers of groups to try for `size` parameters: one, then primes, each half as large again, at last `size`.
+    """Numbers of groups to try for `size` parameters: one, then primes, each half as large again,
+    at last `size`.
 
-    Every count-th parameter goes to one group. A prime that is not less than the longest sum keeps apart what is added
-    up along an axis of a tensor, whichever axis it is, unless the axis beside it is a multiple of the prime.
+    Every count-th parameter goes to one group. A prime that is not less than the longest sum keeps
+    apart what is added up along an axis of a tensor, whichever axis it is, unless the axis beside
+    it is a multiple of the prime.
     """
     count = 1
     while count < size:

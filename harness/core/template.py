@@ -26,7 +26,9 @@ def _template(name: str, harmless: Callable[[str], str]) -> Any:
     python = name.endswith(".py.j2")
     environment = Environment(
         autoescape=name.endswith(".html.j2"),
-        finalize=literal if python else lambda value: harmless(value) if type(value) is str else value,
+        finalize=literal
+        if python
+        else lambda value: harmless(value) if type(value) is str else value,
         keep_trailing_newline=True,
         loader=FileSystemLoader(Path(__file__).parents[1]),
         lstrip_blocks=True,

@@ -8,12 +8,14 @@ DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 
 def printable(text: str) -> str:
-    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of GitHub's.
+    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of
+    GitHub's.
 
     Without control characters, and without halves of characters.
     """
     text = re.sub(DRIVING, "", text)
-    return re.sub(r"(?m)(^[^\S\n]*:|##)(?=[:\[])", r"\1 ", text)  # how GitHub's runner knows a command
+    # how GitHub's runner knows a command
+    return re.sub(r"(?m)(^[^\S\n]*:|##)(?=[:\[])", r"\1 ", text)
 
 
 def one_line(text: str) -> str:
@@ -24,7 +26,8 @@ def one_line(text: str) -> str:
 def shown(thing: object, most: int = 80, say: Callable[[Any], Any] = repr) -> str:
     """Return what an object says of itself, cut to `most` characters; `say` is repr or str.
 
-    Nothing that the object does is raised: an object that cannot say anything is named by its class.
+    Nothing that the object does is raised: an object that cannot say anything is named by its
+    class.
     """
     try:
         return exact(say(thing), most)

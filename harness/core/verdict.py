@@ -32,12 +32,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One trial's outcome; `budget_used` is the largest share of an allowed difference that was used (1 is the limit).
+    """One trial's outcome; `budget_used` is the largest share of an allowed difference that was
+    used (1 is the limit).
 
-    `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the part of `allowed` that
-    comes from what the two contracts declare differently. `why` is the sentence a person reads, `alone` the script
-    that fails in the same way on its own, `known` why a trial that fails is expected to, `caveat` what the verdict
-    does not prove.
+    `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the
+    part of `allowed` that comes from what the two contracts declare differently. `why` is the
+    sentence a person reads, `alone` the script that fails in the same way on its own, `known` why a
+    trial that fails is expected to, `caveat` what the verdict does not prove.
     """
 
     id: str
@@ -64,6 +65,11 @@ class Verdict:
     caveat: str = ""
 
     def record(self) -> dict[str, Any]:
-        """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why` tells them."""
+        """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why`
+        tells them.
+        """
         values = asdict(self).items()
-        return {name: None if isinstance(value, float) and value - value != 0 else value for name, value in values}
+        return {
+            name: None if isinstance(value, float) and value - value != 0 else value
+            for name, value in values
+        }

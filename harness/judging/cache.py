@@ -28,15 +28,20 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 
 class Memo:
-    """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects themselves took.
+    """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects
+    themselves took.
 
-    `starts` is how many starts a population has; `say` is told how far what takes long is; `known` outlives a case:
-    trainers that several cases share are not asked to train from the same starts again, and what the parameters of a
-    subject mean is read once.
+    `starts` is how many starts a population has; `say` is told how far what takes long is; `known`
+    outlives a case: trainers that several cases share are not asked to train from the same starts
+    again, and what the parameters of a subject mean is read once.
     """
 
     def __init__(
-        self, case: Case, starts: int = STARTS, say: Say = silent, known: dict[Hashable, Any] | None = None
+        self,
+        case: Case,
+        starts: int = STARTS,
+        say: Say = silent,
+        known: dict[Hashable, Any] | None = None,
     ) -> None:
         self.case, self.starts, self.say = case, starts, say
         self._across_cases = {} if known is None else known
@@ -47,15 +52,20 @@ class Memo:
         self.most_draws = 0
         self._known: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, make: Callable[[], Result], kept: dict[Hashable, Any] | None = None) -> Result:
-        """What has this key, made where it is first asked for; `kept` is where else than in this case it is kept."""
+    def once(
+        self, key: Hashable, make: Callable[[], Result], kept: dict[Hashable, Any] | None = None
+    ) -> Result:
+        """What has this key, made where it is first asked for; `kept` is where else than in this
+        case it is kept.
+        """
         kept = self._known if kept is None else kept
         if key not in kept:
             try:
                 kept[key] = make()
             except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
                 kind = TypeError if issubclass(type(error), TypeError) else ValueError
-                kept[key] = kind(words_of(error))  # its words alone: frames hold whatever was read so far
+                # its words alone: frames hold whatever was read so far
+                kept[key] = kind(words_of(error))
         known: Result | Exception = kept[key]
         if isinstance(known, Exception):
             raise type(known)(str(known))  # a new one: what is raised takes hold of its frames
@@ -98,8 +108,12 @@ class Memo:
             return asked
         return self.once(("problems", id(formulation), dtype), lambda: narrowed(asked, contract))
 
-    def stages(self, problem: Problem, contract: Contract, observed: Observation) -> tuple[int, int, str]:
-        """How many numbers of a row were seen on the way, of how many, and the first activation that was not."""
+    def stages(
+        self, problem: Problem, contract: Contract, observed: Observation
+    ) -> tuple[int, int, str]:
+        """How many numbers of a row were seen on the way, of how many, and the first activation
+        that was not.
+        """
         if (seen := observed.seen) is None:
             return 0, 0, ""
         ask = problem.formulation.network.stages
@@ -133,23 +147,37 @@ class Memo:
             if key not in self._across_cases:
                 told = f"training {self.case.name}: {trainer.title()}"
                 with COMPILER.asking((trainer, dtype, device)):
-                    self._across_cases[key] = trainer.fit(start, dtype, device, lambda how: self.say(f"{told}: {how}"))
+                    self._across_cases[key] = trainer.fit(
+                        start, dtype, device, lambda how: self.say(f"{told}: {how}")
+                    )
             fitted = self._across_cases[key]
             if isinstance(fitted, Missing):
                 return fitted
             losses = np.full(start.draws, np.inf)
             if fitted.end is not None:
                 given = start.part(fitted.finite)
-                if not all(map(np.array_equal, (fitted.end.inputs, fitted.end.targets), (given.inputs, given.targets))):
+                if not all(
+                    map(
+                        np.array_equal,
+                        (fitted.end.inputs, fitted.end.targets),
+                        (given.inputs, given.targets),
+                    )
+                ):
                     return Missing(Status.FAIL, "ended on other data than it was given")
-                losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))["loss"].value
-            ended = Ended(trainer, fitted, losses * self.population.scale(start.rows), start, dtype, device)
+                losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))[
+                    "loss"
+                ].value
+            ended = Ended(
+                trainer, fitted, losses * self.population.scale(start.rows), start, dtype, device
+            )
             self.fits[f"{trainer.name} {dtype} {device}"] = ended
             return ended
 
         return self.once(("fit", trainer.name, dtype, device), train)
 
-    def subject(self, subject: Subject | Trained, problem: Problem, dtype: str, device: str) -> Observation:
+    def subject(
+        self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
+    ) -> Observation:
         if isinstance(subject, Trained):
             return self._visited(subject, dtype, device)[1]
 
@@ -159,25 +187,40 @@ class Memo:
                 live = self.live(subject, dtype, device)
                 with COMPILER.asking((subject, dtype, device)):
                     observation = subject.observe(problem, dtype, device, live)
-            observation = replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
+            observation = replace(
+                observation, ran=COMPILER.says(subject.build if subject.shapes else live)
+            )
             self.subject_seconds += perf_counter() - started
             self.asked += problem.draws
             self.most_draws = max(self.most_draws, problem.draws)
             when = self._otherwise(observation, problem, subject.contract(dtype))
-            return Observation({}, Missing(Status.FAIL, f"gave other outputs {when}")) if when else observation
+            return (
+                Observation({}, Missing(Status.FAIL, f"gave other outputs {when}"))
+                if when
+                else observation
+            )
 
         return self.once((subject.name, id(problem), dtype, device), ask)
 
     def _otherwise(self, observed: Observation, problem: Problem, contract: Contract) -> str:
-        """When it gives outputs that are other ones by more than rounding, of the whole network; "" for never."""
+        """When it gives outputs that are other ones by more than rounding, of the whole network; ""
+        for never.
+        """
         others = observed.others.items()
-        asked = (when for when, o in others if outside(o, self.oracle(problem, contract)["forward"], contract.largest))
+        asked = (
+            when
+            for when, o in others
+            if outside(o, self.oracle(problem, contract)["forward"], contract.largest)
+        )
         return next(asked, "")
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
-        """The subject built once for all stacks in a dtype: what it keeps from one to the next shows."""
+        """The subject built once for all stacks in a dtype: what it keeps from one to the next
+        shows.
+        """
         return self.once(
-            ("live", subject.name, dtype, device), lambda: subject.live(self.formulation(subject), dtype, device)
+            ("live", subject.name, dtype, device),
+            lambda: subject.live(self.formulation(subject), dtype, device),
         )
 
     def model(self, trial: Trial) -> Model | None:
@@ -192,7 +235,8 @@ class Memo:
             with limited():  # it may be a model too
                 found = reference.observe(problem)
             values = {name: np.asarray(value, np.float64) for name, value in found.values.items()}
-            return replace(found, values=values)  # a reference of a user's own may give arrays of its own class
+            # a reference of a user's own may give arrays of its own class
+            return replace(found, values=values)
 
         return self.once((id(reference), id(problem.formulation.network), problem.key), ask)
 
@@ -203,24 +247,34 @@ class Memo:
         reference: Reference | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
-        """Bounds of an implementation: of the network that a reference really evaluates, or of the problem's own.
+        """Bounds of an implementation: of the network that a reference really evaluates, or of the
+        problem's own.
 
         Layer by layer, where it was observed with what it computes on its way.
         """
         asked = problem
         if reference is not None:
-            asked = self.once(("expressed", id(reference), id(problem)), lambda: reference.expressed(problem))
+            asked = self.once(
+                ("expressed", id(reference), id(problem)), lambda: reference.expressed(problem)
+            )
         seen = observed.seen if observed else None
-        network, alike = asked.formulation.network, ("oracle", id(asked), replace(contract, logistic_clip=None))
+        network, alike = (
+            asked.formulation.network,
+            ("oracle", id(asked), replace(contract, logistic_clip=None)),
+        )
 
         def bounds() -> Bounds:
             if seen is not None:
                 return network.oracle(asked, contract, seen)
             # nnet's clip acts in few draws: the others have the bounds that they have without it
-            self._known[alike] = found = network.oracle(asked, contract, known=self._known.get(alike))
+            self._known[alike] = found = network.oracle(
+                asked, contract, known=self._known.get(alike)
+            )
             return found
 
-        return self.once(("oracle", id(asked), contract, None if seen is None else id(observed)), bounds)
+        return self.once(
+            ("oracle", id(asked), contract, None if seen is None else id(observed)), bounds
+        )
 
     @property
     def overhead(self) -> float:
@@ -229,11 +283,16 @@ class Memo:
 
 
 def narrowed(asked: list[Problem], contract: Contract) -> list[Problem]:
-    """The same questions in a narrower dtype, of its draws those whose answers it holds, if there are any."""
+    """The same questions in a narrower dtype, of its draws those whose answers it holds, if there
+    are any.
+    """
     held, kept = [problem.rounded(contract) for problem in asked], []
     for problem in held:
         bounds = problem.formulation.network.oracle(problem, contract).values()
-        sizes = [(abs(bound.value) + bound.error).reshape(problem.draws, -1).max(axis=1) for bound in bounds]
+        sizes = [
+            (abs(bound.value) + bound.error).reshape(problem.draws, -1).max(axis=1)
+            for bound in bounds
+        ]
         inside = np.max(sizes, axis=0) <= contract.largest
         kept += [problem.part(inside)] if inside.any() else []
     return kept or held

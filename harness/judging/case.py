@@ -21,15 +21,17 @@ from harness.training.trainer import Population
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
 ENDS = ("final", "fit")  # checks of what training came to
-LOCKSTEP = ("loss", "gradient", STEP)  # checks of a model in training, at every state that it visits
+# checks of a model in training, at every state that it visits
+LOCKSTEP = ("loss", "gradient", STEP)
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of rows of the outputs that is claimed to be 0 for a subject and is not for the case's network.
+    """A combination of rows of the outputs that is claimed to be 0 for a subject and is not for the
+    case's network.
 
-    `rows` are the coefficients; `head` the only head looked at, all when None. `on_logits` undoes a logistic output
-    first. `asks` says in words what the combination measures.
+    `rows` are the coefficients; `head` the only head looked at, all when None. `on_logits` undoes a
+    logistic output first. `asks` says in words what the combination measures.
     """
 
     name: str
@@ -43,15 +45,16 @@ class Contrast:
 class Case:
     """One question, asked of every subject and every reference that can judge it, in every dtype.
 
-    `expect` is the answer claimed: "equal", or "differs", which passes only with a counterexample beyond the bounds:
-    outputs at one theta, or a `contrast`. `problems` makes the stacks of a formulation, one maker or several, or is a
-    Population, on which trainers are judged: `final` (is the loss that each claims that of its weights, and are its
-    predictions?) and `fit` (do as many starts end well?) by default; or loss, gradient and step at every state that a
-    model visits in training. A reference may be a Subject: then that model itself.
-    `question` is the sentence that the report answers; cases that share one are answered together. `answer` makes a
-    sentence of the case's rows of the table of changes, which then comes first.
-    `known` says why trials are known to fail: those that do are KNOWN and fail nothing, and the run fails when none
-    does any more. A Subject has a `known` of its own. `settings` are what torch as a whole is told while the case's
+    `expect` is the answer claimed: "equal", or "differs", which passes only with a counterexample
+    beyond the bounds: outputs at one theta, or a `contrast`. `problems` makes the stacks of a
+    formulation, one maker or several, or is a Population, on which trainers are judged: `final` (is
+    the loss that each claims that of its weights, and are its predictions?) and `fit` (do as many
+    starts end well?) by default; or loss, gradient and step at every state that a model visits in
+    training. A reference may be a Subject: then that model itself. `question` is the sentence that
+    the report answers; cases that share one are answered together. `answer` makes a sentence of the
+    case's rows of the table of changes, which then comes first. `known` says why trials are known
+    to fail: those that do are KNOWN and fail nothing, and the run fails when none does any more. A
+    Subject has a `known` of its own. `settings` are what torch as a whole is told while the case's
     models are built and asked: what it was told when the case was verified.
     """
 
@@ -77,7 +80,8 @@ class Case:
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Every trial of the case, those that share work side by side.
 
-        Raises ValueError or TypeError, in a sentence, when the case asks for something that is not there.
+        Raises ValueError or TypeError, in a sentence, when the case asks for something that is not
+        there.
         """
         self._validate()
         return [
@@ -90,9 +94,11 @@ class Case:
         ]
 
     def answering(self, file: str, mode: Any) -> Case:
-        """With everyone who asks R answered as `mode` has it (auto, live, recorded, or a session of R's to be asked).
+        """With everyone who asks R answered as `mode` has it (auto, live, recorded, or a session of
+        R's to be asked).
 
-        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        Raises LookupError where R must be live and is not here, ValueError where the recording is
+        not sound.
         """
         self._validate()
         where = file, self.name, bool(self.population) and not set(self._checks()) & set(ENDS), mode
@@ -118,22 +124,31 @@ class Case:
         """Those of the case; on another device than the CPU also the subject itself on the CPU."""
         model = subject.subject if isinstance(subject, Trained) else subject
         alone = device == "cpu" or self.expect == "differs" or check in ENDS
-        asked = [SameOnCpu(one, dtype, one.name) if isinstance(one, Subject) else one for one in self.references]
+        asked = [
+            SameOnCpu(one, dtype, one.name) if isinstance(one, Subject) else one
+            for one in self.references
+        ]
         return asked if alone else [*asked, SameOnCpu(model, dtype)]
 
     def asked(self, formulation: Formulation) -> list[Problem]:
-        """The stacks of problems for a formulation; raises TypeError where a maker gives something else."""
+        """The stacks of problems for a formulation; raises TypeError where a maker gives something
+        else.
+        """
         assert not isinstance(self.problems, Population)
         makers = [self.problems] if callable(self.problems) else self.problems
         problems: list[Problem] = []
         for make in makers:
             with users():
                 made = make(formulation)
-            if not isinstance(made, Sequence) or not all(isinstance(problem, Problem) for problem in made):
+            if not isinstance(made, Sequence) or not all(
+                isinstance(problem, Problem) for problem in made
+            ):
                 raise TypeError(f"its problems are {shown(made)}, expected a list of problems")
             problems += made
         if not problems:
-            raise ValueError("its probes made no problem, expected at least one: choose other kinds")
+            raise ValueError(
+                "its probes made no problem, expected at least one: choose other kinds"
+            )
         return problems
 
     def _validate(self) -> None:
@@ -144,44 +159,73 @@ class Case:
             if isinstance(found, str) or not isinstance(found, Sequence):
                 raise TypeError(f"{who}: {what} is {shown(found)}, expected a list: {what}=[...]")
             if not found:
-                raise ValueError(f"{who} has no {what}, expected at least one: no evidence is not a pass")
+                raise ValueError(
+                    f"{who} has no {what}, expected at least one: no evidence is not a pass"
+                )
         if not hasattr(self.network, "oracle"):
             found = shown(self.network)
-            raise TypeError(f"{who}: network is {found}, expected a Network (from nnet_parity import Network)")
+            raise TypeError(
+                f"{who}: network is {found}, expected a Network (from nnet_parity import Network)"
+            )
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
-        if not makers or not all(callable(maker) or isinstance(maker, Population) for maker in makers):
+        if not makers or not all(
+            callable(maker) or isinstance(maker, Population) for maker in makers
+        ):
             found = shown(self.problems)
-            raise TypeError(f"{who}: problems is {found}, expected probes(...), or a function of a formulation")
+            raise TypeError(
+                f"{who}: problems is {found}, expected probes(...), or a function of a formulation"
+            )
         self._validate_training(who)
         for reference in self.references:
-            answers = isinstance(reference, Subject) or hasattr(reference, "observe") or hasattr(reference, "fit")
+            answers = (
+                isinstance(reference, Subject)
+                or hasattr(reference, "observe")
+                or hasattr(reference, "fit")
+            )
             if isinstance(reference, type) or not answers:
                 raise TypeError(
-                    f"{who} names the reference {shown(reference)}, which is not known: expected r_nnet, "
-                    "numpy_net (from nnet_parity import r_nnet, numpy_net), or an object like them"
+                    f"{who} names the reference {shown(reference)}, which is not known: expected"
+                    " r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object"
+                    " like them"
                 )
         for what, given, known in (
             ("check", self.checks or (), (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
-            ("dtype", self.dtypes, DTYPES if self.population or self.contrast else tuple(PRECISION)),
+            (
+                "dtype",
+                self.dtypes,
+                DTYPES if self.population or self.contrast else tuple(PRECISION),
+            ),
             ("expect", (self.expect,), ("equal", "differs")),
         ):
             for word in given:
                 if word not in known:
-                    raise ValueError(f"{who}: {what} {shown(word)} is not known, expected {' or '.join(known)}")
+                    raise ValueError(
+                        f"{who}: {what} {shown(word)} is not known, expected {' or '.join(known)}"
+                    )
         heads = len(self.network.outputs)
         if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
             found = f"the network has {heads} head{'s' if heads > 1 else ''}"
-            raise ValueError(f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to {heads - 1}")
-        named = {"subjects": [Subject.of(subject).name for subject in self.subjects], "cases": [self.name]}
+            raise ValueError(
+                f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to"
+                f" {heads - 1}"
+            )
+        named = {
+            "subjects": [Subject.of(subject).name for subject in self.subjects],
+            "cases": [self.name],
+        }
         named |= {"references": [reference.name for reference in self.references]}
         named |= {"contrasts": [self.contrast.name]} if self.contrast else {}
         for what, names in named.items():
             for name in names:
                 if not isinstance(name, str) or len(name.splitlines()) != 1:
-                    raise TypeError(f"{who} has {what} called {shown(name)}, expected text on one line")
+                    raise TypeError(
+                        f"{who} has {what} called {shown(name)}, expected text on one line"
+                    )
             lines = list(map(one_line, names))
             if twice := sorted({name for name in lines if lines.count(name) > 1}):
-                raise ValueError(f"{who} has two {what} called {twice[0]!r}, expected a name for each")
+                raise ValueError(
+                    f"{who} has two {what} called {twice[0]!r}, expected a name for each"
+                )
         for what, text in (("question", self.question), ("known", self.known)):
             if not isinstance(text, str):
                 raise TypeError(f"{who} has the {what} {shown(text)}, expected text")
@@ -190,17 +234,24 @@ class Case:
         """Trainers are asked on a Population, and a Population needs trainers."""
         ends, width = bool(set(self._checks()) & set(ENDS)), sum(self.network.inputs)
         if self.population and self.population.grid.shape[1] != width:
-            raise ValueError(f"{who}: grid has shape {self.population.grid.shape}, expected (points, {width})")
+            raise ValueError(
+                f"{who}: grid has shape {self.population.grid.shape}, expected (points, {width})"
+            )
         for what, given in (("subject", self.subjects), ("reference", self.references)):
             for one in given:
-                trains, found = hasattr(one, "fit"), getattr(one, "name", getattr(one, "__name__", one))
+                trains, found = (
+                    hasattr(one, "fit"),
+                    getattr(one, "name", getattr(one, "__name__", one)),
+                )
                 if trains and not self.population:
                     raise TypeError(
-                        f"{who}: {what} {shown(found, say=str)} is trained, expected a Population as its problems"
+                        f"{who}: {what} {shown(found, say=str)} is trained, expected a Population"
+                        " as its problems"
                     )
                 if not trains and self.population and (ends or what == "subject"):
                     raise TypeError(
-                        f"{who}: {what} {shown(found, say=str)} is not trained, expected Trained(...) or a trainer"
+                        f"{who}: {what} {shown(found, say=str)} is not trained, expected"
+                        " Trained(...) or a trainer"
                     )
 
 
@@ -222,9 +273,13 @@ class Trial:
     @property
     def id(self) -> str:
         """Stable and readable: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
-        return f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
+        return (
+            f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
+        )
 
     @property
     def known(self) -> str:
-        """Why it is known to fail, as its mark, subject or case says; "" where it is expected to pass."""
+        """Why it is known to fail, as its mark, subject or case says; "" where it is expected to
+        pass.
+        """
         return self.marked or getattr(self.subject, "known", "") or self.case.known

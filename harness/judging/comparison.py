@@ -1,4 +1,6 @@
-"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the making."""
+"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the
+making.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +39,9 @@ class Asked(NamedTuple):
     def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
         """What both may answer, as whole networks."""
         mine, theirs = self.contracts
-        return self.memo.oracle(problem, mine), self.memo.oracle(problem, theirs, self.trial.reference)
+        return self.memo.oracle(problem, mine), self.memo.oracle(
+            problem, theirs, self.trial.reference
+        )
 
     def subject(self, problem: Problem) -> Observation:
         """The subject's answers."""
@@ -48,7 +52,9 @@ class Asked(NamedTuple):
         return self.memo.reference(self.trial.reference, problem)
 
     def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
-        """A quantity as the subject and as the reference give it, gradients by the subject's own parameters."""
+        """A quantity as the subject and as the reference give it, gradients by the subject's own
+        parameters.
+        """
         mine, observed = self.subject(problem).answer(quantity), self.reference(problem)
         if isinstance(mine, Missing):
             return replace(mine, why=f"{self.trial.subject.name} {mine.why}", of_subject=True)
@@ -60,7 +66,9 @@ class Asked(NamedTuple):
         return mine, theirs
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
-        """Subject against reference in every stack; under another contract of the subject's where one is given."""
+        """Subject against reference in every stack; under another contract of the subject's where
+        one is given.
+        """
         trial, memo = self.trial, self.memo
         contract = contract or trial.subject.contract(trial.dtype)
         subjects, references = [], []
@@ -69,27 +77,36 @@ class Asked(NamedTuple):
             if isinstance(answers, Missing):
                 return answers
             answered, observed = self.subject(problem), self.reference(problem)
-            subjects.append(Side(answers[0], memo.oracle(problem, contract, observed=answered)[quantity]))
-            bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[quantity]
+            subjects.append(
+                Side(answers[0], memo.oracle(problem, contract, observed=answered)[quantity])
+            )
+            bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[
+                quantity
+            ]
             references.append(Side(answers[1], bound))
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
 
     @property
     def ran(self) -> str:
-        """How the subject ran, where torch.compile is meant to compile it: compiled, compiled in part, or eager."""
+        """How the subject ran, where torch.compile is meant to compile it: compiled, compiled in
+        part, or eager.
+        """
         found = {self.subject(problem).ran for problem in self.problems}
         return found.pop() if len(found) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
-        """How many numbers of a row were seen on the subject's way, of how many, and the first activation that was not.
+        """How many numbers of a row were seen on the subject's way, of how many, and the first
+        activation that was not.
 
         (0, 0, "") where it is not judged layer by layer.
         """
         trial, memo = self.trial, self.memo
         contract = trial.subject.contract(trial.dtype)
         each = [
-            memo.stages(problem, contract, memo.subject(trial.subject, problem, trial.dtype, trial.device))
+            memo.stages(
+                problem, contract, memo.subject(trial.subject, problem, trial.dtype, trial.device)
+            )
             for problem in self.problems
         ]
         found, asked, missing = zip(*each, strict=True)
@@ -99,9 +116,25 @@ class Asked(NamedTuple):
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
     """A verdict without numbers."""
     case, subject, reference = trial.case, trial.subject, trial.reference
-    text = exact(why) if isinstance(why, str) else shown(why, MOST_SAID, str)  # a user's reference may say anything
-    named = (trial.id, case.name, subject.name, exact(reference.name), exact(reference.source), trial.check)
-    return Verdict(*named, trial.device, trial.dtype, status, why=text, question=case.question, expect=case.expect)
+    # a user's reference may say anything
+    text = exact(why) if isinstance(why, str) else shown(why, MOST_SAID, str)
+    named = (
+        trial.id,
+        case.name,
+        subject.name,
+        exact(reference.name),
+        exact(reference.source),
+        trial.check,
+    )
+    return Verdict(
+        *named,
+        trial.device,
+        trial.dtype,
+        status,
+        why=text,
+        question=case.question,
+        expect=case.expect,
+    )
 
 
 def heading(trial: Trial) -> str:
@@ -110,7 +143,9 @@ def heading(trial: Trial) -> str:
         against = trial.reference.title()
     except Exception:  # a reference of a user's own
         against = trial.reference.name
-    return one_line(f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}")
+    return one_line(
+        f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}"
+    )
 
 
 def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:

@@ -1,4 +1,6 @@
-"""Two families told apart: a combination of outputs that is 0 for one and beyond the bounds for the other."""
+"""Two families told apart: a combination of outputs that is 0 for one and beyond the bounds for the
+other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +17,19 @@ from harness.judging.comparison import blank, heading, measured, missing
 
 
 def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Contrast) -> Verdict:
-    """The contrast of the subject against 0, and of the case's own network, as the reference computes it, beyond 0."""
+    """The contrast of the subject against 0, and of the case's own network, as the reference
+    computes it, beyond 0.
+    """
     passed = []
     for problem, claimed in zip(problems, memo.problems(memo.claimed()), strict=True):
         if problem.rows != len(asked.rows):
-            rows = f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has {problem.rows}"
-            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{rows}, expected one coefficient a row")
+            rows = (
+                f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"
+                f" {problem.rows}"
+            )
+            return blank(
+                trial, Status.BROKEN, f"{heading(trial)}\n{rows}, expected one coefficient a row"
+            )
         sides = _sides(trial, memo, problem, claimed, asked)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")
@@ -29,16 +38,24 @@ def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Con
         position = _columns(problem, asked.head).start + shown.index[1]
         tensor = element(problem, "forward", (0, 0, position)).replace("[row 0, ", "[")
         where = f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
-        found = replace(measured(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used)
+        found = replace(
+            measured(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used
+        )
         if claim.status is Status.FAIL:
             why = f"was claimed to be 0 for {trial.subject.name}, and is {claim.actual:.5g}"
-            return replace(found, why=_failed(trial, asked, f"{why}, allowed ±{claim.allowed:.2g}", found.where))
+            return replace(
+                found,
+                why=_failed(trial, asked, f"{why}, allowed ±{claim.allowed:.2g}", found.where),
+            )
         if example.status is Status.FAIL:
-            why = "was claimed to be other than 0 for the equations, and is nowhere beyond the bounds"
+            why = (
+                "was claimed to be other than 0 for the equations, and is nowhere beyond the bounds"
+            )
             return replace(found, why=_failed(trial, asked, why, found.where))
         why = (
-            f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and {example.expected:.5g} "
-            f"for {trial.case.network.sentence()} by {trial.reference.title()}"
+            f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and"
+            f" {example.expected:.5g} for {trial.case.network.sentence()} by"
+            f" {trial.reference.title()}"
         )
         passed.append(replace(found, status=Status.PASS, why=why))
     return max(passed, key=lambda verdict: abs(verdict.expected or 0.0))
@@ -51,7 +68,9 @@ def _failed(trial: Trial, asked: Contrast, why: str, where: str | None) -> str:
 def _sides(
     trial: Trial, memo: Memo, problem: Problem, claimed: Problem, asked: Contrast
 ) -> tuple[Bounded, Bounded] | Missing:
-    """The contrast of both: the subject at its own parameters, the reference at those of the case's network."""
+    """The contrast of both: the subject at its own parameters, the reference at those of the case's
+    network.
+    """
     mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer("forward")
     if isinstance(mine, Missing):
         return replace(mine, why=f"{trial.subject.name} {mine.why}")
@@ -62,7 +81,9 @@ def _sides(
 
     def of(answer: Array, oracle: dict[str, Bounded]) -> Bounded:
         bound = oracle["forward"]
-        side = Side(answer[..., columns], Bounded(bound.value[..., columns], bound.error[..., columns]))
+        side = Side(
+            answer[..., columns], Bounded(bound.value[..., columns], bound.error[..., columns])
+        )
         return contrast(side, asked.rows, asked.on_logits)
 
     return (
@@ -74,4 +95,8 @@ def _sides(
 def _columns(problem: Problem, head: int | None) -> slice:
     """Where a head's outputs stand among all outputs."""
     widths = problem.formulation.network.outputs
-    return slice(0, sum(widths)) if head is None else slice(sum(widths[:head]), sum(widths[: head + 1]))
+    return (
+        slice(0, sum(widths))
+        if head is None
+        else slice(sum(widths[:head]), sum(widths[: head + 1]))
+    )

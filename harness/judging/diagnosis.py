@@ -1,4 +1,6 @@
-"""A failure in sentences: how far outside, where, in what order, whose fault, and how it may have come about."""
+"""A failure in sentences: how far outside, where, in what order, whose fault, and how it may have
+come about.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,10 +36,16 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     lines = [
         heading(trial),
         f"{title(asked.quantity)} {_size(judgement, trial.dtype)}",
-        f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed ±{judgement.allowed:.2g}{declared}",
+        (
+            f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed"
+            f" ±{judgement.allowed:.2g}{declared}"
+        ),
         f"  first outside, in order of computation: {_first_outside(asked, judgement, before)}",
     ]
-    layers = f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not: {missed}"
+    layers = (
+        f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not:"
+        f" {missed}"
+    )
     lines += [layers] if missed else []
     lines += [f"  it ran {asked.ran}"] if asked.ran else []
     if judgement.outside:
@@ -50,17 +58,25 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
         lines.append(f"  {_other_losses(asked)}")
     hints = [_other_convention(asked)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
-        hints = [hints[0] or _in_float32(asked, judgement) or _likely(asked), *_of_its_parameters(asked)]
+        hints = [
+            hints[0] or _in_float32(asked, judgement) or _likely(asked),
+            *_of_its_parameters(asked),
+        ]
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
 
 def explained_by_slopes(asked: Asked, judgement: Judgement, verdict: Verdict, by: str) -> str:
-    """The sentences of a gradient that is outside although both sides have the same loss, which is not the case's."""
+    """The sentences of a gradient that is outside although both sides have the same loss, which is
+    not the case's.
+    """
     got, wanted = apart(judgement.actual, judgement.expected)
     lines = [
         heading(asked.trial),
         f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
-        f"  worst at {verdict.where}: got {got}, expected {wanted}, allowed ±{judgement.allowed:.2g}",
+        (
+            f"  worst at {verdict.where}: got {got}, expected {wanted}, allowed"
+            f" ±{judgement.allowed:.2g}"
+        ),
         f"  {by}",
     ]
     return "\n".join(lines)
@@ -70,8 +86,12 @@ def _size(judgement: Judgement, dtype: str) -> str:
     if not np.isfinite([judgement.actual, judgement.expected]).all():
         return f"is not finite where {dtype} should be"
     if not np.isfinite(judgement.budget_used):
-        return "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
-    return f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+        return (
+            "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
+        )
+    return (
+        f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+    )
 
 
 def _before(asked: Asked) -> dict[str, Judgement]:
@@ -100,38 +120,57 @@ def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgeme
     first += ", ".join(outside) + (f", not of {', '.join(within)}" if within else "")
     if not before:
         return first
-    verb, most = "is" if len(before) == 1 else "are", max(judged.budget_used for judged in before.values())
+    verb, most = (
+        "is" if len(before) == 1 else "are",
+        max(judged.budget_used for judged in before.values()),
+    )
     return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
 
 
 def _other_losses(asked: Asked) -> str:
     """Why two losses that are both no sum of squares are not taken for the same."""
-    names, count = (asked.trial.subject.name, asked.trial.reference.name), sum(int(c.sum()) for c in exact_draws(asked))
+    names, count = (
+        (asked.trial.subject.name, asked.trial.reference.name),
+        sum(int(c.sum()) for c in exact_draws(asked)),
+    )
     both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
     if not count:
-        return f"{both} no draw has exact outputs, to tell whether both have the same: add probes(kinds=['exact'])"
-    return f"{both} their losses are not the same to the last bit in the {count} draws whose outputs are exact"
+        return (
+            f"{both} no draw has exact outputs, to tell whether both have the same: add"
+            " probes(kinds=['exact'])"
+        )
+    return (
+        f"{both} their losses are not the same to the last bit in the {count} draws whose outputs"
+        " are exact"
+    )
 
 
 def _other_convention(asked: Asked) -> str:
-    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0, or nnet's clip."""
+    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0,
+    or nnet's clip.
+    """
     name, promised = asked.trial.subject.name, asked.trial.subject.contract(asked.trial.dtype)
     activations = asked.problems[0].formulation.network.activations
     if "relu" in activations and asked.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():
-            if value != promised.relu_at_zero and _passes(asked, replace(promised, relu_at_zero=value)):
+            if value != promised.relu_at_zero and _passes(
+                asked, replace(promised, relu_at_zero=value)
+            ):
                 return (
-                    f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written} has it: "
-                    f"write Subject({called(name)}, relu_at_zero={value:g})"
+                    f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written}"
+                    f" has it: write Subject({called(name)}, relu_at_zero={value:g})"
                 )
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(asked, replace(promised, logistic_clip=clip)):
             return (
-                f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R nnet's is: "
-                f"write Subject({called(name)}, logistic_clip={NNET_CLIP:g})"
+                f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R"
+                f" nnet's is: write Subject({called(name)}, logistic_clip={NNET_CLIP:g})"
                 if clip
-                else f"it vanishes if its logistic is not clipped: write Subject({called(name)}) without logistic_clip"
+                else (
+                    f"it vanishes if its logistic is not clipped: write Subject({called(name)})"
+                    " without logistic_clip"
+                )
             )
     return ""
 
@@ -145,12 +184,17 @@ def _passes(asked: Asked, contract: Contract) -> bool:
 def _in_float32(asked: Asked, judgement: Judgement) -> str:
     """What of a float64 model holds numbers of float32, where no more than that may be wrong."""
     trial = asked.trial
-    small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(abs(judgement.expected), 1.0)
+    small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
+        abs(judgement.expected), 1.0
+    )
     model = asked.memo.model(trial) if trial.dtype == "float64" and small else None
     if not model or not (names := model.in_float32()):
         return ""
     hold = "holds" if len(names) == 1 else "hold"
-    return f"likely: {' and '.join(names)} {hold} numbers of float32, expected dtype=torch.float64 where they are made"
+    return (
+        f"likely: {' and '.join(names)} {hold} numbers of float32, expected dtype=torch.float64"
+        " where they are made"
+    )
 
 
 def _of_its_parameters(asked: Asked) -> Iterator[str]:
@@ -159,19 +203,26 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
     if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
         return
     own = [block.name for block in formulation.own.blocks]
-    left_out = [block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own]
+    left_out = [
+        block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own
+    ]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
         yield (
-            f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant, 0 say, write "
-            f"Subject({called(subject.name)}, parameters={{{zero}}})"
+            f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant,"
+            f" 0 say, write Subject({called(subject.name)}, parameters={{{zero}}})"
         )
     elif meant := other_meaning(asked):
-        yield f"it vanishes if its parameters mean this: write Subject({called(subject.name)}, parameters={meant})"
+        yield (
+            f"it vanishes if its parameters mean this: write Subject({called(subject.name)},"
+            f" parameters={meant})"
+        )
 
 
 def other_meaning(asked: Asked) -> str:
-    """What the parameters would have to mean for every output to be inside, as its user writes it; "" for nothing."""
+    """What the parameters would have to mean for every output to be inside, as its user writes it;
+    "" for nothing.
+    """
     subject = asked.trial.subject
     if not isinstance(subject, Subject) or asked.quantity != "forward":
         return ""
@@ -180,14 +231,18 @@ def other_meaning(asked: Asked) -> str:
 
 
 def _vanishes(asked: Asked, way: Words) -> bool:
-    """Is every output of every stack inside where the parameters mean this, and did they not mean it before?"""
+    """Is every output of every stack inside where the parameters mean this, and did they not mean
+    it before?
+    """
     trial, memo = asked.trial, asked.memo
     for problem in asked.problems:
         before, network = problem.formulation, problem.formulation.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
         if other.same_map(before):
             return False
-        bound = network.oracle(replace(problem, formulation=other), trial.subject.contract(trial.dtype))["forward"]
+        bound = network.oracle(
+            replace(problem, formulation=other), trial.subject.contract(trial.dtype)
+        )["forward"]
         answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
@@ -199,7 +254,9 @@ def _likely(asked: Asked) -> str:
     trial, memo = asked.trial, asked.memo
     if asked.quantity == STEP:
         return ""
-    observed = [memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems]
+    observed = [
+        memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
+    ]
     told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
     network = asked.problems[0].formulation.network
     say = patient(lambda how: memo.say(f"{told}: {how}"))

@@ -24,8 +24,13 @@ def fit(memo: Memo, ended: Ended) -> Fit:
     good, scale = int((losses <= memo.population.quality).sum()), memo.population.scale(start.rows)
     low, high = interval(good, len(losses))
     with users():
-        floor = ended.trainer.floor and ended.trainer.floor(start.inputs, start.targets).value[0] * scale
-    some = np.unique(np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1)[: len(curve)]
+        floor = (
+            ended.trainer.floor
+            and ended.trainer.floor(start.inputs, start.targets).value[0] * scale
+        )
+    some = np.unique(np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1)[
+        : len(curve)
+    ]
     return Fit(
         memo.case.name,
         ended.trainer.title(),
@@ -47,7 +52,9 @@ def fit(memo: Memo, ended: Ended) -> Fit:
 
 
 def _best(memo: Memo, ended: Ended) -> dict[str, Any]:
-    """Predictions and weights of the best start; nothing where none is finite or there are too many to be shown."""
+    """Predictions and weights of the best start; nothing where none is finite or there are too many
+    to be shown.
+    """
     predicted = predictions(memo, ended) if ended.fitted.end else None
     if predicted is None or isinstance(predicted, Missing):
         return {}
@@ -70,15 +77,21 @@ def table(memo: Memo) -> list[Row]:
     references = [reference.name for reference in memo.case.references]
     rows = []
     for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name in references):
-        low, middle, high = (_finite(np.quantile(ended.losses, q, method="nearest")) for q in (0, 0.5, 1))
-        rows.append(Row(memo.population.table, ended.trainer.title(), len(ended.losses), middle, low, high))
+        low, middle, high = (
+            _finite(np.quantile(ended.losses, q, method="nearest")) for q in (0, 0.5, 1)
+        )
+        rows.append(
+            Row(memo.population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
+        )
     return rows if memo.fits and memo.population.table else []
 
 
 def answer(memo: Memo, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
     trained = {ended.trainer.name for ended in memo.fits.values()}
-    complete = trained >= {getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)}
+    complete = trained >= {
+        getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)
+    }
     if not memo.case.answer or not complete:
         return ""
     try:

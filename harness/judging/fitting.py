@@ -1,4 +1,6 @@
-"""What training came to, judged: what each claims by what its weights give, and shares of good fits by statistics."""
+"""What training came to, judged: what each claims by what its weights give, and shares of good fits
+by statistics.
+"""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -31,17 +33,26 @@ def ended(trial: Trial, memo: Memo) -> Verdict:
         except (ValueError, TypeError) as error:
             return blank(trial, Status.BROKEN, f"{heading(trial)}\n{words_of(error)}")
         except Exception as error:  # whatever a user's data or start raises
-            return blank(trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}")
+            return blank(
+                trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}"
+            )
         if isinstance(found, Missing):
             return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
         if trial.check == "final" and (why := _silent(found, memo)):
             return blank(trial, Status.FAIL, f"{heading(trial)}\n{why}")
         if found.fitted.end is None:
-            lost = f"{trainer.title()}: from every start the loss or the weights are {found.fitted.ended[0]}"
+            lost = (
+                f"{trainer.title()}: from every start the loss or the weights are"
+                f" {found.fitted.ended[0]}"
+            )
             return blank(trial, Status.FAIL, f"{heading(trial)}\n{lost}")
         sides.append(found)
     mine, theirs = sides
-    return _final(trial, memo, sides) if trial.check == "final" else _compared(trial, mine, theirs, memo.population)
+    return (
+        _final(trial, memo, sides)
+        if trial.check == "final"
+        else _compared(trial, mine, theirs, memo.population)
+    )
 
 
 class _Claim(NamedTuple):
@@ -53,7 +64,9 @@ class _Claim(NamedTuple):
 
 
 def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
-    """Claimed losses and predictions against the oracle's at the final weights; losses against their floor."""
+    """Claimed losses and predictions against the oracle's at the final weights; losses against
+    their floor.
+    """
     claims: list[_Claim] = []
     for ended in sides:
         who, predicted = ended.trainer.title(), predictions(memo, ended)
@@ -61,16 +74,26 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
             return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
         claims.append(_Claim(who, "claims a loss of", _claimed(ended, memo)))
         claims.append(_Claim(who, "predicts", predicted))
-    exact = [Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error)) for c in claims]
+    exact = [
+        Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error))
+        for c in claims
+    ]
     owners = [np.full(claim.side.answer.shape[1:], number) for number, claim in enumerate(claims)]
-    judged = judge([claim.side for claim in claims], exact, owners, trial.subject.contract(trial.dtype).largest)
+    judged = judge(
+        [claim.side for claim in claims], exact, owners, trial.subject.contract(trial.dtype).largest
+    )
     who, what, _ = claims[judged.stack]
     why = f"inside: {judged.budget_used:.2g} of what {trial.dtype} may differ by"
     if judged.status is Status.FAIL:
         gives = f"its final weights give {judged.expected:.9g}, allowed ±{judged.allowed:.2g}"
-        why = f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
+        why = (
+            f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
+        )
     elif judged.status is not Status.PASS:
-        why = f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose other data"
+        why = (
+            f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose"
+            " other data"
+        )
     where = f"{who} {what} (start {judged.index[0]})"
     verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
     if below := _below_floor(sides[0], memo):
@@ -81,8 +104,9 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
 def _claimed(ended: Ended, memo: Memo) -> Side:
     """The losses that a trainer claims, with the oracle's bounds at its final weights.
 
-    Where it may have moved these after its last loss, by less than it notices, they allow the slope times that. What
-    the curvature adds, of the order of the square, is far below the rounding of the loss.
+    Where it may have moved these after its last loss, by less than it notices, they allow the slope
+    times that. What the curvature adds, of the order of the square, is far below the rounding of
+    the loss.
     """
     loss, slope = (memo.gives(ended)[quantity] for quantity in ("loss", "gradient"))
     if not ended.trainer.unnoticed:
@@ -93,10 +117,14 @@ def _claimed(ended: Ended, memo: Memo) -> Side:
 
 
 def predictions(memo: Memo, ended: Ended) -> Side | Missing:
-    """What a trainer's own implementation predicts at the marks and on the grid, with the oracle's bounds."""
+    """What a trainer's own implementation predicts at the marks and on the grid, with the oracle's
+    bounds.
+    """
     trainer, dtype = ended.trainer, ended.dtype
     problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
-    answers = memo.once(("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device))
+    answers = memo.once(
+        ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)
+    )
     found = answers.answer("forward")
     if isinstance(found, Missing):
         return found
@@ -104,18 +132,24 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
 
 
 def _silent(ended: Ended, memo: Memo) -> str:
-    """No finite loss claimed where the final weights give one that is nowhere near the end of the dtype's range."""
+    """No finite loss claimed where the final weights give one that is nowhere near the end of the
+    dtype's range.
+    """
     if ended.fitted.silent is None:
         return ""
     contract = ended.trainer.contract(ended.dtype)
     loss = memo.oracle(ended.fitted.silent, contract)["loss"]
-    plain = (loss.error <= TOO_WIDE * abs(loss.value)) & (abs(loss.value) + loss.error <= contract.largest)
+    plain = (loss.error <= TOO_WIDE * abs(loss.value)) & (
+        abs(loss.value) + loss.error <= contract.largest
+    )
     gives = f"its final weights give {loss.value[int(np.argmax(plain))]:.9g}"
     return f"{ended.trainer.title()} claims no finite loss where {gives}" if plain.any() else ""
 
 
 def _below_floor(ended: Ended, memo: Memo) -> str:
-    """A loss below what no fit can be below: then the floor is wrong, or the data are not what was said."""
+    """A loss below what no fit can be below: then the floor is wrong, or the data are not what was
+    said.
+    """
     if ended.trainer.floor is None:
         return ""
     with users():
@@ -123,30 +157,52 @@ def _below_floor(ended: Ended, memo: Memo) -> str:
     loss = memo.gives(ended)["loss"]
     under = loss.value + loss.error < floor.value - floor.error
     worst = int(np.argmax(under))
-    below = f"{loss.value[worst]:.9g}, below the floor of {floor.value[worst]:.9g} that was stated for it"
-    told = f"{ended.trainer.title()} ends at a loss of {below}: the floor, or the network, is not what it is said to be"
+    below = (
+        f"{loss.value[worst]:.9g}, below the floor of {floor.value[worst]:.9g} that was stated"
+        " for it"
+    )
+    told = (
+        f"{ended.trainer.title()} ends at a loss of {below}: the floor, or the network, is not what"
+        " it is said to be"
+    )
     return told if under.any() else ""
 
 
 def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
     """Do as many starts end well, or claimedly not?"""
     n = min(len(mine.losses), len(theirs.losses))
-    for here, there in ((mine.start.inputs, theirs.start.inputs), (mine.start.targets, theirs.start.targets)):
+    for here, there in (
+        (mine.start.inputs, theirs.start.inputs),
+        (mine.start.targets, theirs.start.targets),
+    ):
         if not np.array_equal(here[:n], there[:n]):
             both = f"{mine.trainer.title()} and {theirs.trainer.title()}"
-            why = f"{both} were given other data, expected data(D) to begin alike however many there are"
+            why = (
+                f"{both} were given other data, expected data(D) to begin alike however many"
+                " there are"
+            )
             return blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}")
     good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
     pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
-    told = f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most {population.quality:g}"
+    told = (
+        f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most"
+        f" {population.quality:g}"
+    )
     told = f"{told}, of {theirs.trainer.title()} {shares[1]}"
     low, high = pairs.difference
-    used, power = pairs.margin_used(population.margin), f"power {pairs.power(population.margin):.2f}"
+    used, power = (
+        pairs.margin_used(population.margin),
+        f"power {pairs.power(population.margin):.2f}",
+    )
     difference = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
     same, other = used <= 1, pairs.p < CONVINCING
     worse = other and pairs.first < pairs.second
     if not any(some.any() for some in good):  # whatever they are, they are alike in that
-        return blank(trial, Status.VACUOUS, f"{told}: nobody's fit is good, expected a quality that somebody reaches")
+        return blank(
+            trial,
+            Status.VACUOUS,
+            f"{told}: nobody's fit is good, expected a quality that somebody reaches",
+        )
     if same:
         why = f"{told}; {difference}, equivalent within ±{population.margin:g} ({power})"
     elif other:
@@ -157,7 +213,9 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         why = f"{told}: {n} starts cannot tell; {difference}, {margin}: {more}"
     mine.compared.append(why)
     holds, fails = (
-        (same, other) if trial.case.expect == "equal" else (worse and not same, same or (other and not worse))
+        (same, other)
+        if trial.case.expect == "equal"
+        else (worse and not same, same or (other and not worse))
     )
     status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
     if status is Status.FAIL:
@@ -165,7 +223,9 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         if trial.case.expect == "differs":
             claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
         why = f"{heading(trial)}\n{trial.subject.title()} {claim}: {why}"
-    return replace(blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None)
+    return replace(
+        blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None
+    )
 
 
 def _share(good: int, of: int) -> str:

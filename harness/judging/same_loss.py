@@ -1,7 +1,8 @@
 """Two losses of one's own that are no sum of squares: the same loss to the last bit, or a failure.
 
-The equations know squares only, and no bound is derived for another loss. But where the outputs are exact, they are the
-same on both sides, and so is one loss of them, to the last bit. Its gradients follow from its slopes by the outputs.
+The equations know squares only, and no bound is derived for another loss. But where the outputs are
+exact, they are the same on both sides, and so is one loss of them, to the last bit. Its gradients
+follow from its slopes by the outputs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 
 
 def are_no_squares(asked: Asked) -> bool:
-    """Do both sides have right outputs and a loss of their own, which is another one than the case's sum of squares?"""
+    """Do both sides have right outputs and a loss of their own, which is another one than the
+    case's sum of squares?
+    """
     contracts = asked.contracts
     if asked.quantity == "forward" or not all(contract.own_loss for contract in contracts):
         return False
@@ -37,47 +40,68 @@ def are_no_squares(asked: Asked) -> bool:
             if not isinstance(answers, tuple):
                 return False
             both = zip(answers, (each[quantity] for each in bounds), strict=True)
-            beyond[quantity] |= [outside(answer, bound, contracts[0].largest) for answer, bound in both]
+            beyond[quantity] |= [
+                outside(answer, bound, contracts[0].largest) for answer, bound in both
+            ]
     return not beyond["forward"].any() and bool(beyond["loss"].all())
 
 
 def exact_draws(asked: Asked) -> Chosen:
     """In which draws nothing rounds on the way to the outputs, on neither side."""
-    errors = (sum(both["forward"].error for both in asked.bounds(problem)) for problem in asked.problems)
+    errors = (
+        sum(both["forward"].error for both in asked.bounds(problem)) for problem in asked.problems
+    )
     return [np.asarray(error).max(axis=(1, 2)) == 0 for error in errors]
 
 
 class SameLoss(NamedTuple):
-    """How a quantity is judged where both sides have the same loss, and in words by what; None where it cannot be."""
+    """How a quantity is judged where both sides have the same loss, and in words by what; None
+    where it cannot be.
+    """
 
     judgement: Judgement | None
     by: str
 
 
 def same_loss(asked: Asked) -> SameLoss | None:
-    """The judgement where both sides have the same loss, which is no sum of squares; None where that is not so."""
+    """The judgement where both sides have the same loss, which is no sum of squares; None where
+    that is not so.
+    """
     if not are_no_squares(asked):
         return None
-    every, exact = [np.ones(problem.draws, dtype=bool) for problem in asked.problems], exact_draws(asked)
+    every, exact = (
+        [np.ones(problem.draws, dtype=bool) for problem in asked.problems],
+        exact_draws(asked),
+    )
     found, where = _same(asked, every, "loss"), "in every draw"
     if found is None:
-        count, rest = (sum(int(chosen.sum()) for chosen in some) for some in (exact, [~chosen for chosen in exact]))
+        count, rest = (
+            sum(int(chosen.sum()) for chosen in some)
+            for some in (exact, [~chosen for chosen in exact])
+        )
         found, where = _same(asked, exact, "loss"), f"in the {count} draws whose outputs are exact"
         where += f" (the other {rest} are not judged)" if asked.quantity == "loss" else ""
     if found is None:
         return None
-    both = f"both sides have the same loss, to the last bit, {where}; it is not the case's sum of squares"
+    both = (
+        f"both sides have the same loss, to the last bit, {where}; it is not the case's sum of"
+        " squares"
+    )
     if asked.quantity == "loss":
         return SameLoss(found, f"{both}, so its equations were not asked")
     if slopes := _from_slopes(asked, exact):
-        return SameLoss(slopes, f"{both}, so this follows from the loss's own slopes by the outputs")
+        return SameLoss(
+            slopes, f"{both}, so this follows from the loss's own slopes by the outputs"
+        )
     if found := _same(asked, every, asked.quantity):
         return SameLoss(found, f"{both}, and this is the same to the last bit in every draw too")
     return SameLoss(None, f"{both}, and no bound is derived for its {title(asked.quantity)}")
 
 
 def _same(asked: Asked, chosen: Chosen, quantity: str) -> Judgement | None:
-    """The judgement of a quantity that is the same in the chosen draws, and finite in all; None where it is not."""
+    """The judgement of a quantity that is the same in the chosen draws, and finite in all; None
+    where it is not.
+    """
     sides, owners, seen = [], [], False
     for problem, some in zip(asked.problems, chosen, strict=True):
         answers = asked.answers(problem, quantity)
@@ -95,7 +119,8 @@ def _same(asked: Asked, chosen: Chosen, quantity: str) -> Judgement | None:
 
 
 def _from_slopes(asked: Asked, exact: Chosen) -> Judgement | None:
-    """A gradient judged by the slopes of the subject's loss, also the reference's where outputs are exact.
+    """A gradient judged by the slopes of the subject's loss, also the reference's where outputs are
+    exact.
 
     None where the subject's loss has none, or depends on its parameters by itself.
     """
@@ -120,7 +145,13 @@ def _sloped(asked: Asked, problem: Problem) -> Problem | None:
 
     def ask() -> Problem | None:
         model, outputs = asked.memo.model(trial), asked.subject(problem).answer("forward")
-        slopes = model.loss_slopes(problem, outputs) if model and not isinstance(outputs, Missing) else None
+        slopes = (
+            model.loss_slopes(problem, outputs)
+            if model and not isinstance(outputs, Missing)
+            else None
+        )
         return None if slopes is None else replace(problem, slopes=slopes)
 
-    return asked.memo.once(("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask)
+    return asked.memo.once(
+        ("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask
+    )

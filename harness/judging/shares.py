@@ -1,8 +1,8 @@
 """Two shares of successes on the same starts: do they differ, are they equivalent?
 
-Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe's interval for their difference
-(Statistics in Medicine 17 (1998) 2635, method 10), and from it two one-sided tests (TOST) of equivalence: equivalent at
-5 % when the 90 % interval lies within the margin.
+Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe's interval for their
+difference (Statistics in Medicine 17 (1998) 2635, method 10), and from it two one-sided tests
+(TOST) of equivalence: equivalent at 5 % when the 90 % interval lies within the margin.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,9 @@ def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Successes of two trainers on the same n starts: of both, of the first alone, of the second alone, of neither."""
+    """Successes of two trainers on the same n starts: of both, of the first alone, of the second
+    alone, of neither.
+    """
 
     both: int
     first: int
@@ -54,7 +56,9 @@ class Pairs:
 
     @property
     def p(self) -> float:
-        """McNemar's exact test: the probability of as uneven a split of the starts on which only one succeeds."""
+        """McNemar's exact test: the probability of as uneven a split of the starts on which only
+        one succeeds.
+        """
         apart = self.first + self.second
         return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
 
@@ -64,7 +68,8 @@ class Pairs:
         a, b, c, d = self.both, self.first, self.second, self.neither
         shares, bounds = self.shares, [interval(a + b, self.n, TOST), interval(a + c, self.n, TOST)]
         below, above = (
-            [abs(share - bound[side]) for share, bound in zip(shares, bounds, strict=True)] for side in (0, 1)
+            [abs(share - bound[side]) for share, bound in zip(shares, bounds, strict=True)]
+            for side in (0, 1)
         )
         spread, surplus = (a + b) * (c + d) * (a + c) * (b + d), float(a * d - b * c)
         if surplus > 0:  # with the correction for continuity
@@ -79,6 +84,10 @@ class Pairs:
         return max(abs(bound) for bound in self.difference) / margin
 
     def power(self, margin: float) -> float:
-        """The probability that n such pairs show equivalence when there is no difference (normal approximation)."""
+        """The probability that n such pairs show equivalence when there is no difference (normal
+        approximation).
+        """
         spread = sqrt(max(self.first + self.second, 1)) / self.n
-        return max(0.0, 2 * float(stats().norm.cdf(margin / spread - stats().norm.ppf(0.5 + TOST / 2))) - 1)
+        return max(
+            0.0, 2 * float(stats().norm.cdf(margin / spread - stats().norm.ppf(0.5 + TOST / 2))) - 1
+        )

@@ -17,9 +17,11 @@ from harness.core.text import shown
 from harness.judging.case import Case, Trial
 from harness.pytorch.errors import raised, words_of
 
-PLUGIN = "nnet_parity.plugin"  # the plugin that pytest loads; a user's run of pytest may have left it out
+# the plugin that pytest loads; a user's run of pytest may have left it out
+PLUGIN = "nnet_parity.plugin"
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
-RUNNING = "PYTEST_CURRENT_TEST"  # in the environment while pytest runs a test, and of all that a test starts
+# in the environment while pytest runs a test, and of all that a test starts
+RUNNING = "PYTEST_CURRENT_TEST"
 
 
 class Place(NamedTuple):
@@ -32,7 +34,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """A case, the file and line where `verify` was called, and the line of the module whose import led there."""
+    """A case, the file and line where `verify` was called, and the line of the module whose import
+    led there.
+    """
 
     case: Case
     file: str
@@ -41,11 +45,12 @@ class Verification:
 
 
 def verify(case: Case) -> Verification:
-    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test calls, which then judges.
+    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test calls,
+    which then judges.
 
-    At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed, an
-    AssertionError, inside a test where a trial fails or nothing could be judged, and RuntimeError where pytest runs a
-    test without the plugin.
+    At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed,
+    an AssertionError, inside a test where a trial fails or nothing could be judged, and
+    RuntimeError where pytest runs a test without the plugin.
     """
     __tracebackhide__ = True
     frame = sys._getframe(1)
@@ -56,17 +61,22 @@ def verify(case: Case) -> Verification:
     if plugin is not None and plugin.GUESTS:
         plugin.GUESTS[-1].note(verification)
     elif RUNNING in os.environ and "_pytest" in sys.modules and verification.imported is None:
-        raise RuntimeError("verify() judges nothing in this run: pytest was started without the plugin nnet_parity")
+        raise RuntimeError(
+            "verify() judges nothing in this run: pytest was started without the plugin nnet_parity"
+        )
     return verification
 
 
 def _find_import(frame: FrameType | None) -> Place | None:
-    """The line of the module whose import leads to a frame; None where a test leads there, or the main program."""
+    """The line of the module whose import leads to a frame; None where a test leads there, or the
+    main program.
+    """
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         if name == "__main__" or name.startswith("_pytest."):
             return None
-        if not frame.f_code.co_flags & CO_OPTIMIZED:  # the body of a module or class, not of a function
+        # the body of a module or class, not of a function
+        if not frame.f_code.co_flags & CO_OPTIMIZED:
             return Place(name, frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
@@ -74,7 +84,9 @@ def _find_import(frame: FrameType | None) -> Place | None:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """While this lasts `verify` only binds cases: a file is read for what stands in it, whatever runs around it."""
+    """While this lasts `verify` only binds cases: a file is read for what stands in it, whatever
+    runs around it.
+    """
     before = _reading.set(True)
     try:
         yield
@@ -82,17 +94,23 @@ def reading() -> Iterator[None]:
         _reading.reset(before)
 
 
-def expand(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto") -> list[Trial]:
-    """The trials of a Verification that a test file calls `name`, R answering as `mode` (auto, live, recorded) says.
+def expand(
+    name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto"
+) -> list[Trial]:
+    """The trials of a Verification that a test file calls `name`, R answering as `mode` (auto,
+    live, recorded) says.
 
-    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be live and is not here.
+    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be
+    live and is not here.
     """
     if isinstance(found, Case):
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
     assert isinstance(found, Verification)
     where = f"{found.file}:{found.line}"
     if not issubclass(type(found.case), Case):
-        raise TypeError(f"{where}: verify() was given {shown(found.case)}, expected a Case: verify(Case(...))")
+        raise TypeError(
+            f"{where}: verify() was given {shown(found.case)}, expected a Case: verify(Case(...))"
+        )
     try:
         with ours():
             return found.case.answering(found.file, mode).trials(devices)
@@ -103,4 +121,6 @@ def expand(name: str, found: object, devices: Sequence[str] = ("cpu",), mode: st
         if kind is LookupError:  # R must be live and is not here
             raise
         said = words_of(error) if issubclass(kind, ValueError | TypeError) else raised(error)
-        raise (TypeError if issubclass(kind, TypeError) else ValueError)(f"{where}: {said}") from None
+        raise (TypeError if issubclass(kind, TypeError) else ValueError)(
+            f"{where}: {said}"
+        ) from None

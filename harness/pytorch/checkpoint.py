@@ -18,11 +18,13 @@ KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin":
 
 
 def weights(given: Checkpoint, formulation: Formulation) -> Array:
-    """The own parameters (P,) of a state_dict, or of a file of one (.safetensors, or .pt, .pth, .bin of torch.save).
+    """The own parameters (P,) of a state_dict, or of a file of one (.safetensors, or .pt, .pth,
+    .bin of torch.save).
 
-    No code of a file is run. Prefixes that torch.compile, DataParallel and Lightning put before every name are passed
-    over. Raises ValueError where a parameter is not there, has another shape or holds what is not a finite number,
-    where what is no parameter is not what the module is built with, and where the file is none.
+    No code of a file is run. Prefixes that torch.compile, DataParallel and Lightning put before
+    every name are passed over. Raises ValueError where a parameter is not there, has another shape
+    or holds what is not a finite number, where what is no parameter is not what the module is built
+    with, and where the file is none.
     """
     own = formulation.own
     where = "the state_dict" if isinstance(given, Mapping) else str(given)
@@ -34,33 +36,44 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     for name, tensor in named.items():
         bare = str(name) if name in known else PREFIXES.sub("", str(name))
         if bare in found:
-            raise ValueError(f"{where} has several {bare}, {name} and others: give those of one model")
+            raise ValueError(
+                f"{where} has several {bare}, {name} and others: give those of one model"
+            )
         found[bare] = _array(where, bare, tensor)
     tensors: dict[str, Any] = {}
     for block in own.blocks:
         if block.name.endswith(left_out_as("")):
-            tensors[block.name] = 1.0  # any number: a model that has no such parameter cannot feel it
+            # any number: a model that has no such parameter cannot feel it
+            tensors[block.name] = 1.0
             continue
         if block.name not in found:
             has = ", ".join(map(str, named)) or "nothing"
             raise ValueError(f"{where} has no {block.name}, expected it; it has {has}")
         tensors[block.name] = array = found.pop(block.name)
         if array.shape != block.places.shape:
-            raise ValueError(f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}")
+            raise ValueError(
+                f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}"
+            )
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
     for name, array in found.items():
         if name not in formulation.buffers:
-            raise ValueError(f"{where} has {name}, which is no parameter of the model and no buffer: give what is")
+            raise ValueError(
+                f"{where} has {name}, which is no parameter of the model and no buffer: give"
+                " what is"
+            )
         if not np.array_equal(array, formulation.buffers[name]):
             raise ValueError(
-                f"{where}: the buffer {name} is not what the module is built with: let its factory load the checkpoint"
+                f"{where}: the buffer {name} is not what the module is built with: let its factory"
+                " load the checkpoint"
             )
     return own.join(tensors)
 
 
 def _array(where: str, name: str, tensor: Any) -> Array:
-    array = np.asarray(tensor.detach().cpu().float() if "bfloat16" in str(getattr(tensor, "dtype", "")) else tensor)
+    array = np.asarray(
+        tensor.detach().cpu().float() if "bfloat16" in str(getattr(tensor, "dtype", "")) else tensor
+    )
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{where}: {name} is of {array.dtype}, expected real numbers")
     return array.astype(np.float64)
@@ -70,7 +83,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     """A file's tensors by name."""
     kind = KINDS.get(path.suffix)
     if kind is None:
-        raise ValueError(f"{path} is no checkpoint that can be read, expected a file called {', '.join(KINDS)}")
+        raise ValueError(
+            f"{path} is no checkpoint that can be read, expected a file called {', '.join(KINDS)}"
+        )
     try:
         if kind == "safetensors":
             from safetensors.numpy import load_file
@@ -81,12 +96,17 @@ def _read(path: Path) -> Mapping[str, Any]:
 
             named = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
-        raise ValueError(f"{path} takes the package safetensors to be read: pip install safetensors") from None
+        raise ValueError(
+            f"{path} takes the package safetensors to be read: pip install safetensors"
+        ) from None
     except Exception as error:  # whatever a damaged file makes a reader raise
         why = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"{path} cannot be read as a checkpoint: {type(error).__name__}: {why}"[:300]) from error
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint: {type(error).__name__}: {why}"[:300]
+        ) from error
     if not isinstance(named, Mapping):
         raise ValueError(
-            f"{path} holds {type(named).__name__}, expected a state_dict: torch.save(model.state_dict(), ...)"
+            f"{path} holds {type(named).__name__}, expected a state_dict:"
+            " torch.save(model.state_dict(), ...)"
         )
     return named

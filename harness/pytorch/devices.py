@@ -1,4 +1,6 @@
-"""All that differs between devices: whether one is here and why not, its precision switches, its errors."""
+"""All that differs between devices: whether one is here and why not, its precision switches, its
+errors.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +10,9 @@ KNOWN = ("cpu", "cuda")
 
 
 def lacking(device: str) -> str:
-    """Why a device cannot be used here; "" when it can. Raises ValueError for a name that is no device."""
+    """Why a device cannot be used here; "" when it can. Raises ValueError for a name that is no
+    device.
+    """
     kind, _, index = device.partition(":")
     if kind not in KNOWN or (index and not index.isdigit()):
         raise ValueError(f"device {device!r} is not known, expected cpu, cuda or cuda:N")
@@ -17,7 +21,9 @@ def lacking(device: str) -> str:
     if kind == "cpu":
         return "" if not index else f"the CPU has no index, {device!r} was asked for: write cpu"
     if not torch.cuda.is_available():
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        built = (
+            f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        )
         return f"torch {torch.__version__}, {built}, sees no CUDA device"
     if index and int(index) >= torch.cuda.device_count():
         return f"there are {torch.cuda.device_count()} CUDA devices, {device!r} is not among them"
@@ -30,7 +36,9 @@ def here() -> list[str]:
 
 
 def chosen(asked: Sequence[str]) -> list[str]:
-    """The devices asked for, each once, or those that this machine has; ValueError for a name that is no device."""
+    """The devices asked for, each once, or those that this machine has; ValueError for a name that
+    is no device.
+    """
     for device in asked:
         lacking(device)
     return list(dict.fromkeys(asked)) or here()
@@ -47,8 +55,8 @@ def held_in(dtype: str) -> Any:
 def ieee(device: str, dtype: str = "") -> Iterator[None]:
     """Matrix products in full precision while this lasts, or for tf32 in what CUDA makes of it.
 
-    Two switches write one state (`allow_tf32` and `fp32_precision`), so it is probed by arithmetic, not believed, and
-    restored. Raises RuntimeError where products are rounded to TF32 all the same.
+    Two switches write one state (`allow_tf32` and `fp32_precision`), so it is probed by arithmetic,
+    not believed, and restored. Raises RuntimeError where products are rounded to TF32 all the same.
     """
     import torch
 
@@ -75,10 +83,14 @@ def settled(device: str) -> None:
 
 
 def loops(device: str) -> dict[str, bool]:
-    """How an optimiser goes through its tensors, said rather than left to what torch prefers on a device."""
+    """How an optimiser goes through its tensors, said rather than left to what torch prefers on a
+    device.
+    """
     return {"foreach": device.startswith("cuda")}
 
 
 def poisoned(why: str, device: str) -> bool:
-    """Is a device unusable for the rest of this process after this error? The CPU never is, whatever an error says."""
+    """Is a device unusable for the rest of this process after this error? The CPU never is,
+    whatever an error says.
+    """
     return device != "cpu" and ("device-side assert" in why or "AcceleratorError" in why)

@@ -16,13 +16,16 @@ STANDARD = sysconfig.get_path("stdlib")
 
 
 class WrongAnswer(Exception):
-    """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that is no function."""
+    """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that
+    is no function.
+    """
 
 
 def raised(error: BaseException) -> str:
     """What was raised, in its first line, at most 200 characters, and where in a user's own file.
 
-    Whatever the exception says of itself, of its class and of its traceback: nothing that it does is raised.
+    Whatever the exception says of itself, of its class and of its traceback: nothing that it does
+    is raised.
     """
     text = next(iter(shown(error, MOST_SAID, str).splitlines()), "")
     text = "" if text == f"<{class_name(error)}>" else text
@@ -42,7 +45,9 @@ def words_of(error: BaseException) -> str:
 
 
 def at(error: BaseException) -> str:
-    """Where an exception was raised in which no file of a user's takes part, as text to add to `raised`; else ""."""
+    """Where an exception was raised in which no file of a user's takes part, as text to add to
+    `raised`; else "".
+    """
     frames = _frames(error)
     if not frames or any(_is_users(file) for file, _ in frames):
         return ""
@@ -51,7 +56,9 @@ def at(error: BaseException) -> str:
 
 
 def as_cause(error: BaseException) -> BaseException | None:
-    """The error as the cause of another, which pytest shows too; None where it says other than Python keeps of it."""
+    """The error as the cause of another, which pytest shows too; None where it says other than
+    Python keeps of it.
+    """
     try:
         honest = error.__class__ is type(error) and error.__traceback__ is _traceback(error)
     except Exception:
@@ -70,7 +77,9 @@ def _frames(error: BaseException) -> list[tuple[Path, int | None]]:
 
 
 def _is_users(file: Path) -> bool:
-    """Is it a file of a user's: no code of this project, of Python, or of a package that is installed?"""
+    """Is it a file of a user's: no code of this project, of Python, or of a package that is
+    installed?
+    """
     ours = Path(__file__).parents[1]
     others = {ours, ours.with_name("reference"), Path(STANDARD)} & set(file.parents)
     return not others and "site-packages" not in file.parts and os.path.isfile(file)

@@ -4,17 +4,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TRACE = "torch.__trace"  # torch's record for its own tools: empty messages at DEBUG, by the hundred for an export
+# torch's record for its own tools: empty messages at DEBUG, by the hundred for an export
+TRACE = "torch.__trace"
 
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Keep torch's trace out of what pytest shows of a failure; other handlers of that logger still get it.
+    """Keep torch's trace out of what pytest shows of a failure; other handlers of that logger still
+    get it.
 
     torch keeps the trace from the root logger, but pytest puts its handlers on such loggers too.
     """
     logger = logging.getLogger(TRACE)
-    hidden = [handler for handler in logger.handlers if type(handler).__module__ == "_pytest.logging"]
+    hidden = [
+        handler for handler in logger.handlers if type(handler).__module__ == "_pytest.logging"
+    ]
     for handler in hidden:
         logger.removeHandler(handler)
     try:

@@ -1,4 +1,6 @@
-"""Which own parameter is which block of a network: as its user says, else by names and shapes, else by trying."""
+"""Which own parameter is which block of a network: as its user says, else by names and shapes, else
+by trying.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +25,10 @@ Words = Mapping[str, Part]
 Shapes = Mapping[str, tuple[int, ...]]
 
 SPELLED = re.compile(r"(?P<name>.+?)(?:\[(?P<index>[-\d:, ]+)\])?(?P<T>\.T)?")
-HOW = '"weight", "weight.T", "weight[:, 1:]", ["one", "after another"], a constant, or a function of all by name'
+HOW = (
+    '"weight", "weight.T", "weight[:, 1:]", ["one", "after another"], a constant, or a function of'
+    " all by name"
+)
 TRIED = 200  # ways at most
 STEPS = 20_000  # of the search for ways, at most
 
@@ -40,9 +45,9 @@ def left_out_as(bias: str) -> str:
 def meaning(words: Words, network: Family) -> Meaning:
     """The map of own tensors, by name, to the network's blocks.
 
-    A block is a parameter by its name, or a part of it ("weight.T", "weight[:, 1:]"), several joined along the axis
-    that gives its shape, a constant, or a function of all own tensors. Raises ValueError for a name that is not there,
-    and where several do not join.
+    A block is a parameter by its name, or a part of it ("weight.T", "weight[:, 1:]"), several
+    joined along the axis that gives its shape, a constant, or a function of all own tensors. Raises
+    ValueError for a name that is not there, and where several do not join.
     """
     shapes = {block.name: block.places.shape for block in network.layout.blocks}
     return lambda p: {block: _part(part, p, shapes.get(block, ())) for block, part in words.items()}
@@ -66,7 +71,10 @@ def _spelled(text: str, p: Tensors) -> Array:
         raise ValueError(f"no parameter is called {text!r}, expected {HOW}")
     tensor = p[found["name"]]
     if found["index"]:
-        axes = [[int(n) if n.strip() else None for n in axis.split(":")] for axis in found["index"].split(",")]
+        axes = [
+            [int(n) if n.strip() else None for n in axis.split(":")]
+            for axis in found["index"].split(",")
+        ]
         tensor = tensor[tuple(axis[0] if len(axis) == 1 else slice(*axis) for axis in axes)]
     return tensor.T if found["T"] else tensor
 
@@ -83,13 +91,17 @@ def _joined(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
 
 def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str, ...]]:
-    """What is said, for the other blocks own parameters by name, or by shape where it is unique, and biases left out.
+    """What is said, for the other blocks own parameters by name, or by shape where it is unique,
+    and biases left out.
 
     Raises Unclear.
     """
-    meaning(said, network)(own.split(np.zeros(own.size)))  # what is said, and is wrong, is told first
+    # what is said, and is wrong, is told first
+    meaning(said, network)(own.split(np.zeros(own.size)))
     free, blocks = _left(own, network, said)
-    if any(callable(part) for part in said.values()) or set(said) - {block.name for block in network.layout.blocks}:
+    if any(callable(part) for part in said.values()) or set(said) - {
+        block.name for block in network.layout.blocks
+    }:
         return said, ()
     may_be = {block: _candidates(block, blocks, free) for block in blocks}
     none = [block for block, found in may_be.items() if not found]
@@ -100,8 +112,16 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
         words = {block: found[0] for block, found in may_be.items() if found}
         return {**words, **said}, tuple(none)
     doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in none]
-    doubts += [f"{b} {blocks[b]} may be {' or '.join(found)}" for b, found in may_be.items() if len(found) > 1]
-    doubts += [f"{text} alone may be several" for text in sorted(set(taken)) if unique and taken.count(text) > 1]
+    doubts += [
+        f"{b} {blocks[b]} may be {' or '.join(found)}"
+        for b, found in may_be.items()
+        if len(found) > 1
+    ]
+    doubts += [
+        f"{text} alone may be several"
+        for text in sorted(set(taken))
+        if unique and taken.count(text) > 1
+    ]
     doubts += [f"no block is left that {name} {free[name]} could be" for name in idle]
     wanted = ", ".join(f"{block.name} {block.places.shape}" for block in network.layout.blocks)
     raise Unclear(
@@ -115,22 +135,35 @@ def _left(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
     shapes = {block.name: block.places.shape for block in own.blocks}
     used = {name for part in said.values() for name in _names(part, shapes)}
     free = {name: shape for name, shape in shapes.items() if name not in used}
-    return free, {block.name: block.places.shape for block in network.layout.blocks if block.name not in said}
+    return free, {
+        block.name: block.places.shape for block in network.layout.blocks if block.name not in said
+    }
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
     """The parameters that a part is made of."""
     parts = [part] if isinstance(part, str) else part if isinstance(part, Sequence) else []
-    named = [found for text in parts if isinstance(text, str) and (found := SPELLED.fullmatch(text))]
+    named = [
+        found for text in parts if isinstance(text, str) and (found := SPELLED.fullmatch(text))
+    ]
     return [found.string if found.string in shapes else found["name"] for found in named]
 
 
 def _candidates(block: str, blocks: Shapes, free: Shapes) -> list[str]:
-    """Parameters that can be a block: those of its name, else of its shape, else of its shape when they are turned."""
+    """Parameters that can be a block: those of its name, else of its shape, else of its shape when
+    they are turned.
+    """
     called = [name for name in free if name.lower() in _names_of(block)]
-    others = [name for name in free if not any(name.lower() in _names_of(other) for other in blocks)]
-    if len(blocks[block]) == 1:  # the only column of a matrix is no bias where it is the weights of another block
-        others = [name for name in others if free[name] == blocks[block] or free[name] not in blocks.values()]
+    others = [
+        name for name in free if not any(name.lower() in _names_of(other) for other in blocks)
+    ]
+    # the only column of a matrix is no bias where it is the weights of another block
+    if len(blocks[block]) == 1:
+        others = [
+            name
+            for name in others
+            if free[name] == blocks[block] or free[name] not in blocks.values()
+        ]
     fitted = [(name, _fitted(name, free[name], blocks[block])) for name in called or others]
     return [text for name, text in fitted if text == name] or [text for _, text in fitted if text]
 
@@ -142,11 +175,19 @@ def _names_of(block: str) -> tuple[str, ...]:
 
 
 def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """A parameter as it is, turned, or as its only row or column, where that has the shape; else ""."""
+    """A parameter as it is, turned, or as its only row or column, where that has the shape; else
+    "".
+    """
     if found == shape:
         return name
     if len(shape) == 1:
-        return f"{name}[0]" if found == (1, *shape) else f"{name}[:, 0]" if found == (*shape, 1) else ""
+        return (
+            f"{name}[0]"
+            if found == (1, *shape)
+            else f"{name}[:, 0]"
+            if found == (*shape, 1)
+            else ""
+        )
     return f"{name}.T" if found == shape[::-1] else ""
 
 
@@ -154,19 +195,25 @@ def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 
 def ways(own: Layout, network: Family, said: Words) -> list[Words]:
-    """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of parts of them.
+    """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of
+    parts of them.
 
-    Each number is used once. Where there is no such way: with biases that are 0, and then with numbers used more than
-    once (tied weights).
+    Each number is used once. Where there is no such way: with biases that are 0, and then with
+    numbers used more than once (tied weights).
     """
     free, blocks = _left(own, network, said)
     left_over = Layout.of_shapes(free)
     cuts = [cut for block in left_over.blocks for cut in _cuts(block.name, block.places, network)]
-    parts = {block: [(text, p.ravel()) for text, p in cuts if p.shape == shape] for block, shape in blocks.items()}
+    parts = {
+        block: [(text, p.ravel()) for text, p in cuts if p.shape == shape]
+        for block, shape in blocks.items()
+    }
     order = sorted(parts, key=lambda block: len(parts[block]))
     steps = iter(range(STEPS))
 
-    def search(left: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool) -> Iterator[dict[str, Part]]:
+    def search(
+        left: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
+    ) -> Iterator[dict[str, Part]]:
         if not left:
             if (used > 0).all():
                 yield {}
@@ -191,12 +238,22 @@ def ways(own: Layout, network: Family, said: Words) -> list[Words]:
     return []
 
 
-def _cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """A parameter as it is, turned, and cut where a bias or a group of inputs or outputs may begin."""
+def _cuts(
+    name: str, places: NDArray[np.intp], network: Family
+) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """A parameter as it is, turned, and cut where a bias or a group of inputs or outputs may
+    begin.
+    """
     yield name, places
     if places.ndim == 2:
         yield f"{name}.T", places.T
-    borders = {0, 1, *np.cumsum(network.inputs), *(1 + np.cumsum(network.inputs)), *np.cumsum(network.outputs)}
+    borders = {
+        0,
+        1,
+        *np.cumsum(network.inputs),
+        *(1 + np.cumsum(network.inputs)),
+        *np.cumsum(network.outputs),
+    }
     for axis, length in enumerate(places.shape):
         index = ":, " * axis
         ends = sorted({int(b) for b in (*borders, length - 1, length) if 0 <= b <= length})
@@ -212,8 +269,11 @@ def _cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[tupl
                     yield f"{spelled}.T", cut.T
 
 
-def right(model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract) -> list[Words] | None:
-    """Those of the ways by which the network computes what the model, built in float64, does on a few numbers.
+def right(
+    model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
+) -> list[Words] | None:
+    """Those of the ways by which the network computes what the model, built in float64, does on a
+    few numbers.
 
     `contract` is the model's, in float64.
 

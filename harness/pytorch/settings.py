@@ -1,4 +1,6 @@
-"""What PyTorch as a whole is told, as it stood where a case was verified: models are built and asked under it."""
+"""What PyTorch as a whole is told, as it stood where a case was verified: models are built and
+asked under it.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +11,9 @@ Settings = Mapping[str, Any]  # by the name of the switch
 
 
 class Switch(NamedTuple):
-    """One of torch's switches: its value at first, how it is read and set, and the line of a script that sets it."""
+    """One of torch's switches: its value at first, how it is read and set, and the line of a script
+    that sets it.
+    """
 
     default: Any
     read: Callable[[Any], Any]
@@ -26,11 +30,14 @@ def _autocast(device: str) -> Switch:
     )
 
 
-BACKENDS = ("mkldnn", "cuda")  # that multiply matrices of float32 in another precision, if they are told to
+# that multiply matrices of float32 in another precision, if they are told to
+BACKENDS = ("mkldnn", "cuda")
 
 
 def _read_precision(torch: Any) -> Any:
-    """Of products of float32: one word, or one for each backend where it was set by the names of torch 2.9."""
+    """Of products of float32: one word, or one for each backend where it was set by the names of
+    torch 2.9.
+    """
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()
     return tuple(getattr(torch.backends, backend).matmul.fp32_precision for backend in BACKENDS)
@@ -48,7 +55,10 @@ def _precision_lines(value: Any) -> str:
     if isinstance(value, str):
         return f"torch.set_float32_matmul_precision({value!r})"
     each = zip(BACKENDS, value, strict=True)
-    return "\n".join(f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}" for backend, precision in each)
+    return "\n".join(
+        f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}"
+        for backend, precision in each
+    )
 
 
 SWITCHES = {
@@ -109,4 +119,6 @@ def _write(settings: Settings, now: Settings) -> None:
 
 def settings_lines(settings: Settings) -> list[str]:
     """The lines of a script that tell torch so, for what is other than at first."""
-    return [SWITCHES[n].line(value) for n, value in settings.items() if value != SWITCHES[n].default]
+    return [
+        SWITCHES[n].line(value) for n, value in settings.items() if value != SWITCHES[n].default
+    ]

@@ -21,7 +21,17 @@ from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, raised, words_of
 from harness.pytorch.module import Model, UserLoss
-from harness.pytorch.parameters import HOW, Unclear, Words, left_out_as, mapped, meaning, right, spelled, ways
+from harness.pytorch.parameters import (
+    HOW,
+    Unclear,
+    Words,
+    left_out_as,
+    mapped,
+    meaning,
+    right,
+    spelled,
+    ways,
+)
 from harness.pytorch.tensors import plain
 
 FUNCTION = "function, give `shapes`"
@@ -32,16 +42,17 @@ COMPILED = "_orig_mod."  # what torch.compile puts before names
 class Subject:
     """The model under test.
 
-    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with `shapes` (by name), a
-    function called as `f(x, name=tensor, ...)`. `parameters` says which of its parameters is which block of the network
-    (see `mapping.meaning`), for the blocks of which names and shapes do not tell: {"W1": "left.weight", "W2": "out.T"};
-    or, for all of them at once, is a function that takes them by name, as arrays, and gives the blocks by name.
-    `network` is the network that it maps into where that is not the case's; `relu_at_zero` its convention for the
-    derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its logistic is exactly 0 or 1, where it
-    copies R nnet's (15); `loss(outputs, targets)` its own loss. `held` names own parameters, as masks by name, that
-    every probe leaves at 0. `stagewise` says whether it is judged layer by layer, from its own numbers: by default
-    where its dtype rounds more than float32 does. Raises TypeError or ValueError, in a sentence, for what is none of
-    these.
+    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with
+    `shapes` (by name), a function called as `f(x, name=tensor, ...)`. `parameters` says which of
+    its parameters is which block of the network (see `mapping.meaning`), for the blocks of which
+    names and shapes do not tell: {"W1": "left.weight", "W2": "out.T"}; or, for all of them at once,
+    is a function that takes them by name, as arrays, and gives the blocks by name. `network` is the
+    network that it maps into where that is not the case's; `relu_at_zero` its convention for the
+    derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its logistic is exactly 0
+    or 1, where it copies R nnet's (15); `loss(outputs, targets)` its own loss. `held` names own
+    parameters, as masks by name, that every probe leaves at 0. `stagewise` says whether it is
+    judged layer by layer, from its own numbers: by default where its dtype rounds more than float32
+    does. Raises TypeError or ValueError, in a sentence, for what is none of these.
     """
 
     build: Callable[..., Any]
@@ -58,16 +69,22 @@ class Subject:
 
     def __post_init__(self) -> None:
         build = self.build
-        if not callable(build) or (hasattr(build, "named_parameters") and not isinstance(build, type)):
+        if not callable(build) or (
+            hasattr(build, "named_parameters") and not isinstance(build, type)
+        ):
             raise TypeError(
-                f"subject {self.name or class_name(build)} is an object, expected an nn.Module class or a factory "
-                "of one: every trial builds its own, so write the class, or `lambda: MyModel(...)`"
+                f"subject {self.name or class_name(build)} is an object, expected an nn.Module"
+                " class or a factory of one: every trial builds its own, so write the class, or"
+                " `lambda: MyModel(...)`"
             )
         words = self.parameters
         named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
         if not (words is None or callable(words) or named):
             expected = "a dict of blocks by name, or a function"
-            raise TypeError(f"subject {self.name or shown(build)}: parameters is {shown(words)}, expected {expected}")
+            raise TypeError(
+                f"subject {self.name or shown(build)}: parameters is {shown(words)}, expected"
+                f" {expected}"
+            )
         name = self.name or getattr(self.build, "__name__", class_name(self.build))
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
@@ -77,24 +94,31 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """A subject or trainer as it is, or one of a class, factory or function; TypeError for anything else."""
+        """A subject or trainer as it is, or one of a class, factory or function; TypeError for
+        anything else.
+        """
         return given if isinstance(given, Subject) or hasattr(given, "fit") else cls(given)
 
     def contract(self, dtype: str) -> Contract:
         return Contract(
-            dtype, relu_at_zero=self.relu_at_zero, logistic_clip=self.logistic_clip, own_loss=self.loss is not None
+            dtype,
+            relu_at_zero=self.relu_at_zero,
+            logistic_clip=self.logistic_clip,
+            own_loss=self.loss is not None,
         )
 
     @property
     def meaning_key(self) -> tuple[Any, ...]:
         """The name and the ids of all that the meaning of its parameters depends on."""
-        return self.name, *map(id, (self.build, self.parameters, self.shapes, self.network, self.held))
+        return self.name, *map(
+            id, (self.build, self.parameters, self.shapes, self.network, self.held)
+        )
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
         """The map of its parameters into the network's; raises ValueError where it is not clear.
 
-        A bias of the network that it has left out is a parameter more, on which nothing that it computes depends.
-        `say` is told how far the reading of a large map is.
+        A bias of the network that it has left out is a parameter more, on which nothing that it
+        computes depends. `say` is told how far the reading of a large map is.
         """
         network = self.network or network
         own, buffers = self._held(network)
@@ -114,8 +138,14 @@ class Subject:
         else:
             words, left_out = mapped(own, network, self.parameters or {})
             shapes = {block.name: block.places.shape for block in own.blocks}
-            sizes = {block.name: block.places.shape for block in network.layout.blocks if block.name in left_out}
-            own = Layout.of_shapes(shapes | {left_out_as(name): shape for name, shape in sizes.items()})
+            sizes = {
+                block.name: block.places.shape
+                for block in network.layout.blocks
+                if block.name in left_out
+            }
+            own = Layout.of_shapes(
+                shapes | {left_out_as(name): shape for name, shape in sizes.items()}
+            )
             means = meaning({**words, **{name: left_out_as(name) for name in left_out}}, network)
         held = {block.name: 0 for block in own.blocks} | dict(self.held or {})
         try:
@@ -126,10 +156,16 @@ class Subject:
             return Formulation.from_meaning(own, network, means, mask, say=say)
 
     def _tried(self, network: Family) -> str:
-        """What trying the ways in which its parameters may be the blocks has shown, and what to write."""
+        """What trying the ways in which its parameters may be the blocks has shown, and what to
+        write.
+        """
         fit, found = self.meanings(network)
         if not found:
-            none = f"none of {fit} ways that fit makes the network compute what the model does; " if found == [] else ""
+            none = (
+                f"none of {fit} ways that fit makes the network compute what the model does; "
+                if found == []
+                else ""
+            )
             return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
         as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
         count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
@@ -137,7 +173,8 @@ class Subject:
         return f"{said}: unless that is the mistake, write parameters={spelled(found[0])}"
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
-        """In how many ways its parameters may be the blocks, and those by which the network computes what it does.
+        """In how many ways its parameters may be the blocks, and those by which the network
+        computes what it does.
 
         None where nothing can be tried.
         """
@@ -157,15 +194,26 @@ class Subject:
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self._module(network)
-        shapes = {name.replace(COMPILED, ""): tuple(plain(p).shape) for name, p in module.named_parameters()}
-        buffers = {name.replace(COMPILED, ""): plain(buffer).detach() for name, buffer in module.named_buffers()}
-        return Layout.of_shapes(shapes), {name: buffer.double().numpy() for name, buffer in buffers.items()}
+        shapes = {
+            name.replace(COMPILED, ""): tuple(plain(p).shape)
+            for name, p in module.named_parameters()
+        }
+        buffers = {
+            name.replace(COMPILED, ""): plain(buffer).detach()
+            for name, buffer in module.named_buffers()
+        }
+        return Layout.of_shapes(shapes), {
+            name: buffer.double().numpy() for name, buffer in buffers.items()
+        }
 
     def initial(self, formulation: Formulation, count: int) -> Array:
-        """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1, ..."""
+        """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1,
+        ...
+        """
         if self.shapes is not None:
             raise ValueError(
-                f"{self.name} is a function and has no initialisation, expected a start: Trained(start=...)"
+                f"{self.name} is a function and has no initialisation, expected a start:"
+                " Trained(start=...)"
             )
         starts = np.zeros((count, formulation.own.size))
         for seed, start in enumerate(starts):
@@ -182,21 +230,35 @@ class Subject:
             torch.manual_seed(seed)
             try:
                 module = self.build()
-                if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
+                if isinstance(module, torch.nn.Module) and any(
+                    map(torch.nn.parameter.is_lazy, module.parameters())
+                ):
                     with torch.no_grad():
                         module(*(torch.zeros(1, width) for width in network.inputs))
             except Exception as error:  # a user's constructor may raise anything
-                lacks = issubclass(type(error), TypeError) and "argument" in shown(error, MOST_SAID, str)
-                advice = f"class, write lambda: {called(self.name)}(...)" if isinstance(self.build, type) else FUNCTION
-                raise TypeError(f"{self.name} {raised(error)}{f' (for a {advice})' if lacks else ''}") from error
+                lacks = issubclass(type(error), TypeError) and "argument" in shown(
+                    error, MOST_SAID, str
+                )
+                advice = (
+                    f"class, write lambda: {called(self.name)}(...)"
+                    if isinstance(self.build, type)
+                    else FUNCTION
+                )
+                raise TypeError(
+                    f"{self.name} {raised(error)}{f' (for a {advice})' if lacks else ''}"
+                ) from error
         if not isinstance(module, torch.nn.Module):
-            raise TypeError(f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})")
+            raise TypeError(
+                f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})"
+            )
         for name, parameter in module.named_parameters():
             if (held := plain(parameter)) is None:
                 what = f"parameter {shown(name, say=str)} is a {class_name(parameter)}"
                 raise TypeError(f"{self.name}: {what}, expected a torch.Tensor")
             if not held.is_floating_point():
-                raise TypeError(f"{self.name}: parameter {name} is of {held.dtype}, expected real numbers")
+                raise TypeError(
+                    f"{self.name}: parameter {name} is of {held.dtype}, expected real numbers"
+                )
         return module
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
@@ -208,18 +270,32 @@ class Subject:
 
         kind = held_in(dtype)
         tensors = {
-            block.name: torch.zeros(block.places.shape, dtype=kind, device=device, requires_grad=True)
+            block.name: torch.zeros(
+                block.places.shape, dtype=kind, device=device, requires_grad=True
+            )
             for block in own.blocks
         }
         if self.shapes is not None:
             given = {name: tensors[name] for name in self.shapes}
-            return Model(lambda *xs: self.build(*xs, **given), list(tensors.values()), self.loss, dtype, device)
+            return Model(
+                lambda *xs: self.build(*xs, **given),
+                list(tensors.values()),
+                self.loss,
+                dtype,
+                device,
+            )
         try:
             module = self._module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        return Model(module, [*parameters, *list(tensors.values())[len(parameters) :]], self.loss, dtype, device)
+        return Model(
+            module,
+            [*parameters, *list(tensors.values())[len(parameters) :]],
+            self.loss,
+            dtype,
+            device,
+        )
 
     def observe(
         self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
@@ -234,7 +310,9 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class SameOnCpu:
-    """A subject on the CPU, as a reference for the same subject on another device, or in a stack."""
+    """A subject on the CPU, as a reference for the same subject on another device, or in a
+    stack.
+    """
 
     subject: Subject
     dtype: str
@@ -255,12 +333,17 @@ class SameOnCpu:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at the problem's own parameters, which must be its own: those of these names and shapes."""
+        """Its answers at the problem's own parameters, which must be its own: those of these names
+        and shapes.
+        """
         mine, theirs = (
             [(block.name, block.places.shape) for block in own.blocks]
             for own in (self.subject.own(problem.formulation.network), problem.formulation.own)
         )
         if self.subject.shapes is None and mine != theirs[: len(mine)]:
-            why = f"{self.subject.name} has the parameters {mine}, expected those of the subject, {theirs}"
+            why = (
+                f"{self.subject.name} has the parameters {mine}, expected those of the subject,"
+                f" {theirs}"
+            )
             return Observation({}, Missing(Status.BROKEN, why))
         return self.subject.observe(problem, self.dtype)

@@ -6,10 +6,12 @@ from typing import Any
 
 
 def plain(given: Any) -> Any:
-    """Return the torch.Tensor that an object is, out of a subclass that may answer otherwise; None for no tensor.
+    """Return the torch.Tensor that an object is, out of a subclass that may answer otherwise; None
+    for no tensor.
 
-    Its methods are PyTorch's own then, and its shape is that of its numbers. None, too, for a subclass whose numbers
-    PyTorch does not hold itself (`__torch_dispatch__`). What is not strided becomes dense.
+    Its methods are PyTorch's own then, and its shape is that of its numbers. None, too, for a
+    subclass whose numbers PyTorch does not hold itself (`__torch_dispatch__`). What is not strided
+    becomes dense.
     """
     import torch
 

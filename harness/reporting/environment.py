@@ -14,9 +14,11 @@ PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 @cache  # once a process
 def settle() -> None:
-    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the cores with R.
+    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the
+    cores with R.
 
-    What is loaded by now is there to stay: the garbage collector need not walk through all of torch again and again.
+    What is loaded by now is there to stay: the garbage collector need not walk through all of torch
+    again and again.
     """
     import threadpoolctl
     import torch
@@ -48,7 +50,9 @@ def environment() -> dict[str, Any]:
         "blas": "; ".join(pools) or "unknown",
         "threads": torch.get_num_threads(),
         "device": "cpu",
-        "cuda": "available" if torch.cuda.is_available() else "not available: torch sees no CUDA device",
+        "cuda": "available"
+        if torch.cuda.is_available()
+        else "not available: torch sees no CUDA device",
         "commit": _commit(),
     }
 
@@ -64,6 +68,8 @@ def installed(package: str) -> str:
 def _commit() -> str:
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            asked, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"

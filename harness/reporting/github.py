@@ -11,7 +11,8 @@ from harness.core.verdict import Verdict
 
 
 def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
-    """Commands for GitHub's runner, where it runs this: by file and line, the first failure and how many others.
+    """Commands for GitHub's runner, where it runs this: by file and line, the first failure and how
+    many others.
 
     One a line, since GitHub shows ten of a step, and all trials of a case stand at the same line.
     """
@@ -23,8 +24,14 @@ def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
         path = Path(file).resolve()
         more = f"\nand {len(others)} more here" if others else ""
         title = f"{first.case}: {first.id}"
-        where = {"file": path.relative_to(root) if path.is_relative_to(root) else path, "line": line, "title": title}
-        properties = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in where.items())
+        where = {
+            "file": path.relative_to(root) if path.is_relative_to(root) else path,
+            "line": line,
+            "title": title,
+        }
+        properties = ",".join(
+            f"{name}={_escaped(str(value), ':,')}" for name, value in where.items()
+        )
         commands.append(f"::error {properties}::{_escaped(first.why + more)}")
     return commands
 

@@ -13,7 +13,9 @@ from harness.reporting.table import table
 
 
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:
-    """Answers, how near each subject was, failures, what gave no evidence, contracts, selfcheck, the machine."""
+    """Answers, how near each subject was, failures, what gave no evidence, contracts, selfcheck,
+    the machine.
+    """
     return filled(
         "reporting/report.md.j2",
         escape,
@@ -21,7 +23,10 @@ def markdown(report: Report, trust: Selfcheck | None = None) -> str:
         trust=trust,
         answers=answered(report),
         tables={question: table(verdicts) for question, verdicts in report.questions().items()},
-        failures=[(verbatim(v.id.replace("`", "")), map(verbatim, v.why.split("\n"))) for v in report.failures()],
+        failures=[
+            (verbatim(v.id.replace("`", "")), map(verbatim, v.why.split("\n")))
+            for v in report.failures()
+        ],
         without_evidence=unjudged(report),
         sentences=[*raced(report), *costed(report), counted(report)],
     )

@@ -1,4 +1,6 @@
-"""The report as one file without scripts (page.html.j2): `python -m harness.reporting.page RESULTS.json OUT.html`."""
+"""The report as one file without scripts (page.html.j2): `python -m harness.reporting.page
+RESULTS.json OUT.html`.
+"""
 
 import sys
 from collections import Counter
@@ -23,7 +25,9 @@ CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB
 def page(report: Report, trust: Selfcheck | None = None) -> str:
     """The page, with what the selfcheck said. Raises ValueError for curves that cannot be drawn."""
     tables = _tables(report)
-    unjudged_cells = (cell for *_, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none")
+    unjudged_cells = (
+        cell for *_, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none"
+    )
     drawing: dict[str, Any] = {}
     if report.fits or trust:
         from harness.reporting import figures  # here: matplotlib takes half a second
@@ -33,7 +37,8 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
         return filled(
             "reporting/page.html.j2",
             printable,
-            **vars(report) | {"points": report.points if report.points and report.points["x"] else None},
+            **vars(report)
+            | {"points": report.points if report.points and report.points["x"] else None},
             answers=answered(report),
             sentences=[counted(report), *costed(report)],
             counts={status: count for status in Status if (count := report.counts()[status])},
@@ -47,15 +52,23 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
 
 
 def _tables(report: Report) -> list[Any]:
-    """For every question its table, as far as there is room; a device that no trial ran on has a column too."""
+    """For every question its table, as far as there is room; a device that no trial ran on has a
+    column too.
+    """
     ran = {v.device.partition(":")[0] for v in report.verdicts}
-    idle = {name: why or "not asked for" for name, why in report.devices.items() if name.partition(":")[0] not in ran}
+    idle = {
+        name: why or "not asked for"
+        for name, why in report.devices.items()
+        if name.partition(":")[0] not in ran
+    }
     tables, room = [], CELLS
     for question, verdicts in report.questions().items():
         columns, rows = table(verdicts, idle)
         shown = rows[: room // len(columns)]
         room -= len(shown) * len(columns)
-        tables.append((question, Counter(v.status for v in verdicts), columns, shown, len(rows) - len(shown)))
+        tables.append(
+            (question, Counter(v.status for v in verdicts), columns, shown, len(rows) - len(shown))
+        )
     return tables
 
 

@@ -14,9 +14,11 @@ from harness.core.verdict import R, Status, Verdict
 from harness.reporting.results import read
 from harness.reporting.screen import LINES, fold
 
-FACTOR, FLOOR = 2.0, 0.1  # a budget used that grew by more than this, to more than this, has drifted
+# a budget used that grew by more than this, to more than this, has drifted
+FACTOR, FLOOR = 2.0, 0.1
 ROUNDING = ("processor", "threads", "torch", "numpy")  # what it depends on, everywhere;
-ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")  # in R; on another device than the CPU
+# in R; on another device than the CPU
+ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")
 
 
 class Kind(StrEnum):
@@ -42,7 +44,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one trial, in words; how bad it is among its kind; the sentences of its failure."""
+    """What became of one trial, in words; how bad it is among its kind; the sentences of its
+    failure.
+    """
 
     kind: Kind
     trial: str
@@ -57,16 +61,23 @@ class Change:
 
 
 def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLOOR) -> list[Change]:
-    """What became of every trial, worst first; ValueError, in a sentence, where nothing can be said."""
+    """What became of every trial, worst first; ValueError, in a sentence, where nothing can be
+    said.
+    """
     before, after = _trials("older", old), _trials("newer", new)
     if not any(_judged(before.get(key)) and _judged(now) for key, now in after.items()):
         raise ValueError("no trial was judged in both reports: give two runs of the same cases")
     lacking = [was for key, was in before.items() if key not in after]
-    changes = [Change(Kind.GONE, f"{was.case}: {was.id}", f"{was.status} before, not asked now") for was in lacking]
+    changes = [
+        Change(Kind.GONE, f"{was.case}: {was.id}", f"{was.status} before, not asked now")
+        for was in lacking
+    ]
     for key, now in after.items():
         changes.append(_since(before.get(key), now, _rounding(now, old, new), factor, floor))
     if lacking and not new.complete and not any(change.kind.fails for change in changes):
-        raise ValueError(f"the newer run ended early and lacks {len(lacking)} trials: let it run to its end")
+        raise ValueError(
+            f"the newer run ended early and lacks {len(lacking)} trials: let it run to its end"
+        )
     return sorted(changes, key=lambda change: (list(Kind).index(change.kind), -change.size))
 
 
@@ -75,7 +86,9 @@ def _trials(which: str, report: Report) -> dict[tuple[str, str], Verdict]:
     for verdict in report.verdicts:
         if trials.setdefault((verdict.case, verdict.id), verdict) is not verdict:
             name = f"{verdict.case}: {verdict.id}"
-            raise ValueError(f"the {which} report has two trials {name}: give each case a name of its own")
+            raise ValueError(
+                f"the {which} report has two trials {name}: give each case a name of its own"
+            )
     return trials
 
 
@@ -87,23 +100,46 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
     earlier = was.status if was is not None and _judged(was) else None
     failed = earlier is not None and earlier is not Status.PASS
     used, uses = was.budget_used if was else None, now.budget_used
-    told, size = f"{was.status if was else 'not asked'} before, {now.status} now", math.inf if uses is None else uses
+    told, size = (
+        f"{was.status if was else 'not asked'} before, {now.status} now",
+        math.inf if uses is None else uses,
+    )
     if not _judged(now):
-        kind, told = Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW, f"{told}: {now.why}"
+        kind, told = (
+            Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW,
+            f"{told}: {now.why}",
+        )
     elif now.status.fails:
         passed = earlier is Status.PASS
-        kind = Kind.STILL_FAILING if was and was.status.fails else Kind.REGRESSION if passed else Kind.NEW_FAILURE
+        kind = (
+            Kind.STILL_FAILING
+            if was and was.status.fails
+            else Kind.REGRESSION
+            if passed
+            else Kind.NEW_FAILURE
+        )
     elif now.status is Status.KNOWN:
         kind, told = Kind.KNOWN, f"{told}: {now.known}"
     elif was is None or earlier is None:
         kind = Kind.NEW
     elif was.expect != now.expect:
-        kind, told = Kind.NOT_COMPARABLE, f"{told}, but claimed {was.expect} before, {now.expect} now"
+        kind, told = (
+            Kind.NOT_COMPARABLE,
+            f"{told}, but claimed {was.expect} before, {now.expect} now",
+        )
     elif failed:
         kind = Kind.IMPROVEMENT
     elif rounding:
-        kind, told = Kind.NOT_COMPARABLE, f"passes as before; what it uses of its bound is not compared: {rounding}"
-    elif now.expect == "equal" and used is not None and uses is not None and uses > max(floor, factor * used):
+        kind, told = (
+            Kind.NOT_COMPARABLE,
+            f"passes as before; what it uses of its bound is not compared: {rounding}",
+        )
+    elif (
+        now.expect == "equal"
+        and used is not None
+        and uses is not None
+        and uses > max(floor, factor * used)
+    ):
         kind, told = Kind.DRIFT, f"passes, used {used:.2g} of its bound, uses {uses:.2g} now"
     else:
         kind = Kind.UNCHANGED
@@ -112,10 +148,14 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
 
 def _rounding(now: Verdict, old: Report, new: Report) -> str:
     """In what, of all that its rounding depends on, two runs of a trial differ."""
-    names = ROUNDING + ROUNDING_IN_R * (now.source in R) + ROUNDING_ELSEWHERE * (now.device != "cpu")
+    names = (
+        ROUNDING + ROUNDING_IN_R * (now.source in R) + ROUNDING_ELSEWHERE * (now.device != "cpu")
+    )
     pairs = [(name, old.environment.get(name), new.environment.get(name)) for name in names]
     contract = f"{now.subject} {now.dtype}"
-    pairs += [(f"the contract of {contract}", old.contracts.get(contract), new.contracts.get(contract))]
+    pairs += [
+        (f"the contract of {contract}", old.contracts.get(contract), new.contracts.get(contract))
+    ]
     texts = [(name, _text(was), _text(here)) for name, was, here in pairs]
     return ", ".join(f"{name} was {was}, is {here}" for name, was, here in texts if was != here)
 
@@ -125,15 +165,21 @@ def _text(value: Any) -> str:
 
 
 def told(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
-    """The changes in sentences, worst first, the first `whole` failures in full, then counts; at most 30 lines."""
+    """The changes in sentences, worst first, the first `whole` failures in full, then counts; at
+    most 30 lines.
+    """
     groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
     lines: list[str] = []
     for number, ((kind, what, found), [first, *others]) in enumerate(groups.items()):
-        name = first.trial if len(first.trial) < 120 else f"{first.trial[:80]}...{first.trial[-36:]}"
+        name = (
+            first.trial if len(first.trial) < 120 else f"{first.trial[:80]}...{first.trial[-36:]}"
+        )
         name += f" and {len(others)} more" if others else ""
         in_full = first.failure.split("\n") if kind.fails and number < whole else ()
         if kind is not Kind.UNCHANGED:
-            lines += fold(f"{kind}: {name}: {what}{f': {found}' if found and not in_full else ''}", width)
+            lines += fold(
+                f"{kind}: {name}: {what}{f': {found}' if found and not in_full else ''}", width
+            )
             lines += [line for sentence in in_full for line in fold(f"    {sentence}", width)]
     if len(lines) > LINES - 1:
         lines = [*lines[: LINES - 2], f"... and {len(lines) - LINES + 2} lines more"]

@@ -1,4 +1,6 @@
-"""results.json as it is read: strictly, into a report; what is not whole and sound is refused in a sentence."""
+"""results.json as it is read: strictly, into a report; what is not whole and sound is refused in a
+sentence.
+"""
 
 import json
 import math
@@ -18,7 +20,9 @@ MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
 
 
 class _Said(TypedDict):
-    """What a verdict must say in a file, though in memory it has a default: a comparison looks at it."""
+    """What a verdict must say in a file, though in memory it has a default: a comparison looks at
+    it.
+    """
 
     budget_used: Annotated[float, msgspec.Meta(ge=0)] | None
     why: str
@@ -52,14 +56,22 @@ def content(path: Path) -> bytes:
 
 
 def parsed(data: bytes) -> Report:
-    """The report that a results.json holds; ValueError, naming the place, for what is missing, wrong or unreadable."""
+    """The report that a results.json holds; ValueError, naming the place, for what is missing,
+    wrong or unreadable.
+    """
     return converted(data, "report", _report)
 
 
 def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
-    """What JSON holds; ValueError where it is not strict, or `convert` refuses it by a msgspec.ValidationError."""
+    """What JSON holds; ValueError where it is not strict, or `convert` refuses it by a
+    msgspec.ValidationError.
+    """
     try:
-        return convert(json.loads(data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite))
+        return convert(
+            json.loads(
+                data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite
+            )
+        )
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except msgspec.ValidationError as error:
@@ -70,7 +82,9 @@ def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
 
 def _report(found: Any) -> Report:
     if isinstance(found, dict) and found.get("schema") != SCHEMA:
-        raise msgspec.ValidationError(f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}")
+        raise msgspec.ValidationError(
+            f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}"
+        )
     msgspec.convert(found, _Whole)
     report = msgspec.convert(found, Report)
     for number, verdict in enumerate(report.verdicts):

@@ -34,7 +34,9 @@ class Said(NamedTuple):
 
 
 def screen(report: Report, width: int) -> list[str]:
-    """The answers, then what was not judged and why, then what it cost and the counts; at most 30 lines."""
+    """The answers, then what was not judged and why, then what it cost and the counts; at most 30
+    lines.
+    """
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
     rest, cost, count = (
@@ -49,7 +51,9 @@ def screen(report: Report, width: int) -> list[str]:
 
 
 def _ranked(report: Report) -> list[Said]:
-    """All answers: what must be mended first, then in the order asked; own words take a counterexample's place."""
+    """All answers: what must be mended first, then in the order asked; own words take a
+    counterexample's place.
+    """
     said = [
         Said(each.rank, f"{question} {each.text}")
         for question, answers in _answered(report).items()
@@ -61,14 +65,22 @@ def _ranked(report: Report) -> list[Said]:
 
 def _briefly(report: Report) -> list[Said]:
     """Everything that holds, in one sentence."""
-    sound = {question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()}
-    parts = [f"{question} ({_trials(passed)}, {_used(passed)})" for question, passed in sound.items() if passed]
+    sound = {
+        question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()
+    }
+    parts = [
+        f"{question} ({_trials(passed)}, {_used(passed)})"
+        for question, passed in sound.items()
+        if passed
+    ]
     brief = f"Yes, with at most this share of what may differ: {' '.join(parts)}"
     return [Said(Rank.OWN_WORDS, brief)] if parts else []
 
 
 def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
-    """A line for each answer while there is room; then the urgent ones whole, and the others line by line."""
+    """A line for each answer while there is room; then the urgent ones whole, and the others line
+    by line.
+    """
     kept = sorted(said, key=lambda each: each.rank)[: room if len(said) <= room else room - 1]
     lines = dict.fromkeys(kept, 1)
     further = [
@@ -90,12 +102,16 @@ def _told(said: Said, width: int) -> list[str]:
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
     """At most so many lines of the terminal's width, the second and later ones indented."""
-    return wrap(printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ...")
+    return wrap(
+        printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ..."
+    )
 
 
 def answered(report: Report) -> dict[str, list[str]]:
     """For every question a sentence of what holds, one of what differs, and one of what failed."""
-    return {question: [each.text for each in answers] for question, answers in _answered(report).items()}
+    return {
+        question: [each.text for each in answers] for question, answers in _answered(report).items()
+    }
 
 
 def _answered(report: Report) -> dict[str, list[Said]]:
@@ -112,25 +128,50 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
-        caveats = "".join(f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat))
-        said.append(Said(Rank.HOLDS, f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}.{caveats}"))
+        caveats = "".join(
+            f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat)
+        )
+        said.append(
+            Said(
+                Rank.HOLDS,
+                f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}.{caveats}",
+            )
+        )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
-        said.append(Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}."))
-    for known, some in grouped([v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known).items():
-        said.append(Said(Rank.COUNTEREXAMPLE, f"Known: {_names(v.subject for v in some)}, {_trials(some)}: {known}."))
+        said.append(
+            Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}.")
+        )
+    for known, some in grouped(
+        [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
+    ).items():
+        said.append(
+            Said(
+                Rank.COUNTEREXAMPLE,
+                f"Known: {_names(v.subject for v in some)}, {_trials(some)}: {known}.",
+            )
+        )
     if failed := [v for v in verdicts if v.status.fails]:
         counts = Counter(v.subject for v in failed)
         who = _names(f"{name} in {count}" for name, count in counts.items())
         of = sum(v.subject in counts for v in verdicts)
-        said.append(Said(Rank.FAILED, f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}."))
+        said.append(
+            Said(
+                Rank.FAILED,
+                f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}.",
+            )
+        )
     return said
 
 
 def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
     """The passes of one claim, by subjects none of whose trials fails."""
     failing = {v.subject for v in verdicts if v.status.fails or v.status is Status.KNOWN}
-    return [v for v in verdicts if v.status is Status.PASS and v.expect == expect and v.subject not in failing]
+    return [
+        v
+        for v in verdicts
+        if v.status is Status.PASS and v.expect == expect and v.subject not in failing
+    ]
 
 
 def _used(verdicts: Sequence[Verdict]) -> str:
@@ -157,10 +198,16 @@ def _source(verdict: Verdict) -> str:
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """The sentence of a failure after its heading, who is wrong where that is not the subject, and what is likely."""
+    """The sentence of a failure after its heading, who is wrong where that is not the subject, and
+    what is likely.
+    """
     lines = [line.strip() for line in verdict.why.split("\n")]
     likely = [line for line in lines if line.startswith("likely: ")]
-    blamed = [line for line in lines if line.endswith(" is the one outside") and f" {verdict.subject} " not in line]
+    blamed = [
+        line
+        for line in lines
+        if line.endswith(" is the one outside") and f" {verdict.subject} " not in line
+    ]
     return "; ".join([lines[1] if len(lines) > 1 else lines[0], *blamed, *likely])
 
 
@@ -168,12 +215,20 @@ def _names(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
     if len(unique) > NAMED:
         unique = [*unique[: NAMED - 1], f"{len(unique) - NAMED + 1} more"]
-    return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + f" and {unique[-1]}" if unique else ""
+    return (
+        unique[0]
+        if len(unique) == 1
+        else ", ".join(unique[:-1]) + f" and {unique[-1]}"
+        if unique
+        else ""
+    )
 
 
 def unjudged(report: Report) -> list[tuple[tuple[Status, str], int]]:
     """What gave no evidence: status, reason and how often, the most frequent first."""
-    return Counter((v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE).most_common()
+    return Counter(
+        (v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE
+    ).most_common()
 
 
 def _skips(report: Report) -> list[str]:
@@ -181,18 +236,30 @@ def _skips(report: Report) -> list[str]:
     ranked = unjudged(report)
     lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
     if rest := ranked[6:]:
-        lines.append(f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons: report.md")
+        lines.append(
+            f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons:"
+            " report.md"
+        )
     return lines
 
 
 def costed(report: Report) -> list[str]:
     """What a problem cost, in a sentence, where stacks were large enough to tell."""
-    parts = [f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})" for c in report.costs]
-    return [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"] if parts else []
+    parts = [
+        f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})"
+        for c in report.costs
+    ]
+    return (
+        [f"references, bounds and judging cost a problem in one dtype {', '.join(parts)}"]
+        if parts
+        else []
+    )
 
 
 def raced(report: Report) -> list[str]:
-    """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the run."""
+    """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the
+    run.
+    """
     sentences = []
     for name, races in grouped(report.races, lambda one: one.name).items():
         times = [
@@ -217,7 +284,11 @@ def counted(report: Report) -> str:
     witnesses = {"live": "live R", "recorded": recorded, "stated": "what is stated"}
     if passes["recorded"] and not passes["live"]:
         del witnesses["live"]
-    told = [f"{passes[who]} against {what}" for who, what in witnesses.items() if passes[who] or who == "live"]
+    told = [
+        f"{passes[who]} against {what}"
+        for who, what in witnesses.items()
+        if passes[who] or who == "live"
+    ]
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
     of = f"; {', '.join(told)}".replace(" against", " of the passes against", 1)
     return f"{_trials(report.verdicts)}: {shown}{of if passes else ''}"

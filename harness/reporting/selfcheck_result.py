@@ -1,4 +1,6 @@
-"""How far the judge can be trusted: what `nnet-parity selfcheck` wrote beside the report's folder, read strictly."""
+"""How far the judge can be trusted: what `nnet-parity selfcheck` wrote beside the report's folder,
+read strictly.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +14,15 @@ from harness.reporting.results import content, converted
 AGAIN = "run nnet-parity selfcheck again"
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0-9]+$")]  # and dtype
+# and dtype
+Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0-9]+$")]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The judge or a published rule: what it flags of what is right, and what it catches, by size and dtype."""
+    """The judge or a published rule: what it flags of what is right, and what it catches, by size
+    and dtype.
+    """
 
     rule: Line
     false_alarm_rate: Rate
@@ -38,7 +43,8 @@ class Selfcheck:
 def beside(folder: Path, commit: str) -> Selfcheck | None:
     """The selfcheck beside a report's folder, or None; `commit` is what the report is of.
 
-    The note says, in a sentence, that it is of another, or why it cannot be read: then it says nothing else.
+    The note says, in a sentence, that it is of another, or why it cannot be read: then it says
+    nothing else.
     """
     path = folder.parent / "selfcheck.json"
     if not path.exists():

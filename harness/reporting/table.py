@@ -1,4 +1,6 @@
-"""Verdicts as a table: a row for each case and subject, a column for each device, reference and dtype."""
+"""Verdicts as a table: a row for each case and subject, a column for each device, reference and
+dtype.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -31,15 +33,21 @@ class Row(NamedTuple):
     cells: list[Cell]
 
 
-def table(verdicts: Sequence[Verdict], idle: Mapping[str, str] | None = None) -> tuple[list[Column], list[Row]]:
+def table(
+    verdicts: Sequence[Verdict], idle: Mapping[str, str] | None = None
+) -> tuple[list[Column], list[Row]]:
     """Columns and rows; a device that is `idle`, for the reason given, has a column too."""
     idle = idle or {}
-    columns = sorted({Column(v.device, v.reference, v.dtype) for v in verdicts} | {Column(name) for name in idle})
+    columns = sorted(
+        {Column(v.device, v.reference, v.dtype) for v in verdicts} | {Column(name) for name in idle}
+    )
     rows = []
     for (case, subject), mine in grouped(verdicts, lambda v: (v.case, v.subject)).items():
         found = grouped(mine, lambda v: Column(v.device, v.reference, v.dtype))
         cells = [
-            Cell("none", Status.NOT_RUN, idle[column.device]) if column.device in idle else _cell(found.get(column, ()))
+            Cell("none", Status.NOT_RUN, idle[column.device])
+            if column.device in idle
+            else _cell(found.get(column, ()))
             for column in columns
         ]
         rows.append(Row(case, subject, cells))
@@ -51,7 +59,10 @@ def _cell(found: Sequence[Verdict]) -> Cell:
     if not found:
         return Cell("", "", "not asked")
     order = list(Status)
-    worst = min(found, key=lambda v: (v.status is Status.ABSENT, order.index(v.status), -(v.budget_used or 0.0)))
+    worst = min(
+        found,
+        key=lambda v: (v.status is Status.ABSENT, order.index(v.status), -(v.budget_used or 0.0)),
+    )
     place, used = f"{worst.check} {worst.where or ''}", worst.budget_used or 0.0
     if worst.status.fails:
         return Cell("fails", worst.status, place)

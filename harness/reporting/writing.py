@@ -13,15 +13,17 @@ from harness.reporting.page import page
 from harness.reporting.results import parsed
 from harness.reporting.selfcheck_result import beside
 
-RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"  # the files of a report, in its folder
+# the files of a report, in its folder
+RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"
 SPEED = "speed.json"  # beside that folder
 
 
 def write(report: Report, folder: Path) -> None:
-    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there were races.
+    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there
+    were races.
 
-    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot be read back,
-    ValueError; then nothing has changed, or `discard` removes what has.
+    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot
+    be read back, ValueError; then nothing has changed, or `discard` removes what has.
     """
     results, trust = _json(report.record()), beside(folder, report.commit)
     texts = {
@@ -35,17 +37,25 @@ def write(report: Report, folder: Path) -> None:
     replace_whole(texts)
     known = {Path(verdict.alone).name for verdict in report.verdicts}
     for script in (folder / REPRODUCERS).glob("*.py"):
-        if script.name not in known and MARK in script.read_text(encoding="utf-8", errors="replace"):
+        if script.name not in known and MARK in script.read_text(
+            encoding="utf-8", errors="replace"
+        ):
             script.unlink()
 
 
 def discard(folder: Path, races: bool = False) -> list[str]:
-    """Remove a report, with that of its races if asked to; return those of its files that could not be removed.
+    """Remove a report, with that of its races if asked to; return those of its files that could not
+    be removed.
 
     What is no file, a folder in the place of one say, was written by nobody's run and stays.
     """
     left = []
-    for path in (folder / RESULTS, folder / MARKDOWN, folder / PAGE, *([folder.parent / SPEED] if races else [])):
+    for path in (
+        folder / RESULTS,
+        folder / MARKDOWN,
+        folder / PAGE,
+        *([folder.parent / SPEED] if races else []),
+    ):
         try:
             if path.is_file():
                 path.unlink()

@@ -1,8 +1,8 @@
 """The process in which scripts run, each in a fork of its own: programs.py starts it as a program.
 
-It is told the number of its socket, the parent's pid, and how many threads scripts are told to use in its environment,
-since it has itself one. It imports what every script imports, and answers each line {"script", "folder", "deadline"}
-with a line {"code", "said"}. It ends when its parent does.
+It is told the number of its socket, the parent's pid, and how many threads scripts are told to use
+in its environment, since it has itself one. It imports what every script imports, and answers each
+line {"script", "folder", "deadline"} with a line {"code", "said"}. It ends when its parent does.
 """
 
 import json
@@ -41,11 +41,15 @@ def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
 
 
 def _hears(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait so long for the parent to ask or to hang up; one that is gone may have a fork that does not hang up."""
+    """Wait so long for the parent to ask or to hang up; one that is gone may have a fork that does
+    not hang up.
+    """
     return os.getppid() != parent or bool(select.select([ours], [], [], seconds)[0])
 
 
-def _run(ours: socket.socket, parent: int, script: str, folder: str, deadline: float) -> tuple[int | None, str]:
+def _run(
+    ours: socket.socket, parent: int, script: str, folder: str, deadline: float
+) -> tuple[int | None, str]:
     """A script's exit code, None past the deadline (seconds), and what it has printed."""
     with TemporaryFile() as out:
         child = os.fork()

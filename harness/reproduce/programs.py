@@ -1,6 +1,7 @@
 """Runs scripts as `python script.py` does, in processes that know nothing of this one.
 
-A fresh Python takes two seconds to import torch, so one process does that once, and forks for every script.
+A fresh Python takes two seconds to import torch, so one process does that once, and forks for every
+script.
 """
 
 import json
@@ -14,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # one each: who forks has no others
+# one each: who forks has no others
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DEADLINE = 60.0  # seconds that a script may take
 START = 60.0  # seconds that the process may take to import torch
 
@@ -27,7 +29,9 @@ class Ended(NamedTuple):
 
 
 class _Forked:
-    """The process that forks, and the socket to it; started at once, waited for when it is first asked."""
+    """The process that forks, and the socket to it; started at once, waited for when it is first
+    asked.
+    """
 
     def __init__(self) -> None:
         self.parent = os.getpid()
@@ -45,7 +49,9 @@ class _Forked:
                 start_new_session=True,  # Ctrl-C is ours
             )
         self.answers = self.socket.makefile("r", encoding="utf-8")
-        self.end = weakref.finalize(self, _end, self.process, self.socket, self.answers, self.parent)
+        self.end = weakref.finalize(
+            self, _end, self.process, self.socket, self.answers, self.parent
+        )
 
     def run(self, script: Path, deadline: float) -> Ended:
         """Raises OSError or ValueError where the process does not answer."""
@@ -55,7 +61,9 @@ class _Forked:
         return Ended(**json.loads(self.answers.readline()))
 
 
-def _end(process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int) -> None:
+def _end(
+    process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int
+) -> None:
     """Hang up: the process then ends the script that runs, and itself."""
     answers.close()
     ours.close()
@@ -74,14 +82,18 @@ class Scripts:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Start the process without waiting for it: torch is imported while something else is done."""
+        """Start the process without waiting for it: torch is imported while something else is
+        done.
+        """
         if not hasattr(os, "fork"):
             return
         if self._forked is None or self._forked.parent != os.getpid():  # a fork starts its own
             self._forked = _Forked()
 
     def close(self) -> None:
-        """End the process; the next script starts it again. Happens by itself when Python ends, however it ends."""
+        """End the process; the next script starts it again. Happens by itself when Python ends,
+        however it ends.
+        """
         if self._forked is not None:
             self._forked.end()
         self._forked = None
@@ -106,7 +118,11 @@ def _run_plainly(script: Path, deadline: float) -> Ended:
     """In a process of its own, from the start."""
     command, out = [sys.executable, str(script.absolute())], subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
         try:
             said = process.communicate(timeout=deadline + START)[0]

@@ -1,4 +1,6 @@
-"""A failing trial made small: one draw, the fewest rows, parameters and digits with which it still fails as it did."""
+"""A failing trial made small: one draw, the fewest rows, parameters and digits with which it still
+fails as it did.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +21,8 @@ from harness.judging.comparison import Asked
 
 PATIENCE = 2.0  # seconds that a reduction may take
 MANY = 2_000  # parameters: so many take longer than that one by one, or unit by unit
-CLEAR = 10.0  # budgets: what fails by so much fails on other machines too, and is not made to fail by less
+# budgets: what fails by so much fails on other machines too, and is not made to fail by less
+CLEAR = 10.0
 BITS = (1, 2, 4, 8, 16)  # of a rounder number, where it is no whole number, half or quarter
 NUMBERS = ("own", "inputs", "targets")
 
@@ -32,11 +35,15 @@ class Reduced(NamedTuple):
 
 
 def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
-    """The smallest problem found that fails as the trial did; None where its worst draws do not fail on their own."""
+    """The smallest problem found that fails as the trial did; None where its worst draws do not
+    fail on their own.
+    """
     reference, until = asked.trial.reference, perf_counter() + patience
     worst: Iterable[tuple[int, int]] = _worst(asked, failed)
     if asked.problems[0].formulation.own.size > MANY:  # the fewest numbers first
-        worst = sorted(set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]]))
+        worst = sorted(
+            set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]])
+        )
     for stack, draw in worst:
         known = asked.memo.reference(reference, asked.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
@@ -60,15 +67,20 @@ def _worst(asked: Asked, failed: Judgement) -> Iterator[tuple[int, int]]:
             yield stack, judged.index[0]
 
 
-def _judged(asked: Asked, problem: Problem, known: Observation | None = None) -> dict[str, Judgement] | None:
-    """How every quantity up to the one asked for is judged, by a subject built anew; None where that does not fail.
+def _judged(
+    asked: Asked, problem: Problem, known: Observation | None = None
+) -> dict[str, Judgement] | None:
+    """How every quantity up to the one asked for is judged, by a subject built anew; None where
+    that does not fail.
 
     Its two numbers themselves are further apart than is allowed.
     """
     trial, memo = asked.trial, Memo(asked.trial.case)
     memo.once(("means", trial.subject.name), lambda: problem.formulation)
     if known is not None:
-        memo.once((id(trial.reference), id(problem.formulation.network), problem.key), lambda: known)
+        memo.once(
+            (id(trial.reference), id(problem.formulation.network), problem.key), lambda: known
+        )
     alone, found = Asked(trial, memo, [problem], asked.quantity), {}
     for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
         judged = alone.judged(quantity)
@@ -80,12 +92,18 @@ def _judged(asked: Asked, problem: Problem, known: Observation | None = None) ->
 
 
 class _Search:
-    """What is the smallest so far; every change is one that makes it smaller, and is kept where it fails as it did."""
+    """What is the smallest so far; every change is one that makes it smaller, and is kept where it
+    fails as it did.
+    """
 
-    def __init__(self, asked: Asked, start: Reduced, judged: dict[str, Judgement], until: float) -> None:
+    def __init__(
+        self, asked: Asked, start: Reduced, judged: dict[str, Judgement], until: float
+    ) -> None:
         self.asked, self.best, self.until = asked, start, until
         self.least = min(start.judgement.budget_used, CLEAR)
-        self.inside = [name for name, judgement in judged.items() if judgement.status is not Status.FAIL]
+        self.inside = [
+            name for name, judgement in judged.items() if judgement.status is not Status.FAIL
+        ]
         self.place = self._place(start)
 
     def _place(self, found: Reduced) -> tuple[object, ...]:
@@ -112,7 +130,9 @@ class _Search:
         return True
 
     def drop_rows(self) -> None:
-        """The worst row alone, else what is left when halves, quarters, ... of the rows are dropped."""
+        """The worst row alone, else what is left when halves, quarters, ... of the rows are
+        dropped.
+        """
 
         def only(rows: NDArray[np.intp]) -> bool:
             problem = self.best.problem
@@ -129,7 +149,9 @@ class _Search:
             size //= 2
 
     def clear(self) -> None:
-        """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single numbers."""
+        """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single
+        numbers.
+        """
         for units in self._together():
             most = 1 if self.best.problem.own.size <= MANY else len(units)
             self._clear_some("own", units, most)
@@ -149,30 +171,48 @@ class _Search:
             most //= 2
 
     def _together(self) -> Iterator[list[NDArray[np.intp]]]:
-        """Places of own parameters that may go together: a block, or all that axes of one length have at one index."""
+        """Places of own parameters that may go together: a block, or all that axes of one length
+        have at one index.
+        """
         blocks = [block.places for block in self.best.problem.formulation.own.blocks]
         yield [places.ravel() for places in blocks]
-        for length in sorted({length for places in blocks for length in places.shape}, reverse=True):
-            axes = [(places, axis) for places in blocks for axis, n in enumerate(places.shape) if n == length]
+        for length in sorted(
+            {length for places in blocks for length in places.shape}, reverse=True
+        ):
+            axes = [
+                (places, axis)
+                for places in blocks
+                for axis, n in enumerate(places.shape)
+                if n == length
+            ]
             yield [
-                np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes]) for unit in range(length)
+                np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
+                for unit in range(length)
             ]
 
     def round(self) -> None:
         """Whole numbers, halves, quarters, all at once; then, one by one, fewer bits."""
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name).ravel()
-            any(self._put(name, np.arange(numbers.size), np.round(numbers * per) / per + 0.0) for per in (1, 2, 4))
+            any(
+                self._put(name, np.arange(numbers.size), np.round(numbers * per) / per + 0.0)
+                for per in (1, 2, 4)
+            )
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name)
             for place in np.flatnonzero(numbers % 0.25):
                 if self.late:
                     return
                 mantissa, exponent = np.frexp(numbers.flat[place])
-                any(self._put(name, place, np.ldexp(np.round(mantissa * 2**n), exponent - n)) for n in BITS)
+                any(
+                    self._put(name, place, np.ldexp(np.round(mantissa * 2**n), exponent - n))
+                    for n in BITS
+                )
 
     def _put(self, name: str, places: Any, by: Array | float) -> bool:
         """Other numbers at some places: are they others, and does it fail as it did?"""
         numbers = getattr(self.best.problem, name).copy()
         numbers.flat[places] = by
-        return bool((numbers != getattr(self.best.problem, name)).any()) and self.keeps(**{name: numbers})
+        return bool((numbers != getattr(self.best.problem, name)).any()) and self.keeps(
+            **{name: numbers}
+        )

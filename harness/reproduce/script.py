@@ -1,4 +1,6 @@
-"""A failure on its own: a script of a few lines that fails as a trial did, and needs torch and NumPy, or R, alone."""
+"""A failure on its own: a script of a few lines that fails as a trial did, and needs torch and
+NumPy, or R, alone.
+"""
 
 import re
 import runpy
@@ -41,13 +43,20 @@ HERE = Path()  # the working folder
 
 
 def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[str, str]:
-    """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there is none.
+    """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there
+    is none.
 
-    `folder` is told as it is; where it is relative, it is one of `start`, wherever a model has gone meanwhile.
+    `folder` is told as it is; where it is relative, it is one of `start`, wherever a model has gone
+    meanwhile.
 
-    A failure that cannot be had on its own, or told, is only that: nothing that happens here is raised.
+    A failure that cannot be had on its own, or told, is only that: nothing that happens here is
+    raised.
     """
-    if not isinstance(trial.subject, Subject) or trial.check not in QUANTITIES or trial.case.expect != "equal":
+    if (
+        not isinstance(trial.subject, Subject)
+        or trial.check not in QUANTITIES
+        or trial.case.expect != "equal"
+    ):
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
     return memo.once(key, lambda: _alone(trial, memo, folder, start))
@@ -99,7 +108,9 @@ def fails(path: Path) -> bool:
 
 
 def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
-    """Texts that may fail again, the best first: with the model's source or file, by the reference or its number."""
+    """Texts that may fail again, the best first: with the model's source or file, by the reference
+    or its number.
+    """
     written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
     for witness in [written, None] if written else [None]:
         for source in (_own_source, _own_file):
@@ -112,7 +123,9 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     """What the template says of a model: the statements that it needs, copied."""
     source = Source()
-    build, loss = (None if each is None else source.expression(each) for each in (subject.build, subject.loss))
+    build, loss = (
+        None if each is None else source.expression(each) for each in (subject.build, subject.loss)
+    )
     names = " and ".join(ascii(Path(file).name) for file in source.files)
     origin = f"The model, from {names}." if names else "The model."
     return _model(build, loss, source.text(), origin)
@@ -133,29 +146,43 @@ from harness.reproduce.script import found
 
 SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
     loss = None if subject.loss is None else "SUBJECT.loss"
-    origin = "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
+    origin = (
+        "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
+    )
     return _model("SUBJECT.build", loss, source, origin)
 
 
 def found(file: str, case: str, name: str) -> Subject:
-    """The subject of this name in a file: of the case of that name, else of anything that the file holds.
+    """The subject of this name in a file: of the case of that name, else of anything that the file
+    holds.
 
     Raises LookupError where it is not there any more.
     """
     with reading():
         things = list(runpy.run_path(file).values())
-    cases = [each for each in (getattr(thing, "case", thing) for thing in things) if isinstance(each, Case)]
+    cases = [
+        each
+        for each in (getattr(thing, "case", thing) for thing in things)
+        if isinstance(each, Case)
+    ]
     for thing in [*(each for one in cases if one.name == case for each in one.subjects), *things]:
-        if callable(getattr(thing, "build", thing)) and getattr(thing, "name", getattr(thing, "__name__", "")) == name:
+        if (
+            callable(getattr(thing, "build", thing))
+            and getattr(thing, "name", getattr(thing, "__name__", "")) == name
+        ):
             return Subject.of(thing)
     raise LookupError(f"{file} has no subject called {name}")
 
 
-def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None) -> str:
+def _script(
+    trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None
+) -> str:
     """The text of a script."""
     (problem, judgement), quantity = small, trial.check
     formulation, (language, written) = problem.formulation, witness or ("", "")
-    where = title(quantity) + ("" if quantity == "loss" else f" at {element(problem, quantity, judgement.index)}")
+    where = title(quantity) + (
+        "" if quantity == "loss" else f" at {element(problem, quantity, judgement.index)}"
+    )
     owners, index = tensors(problem, quantity)[1], judgement.index[1:]
     tensor = int(owners[index])
     at = np.subtract(index, np.argwhere(owners == tensor).min(axis=0)).astype(int).tolist()
@@ -180,18 +207,31 @@ def _script(trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[
         "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
         "picked": Code(_picked(trial, problem, index) if language == "R" else ""),
     }
-    given |= {"trial": trial, "problem": problem, "judgement": judgement, "quantity": quantity, "tensor": tensor}
+    given |= {
+        "trial": trial,
+        "problem": problem,
+        "judgement": judgement,
+        "quantity": quantity,
+        "tensor": tensor,
+    }
     return filled("reproduce/script.py.j2", str, language=language, written=written, **given)
 
 
 def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
-    """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by column."""
+    """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by
+    column.
+    """
     formulation = trial.reference.expressed(problem).formulation
     if trial.check == "loss":
         return "answer[0]"
     if trial.check == "forward":
         return f"answer[{1 + formulation.network.layout.size + index[1] * problem.rows + index[0]}]"
-    return " + ".join(f"{factor} * answer[{1 + place}]" for place, factor in _enters(formulation, index[0])) or "0.0"
+    return (
+        " + ".join(
+            f"{factor} * answer[{1 + place}]" for place, factor in _enters(formulation, index[0])
+        )
+        or "0.0"
+    )
 
 
 def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
@@ -206,7 +246,9 @@ def _groups(whole: Array, widths: tuple[int, ...]) -> Code:
 
 
 def _numbers(array: Array) -> Code:
-    """Nested lists as they are written; where there are many, and most are 0, by the others and their places."""
+    """Nested lists as they are written; where there are many, and most are 0, by the others and
+    their places.
+    """
     if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
         return Code(array.tolist())
     others = {tuple(place): float(array[tuple(place)]) for place in np.argwhere(array).tolist()}

@@ -42,22 +42,30 @@ class Unwritten(Exception):
 
 
 class Source:
-    """Statements by the name that each gives, in an order in which they run; `files` are those that they are from."""
+    """Statements by the name that each gives, in an order in which they run; `files` are those that
+    they are from.
+    """
 
     def __init__(self) -> None:
         self.statements = dict.fromkeys(TAKEN, "") | dict.fromkeys(STANDARD, "")
-        self.values: dict[str, Any] = {name: sys.modules.get(module, self) for name, module in STANDARD.items()}
+        self.values: dict[str, Any] = {
+            name: sys.modules.get(module, self) for name, module in STANDARD.items()
+        }
         self.values |= dict.fromkeys(TAKEN, self)
         self.files: dict[str, None] = {}
 
     def text(self) -> str:
         """All of it, as people lay it out."""
-        texts = sorted(dict.fromkeys(self.statements.values()), key=lambda text: not text.startswith("import "))
+        texts = sorted(
+            dict.fromkeys(self.statements.values()), key=lambda text: not text.startswith("import ")
+        )
         spaced = [f"\n\n{text}\n\n" if re.match("(class|def|@)", text) else text for text in texts]
         return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
 
     def expression(self, thing: Any) -> str:
-        """What gives this object again, once the statements have run. Raises Unwritten where nothing can."""
+        """What gives this object again, once the statements have run. Raises Unwritten where
+        nothing can.
+        """
         name: str = getattr(thing, "__name__", "")
         module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
         if isinstance(thing, partial):
@@ -70,7 +78,9 @@ class Source:
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
             return self._copied(_lambda(thing, module), module, _enclosed(thing))
-        return self._give(name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing)))
+        return self._give(
+            name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing))
+        )
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
         _expect_names(*named)
@@ -124,7 +134,8 @@ class Source:
                 self._bind(name, value)
 
     def _bind(self, name: str, value: Any) -> None:
-        if getattr(value, "__name__", "") != name or self.expression(value) != name:  # else it has given its own name
+        # else it has given its own name
+        if getattr(value, "__name__", "") != name or self.expression(value) != name:
             self._give(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
@@ -132,7 +143,10 @@ class Source:
         used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
         for each in used:
             self._take(each, module, "")
-        return f"{name} = {self.expression(SimpleNamespace)}({', '.join(f'{each}={each}' for each in used)})"
+        return (
+            f"{name} ="
+            f" {self.expression(SimpleNamespace)}({', '.join(f'{each}={each}' for each in used)})"
+        )
 
     def _statements(self, name: str, module: ModuleType) -> str:
         """Those of a file that give a name its value."""
@@ -151,29 +165,43 @@ class Source:
         if isinstance(value, np.float64) or type(value) is type(sys.modules["torch"].float64):
             return repr(value)
         if type(value) in (list, tuple, set):
-            kept = [each for each in value if not hasattr(each, "named_parameters")]  # models: they are built anew
+            # models: they are built anew
+            kept = [each for each in value if not hasattr(each, "named_parameters")]
             inside = f"[{', '.join(map(self.expression, kept))}]"
             return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
         if type(value) is dict:
-            return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
+            return (
+                "{"
+                + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items())
+                + "}"
+            )
         if type(value) is np.ndarray and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
             return f"np.array({value.tolist()!a}, dtype=np.{value.dtype})"
         if is_dataclass(value):
             ours = type(value).__module__.partition(".")[0] in OURS
             shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
-            return self._call(SimpleNamespace if ours else type(value), **{n: getattr(value, n) for n in shown})
+            return self._call(
+                SimpleNamespace if ours else type(value), **{n: getattr(value, n) for n in shown}
+            )
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
 
 def _expect_names(*names: str) -> None:
     """Raise Unwritten for what is no variable's name: `__name__` and keywords may be any text."""
-    if wrong := [name for name in names if type(name) is not str or not name.isidentifier() or iskeyword(name)]:
+    if wrong := [
+        name
+        for name in names
+        if type(name) is not str or not name.isidentifier() or iskeyword(name)
+    ]:
         raise Unwritten(f"{shown(wrong[0])} is no name of a variable")
 
 
 def _is_own(module: ModuleType | None) -> bool:
     """Is it its author's file, none of a package that is installed?"""
-    root, file = getattr(module, "__name__", "").partition(".")[0], getattr(module, "__file__", None)
+    root, file = (
+        getattr(module, "__name__", "").partition(".")[0],
+        getattr(module, "__file__", None),
+    )
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
     return bool(file) and root not in OURS and root not in sys.stdlib_module_names and not installed
 
@@ -188,7 +216,11 @@ def _given(node: ast.stmt) -> set[str]:
     """The names to which a statement gives values, but for imports."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return {node.name}
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    return {
+        each.id
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    }
 
 
 def _lambda(thing: Any, module: ModuleType) -> str:
@@ -204,19 +236,34 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
-    """What a function, or the methods of a class, keep of the function in which they were made; `x=x` does too."""
+    """What a function, or the methods of a class, keep of the function in which they were made;
+    `x=x` does too.
+    """
     functions = [f for f in (thing, *vars(thing).values()) if isinstance(f, FunctionType)]
-    given = [each for f in functions for each in signature(f).parameters.values() if each.default is not each.empty]
+    given = [
+        each
+        for f in functions
+        for each in signature(f).parameters.values()
+        if each.default is not each.empty
+    ]
     kept = [getclosurevars(f).nonlocals for f in functions]
-    return {each.name: each.default for each in given} | {name: value for some in kept for name, value in some.items()}
+    return {each.name: each.default for each in given} | {
+        name: value for some in kept for name, value in some.items()
+    }
 
 
 def _read(text: str) -> list[str]:
     """The names that a text reads from around it, in order; annotations are not read."""
-    codes: list[CodeType] = [compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)]
+    codes: list[CodeType] = [
+        compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)
+    ]
     found: dict[str, None] = {}
     for code in codes:
         codes += [each for each in code.co_consts if isinstance(each, CodeType)]
         steps = [step for step in dis.get_instructions(code) if step.opname.startswith("LOAD_")]
-        found |= {str(step.argval): None for step in steps if step.opname.endswith(("GLOBAL", "GLOBALS", "NAME"))}
+        found |= {
+            str(step.argval): None
+            for step in steps
+            if step.opname.endswith(("GLOBAL", "GLOBALS", "NAME"))
+        }
     return list(found)

@@ -33,17 +33,22 @@ def close(run: Run, folder: Path) -> Closed:
     try:
         report = run.report()
         wrong += [f"the report lacks {each}" for each in run.lost]
-        with catch_warnings(action="ignore"):  # of what draws it: a user's pytest may make them errors
+        # of what draws it: a user's pytest may make them errors
+        with catch_warnings(action="ignore"):
             write(report, folder)
         said = f"report: {folder / 'index.html'}, report.md and results.json"
     except KeyboardInterrupt:  # told a second time to stop
         discard(folder, bool(run.races))
         raise
     except Exception as error:
-        advice = "; choose a folder with --parity-report-dir" if issubclass(type(error), OSError) else ""
+        advice = (
+            "; choose a folder with --parity-report-dir" if issubclass(type(error), OSError) else ""
+        )
         wrong.append(f"report not written to {folder}: {_why(error)}{advice}")
         if left := discard(folder, bool(run.races)):
-            wrong.append(f"what lies in {folder} is of another run: {', '.join(left)} could not be removed")
+            wrong.append(
+                f"what lies in {folder} is of another run: {', '.join(left)} could not be removed"
+            )
     try:
         if report is not None:
             summarise(report)
@@ -53,7 +58,9 @@ def close(run: Run, folder: Path) -> Closed:
 
 
 def _why(error: Exception) -> str:
-    """What the system, or a report that cannot be read back, says; of anything else also where it was raised."""
+    """What the system, or a report that cannot be read back, says; of anything else also where it
+    was raised.
+    """
     if issubclass(type(error), OSError | ValueError):
         return shown(error, 2_000, str)
     return raised(error) + at(error)

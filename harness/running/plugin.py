@@ -1,6 +1,8 @@
-"""The judge as a pytest plugin: makes trials of cases, runs them, and shows the report; it decides nothing.
+"""The judge as a pytest plugin: makes trials of cases, runs them, and shows the report; it decides
+nothing.
 
-`nnet_parity.plugin`, which every run of pytest loads, registers a Judge when the first case is collected.
+`nnet_parity.plugin`, which every run of pytest loads, registers a Judge when the first case is
+collected.
 """
 
 from __future__ import annotations
@@ -39,8 +41,9 @@ from harness.running.signals import begin, held
 class Options:
     """What the command line, the environment and the ini file say.
 
-    `devices` are those asked for, none of them for those of this machine; `r_mode` is who answers for R (auto, live,
-    recorded); `is_worker` and `is_shared` say whether xdist started this process, or gave this run several.
+    `devices` are those asked for, none of them for those of this machine; `r_mode` is who answers
+    for R (auto, live, recorded); `is_worker` and `is_shared` say whether xdist started this
+    process, or gave this run several.
     """
 
     devices: Sequence[str]
@@ -54,7 +57,9 @@ class Options:
 
 
 class Progress:
-    """Shows on a terminal how far something long is, on a line of its own that the next one replaces."""
+    """Shows on a terminal how far something long is, on a line of its own that the next one
+    replaces.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config, self.shown = config, perf_counter()
@@ -94,7 +99,9 @@ class Judge:
 
     # Collection
 
-    def make_items(self, collector: Any, name: str, found: Case | Verification) -> list[TrialItem] | None:
+    def make_items(
+        self, collector: Any, name: str, found: Case | Verification
+    ) -> list[TrialItem] | None:
         """The items of what a test file calls `name`: one for each trial."""
         if isinstance(found, Case) and not name.startswith("test"):
             return None
@@ -107,11 +114,14 @@ class Judge:
         except LookupError as error:
             if self.options.is_worker:
                 raise pytest.Collector.CollectError(f"--parity-r live: {error}") from None
-            self.run.refused = f"--parity-r live: {error}"  # shown when all is collected: pytest listens then
+            # shown when all is collected: pytest listens then
+            self.run.refused = f"--parity-r live: {error}"
             return []
         given = {"verification": found, "judge": self}
         return [
-            TrialItem.from_parent(collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, **given)
+            TrialItem.from_parent(
+                collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, **given
+            )
             for trial in trials
         ]
 
@@ -132,7 +142,9 @@ class Judge:
     # Running
 
     def judge_in_test(self, item: pytest.Item, verification: Verification) -> None:
-        """Judge a case inside a running test. Raises VerdictFailed where a trial fails, or nothing could be judged."""
+        """Judge a case inside a running test. Raises VerdictFailed where a trial fails, or nothing
+        could be judged.
+        """
         __tracebackhide__ = True
         try:
             trials = self.expand("verify()", verification)
@@ -152,19 +164,28 @@ class Judge:
             raise VerdictFailed(printable(failed[0].why + (more if len(failed) > 1 else "")))
         if not any(verdict.status.judges for verdict in verdicts):
             reasons = dict.fromkeys(f"  {verdict.status}: {verdict.why}" for verdict in verdicts)
-            raise VerdictFailed(printable("\n".join([f"nothing was judged in {verification.case.name}", *reasons])))
+            raise VerdictFailed(
+                printable("\n".join([f"nothing was judged in {verification.case.name}", *reasons]))
+            )
 
     def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
-        """The fixture `raced`: races through pytest-benchmark, for the report and build/speed.json."""
+        """The fixture `raced`: races through pytest-benchmark, for the report and
+        build/speed.json.
+        """
         begin(self.config, self.run)
 
         def enter(entry: Entry, where: str, dtype: str) -> Race:
             if self.options.is_shared:
-                pytest.fail("not raced beside other processes, which slow it by chance: leave -n out", pytrace=False)
+                pytest.fail(
+                    "not raced beside other processes, which slow it by chance: leave -n out",
+                    pytrace=False,
+                )
             if lack := device.lacking(where):
                 pytest.skip(f"NOT RUN: {lack}")
             if self.options.r_mode == "recorded":
-                pytest.skip("NOT RUN: a race is against R itself, which --parity-r recorded leaves out")
+                pytest.skip(
+                    "NOT RUN: a race is against R itself, which --parity-r recorded leaves out"
+                )
             if why := unfit(entry, where, dtype, self.run.starts):
                 pytest.fail(f"not raced, since it is not right: {why}", pytrace=False)
             found = race(entry, where, dtype, request.getfixturevalue("benchmark"))
@@ -192,10 +213,18 @@ class Judge:
         self.merger.merge()
         found, option = self.run, session.config.option
         asked = not (option.collectonly or option.setuponly or option.setupplan)
-        ends_early = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        ends_early = session.exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
         if found.begun and asked and ends_early:
-            known = session.testscollected and found.chosen  # the size of an interrupted collection is not known
-            judged = f"{len(found.verdicts)} of {found.chosen} trials were judged" if known else "no trial was judged"
+            # the size of an interrupted collection is not known
+            known = session.testscollected and found.chosen
+            judged = (
+                f"{len(found.verdicts)} of {found.chosen} trials were judged"
+                if known
+                else "no trial was judged"
+            )
             found.interrupted = f"interrupted: {judged}"
         found.whole = asked and not found.interrupted
         worse = bool(found.complaints())
@@ -236,7 +265,9 @@ class Judge:
 class TrialItem(pytest.Item):
     """One trial, located at its user's own line."""
 
-    def __init__(self, *, trial: Trial, verification: Verification, judge: Judge, **rest: Any) -> None:
+    def __init__(
+        self, *, trial: Trial, verification: Verification, judge: Judge, **rest: Any
+    ) -> None:
         super().__init__(**rest)
         self.trial = trial
         self.verification = verification
@@ -251,7 +282,11 @@ class TrialItem(pytest.Item):
         run_so_far = self.judge.run
         with quiet_torch():
             verdict = run_so_far.judged(self.nodeid, mark(self.trial, self), self.again)
-        for name, value in (("status", verdict.status), ("budget_used", verdict.budget_used), ("where", verdict.where)):
+        for name, value in (
+            ("status", verdict.status),
+            ("budget_used", verdict.budget_used),
+            ("where", verdict.where),
+        ):
             if value is not None:
                 self.user_properties.append((name, str(value)))
         if verdict.status.fails:
@@ -260,7 +295,9 @@ class TrialItem(pytest.Item):
         if verdict.status is Status.KNOWN:
             pytest.xfail(one_line(verdict.known))
         if verdict.status is not Status.PASS:
-            raise pytest.skip.Exception(one_line(f"{verdict.status}: {verdict.why}"), _use_item_location=True)
+            raise pytest.skip.Exception(
+                one_line(f"{verdict.status}: {verdict.why}"), _use_item_location=True
+            )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, VerdictFailed):
@@ -285,7 +322,13 @@ def get_rerun_line(item: pytest.Item) -> str:
 def mark(trial: Trial, item: pytest.Item) -> Trial:
     """The trial with the reason for which a mark of its item says that it is expected to fail."""
     for each in item.iter_markers("xfail"):
-        conditions = [*each.args, *([each.kwargs["condition"]] if "condition" in each.kwargs else [])]
+        conditions = [
+            *each.args,
+            *([each.kwargs["condition"]] if "condition" in each.kwargs else []),
+        ]
         if not conditions or any(condition is True for condition in conditions):
-            return replace(trial, marked=one_line(shown(each.kwargs.get("reason", ""), say=str)) or "marked as xfail")
+            return replace(
+                trial,
+                marked=one_line(shown(each.kwargs.get("reason", ""), say=str)) or "marked as xfail",
+            )
     return trial

@@ -1,4 +1,6 @@
-"""Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in turn."""
+"""Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in
+turn.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,16 +27,18 @@ ROUND = 0.01  # seconds that a round takes at least
 QUARTILES = (0.25, 0.5, 0.75)
 REACHED = 1 + 1e-6  # times the pacemaker's own final loss counts as that
 
-# For a problem what its rounds take: of a draw the seconds, and the loss that must be reached (infinite: none).
+# For a problem what its rounds take: of a draw the seconds, and the loss that must be reached
+# (infinite: none).
 Pacemaker = Callable[[Problem], Callable[[int], tuple[float, float]]]
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A race: a model's value and gradient, or with `fits` its training to the pacemaker's final loss.
+    """A race: a model's value and gradient, or with `fits` its training to the pacemaker's final
+    loss.
 
-    `case` asks the model for what a race presupposes, that it is right: only who passes every trial runs. `population`
-    gives the data; every round of a fit has a start of its own.
+    `case` asks the model for what a race presupposes, that it is right: only who passes every trial
+    runs. `population` gives the data; every round of a fit has a start of its own.
     """
 
     name: str
@@ -51,7 +55,9 @@ class Entry:
 
 
 class Round(NamedTuple):
-    """Seconds of the pacemaker and of the model's first turn, the loss to be reached; its second turn, and its loss."""
+    """Seconds of the pacemaker and of the model's first turn, the loss to be reached; its second
+    turn, and its loss.
+    """
 
     pace: float
     first: float
@@ -61,16 +67,22 @@ class Round(NamedTuple):
 
 
 def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
-    """Why a model may not race: the sentences of the first trial of its case that does not pass, or ""."""
+    """Why a model may not race: the sentences of the first trial of its case that does not pass, or
+    "".
+    """
     memo = Memo(entry.case, starts)
     for trial in entry.case.trials((device,)):
-        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (Status.PASS, Status.ABSENT):
+        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (
+            Status.PASS,
+            Status.ABSENT,
+        ):
             return f"{trial.id} {verdict.status}: {verdict.why}"
     return ""
 
 
 class Turn(NamedTuple):
-    """A model's turn: from a draw and the loss to be reached to the loss that it reached, by so many evaluations.
+    """A model's turn: from a draw and the loss to be reached to the loss that it reached, by so
+    many evaluations.
 
     `warm` comes after the pacemaker's turn, so that the first turn finds what the second does.
     """
@@ -81,7 +93,9 @@ class Turn(NamedTuple):
 
 
 def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """As many values and gradients in a row as take long enough to be timed; there is no loss to be raced to."""
+    """As many values and gradients in a row as take long enough to be timed; there is no loss to be
+    raced to.
+    """
     training = Training(entry.trained, start, dtype, device)
 
     def evaluate(count: int) -> float:
@@ -100,10 +114,14 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
 
 
 def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """A fit from a start of its own until the wanted loss is reached; it is long enough to warm itself."""
+    """A fit from a start of its own until the wanted loss is reached; it is long enough to warm
+    itself.
+    """
 
     def fit(draw: int, wanted: float) -> float:
-        trained = replace(entry.trained, recipe=replace(entry.trained.recipe, until=wanted * REACHED))
+        trained = replace(
+            entry.trained, recipe=replace(entry.trained.recipe, until=wanted * REACHED)
+        )
         fitted = trained.fit(start.part(slice(draw, draw + 1)), dtype, device, lambda said: None)
         if isinstance(fitted, Missing):
             raise RuntimeError(f"{trained.name} {fitted.why}")
@@ -113,7 +131,8 @@ def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
 
 
 def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
-    """Race through pytest-benchmark: it times the model's second turn of every round, in which all take turns.
+    """Race through pytest-benchmark: it times the model's second turn of every round, in which all
+    take turns.
 
     Raises RuntimeError where the model raises, or nothing is timed.
     """
@@ -125,7 +144,10 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     settle()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
-    pace, turn = entry.pacemaker(start), (_fits if entry.fits else _gradients)(entry, start, dtype, device)
+    pace, turn = (
+        entry.pacemaker(start),
+        (_fits if entry.fits else _gradients)(entry, start, dtype, device),
+    )
     firsts: list[tuple[float, float, float]] = []
     losses: list[float] = []
 
@@ -144,19 +166,27 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     with ieee(device), limited():
         benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
     if benchmark.stats is None:
-        raise RuntimeError("pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out")
+        raise RuntimeError(
+            "pytest-benchmark times nothing, expected it enabled: leave --benchmark-disable out"
+        )
     timed = list(benchmark.stats.stats.data)
     lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
     rounds = [Round(*first, second, loss) for first, second, loss in lately]
     found = told(entry, rounds, turn.evaluations, device, dtype)
-    benchmark.extra_info.update({name: value for name, value in vars(found).items() if value is not None})
+    benchmark.extra_info.update(
+        {name: value for name, value in vars(found).items() if value is not None}
+    )
     return found
 
 
 def told(entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str) -> Race:
     """The race in figures; a turn of the model is `count` evaluations."""
-    low, ratio, high = np.quantile([each.second / count / each.pace for each in rounds], QUARTILES).tolist()
-    aa_low, aa, aa_high = np.quantile([each.second / each.first for each in rounds], QUARTILES).tolist()
+    low, ratio, high = np.quantile(
+        [each.second / count / each.pace for each in rounds], QUARTILES
+    ).tolist()
+    aa_low, aa, aa_high = np.quantile(
+        [each.second / each.first for each in rounds], QUARTILES
+    ).tolist()
     who = entry.name, entry.trained.title(), device, dtype
     found = Race(*who, ratio, len(rounds), (low, high), aa, (aa_low, aa_high))
     if not entry.fits:

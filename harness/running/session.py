@@ -21,7 +21,17 @@ from harness.running.trial import run
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 # What processes hand to one another.
-FOUND = ("verdicts", "cases", "known", "uncollected", "devices", "contracts", "versions", "failed", "environment")
+FOUND = (
+    "verdicts",
+    "cases",
+    "known",
+    "uncollected",
+    "devices",
+    "contracts",
+    "versions",
+    "failed",
+    "environment",
+)
 FITTED = ("fits", "rows", "said", "points", "races", "costs", "lost")
 
 
@@ -29,10 +39,21 @@ class Run:
     """What this run of pytest has found so far."""
 
     def __init__(
-        self, starts: int = STARTS, say: Say = silent, reproducers: Path | None = None, start: Path | None = None
+        self,
+        starts: int = STARTS,
+        say: Say = silent,
+        reproducers: Path | None = None,
+        start: Path | None = None,
     ) -> None:
-        """Scripts go into the folder `reproducers`, seen from the folder `start`, the working folder by default."""
-        self.starts, self.say, self.reproducers, self.start = starts, say, reproducers, start or Path.cwd()
+        """Scripts go into the folder `reproducers`, seen from the folder `start`, the working
+        folder by default.
+        """
+        self.starts, self.say, self.reproducers, self.start = (
+            starts,
+            say,
+            reproducers,
+            start or Path.cwd(),
+        )
         self.fits: dict[tuple[str, str], Fit] = {}
         self.rows: list[Row] = []
         self.fitted: dict[Any, Any] = {}
@@ -40,20 +61,25 @@ class Run:
         self.points: list[Points] = []
         self.races: list[Race] = []
         self.verdicts: dict[str, Verdict] = {}
-        self.cases: dict[str, tuple[str, int]] = {}  # its name and how many trials it has, by its test
-        self.known: dict[tuple[str, str], tuple[str, int]] = {}  # why it fails and its trials, by test and subject
-        self.uncollected: dict[tuple[str, str], None] = {}  # file and line, and name, of cases that are no tests
+        # its name and how many trials it has, by its test
+        self.cases: dict[str, tuple[str, int]] = {}
+        # why it fails and its trials, by test and subject
+        self.known: dict[tuple[str, str], tuple[str, int]] = {}
+        # file and line, and name, of cases that are no tests
+        self.uncollected: dict[tuple[str, str], None] = {}
         self.chosen = 0
         self.begun = False
         self.whole = False  # did pytest ask everything that was chosen?
         self.interrupted = ""
         self.unusable: dict[str, str] = {}
-        self.gone: dict[tuple[str, str, str], str] = {}  # why a subject is not asked again on a device
+        # why a subject is not asked again on a device
+        self.gone: dict[tuple[str, str, str], str] = {}
         self.environment: dict[str, Any] = {}
         self.devices: dict[str, str] = {}
         self.costs: dict[str, Cost] = {}
         self.contracts: dict[str, str] = {}
-        self.versions: dict[tuple[str, str], None] = {}  # of who answers for R: recordings need not be of one
+        # of who answers for R: recordings need not be of one
+        self.versions: dict[tuple[str, str], None] = {}
         self.failed: list[tuple[str, int, Verdict]] = []
         self.since: list[str] = []
         self.lost: list[str] = []  # what the report lacks, and why
@@ -77,7 +103,10 @@ class Run:
         case = trials[0].case.name
         for known, (name, _) in self.cases.items():
             if name == case and known != test:
-                raise ValueError(f"{test} has a case called {case!r}, and so has {known}: expected a name for each")
+                raise ValueError(
+                    f"{test} has a case called {case!r}, and so has {known}: expected a name for"
+                    " each"
+                )
         self.cases[test] = case, len(trials)
         for trial in trials:
             if trial.known:
@@ -85,7 +114,9 @@ class Run:
                 self.known[key] = trial.known, self.known.get(key, ("", 0))[1] + 1
 
     def judged(self, name: str, trial: Trial, again: str) -> Verdict:
-        """The verdict of a trial; an error that spoils a device ends the trials on it, not the run."""
+        """The verdict of a trial; an error that spoils a device ends the trials on it, not the
+        run.
+        """
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
@@ -93,7 +124,9 @@ class Run:
         else:
             verdict = self._ask(trial, again)
             if verdict.status is Status.BROKEN and poisoned(verdict.why, trial.device):
-                self.unusable[trial.device] = f"{trial.device} cannot be used any more after an error in {trial.id}"
+                self.unusable[trial.device] = (
+                    f"{trial.device} cannot be used any more after an error in {trial.id}"
+                )
         self.verdicts[name] = verdict
         self.devices |= {trial.device: lacking(trial.device)}
         return verdict
@@ -104,8 +137,10 @@ class Run:
             self.note_contracts(trial)
             return verdict
         except KeyboardInterrupt:
-            raise KeyboardInterrupt from None  # pytest cannot show a frame that was interrupted between two lines
-        except BaseException as error:  # a model may call sys.exit(), a user's own reference raise anywhere
+            # pytest cannot show a frame that was interrupted between two lines
+            raise KeyboardInterrupt from None
+        # a model may call sys.exit(), a user's own reference raise anywhere
+        except BaseException as error:
             why = f"{raised(error)}{at(error)}\n  again: {again}"
             return missing(trial, Missing(Status.BROKEN, why), trial.check)
 
@@ -122,7 +157,9 @@ class Run:
         """Cases that ran whole and of which nothing was judged: no evidence is not a pass."""
         silent = []
         for test, (_, count) in self.cases.items():
-            found = [verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")]
+            found = [
+                verdict for name, verdict in self.verdicts.items() if name.startswith(f"{test}[")
+            ]
             if len(found) == count and not any(verdict.status.judges for verdict in found):
                 silent.append(test)
         return silent
@@ -131,24 +168,37 @@ class Run:
         """Sentences for subjects that were known to fail, ran whole, and fail nowhere any more."""
         sentences = []
         for (test, subject), (why, count) in self.known.items():
-            found = [v for name, v in self.verdicts.items() if name.startswith(f"{test}[") and v.subject == subject]
+            found = [
+                v
+                for name, v in self.verdicts.items()
+                if name.startswith(f"{test}[") and v.subject == subject
+            ]
             if len(found) == count and all(verdict.status is not Status.KNOWN for verdict in found):
-                sentences.append(f"{test}: {subject} was known to fail ({why}), and passes now: remove known=")
+                sentences.append(
+                    f"{test}: {subject} was known to fail ({why}), and passes now: remove known="
+                )
         return sentences
 
     def complaints(self) -> list[str]:
         """Sentences for everything that fails the run beside failed trials."""
         lines = [
-            f"{where}: the case {case} was not collected: give it a name of its own, test_... = verify(...), or call "
-            "verify inside a test"
+            f"{where}: the case {case} was not collected: give it a name of its own, test_... ="
+            " verify(...), or call verify inside a test"
             for where, case in self.uncollected
         ]
         if silent := self.without_evidence():
-            named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
-            lines.append(
-                f"{named} gave no evidence: no trial passed, which is a failure; give it a reference that can judge it"
+            named = ", ".join(silent[:3]) + (
+                f" and {len(silent) - 3} more" if len(silent) > 3 else ""
             )
-        elif self.whole and self.chosen and not any(verdict.status.judges for verdict in self.verdicts.values()):
+            lines.append(
+                f"{named} gave no evidence: no trial passed, which is a failure; give it a"
+                " reference that can judge it"
+            )
+        elif (
+            self.whole
+            and self.chosen
+            and not any(verdict.status.judges for verdict in self.verdicts.values())
+        ):
             trials = "1 trial was" if self.chosen == 1 else f"{self.chosen} trials were"
             lines.append(f"nothing was judged: {trials} chosen, which is a failure")
         return lines + self.mended()
@@ -163,15 +213,20 @@ class Run:
                 self._note_fits(memo)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a user's data or floor may raise when they are asked once more
+        # a user's data or floor may raise when they are asked once more
+        except BaseException as error:
             self.lost.append(f"the fits of {memo.case.name}: collecting them {raised(error)}")
         if memo.most_draws >= MANY_DRAWS:
             case = memo.case.name
-            self.costs[case] = Cost(case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked)
+            self.costs[case] = Cost(
+                case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked
+            )
 
     def _note_fits(self, memo: Memo) -> None:
         references = [reference.name for reference in memo.case.references]
-        for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name not in references):
+        for ended in sorted(
+            memo.fits.values(), key=lambda ended: ended.trainer.name not in references
+        ):
             key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
             self.fits[key] = fit(memo, ended)
         if memo.fits:
@@ -183,12 +238,28 @@ class Run:
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""
         self.close()
-        versions = {of: ", ".join(v for _, v in some) for of, some in grouped(self.versions, itemgetter(0)).items()}
+        versions = {
+            of: ", ".join(v for _, v in some)
+            for of, some in grouped(self.versions, itemgetter(0)).items()
+        }
         machine = (self.environment or environment()) | versions
-        verdicts, complete = list(self.verdicts.values()), len(self.verdicts) >= self.chosen and not self.interrupted
-        devices = {name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN} | self.devices
-        found = list(self.fits.values()), self.rows, self.races, next(iter(self.points), None), self.said
-        return Report(machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found)
+        verdicts, complete = (
+            list(self.verdicts.values()),
+            len(self.verdicts) >= self.chosen and not self.interrupted,
+        )
+        devices = {
+            name: self.devices[name] if name in self.devices else lacking(name) for name in KNOWN
+        } | self.devices
+        found = (
+            list(self.fits.values()),
+            self.rows,
+            self.races,
+            next(iter(self.points), None),
+            self.said,
+        )
+        return Report(
+            machine, verdicts, list(self.costs.values()), self.contracts, complete, devices, *found
+        )
 
     def hand_over(self) -> dict[str, Any]:
         """What was found since the last time, for the process that makes the report."""

@@ -1,4 +1,6 @@
-"""Being told to stop: SIGTERM ends a run as Ctrl-C does, and neither breaks into the writing of its report."""
+"""Being told to stop: SIGTERM ends a run as Ctrl-C does, and neither breaks into the writing of its
+report.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,14 +10,18 @@ from typing import Any
 
 
 def begin(config: Any, run: Any) -> None:
-    """Note that this run of pytest asks something of ours: from now on SIGTERM ends it as Ctrl-C does."""
+    """Note that this run of pytest asks something of ours: from now on SIGTERM ends it as Ctrl-C
+    does.
+    """
     if not run.begun:
         run.begun = True
         config.add_cleanup(as_ctrl_c())
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back undoes this."""
+    """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back
+    undoes this.
+    """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
         return lambda: None
     signal(SIGTERM, default_int_handler)
@@ -24,7 +30,9 @@ def as_ctrl_c() -> Callable[[], Any]:
 
 @contextmanager
 def held(wanted: bool) -> Iterator[list[int]]:
-    """While this lasts, if wanted, a first SIGINT or SIGTERM goes into the list and no further; a second interrupts."""
+    """While this lasts, if wanted, a first SIGINT or SIGTERM goes into the list and no further; a
+    second interrupts.
+    """
     came: list[int] = []
 
     def note(number: int, frame: object) -> None:

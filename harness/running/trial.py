@@ -27,11 +27,14 @@ from harness.reproduce.script import HERE, alone
 
 
 @ours()
-def run(trial: Trial, memo: Memo, again: str = "", folder: Path | None = None, start: Path = HERE) -> Verdict:
+def run(
+    trial: Trial, memo: Memo, again: str = "", folder: Path | None = None, start: Path = HERE
+) -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
-    A script that fails in the same way is written into `folder`, which is told from the folder `start`. A trial that is
-    known to fail is KNOWN where it does. Torch is told what the case's file has told it.
+    A script that fails in the same way is written into `folder`, which is told from the folder
+    `start`. A trial that is known to fail is KNOWN where it does. Torch is told what the case's
+    file has told it.
     """
     with hold_settings(trial.case.settings), limited():
         return _run(trial, memo, again, folder, start)
@@ -58,7 +61,10 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if trial.check in ENDS:
         return ended(trial, memo)
     quantity = trial.check if trial.check in ORDER else "forward"
-    for network in {trial.subject.network or trial.case.network, trial.case.network if trial.case.contrast else None}:
+    for network in {
+        trial.subject.network or trial.case.network,
+        trial.case.network if trial.case.contrast else None,
+    }:
         if network is not None and (why := trial.reference.absent(network, quantity)):
             return blank(trial, Status.ABSENT, why)
     try:
@@ -67,7 +73,11 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
         first = memo.once(("said", said), lambda: trial.id)
-        return blank(trial, Status.BROKEN, f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}")
+        return blank(
+            trial,
+            Status.BROKEN,
+            f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}",
+        )
     if trial.case.contrast:
         return contrasted(trial, memo, problems, trial.case.contrast)
     asked = Asked(trial, memo, problems, quantity)
@@ -75,7 +85,9 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
     verdict = measured(trial, judgement, asked.where(judgement.index, judgement.stack))
-    verdict = replace(verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), ""))
+    verdict = replace(
+        verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), "")
+    )
     if trial.case.expect == "differs":
         return _differs(asked, judgement, verdict)
     if judgement.status is Status.FAIL:
@@ -103,31 +115,56 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     if judgement.status is Status.PASS:
         stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
         found, of, _ = asked.stages()
-        layers = f", layer by layer ({'all' if found == of else f'{found} of {of}'} of its numbers seen)" if of else ""
+        layers = (
+            f", layer by layer ({'all' if found == of else f'{found} of {of}'} of its numbers seen)"
+            if of
+            else ""
+        )
         ran = f"; it ran {asked.ran}" if asked.ran else ""
-        return f"inside: {judgement.budget_used:.2g} of what {dtype} may differ by{stated}{layers}{ran}"
-    unseen, wide = (", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide))
+        return (
+            f"inside: {judgement.budget_used:.2g} of what {dtype} may differ"
+            f" by{stated}{layers}{ran}"
+        )
+    unseen, wide = (
+        ", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide)
+    )
     verb = "are" if "," in unseen else "is"
-    reasons = [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"] if unseen else []
-    reasons += [f"the bound of {wide} exceeds a tenth of its largest value in every draw"] if wide else []
+    reasons = (
+        [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"]
+        if unseen
+        else []
+    )
+    reasons += (
+        [f"the bound of {wide} exceeds a tenth of its largest value in every draw"] if wide else []
+    )
     return "; ".join(reasons)
 
 
 def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
-    """A claimed difference passes with a counterexample: two finite numbers further apart than both bounds."""
+    """A claimed difference passes with a counterexample: two finite numbers further apart than both
+    bounds.
+    """
     trial, allowed = asked.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
         if meant := other_meaning(asked):
-            why = f"{heading(trial)}\nit does not differ if its parameters mean this: parameters={meant}"
+            why = (
+                f"{heading(trial)}\nit does not differ if its parameters mean this:"
+                f" parameters={meant}"
+            )
             return replace(verdict, status=Status.FAIL, why=why)
         got, wanted = apart(judgement.actual, judgement.expected)
         why = (
-            f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted} "
-            f"at the same parameters (allowed ±{allowed:.1e})"
+            f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted}"
+            f" at the same parameters (allowed ±{allowed:.1e})"
         )
         return replace(verdict, status=Status.PASS, why=why)
-    nearest = f"the nearest is {verdict.where}, {judgement.budget_used:.2g} of the allowed ±{allowed:.2g}"
+    nearest = (
+        f"the nearest is {verdict.where}, {judgement.budget_used:.2g} of the allowed ±{allowed:.2g}"
+    )
     if not np.isfinite([judgement.actual, judgement.expected]).all():
         nearest = f"{verdict.where} is not finite, which is no counterexample"
-    why = f"{heading(trial)}\n{asked.quantity} was claimed to differ, and no counterexample was found: {nearest}"
+    why = (
+        f"{heading(trial)}\n{asked.quantity} was claimed to differ, and no counterexample was"
+        f" found: {nearest}"
+    )
     return replace(verdict, status=Status.FAIL, why=why)

@@ -28,7 +28,9 @@ def _unpacked(text: str) -> Any:
 
 
 class Worker:
-    """In a process of xdist's: each trial's last report carries what was found, its first what is lost if it is."""
+    """In a process of xdist's: each trial's last report carries what was found, its first what is
+    lost if it is.
+    """
 
     def __init__(self, config: Any, run: Run) -> None:
         self.config, self.run = config, run
@@ -40,24 +42,33 @@ class Worker:
         report = yield
         if call.when == "setup" and hasattr(item, "trial"):
             report.nnet_parity = _packed(self.lost(item))
-        elif call.when == "teardown" and self.run.verdicts:  # a test of another kind may have called verify
+        # a test of another kind may have called verify
+        elif call.when == "teardown" and self.run.verdicts:
             report.nnet_parity = _packed(self.run.hand_over())
         return report
 
     def lost(self, item: Any) -> tuple[str, int, Any]:
         """Where the item is, and its verdict if this process does not live to give another."""
         trial = item.trial
-        why = f"{trial.subject.name} ended the process that asked it ({self.config.workerinput['workerid']})"
+        why = (
+            f"{trial.subject.name} ended the process that asked it"
+            f" ({self.config.workerinput['workerid']})"
+        )
         lines = f"{heading(trial)}\n{why}\n  again: {item.again}"
         return item.verification.file, item.verification.line, blank(trial, Status.BROKEN, lines)
 
     def pytest_runtest_setup(self, item: Any) -> None:
-        """Leave a mark while a subject is asked: whoever finds one knows that it ended a process, and asks no more."""
+        """Leave a mark while a subject is asked: whoever finds one knows that it ended a process,
+        and asks no more.
+        """
         if trial := getattr(item, "trial", None):
             mark = self.mark(trial)
             if mark.exists():
                 first = mark.read_text(encoding="utf-8")
-                why = f"{trial.subject.name} is not asked again: it ended the process that asked it in {first}"
+                why = (
+                    f"{trial.subject.name} is not asked again: it ended the process that asked it"
+                    f" in {first}"
+                )
                 self.run.gone[trial.case.name, trial.subject.name, trial.device] = why
             else:
                 mark.write_text(trial.id, encoding="utf-8")
@@ -84,7 +95,9 @@ class Worker:
 
 
 class Merger:
-    """In the process that makes the report: takes the findings of the others, in the order that one would have."""
+    """In the process that makes the report: takes the findings of the others, in the order that one
+    would have.
+    """
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self.config, self.run = config, run

@@ -34,12 +34,14 @@ DEADLINE = 120.0  # seconds for the training of one stack, or of one start
 class Trained:
     """A model and the recipe by which it is trained.
 
-    `start(formulation, D)` gives the starts (D, P), by default the model's own initialisation under seeds 0, 1, ....
-    `stacked(inputs, parameters)` computes D copies at once, from a list of inputs (D, R, I) and parameters by name
-    (D, *shape), and takes the model's place in training; without it each start is trained by itself, `most` of them.
-    `iterate(loss, parameters)` is an iteration in its author's own words, from backward() to zeroed gradients;
-    `before` and `after` are called with the model around the optimiser's step. `says` is what a table calls it.
-    `floor(inputs, targets)` is the loss (D,), with the rounding of computing it, that none of its fits can be below.
+    `start(formulation, D)` gives the starts (D, P), by default the model's own initialisation under
+    seeds 0, 1, .... `stacked(inputs, parameters)` computes D copies at once, from a list of inputs
+    (D, R, I) and parameters by name (D, *shape), and takes the model's place in training; without
+    it each start is trained by itself, `most` of them. `iterate(loss, parameters)` is an iteration
+    in its author's own words, from backward() to zeroed gradients; `before` and `after` are called
+    with the model around the optimiser's step. `says` is what a table calls it. `floor(inputs,
+    targets)` is the loss (D,), with the rounding of computing it, that none of its fits can be
+    below.
     """
 
     model: Any
@@ -64,16 +66,24 @@ class Trained:
             raise TypeError(f"{self.name}: says is {shown(self.says, 40)}, expected text")
         if self.start is not None and not callable(self.start):
             raise TypeError(
-                f"{self.name}: start is {shown(self.start, 40)}, expected a function: start=starts.given(theta)"
+                f"{self.name}: start is {shown(self.start, 40)}, expected a function:"
+                " start=starts.given(theta)"
             )
         if not isinstance(self.most, int) or self.most < 1:
-            raise ValueError(f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at least one")
-        if self.stacked and (self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"):
-            raise ValueError(f"{self.name} is stacked, expected sgd or adam, without iterate, before and after")
+            raise ValueError(
+                f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at"
+                " least one"
+            )
+        if self.stacked and (
+            self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"
+        ):
+            raise ValueError(
+                f"{self.name} is stacked, expected sgd or adam, without iterate, before and after"
+            )
         if self.stacked and self.subject.loss is not None:
             raise ValueError(
-                f"{self.name} is stacked and its model has a loss of its own, which a stack does not use, expected "
-                "Population(loss=...)"
+                f"{self.name} is stacked and its model has a loss of its own, which a stack does"
+                " not use, expected Population(loss=...)"
             )
 
     def title(self) -> str:
@@ -100,13 +110,24 @@ class Trained:
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts and data."""
-        formulation, count = self.formulation(network), starts if self.stacked else min(starts, self.most)
+        formulation, count = (
+            self.formulation(network),
+            starts if self.stacked else min(starts, self.most),
+        )
         with users():
-            own = self.start(formulation, count) if self.start else self.subject.initial(formulation, count)
+            own = (
+                self.start(formulation, count)
+                if self.start
+                else self.subject.initial(formulation, count)
+            )
         if np.shape(own) != (count, formulation.own.size):
-            found = f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else shown(own, 40)
+            found = (
+                f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else shown(own, 40)
+            )
             expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
-            raise TypeError(f"{self.name}: its start gave {found}, expected an array of shape {expected}")
+            raise TypeError(
+                f"{self.name}: its start gave {found}, expected an array of shape {expected}"
+            )
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
@@ -128,43 +149,67 @@ class Trained:
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         except Exception as error:  # whatever a user's model raises is its answer
             return Missing(Status.BROKEN, raised(error))
-        ended = [how for run, past, stopped in zip(runs, losses, told, strict=True) for how in run.ended(past, stopped)]
+        ended = [
+            how
+            for run, past, stopped in zip(runs, losses, told, strict=True)
+            for how in run.ended(past, stopped)
+        ]
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
-        return Fitted.of(start, own, np.concatenate([past[-1] for past in losses]), ended, curve, seconds)
+        return Fitted.of(
+            start, own, np.concatenate([past[-1] for past in losses]), ended, curve, seconds
+        )
 
     def _together(self, start: Problem) -> list[Problem]:
         """All starts at once, or one after the other."""
-        return [start] if self.stacked else [start.part(slice(i, i + 1)) for i in range(start.draws)]
+        return (
+            [start] if self.stacked else [start.part(slice(i, i + 1)) for i in range(start.draws)]
+        )
 
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
-        """The states of the first steps from every start as a problem, and what the training computed there.
+        """The states of the first steps from every start as a problem, and what the training
+        computed there.
 
-        Loss, gradient (what the optimiser was handed) and step, of all first states, then all second ones, and so on,
-        as far as every start has a state and all are finite. Raises ValueError where the model raises.
+        Loss, gradient (what the optimiser was handed) and step, of all first states, then all
+        second ones, and so on, as far as every start has a state and all are finite. Raises
+        ValueError where the model raises.
         """
         if self.recipe.optimiser == "lbfgs":
-            raise ValueError(f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final', 'fit']")
+            raise ValueError(
+                f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final',"
+                " 'fit']"
+            )
         try:
             with ieee(device), users():
-                runs = [Training(self, part, dtype, device, visits=True) for part in self._together(start)]
+                runs = [
+                    Training(self, part, dtype, device, visits=True)
+                    for part in self._together(start)
+                ]
                 for run in runs:
                     run.train(min(self.recipe.steps, VISITED), lambda said: None)
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
         steps = min(run.alike() for run in runs)
-        seen = [(run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs]
+        seen = [
+            (run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs
+        ]
         own, handed, losses = (np.concatenate(parts, axis=1) for parts in zip(*seen, strict=True))
-        before, after, gradient = (part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed))
+        before, after, gradient = (
+            part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed)
+        )
         inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
         state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
         problem = replace(state, recipe=self.recipe, runs=start.draws, handed=gradient)
-        return problem, Observation({"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True)
+        return problem, Observation(
+            {"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True
+        )
 
 
 class Training:
     """Parameters in training: those of a model, or with a leading axis those of a stack."""
 
-    def __init__(self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False) -> None:
+    def __init__(
+        self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False
+    ) -> None:
         self.trained, self.problem, self.device = trained, start, device
         self.past: list[Any] = []
         self._visits, self._states, self._handed = visits, list[Any](), list[list[Any]]()
@@ -178,21 +223,30 @@ class Training:
                 raise RuntimeError(live.why)
             live.set([value[0] for value in values])
             self.model, self.parameters = live, live.parameters
-            self.inputs, self.targets = ([part[0] for part in parts] for parts in (self.inputs, self.targets))
+            self.inputs, self.targets = (
+                [part[0] for part in parts] for parts in (self.inputs, self.targets)
+            )
         if visits:  # as the optimiser finds them, whatever is done to them later
             if frozen := sum(not parameter.requires_grad for parameter in self.parameters):
                 what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
-                raise WrongAnswer(f"has {what}, expected every parameter to take steps: choose checks=['final', 'fit']")
+                raise WrongAnswer(
+                    f"has {what}, expected every parameter to take steps: choose checks=['final',"
+                    " 'fit']"
+                )
             for number, parameter in enumerate(self.parameters):
                 parameter.register_post_accumulate_grad_hook(partial(self._see_gradient, number))
 
     def value(self) -> Any:
         """The losses of all starts, (D,) or ()."""
         if self.model:
-            return self.model.loss(self.problem, self.model.heads(self.problem, self.inputs), self.targets)
+            return self.model.loss(
+                self.problem, self.model.heads(self.problem, self.inputs), self.targets
+            )
         assert self.trained.stacked
         names = [block.name for block in self.problem.formulation.own.blocks]
-        heads = outputs(self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True))))
+        heads = outputs(
+            self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
+        )
         shapes, expected = (", ".join(map(shape_of, some)) for some in (heads, self.targets))
         if shapes != expected:
             said = f"[{shapes}] as a stack, expected [{expected}]"
@@ -205,7 +259,12 @@ class Training:
 
     def train(self, steps: int, say: Say) -> str:
         """Up to `steps` steps; why it stopped before, or ""."""
-        iterate, until, began, stopped = self._iteration(), self.trained.recipe.until, perf_counter(), ""
+        iterate, until, began, stopped = (
+            self._iteration(),
+            self.trained.recipe.until,
+            perf_counter(),
+            "",
+        )
         for step in range(steps):
             self._see_state()
             loss = iterate()
@@ -234,8 +293,12 @@ class Training:
         if not self._visits:
             return
         if self.trained.iterate and not self._found:
-            raise WrongAnswer("leaves no gradient to be seen: its iterate is expected to call loss.backward()")
-        self._handed.append([self._found.get(i, 0 * p.detach()) for i, p in enumerate(self.parameters)])
+            raise WrongAnswer(
+                "leaves no gradient to be seen: its iterate is expected to call loss.backward()"
+            )
+        self._handed.append(
+            [self._found.get(i, 0 * p.detach()) for i, p in enumerate(self.parameters)]
+        )
         self._found.clear()
 
     def _iteration(self) -> Callable[[], Any]:
@@ -298,15 +361,22 @@ class Training:
         """How each start ended."""
         steps = f"{len(past) - 1:,} steps"
         lost = [np.flatnonzero(~np.isfinite(one)) for one in past.T]
-        return [f"not finite from step {where[0]:,} on" if where.size else stopped or steps for where in lost]
+        return [
+            f"not finite from step {where[0]:,} on" if where.size else stopped or steps
+            for where in lost
+        ]
 
 
 def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     """The optimiser of torch.optim."""
     import torch
 
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "lbfgs": torch.optim.LBFGS}[recipe.optimiser]
-    given: dict[str, Any] = {name: recipe.setting(name) for name in recipe.settings if not name.startswith("beta")}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "lbfgs": torch.optim.LBFGS}[
+        recipe.optimiser
+    ]
+    given: dict[str, Any] = {
+        name: recipe.setting(name) for name in recipe.settings if not name.startswith("beta")
+    }
     if recipe.optimiser == "adam":
         given["betas"] = recipe.setting("beta1"), recipe.setting("beta2")
     given |= {"line_search_fn": "strong_wolfe"} if recipe.optimiser == "lbfgs" else loops(device)

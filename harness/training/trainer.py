@@ -23,10 +23,11 @@ Floor = Callable[[Array, Array], Bounded]
 class Population:
     """What all trainers of a case are given: D draws of data, and when a fit is good.
 
-    `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many there are. A fit is good
-    when its sum of squares, per `per` rows if given, is at most `quality`. `marks` and `grid` (G, I) are inputs at
-    which predictions are judged too, told and drawn. `margin` is how far two shares of good fits may lie apart and be
-    called equivalent. `table` makes the case's fits rows of the report's table of changes, under that heading.
+    `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many
+    there are. A fit is good when its sum of squares, per `per` rows if given, is at most `quality`.
+    `marks` and `grid` (G, I) are inputs at which predictions are judged too, told and drawn.
+    `margin` is how far two shares of good fits may lie apart and be called equivalent. `table`
+    makes the case's fits rows of the report's table of changes, under that heading.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -44,24 +45,35 @@ class Population:
             raise ValueError(f"{found}: for one column write grid[:, None]")
         if not isinstance(self.quality, int | float) or not np.isfinite(self.quality):
             found = shown(self.quality, 40)
-            raise TypeError(f"quality is {found}, expected a number: the largest sum of squares that is good")
+            raise TypeError(
+                f"quality is {found}, expected a number: the largest sum of squares that is good"
+            )
         if not isinstance(self.table, str):
             raise TypeError(f"table is {shown(self.table, 40)}, expected text")
         if wrong := next((mark for mark in self.marks if not isinstance(mark, str)), None):
-            raise TypeError(f"marks has {shown(wrong, 40)}, expected text: what the input is called")
+            raise TypeError(
+                f"marks has {shown(wrong, 40)}, expected text: what the input is called"
+            )
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
         """Starts (D, P) and their data as a stack, rounded to the dtype."""
         with users():
             given = self.data(len(own))
         if not isinstance(given, tuple | list) or len(given) != 2:
-            raise TypeError(f"data({len(own)}) gave {class_name(given)}, expected two arrays: inputs and targets")
-        own, inputs, targets = (np.asarray(part).astype(dtype).astype(np.float64) for part in (own, *given))
+            raise TypeError(
+                f"data({len(own)}) gave {class_name(given)}, expected two arrays: inputs and"
+                " targets"
+            )
+        own, inputs, targets = (
+            np.asarray(part).astype(dtype).astype(np.float64) for part in (own, *given)
+        )
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def told(self, end: Problem, dtype: str) -> Problem:
         """The same networks at the marks and on the grid, with targets of 0."""
-        at = np.concatenate([np.reshape(list(self.marks.values()), (-1, self.grid.shape[1])), self.grid])
+        at = np.concatenate(
+            [np.reshape(list(self.marks.values()), (-1, self.grid.shape[1])), self.grid]
+        )
         inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
         targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
         return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
@@ -73,11 +85,13 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What training came to from D starts: `end` holds the final own parameters of those that stayed `finite` (D,).
+    """What training came to from D starts: `end` holds the final own parameters of those that
+    stayed `finite` (D,).
 
-    `silent` holds those that are finite without a finite loss claimed for them, where there are such.
-    `claimed` are their losses as the trainer gives them; `ended` says how each start ended (D,); `curve` is loss by
-    iteration from the first start; `seconds` what one start took, where several went together their share.
+    `silent` holds those that are finite without a finite loss claimed for them, where there are
+    such. `claimed` are their losses as the trainer gives them; `ended` says how each start ended
+    (D,); `curve` is loss by iteration from the first start; `seconds` what one start took, where
+    several went together their share.
     """
 
     end: Problem | None
@@ -98,7 +112,9 @@ class Fitted:
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
     ) -> Self:
-        """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or not."""
+        """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or
+        not.
+        """
         held = np.isfinite(own).all(axis=1)
         finite, silent = held & np.isfinite(claimed), held & ~np.isfinite(claimed)
         end, mute = (start.at(own, some) if some.any() else None for some in (finite, silent))
@@ -106,7 +122,9 @@ class Fitted:
 
 
 class Trainer(Protocol):
-    """Somebody who trains a network: a PyTorch model with a Recipe, R nnet's own fit, or one's own."""
+    """Somebody who trains a network: a PyTorch model with a Recipe, R nnet's own fit, or one's
+    own.
+    """
 
     @property
     def name(self) -> str: ...
@@ -116,13 +134,17 @@ class Trainer(Protocol):
 
     @property
     def floor(self) -> Floor | None:
-        """From inputs and targets the loss (D,) that none of its fits can be below, where that is known."""
+        """From inputs and targets the loss (D,) that none of its fits can be below, where that is
+        known.
+        """
 
     @property
     def unnoticed(self) -> float:
-        """What is added to two weights before they are compared: a move that does not show then has no loss of its own.
+        """What is added to two weights before they are compared: a move that does not show then has
+        no loss of its own.
 
-        R's vmmin (reltest in optim.c): 10. 0 for who tells the loss of the very weights that it returns.
+        R's vmmin (reltest in optim.c): 10. 0 for who tells the loss of the very weights that it
+        returns.
         """
 
     def title(self) -> str:
@@ -145,7 +167,9 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A trainer's fits from one population: `losses` (D,) as the oracle computes them, infinite where not finite."""
+    """A trainer's fits from one population: `losses` (D,) as the oracle computes them, infinite
+    where not finite.
+    """
 
     trainer: Trainer
     fitted: Fitted

@@ -1,4 +1,6 @@
-"""What this machine has of all that the project can use, tried rather than believed, and what mends the rest."""
+"""What this machine has of all that the project can use, tried rather than believed, and what mends
+the rest.
+"""
 
 import json
 import os
@@ -23,15 +25,18 @@ from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed
 
 SWITCH = "NNET_PARITY_R"  # in the environment: who answers for R
-SHADOWED = "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), sep='; ')"
+SHADOWED = (
+    "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), sep='; ')"
+)
 PATIENCE = 60.0  # seconds for a program to say its version
 MENDS = " This mends it: "
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked for, what was found, and, where that is not what is needed, why, the line that mends it, and
-    what is lost until then ("" if nothing can be judged without it)."""
+    """What was looked for, what was found, and, where that is not what is needed, why, the line
+    that mends it, and what is lost until then ("" if nothing can be judged without it).
+    """
 
     name: str
     found: str
@@ -47,17 +52,23 @@ class Finding:
         lost = f"; {self.lost}" if self.lost else ""
         mend = f".{MENDS}{self.mend}" if self.mend else ""
         state = "MISSING" if self.fails else "not here" if self.why else ""
-        return f"{self.name:<17} {self.found or state}" + (f": {self.why}{lost}{mend}" if self.why else "")
+        return f"{self.name:<17} {self.found or state}" + (
+            f": {self.why}{lost}{mend}" if self.why else ""
+        )
 
 
 def doctor(parser: ArgumentParser) -> Callable[[Namespace], int]:
     """say what is here, what is missing, and the exact line that mends it
 
-    Starts R and asks it for nnet, loads torch, lets pytest load the plugin, and writes into the working folder.
+    Starts R and asks it for nnet, loads torch, lets pytest load the plugin, and writes into the
+    working folder.
 
-    Exit code: 0 if models can be judged, by NumPy at least; 1 if something that is needed is missing.
+    Exit code: 0 if models can be judged, by NumPy at least; 1 if something that is needed is
+    missing.
     """
-    parser.add_argument("--json", action="store_true", help="print a list of objects in place of lines")
+    parser.add_argument(
+        "--json", action="store_true", help="print a list of objects in place of lines"
+    )
     return _doctor
 
 
@@ -97,7 +108,9 @@ def packages() -> Iterator[Finding]:
             continue
         found = next((one.version for one in metadata.distributions(name=needed.name)), "")
         right = bool(found) and needed.specifier.contains(found, prereleases=True)
-        mend = shell_line(sys.executable, "-m", "pip", "install", f"{needed.name}{needed.specifier}")
+        mend = shell_line(
+            sys.executable, "-m", "pip", "install", f"{needed.name}{needed.specifier}"
+        )
         why = f"expected {needed.name}{needed.specifier}"
         yield Finding(needed.name, found) if right else Finding(needed.name, found, why, mend)
 
@@ -110,7 +123,11 @@ def torch() -> Iterator[Finding]:
         mend = shell_line(sys.executable, "-m", "pip", "install", "--force-reinstall", "torch")
         yield Finding("torch", "", f"it cannot be loaded: {type(error).__name__}: {error}", mend)
         return
-    yield Finding("CUDA", "", lacking, lost="models are judged on the CPU") if lacking else Finding("CUDA", "here")
+    yield (
+        Finding("CUDA", "", lacking, lost="models are judged on the CPU")
+        if lacking
+        else Finding("CUDA", "here")
+    )
 
 
 def r() -> Iterator[Finding]:
@@ -133,12 +150,17 @@ def r() -> Iterator[Finding]:
 
 def make() -> Finding:
     """pip asks R how to build rpy2, and R asks make."""
-    return _program("make", "make", "make", "not found", "only pip needs it, when it installs rpy2 beside R")
+    return _program(
+        "make", "make", "make", "not found", "only pip needs it, when it installs rpy2 beside R"
+    )
 
 
 def compiler() -> Finding:
     """torch.compile writes C++."""
-    lost, program = "models under torch.compile cannot be asked, others can", os.environ.get("CXX") or "g++"
+    lost, program = (
+        "models under torch.compile cannot be asked, others can",
+        os.environ.get("CXX") or "g++",
+    )
     return _program("C++ compiler", program, "g++", "g++ was not found and CXX names none", lost)
 
 
@@ -146,13 +168,19 @@ def _program(name: str, program: str, package: str, why: str, lost: str) -> Find
     """The first line that a program says of its version, or the package that brings it."""
     code, said = _ran(which(program) or program, "--version")
     found = "" if code else said.partition("\n")[0]
-    return Finding(name, found) if found else Finding(name, "", why, f"apt-get install {package}", lost)
+    return (
+        Finding(name, found)
+        if found
+        else Finding(name, "", why, f"apt-get install {package}", lost)
+    )
 
 
 def _ran(*command: str) -> tuple[int, str]:
     """The exit code of a command and all that it says."""
     try:
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE
+        )
         return run.returncode, run.stdout + run.stderr
     except (OSError, subprocess.SubprocessError) as error:
         return 1, str(error)
@@ -162,13 +190,25 @@ def plugin() -> Finding:
     """Does pytest, started as its user starts it, load our plugin, and from here?"""
     ours = Path(device.__file__).parents[2] / "nnet_parity" / "plugin.py"
     with tempfile.TemporaryDirectory() as empty:
-        options = "--trace-config", "--collect-only", f"--parity-report-dir={empty}", f"--rootdir={empty}"
+        options = (
+            "--trace-config",
+            "--collect-only",
+            f"--parity-report-dir={empty}",
+            f"--rootdir={empty}",
+        )
         _, said = _ran(sys.executable, "-m", "pytest", *options, empty)
     if f"<module 'nnet_parity.plugin' from '{ours}'>" in said:
         other = _ran(sys.executable, "-c", SHADOWED)[1].strip()
-        return Finding("pytest", "", other) if other else Finding("pytest", f"loads the plugin, {ours}")
+        return (
+            Finding("pytest", "", other)
+            if other
+            else Finding("pytest", f"loads the plugin, {ours}")
+        )
     return Finding(
-        "pytest", "", f"it does not load {ours}", shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin")
+        "pytest",
+        "",
+        f"it does not load {ours}",
+        shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"),
     )
 
 
@@ -182,5 +222,9 @@ def folder() -> Finding:
     except OSError as error:
         lost = "models are judged, and the screen says so"
         return Finding(
-            "report", "", f"it cannot be written to {place}: {error}", "pytest --parity-report-dir DIR", lost
+            "report",
+            "",
+            f"it cannot be written to {place}: {error}",
+            "pytest --parity-report-dir DIR",
+            lost,
         )

@@ -1,4 +1,6 @@
-"""The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what it answers."""
+"""The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what
+it answers.
+"""
 
 import io
 import sys
@@ -33,17 +35,24 @@ INTENTS = ("create", "fix", "trim")
 def record(parser: ArgumentParser) -> Callable[[Namespace], int]:
     """record what R answers to the cases of test files, so that they are judged without R too
 
-    Writes one file a case into the folder `recordings` beside the test file; pytest --parity-r recorded, and pytest
-    where R is not, judge by it. Nothing is judged here. The intents:
+    Writes one file a case into the folder `recordings` beside the test file; pytest --parity-r
+    recorded, and pytest where R is not, judge by it. Nothing is judged here. The intents:
       create   record what was not recorded; what was stays as it is
       fix      record again, and say what has changed
       trim     leave out what the cases do not ask any more, and change no answer; takes no R
 
-    Exit code: 0; 1 where a case could not be recorded; 2 where a file holds no case, or R is not here.
+    Exit code: 0; 1 where a case could not be recorded; 2 where a file holds no case, or R is not
+    here.
     """
-    parser.add_argument("files", metavar="FILE", nargs="+", help="a test file, or a test in it, as pytest takes it")
-    parser.add_argument("--intent", choices=INTENTS, default=INTENTS[0], help="default: %(default)s")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever reads the recording later")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="a test file, or a test in it, as pytest takes it"
+    )
+    parser.add_argument(
+        "--intent", choices=INTENTS, default=INTENTS[0], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT", help="why, for whoever reads the recording later"
+    )
     starts = f"how many starts a population has (default: {STARTS})"
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=starts)
     return _record
@@ -68,12 +77,16 @@ def _record(given: Namespace) -> int:
             return 130
         except BaseException as error:  # whatever a user's problems or models raise
             failed, said = True, f"not recorded: {raised(error)}{at(error)}"
-        print(("\r\x1b[K" if sys.stdout.isatty() else "") + printable(f"{name}: {said}"), flush=True)
+        print(
+            ("\r\x1b[K" if sys.stdout.isatty() else "") + printable(f"{name}: {said}"), flush=True
+        )
     return int(failed)
 
 
 def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
-    """The cases that pytest collects, each with its file; or what pytest says, where it finds none."""
+    """The cases that pytest collects, each with its file; or what pytest says, where it finds
+    none.
+    """
     import pytest
 
     from harness.running.plugin import TrialItem
@@ -86,18 +99,27 @@ def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
 
     found, said = Found(), io.StringIO()
     with redirect_stdout(said):
-        code = pytest.main([*files, "--collect-only", "-q", "--assert=plain", "--parity-r", mode], plugins=[found])
+        code = pytest.main(
+            [*files, "--collect-only", "-q", "--assert=plain", "--parity-r", mode], plugins=[found]
+        )
     asked = {id(item.verification): item.verification for item in getattr(found, "items", ())}
     cases = [(verification.case, verification.file) for verification in asked.values()]
-    return cases if code == 0 and cases else said.getvalue() + ("" if code else "no case was found: give test files")
+    return (
+        cases
+        if code == 0 and cases
+        else said.getvalue() + ("" if code else "no case was found: give test files")
+    )
 
 
 def _recorded(case: Case, file: str, given: Namespace) -> str:
-    """Record a case; what was done, in a sentence. Raises ValueError, RError or RUnavailable where that cannot be."""
+    """Record a case; what was done, in a sentence. Raises ValueError, RError or RUnavailable where
+    that cannot be.
+    """
     path, old = place(file, case.name), None
     if path.exists() and given.intent == "create":
         raise ValueError(
-            f"it was, in {path.name}: --intent fix records it again, trim drops what is not asked any more"
+            f"it was, in {path.name}: --intent fix records it again, trim drops what is not asked"
+            " any more"
         )
     if not path.exists() and given.intent != "create":
         raise ValueError("it never was: leave --intent out")
@@ -123,7 +145,9 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
         return "asks R nothing that a recording can hold"
     write(path, Recording(facts, list(recorder.noted.values())))
     changed = f"; {_changed(old, recorder.noted)}" if old else unread
-    return f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
+    return (
+        f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
+    )
 
 
 @ours()
@@ -152,8 +176,18 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
 def _changed(old: Recording, new: dict[str, Ask]) -> str:
     """What a new recording has changed of an old one."""
     both = [(old.answers[key].answer, ask.answer) for key, ask in new.items() if key in old.answers]
-    apart = [max(float(np.max(abs(was[n] - now[n]) / np.spacing(abs(was[n]).max()))) for n in now) for was, now in both]
+    apart = [
+        max(float(np.max(abs(was[n] - now[n]) / np.spacing(abs(was[n]).max()))) for n in now)
+        for was, now in both
+    ]
     differ = [most for most in apart if most]
-    ulps = f", by at most {max(differ):.3g} units in the last place of their largest number" if differ else ""
-    of = f"of {len(old.answers)} before {len(both)} are asked still, {len(differ)} answers differ{ulps}"
+    ulps = (
+        f", by at most {max(differ):.3g} units in the last place of their largest number"
+        if differ
+        else ""
+    )
+    of = (
+        f"of {len(old.answers)} before {len(both)} are asked still, {len(differ)} answers"
+        f" differ{ulps}"
+    )
     return f"{of}; {len(new) - len(both)} are new"

@@ -1,4 +1,6 @@
-"""How far from a fault's answers an implementation that makes this mistake may be: bounds of the wrong equations."""
+"""How far from a fault's answers an implementation that makes this mistake may be: bounds of the
+wrong equations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,19 @@ from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.problem import QUANTITIES, Problem
-from reference.faults.kinds import Answer, Answers, Data, Fault, Hidden, Misread, Off, Posed, Slope, reading, undecayed
+from reference.faults.kinds import (
+    Answer,
+    Answers,
+    Data,
+    Fault,
+    Hidden,
+    Misread,
+    Off,
+    Posed,
+    Slope,
+    reading,
+    undecayed,
+)
 from reference.mathematics.equations import column, evaluate, flat, row
 from reference.mathematics.oracle import oracle
 from reference.mathematics.questions import at_theta, chunks
@@ -23,7 +37,8 @@ Found = dict[str, Bounded]
 
 @singledispatch
 def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
-    """Every quantity by the equations with the mistake, the gradient by own parameters (D, P), with its bound.
+    """Every quantity by the equations with the mistake, the gradient by own parameters (D, P), with
+    its bound.
 
     Raises TypeError for a kind of fault that has no bounds.
     """
@@ -41,7 +56,9 @@ def _(fault: Misread, problem: Problem, contract: Contract) -> Found:
 def _(fault: Off, problem: Problem, contract: Contract) -> Found:
     asked = at_theta(undecayed(problem))
     other = fault.changed(asked.formulation.network.layout, asked.own)
-    return _decayed(_by_own(oracle(replace(asked, own=other), contract), problem, contract), problem, contract)
+    return _decayed(
+        _by_own(oracle(replace(asked, own=other), contract), problem, contract), problem, contract
+    )
 
 
 @bounds.register
@@ -60,7 +77,9 @@ def _(fault: Posed, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Data, problem: Problem, contract: Contract) -> Found:
-    found = oracle(replace(problem, **{fault.part: fault.change(getattr(problem, fault.part))}), contract)
+    found = oracle(
+        replace(problem, **{fault.part: fault.change(getattr(problem, fault.part))}), contract
+    )
     if fault.part != "inputs":
         return found
     m, slope = _arithmetic(problem, contract), found["input_gradient"]
@@ -77,16 +96,25 @@ def _(fault: Hidden, problem: Problem, contract: Contract) -> Found:
         evaluate(_Replaced(contract, network.added, fault.change, first), problem.part(draws))
         for draws in chunks(problem)
     ]
-    return {name: _arithmetic(problem, contract).stack([part[name] for part in parts]) for name in QUANTITIES}
+    return {
+        name: _arithmetic(problem, contract).stack([part[name] for part in parts])
+        for name in QUANTITIES
+    }
 
 
 @bounds.register
 def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
-    """By what becomes of answers that are off, each by its bound: in one direction, in the other, or all too large."""
-    if fault.kept_in and Contract(fault.kept_in).bits < contract.bits:  # what follows may go on from such numbers
+    """By what becomes of answers that are off, each by its bound: in one direction, in the other,
+    or all too large.
+    """
+    # what follows may go on from such numbers
+    if fault.kept_in and Contract(fault.kept_in).bits < contract.bits:
         contract = replace(contract, dtype=fault.kept_in)
     # not proved exact: what is scaled may be scaled on the way, and rounds there
-    sound, u = oracle(replace(at_theta(problem), exact=False), contract), _arithmetic(problem, contract).u
+    sound, u = (
+        oracle(replace(at_theta(problem), exact=False), contract),
+        _arithmetic(problem, contract).u,
+    )
     values = {name: sound[name].value for name in QUANTITIES}
     wrong, found = fault.change(values, problem), {}
     moved = {name: np.zeros(values[name].shape) for name in QUANTITIES}
@@ -117,7 +145,9 @@ def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
     """With the gradient by theta as one by the own parameters."""
     formulation, m = problem.formulation, _arithmetic(problem, contract)
-    own = m.linear(formulation.matrix.transpose, found["gradient"], 0.0, formulation.backward_roundings)
+    own = m.linear(
+        formulation.matrix.transpose, found["gradient"], 0.0, formulation.backward_roundings
+    )
     return {**found, "gradient": own}
 
 
@@ -131,16 +161,27 @@ def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
         return found
     own = m.lift(problem.own)
     scaled = m.scale(own, decay)
-    penalty = m.each(np.ravel, m.dot(m.each(row, own), m.each(column, scaled), len(problem.formulation.own.blocks)))
+    penalty = m.each(
+        np.ravel,
+        m.dot(m.each(row, own), m.each(column, scaled), len(problem.formulation.own.blocks)),
+    )
     slope = m.scale(own, 2 * decay)
     slope = Bounded(slope.value, slope.error + problem.rows * m.u * abs(slope.value))
-    return {**found, "loss": m.add(found["loss"], penalty), "gradient": m.add(found["gradient"], slope)}
+    return {
+        **found,
+        "loss": m.add(found["loss"], penalty),
+        "gradient": m.add(found["gradient"], slope),
+    }
 
 
 class _Replaced(BoundedArithmetic):
-    """Bounded arithmetic with one of the activations that are asked for replaced by another, which never falls."""
+    """Bounded arithmetic with one of the activations that are asked for replaced by another, which
+    never falls.
+    """
 
-    def __init__(self, contract: Contract, parts: int, replacement: Callable[..., Any], which: int) -> None:
+    def __init__(
+        self, contract: Contract, parts: int, replacement: Callable[..., Any], which: int
+    ) -> None:
         super().__init__(contract, parts)
         self.plain, self.replacement, self.left = Plain(contract, "float64"), replacement, which
 
@@ -150,10 +191,14 @@ class _Replaced(BoundedArithmetic):
         if self.left != -1 or name == "identity":
             return super().act(name, z)
         (h, d), *ends = (
-            self.replacement(x, *self.plain.act(name, x)) for x in (z.value, z.value - z.error, z.value + z.error)
+            self.replacement(x, *self.plain.act(name, x))
+            for x in (z.value, z.value - z.error, z.value + z.error)
         )
-        rounds = (4 * self.contract.exp_ulp + 4) * self.u  # as many roundings as the slowest of ours takes
-        value = Bounded(h, np.maximum(*(abs(end - h) for end, _ in ends)) + rounds * abs(h) + self.tiny)
+        # as many roundings as the slowest of ours takes
+        rounds = (4 * self.contract.exp_ulp + 4) * self.u
+        value = Bounded(
+            h, np.maximum(*(abs(end - h) for end, _ in ends)) + rounds * abs(h) + self.tiny
+        )
         if d is None:
             return value, None
         # a slope may have its largest value within: it has gone up and down by then

@@ -1,4 +1,6 @@
-"""Kinds of planted faults: the equations with one mistake in a meaning, a number, an activation or an answer."""
+"""Kinds of planted faults: the equations with one mistake in a meaning, a number, an activation or
+an answer.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Blocks = Mapping[str, Array]
 SLOPES = ("gradient", "input_gradient")
 
 
-def solve(problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain) -> Answers:
+def solve(
+    problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain
+) -> Answers:
     """The equations in ordinary arithmetic at theta, with an arithmetic of one's own."""
     with np.errstate(all="ignore"):
         answers = evaluate(arithmetic(contract), at_theta(problem))
@@ -38,12 +42,18 @@ def undecayed(problem: Problem) -> Problem:
 
 
 def decayed(answers: Answers, problem: Problem) -> Answers:
-    """Answers about the error alone, with the problem's decay, which acts on parameters as they are."""
+    """Answers about the error alone, with the problem's decay, which acts on parameters as they
+    are.
+    """
     decay, theta = problem.loss.decay, problem.theta
     if not decay:
         return answers
     penalty = decay * (theta**2).sum(axis=1)
-    return {**answers, "loss": answers["loss"] + penalty, "gradient": answers["gradient"] + 2 * decay * theta}
+    return {
+        **answers,
+        "loss": answers["loss"] + penalty,
+        "gradient": answers["gradient"] + 2 * decay * theta,
+    }
 
 
 # What a mistake changes: one kind of fault each.
@@ -51,7 +61,8 @@ def decayed(answers: Answers, problem: Problem) -> Answers:
 
 @dataclass(frozen=True)
 class Fault(ABC):
-    """One mistake: its name, what a person calls it, what it does to what its kind changes, the first that it spoils.
+    """One mistake: its name, what a person calls it, what it does to what its kind changes, the
+    first that it spoils.
 
     A `sized` one is made `at` a size, relative to the number that it changes.
     """
@@ -68,7 +79,9 @@ class Fault(ABC):
         """A sized one at this size."""
         spelled = f"{size:.0e}".replace("e-0", "e-")
         words, change = f"{self.words} off by {spelled}", partial(self.change, size)
-        return replace(self, name=f"{self.name}_{spelled}", words=words, change=change, sized=False, size=size)
+        return replace(
+            self, name=f"{self.name}_{spelled}", words=words, change=change, sized=False, size=size
+        )
 
     @abstractmethod
     def run(self, problem: Problem, contract: Contract) -> Answers:
@@ -80,7 +93,9 @@ class Fault(ABC):
 
 
 class OnBlocks(Fault):
-    """Blocks, as a dict, become others; where they stay as they are, or lack what it takes, no mistake can be made."""
+    """Blocks, as a dict, become others; where they stay as they are, or lack what it takes, no
+    mistake can be made.
+    """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:
         """Vectors (D, T) with the mistake."""
@@ -95,13 +110,17 @@ class OnBlocks(Fault):
 
 
 class Misread(OnBlocks):
-    """Parameters whose meaning is mistaken: something else is computed, and differentiated rightly."""
+    """Parameters whose meaning is mistaken: something else is computed, and differentiated
+    rightly.
+    """
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         network: Any = problem.formulation.network
         read = replace(undecayed(at_theta(problem)), formulation=reading(network, self.change))
         answers = solve(read, contract)
-        return decayed({**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem)
+        return decayed(
+            {**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem
+        )
 
 
 @cache
@@ -133,7 +152,8 @@ class Slope(OnBlocks):
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answers, as a dict, of a problem that are put together wrongly, by so many `roundings` of each at most.
+    """Answers, as a dict, of a problem that are put together wrongly, by so many `roundings` of
+    each at most.
 
     `kept_in` is the dtype of which they are numbers, where that is another than the computation's.
     """
@@ -166,16 +186,22 @@ class Data(Fault):
         return bool((self.change(numbers) != numbers).any())
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        answers = solve(replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract)
+        answers = solve(
+            replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract
+        )
         if self.part != "inputs":
             return answers
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
-        """From inputs of a shape (R, I) to what is read of them, both flat: of those each is one, times a factor."""
+        """From inputs of a shape (R, I) to what is read of them, both flat: of those each is one,
+        times a factor.
+        """
         size = int(np.prod(shape))
         factor = self.change(np.ones((1, *shape))).ravel()
-        given = np.rint(self.change(np.arange(size).reshape(1, *shape)).ravel() / factor).astype(int)
+        given = np.rint(self.change(np.arange(size).reshape(1, *shape)).ravel() / factor).astype(
+            int
+        )
         return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
 
     def back(self, slope: Array) -> Array:
@@ -186,13 +212,18 @@ class Data(Fault):
 
 @dataclass(frozen=True)
 class Hidden(Fault):
-    """Another activation of a layer in place of one `of` these: from z, h, its slope (None is 1) to h and its slope."""
+    """Another activation of a layer in place of one `of` these: from z, h, its slope (None is 1) to
+    h and its slope.
+    """
 
     of: str = "tanh logistic relu"
     layer: int = 0
 
     def fits(self, network: Any) -> bool:
-        return self.layer < len(network.activations) and network.activations[self.layer] in self.of.split()
+        return (
+            self.layer < len(network.activations)
+            and network.activations[self.layer] in self.of.split()
+        )
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         names = problem.formulation.network.activations

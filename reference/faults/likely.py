@@ -21,15 +21,18 @@ from reference.mathematics.equations import outputs
 from reference.mathematics.tape import Tape
 
 DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
-# Evaluations of a fit of scalings, for each number and one more. Fits that end well take 3 to 10 where data were
-# standardised, pixels divided or one factor was wrong, and 14 (the median) where factors lie between 1e-3 and 1e3.
+# Evaluations of a fit of scalings, for each number and one more. Fits that end well take 3 to 10
+# where data were standardised, pixels divided or one factor was wrong, and 14 (the median) where
+# factors lie between 1e-3 and 1e3.
 PATIENCE = 50
 MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
 UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
 
 
 class Offer(NamedTuple):
-    """A mistake that explains what was observed: its name in the catalogue ("" for another scaling), and in words."""
+    """A mistake that explains what was observed: its name in the catalogue ("" for another
+    scaling), and in words.
+    """
 
     name: str
     words: str
@@ -53,15 +56,18 @@ def offered(
     observed: Sequence[Mapping[str, Array]],
     outside: str,
     contract: Contract,
-    run: Callable[[Fault, Problem], Answers] = lambda fault, problem: fault.run(problem, Contract()),
+    run: Callable[[Fault, Problem], Answers] = lambda fault, problem: fault.run(
+        problem, Contract()
+    ),
     say: Say = silent,
 ) -> Offer | None:
-    """The mistake that explains what was observed where `outside` is the first quantity outside; None when none does.
+    """The mistake that explains what was observed where `outside` is the first quantity outside;
+    None when none does.
 
-    A fault explains a difference when the equations with it, which `run` solves, leave less than a thousandth of it or,
-    in a stack, no more than an implementation of them may round under this contract: in `outside` and in all that the
-    fault changes after it; and what came before, which is inside, must not tell against it. `say` is told how far the
-    search is.
+    A fault explains a difference when the equations with it, which `run` solves, leave less than a
+    thousandth of it or, in a stack, no more than an implementation of them may round under this
+    contract: in `outside` and in all that the fault changes after it; and what came before, which
+    is inside, must not tell against it. `say` is told how far the search is.
     """
     asked = _Asked(problems, observed, outside, contract)
     faults, found = made_in(problems[0].formulation.network), []
@@ -74,46 +80,85 @@ def offered(
         words = _scaled(problems, observed, say) if outside == "forward" else ""
         return Offer("", words) if words else None
     _, left_over, fault = min(found, key=lambda each: each[0])
-    return Offer(fault.name, f'{fault.words} (fault "{fault.name}", leaves {left_over:.1g} of the difference)')
+    return Offer(
+        fault.name,
+        f'{fault.words} (fault "{fault.name}", leaves {left_over:.1g} of the difference)',
+    )
 
 
 class _Asked:
-    """What was observed, and what is right, in every stack; `outside` is the first quantity outside."""
+    """What was observed, and what is right, in every stack; `outside` is the first quantity
+    outside.
+    """
 
     def __init__(
-        self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], outside: str, contract: Contract
+        self,
+        problems: Sequence[Problem],
+        observed: Sequence[Mapping[str, Array]],
+        outside: str,
+        contract: Contract,
     ) -> None:
-        self.problems, self.observed, self.outside, self.contract = problems, observed, outside, contract
+        self.problems, self.observed, self.outside, self.contract = (
+            problems,
+            observed,
+            outside,
+            contract,
+        )
         self.right = [_own(solve(problem, Contract()), problem) for problem in problems]
-        self.apart = [_size(seen[outside] - right[outside]) for seen, right in zip(observed, self.right, strict=True)]
+        self.apart = [
+            _size(seen[outside] - right[outside])
+            for seen, right in zip(observed, self.right, strict=True)
+        ]
         stack = int(np.argmax(self.apart))
-        apart = (observed[stack][outside] - self.right[stack][outside]).reshape(problems[stack].draws, -1)
+        apart = (observed[stack][outside] - self.right[stack][outside]).reshape(
+            problems[stack].draws, -1
+        )
         draw = int(np.argmax(np.linalg.norm(apart, axis=1)))
-        self.first, self.seen = problems[stack].part(slice(draw, draw + 1)), observed[stack][outside][draw : draw + 1]
+        self.first, self.seen = (
+            problems[stack].part(slice(draw, draw + 1)),
+            observed[stack][outside][draw : draw + 1],
+        )
 
-    def survives(self, run: Callable[[Problem], Answers], across_draws: bool) -> list[Answers] | None:
-        """A fault's answers, by `run`, where they leave little of what is outside in all stacks together; else None.
+    def survives(
+        self, run: Callable[[Problem], Answers], across_draws: bool
+    ) -> list[Answers] | None:
+        """A fault's answers, by `run`, where they leave little of what is outside in all stacks
+        together; else None.
 
-        The draw with the largest difference is looked at first, unless the fault may work across draws, and then the
-        stack with the largest: most faults end there.
+        The draw with the largest difference is looked at first, unless the fault may work across
+        draws, and then the stack with the largest: most faults end there.
         """
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
-        if not across_draws and not _size(self.seen - _own(run(self.first), self.first)[self.outside]) < most:
+        if (
+            not across_draws
+            and not _size(self.seen - _own(run(self.first), self.first)[self.outside]) < most
+        ):
             return None
         for stack in np.argsort(self.apart)[::-1].tolist():
             found[stack] = _own(run(self.problems[stack]), self.problems[stack])
-            left = math.hypot(left, _size(self.observed[stack][self.outside] - found[stack][self.outside]))
+            left = math.hypot(
+                left, _size(self.observed[stack][self.outside] - found[stack][self.outside])
+            )
             if not left < most:  # true for NaN
                 return None
         return [found[stack] for stack in range(len(found))]
 
     def leaves(self, fault: Fault, wrong: Sequence[Answers]) -> dict[str, float] | None:
-        """The share that a fault leaves of what is outside, and of what follows; None where it does not explain it."""
+        """The share that a fault leaves of what is outside, and of what follows; None where it does
+        not explain it.
+        """
         first, observed, right = QUANTITIES.index(self.outside), self.observed, self.right
         given = [name for name in QUANTITIES if all(name in seen for seen in observed)]
-        left = {name: _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300) for name in given}
-        after = [name for name in given if QUANTITIES.index(name) > first and _apart(name, wrong, right) > 0]
+        left = {
+            name: _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300)
+            for name in given
+        }
+        after = [
+            name
+            for name in given
+            if QUANTITIES.index(name) > first and _apart(name, wrong, right) > 0
+        ]
         if any(left[name] > 2 for name in given if QUANTITIES.index(name) < first):
             return None
         for stack, answers in enumerate(wrong):
@@ -122,17 +167,24 @@ class _Asked:
         return {name: left[name] for name in (self.outside, *after)}
 
     def _explained(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
-        """Does a fault leave as little of the differences in a stack as is asked, or only what may be rounding?
+        """Does a fault leave as little of the differences in a stack as is asked, or only what may
+        be rounding?
 
-        Its bounds, which take several times as long as its answers, are computed where it comes to that.
+        Its bounds, which take several times as long as its answers, are computed where it comes to
+        that.
         """
         seen, right = self.observed[stack], self.right[stack]
-        sizes = {name: (_size(seen[name] - wrong[name]), _size(seen[name] - right[name])) for name in names}
+        sizes = {
+            name: (_size(seen[name] - wrong[name]), _size(seen[name] - right[name]))
+            for name in names
+        }
         doubts = [name for name, (left, apart) in sizes.items() if not left <= UNEXPLAINED * apart]
         if not doubts:
             return True
         bound = bounds(fault, self.problems[stack], self.contract)
-        return not any(is_outside(seen[name], bound[name], self.contract.largest) for name in doubts)
+        return not any(
+            is_outside(seen[name], bound[name], self.contract.largest) for name in doubts
+        )
 
 
 class _NoScaling(Exception):
@@ -140,21 +192,28 @@ class _NoScaling(Exception):
 
 
 def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say) -> str:
-    """Other scales and shifts of the columns of inputs and outputs, where they explain what was observed, in words.
+    """Other scales and shifts of the columns of inputs and outputs, where they explain what was
+    observed, in words.
 
-    They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain all. A fit that has
-    not ended after PATIENCE evaluations for each number finds none; `say` is told how many it took so far.
+    They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain
+    all. A fit that has not ended after PATIENCE evaluations for each number finds none; `say` is
+    told how many it took so far.
     """
     network: Any = problems[0].formulation.network
     sides = ("inputs", "outputs")
-    columns = [f"column {i} of the {side}" for side in sides for i in range(sum(getattr(network, side)))]
+    columns = [
+        f"column {i} of the {side}" for side in sides for i in range(sum(getattr(network, side)))
+    ]
     inputs = sum(network.inputs)
 
     def differences(numbers: Array, stacks: Iterable[int]) -> Array:
         scale, shift = numbers.reshape(2, -1)
         found = []
         for i in stacks:
-            tape, read = Tape(Plain(Contract()), *problems[i].inputs.shape[:2]), problems[i].inputs * scale[:inputs]
+            tape, read = (
+                Tape(Plain(Contract()), *problems[i].inputs.shape[:2]),
+                problems[i].inputs * scale[:inputs],
+            )
             given = outputs(tape, network, problems[i].theta, read + shift[:inputs])[2].value
             found.append((given * scale[inputs:] + shift[inputs:] - observed[i]["forward"]).ravel())
         return np.concatenate(found)
@@ -184,7 +243,9 @@ def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
     left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
         return ""
-    numbers = sorted(zip(columns, *fit.reshape(2, -1), strict=True), key=lambda n: -max(abs(n[1] - 1), abs(n[2])))
+    numbers = sorted(
+        zip(columns, *fit.reshape(2, -1), strict=True), key=lambda n: -max(abs(n[1] - 1), abs(n[2]))
+    )
     largest = max(max(abs(scale - 1), abs(shift)) for _, scale, shift in numbers)
     digits = 5 if largest > 1e-4 else 12
     changed = [

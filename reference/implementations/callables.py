@@ -1,4 +1,6 @@
-"""Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by what is stated."""
+"""Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by
+what is stated.
+"""
 
 from abc import ABC
 from collections.abc import Callable
@@ -36,7 +38,9 @@ class _Called(ABC):
         if isinstance(self.name, str):
             object.__setattr__(self, "name", exact(self.name))
         if not callable(self.answer):
-            raise ValueError(f"{self.name} is {shown(self.answer, 40)}, expected a function of blocks and inputs")
+            raise ValueError(
+                f"{self.name} is {shown(self.answer, 40)}, expected a function of blocks and inputs"
+            )
 
     def expressed(self, problem: Problem) -> Problem:
         return problem
@@ -47,7 +51,9 @@ class _Called(ABC):
         try:
             with users(quiet=True):  # saturated draws overflow on the way to a right answer
                 for theta, x, t in zip(problem.theta, problem.inputs, problem.targets, strict=True):
-                    for quantity, found in self._answers(problem, theta, x.copy(), t.copy()).items():
+                    for quantity, found in self._answers(
+                        problem, theta, x.copy(), t.copy()
+                    ).items():
                         answers.setdefault(quantity, []).append(found)
         except Exception as error:
             status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
@@ -58,8 +64,14 @@ class _Called(ABC):
         """Its outputs (R, O) at one draw."""
         network = problem.formulation.network
         given = self.answer(network.layout.split(theta), *_groups(x, network.inputs))
-        heads = [_real(head, "outputs") for head in (given if isinstance(given, tuple | list) else [given])]
-        shapes = [head.shape for head in heads], [(problem.rows, width) for width in network.outputs]
+        heads = [
+            _real(head, "outputs")
+            for head in (given if isinstance(given, tuple | list) else [given])
+        ]
+        shapes = (
+            [head.shape for head in heads],
+            [(problem.rows, width) for width in network.outputs],
+        )
         found, expected = ([*map(str, each)] for each in shapes)
         if found != expected:
             said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
@@ -84,10 +96,11 @@ def _groups(whole: Array, widths: tuple[int, ...]) -> list[Array]:
 class Prototype(_Called):
     """A network in NumPy, whose bounds are derived: it promises ordinary arithmetic of a dtype.
 
-    `answer(blocks, x)` gives the outputs (R, width), or a list of one for each head, from the network's blocks by name
-    and the inputs (R, width), float64; several groups of inputs are several arguments. `slopes(blocks, x, t)`, with the
-    targets after the inputs, gives the loss and a dict of its gradients by block. `relu_at_zero` and `logistic_clip`
-    are as for a Subject. Raises ValueError for what is none.
+    `answer(blocks, x)` gives the outputs (R, width), or a list of one for each head, from the
+    network's blocks by name and the inputs (R, width), float64; several groups of inputs are
+    several arguments. `slopes(blocks, x, t)`, with the targets after the inputs, gives the loss and
+    a dict of its gradients by block. `relu_at_zero` and `logistic_clip` are as for a Subject.
+    Raises ValueError for what is none.
     """
 
     slopes: Callable[..., Any] | None = None
@@ -109,7 +122,11 @@ class Prototype(_Called):
 
     def absent(self, network: Family, quantity: str) -> str | None:
         given = ("forward",) if self.slopes is None else ("forward", "loss", "gradient")
-        return None if quantity in given else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
+        return (
+            None
+            if quantity in given
+            else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
+        )
 
     def contract(self) -> Contract:
         return Contract(
@@ -133,7 +150,8 @@ class Prototype(_Called):
             slopes[name] = _real(slopes[name], f"a gradient of {name}")
             if slopes[name].shape != block.shape:
                 raise WrongAnswer(
-                    f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected {block.shape}"
+                    f"gave a gradient of {name} of shape {np.shape(slopes[name])}, expected"
+                    f" {block.shape}"
                 )
         return {**found, "loss": _real(loss, "a loss"), "gradient": network.layout.join(slopes)}
 
@@ -142,10 +160,11 @@ class Prototype(_Called):
 class Stated(_Called):
     """The outputs of a callable (JAX, ONNX Runtime, a binary), which may be off by a stated budget.
 
-    `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called a draw at a time with the
-    network's blocks by name and the inputs (R, width), float64, and gives the outputs (R, width), or a list of one for
-    each head. `budget` is relative: each output of a head may be off by that times the largest output of this head in
-    this draw, in size. `why` says where that is from. Raises ValueError where the budget is none, or nothing says why.
+    `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called a draw at
+    a time with the network's blocks by name and the inputs (R, width), float64, and gives the
+    outputs (R, width), or a list of one for each head. `budget` is relative: each output of a head
+    may be off by that times the largest output of this head in this draw, in size. `why` says where
+    that is from. Raises ValueError where the budget is none, or nothing says why.
     """
 
     budget: float = 0.0
@@ -156,16 +175,22 @@ class Stated(_Called):
         super().__post_init__()
         if not isinstance(self.budget, Real) or not 0 < self.budget < np.inf:
             expected = "a number above 0: the share of its largest output that it may be off by"
-            raise ValueError(f"{self.name} states a budget of {shown(self.budget, 40)}, expected {expected}")
+            raise ValueError(
+                f"{self.name} states a budget of {shown(self.budget, 40)}, expected {expected}"
+            )
         if not isinstance(self.why, str) or not self.why.strip():
-            raise ValueError(f"{self.name} says not why its budget of {self.budget:g} holds, expected a sentence")
+            raise ValueError(
+                f"{self.name} says not why its budget of {self.budget:g} holds, expected a sentence"
+            )
 
     def title(self) -> str:
         """Its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
     def absent(self, network: Family, quantity: str) -> str | None:
-        return f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
+        return (
+            f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
+        )
 
     def contract(self) -> Contract:
         return Contract(stated=float(self.budget), why=self.why.strip())

@@ -18,8 +18,8 @@ from reference.mathematics.questions import at_theta, chunks
 class NumpyNet:
     """NumPy in the given dtype; judges every network of the family.
 
-    `logistic_clip` clips its logistic as nnet's is; `declare_clip=False` keeps that out of its contract, to show what
-    happens without.
+    `logistic_clip` clips its logistic as nnet's is; `declare_clip=False` keeps that out of its
+    contract, to show what happens without.
     """
 
     dtype: str = "float64"
@@ -31,7 +31,9 @@ class NumpyNet:
     @property
     def name(self) -> str:
         precision = "" if self.dtype == "float64" else f"_{self.dtype}"
-        clip = "" if self.logistic_clip is None else "_clipped" if self.declare_clip else "_undeclared"
+        clip = (
+            "" if self.logistic_clip is None else "_clipped" if self.declare_clip else "_undeclared"
+        )
         return f"numpy_net{precision}{clip}"
 
     def title(self) -> str:
@@ -48,18 +50,29 @@ class NumpyNet:
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
-        """In NumPy, where its network has a text, which has no clip, and by which ReLU's derivative at 0 is 0."""
+        """In NumPy, where its network has a text, which has no clip, and by which ReLU's derivative
+        at 0 is 0.
+        """
         written = getattr(problem.formulation.network, "script", None)
-        return ("NumPy", written()) if written and not self.relu_at_zero and self.logistic_clip is None else None
+        return (
+            ("NumPy", written())
+            if written and not self.relu_at_zero and self.logistic_clip is None
+            else None
+        )
 
     def observe(self, problem: Problem) -> Observation:
-        arithmetic, asked = Plain(replace(self.contract(), logistic_clip=self.logistic_clip)), at_theta(problem)
+        arithmetic, asked = (
+            Plain(replace(self.contract(), logistic_clip=self.logistic_clip)),
+            at_theta(problem),
+        )
         with np.errstate(all="ignore"):
             parts = [evaluate(arithmetic, asked.part(draws)) for draws in chunks(asked)]
             answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}
             if problem.recipe is not None:
                 answers[STEP] = steps(arithmetic, problem)
-        return Observation({name: np.asarray(answer, dtype=np.float64) for name, answer in answers.items()})
+        return Observation(
+            {name: np.asarray(answer, dtype=np.float64) for name, answer in answers.items()}
+        )
 
 
 numpy_net = NumpyNet()

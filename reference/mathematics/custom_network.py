@@ -1,4 +1,6 @@
-"""A network of one's own: its forward pass is written once, and gradients and bounds follow from it."""
+"""A network of one's own: its forward pass is written once, and gradients and bounds follow from
+it.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ GROUPS = 9  # of inputs, and heads, at most
 class Equations(Derived):
     """A network of one's own, written over the operations of `reference.mathematics.tape.Tape`.
 
-    `inputs` and `outputs` are widths, a number or one for each group; `shapes` are those of the blocks of parameters by
-    name, (n, k) or (n,), which theta holds one after the other. `forward(m, p, x)` gives the outputs, or a tuple of one
-    tensor a head: m has the operations, p the blocks by name, and x is the inputs, rows of numbers; several groups come
-    as x1, x2, ... A block (n,) is rows that are all alike. Raises ValueError, in a sentence, where that is no network.
+    `inputs` and `outputs` are widths, a number or one for each group; `shapes` are those of the
+    blocks of parameters by name, (n, k) or (n,), which theta holds one after the other. `forward(m,
+    p, x)` gives the outputs, or a tuple of one tensor a head: m has the operations, p the blocks by
+    name, and x is the inputs, rows of numbers; several groups come as x1, x2, ... A block (n,) is
+    rows that are all alike. Raises ValueError, in a sentence, where that is no network.
     """
 
     name: str
@@ -45,9 +48,16 @@ class Equations(Derived):
         shapes: Mapping[str, int | tuple[int, ...]],
         forward: Callable[..., Any],
     ) -> None:
-        sides = [widths(f"{name}: {what}", w, GROUPS) for what, w in (("inputs", inputs), ("outputs", outputs))]
-        layout = Layout.of_shapes({block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()})
-        for field, value in zip(self.__dataclass_fields__, (name, *sides, layout, forward), strict=True):
+        sides = [
+            widths(f"{name}: {what}", w, GROUPS)
+            for what, w in (("inputs", inputs), ("outputs", outputs))
+        ]
+        layout = Layout.of_shapes(
+            {block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()}
+        )
+        for field, value in zip(
+            self.__dataclass_fields__, (name, *sides, layout, forward), strict=True
+        ):
             object.__setattr__(self, field, value)
         with ours():
             assert self._looked_at  # what is wrong shows now
@@ -55,16 +65,23 @@ class Equations(Derived):
     @cached_property
     def parts(self) -> tuple[Block, ...]:
         """The blocks as the tape takes them: (n,) is one column."""
-        return tuple(Block(block.name, block.places.reshape(len(block.places), -1)) for block in self.layout.blocks)
+        return tuple(
+            Block(block.name, block.places.reshape(len(block.places), -1))
+            for block in self.layout.blocks
+        )
 
     def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
-        """What `forward` gives, heads side by side; raises ValueError where that is not the outputs."""
+        """What `forward` gives, heads side by side; raises ValueError where that is not the
+        outputs.
+        """
         p = {
             block.name: node if block.places.ndim > 1 else tape.spread(node)
             for block, node in zip(self.layout.blocks, blocks, strict=True)
         }
         ends = np.cumsum(self.inputs)
-        groups = [tape.columns(x, end - width, end) for width, end in zip(self.inputs, ends, strict=True)]
+        groups = [
+            tape.columns(x, end - width, end) for width, end in zip(self.inputs, ends, strict=True)
+        ]
         found = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
         heads = tuple(found) if isinstance(found, tuple | list) else (found,)
         if [str(head) for head in heads] != [f"rows of {width}" for width in self.outputs]:
@@ -80,7 +97,8 @@ class Equations(Derived):
     def _looked_at(self) -> _Looking:
         tape = _Looking()
         zeros = [
-            np.zeros((1, *shape)) for shape in ((self.layout.size,), (1, sum(self.inputs)), (1, sum(self.outputs)))
+            np.zeros((1, *shape))
+            for shape in ((self.layout.size,), (1, sum(self.inputs)), (1, sum(self.outputs)))
         ]
         try:
             blocks, x, output = outputs(tape, self, *zeros[:2])
@@ -88,10 +106,13 @@ class Equations(Derived):
             said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
             raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
         slopes = tape.slopes(output, zeros[2])
-        for name, node in zip((*(block.name for block in self.layout.blocks), "inputs"), (*blocks, x), strict=True):
+        for name, node in zip(
+            (*(block.name for block in self.layout.blocks), "inputs"), (*blocks, x), strict=True
+        ):
             if node not in slopes:
                 raise ValueError(
-                    f"{self.name}: forward: {name} reach no output, expected all to be used: leave them out"
+                    f"{self.name}: forward: {name} reach no output, expected all to be used: leave"
+                    " them out"
                 )
         tape.sums += [node.sum for node in tape.nodes] + list(slopes.values())
         for each in tape.sums:
@@ -117,7 +138,10 @@ class Equations(Derived):
         """At most: each product in a sum reads one row of a block, or one column, or one entry."""
         most = max(len(each.pairs) for each in self._looked_at.sums)
         blocks = [block.of(amounts) for block in self.layout.blocks]
-        sums = [b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max()) for b in blocks]
+        sums = [
+            b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max())
+            for b in blocks
+        ]
         return most * int(sum(sums))
 
     def sentence(self) -> str:

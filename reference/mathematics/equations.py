@@ -2,8 +2,8 @@
 
     loss = sum share (o - t)^2 + decay |theta|^2
 
-Gradients go back over the tape on which the network's outputs were computed; decay enters inside the sum, as nnet's C
-code starts it with 2 decay w.
+Gradients go back over the tape on which the network's outputs were computed; decay enters inside
+the sum, as nnet's C code starts it with 2 decay w.
 """
 
 from __future__ import annotations
@@ -35,14 +35,21 @@ def flat(a: Any) -> Any:
 
 
 def outputs(tape: Tape, network: Any, theta: Any, inputs: Any) -> tuple[list[Node], Node, Node]:
-    """The network's blocks, its inputs and its outputs as nodes, at theta (D, T) and inputs (D, R, I)."""
-    blocks = [tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places) for part in network.parts]
+    """The network's blocks, its inputs and its outputs as nodes, at theta (D, T) and inputs (D, R,
+    I).
+    """
+    blocks = [
+        tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
+        for part in network.parts
+    ]
     x = tape.leaf(inputs, (None, sum(network.inputs)))
     return blocks, x, network.outputs_on(tape, blocks, x)
 
 
 def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
-    """forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D, R, I), in arithmetic m."""
+    """forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D, R, I),
+    in arithmetic m.
+    """
     formulation, loss = problem.formulation, problem.loss
     network: Any = formulation.network
 
@@ -58,7 +65,9 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
         penalties = len(formulation.own.blocks)  # each may be added by itself
         penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, loss.decay, slack)))
     r = m.sub(output.value, m.lift(problem.targets))
-    error = m.dot(m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty)
+    error = m.dot(
+        m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty
+    )
 
     slope = m.scale(r, 2 * problem.shares, slack)
     if problem.slopes is not None:  # of another loss
@@ -74,6 +83,8 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     return {
         "forward": o,
         "loss": m.each(np.ravel, error),
-        "gradient": m.linear(formulation.matrix.transpose, by_theta, 0.0, formulation.backward_roundings),
+        "gradient": m.linear(
+            formulation.matrix.transpose, by_theta, 0.0, formulation.backward_roundings
+        ),
         "input_gradient": slopes[x].formed,
     }

@@ -17,16 +17,19 @@ from reference.mathematics.oracle import oracle, stages
 from reference.mathematics.tape import ACTIVATIONS, Node, Tape
 
 LETTERS = "WVU"  # of groups of inputs, and of heads
-WRITTEN = {  # activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
+# activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
+WRITTEN = {
     "identity": "",
     "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n",
     "tanh": "tanh = np.tanh\n\n",
-    "logistic": """\
+    "logistic": (
+        """\
 def logistic(z):
     e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
     return np.where(z.real > 0, 1, e) / (1 + e)
 
-""",
+"""
+    ),
 }
 
 
@@ -34,7 +37,11 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
     """One width, or one for each group; raises ValueError for what is none."""
     group = tuple(given) if isinstance(given, Iterable) else (given,)
     if not 0 < len(group) <= most or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
-        numbers = "a whole number, at least 1" if name == "hidden" else f"one to {most} whole numbers from 1"
+        numbers = (
+            "a whole number, at least 1"
+            if name == "hidden"
+            else f"one to {most} whole numbers from 1"
+        )
         raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
     return tuple(int(w) for w in group)
 
@@ -42,13 +49,18 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
 class Derived:
     """What follows from a network's equations, whichever they are.
 
-    `explain` names a likely mistake. The faults that it knows stand on the networks, so `reference` gives it to them.
+    `explain` names a likely mistake. The faults that it knows stand on the networks, so `reference`
+    gives it to them.
     """
 
     explain: ClassVar[Callable[..., str]]
 
     def oracle(
-        self, problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+        self,
+        problem: Problem,
+        contract: Contract,
+        seen: Array | None = None,
+        known: Bounds | None = None,
     ) -> Bounds:
         """See `reference.mathematics.oracle.oracle`."""
         return oracle(problem, contract, seen, known)
@@ -71,12 +83,14 @@ class Derived:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Network(Derived):
-    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of inputs and heads.
+    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of
+    inputs and heads.
 
-    `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output` is f. `to_hidden`
-    (hidden, all inputs) and `to_output` (all outputs, hidden) say which connections exist, all by default. theta is in
-    nnet's order: for each hidden unit its bias, then its inputs; for each output its bias, then the hidden units.
-    Raises ValueError for widths, activations or masks that make no network.
+    `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output`
+    is f. `to_hidden` (hidden, all inputs) and `to_output` (all outputs, hidden) say which
+    connections exist, all by default. theta is in nnet's order: for each hidden unit its bias, then
+    its inputs; for each output its bias, then the hidden units. Raises ValueError for widths,
+    activations or masks that make no network.
     """
 
     inputs: tuple[int, ...]
@@ -102,7 +116,9 @@ class Network(Derived):
         for name, act in (("activation", activation), ("output", output)):
             if act not in ACTIVATIONS:
                 called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
-                raise ValueError(f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}")
+                raise ValueError(
+                    f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}"
+                )
         shapes = {"to_hidden": (hidden, sum(sources)), "to_output": (sum(sinks), hidden)}
         masks = []
         for (name, shape), given in zip(shapes.items(), (to_hidden, to_output), strict=True):
@@ -130,8 +146,13 @@ class Network(Derived):
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no connection."""
-        exists = [np.pad(mask, ((0, 0), (1, 0)), constant_values=True) for mask in (self.to_hidden, self.to_output)]
+        """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no
+        connection.
+        """
+        exists = [
+            np.pad(mask, ((0, 0), (1, 0)), constant_values=True)
+            for mask in (self.to_hidden, self.to_output)
+        ]
         flat = np.concatenate([each.ravel() for each in exists])
         places = np.where(flat, np.cumsum(flat) - 1, -1)
         A, B = np.split(places, [exists[0].size])
@@ -142,7 +163,9 @@ class Network(Derived):
         """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
         A, B = self._places
         groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
-        blocks = [Block(f"{letter}1", columns) for letter, columns in zip(LETTERS, groups, strict=False)]
+        blocks = [
+            Block(f"{letter}1", columns) for letter, columns in zip(LETTERS, groups, strict=False)
+        ]
         blocks.append(Block("b", A[:, 0]))
         for letter, rows in zip(LETTERS, np.split(B, np.cumsum(self.outputs)[:-1]), strict=False):
             blocks += [Block(f"{letter}2", rows[:, 1:]), Block(f"b_{letter.lower()}", rows[:, 0])]
@@ -171,24 +194,42 @@ class Network(Derived):
         return np.ascontiguousarray(entries[..., exists])
 
     def longest_sum(self, amounts: Array) -> int:
-        """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one input or unit."""
+        """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one
+        input or unit.
+        """
         weights = [part.of(amounts) for part in self.parts]
         return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
 
     def script(self) -> str:
-        """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as a text of NumPy."""
-        blocks, x = [block.name for block in self.layout.blocks], [f"x{n + 1}" for n in range(len(self.inputs))]
-        hidden = " + ".join([*(f"{each} @ {letter}1.T" for each, letter in zip(x, LETTERS, strict=False)), "b"])
+        """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as
+        a text of NumPy.
+        """
+        blocks, x = (
+            [block.name for block in self.layout.blocks],
+            [f"x{n + 1}" for n in range(len(self.inputs))],
+        )
+        hidden = " + ".join(
+            [*(f"{each} @ {letter}1.T" for each, letter in zip(x, LETTERS, strict=False)), "b"]
+        )
         heads = [f"h @ {letter}2.T + b_{letter.lower()}" for letter in LETTERS[: len(self.outputs)]]
         hidden, *heads = (
             z if act == "identity" else f"{act}({z})"
-            for act, z in zip((self.activation, *[self.output] * len(heads)), (hidden, *heads), strict=True)
+            for act, z in zip(
+                (self.activation, *[self.output] * len(heads)), (hidden, *heads), strict=True
+            )
         )
-        lines = (f"def network({', '.join([*blocks, *x])}):", f"    h = {hidden}", f"    return [{', '.join(heads)}]")
+        lines = (
+            f"def network({', '.join([*blocks, *x])}):",
+            f"    h = {hidden}",
+            f"    return [{', '.join(heads)}]",
+        )
         return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
         """The network in a few words."""
         sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
         sparse = "" if self._complete else ", not all connected"
-        return f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output} outputs{sparse}"
+        return (
+            f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output}"
+            f" outputs{sparse}"
+        )

@@ -1,8 +1,9 @@
 """The steps of optimisers, once, for every arithmetic, as torch.optim defines them.
 
-SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form) and Adam (Kingma and Ba 2015, algorithm 1, bias
-corrections applied to the step size and to the denominator). Each takes the gradients that an optimiser was handed
-along its runs, so that a step is judged by itself: what rounds in a gradient is judged elsewhere.
+SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form) and Adam (Kingma and Ba 2015,
+algorithm 1, bias corrections applied to the step size and to the denominator). Each takes the
+gradients that an optimiser was handed along its runs, so that a step is judged by itself: what
+rounds in a gradient is judged elsewhere.
 """
 
 from typing import Any
@@ -16,7 +17,9 @@ POWER_ROUNDINGS = 2  # of beta^t and of 1 - beta^t in double: what cancels there
 
 
 def steps(m: Any, problem: Problem) -> Any:
-    """The own parameters after each state's step (D, P), in arithmetic m; those that are held stay 0."""
+    """The own parameters after each state's step (D, P), in arithmetic m; those that are held stay
+    0.
+    """
     recipe, handed = problem.recipe, problem.handed
     assert recipe is not None
     assert handed is not None
@@ -29,7 +32,9 @@ def steps(m: Any, problem: Problem) -> Any:
             gradient = m.kept(m.add(gradient, m.kept(m.scale(weights, decay))))
         change, state = update(m, recipe, gradient, state, number + 1)
         held = problem.formulation.held
-        after.append(m.each(lambda part, held=held: np.where(held, 0.0, part), m.sub(weights, change)))
+        after.append(
+            m.each(lambda part, held=held: np.where(held, 0.0, part), m.sub(weights, change))
+        )
     return m.stack(after)
 
 
@@ -47,10 +52,16 @@ def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> t
     if moments is None:
         moments = [m.scale(power, 0.0) for power in powers]
     first, second = moments = [
-        m.mix(moment, power, 1 - beta) for moment, beta, power in zip(moments, betas, powers, strict=True)
+        m.mix(moment, power, 1 - beta)
+        for moment, beta, power in zip(moments, betas, powers, strict=True)
     ]
     corrections = [1 - beta**number for beta in betas]
     # of a double: 1 - beta^t is small beside the powers that cancel in it
-    slack = [POWER_ROUNDINGS * 2.0**-53 * beta**number / rest for beta, rest in zip(betas, corrections, strict=True)]
-    size = m.add(m.scale(m.root(second), 1 / np.sqrt(corrections[1]), slack[1]), m.constant(second, eps))
+    slack = [
+        POWER_ROUNDINGS * 2.0**-53 * beta**number / rest
+        for beta, rest in zip(betas, corrections, strict=True)
+    ]
+    size = m.add(
+        m.scale(m.root(second), 1 / np.sqrt(corrections[1]), slack[1]), m.constant(second, eps)
+    )
     return m.divide(m.kept(m.scale(first, lr / corrections[0], slack[0])), size), moments

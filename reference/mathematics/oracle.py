@@ -1,4 +1,6 @@
-"""The oracle: what a problem's exact answers are, and how far from them its contract lets an implementation be."""
+"""The oracle: what a problem's exact answers are, and how far from them its contract lets an
+implementation be.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,25 @@ from reference.mathematics.optimisers import steps
 from reference.mathematics.questions import chunks
 
 
-def oracle(problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None) -> Bounds:
-    """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a recipe, with its bound.
+def oracle(
+    problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
+) -> Bounds:
+    """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a
+    recipe, with its bound.
 
-    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0. Where float64
-    itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has computed on its way, a column for
-    each number of a row: then every layer is bounded by itself (see `harness.arithmetic.staged`). `known` is what
-    this gave under a contract that differs in the logistic's clip only: parts in which no clip acts are taken from it.
+    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0.
+    Where float64 itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has
+    computed on its way, a column for each number of a row: then every layer is bounded by itself
+    (see `harness.arithmetic.staged`). `known` is what this gave under a contract that differs in
+    the logistic's clip only: parts in which no clip acts are taken from it.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _bounded(problem, contract, seen, known)
 
 
 def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-    """How many of the numbers of a row that an implementation keeps are among those `seen`, of how many.
+    """How many of the numbers of a row that an implementation keeps are among those `seen`, of how
+    many.
 
     And the first activation that is not, in words.
     """
@@ -41,7 +48,9 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
     return arithmetic.found, arithmetic.asked, next(iter(arithmetic.missing), "")
 
 
-def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None) -> Bounds:
+def _bounded(
+    problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None
+) -> Bounds:
     network: Any = problem.formulation.network
     plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
     found: list[dict[str, Bounded]] = []
@@ -50,7 +59,9 @@ def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bo
         return Bounds(known, clip, known.reach)
     for number, draws in enumerate(chunks(problem)):
         if known is not None and known.unclipped(clip)[number]:
-            found.append({name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()})
+            found.append(
+                {name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()}
+            )
             reach.append(known.reach[number])
             continue
         m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
@@ -62,14 +73,18 @@ def _bounded(problem: Problem, contract: Contract, seen: Array | None, known: Bo
     if problem.recipe is not None:
         answers[STEP] = steps(plain, problem)
     if problem.exact:
-        answers = _sharpened(answers, answers if seen is None else oracle(problem, contract), problem, contract)
+        answers = _sharpened(
+            answers, answers if seen is None else oracle(problem, contract), problem, contract
+        )
     if contract.stated is not None:
         answers["forward"] = _stated(answers["forward"], network.outputs, contract.stated)
     return Bounds(answers, clip, reach)
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """The loss, not bounded where an implementation may overflow on the way: in the sums of squares that it weighs."""
+    """The loss, not bounded where an implementation may overflow on the way: in the sums of squares
+    that it weighs.
+    """
     squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
     if problem.loss.decay:
         squares += (problem.theta**2).sum(axis=1)
@@ -77,7 +92,9 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 
 def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
-    """The outputs with a share of each head's largest in a draw on top of the oracle's own bound."""
+    """The outputs with a share of each head's largest in a draw on top of the oracle's own
+    bound.
+    """
     parts = np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1)
     largest = [np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape) for part in parts]
     return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
@@ -98,7 +115,8 @@ def _sharpened(
 def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
     """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
     return {
-        name: value.exact(contract.factor_bits) for name, value in evaluate(GridArithmetic(contract), problem).items()
+        name: value.exact(contract.factor_bits)
+        for name, value in evaluate(GridArithmetic(contract), problem).items()
     }
 
 

@@ -1,4 +1,6 @@
-"""A problem as the equations are asked it: at the network's own parameters, and some draws at a time."""
+"""A problem as the equations are asked it: at the network's own parameters, and some draws at a
+time.
+"""
 
 from dataclasses import replace
 from typing import Any

@@ -1,9 +1,11 @@
-"""A network's equations as they are evaluated forward, so that their gradients follow, in the same arithmetic.
+"""A network's equations as they are evaluated forward, so that their gradients follow, in the same
+arithmetic.
 
-Reverse mode (Rumelhart, Hinton and Williams 1986). What is bounded is every implementation that forms the same numbers
-from the same sums, each sum in any order: what `affine`, `add`, `sub`, `scale` and `columns` give is one sum, however
-they are nested, until `act`, `mul`, `beside` or another `affine` is put to it; and so is what flows back to a number
-that is used several times. Not bounded is an implementation that multiplies such a product out.
+Reverse mode (Rumelhart, Hinton and Williams 1986). What is bounded is every implementation that
+forms the same numbers from the same sums, each sum in any order: what `affine`, `add`, `sub`,
+`scale` and `columns` give is one sum, however they are nested, until `act`, `mul`, `beside` or
+another `affine` is put to it; and so is what flows back to a number that is used several times. Not
+bounded is an implementation that multiplies such a product out.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def transpose(a: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """left @ right^T, added up over pairs of left (D, n, K) and right (D, k, K); left (D, n, k) where right is None.
+    """left @ right^T, added up over pairs of left (D, n, K) and right (D, k, K); left (D, n, k)
+    where right is None.
 
     `extra` are the terms by which an implementation's sum may be longer.
     """
@@ -45,7 +48,11 @@ class Sum:
             products = [pair for pair in self.pairs if pair[1] is not None]
             products += [(left, self._identity(left)) for left in others]
             left, right = (reduce(self.m.join, factors) for factors in zip(*products, strict=True))
-        return left if right is None else self.m.dot(left, self.m.each(transpose, right), extra, plus=first)
+        return (
+            left
+            if right is None
+            else self.m.dot(left, self.m.each(transpose, right), extra, plus=first)
+        )
 
     @cached_property
     def formed(self) -> Any:
@@ -55,7 +62,11 @@ class Sum:
     @cached_property
     def value(self) -> Any:
         """The number as others are computed from it."""
-        return self.formed if self.pairs[0][1] is None and len(self.pairs) == 1 else self.m.kept(self.formed)
+        return (
+            self.formed
+            if self.pairs[0][1] is None and len(self.pairs) == 1
+            else self.m.kept(self.formed)
+        )
 
     def mapped(self, change: Callable[[Any], Any]) -> Sum:
         """What a linear map of the last axis makes of it."""
@@ -70,7 +81,8 @@ class Sum:
     def turned(self) -> Sum:
         """Each draw's matrix transposed."""
         flip = [
-            (right, left) if right is not None else (self.m.each(transpose, left), None) for left, right in self.pairs
+            (right, left) if right is not None else (self.m.each(transpose, left), None)
+            for left, right in self.pairs
         ]
         return Sum(self.m, tuple(flip), self.extra)
 
@@ -79,14 +91,17 @@ class Sum:
         return self.m.lift(np.broadcast_to(np.eye(width), (draws, width, width)))
 
 
-Pull = Callable[[Sum], Sum]  # from what flows back to a node to what flows back to one that it was made of
+# from what flows back to a node to what flows back to one that it was made of
+Pull = Callable[[Sum], Sum]
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A tensor of the equations: numbers for each row, shape (None, width), or a block of parameters (n, k).
+    """A tensor of the equations: numbers for each row, shape (None, width), or a block of
+    parameters (n, k).
 
-    `places` are where a block's entries stand in theta; `bias` where what is added to each column stands, if anywhere.
+    `places` are where a block's entries stand in theta; `bias` where what is added to each column
+    stands, if anywhere.
     """
 
     sum: Sum
@@ -123,7 +138,9 @@ class Tape:
         """A block (n, 1) as rows of n, all alike."""
         ones = self.leaf(self.m.lift(np.ones((*self._size, 1))), (None, 1))
         rows, places = self.affine(ones, vector), vector.places
-        return self._node(rows.sum, rows.shape, ((rows, _same),), bias=None if places is None else places[:, 0])
+        return self._node(
+            rows.sum, rows.shape, ((rows, _same),), bias=None if places is None else places[:, 0]
+        )
 
     def affine(self, x: Node, W: Node, b: Node | None = None) -> Node:
         """x W^T + b, with x as rows of k, W (n, k) and b (n,)."""
@@ -140,7 +157,10 @@ class Tape:
         """[1, x] A^T: the same with the bias as the first column of A (n, 1 + k)."""
         x1, places = self.m.with_ones(x.value), A.places
         back = self.m.each(lambda a: transpose(a[..., 1:]), A.value)
-        pulls = (x, lambda e: self._pair(e.value, back)), (A, lambda e: self._pair(*self._flips(e, x1)))
+        pulls = (
+            (x, lambda e: self._pair(e.value, back)),
+            (A, lambda e: self._pair(*self._flips(e, x1))),
+        )
         bias = None if places is None else places[:, 0]
         return self._node(self._pair(x1, A.value), (None, int(A.shape[0] or 0)), pulls, bias=bias)
 
@@ -152,13 +172,17 @@ class Tape:
             return z
         # what is beyond the range is as good as infinite to those that level off
         h, slope = self.m.act(name, z.value if name == "relu" else z.sum.formed)
-        return self._plain(h, z.shape, ((z, lambda e: self._pair(self.m.kept(self.m.mul(e.value, slope)))),))
+        return self._plain(
+            h, z.shape, ((z, lambda e: self._pair(self.m.kept(self.m.mul(e.value, slope)))),)
+        )
 
     def add(self, a: Node, b: Node) -> Node:
         """a + b, of one shape."""
         self._expect(a.shape == b.shape, "add", (a, b), "two of one shape")
         both = Sum(self.m, a.sum.pairs + b.sum.pairs, self.extra)
-        return self._node(both, a.shape, ((a, _same), (b, _same)), bias=b.bias if a.bias is None else a.bias)
+        return self._node(
+            both, a.shape, ((a, _same), (b, _same)), bias=b.bias if a.bias is None else a.bias
+        )
 
     def sub(self, a: Node, b: Node) -> Node:
         """a - b, of one shape."""
@@ -180,7 +204,9 @@ class Tape:
 
     def beside(self, *parts: Node) -> Node:
         """Tensors side by side, on the last axis."""
-        self._expect(len({part.shape[0] for part in parts}) == 1, "beside", parts, "all of one height")
+        self._expect(
+            len({part.shape[0] for part in parts}) == 1, "beside", parts, "all of one height"
+        )
         ends = [int(end) for end in np.cumsum([part.shape[1] for part in parts])]
         pulls = [
             (part, lambda e, start=end - part.shape[1], end=end: e.mapped(self._cut(start, end)))
@@ -192,22 +218,30 @@ class Tape:
     def columns(self, a: Node, start: int, end: int) -> Node:
         """The columns from `start` to before `end`."""
         width = a.shape[1]
-        self._expect(0 <= start < end <= width, f"columns {start} to {end}", (a,), "columns that are there")
+        self._expect(
+            0 <= start < end <= width, f"columns {start} to {end}", (a,), "columns that are there"
+        )
 
         def padded(value: Any) -> Any:
             return self.m.each(lambda e: np.pad(e, ((0, 0), (0, 0), (start, width - end))), value)
 
         bias = None if a.bias is None else a.bias[start:end]
         pulls = ((a, lambda e: e.mapped(padded)),)
-        return self._node(a.sum.mapped(self._cut(start, end)), (a.shape[0], end - start), pulls, bias=bias)
+        return self._node(
+            a.sum.mapped(self._cut(start, end)), (a.shape[0], end - start), pulls, bias=bias
+        )
 
     def transpose(self, W: Node) -> Node:
         """A block (n, k) as one of (k, n)."""
         self._expect(W.shape[0] is not None, "transpose", (W,), "a block")
-        return self._node(W.sum.turned(), (W.shape[1], int(W.shape[0] or 0)), ((W, lambda e: e.turned()),))
+        return self._node(
+            W.sum.turned(), (W.shape[1], int(W.shape[0] or 0)), ((W, lambda e: e.turned()),)
+        )
 
     def slopes(self, output: Node, e: Any) -> dict[Node, Sum]:
-        """For each node that the output (D, R, O) depends on what flows back to it where e (D, R, O) flows back."""
+        """For each node that the output (D, R, O) depends on what flows back to it where e (D, R,
+        O) flows back.
+        """
         found, slopes = {output: [self._pair(e)]}, {}
         for node in reversed(self.nodes):
             if sums := found.get(node):
@@ -218,11 +252,15 @@ class Tape:
                     found.setdefault(parent, []).append(pull(slopes[node]))
         return slopes
 
-    def _node(self, total: Sum, shape: tuple[int | None, int], pulls: Any, **where: Places | None) -> Node:
+    def _node(
+        self, total: Sum, shape: tuple[int | None, int], pulls: Any, **where: Places | None
+    ) -> Node:
         self.nodes.append(Node(total, shape, tuple(pulls), **where))
         return self.nodes[-1]
 
-    def _plain(self, value: Any, shape: tuple[int | None, int], pulls: Any, places: Places | None = None) -> Node:
+    def _plain(
+        self, value: Any, shape: tuple[int | None, int], pulls: Any, places: Places | None = None
+    ) -> Node:
         return self._node(self._pair(value), shape, pulls, places=places)
 
     def _pair(self, left: Any, right: Any = None) -> Sum:
@@ -242,7 +280,9 @@ class Tape:
 
     def _expect(self, fits: bool, what: str, given: tuple[Node, ...], expected: str) -> None:
         if not fits:
-            raise ValueError(f"{what} was given {' and '.join(map(str, given))}, expected {expected}")
+            raise ValueError(
+                f"{what} was given {' and '.join(map(str, given))}, expected {expected}"
+            )
 
 
 def _same(e: Sum) -> Sum:

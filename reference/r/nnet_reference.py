@@ -27,10 +27,11 @@ LIVE = RSession()  # the one R of this process, which the first ask starts
 
 @dataclass(frozen=True)
 class RNnet:
-    """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or logistic outputs.
+    """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or
+    logistic outputs.
 
-    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens without. `r` is who
-    answers for R: R itself, a recording, or nobody.
+    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens
+    without. `r` is who answers for R: R itself, a recording, or nobody.
     """
 
     declare_clip: bool = True
@@ -49,17 +50,25 @@ class RNnet:
         return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """The same where `mode` (auto, live, recorded, or a session) and the recording of a case say who answers.
+        """The same where `mode` (auto, live, recorded, or a session) and the recording of a case
+        say who answers.
 
-        Raises LookupError where R must be live and is not here, ValueError where the recording is not sound.
+        Raises LookupError where R must be live and is not here, ValueError where the recording is
+        not sound.
         """
         found = answering(self.r, file, case, states_only, mode)
         return self if found is self.r else replace(self, r=found)
 
     def versions(self) -> dict[str, str]:
-        """R's and nnet's, for the report's environment, and when it was recorded; none where nobody answers."""
+        """R's and nnet's, for the report's environment, and when it was recorded; none where nobody
+        answers.
+        """
         try:
-            return {name: found for name, found in self.r.versions().items() if name in ("R", "nnet", "recorded")}
+            return {
+                name: found
+                for name, found in self.r.versions().items()
+                if name in ("R", "nnet", "recorded")
+            }
         except (RUnavailable, RCrashed):
             return {}
 
@@ -94,13 +103,18 @@ class RNnet:
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
-        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value, gradient, outputs."""
+        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value,
+        gradient, outputs.
+        """
         return ("R", engine(self.expressed(at_theta(problem)))) if self.source == "live" else None
 
     def observe(self, problem: Problem) -> Observation:
         loss = problem.loss
         if loss.decay and problem.formulation.network.activations[0] == "tanh":
-            why = "nnet computes tanh through other weights than these, and its decay would penalise those"
+            why = (
+                "nnet computes tanh through other weights than these, and its decay would penalise"
+                " those"
+            )
             return Observation({}, Missing(Status.ABSENT, why))
         asked = self.expressed(at_theta(problem))
         network: Any = asked.formulation.network
@@ -110,7 +124,9 @@ class RNnet:
             return Observation({}, Missing(Status.ABSENT, why))
         weights = None if per_row == 1 else np.full((problem.draws, problem.rows), per_row)
         try:
-            answer = self.r.evaluate(topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay)
+            answer = self.r.evaluate(
+                topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay
+            )
         except RUnavailable as error:
             return Observation({}, Missing(Status.ABSENT, str(error)))
         except (RCrashed, RError) as error:
@@ -121,8 +137,13 @@ class RNnet:
 
 @cache
 def _as_logistic(network: Network) -> Formulation:
-    """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the sum of its weights."""
-    size, blocks = network.layout.size, {block.name: block.places for block in network.layout.blocks}
+    """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the
+    sum of its weights.
+    """
+    size, blocks = (
+        network.layout.size,
+        {block.name: block.places for block in network.layout.blocks},
+    )
     factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
     for name, places in blocks.items():
         if not name.startswith("b_"):
@@ -132,7 +153,9 @@ def _as_logistic(network: Network) -> Formulation:
             rows.append(biases[places >= 0])
             columns.append(places[places >= 0])
     entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
-    matrix = sparse.coo_array((entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size))
+    matrix = sparse.coo_array(
+        (entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size)
+    )
     N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
     logistic = replace(network, activation="logistic")
     return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)
@@ -140,22 +163,38 @@ def _as_logistic(network: Network) -> Formulation:
 
 @cache
 def topology(network: Network) -> Topology:
-    """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units, outputs."""
+    """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units,
+    outputs.
+    """
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
     outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
     connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
-    return Topology(sources, network.hidden, sum(network.outputs), connections, network.output == "identity")
+    return Topology(
+        sources, network.hidden, sum(network.outputs), connections, network.output == "identity"
+    )
 
 
 def engine(problem: Problem) -> str:
-    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the weights, outputs."""
+    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the
+    weights, outputs.
+    """
     network: Any = problem.formulation.network
     n, nconn, conn, linear = topology(network).engine
     data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
-    given = {"n": n, "nconn": nconn, "conn": conn, "linear": linear, "w": problem.theta[0], "data": data}
+    given = {
+        "n": n,
+        "nconn": nconn,
+        "conn": conn,
+        "linear": linear,
+        "w": problem.theta[0],
+        "data": data,
+    }
     given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}
-    lines = [f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n" for name, some in given.items()]
+    lines = [
+        f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n"
+        for name, some in given.items()
+    ]
     return "".join(lines) + Path(__file__).with_name("alone.R").read_text(encoding="utf-8")
 
 

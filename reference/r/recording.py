@@ -1,6 +1,7 @@
 """A recording of R as a value and as a file: what R was asked, word for word, and what it answered.
 
-The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code. It is read strictly.
+The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code.
+It is read strictly.
 """
 
 import lzma
@@ -19,10 +20,12 @@ import numpy as np
 from harness.core.files import replace_whole
 from reference.r.topology import Array, Topology
 
-CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()  # R's code
+# R's code
+CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 MAGIC = b"nnet-parity recording 1 "
 MOST_BYTES, MOST_UNPACKED = 1 << 26, 1 << 28  # 64 and 256 MiB
-# The axes of every array, a letter a length: draws, rows, inputs, outputs, weights. What is not named is one number.
+# The axes of every array, a letter a length: draws, rows, inputs, outputs, weights. What is not
+# named is one number.
 AXES = {"theta": "DT", "inputs": "DRI", "targets": "DRO", "row_weights": "DR", "mask": "DT"}
 ANSWERS = {
     "evaluate": {"value": "D", "outputs": "DRO", "gradient": "DT"},
@@ -36,7 +39,9 @@ What = Literal["evaluate", "fit", "optim"]  # may be asked of R
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """One ask of an R session with all of its arguments, and the answer; arrays by the names that RSession has."""
+    """One ask of an R session with all of its arguments, and the answer; arrays by the names that
+    RSession has.
+    """
 
     what: What
     topology: Topology
@@ -46,12 +51,16 @@ class Ask:
     @cached_property
     def key(self) -> str:
         """Digest of what was asked: equal keys, the same ask to the last bit."""
-        parts = [(name, array.shape, array.tobytes()) for name, array in sorted(self.arguments.items())]
+        parts = [
+            (name, array.shape, array.tobytes()) for name, array in sorted(self.arguments.items())
+        ]
         return sha256(repr((self.what, self.topology, parts)).encode()).hexdigest()
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of a recording: whose it is, why and when it was made, with what, and how many starts a population had."""
+    """Of a recording: whose it is, why and when it was made, with what, and how many starts a
+    population had.
+    """
 
     case: str
     intent: Literal["create", "fix", "trim"]
@@ -77,7 +86,9 @@ class Recording:
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """An array: the first bytes of all numbers, then all second ones, ..., which packs well; float32 where it fits."""
+    """An array: the first bytes of all numbers, then all second ones, ..., which packs well;
+    float32 where it fits.
+    """
 
     shape: tuple[Annotated[int, msgspec.Meta(ge=1)], ...]
     size: Literal[4, 8]
@@ -102,9 +113,14 @@ def write(path: Path, recording: Recording) -> None:
     places: dict[Any, int] = {}
 
     def stored(arrays: Mapping[str, Array]) -> dict[str, int]:
-        return {name: places.setdefault((a.shape, a.tobytes()), len(places)) for name, a in sorted(arrays.items())}
+        return {
+            name: places.setdefault((a.shape, a.tobytes()), len(places))
+            for name, a in sorted(arrays.items())
+        }
 
-    asks = [_Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks]
+    asks = [
+        _Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks
+    ]
     arrays = [_packed(shape, np.frombuffer(data)) for shape, data in places]
     packed = lzma.compress(msgspec.msgpack.encode(_File(recording.facts, arrays, asks)), preset=6)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,11 +131,17 @@ def _packed(shape: tuple[int, ...], numbers: Array) -> _Stored:
     with np.errstate(over="ignore"):
         single = numbers.astype("<f4")
     kept = single if single.astype("<f8").tobytes() == numbers.tobytes() else numbers.astype("<f8")
-    return _Stored(shape, 8 if kept.itemsize == 8 else 4, kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes())
+    return _Stored(
+        shape,
+        8 if kept.itemsize == 8 else 4,
+        kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes(),
+    )
 
 
 def read(path: Path, case: str) -> Recording:
-    """The recording of a case; ValueError, in a sentence that names the file, where it is not whole and sound."""
+    """The recording of a case; ValueError, in a sentence that names the file, where it is not whole
+    and sound.
+    """
     shown = os.path.relpath(path)
     try:
         found = _parsed(path)
@@ -130,7 +152,9 @@ def read(path: Path, case: str) -> Recording:
         return found
     except (ValueError, OSError, lzma.LZMAError, EOFError, MemoryError) as error:
         why = str(error) or type(error).__name__
-        raise ValueError(f"{shown} is no recording that can be trusted ({why}): take it from version control") from None
+        raise ValueError(
+            f"{shown} is no recording that can be trusted ({why}): take it from version control"
+        ) from None
 
 
 def _parsed(path: Path) -> Recording:
@@ -155,7 +179,12 @@ def _parsed(path: Path) -> Recording:
 def _unpacked(stored: _Stored) -> Array:
     if len(stored.data) != prod(stored.shape) * stored.size:
         raise ValueError(f"an array of shape {stored.shape} has {len(stored.data)} bytes")
-    numbers = np.frombuffer(stored.data, np.uint8).reshape(stored.size, -1).T.copy().view(f"<f{stored.size}")
+    numbers = (
+        np.frombuffer(stored.data, np.uint8)
+        .reshape(stored.size, -1)
+        .T.copy()
+        .view(f"<f{stored.size}")
+    )
     array = numbers.astype(np.float64).reshape(stored.shape)
     if not np.isfinite(array).all():
         raise ValueError("it holds a number that is not finite")
@@ -168,7 +197,9 @@ def _checked(asked: _Asked, arrays: Sequence[Array]) -> Ask:
     places = [*asked.arguments.values(), *asked.answer.values()]
     if not all(0 <= place < len(arrays) for place in places):
         raise ValueError("an ask names an array that is not there")
-    given, answer = ({n: arrays[i] for n, i in named.items()} for named in (asked.arguments, asked.answer))
+    given, answer = (
+        {n: arrays[i] for n, i in named.items()} for named in (asked.arguments, asked.answer)
+    )
     topology, expected = asked.topology, ANSWERS[asked.what]
     if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= given.keys():
         raise ValueError(f"{asked.what} has the arrays {sorted(given)} and {sorted(answer)}")

@@ -1,10 +1,13 @@
-"""R's runif() without R: the Mersenne Twister as R seeds it (`set.seed` and `MT_genrand` in R's RNG.c)."""
+"""R's runif() without R: the Mersenne Twister as R seeds it (`set.seed` and `MT_genrand` in R's
+RNG.c).
+"""
 
 import numpy as np
 
 from reference.r.topology import Array
 
-TO_UNIT = 2.3283064365386963e-10  # RNG.c: [0, 1] from 32 bits, then kept off both ends, which no seed below reaches
+# RNG.c: [0, 1] from 32 bits, then kept off both ends, which no seed below reaches
+TO_UNIT = 2.3283064365386963e-10
 
 
 def runif(seed: int, count: int) -> Array:

@@ -1,6 +1,8 @@
-"""R's nnet, asked from Python: the parent's side. R itself lives in a process of its own (worker.py, nnet.R).
+"""R's nnet, asked from Python: the parent's side. R itself lives in a process of its own
+(worker.py, nnet.R).
 
-Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked once more.
+Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked
+once more.
 """
 
 import os
@@ -24,9 +26,16 @@ from reference.r.worker import receive, send
 
 START_DEADLINE = 60.0  # seconds for R to come up, however short the deadline of an ask
 # NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
-SPECIAL = np.array([0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64).view(np.float64)
-# What a user's environment may not change: startup files, packages (those that nnet imports), language, clock, threads.
-OWN = {"R_PROFILE_USER": os.devnull, "R_ENVIRON_USER": os.devnull, "R_DEFAULT_PACKAGES": "stats,utils"}
+SPECIAL = np.array(
+    [0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64
+).view(np.float64)
+# What a user's environment may not change: startup files, packages (those that nnet imports),
+# language, clock, threads.
+OWN = {
+    "R_PROFILE_USER": os.devnull,
+    "R_ENVIRON_USER": os.devnull,
+    "R_DEFAULT_PACKAGES": "stats,utils",
+}
 OWN |= {"RPY2_CFFI_MODE": "ABI", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 OWN |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -75,7 +84,10 @@ class _Worker:
         send(self.socket, ("hello", (SPECIAL,)))
         special, holds, (r, nnet, platform) = receive(self.socket)[1]
         if special.tobytes() != SPECIAL.tobytes() or not holds.all():
-            raise RUnavailable(f"R's doubles are not ours: {SPECIAL} came back as {special}; R's own view is {holds}")
+            raise RUnavailable(
+                f"R's doubles are not ours: {SPECIAL} came back as {special}; R's own view is"
+                f" {holds}"
+            )
         self.versions = {"R": r, "nnet": nnet, "rpy2": said, "platform": platform}
         self.socket.settimeout(self.deadline)
 
@@ -86,14 +98,22 @@ class _Worker:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
         code = self.process.returncode or 0
-        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        ended = (
+            f"was ended by {signal.Signals(-code).name}"
+            if code < 0
+            else f"ended with exit status {code}"
+        )
         self.log.seek(0)
         words = self.log.read().decode(errors="replace").strip()[-400:]
         self.end()
-        return ("did not answer in time and was killed" if late else ended) + (f", saying: {words}" if words else "")
+        return ("did not answer in time and was killed" if late else ended) + (
+            f", saying: {words}" if words else ""
+        )
 
 
-def _end(process: subprocess.Popen[bytes], socket: socket.socket, log: IO[bytes], parent: int) -> None:
+def _end(
+    process: subprocess.Popen[bytes], socket: socket.socket, log: IO[bytes], parent: int
+) -> None:
     socket.close()
     log.close()
     if os.getpid() == parent:  # a fork of the parent has no say in this
@@ -104,9 +124,10 @@ def _end(process: subprocess.Popen[bytes], socket: socket.socket, log: IO[bytes]
 class RSession:
     """R with nnet in a process of its own. Threads may share a session: one ask at a time.
 
-    Every ask raises RUnavailable if R cannot be started (looked for once, and again after close()), RError with R's
-    message if R raises, RCrashed if R died or did not answer within `deadline` seconds, twice; the next ask then starts
-    afresh. After an ask, `console` holds what R printed and `warnings` the warnings that it gave.
+    Every ask raises RUnavailable if R cannot be started (looked for once, and again after close()),
+    RError with R's message if R raises, RCrashed if R died or did not answer within `deadline`
+    seconds, twice; the next ask then starts afresh. After an ask, `console` holds what R printed
+    and `warnings` the warnings that it gave.
     """
 
     source = told = "live"
@@ -125,14 +146,18 @@ class RSession:
             self._started()
 
     def close(self) -> None:
-        """End R; the next ask starts it again. Happens by itself when Python ends, however it ends."""
+        """End R; the next ask starts it again. Happens by itself when Python ends, however it
+        ends.
+        """
         with self._lock:
             if self._worker is not None:
                 self._worker.end()
             self._worker, self._missing = None, ""
 
     def versions(self) -> dict[str, str]:
-        """Versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"; asked of R once."""
+        """Versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"; asked of R
+        once.
+        """
         with self._lock:
             if self._worker is None or not self._worker.versions:
                 self._ask("versions()", "hello", SPECIAL)
@@ -147,16 +172,22 @@ class RSession:
         row_weights: ArrayLike | None = None,
         decay: float = 0.0,
     ) -> Evaluation:
-        """nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass, VR_dfunc in nnet.c).
+        """nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass, VR_dfunc
+        in nnet.c).
 
-        theta (D, T), inputs (D, R, I), targets (D, R, O), row_weights (D, R) not negative, 1 by default. The value is
-        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus decay * sum(theta**2).
-        Raises ValueError for another shape, an empty one, or a number that is not finite.
+        theta (D, T), inputs (D, R, I), targets (D, R, O), row_weights (D, R) not negative, 1 by
+        default. The value is the sum over rows and outputs of row_weight * (output - target)**2,
+        not halved, plus decay * sum(theta**2). Raises ValueError for another shape, an empty one,
+        or a number that is not finite.
         """
         x = _checked("inputs", inputs, None, None, topology.inputs)
         draws, rows, weights = *x.shape[:2], topology.n_weights
         y = _checked("targets", targets, draws, rows, topology.outputs)
-        w = None if row_weights is None else _checked("row_weights", row_weights, draws, rows, least=0.0)
+        w = (
+            None
+            if row_weights is None
+            else _checked("row_weights", row_weights, draws, rows, least=0.0)
+        )
         # nnet wants the data of a draw column by column, inputs first.
         data = np.concatenate([x, y], axis=2).swapaxes(1, 2).reshape(draws, -1)
         arguments = _checked("decay", decay), _checked("theta", theta, draws, weights), data, w
@@ -164,7 +195,9 @@ class RSession:
         found = self._ask(what, "evaluate", *topology.engine, *arguments)
         assert found.shape == (draws, 1 + weights + rows * topology.outputs), found.shape
         outputs = found[:, 1 + weights :].reshape(draws, topology.outputs, rows).swapaxes(1, 2)
-        return Evaluation(*map(np.ascontiguousarray, (found[:, 0], outputs, found[:, 1 : 1 + weights])))
+        return Evaluation(
+            *map(np.ascontiguousarray, (found[:, 0], outputs, found[:, 1 : 1 + weights]))
+        )
 
     def fit(
         self,
@@ -180,45 +213,85 @@ class RSession:
         mask: ArrayLike | None = None,
         row_weights: ArrayLike | None = None,
     ) -> Fit:
-        """One fit from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with nnet()'s arguments.
+        """One fit from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with
+        nnet()'s arguments.
 
-        A dense topology goes through `nnet::nnet(x, y, size=, linout=, Wts=, ...)` as its user calls it, any other
-        through the same engine with its connections. mask (T,) is True where a weight is trained; row_weights (R,).
-        Raises ValueError as evaluate does.
+        A dense topology goes through `nnet::nnet(x, y, size=, linout=, Wts=, ...)` as its user
+        calls it, any other through the same engine with its connections. mask (T,) is True where a
+        weight is trained; row_weights (R,). Raises ValueError as evaluate does.
         """
         data = _of_one(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
         m = None if mask is None else _checked("mask", mask, weights)
         w = None if row_weights is None else _checked("row_weights", row_weights, rows, least=0.0)
-        settings = (_checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay))
+        settings = (
+            _checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay)
+        )
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
             ask = ("fit_nnet", topology.hidden, topology.linear_outputs)
-        return self._fit(f"fit({rows} rows, {weights} weights, maxit {maxit})", topology, *ask, *data, m, w, *settings)
+        return self._fit(
+            f"fit({rows} rows, {weights} weights, maxit {maxit})",
+            topology,
+            *ask,
+            *data,
+            m,
+            w,
+            *settings,
+        )
 
     def optim(
-        self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, maxit: int = 10_000
+        self,
+        topology: Topology,
+        theta: ArrayLike,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        maxit: int = 10_000,
     ) -> Fit:
-        """One fit by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as for `fit`."""
+        """One fit by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as for
+        `fit`.
+        """
         data = _of_one(topology, theta, inputs, targets)
         what = f"optim({data[0].shape[1]} rows, {topology.n_weights} weights)"
-        return self._fit(what, topology, "fit_optim", *topology.engine, *data, _checked("maxit", maxit))
+        return self._fit(
+            what, topology, "fit_optim", *topology.engine, *data, _checked("maxit", maxit)
+        )
 
     def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
         seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask)
-        assert (end.shape, len(outputs)) == ((topology.n_weights,), topology.outputs), (end.shape, outputs.shape)
-        return Fit(end, float(value[0]), np.ascontiguousarray(outputs.T), int(convergence[0]), float(seconds[0]))
+        assert (end.shape, len(outputs)) == ((topology.n_weights,), topology.outputs), (
+            end.shape,
+            outputs.shape,
+        )
+        return Fit(
+            end,
+            float(value[0]),
+            np.ascontiguousarray(outputs.T),
+            int(convergence[0]),
+            float(seconds[0]),
+        )
 
     def time_gradient(
-        self, topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike, repetitions: int
+        self,
+        topology: Topology,
+        theta: ArrayLike,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        repetitions: int,
     ) -> float:
-        """Seconds that nnet's engine takes for one value and gradient, without the way there; shapes as for `fit`."""
+        """Seconds that nnet's engine takes for one value and gradient, without the way there;
+        shapes as for `fit`.
+        """
         data = _of_one(topology, theta, inputs, targets)
         what, ask = f"time_gradient({data[0].shape[1]} rows)", (*topology.engine, *data)
-        return float(self._ask(what, "time_gradient", *ask, _checked("repetitions", repetitions))[0])
+        return float(
+            self._ask(what, "time_gradient", *ask, _checked("repetitions", repetitions))[0]
+        )
 
     def eval_text(self, code: str) -> Any:
-        """The value of R code in R's global environment: numbers as an array, strings and lists as a list."""
+        """The value of R code in R's global environment: numbers as an array, strings and lists as
+        a list.
+        """
         return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)
 
     def _started(self) -> _Worker:
@@ -239,17 +312,22 @@ class RSession:
                     fates.append(worker.fate(reason))
                     self._worker = None
                     continue
-                except BaseException as reason:  # Ctrl-C too: a late answer must not be taken for the next ask's
+                # Ctrl-C too: a late answer must not be taken for the next ask's
+                except BaseException as reason:
                     self.close()
                     self._missing = str(reason) if isinstance(reason, RUnavailable) else ""
                     raise
                 if kind == "error":
                     raise RError(value[0])
                 return value
-        raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]} (deadline {self.deadline:g} s)")
+        raise RCrashed(
+            f"{what}: R {fates[0]}; started again, it {fates[1]} (deadline {self.deadline:g} s)"
+        )
 
 
-def _of_one(topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array, Array]:
+def _of_one(
+    topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
+) -> tuple[Array, Array, Array]:
     """Inputs (I, R), targets (O, R) and weights (T,) of one draw, as nnet.R takes them."""
     x = _checked("inputs", inputs, None, topology.inputs)
     y = _checked("targets", targets, len(x), topology.outputs)
@@ -257,7 +335,9 @@ def _of_one(topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: Ar
 
 
 def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
-    """`value` as float64 of a shape (None: any length but 0), or a ValueError: what was found, what was expected."""
+    """`value` as float64 of a shape (None: any length but 0), or a ValueError: what was found, what
+    was expected.
+    """
     array = np.asarray(value, np.float64)
     axes = zip(array.shape, shape, strict=False)
     if array.ndim != len(shape) or any(n == 0 or want not in (None, n) for n, want in axes):
@@ -266,5 +346,7 @@ def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np
     if not (good := np.isfinite(array) & (array >= least)).all():
         place = tuple(map(int, np.argwhere(~good)[0]))
         expected = "a finite number" if least < 0 else f"a finite number from {least:g}"
-        raise ValueError(f"{name}{list(place) if place else ''} is {array[place]}, expected {expected}")
+        raise ValueError(
+            f"{name}{list(place) if place else ''} is {array[place]}, expected {expected}"
+        )
     return array

@@ -1,4 +1,6 @@
-"""What nnet's C engine is asked for and what it gives: a net as lists of connections, an evaluation, a fit."""
+"""What nnet's C engine is asked for and what it gives: a net as lists of connections, an
+evaluation, a fit.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Topology:
-    """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are logistic.
+    """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are
+    logistic.
 
-    `connections` holds, for each hidden unit and then each output, its sources in the order of their weights:
-    0 is the bias, 1..inputs the inputs, then the hidden units. theta counts the weights in that order too.
+    `connections` holds, for each hidden unit and then each output, its sources in the order of
+    their weights: 0 is the bias, 1..inputs the inputs, then the hidden units. theta counts the
+    weights in that order too.
     """
 
     inputs: int
@@ -29,22 +33,40 @@ class Topology:
     def __post_init__(self) -> None:
         units, first_output = self.hidden + self.outputs, 1 + self.inputs + self.hidden
         if self.inputs < 1 or self.hidden < 0 or self.outputs < 1 or len(self.connections) != units:
-            found = f"{self.inputs}-{self.hidden}-{self.outputs} units, connections of {len(self.connections)}"
-            raise ValueError(f"found {found}; expected an input, an output, and connections of all {units} units")
+            found = (
+                f"{self.inputs}-{self.hidden}-{self.outputs} units, connections of"
+                f" {len(self.connections)}"
+            )
+            raise ValueError(
+                f"found {found}; expected an input, an output, and connections of all {units} units"
+            )
         for unit, sources in enumerate(self.connections, start=1 + self.inputs):
-            # The engine computes units in order, and its gradient is wrong where an output feeds another.
+            # The engine computes units in order, and its gradient is wrong where an output feeds
+            # another.
             if not all(0 <= source < min(unit, first_output) for source in sources):
-                raise ValueError(f"unit {unit} has sources {sources}, expected 0..{min(unit, first_output) - 1}")
+                raise ValueError(
+                    f"unit {unit} has sources {sources}, expected 0..{min(unit, first_output) - 1}"
+                )
 
     @classmethod
     def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
-        """The net that nnet(size=hidden) makes: all inputs into each hidden unit, all of these into each output."""
+        """The net that nnet(size=hidden) makes: all inputs into each hidden unit, all of these into
+        each output.
+        """
         into_hidden, into_outputs = range(1 + inputs), (0, *range(1 + inputs, 1 + inputs + hidden))
-        return cls(inputs, hidden, outputs, (tuple(into_hidden),) * hidden + (into_outputs,) * outputs, linear_outputs)
+        return cls(
+            inputs,
+            hidden,
+            outputs,
+            (tuple(into_hidden),) * hidden + (into_outputs,) * outputs,
+            linear_outputs,
+        )
 
     @property
     def is_dense(self) -> bool:
-        return self.hidden > 0 and self == self.dense(self.inputs, self.hidden, self.outputs, self.linear_outputs)
+        return self.hidden > 0 and self == self.dense(
+            self.inputs, self.hidden, self.outputs, self.linear_outputs
+        )
 
     @property
     def n_weights(self) -> int:
@@ -61,7 +83,9 @@ class Topology:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """nnet's own numbers for a stack of draws: value (D,), outputs (D, R, O), gradient of the value (D, T)."""
+    """nnet's own numbers for a stack of draws: value (D,), outputs (D, R, O), gradient of the value
+    (D, T).
+    """
 
     value: Array
     outputs: Array
@@ -70,7 +94,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fit:
-    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was reached).
+    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was
+    reached).
 
     `seconds` is what it took inside R.
     """

@@ -1,6 +1,8 @@
-"""The process that holds R: started by session.py as a script, told the number of its socket and the parent's pid.
+"""The process that holds R: started by session.py as a script, told the number of its socket and
+the parent's pid.
 
-It answers (ask, arguments) with (kind, value, warnings, console), one at a time, and ends when its parent does.
+It answers (ask, arguments) with (kind, value, warnings, console), one at a time, and ends when its
+parent does.
 """
 
 import os
@@ -21,14 +23,19 @@ import numpy as np
 def send(to: socket.socket, message: Any) -> None:
     """Any message; its arrays go beside the pickle, not in it, which takes a third of the time."""
     buffers: list[pickle.PickleBuffer] = []
-    parts = [memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append)), *(b.raw() for b in buffers)]
+    parts = [
+        memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append)),
+        *(b.raw() for b in buffers),
+    ]
     to.sendall(struct.pack(f"={1 + len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
     for part in parts:
         to.sendall(part)
 
 
 def receive(source: socket.socket) -> Any:
-    """The next message. TimeoutError if the socket has a timeout and it passes, EOFError if the other end is gone."""
+    """The next message. TimeoutError if the socket has a timeout and it passes, EOFError if the
+    other end is gone.
+    """
 
     def read(size: int) -> bytearray:
         data = bytearray(size)
@@ -45,9 +52,11 @@ def receive(source: socket.socket) -> Any:
 
 
 def end_with(parent: int, fd: int) -> None:
-    """End this process when the other end of the socket closes or the parent is gone, whatever R is doing."""
-    # A watch, not PR_SET_PDEATHSIG: that kills as soon as the *thread* that started us ends. The pid is asked too,
-    # since a forked child of the parent may hold the socket open.
+    """End this process when the other end of the socket closes or the parent is gone, whatever R is
+    doing.
+    """
+    # A watch, not PR_SET_PDEATHSIG: that kills as soon as the *thread* that started us ends. The
+    # pid is asked too, since a forked child of the parent may hold the socket open.
     hang_up = select.poll()
     hang_up.register(fd, 0)
     while not hang_up.poll(250) and os.getppid() == parent:
@@ -60,7 +69,9 @@ class R:
 
     def __init__(self) -> None:
         self.r: Any = import_module("rpy2.rinterface")
-        import_module("rpy2.rinterface_lib.embedded").set_initoptions(("rpy2", "--quiet", "--vanilla"))
+        import_module("rpy2.rinterface_lib.embedded").set_initoptions(
+            ("rpy2", "--quiet", "--vanilla")
+        )
         self.r.initr(interactive=False)
         self.console: list[str] = []
         callbacks: Any = import_module("rpy2.rinterface_lib.callbacks")
@@ -75,13 +86,17 @@ class R:
         self.answer = env["answer"]
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """(kind, value, warnings, console): kind is "value" or, with R's message as value, "error"."""
+        """(kind, value, warnings, console): kind is "value" or, with R's message as value,
+        "error".
+        """
         self.console.clear()
         kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
         return kind[0], value, warnings, "".join(self.console)
 
     def to_r(self, value: Any) -> Any:
-        """None, a string, or numbers as doubles; the axes of an array are reversed, so that no element moves."""
+        """None, a string, or numbers as doubles; the axes of an array are reversed, so that no
+        element moves.
+        """
         if value is None:
             return self.r.NULL
         if isinstance(value, str):
@@ -93,9 +108,12 @@ class R:
         return vector
 
     def to_python(self, value: Any) -> Any:
-        """The way back: doubles copied out of R's memory, axes reversed; strings and lists as lists."""
+        """The way back: doubles copied out of R's memory, axes reversed; strings and lists as
+        lists.
+        """
         if isinstance(value, self.r.FloatSexpVector):
-            return np.array(np.asarray(value).T, order="C")  # not memoryview(): it leaks a reference to None
+            # not memoryview(): it leaks a reference to None
+            return np.array(np.asarray(value).T, order="C")
         if isinstance(value, self.r.StrSexpVector):
             return list(value)
         return [self.to_python(item) for item in value]

@@ -12,7 +12,9 @@ from reference.mathematics.network import Network
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
-    """theta from -reach to reach, as nnet's `rang` has it: the same networks in every formulation of them."""
+    """theta from -reach to reach, as nnet's `rang` has it: the same networks in every formulation
+    of them.
+    """
     return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
 
@@ -22,14 +24,21 @@ def normal(seed: int = 0) -> Start:
 
 
 def linear(seed: int = 0) -> Start:
-    """theta as torch.nn.Linear draws it: from plus or minus 1 / sqrt(units that feed a layer), biases too."""
+    """theta as torch.nn.Linear draws it: from plus or minus 1 / sqrt(units that feed a layer),
+    biases too.
+    """
 
     def start(formulation: Formulation, count: int) -> Array:
         network = formulation.network
         if not isinstance(network, Network):
-            raise ValueError(f"starts.linear knows one hidden layer, not {network.sentence()}: choose starts.uniform()")
+            raise ValueError(
+                f"starts.linear knows one hidden layer, not {network.sentence()}: choose"
+                " starts.uniform()"
+            )
         feeding = {"1": sum(network.inputs), "b": sum(network.inputs)}
-        reach = [feeding.get(block.name[-1], network.hidden) ** -0.5 for block in network.layout.blocks]
+        reach = [
+            feeding.get(block.name[-1], network.hidden) ** -0.5 for block in network.layout.blocks
+        ]
         each = np.array(reach)[network.layout.owners]
         return _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)(formulation, count)
 

@@ -1,4 +1,6 @@
-"""Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from any start."""
+"""Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from
+any start.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,14 +30,19 @@ from reference.r.topology import Fit, Topology
 from reference.training.starts import uniform
 
 ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
-RELTEST = 10.0  # vmmin in R's optim.c ends where 10 + weight is the same before and after a step, with the loss before
+# vmmin in R's optim.c ends where 10 + weight is the same before and after a step, with the loss
+# before
+RELTEST = 10.0
 ROUND = 0.01  # seconds that a round of a race takes R at least
 ITERATIONS = 1_000  # of SciPy's optimisers, at most
-CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)  # iterations of nnet that are looked at
+# iterations of nnet that are looked at
+CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 
 
 class One(NamedTuple):
-    """A fit from one start: final theta (T,), the loss that it claims, how it ended, and its losses by iteration."""
+    """A fit from one start: final theta (T,), the loss that it claims, how it ended, and its losses
+    by iteration.
+    """
 
     theta: Array
     claimed: float
@@ -47,8 +54,9 @@ class One(NamedTuple):
 class ReferenceTrainer:
     """A trainer that is no PyTorch model.
 
-    `one(implementation, problem, draw)` fits one start; `implementation` is whose forward pass it uses; `network` what
-    it trains where that is not the case's; `most` how many starts it is given at most.
+    `one(implementation, problem, draw)` fits one start; `implementation` is whose forward pass it
+    uses; `network` what it trains where that is not the case's; `most` how many starts it is given
+    at most.
     """
 
     name: str
@@ -105,7 +113,8 @@ class ReferenceTrainer:
         began, found = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
             why = (
-                f"is recorded from {known} starts, not {start.draws}: leave --parity-starts out, or run this where R is"
+                f"is recorded from {known} starts, not {start.draws}: leave --parity-starts out, or"
+                " run this where R is"
             )
             return Missing(Status.ABSENT, why)
         try:
@@ -117,14 +126,23 @@ class ReferenceTrainer:
         except (RCrashed, RError) as error:
             return Missing(Status.BROKEN, f"R: {error}")
         seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
-        own, claimed = np.stack([one.theta for one in found]), np.array([one.claimed for one in found])
+        own, claimed = (
+            np.stack([one.theta for one in found]),
+            np.array([one.claimed for one in found]),
+        )
         return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
 
 
 def nnet_fit(
-    maxit: int = 10_000, abstol: float = ABSTOL, reltol: float = RELTOL, biases: bool = True, **given: Any
+    maxit: int = 10_000,
+    abstol: float = ABSTOL,
+    reltol: float = RELTOL,
+    biases: bool = True,
+    **given: Any,
 ) -> ReferenceTrainer:
-    """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask` holds them at 0."""
+    """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask`
+    holds them at 0.
+    """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
         net, theta, *data = _in_r(problem, draw)
@@ -141,7 +159,9 @@ def nnet_fit(
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
-    """A draw as R is given it: the network as a topology, theta (T,), inputs (R, I) and targets (R, O)."""
+    """A draw as R is given it: the network as a topology, theta (T,), inputs (R, I) and targets (R,
+    O).
+    """
     network: Any = problem.formulation.network
     return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
 
@@ -160,7 +180,9 @@ def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
 
 
 class _Asked:
-    """One draw as an optimiser of SciPy asks for it, by NumPy's equations; `losses` are those after each iteration."""
+    """One draw as an optimiser of SciPy asks for it, by NumPy's equations; `losses` are those after
+    each iteration.
+    """
 
     def __init__(self, problem: Problem, draw: int) -> None:
         self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
@@ -200,16 +222,24 @@ class _Asked:
 
 def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
     asked = _Asked(problem, draw)
-    settings = {"maxiter": ITERATIONS, "gtol": 0.0} | ({"ftol": 0.0} if method == "L-BFGS-B" else {})
-    end = optimize.minimize(asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings)
+    settings = {"maxiter": ITERATIONS, "gtol": 0.0} | (
+        {"ftol": 0.0} if method == "L-BFGS-B" else {}
+    )
+    end = optimize.minimize(
+        asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings
+    )
     ended = f"{ITERATIONS:,} iterations" if end.nit >= ITERATIONS else "converged"
     return One(end.x, float(end.fun), ended, list(enumerate(asked.losses, 1)))
 
 
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
     asked, start = _Asked(problem, draw), problem.own[draw]
-    end = optimize.least_squares(asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL)
-    return One(end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations")
+    end = optimize.least_squares(
+        asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
+    )
+    return One(
+        end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations"
+    )
 
 
 def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
@@ -226,13 +256,19 @@ def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
     """theta - lr gradient, by NumPy."""
     one = partial(_descended, lr, steps)
-    return replace(ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given)
+    return replace(
+        ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given
+    )
 
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
-optim_bfgs = ReferenceTrainer("optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST)
+optim_bfgs = ReferenceTrainer(
+    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST
+)
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
-scipy_lbfgsb = ReferenceTrainer("scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net)
+scipy_lbfgsb = ReferenceTrainer(
+    "scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net
+)
 least_squares = ReferenceTrainer(
     "least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net
 )

@@ -1,4 +1,6 @@
-"""Bounded arithmetic, each operation by itself: its bound is the one that was derived, whichever way it is computed."""
+"""Bounded arithmetic, each operation by itself: its bound is the one that was derived, whichever
+way it is computed.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -30,7 +32,9 @@ def known(value: Any, error: Any = 0.0) -> Bounded:
 
 
 def expect(found: Bounded, value: Any, error: Any, layers: int = 1) -> None:
-    """The value, and the error with a little on top: for each layer of evaluation a factor 1 + 1e-9, and no more."""
+    """The value, and the error with a little on top: for each layer of evaluation a factor 1 +
+    1e-9, and no more.
+    """
     values, errors = np.broadcast_arrays(np.asarray(value, float), np.asarray(error, float))
     np.testing.assert_array_equal(found.value.ravel(), values.ravel())
     for has, needs in zip(found.error.ravel(), errors.ravel(), strict=True):
@@ -71,20 +75,31 @@ def rounded(value: Any, error: Any, times: int = 1) -> Any:
 
 
 def test_a_quotient() -> None:
-    """3 to within 0.5 by 2 to within 1: (0.5 + 1.5) / (2 - 1), and one rounding; unbounded where it may be by 0."""
+    """3 to within 0.5 by 2 to within 1: (0.5 + 1.5) / (2 - 1), and one rounding; unbounded where it
+    may be by 0.
+    """
     for sign, other in product((1, -1), (1, -1)):
         value = sign * other * 1.5
-        expect(m.divide(known(3.0 * sign, 0.5), known(2.0 * other, 1.0)), value, rounded(value, 2.0))
+        expect(
+            m.divide(known(3.0 * sign, 0.5), known(2.0 * other, 1.0)), value, rounded(value, 2.0)
+        )
     expect(m.divide(known(3.0), known(4.0)), 0.75, rounded(0.75, 0.0))
     expect(m.divide(known(3.0, 0.5), known(1.0, 1.0)), 3.0, inf)
     expect(m.divide(known(3.0, 0.5), known(1.0, 1.25)), 3.0, inf)
-    expect(m.divide(known(3.0, 0.5), known(0.25, 0.125)), 12.0, rounded(12.0, (0.5 + 12 * 0.125) / 0.125))
+    expect(
+        m.divide(known(3.0, 0.5), known(0.25, 0.125)),
+        12.0,
+        rounded(12.0, (0.5 + 12 * 0.125) / 0.125),
+    )
 
 
 def test_a_square_root() -> None:
-    """By e / (sqrt v + sqrt(v - e)), nowhere more than sqrt e, and one rounding; of 0 to within e by sqrt e."""
+    """By e / (sqrt v + sqrt(v - e)), nowhere more than sqrt e, and one rounding; of 0 to within e
+    by sqrt e.
+    """
     expect(m.root(known(25.0, 9.0)), 5.0, rounded(5.0, 1.0))  # down to 16
-    expect(m.root(known(4.0, 9.0)), 2.0, rounded(2.0, 3.0))  # down to 0, and sqrt 9 is less than 9 / 2
+    # down to 0, and sqrt 9 is less than 9 / 2
+    expect(m.root(known(4.0, 9.0)), 2.0, rounded(2.0, 3.0))
     expect(m.root(known(0.0625, 0.046875)), 0.25, rounded(0.25, 0.125))  # down to 1/64
     expect(m.root(known(1.0, 0.25)), 1.0, rounded(1.0, 0.25 / (1 + sqrt(0.75))))
     expect(m.root(known(0.0, 0.25)), 0.0, rounded(0.0, 0.5))
@@ -93,13 +108,23 @@ def test_a_square_root() -> None:
 
 
 def test_a_number_times_a_constant() -> None:
-    """By a power of two exact, unless it may underflow; else the constant is rounded, and twice the product."""
+    """By a power of two exact, unless it may underflow; else the constant is rounded, and twice the
+    product.
+    """
     for factor in (2.0, -0.5, 1.0):
-        exactly(m.scale(known([3.0, -0.0], [0.5, 0.0]), factor), [3 * factor, 0.0], [0.5 * abs(factor), 0.0])
+        exactly(
+            m.scale(known([3.0, -0.0], [0.5, 0.0]), factor),
+            [3 * factor, 0.0],
+            [0.5 * abs(factor), 0.0],
+        )
     for factor in (3.0, -0.75):
         value = np.array([3.0, -2.0, 0.0]) * factor
         needs = np.array([0.5, 0.25, 0.0]) * abs(factor)
-        expect(m.scale(known([3.0, -2.0, 0.0], [0.5, 0.25, 0.0]), factor), value, rounded(value, needs, 3))
+        expect(
+            m.scale(known([3.0, -2.0, 0.0], [0.5, 0.25, 0.0]), factor),
+            value,
+            rounded(value, needs, 3),
+        )
     mixed = np.array([2.0, 3.0])
     expect(m.scale(known([1.0, 1.0]), mixed), mixed, rounded(mixed, 0.0, 3))
 
@@ -127,7 +152,9 @@ def test_a_product_with_a_power_of_two_may_underflow() -> None:
 
 @pytest.mark.parametrize("share", [0.25, 0.1, 0.5])
 def test_a_moving_average(share: float) -> None:
-    """Both errors in proportion, three roundings of the sizes in proportion, and one of the result."""
+    """Both errors in proportion, three roundings of the sizes in proportion, and one of the
+    result.
+    """
     a, b = known([3.0, -3.0, 5.0], [0.5, 0.0, 0.0]), known([-2.0, -1.0, 5.0], [0.25, 0.125, 0.0])
     value = (1 - share) * a.value + share * b.value
     error = (1 - share) * a.error + share * b.error
@@ -136,8 +163,13 @@ def test_a_moving_average(share: float) -> None:
 
 
 def test_a_moving_average_of_numbers_too_far_apart_is_unbounded() -> None:
-    """Their difference may leave the range, though the average does not; on its edge it does not."""
-    a, b = known([0.75 * LARGEST, 0.5 * LARGEST], 0.0), known([-0.75 * LARGEST, -0.5 * LARGEST], 0.0)
+    """Their difference may leave the range, though the average does not; on its edge it does
+    not.
+    """
+    a, b = (
+        known([0.75 * LARGEST, 0.5 * LARGEST], 0.0),
+        known([-0.75 * LARGEST, -0.5 * LARGEST], 0.0),
+    )
     found = m.mix(a, b, 0.25).error.ravel()
     assert found[0] == inf
     assert found[1] < LARGEST
@@ -170,7 +202,9 @@ def linear(*rows: Sequence[float]) -> LinearMap:
 
 
 def test_a_linear_map() -> None:
-    """The errors by the sizes of its entries, and where it rounds so many roundings of the sizes of all summands."""
+    """The errors by the sizes of its entries, and where it rounds so many roundings of the sizes of
+    all summands.
+    """
     found = m.linear(
         linear([2, -3, 0], [0, 1, 0], [0, 0, 0]),
         known([5.0, -7.0, 1.0], [0.5, 0.25, 8.0]),
@@ -185,7 +219,11 @@ def test_a_linear_map() -> None:
 
 def test_a_linear_map_that_only_picks_is_exact() -> None:
     """No rounding, no rounding of the bound."""
-    exactly(m.linear(linear([0, 1], [1, 0]), known([5.0, -7.0], [0.5, 0.25]), 0.0, np.zeros(2)), [-7, 5], [0.25, 0.5])
+    exactly(
+        m.linear(linear([0, 1], [1, 0]), known([5.0, -7.0], [0.5, 0.25]), 0.0, np.zeros(2)),
+        [-7, 5],
+        [0.25, 0.5],
+    )
 
 
 def test_a_constant_counts_where_the_dtype_cannot_hold_it() -> None:
@@ -201,7 +239,9 @@ def test_a_constant_counts_where_the_dtype_cannot_hold_it() -> None:
 
 def test_a_constant_is_a_summand() -> None:
     """Its size is rounded with the others'."""
-    found = m.linear(linear([3.0], [3.0]), known(5.0, 0.5), np.array([-0.5, -4.0]), np.array([2.0, 2.0]))
+    found = m.linear(
+        linear([3.0], [3.0]), known(5.0, 0.5), np.array([-0.5, -4.0]), np.array([2.0, 2.0])
+    )
     expect(found, [14.5, 11.0], [1.5 + 2 * (U * (size + 16.5) + TINY) for size in (0.5, 4.0)])
     exactly(m.linear(linear([3.0]), known(0.0), np.array([0.0]), np.array([2.0])), 0.0, 0.0)
 
@@ -220,17 +260,27 @@ K = {2.0: 4, 1.0: 2}  # the relative error of exp and tanh, in u, by exp_ulp
 @pytest.mark.parametrize("z", [0.25, -0.25, 2.0, -3.0, 9.0, 2.0**-120])
 @pytest.mark.parametrize("e", [0.0, 1e-6, 0.1, 0.5, 0.75, 3.0])
 def test_tanh(z: float, e: float, exp_ulp: float) -> None:
-    """At most its steepest slope nearby times the error, at most its range, and the function's own error.
+    """At most its steepest slope nearby times the error, at most its range, and the function's own
+    error.
 
-    Its derivative, 1 - h^2 or 4 / (e^z + e^-z)^2, by the error of h, the rounding of h^2, and 2 (k + 1) + 2 of its own.
+    Its derivative, 1 - h^2 or 4 / (e^z + e^-z)^2, by the error of h, the rounding of h^2, and 2 (k
+    + 1) + 2 of its own.
     """
-    k, (h, slope) = K[exp_ulp], BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("tanh", known(z, e))
+    k, (h, slope) = (
+        K[exp_ulp],
+        BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("tanh", known(z, e)),
+    )
     value = float(np.tanh(z))
     d = 1 - value * value
     steepest = min(d * (1 + 3.5 * e), 1) if e <= 0.5 else 1.0
     expect(h, value, min(steepest * e, 2) + k * U * abs(value) + TINY)
     error = float(h.error[0, 0])
-    expect(slope, d, 2 * abs(value) * error + error**2 + U * (value**2 + (2 * (k + 1) + 2) * d) + TINY, layers=2)
+    expect(
+        slope,
+        d,
+        2 * abs(value) * error + error**2 + U * (value**2 + (2 * (k + 1) + 2) * d) + TINY,
+        layers=2,
+    )
 
 
 @pytest.mark.parametrize("exp_ulp", K)
@@ -239,9 +289,13 @@ def test_tanh(z: float, e: float, exp_ulp: float) -> None:
 def test_logistic(z: float, e: float, exp_ulp: float) -> None:
     """As tanh: the function's own error is that of exp, of an addition and of a division.
 
-    Its derivative, h (1 - h) or e^-z / (1 + e^-z)^2, by the error of h and by 2 k + 4 roundings of its own.
+    Its derivative, h (1 - h) or e^-z / (1 + e^-z)^2, by the error of h and by 2 k + 4 roundings of
+    its own.
     """
-    k, (h, slope) = K[exp_ulp], BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("logistic", known(z, e))
+    k, (h, slope) = (
+        K[exp_ulp],
+        BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("logistic", known(z, e)),
+    )
     value = logistic(z)
     d = value * (1 - value)
     steepest = min(d * (1 + 1.75 * e), 0.25) if e <= 0.5 else 0.25
@@ -252,7 +306,9 @@ def test_logistic(z: float, e: float, exp_ulp: float) -> None:
 
 @pytest.mark.parametrize(("name", "function"), [("tanh", np.tanh), ("logistic", logistic)])
 @seeded
-@given(z=st.floats(-12, 12), e=st.one_of(st.floats(0, 0.6), st.floats(0, 20)), part=st.floats(-1, 1))
+@given(
+    z=st.floats(-12, 12), e=st.one_of(st.floats(0, 0.6), st.floats(0, 20)), part=st.floats(-1, 1)
+)
 def test_an_activation_of_what_is_near_is_inside(
     name: str, function: Callable[..., Any], z: float, e: float, part: float
 ) -> None:
@@ -278,15 +334,34 @@ JUMP = logistic(-15.0)
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_clipped_logistic(sign: int) -> None:
-    """Beyond the clip exactly 0 or 1, its derivative 0; a jump is allowed only where the clip is within the error."""
-    z, e = np.array([16.0, 14.0, 15.05, 14.95, 15.0, 15.5]) * sign, np.array([0.5, 0.5, 0.125, 0.125, 0.0, 0.5])
-    (h, slope), (plain_h, plain_slope) = CLIPPED.act("logistic", known(z, e)), m.act("logistic", known(z, e))
+    """Beyond the clip exactly 0 or 1, its derivative 0; a jump is allowed only where the clip is
+    within the error.
+    """
+    z, e = (
+        np.array([16.0, 14.0, 15.05, 14.95, 15.0, 15.5]) * sign,
+        np.array([0.5, 0.5, 0.125, 0.125, 0.0, 0.5]),
+    )
+    (h, slope), (plain_h, plain_slope) = (
+        CLIPPED.act("logistic", known(z, e)),
+        m.act("logistic", known(z, e)),
+    )
     assert slope is not None
     assert plain_slope is not None
     top = float(sign > 0)
-    p, q, f, g = (part.ravel() for part in (plain_h.value, plain_slope.value, plain_h.error, plain_slope.error))
-    exactly(h, [top, p[1], top, p[3], p[4], top], [0, f[1], f[2] + JUMP, f[3] + JUMP, f[4] + JUMP, f[5] + JUMP])
-    exactly(slope, [0, q[1], 0, q[3], q[4], 0], [0, g[1], g[2] + JUMP, g[3] + JUMP, g[4] + JUMP, g[5] + JUMP])
+    p, q, f, g = (
+        part.ravel()
+        for part in (plain_h.value, plain_slope.value, plain_h.error, plain_slope.error)
+    )
+    exactly(
+        h,
+        [top, p[1], top, p[3], p[4], top],
+        [0, f[1], f[2] + JUMP, f[3] + JUMP, f[4] + JUMP, f[5] + JUMP],
+    )
+    exactly(
+        slope,
+        [0, q[1], 0, q[3], q[4], 0],
+        [0, g[1], g[2] + JUMP, g[3] + JUMP, g[4] + JUMP, g[5] + JUMP],
+    )
 
 
 @pytest.mark.parametrize("z", [14.95, -14.95, 15.05, -15.05])
@@ -302,7 +377,9 @@ def test_a_jump_is_allowed_to_a_number_alone(z: float) -> None:
 def test_below_its_clip_the_logistic_is_the_logistic() -> None:
     """With the same bounds, also where the clip is just reached."""
     z, e = np.array([3.0, -14.0, 14.5]), np.array([0.25, 0.0, 0.5])
-    for clipped, plain in zip(CLIPPED.act("logistic", known(z, e)), m.act("logistic", known(z, e)), strict=True):
+    for clipped, plain in zip(
+        CLIPPED.act("logistic", known(z, e)), m.act("logistic", known(z, e)), strict=True
+    ):
         assert clipped is not None
         assert plain is not None
         exactly(clipped, plain.value, plain.error)
@@ -310,7 +387,9 @@ def test_below_its_clip_the_logistic_is_the_logistic() -> None:
 
 @pytest.mark.parametrize("at_zero", [0.0, 0.5, 1.0])
 def test_relu(at_zero: float) -> None:
-    """What is below 0 for certain is 0; where the sign is not certain the derivative may be 0 or 1."""
+    """What is below 0 for certain is 0; where the sign is not certain the derivative may be 0 or
+    1.
+    """
     z, e = [2.0, -2.0, 0.5, -0.5, -1.0, 0.0, 0.0, 1.0], [0.25, 0.25, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]
     h, slope = BoundedArithmetic(Contract("float32", relu_at_zero=at_zero)).act("relu", known(z, e))
     assert slope is not None
@@ -332,26 +411,40 @@ errors = st.one_of(st.just(0.0), st.floats(0, 0.5))
 
 @st.composite
 def matrices(draw: st.DrawFn, rows: int, columns: int) -> Bounded:
-    """Known exactly or within bounds, with zeros or without; or so small that their products underflow."""
+    """Known exactly or within bounds, with zeros or without; or so small that their products
+    underflow.
+    """
     size = rows * columns
     zeros, inexact = draw(st.booleans()), draw(st.booleans())
     values = draw(st.lists(numbers if zeros else st.floats(0.5, 8), min_size=size, max_size=size))
     signs = draw(st.lists(st.sampled_from([-1, 1]), min_size=size, max_size=size))
     bounds = draw(st.lists(errors, min_size=size, max_size=size)) if inexact else [0.0] * size
     shape, scale = (1, rows, columns), draw(st.sampled_from([1.0, 2.0**-62]))
-    return Bounded((np.array(values) * signs * scale).reshape(shape), (np.array(bounds) * scale).reshape(shape))
+    return Bounded(
+        (np.array(values) * signs * scale).reshape(shape), (np.array(bounds) * scale).reshape(shape)
+    )
 
 
 def sum_of_products(
-    a: Bounded, b: Bounded, extra: int, plus: Bounded | None, stored: float = 0.0, tiny: float = TINY
+    a: Bounded,
+    b: Bounded,
+    extra: int,
+    plus: Bounded | None,
+    stored: float = 0.0,
+    tiny: float = TINY,
 ) -> tuple[Any, Any]:
-    """Its value (1, 2, 2), and what it may be off by, term by term, and by what is stored on the way."""
+    """Its value (1, 2, 2), and what it may be off by, term by term, and by what is stored on the
+    way.
+    """
     value = a.value @ b.value + (0.0 if plus is None else plus.value)
     needs = np.zeros((2, 2))
     for i, j in product(range(2), range(2)):
         terms, size, error = 0, 0.0, 0.0
         for k in range(3):
-            x, ex, y, ey = (float(p) for p in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j]))
+            x, ex, y, ey = (
+                float(p)
+                for p in (a.value[0, i, k], a.error[0, i, k], b.value[0, k, j], b.error[0, k, j])
+            )
             terms += (abs(x) + ex > 0) and (abs(y) + ey > 0)
             size += (abs(x) + ex) * (abs(y) + ey)
             error += ex * (abs(y) + ey) + abs(x) * ey
@@ -366,7 +459,8 @@ def sum_of_products(
 @seeded
 @given(st.data(), st.integers(0, 3), st.booleans())
 def test_a_sum_of_products(data: st.DataObject, extra: int, has_plus: bool) -> None:
-    """Both errors' products, and for each term that is not 0 one rounding of the sizes; of a sum of zeros none at all.
+    """Both errors' products, and for each term that is not 0 one rounding of the sizes; of a sum of
+    zeros none at all.
 
     Terms are the products, what is added, and by how many more a formulation's sum may be longer.
     """
@@ -388,13 +482,17 @@ FACTORS = {
 @pytest.mark.parametrize("added", ["", "near", "zero"])
 @pytest.mark.parametrize("scale", [1.0, 2.0**-62])
 def test_a_sum_of_products_of_every_kind(left: str, right: str, added: str, scale: float) -> None:
-    """The same whether the factors are exact, near, or 0 here and there, and however small they are."""
+    """The same whether the factors are exact, near, or 0 here and there, and however small they
+    are.
+    """
     a, b = (
         Bounded(*(np.array(part, float).reshape(1, *shape) * scale for part in FACTORS[kind]))
         for kind, shape in ((left, (2, 3)), (right, (3, 2)))
     )
     plus = (
-        Bounded(*(np.array(part[:4], float).reshape(1, 2, 2) * scale**2 for part in FACTORS[added])) if added else None
+        Bounded(*(np.array(part[:4], float).reshape(1, 2, 2) * scale**2 for part in FACTORS[added]))
+        if added
+        else None
     )
     expect(m.dot(a, b, plus=plus), *sum_of_products(a, b, 0, plus))
     expect(m.dot(a, b, 2, plus), *sum_of_products(a, b, 2, plus))
@@ -403,17 +501,24 @@ def test_a_sum_of_products_of_every_kind(left: str, right: str, added: str, scal
 def factors(left: str, right: str) -> tuple[Bounded, Bounded]:
     """Two matrices of these kinds."""
     shapes = ((left, (2, 3)), (right, (3, 2)))
-    a, b = (Bounded(*(np.array(part, float).reshape(1, *shape) for part in FACTORS[kind])) for kind, shape in shapes)
+    a, b = (
+        Bounded(*(np.array(part, float).reshape(1, *shape) for part in FACTORS[kind]))
+        for kind, shape in shapes
+    )
     return a, b
 
 
 @pytest.mark.parametrize(("left", "right"), list(product(FACTORS, FACTORS)))
-@pytest.mark.parametrize(("dtype", "bits", "parts"), [("bfloat16", 8, 1), ("bfloat16", 8, 4), ("float16", 11, 2)])
+@pytest.mark.parametrize(
+    ("dtype", "bits", "parts"), [("bfloat16", 8, 1), ("bfloat16", 8, 4), ("float16", 11, 2)]
+)
 @pytest.mark.parametrize("extra", [0, 3])
 def test_a_sum_of_products_of_sixteen_bits(
     left: str, right: str, dtype: str, bits: int, parts: int, extra: int
 ) -> None:
-    """It is added up in float32; s = 1 + parts + what makes it longer are stored, which loses s u / (1 - s u)."""
+    """It is added up in float32; s = 1 + parts + what makes it longer are stored, which loses s u /
+    (1 - s u).
+    """
     a, b = factors(left, right)
     lost = (1 + parts + extra) * (2.0**-bits + 2.0**-53)
     contract, plus = Contract(dtype), Bounded(np.full((1, 2, 2), 2.0), np.full((1, 2, 2), 0.25))
@@ -462,5 +567,9 @@ def test_a_product(data: st.DataObject) -> None:
     """Each error times the other's size, and one rounding."""
     a, b = data.draw(matrices(1, 3)), data.draw(matrices(1, 3))
     value = a.value * b.value
-    expect(m.mul(a, b), value, rounded(value, a.error * (abs(b.value) + b.error) + abs(a.value) * b.error))
+    expect(
+        m.mul(a, b),
+        value,
+        rounded(value, a.error * (abs(b.value) + b.error) + abs(a.value) * b.error),
+    )
     assert m.mul(a, None) is a

@@ -26,7 +26,9 @@ def bounded(*values: tuple[float, float]) -> Bounded:
 
 
 def test_a_number_of_its_own_takes_the_place_of_what_was_derived() -> None:
-    """The one within the bound; of several the interval that holds them; of none nothing is taken."""
+    """The one within the bound; of several the interval that holds them; of none nothing is
+    taken.
+    """
     m, derived = staged(1.05, 1.95, 2.05, 9.0), bounded((1, 0.1), (2, 0.1), (3, 0.1))
     found = m.kept(derived)
     assert found.value.ravel() == pytest.approx([1.05, 2.0, 3.0])
@@ -44,7 +46,9 @@ def test_a_number_on_its_bound_is_within_it() -> None:
 
 
 def test_a_column_is_of_all_draws_and_rows() -> None:
-    """One that is outside in a single place is not taken; which column it is may differ from unit to unit."""
+    """One that is outside in a single place is not taken; which column it is may differ from unit
+    to unit.
+    """
     right, wrong = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 9.0]]
     own = np.stack([np.array(wrong), np.array(right)], axis=-1)
     m = StagedArithmetic(Contract(), 2, own)
@@ -55,8 +59,12 @@ def test_a_column_is_of_all_draws_and_rows() -> None:
 
 
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=6), st.floats(-4, 4), st.floats(0, 1))
-def test_what_takes_its_place_holds_every_candidate(own: list[float], value: float, error: float) -> None:
-    """Whichever of the numbers within the bound an implementation goes on from, it is in the interval."""
+def test_what_takes_its_place_holds_every_candidate(
+    own: list[float], value: float, error: float
+) -> None:
+    """Whichever of the numbers within the bound an implementation goes on from, it is in the
+    interval.
+    """
     found = staged(*own).kept(bounded((value, error)))
     for number in own:
         if abs(number - value) <= error:
@@ -64,7 +72,9 @@ def test_what_takes_its_place_holds_every_candidate(own: list[float], value: flo
 
 
 def test_the_interval_is_rounded_outwards() -> None:
-    """By more than float64 may lose when its half is taken, and where its middle is one of its ends."""
+    """By more than float64 may lose when its half is taken, and where its middle is one of its
+    ends.
+    """
     assert staged(1.0, 1.5).kept(bounded((1.2, 0.5))).error > 0.25 * (1 + 1e-10)
     ends = 1.0, 1 + 2.0**-52
     found = staged(*ends).kept(bounded((1, 0.5)))
@@ -74,7 +84,9 @@ def test_the_interval_is_rounded_outwards() -> None:
 def test_without_anything_seen_it_is_bounded_arithmetic(approved: Approved) -> None:
     """Column for column; the activations that were not seen are missed by name, in order."""
     z, m = bounded((0.3, 1e-3), (-0.7, 1e-3)), staged(9.0)
-    for a, b in zip(BoundedArithmetic(Contract("bfloat16"), 2).act("tanh", z), m.act("tanh", z), strict=True):
+    for a, b in zip(
+        BoundedArithmetic(Contract("bfloat16"), 2).act("tanh", z), m.act("tanh", z), strict=True
+    ):
         assert a is not None
         assert b is not None
         assert np.array_equal(a.value, b.value)
@@ -96,7 +108,9 @@ def test_an_activation_is_of_its_own_argument() -> None:
 
 
 def test_what_is_no_row_of_numbers_is_left_as_it_is() -> None:
-    """A block of parameters, a vector, other rows than were seen; and what was replaced is not replaced again."""
+    """A block of parameters, a vector, other rows than were seen; and what was replaced is not
+    replaced again.
+    """
     m = staged(1.0)
     for x in (Bounded(np.ones(1), np.ones(1)), Bounded(np.ones((1, 2, 1)), np.ones((1, 2, 1)))):
         assert m.kept(x).value is x.value

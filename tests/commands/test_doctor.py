@@ -1,4 +1,6 @@
-"""`nnet-parity doctor` tries what is here, and says what is missing and the exact line that mends it."""
+"""`nnet-parity doctor` tries what is here, and says what is missing and the exact line that mends
+it.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,14 @@ def said(*findings: Finding) -> list[str]:
 
 
 def test_everything_is_looked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    approved: Approved,
 ) -> None:
-    """In one order, a line each, and then whether models can be judged; pytest as it starts in this folder."""
+    """In one order, a line each, and then whether models can be judged; pytest as it starts in this
+    folder.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -53,7 +60,10 @@ def test_what_is_needed_and_missing_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], approved: Approved
 ) -> None:
     """The exit code is 1 and the last line names it; --json prints the same as objects."""
-    findings = [Finding("Python", "3.11"), Finding("torch", "2.1", "expected torch>=2.4", "pip install torch>=2.4")]
+    findings = [
+        Finding("Python", "3.11"),
+        Finding("torch", "2.1", "expected torch>=2.4", "pip install torch>=2.4"),
+    ]
     monkeypatch.setattr(doctor, "examined", lambda: iter(findings))
     parser = ArgumentParser()
     asked = doctor.doctor(parser)
@@ -67,8 +77,12 @@ def test_what_is_needed_and_missing_fails(
     assert second["mend"] == "pip install torch>=2.4"
 
 
-def test_packages_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """One that is missing or too old has the line that installs one that will do; extras are not needed."""
+def test_packages_are_those_of_the_project(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """One that is missing or too old has the line that installs one that will do; extras are not
+    needed.
+    """
     needs = ["numpy>=1.26", "scipy>=99", "no-such-package>=1", "hypothesis>=99 ; extra == 'test'"]
     monkeypatch.setattr(metadata, "requires", lambda name: needs)
     approved(said(*doctor.packages()))
@@ -82,7 +96,9 @@ def test_a_line_that_mends_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.mend == "'/my own/python' -m pip install 'no-such-package>=1'"
 
 
-def test_a_torch_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+def test_a_torch_that_cannot_be_loaded_is_named(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """With what it raises, whatever that is."""
 
     def lacking(device: str) -> str:
@@ -117,7 +133,9 @@ def test_without_r_numpy_judges_alone(without_r: None, approved: Approved) -> No
     approved(said(finding))
 
 
-def test_r_that_was_left_out_is_not_looked_for(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+def test_r_that_was_left_out_is_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """Who left it out is told how to have it back."""
     monkeypatch.setenv(SWITCH, "recorded")
     approved(said(*doctor.r()))
@@ -129,7 +147,9 @@ def test_r_without_nnet(without_nnet: None, approved: Approved) -> None:
     approved(said(*doctor.r()))
 
 
-def test_without_rpy2_and_make(without_rpy2: None, only: Callable[..., Path], approved: Approved) -> None:
+def test_without_rpy2_and_make(
+    without_rpy2: None, only: Callable[..., Path], approved: Approved
+) -> None:
     """The line gets make first, which pip needs then."""
     only("R")
     approved(said(*doctor.r(), doctor.make()))
@@ -138,7 +158,9 @@ def test_without_rpy2_and_make(without_rpy2: None, only: Callable[..., Path], ap
 def test_the_compiler_is_that_of_torch(
     monkeypatch: pytest.MonkeyPatch, only: Callable[..., Path], approved: Approved
 ) -> None:
-    """g++, or what CXX names; what needs one is said where there is none, or one that does not run."""
+    """g++, or what CXX names; what needs one is said where there is none, or one that does not
+    run.
+    """
     mine = only() / "mine"
     monkeypatch.delenv("CXX", raising=False)
     said_without = said(doctor.compiler())
@@ -151,7 +173,9 @@ def test_the_compiler_is_that_of_torch(
     assert said(doctor.compiler()) == said_without
 
 
-def test_pytest_is_asked_for_the_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, approved: Approved) -> None:
+def test_pytest_is_asked_for_the_plugin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, approved: Approved
+) -> None:
     """As it starts in this folder; where it does not load the plugin, no model is judged."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -1,4 +1,6 @@
-"""Without R its recordings judge: made by `nnet-parity record`, chosen by --parity-r, stale where the case changed."""
+"""Without R its recordings judge: made by `nnet-parity record`, chosen by --parity-r, stale where
+the case changed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.running.test_plugin import BOTH, FLOAT64
 
 import cases.test_dual_head
 import cases.test_sine
@@ -32,10 +33,16 @@ from reference.r.recorded import RStale, place
 from reference.r.recording import CODE, read, write
 from reference.r.recording import Recording as Recorded
 from tests.conftest import IMPORTS, Approved, Mine, screen_of
+from tests.running.test_plugin import BOTH, FLOAT64
 
 FOLDER = Path(__file__).parents[2] / "cases"
 MODULES = (cases.test_sine, cases.test_dual_head, cases.test_sine_training)
-OURS = {v.case.name: v for module in MODULES for v in vars(module).values() if isinstance(v, Verification)}
+OURS = {
+    v.case.name: v
+    for module in MODULES
+    for v in vars(module).values()
+    if isinstance(v, Verification)
+}
 RECORDED = [name for name, v in OURS.items() if place(v.file, name).exists()]
 
 
@@ -64,7 +71,9 @@ class Recording:
 
 
 @pytest.fixture
-def record(mine: Mine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Recording:
+def record(
+    mine: Mine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Recording:
     """The verb, found as it is where the project is installed."""
     entry = EntryPoint("record", "reference.commands.record:record", command.GROUP)
     monkeypatch.setattr(command, "entry_points", lambda group: [entry])
@@ -73,9 +82,13 @@ def record(mine: Mine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 def told(verdict: dict[str, Any]) -> dict[str, Any]:
-    """A verdict without what may differ between R and its recording: who was asked, and how long it took."""
+    """A verdict without what may differ between R and its recording: who was asked, and how long it
+    took.
+    """
     where = re.sub(r"\((live|recorded [\d-]+)\)", "", verdict["where"] or "")
-    return {name: v for name, v in verdict.items() if name not in ("source", "seconds", "why")} | {"where": where}
+    return {name: v for name, v in verdict.items() if name not in ("source", "seconds", "why")} | {
+        "where": where
+    }
 
 
 def broken(mine: Mine) -> str:
@@ -85,7 +98,9 @@ def broken(mine: Mine) -> str:
 
 def test_the_verb_is_found_where_it_is_installed() -> None:
     """By the group of entry points that the command looks into."""
-    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     assert project["entry-points"][command.GROUP]["record"] == "reference.commands.record:record"
 
 
@@ -114,7 +129,9 @@ def test_a_recording_judges_as_r_does(record: Recording, live_r: None, approved:
     assert found["environment"]["recorded"] == facts.date
 
 
-def test_a_recording_stands_in_where_r_is_not(record: Recording, live_r: None, request: pytest.FixtureRequest) -> None:
+def test_a_recording_stands_in_where_r_is_not(
+    record: Recording, live_r: None, request: pytest.FixtureRequest
+) -> None:
     """By itself: --parity-r auto is the default; and where R is, R is asked."""
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
@@ -130,12 +147,18 @@ def test_without_r_and_without_a_recording_both_ways_out_are_said(
     """NumPy judges, and R is ABSENT with the two lines of which one mends it."""
     mine.write_sine(references=BOTH, **FLOAT64)
     mine.pytest().assert_outcomes(passed=4, skipped=4)
-    why = {v["why"] for v in mine.results()["verdicts"] if v["status"] == "ABSENT" and v["check"] == "forward"}
+    why = {
+        v["why"]
+        for v in mine.results()["verdicts"]
+        if v["status"] == "ABSENT" and v["check"] == "forward"
+    }
     approved(why)
     assert len(why) == 1
 
 
-def test_r_that_must_be_live_ends_the_run_where_it_is_not(mine: Mine, without_r: None, approved: Approved) -> None:
+def test_r_that_must_be_live_ends_the_run_where_it_is_not(
+    mine: Mine, without_r: None, approved: Approved
+) -> None:
     """At once, in one sentence; exit code 4."""
     mine.write_sine(references=BOTH)
     result = mine.pytest("--parity-r", "live")
@@ -157,7 +180,9 @@ def test_r_that_must_be_live_ends_a_shared_run_too(
     approved(line for line in result.outlines if line.startswith("--parity-r live: "))
 
 
-def test_a_mode_that_is_none_is_refused(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+def test_a_mode_that_is_none_is_refused(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """From the environment too, which is the option's default."""
     monkeypatch.setenv("NNET_PARITY_R", "absent")
     result = mine.pytest()
@@ -176,23 +201,32 @@ def data(count, by=0.0):
     return x, np.sin(x) * (1 + by)
 
 
-ALL = dict(network=Network(inputs=1, hidden=4, outputs=1, activation="logistic"), dtypes=["float64"])
+NETWORK = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
+ALL = dict(network=NETWORK, dtypes=["float64"])
 GRID = np.linspace(0, 6, 5)[:, None]
 """
-FIT = 'test_fit = verify(Case("fit", subjects=[optim_bfgs], references=[nnet_fit()], problems=Population({}), **ALL))'
+FIT = (
+    'test_fit = verify(Case("fit", subjects=[optim_bfgs], references=[nnet_fit()],'
+    " problems=Population({}), **ALL))"
+)
 STATES = """
 class SineNet(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(1, 4), nn.Sigmoid(), nn.Linear(4, 1))
 
 
-test_steps = verify(Case("steps", subjects=[Trained(SineNet, Recipe("sgd", 3, {"lr": 0.01}))], checks=["loss"],
+STEPS = Trained(SineNet, Recipe("sgd", 3, {"lr": 0.01}))
+test_steps = verify(Case("steps", subjects=[STEPS], checks=["loss"],
     references=[r_nnet, numpy_net], problems=Population(data, 0.01, GRID), **ALL))
 """
 
 
-def test_fits_are_recorded_and_states_are_not(record: Recording, live_r: None, approved: Approved) -> None:
-    """R's own fits are the same everywhere; the states that a model visits are this machine's, which is said."""
+def test_fits_are_recorded_and_states_are_not(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
+    """R's own fits are the same everywhere; the states that a model visits are this machine's,
+    which is said.
+    """
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"), STATES)
     live = record.verdicts("--parity-starts", "4")
     code, said = record("--starts", "4")
@@ -205,10 +239,13 @@ def test_fits_are_recorded_and_states_are_not(record: Recording, live_r: None, a
     fits = {fit["trainer"]: fit for fit in record.mine.results()["fits"]}
     date = read(record.files[0], "fit").facts.date
     approved(name for name in fits if date in name)
-    assert {fit["seconds"] for fit in fits.values()} == {None}  # a recording does not know what it takes
+    # a recording does not know what it takes
+    assert {fit["seconds"] for fit in fits.values()} == {None}
 
 
-def test_more_starts_than_were_recorded_are_said_to_be(record: Recording, live_r: None, approved: Approved) -> None:
+def test_more_starts_than_were_recorded_are_said_to_be(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
     """ABSENT, with the number that was."""
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"))
     record("--starts", "2")
@@ -217,8 +254,12 @@ def test_more_starts_than_were_recorded_are_said_to_be(record: Recording, live_r
     approved(sentence)
 
 
-def test_another_last_bit_of_another_machine_is_no_alarm(record: Recording, live_r: None, approved: Approved) -> None:
-    """Data whose sine another C library rounds otherwise are not those that R was asked: ABSENT, and it is said why."""
+def test_another_last_bit_of_another_machine_is_no_alarm(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
+    """Data whose sine another C library rounds otherwise are not those that R was asked: ABSENT,
+    and it is said why.
+    """
     record.mine.write(TRAINING, FIT.format("data, 0.01, GRID"))
     record("--starts", "2")
     record.mine.write(TRAINING, FIT.format("lambda count: data(count, by=2.0**-52), 0.01, GRID"))
@@ -226,11 +267,17 @@ def test_another_last_bit_of_another_machine_is_no_alarm(record: Recording, live
     approved(why, mask_figures=True)
     assert re.search(r"\b[12]e-16\b", why)
     record.mine.write(TRAINING, FIT.format("lambda count: data(count, by=1e-9), 0.01, GRID"))
-    assert {v["status"] for v in record.verdicts("--parity-r", "recorded", "--parity-starts", "2")} == {"BROKEN"}
+    assert {
+        v["status"] for v in record.verdicts("--parity-r", "recorded", "--parity-starts", "2")
+    } == {"BROKEN"}
 
 
-def test_a_case_that_has_changed_makes_its_recording_stale(record: Recording, live_r: None, approved: Approved) -> None:
-    """BROKEN, with the file, its date, what is asked that was not, and the line that records again; that mends it."""
+def test_a_case_that_has_changed_makes_its_recording_stale(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
+    """BROKEN, with the file, its date, what is asked that was not, and the line that records again;
+    that mends it.
+    """
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
     record.mine.write_sine(references=BOTH, problems="probes(seed=1, draws=3)", **FLOAT64)
@@ -277,7 +324,9 @@ def test_other_r_code_makes_a_recording_stale(
 def test_what_is_recorded_is_not_overwritten_without_an_intent(
     record: Recording, live_r: None, approved: Approved
 ) -> None:
-    """create leaves it, to the last byte, and says which intents there are; the others need something that is there."""
+    """create leaves it, to the last byte, and says which intents there are; the others need
+    something that is there.
+    """
     record.mine.write_sine(references=BOTH, **FLOAT64)
     for intent in ("fix", "trim"):
         code, said = record("--intent", intent)
@@ -293,7 +342,9 @@ def test_what_is_recorded_is_not_overwritten_without_an_intent(
     assert path.read_bytes() == before
 
 
-def test_recording_again_says_what_differs(record: Recording, live_r: None, approved: Approved) -> None:
+def test_recording_again_says_what_differs(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
     """Nothing, where R is the same; a damaged recording is replaced, and called that."""
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
@@ -305,7 +356,10 @@ def test_recording_again_says_what_differs(record: Recording, live_r: None, appr
     approved(said)
     found = read(path, "sine-1-4-1")
     assert found.facts.intent == "fix"
-    asks = [replace(ask, answer={name: 1.5 * of for name, of in ask.answer.items()}) for ask in found.asks]
+    asks = [
+        replace(ask, answer={name: 1.5 * of for name, of in ask.answer.items()})
+        for ask in found.asks
+    ]
     write(path, Recorded(found.facts, asks))
     approved(record("--intent", "fix")[1], mask_figures=True)
 
@@ -356,7 +410,9 @@ def test_trimming_drops_nothing_that_another_machine_asks_in_other_bits(
     assert path.read_bytes() == before
 
 
-def test_a_damaged_recording_is_an_error_and_never_a_pass(record: Recording, live_r: None, approved: Approved) -> None:
+def test_a_damaged_recording_is_an_error_and_never_a_pass(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
     """The case is not asked; the sentence names its file."""
     record.mine.write_sine(references=BOTH, **FLOAT64)
     record()
@@ -369,7 +425,9 @@ def test_a_damaged_recording_is_an_error_and_never_a_pass(record: Recording, liv
     approved(line for line in result.outlines if path.name in line)
 
 
-def test_recording_needs_r_and_a_case(record: Recording, without_r: None, approved: Approved) -> None:
+def test_recording_needs_r_and_a_case(
+    record: Recording, without_r: None, approved: Approved
+) -> None:
     """A sentence, and exit code 2."""
     record.mine.write_sine(references=BOTH)
     code, said = record()
@@ -382,10 +440,19 @@ def test_recording_needs_r_and_a_case(record: Recording, without_r: None, approv
     assert record.files == []
 
 
-def test_what_r_fails_at_is_not_recorded(record: Recording, live_r: None, approved: Approved) -> None:
+def test_what_r_fails_at_is_not_recorded(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
     """With R's own words, and exit code 1; other cases are recorded."""
-    fit = 'test_b = verify(Case("b", subjects=[optim_bfgs], references=[nnet_fit(maxit=10**12)], {}, **ALL))'
-    record.mine.write(TRAINING, fit.format("problems=Population(data, 0.01, GRID)"), FIT.format("data, 0.01, GRID"))
+    fit = (
+        'test_b = verify(Case("b", subjects=[optim_bfgs], references=[nnet_fit(maxit=10**12)], {},'
+        " **ALL))"
+    )
+    record.mine.write(
+        TRAINING,
+        fit.format("problems=Population(data, 0.01, GRID)"),
+        FIT.format("data, 0.01, GRID"),
+    )
     code, said = record("--starts", "2")
     first, second = said.splitlines()
     assert code == 1
@@ -407,7 +474,9 @@ def huge(formulation):
 """
 
 
-def test_what_is_not_finite_is_not_recorded(record: Recording, live_r: None, approved: Approved) -> None:
+def test_what_is_not_finite_is_not_recorded(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
     """A loss beyond the largest number is no answer to keep."""
     record.mine.write_sine(before=HUGE, problems="huge", references=BOTH)
     code, said = record()
@@ -415,12 +484,18 @@ def test_what_is_not_finite_is_not_recorded(record: Recording, live_r: None, app
     approved(said)
 
 
-def test_what_cannot_be_asked_is_not_recorded(record: Recording, live_r: None, approved: Approved) -> None:
-    """Whatever a user's code raises: one line, in which a name drives no terminal; other cases are recorded."""
+def test_what_cannot_be_asked_is_not_recorded(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
+    """Whatever a user's code raises: one line, in which a name drives no terminal; other cases are
+    recorded.
+    """
     mute = "class Mute(Exception):\n    def __str__(self):\n        raise OSError\n\n\n"
     mute += "def boom(formulation):\n    raise Mute\n\n\n"
     record.mine.write_sine(references=BOTH, before=mute)
-    second = record.mine.case("test_second", name=r"'red\x1b[31m ##[group]'", references=BOTH, problems="boom")
+    second = record.mine.case(
+        "test_second", name=r"'red\x1b[31m ##[group]'", references=BOTH, problems="boom"
+    )
     record.mine.write(record.mine.text.removeprefix(IMPORTS), second)
     code, said = record()
     assert code == 1
@@ -428,8 +503,12 @@ def test_what_cannot_be_asked_is_not_recorded(record: Recording, live_r: None, a
     assert len(record.files) == 1
 
 
-def test_an_interrupt_leaves_what_is_recorded_whole(record: Recording, live_r: None, approved: Approved) -> None:
-    """Ctrl-C while the second case is asked: the first one is there, nothing of the second; exit code 130."""
+def test_an_interrupt_leaves_what_is_recorded_whole(
+    record: Recording, live_r: None, approved: Approved
+) -> None:
+    """Ctrl-C while the second case is asked: the first one is there, nothing of the second; exit
+    code 130.
+    """
     stop = "def stop(formulation):\n    raise KeyboardInterrupt\n\n\n"
     record.mine.write_sine(references=BOTH, before=stop)
     second = record.mine.case("test_second", name='"second"', references=BOTH, problems="stop")
@@ -453,14 +532,22 @@ def test_no_race_is_run_against_a_recording(mine: Mine, approved: Approved) -> N
 # The recordings of the project's own cases
 
 
-@pytest.mark.parametrize("name", ["sine-logistic", "sine-tanh", "dual-widths-tanh-identity", "S1 from many starts"])
+@pytest.mark.parametrize(
+    "name", ["sine-logistic", "sine-tanh", "dual-widths-tanh-identity", "S1 from many starts"]
+)
 def test_live_r_is_its_recording_within_the_bounds(name: str, live_r: None) -> None:
-    """Of whatever version and platform: what R answers now and what it answered then are judged as any two are."""
+    """Of whatever version and platform: what R answers now and what it answered then are judged as
+    any two are.
+    """
     case, file = OURS[name].case, OURS[name].file
     live, then = (case.answering(file, mode) for mode in ("live", "recorded"))
     memo, compared = Memo(case, 20), 0
     for now, was in zip(live.trials(), then.trials(), strict=True):
-        if not isinstance(now.reference, RNnet) or now.check == "input_gradient" or now.reference is was.reference:
+        if (
+            not isinstance(now.reference, RNnet)
+            or now.check == "input_gradient"
+            or now.reference is was.reference
+        ):
             continue
         for problem in memo.stacks(now):
             sides = [_side(memo, one.reference, problem, now.check) for one in (now, was)]
@@ -496,7 +583,9 @@ def _side(memo: Memo, reference: Any, problem: Problem, quantity: str) -> Side:
 
 
 def test_our_recordings_are_of_our_cases_and_of_this_code() -> None:
-    """None is stale for R's code, none belongs to a case that is gone, and together they stay small."""
+    """None is stale for R's code, none belongs to a case that is gone, and together they stay
+    small.
+    """
     import cases.test_dual_training
     import cases.test_narrow
 
@@ -510,15 +599,24 @@ def test_our_recordings_are_of_our_cases_and_of_this_code() -> None:
     assert sum(path.stat().st_size for path in found) < 10_000_000
 
 
-def test_a_recording_answers_only_what_it_holds(approved: Approved, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_answers_only_what_it_holds(
+    approved: Approved, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Anything else raises: an ask more, an ask of another kind."""
     monkeypatch.chdir(FOLDER.parent)  # files are named as seen from here
     name = "sine-clip"
     then: Any = RNnet(declare_clip=False).answering(OURS[name].file, name, False, "recorded")
     held = read(place(OURS[name].file, name), name).asks[0]
-    assert np.array_equal(then.r.evaluate(held.topology, **held.arguments).value, held.answer["value"])
+    assert np.array_equal(
+        then.r.evaluate(held.topology, **held.arguments).value, held.answer["value"]
+    )
     with approved.raises(RStale):
-        then.r.fit(held.topology, held.arguments["theta"][0], held.arguments["inputs"][0], held.arguments["targets"][0])
+        then.r.fit(
+            held.topology,
+            held.arguments["theta"][0],
+            held.arguments["inputs"][0],
+            held.arguments["targets"][0],
+        )
     off = {**held.arguments, "theta": held.arguments["theta"] * (1 + 2.0**-52)}
     with approved.raises(RUnavailable, mask_figures=True):
         then.r.evaluate(held.topology, **off)

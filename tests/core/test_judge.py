@@ -1,4 +1,6 @@
-"""Judgement alone, on numbers made up for it: what passes, what fails, and which element is called the worst."""
+"""Judgement alone, on numbers made up for it: what passes, what fails, and which element is called
+the worst.
+"""
 
 import numpy as np
 import pytest
@@ -13,8 +15,12 @@ EXACT = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])  # two draws of three ele
 
 
 def side(answer: np.ndarray, value: np.ndarray, error: float | np.ndarray) -> Side:
-    """An answer, the oracle's exact value, and its bound, the same for all elements or one for each."""
-    return Side(answer, Bounded(value, np.broadcast_to(np.asarray(error, dtype=float), value.shape)))
+    """An answer, the oracle's exact value, and its bound, the same for all elements or one for
+    each.
+    """
+    return Side(
+        answer, Bounded(value, np.broadcast_to(np.asarray(error, dtype=float), value.shape))
+    )
 
 
 def asked(
@@ -27,7 +33,9 @@ def asked(
     owner: np.ndarray | None = None,
     largest: float = LARGEST,
 ) -> Judgement:
-    """One stack: a subject entitled to `error`, against a reference whose oracle is the same but exact."""
+    """One stack: a subject entitled to `error`, against a reference whose oracle is the same but
+    exact.
+    """
     owner = np.zeros(value.shape[1:], dtype=np.intp) if owner is None else owner
     theirs = Side(said, reference or Bounded(value, np.zeros(value.shape)))
     return judge([side(answer, value, error)], [theirs], [owner], largest)
@@ -108,7 +116,10 @@ def test_the_worst_element_is_named_by_stack_draw_and_place(stack: int) -> None:
     answers[stack] = off((1, 2), 0.2)
     owner = np.zeros(3, dtype=np.intp)
     found = judge(
-        [side(answer, EXACT, 0.25) for answer in answers], [side(EXACT, EXACT, 0.0)] * 2, [owner] * 2, LARGEST
+        [side(answer, EXACT, 0.25) for answer in answers],
+        [side(EXACT, EXACT, 0.0)] * 2,
+        [owner] * 2,
+        LARGEST,
     )
     assert (found.status, found.stack, found.index) == (Status.PASS, stack, (1, 2))
     assert (found.actual, found.expected, found.allowed) == (32.2, 32.0, 0.25)
@@ -123,7 +134,9 @@ def test_all_of_the_budget_may_be_used() -> None:
 
 
 def test_what_is_called_the_worst() -> None:
-    """Not finite before the largest share of a bound, and that before what must be equal and is not."""
+    """Not finite before the largest share of a bound, and that before what must be equal and is
+    not.
+    """
     errors = np.array([[0.25, 0.0, 0.25], [0.25, 0.25, 0.25]])
     answer = off((0, 1), 1.0)
     assert asked(answer, error=errors).index == (0, 1)
@@ -199,7 +212,11 @@ def test_who_is_outside_everywhere_is_accused() -> None:
 def test_being_wrong_together_is_a_failure() -> None:
     """Two that agree and are both outside their own bounds fail."""
     found = asked(off((1, 0), 1.0), off((1, 0), 1.0))
-    assert (found.status, found.index, found.outside) == (Status.FAIL, (1, 0), "subject and reference")
+    assert (found.status, found.index, found.outside) == (
+        Status.FAIL,
+        (1, 0),
+        "subject and reference",
+    )
 
 
 def test_the_tensors_outside_are_listed() -> None:
@@ -215,7 +232,10 @@ def test_the_tensors_outside_are_listed() -> None:
     for number in (2, 3):  # whichever stack has the tensor with the largest number
         owners = [owner, np.array([0, number, 1])]
         assert judge(sides, exact, owners, LARGEST).tensors_outside == (2, number)[: number - 1]
-        assert judge(sides[::-1], exact, owners[::-1], LARGEST).tensors_outside == (2, number)[: number - 1]
+        assert (
+            judge(sides[::-1], exact, owners[::-1], LARGEST).tensors_outside
+            == (2, number)[: number - 1]
+        )
 
 
 def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
@@ -231,7 +251,10 @@ def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
 def test_a_tensor_of_small_numbers_is_seen() -> None:
     """However small, and of either sign."""
     for size in (1e-300, -1e-300):
-        assert asked(EXACT * size, EXACT * size, value=EXACT * size, error=1e-302).status is Status.PASS
+        assert (
+            asked(EXACT * size, EXACT * size, value=EXACT * size, error=1e-302).status
+            is Status.PASS
+        )
 
 
 def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
@@ -239,11 +262,16 @@ def test_a_bound_beyond_a_tenth_of_its_tensor_judges_nothing() -> None:
     owner = np.array([0, 1, 1])
     found = asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [1.0, 0.1, 0.1]]), owner=owner)
     assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (), (0,))
-    assert asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [0.8, 0.1, 0.1]]), owner=owner).status is Status.PASS
+    assert (
+        asked(EXACT, error=np.array([[0.2, 0.1, 0.1], [0.8, 0.1, 0.1]]), owner=owner).status
+        is Status.PASS
+    )
 
 
 def test_one_draw_of_a_tensor_is_evidence() -> None:
-    """A draw in which it is 0 neither spoils that, nor is it evidence itself, though its bound is 0."""
+    """A draw in which it is 0 neither spoils that, nor is it evidence itself, though its bound is
+    0.
+    """
     value, error = EXACT * [[0], [1]], np.array([[0.0] * 3, [0.1] * 3])
     assert asked(value, value, value=value, error=error).status is Status.PASS
     found = asked(value, value, value=value, error=100 * error)
@@ -251,12 +279,18 @@ def test_one_draw_of_a_tensor_is_evidence() -> None:
 
 
 def test_beyond_the_range_of_the_dtype_nothing_is_defined() -> None:
-    """A draw whose exact answer is beyond it says nothing; where the others fail, the trial does."""
+    """A draw whose exact answer is beyond it says nothing; where the others fail, the trial
+    does.
+    """
     assert asked(EXACT, error=0.01, largest=33.0).status is Status.PASS
     assert asked(EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
     for spoiled in (9.0, np.nan):
         found = asked(off((1, 0), spoiled), error=0.01, largest=31.0)
-        assert (found.status, found.budget_used, found.tensors_outside) == (Status.UNDEFINED, 0.0, ())
+        assert (found.status, found.budget_used, found.tensors_outside) == (
+            Status.UNDEFINED,
+            0.0,
+            (),
+        )
     found = asked(off((0, 0), 9.0), error=0.01, largest=31.0)
     assert (found.status, found.index, found.outside) == (Status.FAIL, (0, 0), "subject")
     assert asked(EXACT, error=np.inf).status is Status.UNDEFINED
@@ -266,7 +300,9 @@ def test_what_is_outside_where_nothing_is_defined_changes_nothing_elsewhere() ->
     """Elsewhere a pass is measured by both bounds' sum, as ever."""
     answer = off((0, 1), 0.25)
     answer[1, 0] += 9.0
-    found = asked(answer, error=0.25, reference=Bounded(EXACT, np.full(EXACT.shape, 0.25)), largest=31.0)
+    found = asked(
+        answer, error=0.25, reference=Bounded(EXACT, np.full(EXACT.shape, 0.25)), largest=31.0
+    )
     assert (found.status, found.budget_used, found.index) == (Status.UNDEFINED, 0.5, (0, 1))
 
 
@@ -287,18 +323,23 @@ def test_a_failure_is_no_less_one_for_a_wide_bound() -> None:
     assert asked(EXACT, error=99.0).status is Status.VACUOUS
 
 
-OUTPUTS = np.array([[[1.0, 5.0], [2.0, 3.0], [4.0, 2.0], [5.0, 1.0]]])  # a draw, four rows, two outputs
+# a draw, four rows, two outputs
+OUTPUTS = np.array([[[1.0, 5.0], [2.0, 3.0], [4.0, 2.0], [5.0, 1.0]]])
 
 
 def test_a_contrast_is_a_combination_of_rows() -> None:
-    """Its bound is the sum of the rows' bounds by the sizes of the coefficients, and a little for adding them up."""
+    """Its bound is the sum of the rows' bounds by the sizes of the coefficients, and a little for
+    adding them up.
+    """
     found = contrast(side(OUTPUTS, OUTPUTS, 0.25), (1, -1, -2, 0))
     assert found.value.tolist() == [[-9.0, -2.0]]
     assert (found.error >= 1.0).all()
     assert found.error == pytest.approx(1.0, rel=1e-12)
     for outputs in (OUTPUTS, -OUTPUTS):
         alone = contrast(side(outputs, outputs, 0.0), (1, -1, -2, 0))
-        assert alone.error.tolist() == [[4 * 2.0**-53 * (1 + 2 + 2 * 4), 4 * 2.0**-53 * (5 + 3 + 2 * 2)]]
+        assert alone.error.tolist() == [
+            [4 * 2.0**-53 * (1 + 2 + 2 * 4), 4 * 2.0**-53 * (5 + 3 + 2 * 2)]
+        ]
 
 
 def test_a_contrast_on_logits_undoes_the_logistic() -> None:
@@ -314,7 +355,9 @@ def test_a_contrast_on_logits_undoes_the_logistic() -> None:
 
 @pytest.mark.parametrize("logit", [3.0, -3.0])
 def test_a_logit_alone(logit: float) -> None:
-    """Its bound is the further of both ends of what the output may be, and 16 roundings of logarithms and their sum."""
+    """Its bound is the further of both ends of what the output may be, and 16 roundings of
+    logarithms and their sum.
+    """
     output = np.full((1, 1, 1), 1 / (1 + np.exp(-logit)))
     found = contrast(side(output, output, 0.01), (1,), on_logits=True)
     p = float(output[0, 0, 0])
@@ -354,10 +397,22 @@ def contrasted(value: list[float], error: float) -> Bounded:
 
 def test_a_contrast_passes_with_0_on_one_side_and_an_example_on_the_other() -> None:
     """The example shown is the largest that is beyond both bounds."""
-    claim, example = judge_contrast(contrasted([0.0, 1e-9, 0.0], 1e-8), contrasted([0.5, -3.0, 2.0], 1e-8))
-    assert (claim.status, claim.index, claim.actual, claim.expected) == (Status.PASS, (1, 0), 1e-9, 0.0)
+    claim, example = judge_contrast(
+        contrasted([0.0, 1e-9, 0.0], 1e-8), contrasted([0.5, -3.0, 2.0], 1e-8)
+    )
+    assert (claim.status, claim.index, claim.actual, claim.expected) == (
+        Status.PASS,
+        (1, 0),
+        1e-9,
+        0.0,
+    )
     assert claim.budget_used == pytest.approx(0.1)
-    assert (example.status, example.index, example.actual, example.expected) == (Status.PASS, (1, 0), 1e-9, -3.0)
+    assert (example.status, example.index, example.actual, example.expected) == (
+        Status.PASS,
+        (1, 0),
+        1e-9,
+        -3.0,
+    )
     assert example.allowed == 2e-8
     _, small = judge_contrast(contrasted([0.0], 1e-8), contrasted([-2.1e-8], 1e-8))
     assert (small.status, small.expected) == (Status.PASS, -2.1e-8)
@@ -388,11 +443,23 @@ def test_a_contrast_without_an_example_fails_too(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("off", "largest", "expected"),
-    [(0.5, 9.0, False), (0.7, 9.0, True), (-0.7, 9.0, True), (np.nan, 9.0, True), (0.7, 2.5, True), (0.7, 2.0, False)],
+    [
+        (0.5, 9.0, False),
+        (0.7, 9.0, True),
+        (-0.7, 9.0, True),
+        (np.nan, 9.0, True),
+        (0.7, 2.5, True),
+        (0.7, 2.0, False),
+    ],
 )
 def test_one_answer_is_outside_or_not(off: float, largest: float, expected: bool) -> None:
-    """Beyond the bound of any element; what is beyond the dtype's range, bound included, says nothing."""
+    """Beyond the bound of any element; what is beyond the dtype's range, bound included, says
+    nothing.
+    """
     bound = Bounded(np.array([2.0, 100.0]), np.array([0.5, 1.0]))
     assert outside(np.array([2.0 + off, 100.0]), bound, largest) is expected
     assert outside(np.array([2.0 + off, 0.0]), bound, 101.0) is True
-    assert outside(np.array([-100.0 - off]), Bounded(np.array([-100.0]), np.array([0.5])), largest) is False
+    assert (
+        outside(np.array([-100.0 - off]), Bounded(np.array([-100.0]), np.array([0.5])), largest)
+        is False
+    )

@@ -1,4 +1,6 @@
-"""Laws of the judge, tried on what Hypothesis makes up: of a verdict, of the bounds, of the file that holds them."""
+"""Laws of the judge, tried on what Hypothesis makes up: of a verdict, of the bounds, of the file
+that holds them.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +15,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from tests.core.test_judge import LARGEST, asked, side
 
 from harness import Case, Contract, Subject
 from harness.arithmetic.bounded import DIRECTED
@@ -28,6 +29,7 @@ from harness.judging.cache import Memo
 from harness.reporting.results import parsed
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
+from tests.core.test_judge import LARGEST, asked, side
 
 # The same examples in every run: what fails here fails for everybody.
 seeded = settings(derandomize=True, deadline=None, database=None)
@@ -43,7 +45,9 @@ unjudgeable = st.sampled_from([np.nan, np.inf, -np.inf])
 
 @seeded
 @given(stacks, shares)
-def test_an_implementation_against_itself_uses_nothing(value: np.ndarray, share: np.ndarray) -> None:
+def test_an_implementation_against_itself_uses_nothing(
+    value: np.ndarray, share: np.ndarray
+) -> None:
     """Whatever its rounding within its bounds was."""
     me = side(value + 0.5 * share, value, 1.0)
     found = judge([me], [me], [np.zeros(3, dtype=np.intp)], LARGEST)
@@ -53,7 +57,9 @@ def test_an_implementation_against_itself_uses_nothing(value: np.ndarray, share:
 
 @seeded
 @given(stacks, shares, st.floats(0.0, 1e6), st.floats(0.0, 1e6))
-def test_the_budget_grows_with_the_error(value: np.ndarray, share: np.ndarray, small: float, large: float) -> None:
+def test_the_budget_grows_with_the_error(
+    value: np.ndarray, share: np.ndarray, small: float, large: float
+) -> None:
     """Further away from the exact answer is never nearer to passing."""
     small, large = sorted((small, large))
     near, far = (asked(value + by * share, value, value=value).budget_used for by in (small, large))
@@ -67,14 +73,18 @@ def test_the_budget_shrinks_as_the_bound_grows(
 ) -> None:
     """And who passes within a bound passes within a wider one, if it says anything at all."""
     small, large = sorted((small, large))
-    tight, loose = (asked(value + share, value, value=value, error=error) for error in (small, large))
+    tight, loose = (
+        asked(value + share, value, value=value, error=error) for error in (small, large)
+    )
     assert loose.budget_used <= tight.budget_used
     assert tight.status.fails or not loose.status.fails
 
 
 @seeded
 @given(stacks, shares, st.permutations(range(4)))
-def test_the_order_of_the_draws_does_not_matter(value: np.ndarray, share: np.ndarray, order: list[int]) -> None:
+def test_the_order_of_the_draws_does_not_matter(
+    value: np.ndarray, share: np.ndarray, order: list[int]
+) -> None:
     """Only the draw's number in the worst index follows it."""
     answer, owner = value + share, np.array([0, 1, 1])
     found = asked(answer, value, value=value, owner=owner)
@@ -88,7 +98,12 @@ def test_the_order_of_the_draws_does_not_matter(value: np.ndarray, share: np.nda
 
 
 @seeded
-@given(stacks, shares, arrays(np.float64, (4, 3), elements=st.floats(0.0, 2.0)), st.permutations(range(3)))
+@given(
+    stacks,
+    shares,
+    arrays(np.float64, (4, 3), elements=st.floats(0.0, 2.0)),
+    st.permutations(range(3)),
+)
 def test_the_order_of_the_elements_does_not_matter(
     value: np.ndarray, share: np.ndarray, error: np.ndarray, order: list[int]
 ) -> None:
@@ -96,23 +111,42 @@ def test_the_order_of_the_elements_does_not_matter(
     owner = np.array([0, 1, 1])
     found = asked(value + share, value, value=value, error=error, owner=owner)
     moved = asked(
-        (value + share)[:, order], value[:, order], value=value[:, order], error=error[:, order], owner=owner[order]
+        (value + share)[:, order],
+        value[:, order],
+        value=value[:, order],
+        error=error[:, order],
+        owner=owner[order],
     )
     unplaced: dict[str, Any] = {"index": (), "actual": 0.0, "expected": 0.0, "allowed": 0.0}
     assert replace(moved, **unplaced) == replace(found, **unplaced)
 
 
 @seeded
-@given(stacks, unjudgeable, st.integers(0, 3), st.integers(0, 2), st.sampled_from(["mine", "theirs", "both"]))
-def test_nothing_that_is_not_finite_passes(value: np.ndarray, bad: float, draw: int, place: int, whose: str) -> None:
+@given(
+    stacks,
+    unjudgeable,
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.sampled_from(["mine", "theirs", "both"]),
+)
+def test_nothing_that_is_not_finite_passes(
+    value: np.ndarray, bad: float, draw: int, place: int, whose: str
+) -> None:
     """In any place, of either or of both, however wide the bound: it fails, and there."""
     spoiled = value.copy()
     spoiled[draw, place] = bad
     for error in (0.0, 1.0, 1e300):
         found = asked(
-            value if whose == "theirs" else spoiled, value if whose == "mine" else spoiled, value=value, error=error
+            value if whose == "theirs" else spoiled,
+            value if whose == "mine" else spoiled,
+            value=value,
+            error=error,
         )
-        assert (found.status, found.budget_used, found.index) == (Status.FAIL, np.inf, (draw, place))
+        assert (found.status, found.budget_used, found.index) == (
+            Status.FAIL,
+            np.inf,
+            (draw, place),
+        )
 
 
 SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3)
@@ -120,10 +154,14 @@ SHAPES = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3)
 
 @seeded
 @given(SHAPES, SHAPES, st.integers(0, 5))
-def test_shapes_are_equal_or_refused(shape: tuple[int, ...], other: tuple[int, ...], which: int) -> None:
+def test_shapes_are_equal_or_refused(
+    shape: tuple[int, ...], other: tuple[int, ...], which: int
+) -> None:
     """Nothing is broadcast and nothing empty is judged, whichever of the six arrays it is."""
     given = [np.ones(other if number == which else shape) for number in range(6)]
-    mine, theirs = (Side(answer, Bounded(value, error)) for answer, value, error in (given[:3], given[3:]))
+    mine, theirs = (
+        Side(answer, Bounded(value, error)) for answer, value, error in (given[:3], given[3:])
+    )
     owners = [np.zeros(mine.oracle.value.shape[1:], dtype=np.intp)]
     if shape == other and 0 not in shape:
         assert judge([mine], [theirs], owners, LARGEST).budget_used == 0
@@ -140,12 +178,20 @@ SHAPES_OF_NET = {block.name: block.places.shape for block in NET.layout.blocks}
 orders = st.permutations(range(NET.hidden))
 
 
-def renumbered(rows: list[int], columns: list[int]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """The blocks with the hidden units in another order: as the rows of the first layer, the columns of the second."""
+def renumbered(
+    rows: list[int], columns: list[int]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The blocks with the hidden units in another order: as the rows of the first layer, the
+    columns of the second.
+    """
 
     def blocks(p: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: block[:, columns] if name[1:] == "2" else block[rows] if name[:2] != "b_" else block
+            name: block[:, columns]
+            if name[1:] == "2"
+            else block[rows]
+            if name[:2] != "b_"
+            else block
             for name, block in p.items()
         }
 
@@ -153,11 +199,22 @@ def renumbered(rows: list[int], columns: list[int]) -> Callable[[Mapping[str, An
 
 
 @few
-@given(orders, st.integers(0, 1 << 16), st.sampled_from(["float64", "float32"]), st.sampled_from([0.0, 0.1]))
-def test_bounds_follow_the_hidden_units(order: list[int], seed: int, dtype: str, decay: float) -> None:
-    """Renumbered, with the map that says so: every value and bound the same to the bit, each at its new place."""
+@given(
+    orders,
+    st.integers(0, 1 << 16),
+    st.sampled_from(["float64", "float32"]),
+    st.sampled_from([0.0, 0.1]),
+)
+def test_bounds_follow_the_hidden_units(
+    order: list[int], seed: int, dtype: str, decay: float
+) -> None:
+    """Renumbered, with the map that says so: every value and bound the same to the bit, each at its
+    new place.
+    """
     identity = Formulation.identity(NET)
-    mapped = Formulation.from_meaning(Layout.of_shapes(SHAPES_OF_NET), NET, renumbered(order, order))
+    mapped = Formulation.from_meaning(
+        Layout.of_shapes(SHAPES_OF_NET), NET, renumbered(order, order)
+    )
     for problem in probes(seed, draws=2, rows=2, loss=Loss(decay=decay))(identity):
         own = mapped.pull_back(problem.own)  # of a permutation the transpose is the way back
         moved = replace(problem, formulation=mapped, own=own)
@@ -167,25 +224,38 @@ def test_bounds_follow_the_hidden_units(order: list[int], seed: int, dtype: str,
                 (plain[quantity].value, found[quantity].value),
                 (plain[quantity].error, found[quantity].error),
             ):
-                assert np.array_equal(mapped.pull_back(here) if quantity == "gradient" else here, there), quantity
+                assert np.array_equal(
+                    mapped.pull_back(here) if quantity == "gradient" else here, there
+                ), quantity
 
 
 @few
 @given(orders, st.integers(0, 1 << 16), st.sampled_from(["float64", "float32"]))
-def test_bounds_do_not_depend_on_the_order_of_the_hidden_units(order: list[int], seed: int, dtype: str) -> None:
-    """Summed in another order the exact answers are the same within the bounds, and so, but for rounding, are these."""
+def test_bounds_do_not_depend_on_the_order_of_the_hidden_units(
+    order: list[int], seed: int, dtype: str
+) -> None:
+    """Summed in another order the exact answers are the same within the bounds, and so, but for
+    rounding, are these.
+    """
     moved = renumbered(order, order)
     for problem in probes(seed, draws=2, rows=2)(Formulation.identity(NET)):
         own = np.stack([NET.layout.join(moved(NET.layout.split(each))) for each in problem.own])
-        plain, found = (NET.oracle(asked, Contract(dtype)) for asked in (problem, replace(problem, own=own)))
+        plain, found = (
+            NET.oracle(asked, Contract(dtype)) for asked in (problem, replace(problem, own=own))
+        )
         for quantity in ("forward", "loss", "input_gradient"):
             here, there = plain[quantity], found[quantity]
-            assert (abs(here.value - there.value) <= np.minimum(here.error, there.error)).all(), quantity
-            assert (here.error <= there.error * DIRECTED).all(), quantity  # by which bounds are rounded up
+            assert (abs(here.value - there.value) <= np.minimum(here.error, there.error)).all(), (
+                quantity
+            )
+            # by which bounds are rounded up
+            assert (here.error <= there.error * DIRECTED).all(), quantity
             assert (there.error <= here.error * DIRECTED).all(), quantity
 
 
-def in_torch(x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any) -> Any:
+def in_torch(
+    x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any
+) -> Any:
     """The network in PyTorch."""
     h = torch.tanh(x1 @ W1.T + x2 @ V1.T + b)
     return torch.sigmoid(h @ W2.T + b_w), torch.sigmoid(h @ V2.T + b_v)
@@ -193,9 +263,16 @@ def in_torch(x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: 
 
 @few
 @given(orders, orders)
-def test_a_subject_passes_with_the_matching_map_and_with_no_other(rows: list[int], columns: list[int]) -> None:
-    """Whatever the order of its hidden units, if it is that of both layers; a mismatch fails from the outputs on."""
-    for mine, status in ((rows, {Status.PASS}), (columns, {Status.PASS if rows == columns else Status.FAIL})):
+def test_a_subject_passes_with_the_matching_map_and_with_no_other(
+    rows: list[int], columns: list[int]
+) -> None:
+    """Whatever the order of its hidden units, if it is that of both layers; a mismatch fails from
+    the outputs on.
+    """
+    for mine, status in (
+        (rows, {Status.PASS}),
+        (columns, {Status.PASS if rows == columns else Status.FAIL}),
+    ):
         subject = Subject(in_torch, shapes=SHAPES_OF_NET, parameters=renumbered(rows, mine))
         case = Case(
             "renumbered",
@@ -226,9 +303,20 @@ def verdicts(draw: st.DrawFn) -> Verdict:
     status, expect = draw(st.sampled_from(Status)), draw(st.sampled_from(["equal", "differs"]))
     near = status is Status.PASS and expect == "equal"
     used = draw(st.floats(0, 1) if near else st.none() | st.floats(min_value=0))
-    figures = {name: draw(st.none() | st.floats()) for name in ("actual", "expected", "allowed", "contract_share")}
-    said = {name: draw(text) for name in ("id", "case", "subject", "reference", "source", "check", "device", "dtype")}
-    rest = {"where": draw(st.none() | text), "why": draw(text), "question": draw(text), "seconds": draw(seconds)}
+    figures = {
+        name: draw(st.none() | st.floats())
+        for name in ("actual", "expected", "allowed", "contract_share")
+    }
+    said = {
+        name: draw(text)
+        for name in ("id", "case", "subject", "reference", "source", "check", "device", "dtype")
+    }
+    rest = {
+        "where": draw(st.none() | text),
+        "why": draw(text),
+        "question": draw(text),
+        "seconds": draw(seconds),
+    }
     return Verdict(**said, status=status, budget_used=used, expect=expect, **figures, **rest)
 
 
@@ -238,12 +326,38 @@ plots = st.none() | st.fixed_dictionaries({"x": few_of(number), "y": few_of(some
 named = st.none() | st.dictionaries(text, number, max_size=2)
 counts = st.none() | st.dictionaries(text, st.integers(0, 100), max_size=2)
 fits = st.builds(
-    Fit, text, text, text, st.integers(1, 100), curves, plots, named, named, counts, st.none() | text, *[some] * 8
+    Fit,
+    text,
+    text,
+    text,
+    st.integers(1, 100),
+    curves,
+    plots,
+    named,
+    named,
+    counts,
+    st.none() | text,
+    *[some] * 8,
 )
 rows = st.builds(Row, text, text, st.integers(1, 100), some, some, some)
 quartiles = st.none() | st.tuples(number, number)
-races = st.builds(Race, text, text, text, text, number, st.integers(1, 100), quartiles, some, quartiles, some, some)
-values = st.recursive(st.none() | st.booleans() | st.integers() | number | text, few_of, max_leaves=4)
+races = st.builds(
+    Race,
+    text,
+    text,
+    text,
+    text,
+    number,
+    st.integers(1, 100),
+    quartiles,
+    some,
+    quartiles,
+    some,
+    some,
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | number | text, few_of, max_leaves=4
+)
 points = st.none() | st.fixed_dictionaries({"x": few_of(number), "y": few_of(number)})
 texts = st.dictionaries(text, text, max_size=2)
 reports = st.builds(
@@ -265,13 +379,20 @@ reports = st.builds(
 @seeded
 @given(reports)
 def test_a_report_read_back_is_the_report(report: Report) -> None:
-    """To the last bit of every number and letter of every text; infinity and NaN are null, as JSON has it."""
+    """To the last bit of every number and letter of every text; infinity and NaN are null, as JSON
+    has it.
+    """
     written = json.dumps(report.record(), allow_nan=False)
     found = parsed(written.encode())
     assert json.dumps(found.record(), allow_nan=False) == written
     for one, again in zip(report.verdicts, found.verdicts, strict=True):
         assert again == replace(
-            one, **{name: None for name, value in vars(one).items() if value in (inf, -inf) or value != value}
+            one,
+            **{
+                name: None
+                for name, value in vars(one).items()
+                if value in (inf, -inf) or value != value
+            },
         )
 
 

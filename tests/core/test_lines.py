@@ -38,7 +38,9 @@ def test_a_shell_reads_the_words_again(tmp_path: Path) -> None:
     line = shell_line(*command)
     assert printable(line) == line
     assert "\n" not in line
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout == ascii(WORDS)
     assert not list(tmp_path.iterdir())
 
@@ -47,13 +49,18 @@ FOLDERS = [".", "plain", "two words", "-x", "@args", "d[1]", "a::b", "it's", "-x
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_pytest_runs_the_test_again(pytester: pytest.Pytester, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytest_runs_the_test_again(
+    pytester: pytest.Pytester, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That test alone, whatever its folder and its name hold."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     place = pytester.path / folder
     place.mkdir(parents=True, exist_ok=True)
     names = ["a::b", "c[d]", "x]", "it's", "--flag", "$HOME `id`"]
-    text = f"import pytest\n\n@pytest.mark.parametrize('name', {names!r}, ids=str)\ndef test_it(name):\n    pass\n"
+    text = (
+        f"import pytest\n\n@pytest.mark.parametrize('name', {names!r}, ids=str)\ndef"
+        " test_it(name):\n    pass\n"
+    )
     (place / "test_mine.py").write_text(text, encoding="utf-8")
     for name in names:
         line = rerun_line(place / "test_mine.py", pytester.path, f"test_it[{name}]")
@@ -76,7 +83,11 @@ def test_a_trial_of_a_hostile_name_runs_again(mine: Mine) -> None:
         dtypes='["float64"]',
         checks='["forward"]',
     )
-    [line] = [line for line in mine.pytest().outlines if line.startswith("  again: ") and "other" not in line]
+    [line] = [
+        line
+        for line in mine.pytest().outlines
+        if line.startswith("  again: ") and "other" not in line
+    ]
     program, *words = shlex.split(line.removeprefix("  again: "))
     assert program == "pytest"
     mine.pytest(*words).assert_outcomes(failed=1)
@@ -88,13 +99,26 @@ def test_a_file_that_pytest_takes_no_name_after_is_run_with_its_folder() -> None
     assert rerun_line(path, Path("/here"), "test_it") == "cd some && pytest"
 
 
-@pytest.mark.parametrize(("path", "word"), [("-x", "./-x"), ("@x", "./@x"), ("x", "x"), ("/-x", "/-x")])
+@pytest.mark.parametrize(
+    ("path", "word"), [("-x", "./-x"), ("@x", "./@x"), ("x", "x"), ("/-x", "/-x")]
+)
 def test_a_path_is_no_option(path: str, word: str) -> None:
     """Nor a file of arguments."""
     assert path_word(path) == word
 
 
-VALUES = [None, True, -3, 2.5, float("inf"), 'it\'s "é" \u2028 \ud800 \\', [1, ["x"]], ("x",), (), []]
+VALUES = [
+    None,
+    True,
+    -3,
+    2.5,
+    float("inf"),
+    'it\'s "é" \u2028 \ud800 \\',
+    [1, ["x"]],
+    ("x",),
+    (),
+    [],
+]
 
 
 def test_a_literal_is_ascii_and_gives_the_value_again() -> None:
@@ -127,14 +151,21 @@ def test_only_what_is_plain_has_a_literal(approved: Approved) -> None:
 
 def test_what_parameters_mean_is_pasted_as_it_is() -> None:
     """Whatever they are called."""
-    words = {"W1": "a\"b' + print() + '", "b": ["it's", "\u2028"], "b_w": np.array([0.5]), "W\n2": 0}
+    words = {
+        "W1": "a\"b' + print() + '",
+        "b": ["it's", "\u2028"],
+        "b_w": np.array([0.5]),
+        "W\n2": 0,
+    }
     written = spelled(words)
     assert written.isascii()
     assert written.isprintable()
     assert eval(written) == words | {"b_w": [0.5]}
 
 
-@pytest.mark.parametrize("text", ["x <- 1\n", 'a"""\nb', 'ends in "', "ends in \\", "é\n", "\x0c", "\r\n", ""])
+@pytest.mark.parametrize(
+    "text", ["x <- 1\n", 'a"""\nb', 'ends in "', "ends in \\", "é\n", "\x0c", "\r\n", ""]
+)
 def test_a_raw_string_ends_where_its_text_does(text: str) -> None:
     """It is read again as it was, with a line break in front where people read it."""
     written = raw(text)
@@ -143,7 +174,14 @@ def test_a_raw_string_ends_where_its_text_does(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("MyNet", "MyNet"), ("Réseau", "Réseau"), ("my net", "..."), ("x), print(", "..."), ("", "...")]
+    ("name", "shown"),
+    [
+        ("MyNet", "MyNet"),
+        ("Réseau", "Réseau"),
+        ("my net", "..."),
+        ("x), print(", "..."),
+        ("", "..."),
+    ],
 )
 def test_a_name_stands_for_a_class_where_it_can(name: str, shown: str) -> None:
     """In a line of Python to be pasted; anything else is left out of it."""

@@ -1,4 +1,6 @@
-"""What parameters mean, read off a function: the same map as column by column, in few images and little memory."""
+"""What parameters mean, read off a function: the same map as column by column, in few images and
+little memory.
+"""
 
 import tracemalloc
 from collections.abc import Callable, Mapping
@@ -26,7 +28,9 @@ Blocks = Mapping[str, Array]
 
 
 def shapes(network: Network, **other: tuple[int, ...]) -> Layout:
-    """The network's blocks, one after the other, in their own order or in other shapes, and what is not a block."""
+    """The network's blocks, one after the other, in their own order or in other shapes, and what is
+    not a block.
+    """
     own = {block.name: block.places.shape for block in network.layout.blocks}
     return Layout.of_shapes(own | other)
 
@@ -42,7 +46,13 @@ def turned(p: Blocks) -> dict[str, ArrayLike]:
 def standardised(p: Blocks) -> dict[str, ArrayLike]:
     """Inputs are standardised, outputs are not."""
     W = p["W1"] / SD
-    return {**p, "W1": W, "b": p["b"] - W @ MEAN, "W2": 0.1 * p["W2"], "b_w": 0.1 * p["b_w"] + 273.15}
+    return {
+        **p,
+        "W1": W,
+        "b": p["b"] - W @ MEAN,
+        "W2": 0.1 * p["W2"],
+        "b_w": 0.1 * p["b_w"] + 273.15,
+    }
 
 
 def two_biases(p: Blocks) -> dict[str, ArrayLike]:
@@ -51,7 +61,12 @@ def two_biases(p: Blocks) -> dict[str, ArrayLike]:
 
 def tied(p: Blocks) -> dict[str, ArrayLike]:
     """A weight in several places, rows added up, and what cancels."""
-    return {**p, "V1": p["W1"][:, :3], "V2": p["W2"][[0, 1, 0]] - p["W2"][[1, 1, 1]], "b_v": p["W1"].sum(axis=0)[:3]}
+    return {
+        **p,
+        "V1": p["W1"][:, :3],
+        "V2": p["W2"][[0, 1, 0]] - p["W2"][[1, 1, 1]],
+        "b_v": p["W1"].sum(axis=0)[:3],
+    }
 
 
 def constant(p: Blocks) -> dict[str, ArrayLike]:
@@ -83,7 +98,9 @@ def column_by_column(own: Layout, image: Callable[[Array], Array]) -> Array:
 
 @pytest.mark.parametrize(("means", "own"), MAPS, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_map_is_the_one_that_each_parameter_by_itself_gives(means: Any, own: Layout) -> None:
-    """To the bit, with no entry more: whatever is renamed, scaled, added up, tied, held or mixed."""
+    """To the bit, with no entry more: whatever is renamed, scaled, added up, tied, held or
+    mixed.
+    """
 
     def image(vector: Array) -> Array:
         return NET.layout.join(means(own.split(vector)))
@@ -97,7 +114,9 @@ def test_a_map_is_the_one_that_each_parameter_by_itself_gives(means: Any, own: L
 
 def test_a_map_of_a_network_that_is_not_all_connected_is_read() -> None:
     """Where its own parameters are a network's, some of which are not there."""
-    sparse = Network((2, 2), 3, (2, 2), "tanh", to_hidden=np.tri(3, 4) > 0, to_output=np.tri(4, 3, -1) == 0)
+    sparse = Network(
+        (2, 2), 3, (2, 2), "tanh", to_hidden=np.tri(3, 4) > 0, to_output=np.tri(4, 3, -1) == 0
+    )
     swapped = reading(sparse, lambda p: {**p, "b_w": p["b_v"], "b_v": p["b_w"]})
     N = swapped.matrix.matrix.toarray()
     assert (N.sum(axis=0) == 1).all()
@@ -133,7 +152,9 @@ def test_a_renaming_of_many_parameters_takes_few_images_and_memory_in_proportion
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_sums_along_an_axis_take_as_many_images_as_they_have_terms(turned: bool) -> None:
-    """Of standardised inputs, each bias less a row of 100: three for each term at most, not one for each parameter."""
+    """Of standardised inputs, each bias less a row of 100: three for each term at most, not one for
+    each parameter.
+    """
     network, mean, sd = Network(100, 64, 3, "tanh"), np.arange(100.0), np.linspace(1, 2, 100)
 
     def means(p: Blocks) -> dict[str, ArrayLike]:
@@ -141,7 +162,9 @@ def test_sums_along_an_axis_take_as_many_images_as_they_have_terms(turned: bool)
         return {**p, "W1": W, "b": p["b"] - W @ mean}
 
     counted = Counted(means)
-    formulation = Formulation.from_meaning(shapes(network, W1=(100, 64) if turned else (64, 100)), network, counted)
+    formulation = Formulation.from_meaning(
+        shapes(network, W1=(100, 64) if turned else (64, 100)), network, counted
+    )
     assert formulation.matrix.matrix.nnz == network.layout.size + 64 * 99
     assert counted.images < 3 * 100 < network.layout.size / 20
 
@@ -153,7 +176,9 @@ def test_numbers_of_groups_grow_by_half_and_end_with_one_for_each() -> None:
 
 
 def test_sums_as_logistic_are_those_that_the_formula_gives() -> None:
-    """tanh(z) = 2 logistic(2z) - 1, whose map is built without reading it: two heads, not all connected."""
+    """tanh(z) = 2 logistic(2z) - 1, whose map is built without reading it: two heads, not all
+    connected.
+    """
     mask = np.tri(5, 5, 2) > 0
     network = Network((4, 3), 5, (2, 3), "tanh", to_output=mask)
 
@@ -180,12 +205,16 @@ def never_all(w: Array) -> Array:
 @pytest.mark.parametrize("change", [np.round, np.abs, np.square, np.float16, only_dense, never_all])
 @pytest.mark.parametrize("block", ["W1", "V2"])
 def test_a_meaning_that_is_not_affine_is_refused(change: Any, block: str) -> None:
-    """Also one that shows only where nearly all parameters are 0, as probes of few terms have them."""
+    """Also one that shows only where nearly all parameters are 0, as probes of few terms have
+    them.
+    """
     with np.errstate(over="ignore"), pytest.raises(NotAffine):
         Formulation.from_meaning(shapes(NET), NET, lambda p: {**p, block: change(p[block])})
 
 
-def test_a_map_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]) -> None:
+def test_a_map_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
+) -> None:
     """In a sentence: one of too many factors, and one that takes too long to read."""
     said = []
     for limit, most in (("MOST_ENTRIES", 300), ("MOST_WORK", 2_000)):
@@ -201,12 +230,16 @@ def test_a_map_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, app
 def test_a_model_without_parameters_is_told_so(approved: Callable[..., None]) -> None:
     """There is nothing to read."""
     with pytest.raises(ValueError) as refused:  # noqa: PT011
-        Formulation.from_meaning(Layout.of_shapes({}), NET, lambda p: {block.name: 0 for block in NET.layout.blocks})
+        Formulation.from_meaning(
+            Layout.of_shapes({}), NET, lambda p: {block.name: 0 for block in NET.layout.blocks}
+        )
     approved(str(refused.value))
 
 
 def a_case(name: str, subject: Subject, network: Network) -> Case:
-    return Case(name, network, [subject], [numpy_net], probes(draws=1, kinds=["random"]), checks=["forward"])
+    return Case(
+        name, network, [subject], [numpy_net], probes(draws=1, kinds=["random"]), checks=["forward"]
+    )
 
 
 def function(x1: Any, x2: Any, **p: Any) -> Any:
@@ -216,12 +249,15 @@ def function(x1: Any, x2: Any, **p: Any) -> Any:
 
 
 def test_what_parameters_mean_is_read_once_a_run() -> None:
-    """Where a subject is in two cases of one network; again for another network, and for another subject."""
+    """Where a subject is in two cases of one network; again for another network, and for another
+    subject.
+    """
     means, run = Counted(renamed), Run()
     sizes = {block.name: block.places.shape for block in NET.layout.blocks}
     subject = Subject(function, "one", parameters=means, shapes=sizes)
     [first, second] = [
-        [run.judged(name, trial, "") for trial in a_case(name, subject, NET).trials()] for name in ("a", "b")
+        [run.judged(name, trial, "") for trial in a_case(name, subject, NET).trials()]
+        for name in ("a", "b")
     ]
     assert {verdict.status.name for verdict in (*first, *second)} == {"PASS"}
     once = means.images
@@ -234,7 +270,9 @@ def test_what_parameters_mean_is_read_once_a_run() -> None:
 def test_how_far_the_reading_is_is_said_where_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
 ) -> None:
-    """With the case and the subject, in percent; nothing is said of what has ended after two seconds."""
+    """With the case and the subject, in percent; nothing is said of what has ended after two
+    seconds.
+    """
     said: list[str] = []
     sizes = {block.name: block.places.shape for block in NET.layout.blocks}
     subject = Subject(function, "slow", parameters=renamed, shapes=sizes)
@@ -251,7 +289,9 @@ def test_the_first_free_parameter_of_each_entry_leads_it() -> None:
     own = Layout.of_shapes({"b": (5,), "c": (5,), "d": (5,), "e": (1,)})
 
     def means(p: Blocks) -> dict[str, ArrayLike]:
-        return dict.fromkeys(("W1", "V1", "W2", "V2", "b_w", "b_v"), 0) | {"b": p["b"] + p["c"] + 2 * p["d"]}
+        return dict.fromkeys(("W1", "V1", "W2", "V2", "b_w", "b_v"), 0) | {
+            "b": p["b"] + p["c"] + 2 * p["d"]
+        }
 
     held: NDArray[np.bool_] = np.arange(own.size) == 1
     formulation = Formulation.from_meaning(own, NET, means, held, idle=True)

@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from tests.r.test_recording import FACTS, recording
-from tests.reporting.test_trust import found as measured
-from tests.reporting.test_trust import read_of, report
 
 from harness.core.files import replace_whole
 from harness.core.problem import STEP
@@ -18,12 +15,17 @@ from harness.reproduce.script import found
 from reference import Network, r_nnet
 from reference.r.recording import Recording, read, write
 from tests.conftest import Approved, Mine
+from tests.r.test_recording import FACTS, recording
+from tests.reporting.test_trust import found as measured
+from tests.reporting.test_trust import read_of, report
 
 
 def test_many_questions_are_answered_in_one_sentence(approved: Approved) -> None:
     """Where the screen has no room for each."""
     fixed = ("Net", "numpy_net", "computed", "forward", "cpu", "float64", Status.PASS)
-    passed = [Verdict(f"{number}", f"case {number}", *fixed, budget_used=0.5) for number in range(40)]
+    passed = [
+        Verdict(f"{number}", f"case {number}", *fixed, budget_used=0.5) for number in range(40)
+    ]
     found = Report({}, passed)
     approved(screen(found, 110))
 
@@ -49,7 +51,9 @@ def test_a_script_whose_subject_is_gone_says_so(tmp_path: Path, approved: Approv
 
 
 @pytest.mark.parametrize("starts", ["0", "many"])
-def test_a_number_of_starts_that_is_none_ends_the_run(mine: Mine, starts: str, approved: Approved) -> None:
+def test_a_number_of_starts_that_is_none_ends_the_run(
+    mine: Mine, starts: str, approved: Approved
+) -> None:
     """Before anything runs."""
     mine.write_sine()
     result = mine.pytest(f"--parity-starts={starts}")
@@ -68,6 +72,9 @@ def test_a_recording_of_unknown_versions_is_refused(
 ) -> None:
     """Nobody could say which R it was."""
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "sine.recording", Recording(structs.replace(FACTS, versions={}), recording().asks))
+    write(
+        tmp_path / "sine.recording",
+        Recording(structs.replace(FACTS, versions={}), recording().asks),
+    )
     with approved.raises(ValueError):
         read(tmp_path / "sine.recording", "sine")

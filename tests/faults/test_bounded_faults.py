@@ -1,4 +1,6 @@
-"""Bounds of the equations with a mistake: what makes the mistake is inside, what does not is outside."""
+"""Bounds of the equations with a mistake: what makes the mistake is inside, what does not is
+outside.
+"""
 
 import numpy as np
 import pytest
@@ -18,28 +20,45 @@ CASES = {f"{g}-{f}": Case(dual(g, f), seed=5, rows=3, draws=2) for g, f in ACTIV
 
 def inside(answers: Answers, bound: dict[str, Bounded], contract: Contract) -> bool:
     """Are all answers, which are as many as there are bounds, inside these?"""
-    return all(bool((used(answers[name], each, contract.largest) <= 1).all()) for name, each in bound.items())
+    return all(
+        bool((used(answers[name], each, contract.largest) <= 1).all())
+        for name, each in bound.items()
+    )
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
-def test_the_equations_with_a_fault_are_inside_its_bounds_and_right_ones_are_not(name: str, dtype: str) -> None:
-    """Every fault of the catalogue, in every stack; in float64 what is right is outside those of a large one."""
+def test_the_equations_with_a_fault_are_inside_its_bounds_and_right_ones_are_not(
+    name: str, dtype: str
+) -> None:
+    """Every fault of the catalogue, in every stack; in float64 what is right is outside those of a
+    large one.
+    """
     case, contract = CASES[name], Contract(dtype)
     right = [solve(problem, contract) for problem in case.problems]
     for fault in (each for each in FAULTS if each.size in (None, 1e-3) and each.fits(case.network)):
         bound = [bounds(fault, problem, contract) for problem in case.problems]
         wrong = [fault.run(problem, contract) for problem in case.problems]
         assert all(inside(*each, contract) for each in zip(wrong, bound, strict=True)), fault.name
-        if dtype == "float64" and fault.size is None and not fault.name.endswith(("1ulp", "answers_in_float32")):
-            assert not all(inside(*each, contract) for each in zip(right, bound, strict=True)), fault.name
+        if (
+            dtype == "float64"
+            and fault.size is None
+            and not fault.name.endswith(("1ulp", "answers_in_float32"))
+        ):
+            assert not all(inside(*each, contract) for each in zip(right, bound, strict=True)), (
+                fault.name
+            )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "fault",
-    [fault for fault in FAULTS if fault.name in ("heads_swapped", "mean_for_sum", "rows_reversed", "hard_clip")],
+    [
+        fault
+        for fault in FAULTS
+        if fault.name in ("heads_swapped", "mean_for_sum", "rows_reversed", "hard_clip")
+    ],
     ids=lambda fault: fault.name,
 )
 def test_a_module_with_a_fault_is_inside_its_bounds(fault: Fault, dtype: str) -> None:

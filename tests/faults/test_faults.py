@@ -20,7 +20,10 @@ from tests.support import ACTIVATIONS, DTYPES, asked, dual
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
 DECAYED = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))
-PROBLEMS = {name: [*asked(network), *DECAYED(Formulation.identity(network))] for name, network in NETWORKS.items()}
+PROBLEMS = {
+    name: [*asked(network), *DECAYED(Formulation.identity(network))]
+    for name, network in NETWORKS.items()
+}
 CHECKED = [
     pytest.param(fault, name, id=f"{fault.name}-{name}")
     for fault in FAULTS
@@ -31,14 +34,21 @@ CHECKED = [
 
 def inert_in_float32(fault: Fault) -> bool:
     """Does float32 round it away?"""
-    return fault.name.endswith(("1ulp", "float32", "nnet_clip")) or (fault.size is not None and fault.size < 2.0**-24)
+    return fault.name.endswith(("1ulp", "float32", "nnet_clip")) or (
+        fault.size is not None and fault.size < 2.0**-24
+    )
 
 
 class Known:
     """A fault that answers each problem once, however often it is tried."""
 
     def __init__(self, fault: Fault) -> None:
-        self.name, self.words, self.run, self.fault = fault.name, fault.words, cache(fault.run), fault
+        self.name, self.words, self.run, self.fault = (
+            fault.name,
+            fault.words,
+            cache(fault.run),
+            fault,
+        )
         self.across_draws = fault.across_draws
 
 
@@ -47,7 +57,9 @@ def _(known: Known, problem: Problem, contract: Contract) -> dict[str, Bounded]:
     return bounds(known.fault, problem, contract)
 
 
-def spoiled(fault: Fault | Known, problems: list[Problem], dtype: str) -> list[dict[str, np.ndarray]]:
+def spoiled(
+    fault: Fault | Known, problems: list[Problem], dtype: str
+) -> list[dict[str, np.ndarray]]:
     return [fault.run(problem, Contract(dtype)) for problem in problems]
 
 
@@ -60,19 +72,45 @@ def test_the_catalogue_has_at_least_60_operators_with_names_of_their_own() -> No
 
 
 def test_a_fault_fits_where_it_changes_something() -> None:
-    """One unit has nothing to exchange, blocks of different shapes cannot be swapped, another activation is absent."""
+    """One unit has nothing to exchange, blocks of different shapes cannot be swapped, another
+    activation is absent.
+    """
     small = {fault.name for fault in FAULTS if not fault.fits(Network(1, 1, 1, "tanh"))}
     ragged = {fault.name for fault in FAULTS if not fault.fits(Network((3, 5), 4, (2, 3), "relu"))}
-    swaps = {"inputs_swapped", "heads_swapped", "head_weights_swapped", "head_bias_swapped", "gradients_swapped"}
+    swaps = {
+        "inputs_swapped",
+        "heads_swapped",
+        "head_weights_swapped",
+        "head_bias_swapped",
+        "gradients_swapped",
+    }
     turned = {"W1_transposed", "W2_transposed", "gradient_transposed"}
-    alone = {"bias_rolled", "bias_shared", "units_exchanged", "units_reversed", "W1_column_order", "W2_column_order"}
-    alone |= {"columns_rolled", "columns_reversed", "targets_rolled", "gradient_column_order", "second_bias_dropped"}
+    alone = {
+        "bias_rolled",
+        "bias_shared",
+        "units_exchanged",
+        "units_reversed",
+        "W1_column_order",
+        "W2_column_order",
+    }
+    alone |= {
+        "columns_rolled",
+        "columns_reversed",
+        "targets_rolled",
+        "gradient_column_order",
+        "second_bias_dropped",
+    }
     alone |= {f"V1_off_{size}" for size in ("1e-3", "1e-6", "1e-12")}
     logistic = {"tanh_for_logistic", "logistic_slope_h", "hard_sigmoid", "nnet_clip"}
     outputs = {"output_activation_twice", "no_output_activation", "output_slope"}
     tanh = {"logistic_for_tanh", "hard_clip", "hard_tanh", "atan_for_tanh", "half_argument"}
     tanh |= {"tanh_slope_1-h", "slope_at_h", "activation_in_float32"}
-    assert small == swaps | turned | alone | logistic | outputs | {"leaky_relu", "softplus", "elu", "relu6"}
+    assert small == swaps | turned | alone | logistic | outputs | {
+        "leaky_relu",
+        "softplus",
+        "elu",
+        "relu6",
+    }
     assert ragged == swaps | turned | logistic | outputs | tanh
 
 
@@ -88,14 +126,20 @@ def test_the_equations_themselves_are_inside(name: str, dtype: str) -> None:
 def test_a_fault_is_caught_first_where_it_is_made(fault: Fault, name: str) -> None:
     """In float64 the first quantity outside is the one that the fault spoils."""
     problems = PROBLEMS[name]
-    assert first_outside(problems, spoiled(fault, problems, "float64"), "float64")[0] == fault.spoils
+    assert (
+        first_outside(problems, spoiled(fault, problems, "float64"), "float64")[0] == fault.spoils
+    )
 
 
-@pytest.mark.parametrize(("fault", "name"), [param for param in CHECKED if not inert_in_float32(param.values[0])])
+@pytest.mark.parametrize(
+    ("fault", "name"), [param for param in CHECKED if not inert_in_float32(param.values[0])]
+)
 def test_a_fault_is_caught_in_float32_too(fault: Fault, name: str) -> None:
     """Down to a relative size of 1e-6 in one weight, by the few-term probes."""
     problems = PROBLEMS[name]
-    assert first_outside(problems, spoiled(fault, problems, "float32"), "float32")[0] == fault.spoils
+    assert (
+        first_outside(problems, spoiled(fault, problems, "float32"), "float32")[0] == fault.spoils
+    )
 
 
 def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
@@ -103,12 +147,17 @@ def test_one_ulp_in_a_weight_is_caught_by_exact_probes_alone() -> None:
     problems = [p for p in PROBLEMS["relu-relu"] if p.kind == "exact"]
     for fault in FAULTS:
         if fault.name.endswith("1ulp"):
-            assert first_outside(problems, spoiled(fault, problems, "float64"), "float64")[0] == "forward"
+            assert (
+                first_outside(problems, spoiled(fault, problems, "float64"), "float64")[0]
+                == "forward"
+            )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is observed under a structural fault is explained by that fault, or by one that is the same mistake."""
+    """What is observed under a structural fault is explained by that fault, or by one that is the
+    same mistake.
+    """
     problems = [problem.part(slice(5)) for problem in PROBLEMS[name]]
     made = {fault: Known(fault) for fault in FAULTS if fault.fits(NETWORKS[name])}
     monkeypatch.setattr("reference.faults.likely.made_in", lambda network: list(made.values()))
@@ -134,14 +183,19 @@ def test_nothing_is_offered_for_a_difference_that_no_fault_explains() -> None:
     problems = PROBLEMS["tanh-identity"]
     rng = np.random.default_rng(0)
     observed = [
-        {name: value + rng.standard_normal(value.shape) for name, value in solve(p, Contract()).items()}
+        {
+            name: value + rng.standard_normal(value.shape)
+            for name, value in solve(p, Contract()).items()
+        }
         for p in problems
     ]
     assert likely(problems, observed, "forward", Contract()) == ""
 
 
 def test_the_words_of_a_likely_fault(approved: Approved) -> None:
-    """The sentence says what was done, the fault's name, and how much of the difference it leaves."""
+    """The sentence says what was done, the fault's name, and how much of the difference it
+    leaves.
+    """
     network = Network(1, 4, 1, "logistic")
     problems = asked(network)
     fault = next(fault for fault in FAULTS if fault.name == "bias_grad_twice")

@@ -23,20 +23,35 @@ CASE = Case(NETWORK, seed=3, rows=3, draws=5)
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
-def offer(name: str, dtype: str = "float64", then: Callable[[Answers], Answers] = lambda answers: answers) -> str:
-    """The fault that is offered for one that was planted in the equations, and what was done to the answers then."""
+def offer(
+    name: str, dtype: str = "float64", then: Callable[[Answers], Answers] = lambda answers: answers
+) -> str:
+    """The fault that is offered for one that was planted in the equations, and what was done to the
+    answers then.
+    """
     observed = [
-        then({q: v.astype(dtype).astype(float) for q, v in BY_NAME[name].run(problem, Contract(dtype)).items()})
+        then(
+            {
+                q: v.astype(dtype).astype(float)
+                for q, v in BY_NAME[name].run(problem, Contract(dtype)).items()
+            }
+        )
         for problem in CASE.problems
     ]
-    found = offered(CASE.problems, observed, first_outside(CASE.problems, observed, dtype)[0], Contract(dtype))
+    found = offered(
+        CASE.problems, observed, first_outside(CASE.problems, observed, dtype)[0], Contract(dtype)
+    )
     return found.name if found else ""
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", ["gradient_halved", "half_square", "mean_for_sum", "input_gradient_twice"])
+@pytest.mark.parametrize(
+    "name", ["gradient_halved", "half_square", "mean_for_sum", "input_gradient_twice"]
+)
 def test_what_is_inside_before_tells_against_a_fault(name: str, dtype: str) -> None:
-    """A loss that is right is not halved, though its gradient is; a gradient that is right has no slope off."""
+    """A loss that is right is not halved, though its gradient is; a gradient that is right has no
+    slope off.
+    """
     assert offer(name, dtype) == name
 
 
@@ -64,7 +79,9 @@ def test_rounding_that_a_fault_cannot_explain_tells_not_against_it() -> None:
 
 
 def test_a_stranger_is_offered_nothing() -> None:
-    """Two mistakes at once, blocks mixed at random, noise: none of them is what the catalogue has."""
+    """Two mistakes at once, blocks mixed at random, noise: none of them is what the catalogue
+    has.
+    """
     for stranger in strangers(CASE, seed=0, count=3):
         observed = [stranger.run(problem, Contract()) for problem in CASE.problems]
         outside = first_outside(CASE.problems, observed, "float64")[0]
@@ -72,7 +89,9 @@ def test_a_stranger_is_offered_nothing() -> None:
         assert offered(CASE.problems, observed, outside, Contract()) is None, stranger.name
 
 
-@pytest.mark.parametrize("name", ["rows_reversed", "columns_reversed", "one_row_for_all", "columns_rolled"])
+@pytest.mark.parametrize(
+    "name", ["rows_reversed", "columns_reversed", "one_row_for_all", "columns_rolled"]
+)
 def test_inputs_read_wrongly_by_a_module_are_named(name: str) -> None:
     """Whose gradient by the inputs is, as autograd's, by those that it was given."""
     wrong = planted.answers(CASE, "float64", planted.planted(BY_NAME[name], NETWORK))
@@ -83,7 +102,9 @@ def test_inputs_read_wrongly_by_a_module_are_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["W1_off_1e-3", "bias_grad_twice", "mean_for_sum"])
 def test_decay_acts_on_parameters_as_they_are(name: str) -> None:
-    """In a module whose outputs stay below 1, so that decay is most of its loss, the fault is named all the same."""
+    """In a module whose outputs stay below 1, so that decay is most of its loss, the fault is named
+    all the same.
+    """
     case = Case(Network((3, 4), 2, (1, 3), "logistic", "logistic"), seed=4, rows=2, draws=5)
     wrong = planted.answers(case, "float64", planted.planted(BY_NAME[name], case.network))
     found = offered(planted.asked(case), wrong, BY_NAME[name].spoils, Contract())
@@ -97,13 +118,20 @@ def swapped(dtype: str = "float32") -> tuple[list[Problem], list[Answers]]:
     problems = probes(seed=1)(Formulation.identity(network))
     rounded = Contract(dtype).rounded
     return problems, [
-        {name: rounded(answer) for name, answer in BY_NAME["heads_swapped"].run(problem, Contract(dtype)).items()}
+        {
+            name: rounded(answer)
+            for name, answer in BY_NAME["heads_swapped"].run(problem, Contract(dtype)).items()
+        }
         for problem in problems
     ]
 
 
-def test_swapped_heads_in_float32_are_named_without_a_fit_of_scalings(approved: Callable[..., None]) -> None:
-    """By bounds of the wrong equations the rest is rounding; looking for factors took 161,199 evaluations."""
+def test_swapped_heads_in_float32_are_named_without_a_fit_of_scalings(
+    approved: Callable[..., None],
+) -> None:
+    """By bounds of the wrong equations the rest is rounding; looking for factors took 161,199
+    evaluations.
+    """
     said: list[str] = []
     found = offered(*swapped(), "forward", Contract("float32"), say=said.append)
     assert found is not None
@@ -113,7 +141,9 @@ def test_swapped_heads_in_float32_are_named_without_a_fit_of_scalings(approved: 
 
 
 def test_more_than_rounding_in_a_stack_without_the_fault_tells_against_it() -> None:
-    """A stack that the fault leaves alone is off by 60 units of roundoff, which its bounds do not allow."""
+    """A stack that the fault leaves alone is off by 60 units of roundoff, which its bounds do not
+    allow.
+    """
     count = 0
 
     def off_in_the_second(answers: Answers) -> Answers:
@@ -140,12 +170,17 @@ def test_a_fit_of_scalings_that_does_not_end_is_given_up(
 def test_a_scaling_is_found_long_before_that(
     dtype: str, monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
 ) -> None:
-    """Inputs that are standardised, by numbers of their own, take 10 evaluations a number at most."""
+    """Inputs that are standardised, by numbers of their own, take 10 evaluations a number at
+    most.
+    """
     monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
     sd, mean = np.linspace(0.4, 2.5, 8), np.linspace(-2, 2, 8)
     problems = probes(seed=3)(Formulation.identity(NETWORK))
     given = [replace(problem, inputs=(problem.inputs - mean) / sd) for problem in problems]
-    observed = [{"forward": Contract(dtype).rounded(solve(problem, Contract())["forward"])} for problem in given]
+    observed = [
+        {"forward": Contract(dtype).rounded(solve(problem, Contract())["forward"])}
+        for problem in given
+    ]
     said: list[str] = []
     found = offered(problems, observed, "forward", Contract(dtype), say=said.append)
     assert found is not None
@@ -153,7 +188,9 @@ def test_a_scaling_is_found_long_before_that(
     assert len(said) <= 10 * (2 * 16 + 1)
 
 
-def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its slopes are a matrix of all outputs by all numbers."""
     monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
     monkeypatch.setattr("reference.faults.likely.MOST_SLOPES", 1_000)

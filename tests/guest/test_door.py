@@ -19,7 +19,9 @@ LATE = "starts"  # a module that is public
 def test_the_door_has_every_public_name(package: object) -> None:
     """Those that a package exports, no more and no fewer, and the very same things."""
     source = Path(str(package.__file__)).read_text(encoding="utf-8")
-    exported = {line.rpartition(" as ")[2] for line in source.splitlines() if line.startswith("from ")}
+    exported = {
+        line.rpartition(" as ")[2] for line in source.splitlines() if line.startswith("from ")
+    }
     name = str(package.__name__)
     assert set(nnet_parity.PUBLIC[name]) == exported
     assert all(getattr(nnet_parity, each) is getattr(package, each) for each in exported)
@@ -35,7 +37,9 @@ print(*(name for name in heavy if name in sys.modules))
 from nnet_parity import Case, Network, starts
 print(Case.__module__, Network.__module__, starts.__name__, "torch" in sys.modules)
 """
-    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert said.stdout.splitlines() == [
         "",
         "harness.judging.case reference.mathematics.network reference.training.starts False",

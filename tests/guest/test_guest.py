@@ -46,7 +46,9 @@ def test_options_of_a_foreign_conftest_are_theirs(suite: pytest.Pytester) -> Non
 
 
 @pytest.mark.parametrize("old", [["--device", "cuda"], ["--speed", "--r=live"]], ids=["one", "two"])
-def test_an_old_name_of_an_option_is_explained(suite: pytest.Pytester, old: list[str], approved: Any) -> None:
+def test_an_old_name_of_an_option_is_explained(
+    suite: pytest.Pytester, old: list[str], approved: Any
+) -> None:
     """In one sentence under pytest's complaint."""
     suite.makepyfile("def test_it(): pass")
     result = suite.runpytest_inprocess(*WITH_US, *old)
@@ -90,7 +92,9 @@ def test_the_module_of_a_foreign_harness_is_theirs(suite: pytest.Pytester) -> No
     suite.runpytest_subprocess(*WITH_US).assert_outcomes(passed=1)
 
 
-def test_who_has_a_harness_and_uses_ours_is_told_at_collection(suite: pytest.Pytester, approved: Any) -> None:
+def test_who_has_a_harness_and_uses_ours_is_told_at_collection(
+    suite: pytest.Pytester, approved: Any
+) -> None:
     """One sentence names both paths."""
     (suite.path / "harness").mkdir()
     (suite.path / "harness" / "__init__.py").write_text("theirs = True\n")
@@ -110,13 +114,17 @@ def test_one(number):
 
 
 @pytest.mark.parametrize("with_ours", [False, True], ids=["theirs alone", "beside a case"])
-def test_foreign_tests_are_shared_out_by_xdist(suite: pytest.Pytester, with_ours: bool, mine: Mine) -> None:
+def test_foreign_tests_are_shared_out_by_xdist(
+    suite: pytest.Pytester, with_ours: bool, mine: Mine
+) -> None:
     """Both workers get some of them, whether a case is in the run or not."""
     pytest.importorskip("xdist")
     suite.makepyfile(test_foreign=SHARED)
     if with_ours:
         mine.write_sine(dtypes='["float64"]', checks='["forward", "loss"]')
-    suite.runpytest_subprocess("-p", "xdist", *WITH_US, "-n", "2").assert_outcomes(passed=10 if with_ours else 8)
+    suite.runpytest_subprocess("-p", "xdist", *WITH_US, "-n", "2").assert_outcomes(
+        passed=10 if with_ours else 8
+    )
     workers = [path.name.split()[1] for path in (suite.path / "ran").iterdir()]
     assert sorted(set(workers)) == ["gw0", "gw1"]
 
@@ -148,7 +156,11 @@ def test_the_trials_of_a_case_are_known_by_their_ids() -> None:
 
     trial = "test_a.py::test_sine[Net-cuda:1-float32-input_gradient-vs-r_nnet]"
     assert get_group(trial) == "test_a.py::test_sine"
-    for foreign in ("test_a.py::test_x[a-vs-b]", "test_a.py::test_x[cpu-float32]", "test_a.py::test_x"):
+    for foreign in (
+        "test_a.py::test_x[a-vs-b]",
+        "test_a.py::test_x[cpu-float32]",
+        "test_a.py::test_x",
+    ):
         assert get_group(foreign) == foreign
 
 
@@ -164,7 +176,9 @@ FORWARD = {"dtypes": '["float64"]', "checks": '["forward", "gradient"]'}
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_module_is_judged(mine: Mine) -> None:
-    """It has neither train() nor eval(); a wrong one fails, and torch's trace does not flood the failure."""
+    """It has neither train() nor eval(); a wrong one fails, and torch's trace does not flood the
+    failure.
+    """
     wrong = EXPORTED.replace("exported()", "wrong()").replace("SineNet()", "Wrong()")
     wrong += "class Wrong(SineNet):\n    def forward(self, x): return 2 * super().forward(x)\n\n\n"
     mine.write_sine(before=EXPORTED + wrong, subjects="[exported, wrong]", **FORWARD)

@@ -1,4 +1,6 @@
-"""Somebody's own `harness` or `reference`: both places are named, with what to do, and theirs is let be."""
+"""Somebody's own `harness` or `reference`: both places are named, with what to do, and theirs is
+let be.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ UNRELATED = "from harness import mine\n\ndef test_mine(): assert mine() == 1\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder, where the project is found as if it were installed, after what stands in the folder."""
+    """A user's folder, where the project is found as if it were installed, after what stands in the
+    folder.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p nnet_parity.plugin -p no:cacheprovider")
@@ -97,10 +101,16 @@ def test_theirs_is_found_where_nothing_of_ours_is_used(folder: Path) -> None:
     assert not told(said)
 
 
-def test_ours_in_the_place_of_theirs(folder: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """Where one file uses ours and another theirs, they are told how to have theirs; the line works."""
+def test_ours_in_the_place_of_theirs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Where one file uses ours and another theirs, they are told how to have theirs; the line
+    works.
+    """
     stand(folder, "harness")
-    (folder / "test_a.py").write_text("import sys\nsys.path.remove(sys.path[0])\nimport harness\ndef test_a(): pass\n")
+    (folder / "test_a.py").write_text(
+        "import sys\nsys.path.remove(sys.path[0])\nimport harness\ndef test_a(): pass\n"
+    )
     (folder / "test_mine.py").write_text(UNRELATED)
     code, said = as_program()
     assert code == pytest.ExitCode.INTERRUPTED
@@ -115,7 +125,12 @@ def test_other_errors_are_not_explained_by_it(folder: Path) -> None:
     assert not told(said)
 
 
-COMMAND = sys.executable, "-c", "from nnet_parity.console import main; raise SystemExit(main())", "doctor"
+COMMAND = (
+    sys.executable,
+    "-c",
+    "from nnet_parity.console import main; raise SystemExit(main())",
+    "doctor",
+)
 
 
 def test_the_command_says_the_same(folder: Path, approved: Approved) -> None:
@@ -128,7 +143,9 @@ def test_the_command_says_the_same(folder: Path, approved: Approved) -> None:
 
 def test_a_package_that_the_command_lacks(folder: Path, approved: Approved) -> None:
     """The line that mends it in place of a traceback."""
-    (folder / "msgspec.py").write_text("raise ModuleNotFoundError(\"No module named 'msgspec'\", name='msgspec')")
+    (folder / "msgspec.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'msgspec'\", name='msgspec')"
+    )
     code, said = run(*COMMAND)
     assert code == 2
     assert f"{sys.executable} -m pip install msgspec" in said

@@ -1,4 +1,6 @@
-"""A prototype in NumPy as a reference: bounded by its dtype, and told what is wrong with what it gives."""
+"""A prototype in NumPy as a reference: bounded by its dtype, and told what is wrong with what it
+gives.
+"""
 
 from typing import Any
 
@@ -20,7 +22,9 @@ class Port(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.W1, self.V1, self.b = (nn.Parameter(torch.ones(*s)) for s in ((4, 2), (4, 3), (4,)))
-        self.W2, self.b_w, self.V2, self.b_v = (nn.Parameter(torch.ones(*s)) for s in ((1, 4), (1,), (2, 4), (2,)))
+        self.W2, self.b_w, self.V2, self.b_v = (
+            nn.Parameter(torch.ones(*s)) for s in ((1, 4), (1,), (2, 4), (2,))
+        )
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         h = torch.relu(x @ self.W1.T + y @ self.V1.T + self.b)
@@ -39,14 +43,22 @@ def slopes(p: dict[str, Any], x: Any, y: Any, s: Any, t: Any) -> Any:
     h = np.maximum(z, 0)
     r, q = h @ p["W2"].T + p["b_w"] - s, h @ p["V2"].T + p["b_v"] - t
     e = 2 * (r @ p["W2"] + q @ p["V2"]) * (z > 0)
-    gradients = {"W1": e.T @ x, "V1": e.T @ y, "b": e.sum(0), "W2": 2 * r.T @ h, "b_w": 2 * r.sum(0)}
+    gradients = {
+        "W1": e.T @ x,
+        "V1": e.T @ y,
+        "b": e.sum(0),
+        "W2": 2 * r.T @ h,
+        "b_w": 2 * r.sum(0),
+    }
     return (r**2).sum() + (q**2).sum(), {**gradients, "V2": 2 * q.T @ h, "b_v": 2 * q.sum(0)}
 
 
 def verdicts(*given: Any, **more: Any) -> dict[str, Verdict]:
     """By check, in float64."""
     reference = Prototype("mine", *given, **more)
-    case = Case("prototype", NETWORK, [Port], [reference], probes(seed=0, draws=6), dtypes=["float64"])
+    case = Case(
+        "prototype", NETWORK, [Port], [reference], probes(seed=0, draws=6), dtypes=["float64"]
+    )
     memo = Memo(case)
     return {trial.check: run(trial, memo) for trial in case.trials()}
 
@@ -72,7 +84,9 @@ def test_a_prototype_in_float32_says_so(approved: Approved) -> None:
     """As float64 it is outside its bounds, as float32 inside, and it is named."""
 
     def single(p: dict[str, Any], x: Any, y: Any) -> Any:
-        return forward({name: np.float32(block) for name, block in p.items()}, np.float32(x), np.float32(y))
+        return forward(
+            {name: np.float32(block) for name, block in p.items()}, np.float32(x), np.float32(y)
+        )
 
     assert verdicts(single, dtype="float32")["forward"].status is Status.PASS
     wrong = verdicts(single)["forward"]

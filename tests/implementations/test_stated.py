@@ -1,4 +1,6 @@
-"""A callable as a reference: its budget is stated, its answers are judged by it, and everything says so."""
+"""A callable as a reference: its budget is stated, its answers are judged by it, and everything
+says so.
+"""
 
 import re
 from collections.abc import Callable
@@ -33,7 +35,15 @@ def verdict(answer: Callable[..., Any], budget: float = 1e-5, dtype: str = "floa
     shapes = {block.name: block.places.shape for block in network.layout.blocks}
     subjects = [Subject(in_torch("two hidden", "tanh", by_matmul), name="Mine", shapes=shapes)]
     references = [Stated("mine32", answer, budget=budget, why=WHY)]
-    case = Case("mine", network, subjects, references, probes(0, draws=5), checks=["forward"], dtypes=[dtype])
+    case = Case(
+        "mine",
+        network,
+        subjects,
+        references,
+        probes(0, draws=5),
+        checks=["forward"],
+        dtypes=[dtype],
+    )
     return run(case.trials()[0], Memo(case))
 
 
@@ -49,7 +59,9 @@ def test_what_is_inside_the_stated_budget_passes(approved: Approved) -> None:
 
 
 def test_the_budget_is_a_share_of_the_largest_output_of_a_head_in_a_draw() -> None:
-    """Off by as much as is stated passes, off by a thousandth more fails, in the head with the smaller outputs too."""
+    """Off by as much as is stated passes, off by a thousandth more fails, in the head with the
+    smaller outputs too.
+    """
 
     def forward(m: Any, p: Any, x: Any) -> Any:
         return m.affine(x, p["W"]), m.scale(m.affine(x, p["V"]), 2.0**-20)
@@ -70,7 +82,15 @@ def test_the_budget_is_a_share_of_the_largest_output_of_a_head_in_a_draw() -> No
     for share, status in ((1e-4, Status.PASS), (1.001e-4, Status.FAIL)):
         references = [Stated("off", off(share * (1 - 1e-6)), budget=1e-4, why=WHY)]
         subjects = [Subject(model, shapes={"W": (1, 2), "V": (3, 2)})]
-        case = Case("heads", network, subjects, references, probes(1, draws=5), checks=["forward"], dtypes=["float64"])
+        case = Case(
+            "heads",
+            network,
+            subjects,
+            references,
+            probes(1, draws=5),
+            checks=["forward"],
+            dtypes=["float64"],
+        )
         found = run(case.trials()[0], Memo(case))
         assert found.status is status
         if status is Status.FAIL:
@@ -111,9 +131,20 @@ def nothing(p: Any, x: Any) -> Any:
         (lambda p, x: [], Status.FAIL),
         (lambda p, x: None, Status.FAIL),
     ],
-    ids=["raises", "other blocks", "words", "complex", "transposed", "a row", "no heads", "nothing"],
+    ids=[
+        "raises",
+        "other blocks",
+        "words",
+        "complex",
+        "transposed",
+        "a row",
+        "no heads",
+        "nothing",
+    ],
 )
-def test_what_is_no_answer_is_said(answer: Callable[..., Any], status: Status, approved: Approved) -> None:
+def test_what_is_no_answer_is_said(
+    answer: Callable[..., Any], status: Status, approved: Approved
+) -> None:
     """An exception breaks the trial, another shape fails it: in a sentence, and never a pass."""
     found = verdict(answer)
     assert found.status is status
@@ -171,7 +202,9 @@ def test_what_is_not_stated_is_absent(approved: Approved) -> None:
     ],
     ids=str,
 )
-def test_a_budget_without_a_number_or_a_reason_is_refused(given: dict[str, Any], approved: Approved) -> None:
+def test_a_budget_without_a_number_or_a_reason_is_refused(
+    given: dict[str, Any], approved: Approved
+) -> None:
     """In a sentence, where it is written."""
     with approved.raises(ValueError):
         Stated("onnx", **{"answer": in_float32, "budget": 1e-6, "why": WHY, **given})
@@ -212,11 +245,15 @@ def test_screen_and_report_say_stated(mine: Mine, approved: Approved) -> None:
 def evidence(mine: Mine) -> list[str]:
     """What the page says of each question's evidence."""
     page = (mine.pytester.path / "build/report/index.html").read_text(encoding="utf-8")
-    return [unescape(said) for said in re.findall(r'<td class="said">([^<]*trials[^<]*)</td>', page)]
+    return [
+        unescape(said) for said in re.findall(r'<td class="said">([^<]*trials[^<]*)</td>', page)
+    ]
 
 
 def test_a_derived_bound_is_the_stronger_witness(mine: Mine, approved: Approved) -> None:
-    """NumPy is named before what is stated, and the page then does not say that its evidence is stated."""
+    """NumPy is named before what is stated, and the page then does not say that its evidence is
+    stated.
+    """
     mine.write_sine(before=BY_HAND, references="[stated, numpy_net]", checks='["forward"]')
     approved(unfolded(screen_of(mine.pytest())), mask_figures=True)
     approved(evidence(mine), mask_figures=True)
@@ -226,7 +263,9 @@ def test_a_network_with_one_hidden_layer_is_asked_too() -> None:
     """Blocks by nnet's names, groups of inputs one after the other, heads in a list."""
     network = Network((2, 3), 4, (1, 2), "relu")
 
-    def model(x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any) -> Any:
+    def model(
+        x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any
+    ) -> Any:
         h = (x1 @ W1.T + x2 @ V1.T + b).relu()
         return h @ W2.T + b_w, h @ V2.T + b_v
 
@@ -236,6 +275,13 @@ def test_a_network_with_one_hidden_layer_is_asked_too() -> None:
 
     shapes = {block.name: block.places.shape for block in network.layout.blocks}
     references = [Stated("double", answer, budget=1e-12, why="NumPy in float64")]
-    case = Case("heads", network, [Subject(model, shapes=shapes)], references, probes(2, draws=5), checks=["forward"])
+    case = Case(
+        "heads",
+        network,
+        [Subject(model, shapes=shapes)],
+        references,
+        probes(2, draws=5),
+        checks=["forward"],
+    )
     memo = Memo(case)
     assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}

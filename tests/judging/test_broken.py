@@ -1,4 +1,6 @@
-"""Whatever a user's file raises, gives or sets: a verdict or one sentence, and a run that goes on to its report."""
+"""Whatever a user's file raises, gives or sets: a verdict or one sentence, and a run that goes on
+to its report.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,10 @@ class Posing(Exception):
         return "is right"
 
 
-class Nameless(Exception, metaclass=type("Meta", (type,), {"__name__": property(lambda cls: 1 / 0)})):
+Meta = type("Meta", (type,), {"__name__": property(lambda cls: 1 / 0)})
+
+
+class Nameless(Exception, metaclass=Meta):
     pass
 
 
@@ -141,7 +146,8 @@ NETWORK = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
 ASKED = {"network": NETWORK, "references": [numpy_net], "problems": probes(seed=0, draws=2)}
 ASKED |= {"dtypes": ["float64"], "checks": ["forward"]}
 GRID = np.array([0.5, 0, 1])[:, None]
-LEARNS = {"problems": Population(data, quality=0.01, grid=GRID), "references": [scipy_bfgs], "checks": ["final"]}
+POPULATION = Population(data, quality=0.01, grid=GRID)
+LEARNS = {"problems": POPULATION, "references": [scipy_bfgs], "checks": ["final"]}
 
 
 def case(name, **given):
@@ -160,11 +166,29 @@ RIGHT_AT_LAST = "test_last = case('last')\n"
 # Exceptions, whatever they say of themselves, and where they are raised.
 
 KINDS = (
-    "Raised()", "Value()", "Type()", "Key()", "Number()", "OddText()", "Endless()", "Loud()", "Exits()", "Untraced()",
-    "Traced()", "Faceless()", "Posing()", "Nameless()", "Outside()", "Two(1, 2)", "StopIteration", "GeneratorExit",
-    "MemoryError", "ExceptionGroup('two', [Raised(), Value()])", "pytest.skip.Exception('mine')",
+    "Raised()",
+    "Value()",
+    "Type()",
+    "Key()",
+    "Number()",
+    "OddText()",
+    "Endless()",
+    "Loud()",
+    "Exits()",
+    "Untraced()",
+    "Traced()",
+    "Faceless()",
+    "Posing()",
+    "Nameless()",
+    "Outside()",
+    "Two(1, 2)",
+    "StopIteration",
+    "GeneratorExit",
+    "MemoryError",
+    "ExceptionGroup('two', [Raised(), Value()])",
+    "pytest.skip.Exception('mine')",
     "UnicodeDecodeError('utf-8', b'x', 0, 1, 'mine')",
-)  # fmt: skip
+)
 PLACES = {
     "forward": "case('forward', subjects=[Boom])",
     "loss": "case('loss', subjects=[Subject(SineNet, loss=boom)], checks=['loss'])",
@@ -173,10 +197,14 @@ PLACES = {
     "maker": "case('maker', problems=boom)",
     "prototype": "case('prototype', references=[Prototype('prototype', boom)])",
     "stated": "case('stated', references=[Stated('stated', boom, 0.1, 'why')])",
-    "reference": "case('reference', references=[type('R', (type(numpy_net),), {'observe': boom})()])",
+    "reference": (
+        "case('reference', references=[type('R', (type(numpy_net),), {'observe': boom})()])"
+    ),
     "title": "case('title', references=[type('R', (type(numpy_net),), {'title': boom})()])",
     "absent": "case('absent', references=[type('R', (type(numpy_net),), {'absent': boom})()])",
-    "contract": "case('contract', references=[type('R', (type(numpy_net),), {'contract': boom})()])",
+    "contract": (
+        "case('contract', references=[type('R', (type(numpy_net),), {'contract': boom})()])"
+    ),
     "data": "learning('data', Population(boom, quality=0.01, grid=GRID))",
     "start": "learning('start', start=boom)",
     "floor": "learning('floor', floor=boom)",
@@ -188,8 +216,16 @@ PLACES = {
 
 
 def asked_in(mine: Mine, kind: str, text: str, forward: str = RIGHT) -> pytest.RunResult:
-    """A run of a file with the hostile classes and some cases, and of one case that is right, which comes last."""
-    mine.write("import pytest\n", SINE.format(forward=forward), HOSTILE.replace("KIND", kind), text, RIGHT_AT_LAST)
+    """A run of a file with the hostile classes and some cases, and of one case that is right, which
+    comes last.
+    """
+    mine.write(
+        "import pytest\n",
+        SINE.format(forward=forward),
+        HOSTILE.replace("KIND", kind),
+        text,
+        RIGHT_AT_LAST,
+    )
     result = mine.pytest("--parity-starts=2")
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     return result
@@ -210,10 +246,15 @@ class SineNet(nn.Module):
 
 
 def said_of(mine: Mine) -> dict[str, tuple[str, str]]:
-    """Status and sentence of each trial, by its case; the last case passes, and nobody else does."""
+    """Status and sentence of each trial, by its case; the last case passes, and nobody else
+    does.
+    """
     report = mine.results()
     assert report["complete"]
-    found = {verdict["case"]: (verdict["status"], _short(verdict["why"])) for verdict in report["verdicts"]}
+    found = {
+        verdict["case"]: (verdict["status"], _short(verdict["why"]))
+        for verdict in report["verdicts"]
+    }
     assert found.pop("last")[0] == "PASS"
     return found
 
@@ -225,7 +266,9 @@ def _short(why: str) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_is_raised_is_broken(mine: Mine, kind: str, approved: Approved) -> None:
-    """By a model, a loss, data, a reference, a trainer: a sentence each, in the report, which is complete."""
+    """By a model, a loss, data, a reference, a trainer: a sentence each, in the report, which is
+    complete.
+    """
     names = PLACES if kind in ("Raised()", "Faceless()") else ("forward", "maker", "start")
     places = {name: PLACES[name] for name in names}
     asked_in(mine, kind, "\n".join(f"test_{name} = {text}" for name, text in places.items()) + "\n")
@@ -245,7 +288,9 @@ def test_an_answer_that_raises_is_told(mine: Mine, kind: str, approved: Approved
 
 
 @pytest.mark.parametrize("kind", [KINDS[0], *KINDS[8:13]])
-def test_a_network_that_raises_is_a_sentence_at_collection(mine: Mine, kind: str, approved: Approved) -> None:
+def test_a_network_that_raises_is_a_sentence_at_collection(
+    mine: Mine, kind: str, approved: Approved
+) -> None:
     """Its forward pass is looked at when its file is imported."""
     result = asked_in(mine, kind, "OWN = Equations('own', 1, 1, {'W': (1, 1)}, boom)\n")
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -312,7 +357,8 @@ class Elsewhere(torch.Tensor):
 class Wrapping(torch.Tensor):
     @staticmethod
     def __new__(cls, held):
-        return torch.Tensor._make_wrapper_subclass(cls, held.shape, dtype=held.dtype, requires_grad=False)
+        make = torch.Tensor._make_wrapper_subclass
+        return make(cls, held.shape, dtype=held.dtype, requires_grad=False)
 
     def __init__(self, held):
         self.held = held
@@ -389,7 +435,9 @@ LOSSES = {  # what the loss gives of the right one, l
 
 
 def test_outputs_are_judged_by_their_numbers(mine: Mine, approved: Approved) -> None:
-    """Not by what a subclass says of its shape, of equality, or of being finite; what is no tensor is told."""
+    """Not by what a subclass says of its shape, of equality, or of being finite; what is no tensor
+    is told.
+    """
     cases = [
         f"class Net{n}(SineNet):\n    def forward(self, x):\n        y = super().forward(x)\n"
         f"        return {expression}\n\n\n"
@@ -406,8 +454,8 @@ def test_outputs_are_judged_by_their_numbers(mine: Mine, approved: Approved) -> 
 def test_losses_are_judged_by_their_numbers(mine: Mine, check: str, approved: Approved) -> None:
     """And gradients by PyTorch's own backward(), whatever a subclass makes of that."""
     cases = [
-        f"def loss{n}(o, t):\n    l = ((o - t) ** 2).sum()\n    return {expression}\n\n\n"
-        f"test_{n} = case({expression!r}, subjects=[Subject(SineNet, loss=loss{n})], checks=[{check!r}])\n"
+        f"def loss{n}(o, t):\n    l = ((o - t) ** 2).sum()\n    return {expression}\n\n\ntest_{n} ="
+        f" case({expression!r}, subjects=[Subject(SineNet, loss=loss{n})], checks=[{check!r}])\n"
         for n, expression in enumerate(LOSSES)
     ]
     asked_in(mine, "Raised()", LIARS + "\n".join(cases))
@@ -418,7 +466,9 @@ def test_losses_are_judged_by_their_numbers(mine: Mine, check: str, approved: Ap
 
 
 def test_a_reference_is_judged_by_its_numbers(mine: Mine) -> None:
-    """Not by arrays of its own class, whose differences are 0: what it gives is wrong, and the trial fails."""
+    """Not by arrays of its own class, whose differences are 0: what it gives is wrong, and the
+    trial fails.
+    """
     text = """
 class Near(np.ndarray):
     def __array_ufunc__(self, called, method, *given, **_):
@@ -445,7 +495,8 @@ MODULES = {  # what a class of a model says, and what comes of it
     "def parameters(self, *a, **k): raise Raised": "BROKEN",
     "def parameters(self, *a, **k): return iter(['x'])": "BROKEN",
     "def named_parameters(self, *a, **k): return iter([('x', 'y')])": "BROKEN",
-    "def named_parameters(self, *a, **k): return iter([(Mute(), nn.Parameter(torch.zeros(4, 1)))])": "BROKEN",
+    "def named_parameters(self, *a, **k): "
+    "return iter([(Mute(), nn.Parameter(torch.zeros(4, 1)))])": ("BROKEN"),
     "def named_buffers(self, *a, **k): raise Raised": "BROKEN",
     "def named_modules(self, *a, **k): raise Raised": "BROKEN",
     "def to(self, *a, **k): raise Raised": "BROKEN",
@@ -461,7 +512,9 @@ MODULES = {  # what a class of a model says, and what comes of it
 
 
 def test_a_module_that_answers_oddly_is_broken(mine: Mine, approved: Approved) -> None:
-    """In whatever method, and its neighbours are judged all the same: no error makes the CPU unusable."""
+    """In whatever method, and its neighbours are judged all the same: no error makes the CPU
+    unusable.
+    """
     cases = [
         f"class Net{n}(SineNet):\n    {text}\n\n\ntest_{n} = case({text!r}, subjects=[Net{n}])\n"
         for n, text in enumerate(MODULES)
@@ -475,7 +528,10 @@ def test_a_module_that_answers_oddly_is_broken(mine: Mine, approved: Approved) -
 def test_a_wrong_model_whose_attributes_cannot_be_read_fails(mine: Mine) -> None:
     """They are looked at for a hint, and left out of it."""
     text = "class Odd(SineNet):\n    def __init__(self):\n        super().__init__()\n"
-    text += "        self.first = torch.zeros(1, device='meta')\n        vars(self)['second'] = Unclassed()\n\n"
+    text += (
+        "        self.first = torch.zeros(1, device='meta')\n        vars(self)['second'] ="
+        " Unclassed()\n\n"
+    )
     text += "    def forward(self, x):\n        return (1 + 1e-9) * super().forward(x)\n\n\n"
     asked_in(mine, "Raised()", LIARS + text + "test_odd = case('odd', subjects=[Odd])\n")
     status, why = said_of(mine)["odd"]
@@ -485,30 +541,53 @@ def test_a_wrong_model_whose_attributes_cannot_be_read_fails(mine: Mine) -> None
 # What cannot be asked at all.
 
 CASES = (
-    "network=Mute()", "network=Unclassed()", "subjects=[Mute()]", "subjects=Mute()", "subjects=[Unclassed()]",
-    "references=[Mute()]", "references=[Unclassed()]", "problems=Mute()", "checks=[Mute()]", "dtypes=[Mute()]",
-    "question=Mute()", "subjects=[Subject(SineNet, name=Mute())]", "contrast=Mute()", "expect=Mute()",
+    "network=Mute()",
+    "network=Unclassed()",
+    "subjects=[Mute()]",
+    "subjects=Mute()",
+    "subjects=[Unclassed()]",
+    "references=[Mute()]",
+    "references=[Unclassed()]",
+    "problems=Mute()",
+    "checks=[Mute()]",
+    "dtypes=[Mute()]",
+    "question=Mute()",
+    "subjects=[Subject(SineNet, name=Mute())]",
+    "contrast=Mute()",
+    "expect=Mute()",
     "references=[type('R', (type(numpy_net),), {'name': property(boom)})()]",
     "subjects=[type('S', (), {'__getattr__': boom, '__call__': boom})()]",
     "subjects=[__import__('unittest.mock').mock.MagicMock()]",
-)  # fmt: skip
+)
 REFUSED = (
-    "Subject(SineNet, parameters=Mute())", "Trained(SineNet, Recipe('adam', Mute()))",
-    "Trained(SineNet, Recipe('adam', 2, {'lr': Mute()}))", "Trained(SineNet, Recipe('adam', 2), most=Mute())",
-    "Trained(SineNet, Recipe('adam', 2), start=Mute())", "Trained(SineNet, Recipe('adam', 2), says=Mute())",
-    "Population(data, quality=Mute(), grid=GRID)", "Population(data, quality=float('nan'), grid=GRID)",
-    "Population(data, quality=1, grid=GRID, table=5)", "Population(data, quality=1, grid=GRID, marks={Mute(): 1})",
-    "Prototype('p', Mute())", "Stated('s', boom, Mute(), 'why')",
-)  # fmt: skip
+    "Subject(SineNet, parameters=Mute())",
+    "Trained(SineNet, Recipe('adam', Mute()))",
+    "Trained(SineNet, Recipe('adam', 2, {'lr': Mute()}))",
+    "Trained(SineNet, Recipe('adam', 2), most=Mute())",
+    "Trained(SineNet, Recipe('adam', 2), start=Mute())",
+    "Trained(SineNet, Recipe('adam', 2), says=Mute())",
+    "Population(data, quality=Mute(), grid=GRID)",
+    "Population(data, quality=float('nan'), grid=GRID)",
+    "Population(data, quality=1, grid=GRID, table=5)",
+    "Population(data, quality=1, grid=GRID, marks={Mute(): 1})",
+    "Prototype('p', Mute())",
+    "Stated('s', boom, Mute(), 'why')",
+)
 
 
 @pytest.mark.parametrize("kind", ["Raised()", "Key()", "Exits()", "Untraced()"])
-def test_a_case_of_what_is_none_is_one_sentence_at_collection(mine: Mine, kind: str, approved: Approved) -> None:
+def test_a_case_of_what_is_none_is_one_sentence_at_collection(
+    mine: Mine, kind: str, approved: Approved
+) -> None:
     """One at its line, and the cases beside it are collected."""
     cases = CASES if kind == "Raised()" else CASES[-3:-1]
     for n, text in enumerate(cases):
-        mine.write("import pytest\n", SINE.format(forward=RIGHT), HOSTILE.replace("KIND", kind), LIARS)
-        (mine.pytester.path / f"test_{n:02}.py").write_text(f"{mine.text}test_it = case('it', {text})\n")
+        mine.write(
+            "import pytest\n", SINE.format(forward=RIGHT), HOSTILE.replace("KIND", kind), LIARS
+        )
+        (mine.pytester.path / f"test_{n:02}.py").write_text(
+            f"{mine.text}test_it = case('it', {text})\n"
+        )
     (mine.pytester.path / "test_mine.py").write_text(mine.text + RIGHT_AT_LAST)
     result = mine.pytest("--continue-on-collection-errors")
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
@@ -522,8 +601,14 @@ def test_a_case_of_what_is_none_is_one_sentence_at_collection(mine: Mine, kind: 
 
 def test_what_is_refused_when_it_is_made_is_a_sentence(mine: Mine, approved: Approved) -> None:
     """A repr that raises does not take its place."""
-    told = "for number, make in enumerate([{}]):\n    try:\n        print(make())\n    except Exception as error:\n"
-    told = told.format(", ".join(f"lambda: {text}" for text in REFUSED)) + "        print('said:', error)\n"
+    told = (
+        "for number, make in enumerate([{}]):\n    try:\n        print(make())\n    except"
+        " Exception as error:\n"
+    )
+    told = (
+        told.format(", ".join(f"lambda: {text}" for text in REFUSED))
+        + "        print('said:', error)\n"
+    )
     text = told.replace("lambda: case(Mute()), lambda: verify(Mute()), ", "")
     result = asked_in(mine, "Raised()", text)
     assert result.ret == 0
@@ -537,10 +622,14 @@ STATES = {
     "errors raise": "np.seterr(all='raise')",
     "errors are called": "np.seterrcall(boom)\nnp.seterr(all='call')",
     "warnings are errors": "import warnings\nwarnings.simplefilter('error')",
-    "arrays print otherwise": "np.set_printoptions(precision=1, threshold=1, formatter={'all': boom})",
+    "arrays print otherwise": (
+        "np.set_printoptions(precision=1, threshold=1, formatter={'all': boom})"
+    ),
     "numbers print as they did": "np.set_printoptions(legacy='1.13')",
-    "errors raise within a model": "class SineNet(SineNet):\n    def forward(self, x):\n"
-    "        np.seterr(all='raise')\n        return super().forward(x)\n",
+    "errors raise within a model": (
+        "class SineNet(SineNet):\n    def forward(self, x):\n"
+        "        np.seterr(all='raise')\n        return super().forward(x)\n"
+    ),
 }
 
 
@@ -555,8 +644,12 @@ def untouched() -> Iterator[None]:
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("state", STATES)
-def test_what_a_file_sets_changes_no_verdict_and_no_sentence(mine: Mine, state: str, approved: Approved) -> None:
-    """A right model passes, a wrong one fails as it does elsewhere, what cannot be asked is told; with any state."""
+def test_what_a_file_sets_changes_no_verdict_and_no_sentence(
+    mine: Mine, state: str, approved: Approved
+) -> None:
+    """A right model passes, a wrong one fails as it does elsewhere, what cannot be asked is told;
+    with any state.
+    """
     text = (
         STATES[state]
         + """
@@ -579,7 +672,9 @@ test_learns = learning("learns")
     verdicts = mine.results()["verdicts"]
     right = [verdict["status"] for verdict in verdicts if verdict["case"] in ("right", "learns")]
     assert right == ["PASS"] * 5
-    told = [verdict["why"].partition("\n")[2] for verdict in verdicts if verdict["status"] != "PASS"]
+    told = [
+        verdict["why"].partition("\n")[2] for verdict in verdicts if verdict["status"] != "PASS"
+    ]
     assert len(told) == 3
     approved(told, mask_figures=True)  # of every state the same (see the next test)
 
@@ -672,13 +767,20 @@ def without_room(mine: Mine) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("passes", [True, False])
-def test_a_report_that_cannot_be_written_leaves_none_of_another_run(mine: Mine, passes: bool) -> None:
+def test_a_report_that_cannot_be_written_leaves_none_of_another_run(
+    mine: Mine, passes: bool
+) -> None:
     """The run fails with one sentence, whether its trials do or not."""
     place = older(mine)
     with without_room(mine):
-        result = asked_in(mine, "Raised()", "" if passes else "test_first = case('first', subjects=[Boom])\n")
+        result = asked_in(
+            mine, "Raised()", "" if passes else "test_first = case('first', subjects=[Boom])\n"
+        )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    said = "report not written to build/report: [Errno 27] File too large; choose a folder with --parity-report-dir"
+    said = (
+        "report not written to build/report: [Errno 27] File too large; choose a folder with"
+        " --parity-report-dir"
+    )
     assert said in result.outlines
     assert not list(place.glob("*"))
 
@@ -695,7 +797,9 @@ def test_a_folder_in_the_place_of_a_file_stays(mine: Mine) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to be somebody else takes root")
-def test_what_cannot_be_removed_is_said_to_be_of_another_run(mine: Mine, approved: Approved) -> None:
+def test_what_cannot_be_removed_is_said_to_be_of_another_run(
+    mine: Mine, approved: Approved
+) -> None:
     """Where whoever ends the run may not write in the folder."""
     older(mine)
     mine.pytester.makeconftest("import os\n\ndef pytest_sessionfinish():\n    os.seteuid(65534)\n")
@@ -709,7 +813,9 @@ def test_what_cannot_be_removed_is_said_to_be_of_another_run(mine: Mine, approve
 
 @pytest.mark.parametrize("option", ["--no-summary", "--no-header", "-q", "-qq"])
 def test_a_report_is_written_whatever_the_terminal_shows(mine: Mine, option: str) -> None:
-    """It takes the older one's place, and a failure to write it fails the run, where no line says so too."""
+    """It takes the older one's place, and a failure to write it fails the run, where no line says
+    so too.
+    """
     older(mine)
     mine.write(SINE.format(forward=RIGHT), HOSTILE, RIGHT_AT_LAST)
     assert mine.pytest(option).ret == 0
@@ -721,19 +827,32 @@ def test_a_report_is_written_whatever_the_terminal_shows(mine: Mine, option: str
 
 def test_a_report_that_cannot_be_made_is_a_sentence(mine: Mine, approved: Approved) -> None:
     """Whatever goes wrong with it, here what a reference of one's own calls its version."""
-    text = "class Own(type(numpy_net)):\n    name = 'own'\n\n    def versions(self):\n        return {'own': 5}\n\n\n"
+    text = (
+        "class Own(type(numpy_net)):\n    name = 'own'\n\n    def versions(self):\n        return"
+        " {'own': 5}\n\n\n"
+    )
     older(mine)
     result = asked_in(mine, "Raised()", text + "test_own = case('own', references=[Own()])\n")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    approved([re.sub(r":\d+\)", ":<line>)", line) for line in result.outlines if "not written" in line])
+    approved(
+        [re.sub(r":\d+\)", ":<line>)", line) for line in result.outlines if "not written" in line]
+    )
     assert not list((mine.pytester.path / "build/report").glob("*"))
 
 
 ENDS = {  # how a run of ours ends without a verdict: further text, options, its exit code
-    "a case that is none": ("test_none = case('none', network=5)\n", [], pytest.ExitCode.INTERRUPTED),
+    "a case that is none": (
+        "test_none = case('none', network=5)\n",
+        [],
+        pytest.ExitCode.INTERRUPTED,
+    ),
     "a failure before": ("", ["-x", "test_first.py", "test_mine.py"], pytest.ExitCode.TESTS_FAILED),
     "pytest breaks": ("", ["-p", "breaking"], pytest.ExitCode.INTERNAL_ERROR),
-    "pytest breaks early": ("", ["-p", "breaking_early", "test_mine.py"], pytest.ExitCode.INTERNAL_ERROR),
+    "pytest breaks early": (
+        "",
+        ["-p", "breaking_early", "test_mine.py"],
+        pytest.ExitCode.INTERNAL_ERROR,
+    ),
 }
 
 
@@ -746,15 +865,21 @@ def test_a_run_that_judges_nothing_leaves_no_older_report(
     older(mine)
     monkeypatch.syspath_prepend(mine.pytester.path)
     mine.pytester.makepyfile(test_first="def test_first():\n    assert False\n")
-    mine.pytester.makepyfile(breaking="def pytest_runtest_protocol():\n    raise RuntimeError('mine')\n")
-    mine.pytester.makepyfile(breaking_early="def pytest_itemcollected():\n    raise RuntimeError('mine')\n")
+    mine.pytester.makepyfile(
+        breaking="def pytest_runtest_protocol():\n    raise RuntimeError('mine')\n"
+    )
+    mine.pytester.makepyfile(
+        breaking_early="def pytest_itemcollected():\n    raise RuntimeError('mine')\n"
+    )
     mine.write("import pytest\n", SINE.format(forward=RIGHT), HOSTILE, RIGHT_AT_LAST, text)
     assert mine.pytest(*options).ret == code
     report = mine.results()
     assert (report["complete"], report["verdicts"]) == (False, [])
 
 
-@pytest.mark.parametrize("options", [["-k", "first"], ["--collect-only"], ["--setup-plan"], ["test_first.py"]])
+@pytest.mark.parametrize(
+    "options", [["-k", "first"], ["--collect-only"], ["--setup-plan"], ["test_first.py"]]
+)
 def test_a_run_that_asks_nothing_of_ours_leaves_the_report(mine: Mine, options: list[str]) -> None:
     """Where it deselects all trials, or runs none."""
     place = older(mine)
@@ -822,7 +947,9 @@ def test_a_tensor_is_taken_out_of_what_holds_it() -> None:
 
     class Doubled(torch.Tensor):
         @classmethod
-        def __torch_function__(cls, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_function__(
+            cls, called: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             return 7
 
     found = plain((3 * x).as_subclass(Doubled))

@@ -1,4 +1,6 @@
-"""A port that copies nnet's clip of the logistic is right, says so by logistic_clip=15, and is told to."""
+"""A port that copies nnet's clip of the logistic is right, says so by logistic_clip=15, and is told
+to.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +30,10 @@ class Port(nn.Module):
 
     def __init__(self, network: Network, logistic: Callable[[Tensor], Tensor] = clipped) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(*network.inputs, network.hidden), nn.Linear(network.hidden, *network.outputs)
+        self.hidden, self.out = (
+            nn.Linear(*network.inputs, network.hidden),
+            nn.Linear(network.hidden, *network.outputs),
+        )
         self.logistic, self.network = logistic, network
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +67,9 @@ def test_a_port_that_copies_the_clip_passes_against_numpy(network: Network) -> N
 
 
 @pytest.mark.parametrize("reference", [r_nnet, numpy_net], ids=["r", "numpy"])
-def test_a_port_that_does_not_say_so_is_told_to(live_r: None, reference: Any, approved: Approved) -> None:
+def test_a_port_that_does_not_say_so_is_told_to(
+    live_r: None, reference: Any, approved: Approved
+) -> None:
     """It fails in float64, and the line to write is in every failure."""
     failed = [v for v in verdicts(BOTH, reference) if v.status is Status.FAIL]
     assert {v.check for v in failed if v.dtype == "float64"} >= {"forward", "loss", "gradient"}
@@ -72,14 +79,20 @@ def test_a_port_that_does_not_say_so_is_told_to(live_r: None, reference: Any, ap
 
 def test_a_port_that_says_so_and_is_not_clipped_is_told_to_leave_it_out(approved: Approved) -> None:
     """What is declared is demanded."""
-    failed = [v for v in verdicts(HIDDEN, numpy_net, logistic_clip=15, logistic=torch.sigmoid) if v.status.fails]
+    failed = [
+        v
+        for v in verdicts(HIDDEN, numpy_net, logistic_clip=15, logistic=torch.sigmoid)
+        if v.status.fails
+    ]
     assert failed
     assert all("Subject(Port)" in v.why for v in failed)
     approved(failed[0].why, mask_figures=True)
 
 
 WRONG: dict[str, Callable[[Tensor], Tensor]] = {
-    "clipped elsewhere": lambda z: torch.where(z > 14, 1.0, torch.where(z < -14, 0.0, torch.sigmoid(z))),
+    "clipped elsewhere": lambda z: torch.where(
+        z > 14, 1.0, torch.where(z < -14, 0.0, torch.sigmoid(z))
+    ),
     "its argument clipped": lambda z: torch.sigmoid(z.clamp(-15, 15)),
     "clipped on one side": lambda z: torch.where(z > 15, 1.0, torch.sigmoid(z)),
 }
@@ -108,8 +121,12 @@ def test_a_prototype_that_copies_the_clip_says_so_too(given: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("value", [0, -15, float("inf"), float("nan"), "15", True])
-@pytest.mark.parametrize("make", [lambda **g: Subject(Port, **g), lambda **g: Prototype("mine", print, **g)])
-def test_a_clip_that_is_none_is_refused(value: Any, make: Callable[..., Any], approved: Approved) -> None:
+@pytest.mark.parametrize(
+    "make", [lambda **g: Subject(Port, **g), lambda **g: Prototype("mine", print, **g)]
+)
+def test_a_clip_that_is_none_is_refused(
+    value: Any, make: Callable[..., Any], approved: Approved
+) -> None:
     """In a sentence, where it is written."""
     with approved.raises(ValueError):
         make(logistic_clip=value)

@@ -34,7 +34,12 @@ class SineNet(nn.Module):
 
 def case(**given: Any) -> Case:
     """A right case, but for what is given."""
-    right = {"network": SINE, "subjects": [SineNet], "references": [numpy_net], "problems": probes(seed=0, draws=2)}
+    right = {
+        "network": SINE,
+        "subjects": [SineNet],
+        "references": [numpy_net],
+        "problems": probes(seed=0, draws=2),
+    }
     return Case("sine", **{**right, **given})
 
 
@@ -104,7 +109,10 @@ def other_every_time() -> Callable[[], nn.Module]:
 def problem(own: Any = None, inputs: Any = None, targets: Any = None) -> Problem:
     """A right problem of two draws and three rows, but for what is given."""
     right = (np.ones((2, 13)), np.ones((2, 3, 1)), np.ones((2, 3, 1)))
-    arrays = [there if given is None else given for given, there in zip((own, inputs, targets), right, strict=True)]
+    arrays = [
+        there if given is None else given
+        for given, there in zip((own, inputs, targets), right, strict=True)
+    ]
     return Problem("mine", Formulation.identity(SINE), *arrays)
 
 
@@ -154,7 +162,9 @@ DATA: dict[str, Callable[[], Any]] = {
     "hidden-tuple": lambda: Network(1, (4,), 1),
     "to-hidden-shape": lambda: Network(1, 4, 1, to_hidden=np.ones((1, 4))),
     "to-output-shape": lambda: Network(1, 4, 1, to_output=np.ones(4)),
-    "blocks-missing-and-unknown": lambda: Layout.of_shapes({"w": (2,), "b": ()}).join({"w": [1, 2], "v": 1}),
+    "blocks-missing-and-unknown": lambda: Layout.of_shapes({"w": (2,), "b": ()}).join(
+        {"w": [1, 2], "v": 1}
+    ),
     "block-shape": lambda: Layout.of_shapes({"w": (2,)}).join({"w": [1, 2, 3]}),
 }
 
@@ -230,7 +240,9 @@ SUBJECTS: dict[str, Any] = {
     "a-function": Subject(function, name="f"),
     "a-class-with-arguments": Sized,
     "build-gives-none": Subject(lambda: None, name="f"),
-    "a-function-of-others": Subject(function, name="f", shapes={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}),
+    "a-function-of-others": Subject(
+        function, name="f", shapes={"W1": (4, 1), "b": (4,), "W2": (1, 4), "b_w": (1,)}
+    ),
     "other-every-time": Subject(other_every_time(), name="f"),
     "raises-without-words": SilentNet,
 }
@@ -273,7 +285,9 @@ def test_problems_of_ones_own_that_are_none(problems: Any, approved: Approved) -
 
 
 @pytest.mark.parametrize(
-    "loss", [lambda outputs, targets: outputs, lambda outputs, targets: 1.0], ids=["outputs", "a float"]
+    "loss",
+    [lambda outputs, targets: outputs, lambda outputs, targets: 1.0],
+    ids=["outputs", "a float"],
 )
 def test_a_loss_that_is_no_number(loss: Any, approved: Approved) -> None:
     """A failure, like outputs of the wrong shape."""
@@ -308,7 +322,9 @@ def test_at_collection_it_is_one_sentence_at_the_users_line(mine: Mine, approved
 
 
 def test_at_run_time_it_is_a_failure_like_others(mine: Mine, approved: Approved) -> None:
-    """BROKEN, with its heading and the line that runs it again; told once, and then where it was told."""
+    """BROKEN, with its heading and the line that runs it again; told once, and then where it was
+    told.
+    """
     mine.write_sine(subjects="[lambda: None]", dtypes='["float64"]')
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED

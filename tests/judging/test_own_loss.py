@@ -1,4 +1,6 @@
-"""A loss of one's own is a sum of squares with constants and a root on the way: it passes, and anything else fails."""
+"""A loss of one's own is a sum of squares with constants and a root on the way: it passes, and
+anything else fails.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,9 +30,14 @@ class Port(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.hidden, self.act = nn.Linear(sum(network.inputs), network.hidden), getattr(torch, network.activation)
+        self.hidden, self.act = (
+            nn.Linear(sum(network.inputs), network.hidden),
+            getattr(torch, network.activation),
+        )
         self.W2 = nn.Linear(network.hidden, network.outputs[0])
-        self.V2 = nn.Linear(network.hidden, network.outputs[1]) if len(network.outputs) > 1 else None
+        self.V2 = (
+            nn.Linear(network.hidden, network.outputs[1]) if len(network.outputs) > 1 else None
+        )
 
     def forward(self, x: Tensor) -> Any:
         h = self.act(self.hidden(x))
@@ -43,14 +50,18 @@ def of_heads(own: Own) -> Callable[[Any, Any], Any]:
 
 
 def chunks(o: Tensor, t: Tensor) -> Any:
-    return sum(((a - b) ** 2).mean() * a.numel() for a, b in zip(o.split(3), t.split(3), strict=True))
+    return sum(
+        ((a - b) ** 2).mean() * a.numel() for a, b in zip(o.split(3), t.split(3), strict=True)
+    )
 
 
 SUMS: dict[str, Own] = {
     "sum": lambda o, t: ((o - t) ** 2).sum(),
     "mean times number": lambda o, t: nn.MSELoss()(o, t) * o.numel(),
     "chunks": chunks,
-    "sums of chunks": lambda o, t: torch.stack([((a - b) ** 2).sum() for a, b in zip(o, t, strict=True)]).sum(),
+    "sums of chunks": lambda o, t: torch.stack(
+        [((a - b) ** 2).sum() for a, b in zip(o, t, strict=True)]
+    ).sum(),
     "means of means": lambda o, t: ((o - t) ** 2).mean(1).mean(0) * o.shape[0] * o.shape[1],
     "mean of sums": lambda o, t: ((o - t) ** 2).sum(1).mean() * len(o),
     "each divided": lambda o, t: ((o - t) ** 2 / o.numel()).sum() * o.numel(),
@@ -68,7 +79,9 @@ MEANS: dict[str, Own] = {
     "root of the mean": lambda o, t: nn.MSELoss()(o, t).sqrt() ** 2,
     "mean of means": lambda o, t: ((o - t) ** 2).mean(0).mean(),
 }
-RIGHT = [(SINGLE, name, own) for name, own in SUMS.items()] + [(MEAN, name, own) for name, own in MEANS.items()]
+RIGHT = [(SINGLE, name, own) for name, own in SUMS.items()] + [
+    (MEAN, name, own) for name, own in MEANS.items()
+]
 WRONG: dict[str, Own] = {
     "half": lambda o, t: 0.5 * ((o - t) ** 2).sum(),
     "mean": nn.MSELoss(),
@@ -89,11 +102,17 @@ def verdicts(own: Own, network: Network = ONE, loss: Loss = SINGLE, **given: Any
 
 
 @pytest.mark.parametrize("network", [ONE, TWO], ids=["one head", "two heads"])
-@pytest.mark.parametrize(("loss", "name", "own"), RIGHT, ids=[f"{loss.reduction} {name}" for loss, name, _ in RIGHT])
-def test_the_same_loss_in_other_words_passes(loss: Loss, name: str, own: Own, network: Network) -> None:
+@pytest.mark.parametrize(
+    ("loss", "name", "own"), RIGHT, ids=[f"{loss.reduction} {name}" for loss, name, _ in RIGHT]
+)
+def test_the_same_loss_in_other_words_passes(
+    loss: Loss, name: str, own: Own, network: Network
+) -> None:
     """Loss and gradients in both dtypes, on exact draws too."""
     found = verdicts(own, network, loss)
-    assert {v.status for v in found} == {Status.PASS}, next(v.why for v in found if v.status is not Status.PASS)
+    assert {v.status for v in found} == {Status.PASS}, next(
+        v.why for v in found if v.status is not Status.PASS
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
@@ -101,7 +120,10 @@ def test_the_same_loss_in_other_words_passes(loss: Loss, name: str, own: Own, ne
 def test_another_loss_fails(wrong: str, dtype: str) -> None:
     """At the loss, and at the gradients; its outputs are right."""
     found = {v.check: v.status for v in verdicts(WRONG[wrong], dtypes=[dtype])}
-    assert found == {"forward": Status.PASS, **dict.fromkeys(("loss", "gradient", "input_gradient"), Status.FAIL)}
+    assert found == {
+        "forward": Status.PASS,
+        **dict.fromkeys(("loss", "gradient", "input_gradient"), Status.FAIL),
+    }
 
 
 def test_a_decay_in_other_words_passes() -> None:
@@ -113,7 +135,9 @@ def test_a_decay_in_other_words_passes() -> None:
         return made[-1]
 
     def decayed(o: Tensor, t: Tensor) -> Any:
-        return ((o - t) ** 2).sum() + 0.125 * sum((p**2).mean() * p.numel() for p in made[-1].parameters())
+        return ((o - t) ** 2).sum() + 0.125 * sum(
+            (p**2).mean() * p.numel() for p in made[-1].parameters()
+        )
 
     subject = Subject(build, "Decayed", BLOCKS, loss=decayed)
     problems = probes(seed=0, draws=6, loss=Loss(decay=0.125))
@@ -145,8 +169,14 @@ class Scaled(torch.autograd.Function):
 @pytest.mark.parametrize(("dtype", "off"), [("float64", 2.0**-46), ("float32", 2.0**-17)])
 def test_a_loss_that_is_off_by_little_fails(dtype: str, off: float) -> None:
     """By 128 units of roundoff, in the loss or in its gradient alone."""
-    loss = {v.check: v.status for v in verdicts(lambda o, t: SUMS["sum"](o, t) * (1 + off), dtypes=[dtype])}
-    slope = {v.check: v.status for v in verdicts(lambda o, t: Scaled.apply(SUMS["sum"](o, t), 1 + off), dtypes=[dtype])}
+    loss = {
+        v.check: v.status
+        for v in verdicts(lambda o, t: SUMS["sum"](o, t) * (1 + off), dtypes=[dtype])
+    }
+    slope = {
+        v.check: v.status
+        for v in verdicts(lambda o, t: Scaled.apply(SUMS["sum"](o, t), 1 + off), dtypes=[dtype])
+    }
     fail = dict.fromkeys(("gradient", "input_gradient"), Status.FAIL)
     assert loss == {"forward": Status.PASS, "loss": Status.FAIL, **fail}
     assert slope == {"forward": Status.PASS, "loss": Status.PASS, **fail}
@@ -162,7 +192,9 @@ def test_an_output_off_by_one_unit_in_the_last_place_fails(dtype: str, approved:
             return o + (torch.nextafter(o, o + 1) - o).detach()
 
     subject = Subject(lambda: Off(TWO_ONE), "Off", BLOCKS, loss=SUMS["norm"])
-    case = Case("off", TWO_ONE, [subject], [numpy_net], probes(seed=0, kinds=["exact"]), dtypes=[dtype])
+    case = Case(
+        "off", TWO_ONE, [subject], [numpy_net], probes(seed=0, kinds=["exact"]), dtypes=[dtype]
+    )
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
@@ -176,7 +208,9 @@ def at_zero(formulation: Formulation) -> list[Problem]:
 
 
 def test_the_square_of_a_norm_has_the_gradient_0_where_everything_fits(approved: Approved) -> None:
-    """PyTorch gives the norm of 0 the gradient 0, and the square root of 0 none: that loss is told to be not finite."""
+    """PyTorch gives the norm of 0 the gradient 0, and the square root of 0 none: that loss is told
+    to be not finite.
+    """
     assert {v.status for v in verdicts(SUMS["norm"], problems=at_zero)} == {Status.PASS}
     found = verdicts(SUMS["root"], problems=at_zero)
     assert {v.check for v in found if v.status is Status.FAIL} == {"gradient", "input_gradient"}
@@ -201,14 +235,21 @@ def by_hand(p: dict[str, Any], x: Any, t: Any) -> Any:
 @pytest.mark.parametrize("rows", [3, 5, 6, 7])
 def test_a_prototypes_own_loss_and_slopes_pass(rows: int) -> None:
     """Whatever the number of rows that they divide by."""
-    given = {"references": [Prototype("mine", forward, by_hand)], "problems": probes(seed=0, draws=8, rows=rows)}
+    given = {
+        "references": [Prototype("mine", forward, by_hand)],
+        "problems": probes(seed=0, draws=8, rows=rows),
+    }
     found = {v.check: v.status for v in verdicts(SUMS["norm"], dtypes=["float64"], **given)}
     passes = dict.fromkeys(("forward", "loss", "gradient"), Status.PASS)
     assert found == {**passes, "input_gradient": Status.ABSENT}
 
 
-@pytest.mark.parametrize(("dtype", "u"), [("float64", 2.0**-53), ("float32", 2.0**-24), ("bfloat16", 2.0**-8)])
-def test_what_is_promised_of_a_loss_of_ones_own(dtype: str, u: float, approved: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "u"), [("float64", 2.0**-53), ("float32", 2.0**-24), ("bfloat16", 2.0**-8)]
+)
+def test_what_is_promised_of_a_loss_of_ones_own(
+    dtype: str, u: float, approved: Callable[..., None]
+) -> None:
     """Six roundings beyond a constant's, which is said in words; without such a loss none."""
     assert Contract(dtype, own_loss=True).loss_slack == 6 * u / (1 - 6 * u)
     assert Contract(dtype).loss_slack == 0
@@ -218,7 +259,8 @@ def test_what_is_promised_of_a_loss_of_ones_own(dtype: str, u: float, approved: 
 def test_the_decay_of_a_loss_of_ones_own_may_be_off_as_much() -> None:
     """Where nothing else is in the loss and its gradient: six roundings more of each."""
     formulation, decay = Formulation.identity(TWO_ONE), Loss(decay=0.125)
-    own = np.where([block in (0, 1) for block in TWO_ONE.layout.owners], 0.3, 0.0)[None]  # no output other than 0
+    # no output other than 0
+    own = np.where([block in (0, 1) for block in TWO_ONE.layout.owners], 0.3, 0.0)[None]
     problem = Problem("decay", formulation, own, np.ones((1, 1, 3)), np.zeros((1, 1, 1)), decay)
     mine, plain = (TWO_ONE.oracle(problem, Contract(own_loss=own)) for own in (True, False))
     for quantity in ("loss", "gradient"):
@@ -229,14 +271,23 @@ def test_the_decay_of_a_loss_of_ones_own_may_be_off_as_much() -> None:
 
 def test_who_promises_it() -> None:
     """A subject with a loss of its own, and a prototype with slopes."""
-    assert [Subject(Port, loss=loss).contract("float64").own_loss for loss in (None, nn.MSELoss())] == [False, True]
-    assert [Prototype("p", forward, slopes).contract().own_loss for slopes in (None, by_hand)] == [False, True]
+    assert [
+        Subject(Port, loss=loss).contract("float64").own_loss for loss in (None, nn.MSELoss())
+    ] == [False, True]
+    assert [Prototype("p", forward, slopes).contract().own_loss for slopes in (None, by_hand)] == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 67])
 def test_exact_draws_have_a_power_of_two_of_rows(rows: int) -> None:
-    """The nearest: then means over heads whose width is one too are exact; other kinds have the rows asked for."""
-    found = {p.kind: p for p in probes(seed=0, draws=3, rows=rows, loss=MEAN)(Formulation.identity(ONE))}
+    """The nearest: then means over heads whose width is one too are exact; other kinds have the
+    rows asked for.
+    """
+    found = {
+        p.kind: p for p in probes(seed=0, draws=3, rows=rows, loss=MEAN)(Formulation.identity(ONE))
+    }
     assert found["exact"].rows == {1: 1, 2: 2, 3: 4, 4: 4, 5: 4, 6: 8, 7: 8, 67: 64}[rows]
     assert {found[kind].rows for kind in ("saturated", "random")} == {rows}
     assert all(proof.all() for proof in certificates(found["exact"], Contract("float32")).values())
@@ -246,5 +297,7 @@ def test_what_may_round_in_the_loss_proves_nothing_exact_but_the_outputs() -> No
     """Neither the loss nor what flows back from it."""
     (problem,) = probes(seed=0, draws=3, kinds=["exact"])(Formulation.identity(ONE))
     proofs = certificates(problem, Contract("float32", own_loss=True))
-    assert {name: proof.tolist() for name, proof in proofs.items() if name == "forward"} == {"forward": [True] * 3}
+    assert {name: proof.tolist() for name, proof in proofs.items() if name == "forward"} == {
+        "forward": [True] * 3
+    }
     assert not any(proof.any() for name, proof in proofs.items() if name != "forward")

@@ -16,14 +16,18 @@ pairs = st.builds(Pairs, counts, counts, counts, counts).filter(lambda found: fo
 
 def test_pairs_are_counted_start_by_start() -> None:
     """Of both, of the first alone, of the second alone, of neither."""
-    mine, theirs = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool), np.array([1, 0, 0, 0, 1, 1, 0, 0, 0, 0], bool)
+    mine, theirs = (
+        np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool),
+        np.array([1, 0, 0, 0, 1, 1, 0, 0, 0, 0], bool),
+    )
     assert Pairs.of(mine, theirs) == Pairs(1, 3, 2, 4)
     assert Pairs(1, 3, 2, 4).shares == (0.4, 0.3)
 
 
 def test_mcnemar_is_the_coin_of_the_starts_that_differ() -> None:
     """Ten against none is 2 / 2^10; what both reach, or neither, says nothing."""
-    assert Pairs(30, 0, 10, 5).p == pytest.approx(2 * 0.5**10, rel=1e-12)  # a closed form, in another order of rounding
+    # a closed form, in another order of rounding
+    assert Pairs(30, 0, 10, 5).p == pytest.approx(2 * 0.5**10, rel=1e-12)
     assert Pairs(0, 0, 10, 0).p == Pairs(30, 0, 10, 5).p
     assert Pairs(10, 0, 0, 10).p == 1.0
     assert Pairs(0, 1, 0, 0).p == 1.0
@@ -36,7 +40,9 @@ def test_eight_to_none_convince_and_seven_do_not() -> None:
 
 
 def test_newcombes_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worked example of method 10 in Newcombe (1998): 36, 12, 2, 0 gives 0.0569 to 0.3404 at 95 %."""
+    """The worked example of method 10 in Newcombe (1998): 36, 12, 2, 0 gives 0.0569 to 0.3404 at 95
+    %.
+    """
     monkeypatch.setattr(harness.judging.shares, "TOST", 0.95)
     low, high = Pairs(36, 12, 2, 0).difference
     assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
@@ -44,23 +50,33 @@ def test_newcombes_example(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("both", "neither"), [(10, 10), (3, 3), (50, 50)])
 def test_starts_that_never_differ(both: int, neither: int) -> None:
-    """Half of them successes: phi is 1 - n / (2 a d), and the interval Wilson's half width times sqrt(n / (a d))."""
+    """Half of them successes: phi is 1 - n / (2 a d), and the interval Wilson's half width times
+    sqrt(n / (a d)).
+    """
     n = both + neither
     width = (0.5 - interval(both, n, 0.90)[0]) * sqrt(n / (both * neither))
     assert Pairs(both, 0, 0, neither).difference == pytest.approx((-width, width), rel=1e-12)
 
 
-@pytest.mark.parametrize("cells", [(5, 2, 2, 1), (3, 2, 2, 2), (6, 2, 3, 1), (5, 5, 0, 0), (0, 0, 4, 6)])
+@pytest.mark.parametrize(
+    "cells", [(5, 2, 2, 1), (3, 2, 2, 2), (6, 2, 3, 1), (5, 5, 0, 0), (0, 0, 4, 6)]
+)
 def test_a_correlation_of_less_than_half_a_start_is_none(cells: tuple[int, int, int, int]) -> None:
-    """a d - b c of 0, 1 or 2 is no more than n / 2: the interval is that of shares that are independent.
+    """a d - b c of 0, 1 or 2 is no more than n / 2: the interval is that of shares that are
+    independent.
 
     So it is where one of the two always succeeds, or never.
     """
     found = Pairs(*cells)
     (first, second), n = found.shares, found.n
-    (low1, high1), (low2, high2) = interval(round(first * n), n, 0.90), interval(round(second * n), n, 0.90)
+    (low1, high1), (low2, high2) = (
+        interval(round(first * n), n, 0.90),
+        interval(round(second * n), n, 0.90),
+    )
     low, high = hypot(first - low1, high2 - second), hypot(high1 - first, second - low2)
-    assert found.difference == pytest.approx((first - second - low, first - second + high), rel=1e-12)
+    assert found.difference == pytest.approx(
+        (first - second - low, first - second + high), rel=1e-12
+    )
 
 
 @settings(derandomize=True, deadline=None)
@@ -71,7 +87,8 @@ def test_an_interval_holds_the_difference_that_was_seen(found: Pairs) -> None:
     first, second = found.shares
     assert -1 - 1e-12 <= low <= first - second <= high <= 1 + 1e-12
     back = Pairs(found.both, found.second, found.first, found.neither).difference
-    assert np.allclose((low, high), (-back[1], -back[0]), rtol=0, atol=1e-12)  # the same formula in another order
+    # the same formula in another order
+    assert np.allclose((low, high), (-back[1], -back[0]), rtol=0, atol=1e-12)
 
 
 def test_equal_trainers_are_equivalent_at_20_starts_and_unequal_ones_are_not() -> None:
@@ -118,12 +135,19 @@ def test_a_share_has_wilsons_interval() -> None:
 
 
 @pytest.mark.parametrize("n", [20, 100])
-@pytest.mark.parametrize("shares", [(0.9, 0.9, 0.85), (0.7, 0.7, 0.6), (0.5, 0.8, 0.45), (0.1, 0.2, 0.05), (1, 1, 1)])
+@pytest.mark.parametrize(
+    "shares", [(0.9, 0.9, 0.85), (0.7, 0.7, 0.6), (0.5, 0.8, 0.45), (0.1, 0.2, 0.05), (1, 1, 1)]
+)
 def test_the_interval_covers(n: int, shares: tuple[float, float, float]) -> None:
-    """The 90 % interval holds the true difference in 87 % of 2,000 samples at least, whatever the shares."""
+    """The 90 % interval holds the true difference in 87 % of 2,000 samples at least, whatever the
+    shares.
+    """
     first, second, both = shares
     cells = np.clip([both, first - both, second - both, 1 - first - second + both], 0, 1)
     samples = np.random.default_rng(n).multinomial(n, cells / cells.sum(), 2000)
     found, often = np.unique(samples, axis=0, return_counts=True)
     intervals = [Pairs(*map(int, sample)).difference for sample in found]
-    assert np.average([low <= first - second <= high for low, high in intervals], weights=often) >= 0.87
+    assert (
+        np.average([low <= first - second <= high for low, high in intervals], weights=often)
+        >= 0.87
+    )

@@ -48,7 +48,8 @@ def prototype(loss: Callable[[Numbers], tuple[Numbers, Numbers]], **given: Any) 
 
 
 WEIGHTS = np.array([0.5, 2.0])
-LOSSES: dict[str, tuple[Any, Any]] = {  # in the port, of outputs and targets; in the prototype, of differences
+# in the port, of outputs and targets; in the prototype, of differences
+LOSSES: dict[str, tuple[Any, Any]] = {
     "mean absolute": (nn.L1Loss(), lambda r: (abs(r).mean(), np.sign(r) / r.size)),
     "absolute": (lambda o, t: (o - t).abs().sum(), lambda r: (abs(r).sum(), np.sign(r))),
     "Huber": (
@@ -64,7 +65,9 @@ LOSSES: dict[str, tuple[Any, Any]] = {  # in the port, of outputs and targets; i
 L1 = LOSSES["mean absolute"][1]
 
 
-def verdicts(port: Any, reference: Any, build: Callable[[], nn.Module] = Port, **given: Any) -> dict[str, Verdict]:
+def verdicts(
+    port: Any, reference: Any, build: Callable[[], nn.Module] = Port, **given: Any
+) -> dict[str, Verdict]:
     """By dtype and check, without those that the reference cannot judge."""
     asked = {"problems": probes(seed=0, draws=6), **given}
     case = Case("losses", NETWORK, [Subject(build, "Port", loss=port)], [reference], **asked)
@@ -82,11 +85,15 @@ PASS, FAIL, VACUOUS = Status.PASS, Status.FAIL, Status.VACUOUS
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_port_with_the_loss_of_its_prototype_passes(name: str, approved: Callable[..., None]) -> None:
+def test_a_port_with_the_loss_of_its_prototype_passes(
+    name: str, approved: Callable[..., None]
+) -> None:
     """In both dtypes; it is said that the equations were not asked."""
     port, mine = LOSSES[name]
     found = verdicts(port, prototype(mine))
-    assert {v.status for v in found.values()} == {PASS}, [v.why for v in found.values() if v.status is not PASS]
+    assert {v.status for v in found.values()} == {PASS}, [
+        v.why for v in found.values() if v.status is not PASS
+    ]
     if name == "mean absolute":
         approved([f"{check}: {v.why}" for check, v in found.items()], mask_figures=True)
 
@@ -99,13 +106,17 @@ WRONG: dict[str, Any] = {
     "Huber": nn.HuberLoss(),
     "a row left out": lambda o, t: nn.L1Loss()(o[1:], t[1:]) if len(o) > 1 else nn.L1Loss()(o, t),
     "off by one unit": lambda o, t: nn.L1Loss()(o, t) * (1 + torch.finfo(o.dtype).eps),
-    "not finite now and then": lambda o, t: nn.L1Loss()(o, t) * (1 if o.detach().abs().max() < 64 else torch.nan),
+    "not finite now and then": lambda o, t: (
+        nn.L1Loss()(o, t) * (1 if o.detach().abs().max() < 64 else torch.nan)
+    ),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_port_with_another_loss_fails(wrong: str) -> None:
-    """At the loss and at the gradient, in both dtypes: another factor, reduction or function in the port only."""
+    """At the loss and at the gradient, in both dtypes: another factor, reduction or function in the
+    port only.
+    """
     found = verdicts(WRONG[wrong], prototype(L1))
     for dtype in ("float64", "float32"):
         assert statuses(found, dtype)[:2] == [PASS, FAIL]
@@ -134,13 +145,21 @@ class Equations(Prototype):
 def test_who_promises_the_cases_loss_fails_with_another() -> None:
     """A loss of one's own is one only where the contract says so."""
     mine = prototype(L1)
-    assert statuses(verdicts(nn.L1Loss(), Equations("mine", mine.answer, mine.slopes))) == [PASS, FAIL, FAIL]
+    assert statuses(verdicts(nn.L1Loss(), Equations("mine", mine.answer, mine.slopes))) == [
+        PASS,
+        FAIL,
+        FAIL,
+    ]
 
 
 def test_a_prototype_with_squares_fails_such_a_loss_and_the_other_way_round() -> None:
     """Only where both have another loss nobody asks the equations."""
     squares = prototype(lambda r: ((r**2).sum(), 2 * r))
-    for port, reference in ((nn.L1Loss(), squares), (WRONG["squares"], prototype(L1)), (None, prototype(L1))):
+    for port, reference in (
+        (nn.L1Loss(), squares),
+        (WRONG["squares"], prototype(L1)),
+        (None, prototype(L1)),
+    ):
         found = verdicts(port, reference)
         assert statuses(found) == [PASS, FAIL, FAIL]
         assert not any("neither" in v.why for v in found.values())
@@ -159,25 +178,40 @@ def test_a_wrong_gradient_of_the_prototype_fails() -> None:
     assert statuses(found) == [PASS, PASS, FAIL]
 
 
-def test_a_model_beside_itself_has_the_same_loss_in_every_draw(approved: Callable[..., None]) -> None:
+def test_a_model_beside_itself_has_the_same_loss_in_every_draw(
+    approved: Callable[..., None],
+) -> None:
     """Also where no outputs are exact."""
     random = probes(seed=0, draws=6, kinds=["random"])
-    found = verdicts(nn.L1Loss(), Subject(Port, "Other", loss=nn.L1Loss()), problems=random, dtypes=["float64"])
+    found = verdicts(
+        nn.L1Loss(), Subject(Port, "Other", loss=nn.L1Loss()), problems=random, dtypes=["float64"]
+    )
     assert {v.status for v in found.values()} == {PASS}
     approved([v.why for v in found.values()], mask_figures=True)
 
 
-@pytest.mark.parametrize("loss", [None, WRONG["squares"], nn.L1Loss()], ids=["none", "squares", "absolute"])
+@pytest.mark.parametrize(
+    "loss", [None, WRONG["squares"], nn.L1Loss()], ids=["none", "squares", "absolute"]
+)
 def test_a_wrong_model_beside_itself_does_not_pass(loss: Any) -> None:
-    """Its loss is not the case's, since its outputs are not; that both sides are the same is no excuse."""
+    """Its loss is not the case's, since its outputs are not; that both sides are the same is no
+    excuse.
+    """
     build = lambda: nn.Sequential(Port(), nn.Softsign())  # noqa: E731
     found = verdicts(loss, Subject(build, "Other", loss=loss), build, dtypes=["float64"])
     assert statuses(found) == [FAIL, FAIL, FAIL]
 
 
-def test_without_exact_outputs_nothing_tells_whether_two_losses_are_the_same(approved: Callable[..., None]) -> None:
+def test_without_exact_outputs_nothing_tells_whether_two_losses_are_the_same(
+    approved: Callable[..., None],
+) -> None:
     """Where they differ, if only by rounding, it fails, and what to add is said."""
-    found = verdicts(nn.L1Loss(), prototype(L1), problems=probes(seed=0, draws=6, kinds=["random"]), dtypes=["float64"])
+    found = verdicts(
+        nn.L1Loss(),
+        prototype(L1),
+        problems=probes(seed=0, draws=6, kinds=["random"]),
+        dtypes=["float64"],
+    )
     assert statuses(found) == [PASS, FAIL, FAIL]
     approved(found["float64 loss"].why, mask_figures=True)
 
@@ -185,7 +219,9 @@ def test_without_exact_outputs_nothing_tells_whether_two_losses_are_the_same(app
 def test_a_loss_that_is_0_where_outputs_are_exact_is_no_evidence() -> None:
     """What is 0 on both sides there may be two losses."""
     far = lambda o, t: ((o - t).abs() - 500).clamp(min=0).sum()  # noqa: E731
-    found = verdicts(far, prototype(lambda r: (np.maximum(abs(r) - 500, 0).sum(), np.sign(r) * (abs(r) > 500))))
+    found = verdicts(
+        far, prototype(lambda r: (np.maximum(abs(r) - 500, 0).sum(), np.sign(r) * (abs(r) > 500)))
+    )
     assert statuses(found)[1] is FAIL
 
 
@@ -200,8 +236,12 @@ def knowing() -> tuple[Callable[[], Port], Callable[[Tensor, Tensor], Tensor]]:
     return build, lambda o, t: nn.L1Loss()(o, t) + made[-1].out.weight.abs().sum()
 
 
-def test_of_a_loss_that_knows_its_parameters_no_gradient_is_judged(approved: Callable[..., None]) -> None:
-    """What it adds to their gradients does not follow from its slopes by the outputs; the same to the last bit is."""
+def test_of_a_loss_that_knows_its_parameters_no_gradient_is_judged(
+    approved: Callable[..., None],
+) -> None:
+    """What it adds to their gradients does not follow from its slopes by the outputs; the same to
+    the last bit is.
+    """
     build, loss = knowing()
 
     def by_hand(p: dict[str, Any], x: Any, t: Any) -> Any:

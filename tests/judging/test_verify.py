@@ -1,4 +1,6 @@
-"""No green without a judgement: whatever a user writes around `verify`, a case is judged or the run fails."""
+"""No green without a judgement: whatever a user writes around `verify`, a case is judged or the run
+fails.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def write(mine: Mine, body: str, forward: str = RIGHT, **given: str) -> None:
 def complaints(result: pytest.RunResult) -> list[str]:
     """What the end of a run says after the counts."""
     lines = screen_of(result)
-    counts = next(n for n, line in enumerate(lines) if " trials: " in line or "1 trial: " in line or "no trial" in line)
+    counts = next(
+        n
+        for n, line in enumerate(lines)
+        if " trials: " in line or "1 trial: " in line or "no trial" in line
+    )
     return lines[counts + 1 :]
 
 
@@ -42,7 +48,10 @@ INSIDE = {
     "a name": "def test_it():\n    found = verify(A_CASE)\n",
     "a list": "def test_it():\n    _ = [verify(A_CASE)]\n",
     "a method": "class TestIt:\n    def test_it(self):\n        verify(A_CASE)\n",
-    "a fixture": "import pytest\n@pytest.fixture\ndef one():\n    return verify(A_CASE)\ndef test_it(one): pass\n",
+    "a fixture": (
+        "import pytest\n@pytest.fixture\ndef one():\n    return verify(A_CASE)\ndef test_it(one):"
+        " pass\n"
+    ),
     "an import": "def test_it():\n    import nnet_parity\n    nnet_parity.verify(A_CASE)\n",
 }
 
@@ -63,7 +72,9 @@ def test_inside_a_test_the_failure_is_shown_without_our_frames(mine: Mine, appro
     write(mine, INSIDE["a call"], WRONG, checks='["forward", "loss"]')
     result = mine.pytest()
     result.assert_outcomes(failed=1)
-    assert not [line for line in result.outlines if "verification.py" in line or "plugin.py" in line]
+    assert not [
+        line for line in result.outlines if "verification.py" in line or "plugin.py" in line
+    ]
     said = [line.removeprefix("E ").strip() for line in result.outlines if line.startswith("E ")]
     approved(said, mask_figures=True)
     (again,) = [line for line in said if line.startswith("again: ")]
@@ -89,7 +100,9 @@ def test_two_cases_of_one_name_are_refused_inside_tests_too(mine: Mine, approved
 def test_without_the_plugin_verify_refuses_inside_a_test(mine: Mine, approved: Any) -> None:
     """It would judge nothing."""
     write(mine, INSIDE["a call"])
-    result = mine.pytester.runpytest_subprocess("-p", "no:nnet_parity", f"--rootdir={mine.pytester.path}")
+    result = mine.pytester.runpytest_subprocess(
+        "-p", "no:nnet_parity", f"--rootdir={mine.pytester.path}"
+    )
     result.assert_outcomes(failed=1)
     approved(line.removeprefix("E ").strip() for line in result.outlines if line.startswith("E "))
 
@@ -103,14 +116,18 @@ MADE = {
     "asserted": "assert verify(A_CASE)\n",
     "in a class that pytest does not collect": "class Sine:\n    test_sine = verify(A_CASE)\n",
     "by a helper": "import helper\nhelper.check(A_CASE)\n",
-    "in a TestCase": "import unittest\nclass TestSine(unittest.TestCase):\n    test_sine = verify(A_CASE)\n",
+    "in a TestCase": (
+        "import unittest\nclass TestSine(unittest.TestCase):\n    test_sine = verify(A_CASE)\n"
+    ),
 }
 
 
 @pytest.mark.parametrize("how", MADE)
 def test_a_case_that_is_not_collected_fails_the_run(mine: Mine, how: str, approved: Any) -> None:
     """By its line and its name, beside tests that pass."""
-    (mine.pytester.path / "helper.py").write_text("import harness\ndef check(case): harness.verify(case)\n")
+    (mine.pytester.path / "helper.py").write_text(
+        "import harness\ndef check(case): harness.verify(case)\n"
+    )
     write(mine, MADE[how] + "\ndef test_it(): pass\n")
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -127,10 +144,19 @@ def test_a_case_that_a_loop_overwrites_is_named(mine: Mine) -> None:
     result = mine.pytest()
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert [line.partition("the case ")[2].split()[0] for line in complaints(result)] == ["one", "two"]
+    assert [line.partition("the case ")[2].split()[0] for line in complaints(result)] == [
+        "one",
+        "two",
+    ]
 
 
-SELECTIONS = [["-k", "other"], ["test_mine.py::test_other"], ["--collect-only"], ["--lf"], ["-x", "-k", "other"]]
+SELECTIONS = [
+    ["-k", "other"],
+    ["test_mine.py::test_other"],
+    ["--collect-only"],
+    ["--lf"],
+    ["-x", "-k", "other"],
+]
 
 
 @pytest.mark.parametrize("chosen", SELECTIONS, ids=" ".join)
@@ -144,7 +170,11 @@ def test_who_chooses_tests_is_not_accused(mine: Mine, chosen: list[str]) -> None
 
 def test_a_class_that_was_not_chosen_is_not_accused(mine: Mine) -> None:
     """pytest does not look into it where tests are named by id."""
-    write(mine, "class TestSine:\n    test_sine = verify(A_CASE)\nclass TestOther:\n    def test_it(self): pass\n")
+    write(
+        mine,
+        "class TestSine:\n    test_sine = verify(A_CASE)\nclass TestOther:\n    def test_it(self):"
+        " pass\n",
+    )
     assert mine.pytest("test_mine.py::TestOther::test_it").ret == 0
 
 
@@ -163,8 +193,8 @@ def test_a_test_module_that_others_import_is_not_accused(mine: Mine, mode: str) 
     """Though its cases are made a second time where it is imported under another name."""
     write(mine, "test_sine = verify(A_CASE)\n")
     (mine.pytester.path / "test_other.py").write_text(
-        "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parent))\nimport test_mine as again\n"
-        "def test_it(): assert again\n"
+        "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parent))\nimport"
+        " test_mine as again\ndef test_it(): assert again\n"
     )
     result = mine.pytest(f"--import-mode={mode}")
     result.assert_outcomes(passed=2)
@@ -191,8 +221,12 @@ def test_a_script_may_verify(mine: Mine) -> None:
 
 
 SKIPPED = {
-    "a mark of the module": "import pytest\npytestmark = pytest.mark.skip\ntest_sine = verify(A_CASE)\n",
-    "a class": "import pytest\n@pytest.mark.skip\nclass TestSine:\n    test_sine = verify(A_CASE)\n",
+    "a mark of the module": (
+        "import pytest\npytestmark = pytest.mark.skip\ntest_sine = verify(A_CASE)\n"
+    ),
+    "a class": (
+        "import pytest\n@pytest.mark.skip\nclass TestSine:\n    test_sine = verify(A_CASE)\n"
+    ),
 }
 
 
@@ -222,12 +256,18 @@ def test_a_run_without_trials_of_ours_is_left_alone(mine: Mine) -> None:
     assert mine.pytest("--setup-plan").ret == 0
 
 
-def test_workers_tell_the_controller(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Any) -> None:
-    """What no test is called, and what was judged inside a test, is in the report of a shared run."""
+def test_workers_tell_the_controller(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Any
+) -> None:
+    """What no test is called, and what was judged inside a test, is in the report of a shared
+    run.
+    """
     pytest.importorskip("xdist")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     write(mine, "verify(A_CASE)\ndef test_it():\n    verify(A_CASE)\n")
-    result = mine.pytester.runpytest_subprocess("-p", "xdist", "-p", "nnet_parity.plugin", "-n", "1")
+    result = mine.pytester.runpytest_subprocess(
+        "-p", "xdist", "-p", "nnet_parity.plugin", "-n", "1"
+    )
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert [v["status"] for v in mine.results()["verdicts"]] == ["PASS"]
@@ -239,16 +279,27 @@ def test_workers_tell_the_controller(mine: Mine, monkeypatch: pytest.MonkeyPatch
 
 def known(mine: Mine, forward: str, **given: str) -> pytest.RunResult:
     """A run of one case that is known to fail."""
-    write(mine, "test_sine = verify(A_CASE)\n", forward, **{"known": '"the bias is wrong, see #12"', **given})
+    write(
+        mine,
+        "test_sine = verify(A_CASE)\n",
+        forward,
+        **{"known": '"the bias is wrong, see #12"', **given},
+    )
     return mine.pytest("-rx")
 
 
 @pytest.mark.parametrize("of", ["case", "subject", "mark"])
 def test_a_known_failure_fails_nothing(mine: Mine, of: str, approved: Any) -> None:
     """It has a status of its own, with its reason, in pytest, on the screen and in the report."""
-    given = {"case": {}, "subject": {"known": '""', "subjects": '[Subject(SineNet, known="see #12")]'}}
+    given = {
+        "case": {},
+        "subject": {"known": '""', "subjects": '[Subject(SineNet, known="see #12")]'},
+    }
     if of == "mark":
-        body = "import pytest\npytestmark = pytest.mark.xfail(reason='see #12')\ntest_sine = verify(A_CASE)\n"
+        body = (
+            "import pytest\npytestmark = pytest.mark.xfail(reason='see #12')\ntest_sine ="
+            " verify(A_CASE)\n"
+        )
         write(mine, body, WRONG)
         result = mine.pytest("-rx")
     else:
@@ -271,7 +322,10 @@ def test_what_is_known_to_fail_must_fail(mine: Mine, approved: Any) -> None:
 
 def test_what_is_known_may_pass_in_part(mine: Mine) -> None:
     """A gradient may be known to be wrong where the outputs are right."""
-    twice = "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias - self.hidden.bias.detach()))"
+    twice = (
+        "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias -"
+        " self.hidden.bias.detach()))"
+    )
     result = known(mine, twice, checks='["forward", "gradient"]')
     result.assert_outcomes(passed=1, xfailed=1)
     assert result.ret == 0
@@ -285,7 +339,13 @@ def test_a_model_that_is_known_to_raise(mine: Mine) -> None:
 def test_a_reference_that_breaks_is_not_known(mine: Mine) -> None:
     """`known` is of the subject: where R or a prototype breaks, the trial is BROKEN."""
     before = "from reference import Prototype\ndef raising(p, x): raise RuntimeError('no')\n"
-    write(mine, before + "test_sine = verify(A_CASE)\n", WRONG, known='"x"', references='[Prototype("mine", raising)]')
+    write(
+        mine,
+        before + "test_sine = verify(A_CASE)\n",
+        WRONG,
+        known='"x"',
+        references='[Prototype("mine", raising)]',
+    )
     mine.pytest().assert_outcomes(failed=1)
     assert [v["status"] for v in mine.results()["verdicts"]] == ["BROKEN"]
 

@@ -20,7 +20,9 @@ THREE = Network(3, 4, 2, "logistic")
 TWO_HEADS = Network(3, 5, (2, 2), "tanh")
 
 
-def first_failure(subject: Any, network: Network, problems: Any = None, dtype: str = "float64") -> Verdict:
+def first_failure(
+    subject: Any, network: Network, problems: Any = None, dtype: str = "float64"
+) -> Verdict:
     """The first trial that fails, in order of computation."""
     references = [r_nnet] if network.activation == "logistic" else [numpy_net]
     case = Case("port", network, [subject], references, problems or probes(seed=0), dtypes=[dtype])
@@ -43,7 +45,9 @@ class Port(nn.Module):
 
 class BiasUnused(Port):
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(torch.sigmoid(F.linear(x, self.hidden.weight)), self.out.weight, self.out.bias)
+        return F.linear(
+            torch.sigmoid(F.linear(x, self.hidden.weight)), self.out.weight, self.out.bias
+        )
 
 
 class Transposed(Port):
@@ -58,7 +62,9 @@ def in_columns(w: Tensor) -> Tensor:
 
 class ColumnOrder(Port):
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(torch.sigmoid(F.linear(x, in_columns(self.hidden.weight), self.hidden.bias)))
+        return self.out(
+            torch.sigmoid(F.linear(x, in_columns(self.hidden.weight), self.hidden.bias))
+        )
 
 
 class FromWts(nn.Module):
@@ -97,7 +103,9 @@ MEAN, SD = DATA.mean(axis=0), DATA.std(axis=0, ddof=1)  # R's scale() divides by
 
 
 class Scaled(Port):
-    """It scales its inputs by the standard deviation of NumPy and of scikit-learn, which divide by n."""
+    """It scales its inputs by the standard deviation of NumPy and of scikit-learn, which divide by
+    n.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x - torch.tensor(MEAN, dtype=x.dtype)) / torch.tensor(DATA.std(axis=0), dtype=x.dtype)
@@ -127,10 +135,14 @@ DECAY = [probes(seed=0, loss=Loss(decay=0.1))]
 
 
 class Decayed(Port):
-    """Its loss has nnet's decay, and the optimiser's weight_decay once more: as if it were 2 decay |w|^2."""
+    """Its loss has nnet's decay, and the optimiser's weight_decay once more: as if it were 2 decay
+    |w|^2.
+    """
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return ((outputs - targets) ** 2).sum() + 2 * 0.1 * sum((p**2).sum() for p in self.parameters())
+        return ((outputs - targets) ** 2).sum() + 2 * 0.1 * sum(
+            (p**2).sum() for p in self.parameters()
+        )
 
 
 def decayed() -> Subject:
@@ -178,7 +190,9 @@ def test_a_wrong_port_is_told_what_is_wrong(
 
 
 @pytest.mark.parametrize(("subject", "network", "problems", "check"), PORTS, ids=NAMED)
-def test_a_wrong_port_fails_in_float32_too(subject: Subject, network: Network, problems: Any, check: str) -> None:
+def test_a_wrong_port_fails_in_float32_too(
+    subject: Subject, network: Network, problems: Any, check: str
+) -> None:
     """At the same place."""
     found = first_failure(subject, network, problems, "float32")
     assert (found.status, found.check) == (Status.FAIL, check), found.why
@@ -193,7 +207,9 @@ def test_the_right_port_passes() -> None:
 
 def test_a_parameter_that_is_not_used_has_the_gradient_zero(approved: Approved) -> None:
     """autograd gives None for it; it is judged as the 0 that it means, and is outside."""
-    case = Case("port", SINE, [Subject(lambda: BiasUnused(SINE), "BiasUnused")], [numpy_net], probes(seed=0))
+    case = Case(
+        "port", SINE, [Subject(lambda: BiasUnused(SINE), "BiasUnused")], [numpy_net], probes(seed=0)
+    )
     memo = Memo(case)
     gradient = next(t for t in case.trials() if t.check == "gradient")
     verdict = run(gradient, memo)
@@ -217,10 +233,15 @@ def test_another_scaling_names_what_is_scaled(dtype: str, approved: Approved) ->
 
 
 def test_no_scaling_is_told_that_data_do_not_determine(approved: Approved) -> None:
-    """Where a column of the data is constant its scale and its shift do the same: neither is named."""
+    """Where a column of the data is constant its scale and its shift do the same: neither is
+    named.
+    """
     constant = np.concatenate([DATA[:, :2], np.ones((40, 1))], axis=1)
     found = first_failure(
-        Subject(lambda: Stretched(THREE), "Stretched"), THREE, OnData(constant, DATA[:, :2], draws=8), "float64"
+        Subject(lambda: Stretched(THREE), "Stretched"),
+        THREE,
+        OnData(constant, DATA[:, :2], draws=8),
+        "float64",
     )
     approved(found.why, mask_figures=True)
 
@@ -245,7 +266,9 @@ def test_layers_of_the_blocks_names_are_those_blocks(approved: Approved) -> None
 
 
 def test_what_follows_from_an_earlier_quantity_is_not_explained_anew(approved: Approved) -> None:
-    """A sigmoid too many is outside in the outputs; of the gradients nothing else is said to be likely."""
+    """A sigmoid too many is outside in the outputs; of the gradients nothing else is said to be
+    likely.
+    """
     subject = Subject(lambda: nn.Sequential(Port(SINE), nn.Sigmoid()), "Twice")
     case = Case("port", SINE, [subject], [numpy_net], probes(seed=0), dtypes=["float64"])
     memo = Memo(case)
@@ -255,11 +278,23 @@ def test_what_follows_from_an_earlier_quantity_is_not_explained_anew(approved: A
         approved(verdict.why, mask_figures=True)
 
 
-def test_a_model_that_takes_its_inputs_otherwise_is_told_how_it_is_called(approved: Approved) -> None:
+def test_a_model_that_takes_its_inputs_otherwise_is_told_how_it_is_called(
+    approved: Approved,
+) -> None:
     """Two groups of inputs are two arguments."""
     two = Network((2, 1), 4, 1, "tanh")
-    found = first_failure(Subject(lambda: Port(THREE), "OneInput", parameters={
-        "W1": "hidden.weight[:, :2]", "V1": "hidden.weight[:, 2:]", "W2": "out.weight[:1]", "b_w": "out.bias[:1]",
-    }), two)  # fmt: skip
+    found = first_failure(
+        Subject(
+            lambda: Port(THREE),
+            "OneInput",
+            parameters={
+                "W1": "hidden.weight[:, :2]",
+                "V1": "hidden.weight[:, 2:]",
+                "W2": "out.weight[:1]",
+                "b_w": "out.bias[:1]",
+            },
+        ),
+        two,
+    )
     assert found.status is Status.BROKEN
     approved(found.why)

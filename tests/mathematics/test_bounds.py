@@ -1,4 +1,6 @@
-"""The bounds hold: they enclose exact answers, every correct implementation is inside, and no certificate is wrong."""
+"""The bounds hold: they enclose exact answers, every correct implementation is inside, and no
+certificate is wrong.
+"""
 
 from typing import Any
 
@@ -38,20 +40,34 @@ def random_network(rng: np.random.Generator, widest: int = 24) -> Network:
     return Network(widths[0], hidden, widths[1], g, f, **masks)
 
 
-def random_problem(rng: np.random.Generator, network: Network, draws: int, loss: Loss | None = None) -> Problem:
+def random_problem(
+    rng: np.random.Generator, network: Network, draws: int, loss: Loss | None = None
+) -> Problem:
     """Random numbers of the network's shapes, on all scales, held by float32."""
     rows = int(rng.integers(1, 40))
     scale = 10.0 ** rng.uniform(-3, 1)
-    shapes = [(draws, network.layout.size), (draws, rows, sum(network.inputs)), (draws, rows, sum(network.outputs))]
+    shapes = [
+        (draws, network.layout.size),
+        (draws, rows, sum(network.inputs)),
+        (draws, rows, sum(network.outputs)),
+    ]
     own, x, t = (np.float32(rng.standard_normal(shape)).astype(float) for shape in shapes)
     own = np.float32(own * scale).astype(float)
     return Problem("random", Formulation.identity(network), own, x, t, loss or Loss())
 
 
 ONE_LAYER = {f"one hidden, {g}, {f}": Network((2, 1), 3, (1, 2), g, f) for g, f in ACTIVATIONS}
-OWN = {f"{name}, {g}": make(g) for name, make in NETWORKS.items() for g in ("relu", "tanh", "logistic")}
-EVERY = pytest.mark.parametrize("network", [*ONE_LAYER.values(), *OWN.values()], ids=[*ONE_LAYER, *OWN])
-CONTRACTS = {"float64": Contract(), "float32": Contract("float32"), "clipped": Contract(logistic_clip=15.0)}
+OWN = {
+    f"{name}, {g}": make(g) for name, make in NETWORKS.items() for g in ("relu", "tanh", "logistic")
+}
+EVERY = pytest.mark.parametrize(
+    "network", [*ONE_LAYER.values(), *OWN.values()], ids=[*ONE_LAYER, *OWN]
+)
+CONTRACTS = {
+    "float64": Contract(),
+    "float32": Contract("float32"),
+    "clipped": Contract(logistic_clip=15.0),
+}
 
 
 @EVERY
@@ -62,7 +78,9 @@ def test_bounds_enclose_the_exact_answers(network: Network | Equations, contract
         tuple(KINDS) if isinstance(network, Network) else ("random", "saturated", "few-term")
     )  # the others take long in balls
     for loss in (Loss(), Loss("mean", decay=0.1)):
-        for problem in probes(3, draws=3, rows=2, kinds=kinds, loss=loss)(Formulation.identity(network)):
+        for problem in probes(3, draws=3, rows=2, kinds=kinds, loss=loss)(
+            Formulation.identity(network)
+        ):
             exact = evaluate(BallArithmetic(contract), problem)
             for quantity, bound in network.oracle(problem, contract).items():
                 for ball, value, error in zip(
@@ -73,8 +91,11 @@ def test_bounds_enclose_the_exact_answers(network: Network | Equations, contract
 
 @EVERY
 def test_gradients_are_those_of_the_loss(network: Network | Equations) -> None:
-    """The complex step through the forward pass gives what the tape gives, by parameters and by inputs."""
-    kinds = ["random", "few-term"]  # several layers of saturated weights leave the range of a complex exp
+    """The complex step through the forward pass gives what the tape gives, by parameters and by
+    inputs.
+    """
+    # several layers of saturated weights leave the range of a complex exp
+    kinds = ["random", "few-term"]
     kinds += ["saturated"] * isinstance(network, Network)
     for problem in probes(4, draws=5, rows=2, kinds=kinds)(Formulation.identity(network)):
         bounds = network.oracle(problem, Contract())
@@ -85,7 +106,9 @@ def test_gradients_are_those_of_the_loss(network: Network | Equations) -> None:
                 shifted = point.astype(complex)
                 shifted[(slice(None), *place)] += 1e-30j
                 moved = _unchecked(problem, field, shifted)
-                slopes[(slice(None), *place)] = evaluate(Plain(Contract(), "complex128"), moved)["loss"].imag / 1e-30
+                slopes[(slice(None), *place)] = (
+                    evaluate(Plain(Contract(), "complex128"), moved)["loss"].imag / 1e-30
+                )
             reached = bounds[quantity]
             assert (abs(slopes - reached.value) <= 4 * reached.error + 1e-300).all(), quantity
 
@@ -98,11 +121,15 @@ def _unchecked(problem: Problem, field: str, value: np.ndarray) -> Problem:
 
 
 def test_no_false_alarm_on_2000_correct_networks() -> None:
-    """NumPy in both dtypes and its sums in another order are inside the bounds on 2,000 random networks."""
+    """NumPy in both dtypes and its sums in another order are inside the bounds on 2,000 random
+    networks.
+    """
     rng = np.random.default_rng(20)
     for _ in range(200):
         network = random_network(rng)
-        problem = random_problem(rng, network, draws=10, loss=Loss("mean") if rng.random() < 0.3 else Loss())
+        problem = random_problem(
+            rng, network, draws=10, loss=Loss("mean") if rng.random() < 0.3 else Loss()
+        )
         for dtype in DTYPES:
             answers = solve(problem, Contract(dtype))
             assert first_outside([problem], [answers], dtype)[0] == "", network.sentence()
@@ -118,16 +145,27 @@ def _permuted(problem: Problem, network: Network, units: np.ndarray) -> Problem:
     """The same function with its hidden units renumbered: sums run in another order."""
     A, B = (part.of(problem.own) for part in network.parts)
     B = np.concatenate([B[..., :1], B[..., 1:][..., units]], axis=-1)
-    own = np.concatenate([A[:, units].reshape(problem.draws, -1), B.reshape(problem.draws, -1)], axis=-1)
-    return Problem("permuted", problem.formulation, own, problem.inputs, problem.targets, problem.loss)
+    own = np.concatenate(
+        [A[:, units].reshape(problem.draws, -1), B.reshape(problem.draws, -1)], axis=-1
+    )
+    return Problem(
+        "permuted", problem.formulation, own, problem.inputs, problem.targets, problem.loss
+    )
 
 
 @pytest.mark.parametrize(("g", "f"), ACTIVATIONS)
 def test_torch_and_nnet_give_no_false_alarm_on_random_networks(g: str, f: str) -> None:
-    """PyTorch in both dtypes, and R nnet where it can judge, are inside on random networks of many shapes."""
+    """PyTorch in both dtypes, and R nnet where it can judge, are inside on random networks of many
+    shapes.
+    """
     import torch
 
-    acts = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "identity": lambda z: z}
+    acts = {
+        "relu": torch.relu,
+        "tanh": torch.tanh,
+        "logistic": torch.sigmoid,
+        "identity": lambda z: z,
+    }
     rng = np.random.default_rng(21)
     for _ in range(12):
         shape = rng.integers(1, 20, 3)
@@ -153,7 +191,9 @@ def test_torch_and_nnet_give_no_false_alarm_on_random_networks(g: str, f: str) -
 @pytest.mark.parametrize(("g", "f"), ACTIVATIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_the_grid_certifies_is_exact(g: str, f: str, dtype: str) -> None:
-    """Where grid arithmetic proves a value exact, NumPy in that dtype, R nnet and ball arithmetic agree to the bit."""
+    """Where grid arithmetic proves a value exact, NumPy in that dtype, R nnet and ball arithmetic
+    agree to the bit.
+    """
     network = dual(g, f)
     problem = next(p for p in asked(network, seed=5, draws=12, rows=2) if p.kind == "exact")
     proofs = certificates(problem, Contract(dtype))
@@ -173,7 +213,14 @@ def test_too_large_numbers_are_not_certified() -> None:
     """An exact sum that needs more than 24 bits is certified for float64 and not for float32."""
     network = Network(1, 1, 1, "identity")
     own = np.array([[0.0, 4097.0, 0.0, 4099.0]])
-    problem = Problem("large", Formulation.identity(network), own, np.ones((1, 1, 1)), np.zeros((1, 1, 1)), exact=True)
+    problem = Problem(
+        "large",
+        Formulation.identity(network),
+        own,
+        np.ones((1, 1, 1)),
+        np.zeros((1, 1, 1)),
+        exact=True,
+    )
     assert certificates(problem, Contract())["forward"].all()
     assert not certificates(problem, Contract("float32"))["forward"].any()
     assert float(np.float32(4097) * np.float32(4099)) != 4097 * 4099
@@ -187,12 +234,16 @@ def test_a_bound_is_not_much_wider_than_the_error() -> None:
         bound = network.oracle(problem, Contract("float32"))["forward"]
         answer = solve(problem, Contract("float32"))["forward"]
         with np.errstate(invalid="ignore", divide="ignore"):
-            used.append(np.nanmax(np.where(bound.error > 0, abs(answer - bound.value) / bound.error, 0)))
+            used.append(
+                np.nanmax(np.where(bound.error > 0, abs(answer - bound.value) / bound.error, 0))
+            )
     assert max(used) > 0.1
 
 
 def test_relu_conventions_are_told_apart_by_exact_draws() -> None:
-    """clamp(min=0) and relu differ at z = 0, which a tenth of exact draws of a ReLU network reach."""
+    """clamp(min=0) and relu differ at z = 0, which a tenth of exact draws of a ReLU network
+    reach.
+    """
     import torch
 
     network = dual("relu", "relu")
@@ -210,7 +261,9 @@ def test_relu_conventions_are_told_apart_by_exact_draws() -> None:
 
 
 def test_a_trial_in_a_dtype_that_overflows_is_undefined(approved: Approved) -> None:
-    """Where the exact answer leaves float32's range the verdict is UNDEFINED, in float64 it passes."""
+    """Where the exact answer leaves float32's range the verdict is UNDEFINED, in float64 it
+    passes.
+    """
     network = Network(1, 1, 1, "identity")
 
     def large(formulation: Formulation) -> list[Problem]:
@@ -221,7 +274,14 @@ def test_a_trial_in_a_dtype_that_overflows_is_undefined(approved: Approved) -> N
         return (x @ W1.T + b) @ W2.T + b_w
 
     parameters = {block.name: block.places.shape for block in network.layout.blocks}
-    case = Case("large", network, [Subject(model, shapes=parameters)], [numpy_net], large, checks=["forward"])
+    case = Case(
+        "large",
+        network,
+        [Subject(model, shapes=parameters)],
+        [numpy_net],
+        large,
+        checks=["forward"],
+    )
     memo = Memo(case)
     found = {trial.dtype: run(trial, memo) for trial in case.trials()}
     assert found["float64"].status is Status.PASS
@@ -230,14 +290,26 @@ def test_a_trial_in_a_dtype_that_overflows_is_undefined(approved: Approved) -> N
 
 
 def test_each_penalty_of_a_loss_may_be_added_by_itself() -> None:
-    """Seven of them round the loss seven times more: without those terms a correct model used 1.1 of its bound."""
+    """Seven of them round the loss seven times more: without those terms a correct model used 1.1
+    of its bound.
+    """
 
-    def two_heads(x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any) -> Any:
+    def two_heads(
+        x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, b_w: Any, V2: Any, b_v: Any
+    ) -> Any:
         h = (x1 @ W1.T + x2 @ V1.T + b).relu()
         return h @ W2.T + b_w, h @ V2.T + b_v
 
     network = Network((1, 1), 2, (1, 1), "relu", "identity")
-    shapes = {"W1": (2, 1), "V1": (2, 1), "b": (2,), "W2": (1, 2), "b_w": (1,), "V2": (1, 2), "b_v": (1,)}
+    shapes = {
+        "W1": (2, 1),
+        "V1": (2, 1),
+        "b": (2,),
+        "W2": (1, 2),
+        "b_w": (1,),
+        "V2": (1, 2),
+        "b_v": (1,),
+    }
     subject = Subject(two_heads, shapes=shapes)
     formulation, rng = subject.formulation(network), np.random.default_rng(0)
     own = np.float32(rng.uniform(-1, 1, (6000, formulation.own.size)))

@@ -1,4 +1,6 @@
-"""Networks of one's own, written once as equations: correct ports are inside, wrong ones are told, as for a Network."""
+"""Networks of one's own, written once as equations: correct ports are inside, wrong ones are told,
+as for a Network.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.mathematics.test_bounds import random_problem
 
 from harness import Case, Contract, Population, Recipe, Subject, Trained
 from harness.core.formulation import Formulation
@@ -21,6 +22,7 @@ from reference.faults.likely import likely
 from reference.mathematics.equations import evaluate
 from reference.mathematics.oracle import certificates
 from tests.conftest import Approved
+from tests.mathematics.test_bounds import random_problem
 from tests.own_networks import NETWORKS, STYLES, by_matmul, in_torch, two_hidden
 from tests.selfcheck.ball import BallArithmetic
 from tests.selfcheck.corpus import first_outside
@@ -41,13 +43,17 @@ def _one_thread() -> Iterator[None]:
 
 def subject(network: Equations, model: Callable[..., Any], **more: Any) -> Subject:
     """A function of PyTorch that takes the blocks by name."""
-    return Subject(model, shapes={block.name: block.places.shape for block in network.layout.blocks}, **more)
+    return Subject(
+        model, shapes={block.name: block.places.shape for block in network.layout.blocks}, **more
+    )
 
 
 def verdicts(network: Equations, model: Callable[..., Any] | Subject, **more: Any) -> list[Verdict]:
     """What a case of this one subject comes to against NumPy."""
     mine = model if isinstance(model, Subject) else subject(network, model)
-    case = Case("mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=4)), **more)
+    case = Case(
+        "mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=4)), **more
+    )
     memo = Memo(case)
     return [run(trial, memo) for trial in case.trials()]
 
@@ -55,24 +61,31 @@ def verdicts(network: Equations, model: Callable[..., Any] | Subject, **more: An
 @ALL
 @ACTS
 def test_pytorch_in_five_styles_gives_no_false_alarm(name: str, g: str) -> None:
-    """240 stacks of 3 random networks in all, sums in several orders, both dtypes, all scales: all are inside."""
+    """240 stacks of 3 random networks in all, sums in several orders, both dtypes, all scales: all
+    are inside.
+    """
     network, rng = NETWORKS[name](g), np.random.default_rng(30)
     for style in STYLES.values():
         model = subject(network, in_torch(name, g, style))
         for decay in (0.0, 0.1):
             for dtype in DTYPES:
-                problem = random_problem(rng, network, 3, Loss("mean" if rng.random() < 0.3 else "sum", decay))
+                problem = random_problem(
+                    rng, network, 3, Loss("mean" if rng.random() < 0.3 else "sum", decay)
+                )
                 observation = model.observe(problem, dtype)
                 assert observation.missing is None
                 assert first_outside([problem], [dict(observation.values)], dtype)[0] == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "g"), [("two hidden", "relu"), ("two hidden", "tanh"), ("two hidden", "logistic"), ("gated", "relu")]
+    ("name", "g"),
+    [("two hidden", "relu"), ("two hidden", "tanh"), ("two hidden", "logistic"), ("gated", "relu")],
 )
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_the_grid_certifies_is_exact(name: str, g: str, dtype: str) -> None:
-    """Exact draws are found, layer by layer, and there PyTorch and ball arithmetic agree with NumPy to the bit."""
+    """Exact draws are found, layer by layer, and there PyTorch and ball arithmetic agree with NumPy
+    to the bit.
+    """
     network = NETWORKS[name](g)
     problem = next(p for p in asked(network, seed=5, draws=12) if p.kind == "exact")
     proofs = certificates(problem, Contract(dtype))
@@ -88,9 +101,13 @@ def test_what_the_grid_certifies_is_exact(name: str, g: str, dtype: str) -> None
             assert (answers[quantity][proofs[quantity]] == truth).all(), quantity
 
 
-@pytest.mark.parametrize(("g", "f"), [("tanh", "identity"), ("logistic", "logistic"), ("relu", "identity")])
+@pytest.mark.parametrize(
+    ("g", "f"), [("tanh", "identity"), ("logistic", "logistic"), ("relu", "identity")]
+)
 def test_one_hidden_layer_is_that_of_network(g: str, f: str) -> None:
-    """Written as equations it has the same outputs to the bit, the same gradients, and bounds at most twice as wide."""
+    """Written as equations it has the same outputs to the bit, the same gradients, and bounds at
+    most twice as wide.
+    """
     network = Network((4, 2), 5, (3, 2), g, f)
 
     def forward(m: Any, p: Any, x1: Any, x2: Any) -> Any:
@@ -106,7 +123,9 @@ def test_one_hidden_layer_is_that_of_network(g: str, f: str) -> None:
             ours = written.oracle(_as(problem, Formulation.identity(written)), contract)
             for quantity in QUANTITIES:
                 a, b = ours[quantity], theirs[quantity]
-                assert (abs(a.value - b.value) <= b.error + (contract.dtype == "float64") * a.error).all(), quantity
+                assert (
+                    abs(a.value - b.value) <= b.error + (contract.dtype == "float64") * a.error
+                ).all(), quantity
                 assert (a.error <= 2 * b.error).all(), quantity
                 assert (b.error <= 2 * a.error).all(), quantity
 
@@ -118,14 +137,24 @@ def _as(problem: Any, formulation: Formulation) -> Any:
 
 
 def test_own_parameters_of_another_form_are_judged() -> None:
-    """Transposed weights, two biases that are added, and a layer that is given twice: their meaning is enough."""
+    """Transposed weights, two biases that are added, and a layer that is given twice: their meaning
+    is enough.
+    """
     network = two_hidden()
 
     def model(x: Any, U1: Any, b1: Any, c1: Any, U2: Any, b2: Any, U3: Any, b3: Any) -> Any:
         h = torch.tanh(torch.tanh(x @ U1 + b1 + c1) @ U2 + b2)
         return h @ U3 + b3
 
-    shapes = {"U1": (3, 8), "b1": (8,), "c1": (8,), "U2": (8, 6), "b2": (6,), "U3": (6, 2), "b3": (2,)}
+    shapes = {
+        "U1": (3, 8),
+        "b1": (8,),
+        "c1": (8,),
+        "U2": (8, 6),
+        "b2": (6,),
+        "U3": (6, 2),
+        "b3": (2,),
+    }
     meaning = {f"W{i}": f"U{i}" for i in (1, 2, 3)}
 
     def means(p: Any) -> Any:
@@ -142,7 +171,12 @@ def test_a_network_of_ones_own_is_trained_and_judged() -> None:
 
     class TwoHidden(torch.nn.Sequential):
         def __init__(self) -> None:
-            layers = [torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 6), torch.nn.Tanh()]
+            layers = [
+                torch.nn.Linear(3, 8),
+                torch.nn.Tanh(),
+                torch.nn.Linear(8, 6),
+                torch.nn.Tanh(),
+            ]
             super().__init__(*layers, torch.nn.Linear(6, 2))
 
     def data(count: int) -> Any:
@@ -151,7 +185,14 @@ def test_a_network_of_ones_own_is_trained_and_judged() -> None:
 
     trained = Trained(TwoHidden, Recipe("adam", 5, {"lr": 0.01}), start=starts.uniform())
     population = Population(data, quality=0.1, grid=np.zeros((2, 3)))
-    case = Case("trained", two_hidden(), [trained], [numpy_net], population, checks=["loss", "gradient", "step"])
+    case = Case(
+        "trained",
+        two_hidden(),
+        [trained],
+        [numpy_net],
+        population,
+        checks=["loss", "gradient", "step"],
+    )
     memo = Memo(case)
     assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
 
@@ -181,7 +222,9 @@ PLANTED: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]], str]] 
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_caught_where_it_is_made(fault: str, approved: Approved) -> None:
-    """In float64 the first quantity outside is the one that it spoils, and what is made of one block is named."""
+    """In float64 the first quantity outside is the one that it spoils, and what is made of one
+    block is named.
+    """
     name, change, spoiled = PLANTED[fault]
     network = NETWORKS[name]()
     right = in_torch(name, "tanh", by_matmul)
@@ -192,9 +235,13 @@ def test_a_planted_fault_is_caught_where_it_is_made(fault: str, approved: Approv
 
 
 def test_every_fault_that_can_be_made_is_caught() -> None:
-    """In a network of one's own too, first where it is made; one of a block is offered as likely."""
+    """In a network of one's own too, first where it is made; one of a block is offered as
+    likely.
+    """
     network = two_hidden()
-    decayed = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))(Formulation.identity(network))
+    decayed = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))(
+        Formulation.identity(network)
+    )
     problems = [*asked(network, draws=5), *decayed]
     faults = made_in(network)
     assert sum(isinstance(fault, OnBlocks) for fault in faults) == 6 * 5  # no block is square
@@ -224,18 +271,26 @@ NONE: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("forward", NONE.values(), ids=NONE)
 def test_what_is_no_network_is_said(forward: Callable[..., Any], approved: Approved) -> None:
-    """In a sentence, when the equations are given: which operation, what it was given, what it expected."""
+    """In a sentence, when the equations are given: which operation, what it was given, what it
+    expected.
+    """
     with approved.raises(ValueError):
         Equations("mine", 3, 2, {"W": (2, 3), "b": (2,)}, forward)
 
 
 @pytest.mark.parametrize(
-    "given", [{"inputs": 0}, {"outputs": (2, -1)}, {"shapes": {"W": (2, 3, 1)}}], ids=["inputs", "outputs", "shapes"]
+    "given",
+    [{"inputs": 0}, {"outputs": (2, -1)}, {"shapes": {"W": (2, 3, 1)}}],
+    ids=["inputs", "outputs", "shapes"],
 )
 def test_shapes_that_are_none_are_said(given: dict[str, Any], approved: Approved) -> None:
     """In a sentence too."""
     with approved.raises(ValueError):
-        Equations("mine", **{"inputs": 3, "outputs": 2, "shapes": {"W": (2, 3)}, **given}, forward=lambda m, p, x: x)
+        Equations(
+            "mine",
+            **{"inputs": 3, "outputs": 2, "shapes": {"W": (2, 3)}, **given},
+            forward=lambda m, p, x: x,
+        )
 
 
 def test_who_knows_one_hidden_layer_only_says_so(approved: Approved) -> None:
@@ -256,8 +311,13 @@ def test_the_longest_sum_of_a_formulation_is_not_underestimated() -> None:
         for block in network.layout.blocks:
             amounts = np.zeros(network.layout.size)
             amounts[block.places.ravel()] = 1
-            assert network.longest_sum(amounts) >= max(block.places.shape) ** (block.places.ndim > 1), (
+            assert network.longest_sum(amounts) >= max(block.places.shape) ** (
+                block.places.ndim > 1
+            ), (
                 name,
                 block.name,
             )
-        assert network.widest >= 1 + max(max(block.places.shape) for block in network.layout.blocks) - 1
+        assert (
+            network.widest
+            >= 1 + max(max(block.places.shape) for block in network.layout.blocks) - 1
+        )

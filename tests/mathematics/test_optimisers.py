@@ -31,7 +31,9 @@ RECIPES = {
 Rule = Callable[[Recipe, torch.Tensor, torch.Tensor, dict[str, Any], int], torch.Tensor]
 
 
-def torch_rule(recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int) -> torch.Tensor:
+def torch_rule(
+    recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int
+) -> torch.Tensor:
     """torch.optim itself."""
     from harness.training.trained import made
 
@@ -44,9 +46,16 @@ def torch_rule(recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str
 
 
 def visited(
-    recipe: Recipe, dtype: str, rule: Rule, seed: int = 0, scales: tuple[float, float] = (-4, 2), reach: float = 1.0
+    recipe: Recipe,
+    dtype: str,
+    rule: Rule,
+    seed: int = 0,
+    scales: tuple[float, float] = (-4, 2),
+    reach: float = 1.0,
 ) -> tuple[Problem, np.ndarray]:
-    """A run under given gradients on all scales, as a problem; and the own parameters after each step."""
+    """A run under given gradients on all scales, as a problem; and the own parameters after each
+    step.
+    """
     kind, rng = getattr(torch, dtype), np.random.default_rng(seed)
     w = torch.tensor(rng.standard_normal((RUNS, SIZE)) * reach, dtype=kind)
     scale = 10.0 ** rng.uniform(*scales, (RUNS, SIZE))
@@ -81,7 +90,9 @@ def used(problem: Problem, after: np.ndarray, dtype: str) -> float:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", RECIPES)
 def test_steps_of_torch_are_inside(name: str, dtype: str) -> None:
-    """With any settings, gradients on six scales, in both dtypes; and they use a good part of the bound."""
+    """With any settings, gradients on six scales, in both dtypes; and they use a good part of the
+    bound.
+    """
     found = [used(*visited(RECIPES[name], dtype, torch_rule, seed), dtype) for seed in range(20)]
     assert 0.05 < max(found) <= 1
 
@@ -89,9 +100,13 @@ def test_steps_of_torch_are_inside(name: str, dtype: str) -> None:
 POWERS_OF_TWO = Recipe("sgd", STEPS, {"lr": 2.0**-12, "momentum": 0.5, "weight_decay": 0.25})
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), POWERS_OF_TWO], ids=[*RECIPES, "powers of two"])
+@pytest.mark.parametrize(
+    "recipe", [*RECIPES.values(), POWERS_OF_TWO], ids=[*RECIPES, "powers of two"]
+)
 def test_steps_of_torch_that_underflow_are_inside(recipe: Recipe) -> None:
-    """A product with a power of two is exact, unless it underflows; from weights of 0 nothing else is left."""
+    """A product with a power of two is exact, unless it underflows; from weights of 0 nothing else
+    is left.
+    """
     for reach in (0.0, 1e-40):
         problem, after = visited(recipe, "float32", torch_rule, scales=(-45, -36), reach=reach)
         assert used(problem, after, "float32") <= 1
@@ -100,7 +115,9 @@ def test_steps_of_torch_that_underflow_are_inside(recipe: Recipe) -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("dtype", "scales"), [("float32", (18, 37)), ("float64", (150, 300))])
 def test_a_square_that_overflows_is_not_judged(dtype: str, scales: tuple[float, float]) -> None:
-    """Adam divides by infinity in float32, and stands still; the bound knows it, and is finite where none is near."""
+    """Adam divides by infinity in float32, and stands still; the bound knows it, and is finite
+    where none is near.
+    """
     problem, after = visited(RECIPES["adam"], dtype, torch_rule, scales=scales)
     bound = oracle(problem, Contract(dtype))["step"]
     judged = np.isfinite(bound.error)
@@ -114,7 +131,9 @@ def test_bounds_of_steps_enclose_the_exact_ones(name: str) -> None:
     """The oracle's own value is within its bound of what ball arithmetic encloses at 256 bits."""
     problem, _ = visited(RECIPES[name], "float64", torch_rule)
     exact, bound = steps(BallArithmetic(Contract()), problem), oracle(problem, Contract())["step"]
-    for ball, value, error in zip(exact.ravel(), bound.value.ravel(), bound.error.ravel(), strict=True):
+    for ball, value, error in zip(
+        exact.ravel(), bound.value.ravel(), bound.error.ravel(), strict=True
+    ):
         assert abs(ball - value) <= error
 
 
@@ -132,12 +151,18 @@ def _adam(**wrong: Any) -> Rule:
         b1, b2 = (wrong.get(name, recipe.setting(name)) for name in ("beta1", "beta2"))
         eps, t = recipe.setting("eps"), wrong.get("number", lambda n: n)(number)
         m = state["m"] = b1 * state.get("m", 0 * w) + (1 - b1) * g
-        v = state["v"] = b2 * state.get("v", 0 * w) + (1 - b2) * (g * g if "square" not in wrong else g.abs())
+        v = state["v"] = b2 * state.get("v", 0 * w) + (1 - b2) * (
+            g * g if "square" not in wrong else g.abs()
+        )
         c1 = 1 if "uncorrected1" in wrong else 1 - b1**t
         c2 = 1 if "uncorrected2" in wrong else 1 - b2**t
         denominator = (v / c2 + eps).sqrt() if "eps_inside" in wrong else (v / c2).sqrt() + eps
         lr = recipe.setting("lr") * wrong.get("lr", 1)
-        return w - lr * (g if "no_moment" in wrong else m) / c1 / denominator - wrong.get("decoupled", 0) * lr * w
+        return (
+            w
+            - lr * (g if "no_moment" in wrong else m) / c1 / denominator
+            - wrong.get("decoupled", 0) * lr * w
+        )
 
     return rule
 
@@ -149,9 +174,18 @@ FAULTS = {
     "gradient of the step before": ("sgd", _sgd(lambda lr, g, state, w: _stale(lr, g, state))),
     "gradients never zeroed": ("sgd", _sgd(lambda lr, g, state, w: lr * _velocity(g, state, 1, 1))),
     "momentum left out": ("momentum", _sgd(lambda lr, g, state, w: lr * g)),
-    "momentum dampened": ("momentum", _sgd(lambda lr, g, state, w: lr * _velocity(g, state, 0.9, 0.1))),
-    "momentum off by 1e-6": ("momentum", _sgd(lambda lr, g, state, w: lr * _velocity(g, state, 0.9 * (1 + 1e-6), 1))),
-    "Nesterov's": ("momentum", _sgd(lambda lr, g, state, w: lr * (g + 0.9 * _velocity(g, state, 0.9, 1)))),
+    "momentum dampened": (
+        "momentum",
+        _sgd(lambda lr, g, state, w: lr * _velocity(g, state, 0.9, 0.1)),
+    ),
+    "momentum off by 1e-6": (
+        "momentum",
+        _sgd(lambda lr, g, state, w: lr * _velocity(g, state, 0.9 * (1 + 1e-6), 1)),
+    ),
+    "Nesterov's": (
+        "momentum",
+        _sgd(lambda lr, g, state, w: lr * (g + 0.9 * _velocity(g, state, 0.9, 1))),
+    ),
     "first correction left out": ("adam", _adam(uncorrected1=True)),
     "second correction left out": ("adam", _adam(uncorrected2=True)),
     "steps counted from 0": ("adam", _adam(number=lambda n: max(n - 1, 1))),
@@ -162,7 +196,7 @@ FAULTS = {
     "gradient for the first moment": ("adam", _adam(no_moment=True)),
     "lr of Adam off by 1e-6": ("adam", _adam(lr=1 + 1e-6)),
     "AdamW's decay": ("adam", _adam(decoupled=0.01)),
-}  # fmt: skip
+}
 
 
 def _stale(lr: float, g: Any, state: dict[str, Any]) -> Any:
@@ -201,7 +235,13 @@ def test_what_is_held_stays_at_zero() -> None:
     held = np.arange(SIZE) % 3 == 0
     identity = problem.formulation
     formulation = Formulation(
-        identity.own, NET, identity.matrix, identity.constant, identity.absolute, identity.magnitude, held
+        identity.own,
+        NET,
+        identity.matrix,
+        identity.constant,
+        identity.absolute,
+        identity.magnitude,
+        held,
     )
     object.__setattr__(problem, "formulation", formulation)
     bound = oracle(problem, Contract())["step"]

@@ -22,12 +22,16 @@ FLOAT32 = Contract("float32")
 
 def stack(draws: int, exact: bool = False) -> Problem:
     """Random draws of a small network, which the oracle is asked to prove exact or not."""
-    [problem] = probes(0, draws=draws, rows=2, kinds=["random"])(Formulation.identity(dual("tanh", "identity")))
+    [problem] = probes(0, draws=draws, rows=2, kinds=["random"])(
+        Formulation.identity(dual("tanh", "identity"))
+    )
     return replace(problem, exact=exact)
 
 
 def test_draws_are_bounded_by_themselves() -> None:
-    """However many there are at once: more than the oracle takes at a time give what each one gives alone."""
+    """However many there are at once: more than the oracle takes at a time give what each one gives
+    alone.
+    """
     network = Network(2, 40, 1)
     [problem] = probes(0, draws=40, rows=60, kinds=["random"])(Formulation.identity(network))
     assert problem.draws * problem.rows * network.widest > 2 * CHUNK
@@ -40,11 +44,15 @@ def test_draws_are_bounded_by_themselves() -> None:
             assert np.array_equal(whole[quantity].error[draw], alone[quantity].error[0]), quantity
 
 
-@pytest.mark.parametrize(("rows", "draws", "taken"), [(60, 40, [15, 15, 10]), (1100, 2, [1, 1]), (1, 9, [9])])
+@pytest.mark.parametrize(
+    ("rows", "draws", "taken"), [(60, 40, [15, 15, 10]), (1100, 2, [1, 1]), (1, 9, [9])]
+)
 def test_as_many_draws_are_taken_at_once_as_fit(
     rows: int, draws: int, taken: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that their numbers, of the longest sum's layer and the gradient, are at most CHUNK; at least one."""
+    """So that their numbers, of the longest sum's layer and the gradient, are at most CHUNK; at
+    least one.
+    """
     network = Network(2, 40, 1)
     numbers = rows * 41 + network.layout.size
     assert taken[0] == min(draws, max(1, CHUNK // numbers))
@@ -61,14 +69,18 @@ def test_as_many_draws_are_taken_at_once_as_fit(
 
 
 def mixed() -> Problem:
-    """Two draws of x -> 4097 (4099 x): the first at x = 1, which takes 25 bits, the second at x = 0."""
+    """Two draws of x -> 4097 (4099 x): the first at x = 1, which takes 25 bits, the second at x =
+    0.
+    """
     own, inputs = np.tile([0.0, 4099.0, 0.0, 4097.0], (2, 1)), np.array([[[1.0]], [[0.0]]])
     formulation = Formulation.identity(Network(1, 1, 1, "identity"))
     return Problem("mixed", formulation, own, inputs, np.zeros((2, 1, 1)), exact=True)
 
 
 def test_where_nothing_rounds_the_bound_is_0() -> None:
-    """Draw by draw and quantity by quantity, for the dtype that is asked about, and where the problem asks for it."""
+    """Draw by draw and quantity by quantity, for the dtype that is asked about, and where the
+    problem asks for it.
+    """
     problem = mixed()
     proofs = certificates(problem, FLOAT32)
     assert proofs["forward"].tolist() == [False, True]
@@ -76,7 +88,9 @@ def test_where_nothing_rounds_the_bound_is_0() -> None:
     for quantity in QUANTITIES:
         proved = proofs[quantity]
         assert (sharp[quantity].error[proved] == 0).all()
-        assert np.array_equal(sharp[quantity].error[~proved], blunt[quantity].error[~proved]), quantity
+        assert np.array_equal(sharp[quantity].error[~proved], blunt[quantity].error[~proved]), (
+            quantity
+        )
         assert np.array_equal(sharp[quantity].value, blunt[quantity].value)
     assert blunt["forward"].error[0] > 0
     assert (oracle(problem, Contract())["forward"].error == 0).all()
@@ -94,7 +108,9 @@ def test_unproved_bounds_are_those_of_the_arithmetic() -> None:
 def test_steps_are_bounded_where_there_is_a_recipe() -> None:
     """And not elsewhere."""
     problem = stack(2)
-    stepped = replace(problem, recipe=Recipe("sgd", 2, {"lr": 0.5}), handed=np.ones(problem.own.shape))
+    stepped = replace(
+        problem, recipe=Recipe("sgd", 2, {"lr": 0.5}), handed=np.ones(problem.own.shape)
+    )
     assert STEP not in oracle(problem, FLOAT32)
     found = oracle(stepped, FLOAT32)[STEP]
     assert np.array_equal(found.value, problem.own - 0.5)
@@ -105,7 +121,11 @@ def test_what_overflows_says_nothing() -> None:
     """Where float64 itself overflows, the bound is not finite, and no warning is given."""
     own = np.array([[0.0, 1e200, 0.0, 1e200]])
     problem = Problem(
-        "large", Formulation.identity(Network(1, 1, 1, "identity")), own, np.ones((1, 1, 1)), np.zeros((1, 1, 1))
+        "large",
+        Formulation.identity(Network(1, 1, 1, "identity")),
+        own,
+        np.ones((1, 1, 1)),
+        np.zeros((1, 1, 1)),
     )
     for name, bound in oracle(problem, Contract()).items():
         assert name not in ("forward", "loss") or not np.isfinite(bound.error).any(), name
@@ -114,16 +134,22 @@ def test_what_overflows_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("outputs", [(4,), (4, 2), (2, 3, 1)])
-def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_draw(outputs: tuple[int, ...]) -> None:
+def test_a_stated_budget_is_a_share_of_the_largest_output_of_each_head_in_each_draw(
+    outputs: tuple[int, ...],
+) -> None:
     """On top of the oracle's own bound, and of the outputs alone."""
-    [problem] = probes(0, draws=12, rows=2, kinds=["random"])(Formulation.identity(Network(2, 3, outputs)))
+    [problem] = probes(0, draws=12, rows=2, kinds=["random"])(
+        Formulation.identity(Network(2, 3, outputs))
+    )
     plain, stated = (oracle(problem, Contract("float32", stated=share)) for share in (None, 0.25))
     value, start = plain["forward"].value, 0
     assert np.array_equal(stated["forward"].value, value)
     for width in outputs:
         head = slice(start, start + width)
         largest = abs(value[..., head]).max(axis=(1, 2), keepdims=True)
-        assert np.array_equal(stated["forward"].error[..., head], plain["forward"].error[..., head] + 0.25 * largest)
+        assert np.array_equal(
+            stated["forward"].error[..., head], plain["forward"].error[..., head] + 0.25 * largest
+        )
         start += width
     assert (value.min(axis=(1, 2)) < -value.max(axis=(1, 2))).any()  # a largest may be negative
     for quantity in QUANTITIES[1:]:
@@ -135,17 +161,35 @@ PLAIN = Network(1, 1, 1, "identity")
 
 
 def of_bias(bias: float, target: float, decay: float = 0.0, weight: float = 0.0) -> Problem:
-    """One draw with a bias and a target in each of two rows; the mean of squares, or the sum with decay."""
+    """One draw with a bias and a target in each of two rows; the mean of squares, or the sum with
+    decay.
+    """
     loss = Loss(decay=decay) if decay else Loss("mean")
     own = np.array([[0.0, weight, bias, 0.0]])
-    return Problem("made", Formulation.identity(PLAIN), own, np.zeros((1, 2, 1)), np.full((1, 2, 1), target), loss)
+    return Problem(
+        "made",
+        Formulation.identity(PLAIN),
+        own,
+        np.zeros((1, 2, 1)),
+        np.full((1, 2, 1), target),
+        loss,
+    )
 
 
 @pytest.mark.parametrize(
     ("bias", "target", "bounded"),
-    [(175, 0, True), (182, 0, False), (-182, 0, False), (100, -90, False), (100, 90, True), (0, 175, True)],
+    [
+        (175, 0, True),
+        (182, 0, False),
+        (-182, 0, False),
+        (100, -90, False),
+        (100, 90, True),
+        (0, 175, True),
+    ],
 )
-def test_a_mean_is_bounded_where_its_sum_of_squares_is_in_range(bias: float, target: float, bounded: bool) -> None:
+def test_a_mean_is_bounded_where_its_sum_of_squares_is_in_range(
+    bias: float, target: float, bounded: bool
+) -> None:
     """Of float16, which ends at 65,504: two squares of 182 are more."""
     found = oracle(of_bias(bias, target), Contract("float16"))
     assert bool(np.isfinite(found["loss"].error).all()) is bounded
@@ -158,12 +202,18 @@ def test_the_sum_of_squares_is_that_of_what_the_outputs_may_be() -> None:
     [error] = {float(e) for e in oracle(of_bias(180.9, 0), contract)["forward"].error.ravel()}
     edge = float(np.sqrt(contract.largest / 2))
     for sign in (1, -1):
-        assert np.isfinite(oracle(of_bias(sign * (edge - 1.01 * error), 0), contract)["loss"].error).all()
-        assert not np.isfinite(oracle(of_bias(sign * (edge - 0.9 * error), 0), contract)["loss"].error).any()
+        assert np.isfinite(
+            oracle(of_bias(sign * (edge - 1.01 * error), 0), contract)["loss"].error
+        ).all()
+        assert not np.isfinite(
+            oracle(of_bias(sign * (edge - 0.9 * error), 0), contract)["loss"].error
+        ).any()
 
 
 @pytest.mark.parametrize(("weight", "bounded"), [(255, True), (256, False), (-256, False)])
-def test_a_penalty_is_bounded_where_its_sum_of_squares_is_in_range(weight: float, bounded: bool) -> None:
+def test_a_penalty_is_bounded_where_its_sum_of_squares_is_in_range(
+    weight: float, bounded: bool
+) -> None:
     """Before it is weighed, with the squares of the error."""
     found = oracle(of_bias(1, 1, 2.0**-6, weight), Contract("float16"))
     assert bool(np.isfinite(found["loss"].error).all()) is bounded
@@ -180,8 +230,10 @@ def test_stages_are_counted_and_the_first_that_is_missing_is_named(approved: App
     assert found == 0
     assert network.stages(problem, contract, nothing) == (0, asked, first)
     approved(first)
-    hidden = np.tanh(problem.inputs @ problem.theta[:, : 4 * 9].reshape(3, 4, 9)[..., 1:].swapaxes(1, 2)
-                     + problem.theta[:, : 4 * 9].reshape(3, 4, 9)[:, None, :, 0])  # fmt: skip
+    hidden = np.tanh(
+        problem.inputs @ problem.theta[:, : 4 * 9].reshape(3, 4, 9)[..., 1:].swapaxes(1, 2)
+        + problem.theta[:, : 4 * 9].reshape(3, 4, 9)[:, None, :, 0]
+    )
     some, of, first = stages(problem, contract, hidden[..., :3])
     assert (some >= 3, of) == (True, asked)
     approved(first)

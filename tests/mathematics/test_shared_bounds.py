@@ -1,4 +1,6 @@
-"""Bounds under nnet's clip are those without it where no |z| nears it: shared, and the same to the bit."""
+"""Bounds under nnet's clip are those without it where no |z| nears it: shared, and the same to the
+bit.
+"""
 
 from dataclasses import replace
 from itertools import islice
@@ -41,9 +43,14 @@ def same(a: Bounds, b: Bounds) -> bool:
 @pytest.mark.parametrize("clips", [(None, 15.0), (15.0, None)])
 @pytest.mark.parametrize(("scale", "anew"), [(0.5, "none"), (4.0, "some"), (40.0, "all")])
 def test_bounds_are_shared_where_no_clip_acts(
-    clips: tuple[float | None, float | None], scale: float, anew: str, monkeypatch: pytest.MonkeyPatch
+    clips: tuple[float | None, float | None],
+    scale: float,
+    anew: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is taken from the bounds under another clip is what the oracle computes without them, to the bit."""
+    """What is taken from the bounds under another clip is what the oracle computes without them, to
+    the bit.
+    """
     monkeypatch.setattr("reference.mathematics.questions.CHUNK", 400)
     problem = saturating(scale)
     known, alone = (oracle(problem, Contract(logistic_clip=clip)) for clip in clips)
@@ -67,7 +74,9 @@ def test_bounds_of_random_networks_are_the_same_whether_shared_or_not(seed: int)
     for case in islice(cases(seed), 4):
         for problem in case.problems:
             for first, second in ((None, 15.0), (15.0, None)):
-                known, alone = (oracle(problem, Contract(logistic_clip=clip)) for clip in (first, second))
+                known, alone = (
+                    oracle(problem, Contract(logistic_clip=clip)) for clip in (first, second)
+                )
                 assert same(oracle(problem, Contract(logistic_clip=second), known=known), alone)
 
 
@@ -105,7 +114,9 @@ def test_each_part_of_a_stack_has_a_reach_of_its_own(monkeypatch: pytest.MonkeyP
 
 
 def test_how_far_a_logistic_reaches_is_noted() -> None:
-    """The largest size of what it may have been put to so far, with its bound, on either side; NaN stays NaN."""
+    """The largest size of what it may have been put to so far, with its bound, on either side; NaN
+    stays NaN.
+    """
     m = BoundedArithmetic(Contract())
     assert m.reach == 0.0
     for values, errors, reach in (

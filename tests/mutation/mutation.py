@@ -2,12 +2,14 @@
 
 usage: python tests/mutation/mutation.py [--files FILE ...] [--sample N | --again] [--jobs N]
 
-Run from the root of a checkout. Each mutant is one file with one thing changed, in a process of its own that is forked
-with the libraries already loaded; nothing on the disk is changed. tests/mutation/mutation.toml says which tests must notice it,
-and explains those that survive. Writes build/mutation.json; ends with 1 where fewer than 90 % of a file's mutants are
-killed, where one survives without a reason, or where a reason is given for what does not survive.
+Run from the root of a checkout. Each mutant is one file with one thing changed, in a process of its
+own that is forked with the libraries already loaded; nothing on the disk is changed.
+tests/mutation/mutation.toml says which tests must notice it, and explains those that survive.
+Writes build/mutation.json; ends with 1 where fewer than 90 % of a file's mutants are killed, where
+one survives without a reason, or where a reason is given for what does not survive.
 
-mutmut leaves out what is decorated and what stands outside functions: here, Newcombe's interval and the roundoffs.
+mutmut leaves out what is decorated and what stands outside functions: here, Newcombe's interval and
+the roundoffs.
 """
 
 from __future__ import annotations
@@ -62,12 +64,20 @@ REPLACED: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
-PAIRS = (("min", "max"), ("minimum", "maximum"), ("argmin", "argmax"), ("any", "all"), ("zeros", "ones"))
+PAIRS = (
+    ("min", "max"),
+    ("minimum", "maximum"),
+    ("argmin", "argmax"),
+    ("any", "all"),
+    ("zeros", "ones"),
+)
 SWAPPED = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
 
 
 def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
-    """What may stand in a node's place; `again` where it assigns names that have a value already."""
+    """What may stand in a node's place; `again` where it assigns names that have a value
+    already.
+    """
     match node:
         case ast.Compare(left=left, ops=ops, comparators=others):
             for place, op in enumerate(ops):
@@ -96,7 +106,9 @@ def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
         case ast.IfExp(test=test, body=body, orelse=other):
             yield ast.IfExp(test, other, body)
         case ast.comprehension(target=target, iter=iterable, ifs=[*tests]) if tests:
-            yield ast.comprehension(target, iterable, [ast.UnaryOp(ast.Not(), test) for test in tests], 0)
+            yield ast.comprehension(
+                target, iterable, [ast.UnaryOp(ast.Not(), test) for test in tests], 0
+            )
         case ast.If(test=test, body=body, orelse=other):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, other)
         case ast.Return(value=value) if value is not None and ast.unparse(value) != "None":
@@ -113,13 +125,16 @@ def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
 
 # Where
 
-SHOWN = (ast.stmt, ast.Compare, ast.BinOp, ast.BoolOp, ast.IfExp, ast.Call)  # what is shown of a change: the nearest
+# what is shown of a change: the nearest
+SHOWN = (ast.stmt, ast.Compare, ast.BinOp, ast.BoolOp, ast.IfExp, ast.Call)
 SKIPPED = ("annotation", "returns", "decorator_list")
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A node where it stands: in a field of its holder, in a function, within what is shown of it."""
+    """A node where it stands: in a field of its holder, in a function, within what is shown of
+    it.
+    """
 
     node: ast.AST
     holder: ast.AST
@@ -138,7 +153,9 @@ class Spot:
 
 
 def spots(holder: ast.AST, function: str = "", shown: ast.AST | None = None) -> Iterator[Spot]:
-    """Every node of a tree, but no docstring, annotation, decorator, nor f-string: no test tells each of its words."""
+    """Every node of a tree, but no docstring, annotation, decorator, nor f-string: no test tells
+    each of its words.
+    """
     if isinstance(holder, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{holder.name}".lstrip(".")
     assigned: set[str] = set()
@@ -150,9 +167,19 @@ def spots(holder: ast.AST, function: str = "", shown: ast.AST | None = None) -> 
                 continue
             within = node if shown is None or isinstance(node, SHOWN) else shown
             names = {
-                name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+                name.id
+                for name in ast.walk(node)
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
             }
-            yield Spot(node, holder, field, place, function or "module", within, bool(names) and names <= assigned)
+            yield Spot(
+                node,
+                holder,
+                field,
+                place,
+                function or "module",
+                within,
+                bool(names) and names <= assigned,
+            )
             yield from spots(node, function, within)
             assigned |= names
 
@@ -162,13 +189,17 @@ def words(node: ast.AST) -> str:
     if hasattr(node, "body") and isinstance(node, ast.stmt):
         fields = {name: value for name, value in ast.iter_fields(node) if name != "decorator_list"}
         fields |= {"body": [ast.Pass()]} | ({"orelse": []} if "orelse" in fields else {})
-        node = type(node)(**fields, **({"decorator_list": []} if hasattr(node, "decorator_list") else {}))
+        node = type(node)(
+            **fields, **({"decorator_list": []} if hasattr(node, "decorator_list") else {})
+        )
     return ast.unparse(ast.fix_missing_locations(node)).split(":\n")[0].strip()
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file with one node changed, and what a person calls the change: where, what it was, what it becomes."""
+    """A file with one node changed, and what a person calls the change: where, what it was, what it
+    becomes.
+    """
 
     file: str
     function: str
@@ -185,7 +216,9 @@ class Mutant:
 
 
 def mutants(file: str, source: str) -> list[Mutant]:
-    """All mutants of a file; the second of a change that can be made twice in a function is called so."""
+    """All mutants of a file; the second of a change that can be made twice in a function is called
+    so.
+    """
     tree = ast.parse(source)
     found: list[Mutant] = []
     often: Counter[tuple[str, str]] = Counter()
@@ -221,16 +254,24 @@ class _Finder(MetaPathFinder):
     """Finds one module, the mutant, before it is looked for on the disk."""
 
     def __init__(self, file: str, code: CodeType) -> None:
-        self.name, self.path, self.code = file.removesuffix(".py").replace("/", "."), str(Path(file).resolve()), code
+        self.name, self.path, self.code = (
+            file.removesuffix(".py").replace("/", "."),
+            str(Path(file).resolve()),
+            code,
+        )
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if fullname != self.name:
             return None
-        return spec_from_file_location(fullname, self.path, loader=_Loader(fullname, self.path, self.code))
+        return spec_from_file_location(
+            fullname, self.path, loader=_Loader(fullname, self.path, self.code)
+        )
 
 
 def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
-    """Runs tests in this process, which is ended with pytest's exit code, with a mutant in place of its file."""
+    """Runs tests in this process, which is ended with pytest's exit code, with a mutant in place of
+    its file.
+    """
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -238,11 +279,19 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None = None) -> None:
         sys.meta_path.insert(0, _Finder(mutant.file, mutant.code()))
     import pytest
 
-    os._exit(pytest.main([*tests, "-x", "-q", "-p", "syrupy", "-p", "no:cacheprovider", "--no-header", "--tb=no"]))
+    os._exit(
+        pytest.main(
+            [*tests, "-x", "-q", "-p", "syrupy", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+        )
+    )
 
 
-def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant with "killed", "timeout" or "survived", as they come; RuntimeError where its process was ended."""
+def outcomes(
+    tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs: int
+) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant with "killed", "timeout" or "survived", as they come; RuntimeError where its
+    process was ended.
+    """
     context = get_context("fork")
     left, running = iter(chosen), dict[int, tuple[BaseProcess, Mutant, float]]()
     while True:
@@ -257,8 +306,11 @@ def outcomes(tests: Sequence[str], chosen: Iterable[Mutant], limit: float, jobs:
             if sentinel in ready:
                 process.join()
                 code = process.exitcode
-                if code is None or code < 0:  # out of memory, or out of somebody's patience: not by a test
-                    raise RuntimeError(f"{mutant.file}, {mutant.change}: the process was ended by signal {code}")
+                # out of memory, or out of somebody's patience: not by a test
+                if code is None or code < 0:
+                    raise RuntimeError(
+                        f"{mutant.file}, {mutant.change}: the process was ended by signal {code}"
+                    )
                 yield mutant, "survived" if code == 0 else "killed"
             elif time.monotonic() > end:
                 process.kill()
@@ -275,7 +327,9 @@ def seconds(tests: Sequence[str]) -> float:
     process.start()
     process.join()
     if process.exitcode:
-        raise RuntimeError(f"{' '.join(tests)} fails with nothing changed (pytest ended with {process.exitcode})")
+        raise RuntimeError(
+            f"{' '.join(tests)} fails with nothing changed (pytest ended with {process.exitcode})"
+        )
     return time.monotonic() - start
 
 
@@ -284,7 +338,8 @@ def seconds(tests: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """For each file the tests that must notice its mutants, and why some survive: by file, function, change.
+    """For each file the tests that must notice its mutants, and why some survive: by file,
+    function, change.
 
     `libraries` are what tests import: loaded once, before mutants are made.
     """
@@ -294,7 +349,9 @@ class Plan:
     reasons: dict[tuple[str, str, str], str]
 
     def load(self) -> None:
-        """Import the libraries, for one thread: threads do not survive a fork, and the cores are taken."""
+        """Import the libraries, for one thread: threads do not survive a fork, and the cores are
+        taken.
+        """
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = "1"
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -303,14 +360,20 @@ class Plan:
         if "hypothesis" in sys.modules:
             from hypothesis import HealthCheck, Phase, settings
 
-            # few examples, and not the smallest: a mutant that takes more to be noticed is one that survives
-            phases, slow = (Phase.explicit, Phase.generate), [HealthCheck.too_slow]  # the machine's fault, no mutant's
-            settings.register_profile("mutation", max_examples=40, phases=phases, suppress_health_check=slow)
+            # few examples, and not the smallest: a mutant that takes more to be noticed is one that
+            # survives
+            # the machine's fault, no mutant's
+            phases, slow = (Phase.explicit, Phase.generate), [HealthCheck.too_slow]
+            settings.register_profile(
+                "mutation", max_examples=40, phases=phases, suppress_health_check=slow
+            )
             settings.load_profile("mutation")
 
     @classmethod
     def read(cls, path: Path = PLAN) -> Plan:
-        """From TOML: `libraries`, `[tests]`, and `[[survivors]]` with file, function, changes and reason."""
+        """From TOML: `libraries`, `[tests]`, and `[[survivors]]` with file, function, changes and
+        reason.
+        """
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         reasons = {
             (each["file"], each["function"], change): each["reason"]
@@ -320,12 +383,16 @@ class Plan:
         return cls(found["libraries"], found["tests"], reasons)
 
 
-def chosen_of(every: list[Mutant], sample: int | None, again: dict[str, Any] | None) -> list[Mutant]:
+def chosen_of(
+    every: list[Mutant], sample: int | None, again: dict[str, Any] | None
+) -> list[Mutant]:
     """All mutants, so many of them, or those that survived before."""
     if again is not None:
         before = {(each["function"], each["change"]) for each in again["survived"]}
         return [mutant for mutant in every if (mutant.function, mutant.change) in before]
-    return every if sample is None or sample >= len(every) else random.Random(0).sample(every, sample)
+    return (
+        every if sample is None or sample >= len(every) else random.Random(0).sample(every, sample)
+    )
 
 
 def judged(
@@ -336,25 +403,43 @@ def judged(
     every = mutants(file, Path(file).read_text(encoding="utf-8"))
     chosen = chosen_of(every, sample, again)
     took = seconds(tests)
-    print(f"{file}: {len(chosen)} mutants of {len(every)}, whose tests take {took:.1f} s", flush=True)
+    print(
+        f"{file}: {len(chosen)} mutants of {len(every)}, whose tests take {took:.1f} s", flush=True
+    )
     start, tried, killed, timeouts, survived = time.monotonic(), 0, 0, 0, []
     for mutant, outcome in outcomes(tests, chosen, 10 + PATIENCE * took, jobs):
-        tried, killed, timeouts = tried + 1, killed + (outcome != "survived"), timeouts + (outcome == "timeout")
+        tried, killed, timeouts = (
+            tried + 1,
+            killed + (outcome != "survived"),
+            timeouts + (outcome == "timeout"),
+        )
         if outcome == "survived":
             reason = plan.reasons.get((file, mutant.function, mutant.change))
             survived.append(
-                {"function": mutant.function, "line": mutant.line, "change": mutant.change, "reason": reason}
+                {
+                    "function": mutant.function,
+                    "line": mutant.line,
+                    "change": mutant.change,
+                    "reason": reason,
+                }
             )
             why = "SURVIVED" if reason is None else f"explained ({reason})"
             print(f"  {file}:{mutant.line} {mutant.function}: {mutant.change}: {why}", flush=True)
         if tried % 50 == 0:
             print(f"  {tried} tried, {killed} killed, {time.monotonic() - start:.0f} s", flush=True)
-    names = {(mutant.function, mutant.change) for mutant in chosen} if len(chosen) == len(every) else set()
+    names = (
+        {(mutant.function, mutant.change) for mutant in chosen}
+        if len(chosen) == len(every)
+        else set()
+    )
     alive = {(each["function"], each["change"]) for each in survived}
     stale = [key[1:] for key in plan.reasons if key[0] == file and names and key[1:] not in alive]
     for function, change in stale:
         what = "is killed" if (function, change) in names else "is no mutant"
-        print(f"  {file} {function}: {change}: {what}, so that its reason is none: remove it", flush=True)
+        print(
+            f"  {file} {function}: {change}: {what}, so that its reason is none: remove it",
+            flush=True,
+        )
     unexplained = sum(each["reason"] is None for each in survived)
     print(f"{file}: {share(killed, tried)}; {unexplained} survive unexplained", flush=True)
     return {
@@ -382,16 +467,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """See above; 0 where all is well, 1 where not, 2 where nothing could be told."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
-        "--files", nargs="+", metavar="FILE", help="only these of the files in tests/mutation/mutation.toml"
+        "--files",
+        nargs="+",
+        metavar="FILE",
+        help="only these of the files in tests/mutation/mutation.toml",
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each file, always the same")
-    parser.add_argument("--again", action="store_true", help=f"only what survives in {REPORT}, which stays as it is")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="only N mutants of each file, always the same"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help=f"only what survives in {REPORT}, which stays as it is"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes (default: all cores)",
+    )
     options = parser.parse_args(arguments)
     try:
         plan = Plan.read()
         if unknown := set(options.files or ()) - plan.tests.keys():
-            raise RuntimeError(f"{min(unknown)} is not in {PLAN}, expected some of {', '.join(plan.tests)}")
+            raise RuntimeError(
+                f"{min(unknown)} is not in {PLAN}, expected some of {', '.join(plan.tests)}"
+            )
         sys.path[:0] = [os.getcwd()]
         plan.load()
         before = json.loads(REPORT.read_text(encoding="utf-8"))["files"] if options.again else {}
@@ -406,9 +506,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     killed, tried = (sum(file[what] for file in found.values()) for what in ("killed", "mutants"))
     print(f"all: {share(killed, tried)}", flush=True)
     if options.again:
-        return 0 if all(each["reason"] for file in found.values() for each in file["survived"]) else 1
+        return (
+            0 if all(each["reason"] for file in found.values() for each in file["survived"]) else 1
+        )
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps({"sample": options.sample, "files": found}, indent=1) + "\n", encoding="utf-8")
+    REPORT.write_text(
+        json.dumps({"sample": options.sample, "files": found}, indent=1) + "\n", encoding="utf-8"
+    )
     print(f"written: {REPORT}")
     return 0 if all(map(good, found.values())) else 1
 

@@ -57,7 +57,9 @@ def changes(source: str) -> list[str]:
     ],
 )
 def test_what_is_changed(source: str, expected: list[str]) -> None:
-    """One thing at a time, and no docstring, annotation, decorator or sentence with figures in it."""
+    """One thing at a time, and no docstring, annotation, decorator or sentence with figures in
+    it.
+    """
     assert changes(source) == expected
 
 
@@ -73,7 +75,10 @@ def test_every_reason_is_of_a_mutant_that_there_is() -> None:
     """Where the code has changed, a reason why a mutant may survive says nothing."""
     plan = Plan.read(ROOT / "tests/mutation/mutation.toml")
     for file in plan.tests:
-        there = {(file, mutant.function, mutant.change) for mutant in mutants(file, (ROOT / file).read_text("utf-8"))}
+        there = {
+            (file, mutant.function, mutant.change)
+            for mutant in mutants(file, (ROOT / file).read_text("utf-8"))
+        }
         assert [key for key in plan.reasons if key[0] == file and key not in there] == []
     assert {file for file, _, _ in plan.reasons} <= set(plan.tests)
     assert all(reason.strip() for reason in plan.reasons.values())
@@ -100,7 +105,9 @@ reason = "x is not negative there"
 """
 
 
-def run(folder: Path, test: str, survivors: str = "", *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, test: str, survivors: str = "", *arguments: str
+) -> subprocess.CompletedProcess[str]:
     """The runner in a folder with one file and one test."""
     (folder / "tests/mutation").mkdir(parents=True, exist_ok=True)
     (folder / "judging.py").write_text(FILE)
@@ -110,7 +117,9 @@ def run(folder: Path, test: str, survivors: str = "", *arguments: str) -> subpro
     )
     command = [sys.executable, str(ROOT / "tests/mutation/mutation.py"), "--jobs", "2", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 SLACK = "abs(x) -> x"
@@ -118,7 +127,9 @@ SLACK = "abs(x) -> x"
 
 def results(folder: Path) -> dict[str, Any]:
     """What the runner wrote of the file."""
-    found: dict[str, Any] = json.loads((folder / "build/mutation.json").read_text())["files"]["judging.py"]
+    found: dict[str, Any] = json.loads((folder / "build/mutation.json").read_text())["files"][
+        "judging.py"
+    ]
     return found
 
 
@@ -134,13 +145,20 @@ def test_what_every_test_notices_is_killed(tmp_path: Path, approved: Approved) -
     approved(start, mask_figures=True)
     approved(rest)
     assert (ran.returncode, ran.stderr) == (0, "")
-    again = run(tmp_path, WELL.replace("4", "-4, 4").replace("True, False]", "True, False, False]"), "", "--again")
+    again = run(
+        tmp_path,
+        WELL.replace("4", "-4, 4").replace("True, False]", "True, False, False]"),
+        "",
+        "--again",
+    )
     assert " 1 " in again.stdout.splitlines()[0]
     assert (again.returncode, results(tmp_path)) == (1, found)  # -4 is negative: still the same
 
 
 def test_a_sample_is_a_part_of_the_mutants(tmp_path: Path, approved: Approved) -> None:
-    """So many; what survives without a reason is told with its line, its function and the change, and ends with 1."""
+    """So many; what survives without a reason is told with its line, its function and the change,
+    and ends with 1.
+    """
     ran = run(tmp_path, BADLY, ONE_SURVIVES, "--sample", "8", "--files", "judging.py")
     found = results(tmp_path)
     assert found["mutants"] == 8
@@ -151,7 +169,9 @@ def test_a_sample_is_a_part_of_the_mutants(tmp_path: Path, approved: Approved) -
     for each in left:
         start = f"  judging.py:{each['line']} {each['function']}: {each['change']}: "
         assert any(line.startswith(start) for line in told)
-    assert not any(line.startswith("  judging.py:5 within: if x < 0 -> if not x < 0: ") for line in told)
+    assert not any(
+        line.startswith("  judging.py:5 within: if x < 0 -> if not x < 0: ") for line in told
+    )
     assert (ran.returncode, found["stale"]) == (1, [])
 
 
@@ -159,7 +179,12 @@ ALL_WELL = {"mutants": 10, "killed": 9, "survived": [{"reason": "the same"}], "s
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"killed": 8}, {"survived": [{"reason": "the same"}, {"reason": None}]}, {"stale": [("f", "a -> b")]}]
+    "wrong",
+    [
+        {"killed": 8},
+        {"survived": [{"reason": "the same"}, {"reason": None}]},
+        {"stale": [("f", "a -> b")]},
+    ],
 )
 def test_what_is_not_good(wrong: dict[str, Any]) -> None:
     """Fewer than 90 %, one without a reason, or a reason for nothing."""
@@ -170,9 +195,13 @@ def test_what_is_not_good(wrong: dict[str, Any]) -> None:
 def test_a_reason_for_nothing_is_told(tmp_path: Path, approved: Approved) -> None:
     """What is killed needs none, and what is not there has none; the run ends with 1."""
     ran = run(
-        tmp_path, WELL, ONE_SURVIVES.replace(json.dumps(SLACK), f'"{SLACK}", "x < 0 -> x <= 0", "x < 9 -> x <= 9"')
+        tmp_path,
+        WELL,
+        ONE_SURVIVES.replace(json.dumps(SLACK), f'"{SLACK}", "x < 0 -> x <= 0", "x < 9 -> x <= 9"'),
     )
-    approved(line for line in ran.stdout.splitlines() if line.strip().startswith("judging.py within: "))
+    approved(
+        line for line in ran.stdout.splitlines() if line.strip().startswith("judging.py within: ")
+    )
     assert ran.returncode == 1
 
 

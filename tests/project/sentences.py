@@ -1,4 +1,6 @@
-"""Finds the sentences that a user can see, in our Python, templates and R, and what the approved files hold."""
+"""Finds the sentences that a user can see, in our Python, templates and R, and what the approved
+files hold.
+"""
 
 import ast
 import re
@@ -36,11 +38,15 @@ def fold(text: str) -> str:
 
 
 def make_sentences(file: str, line: int, text: str) -> Iterator[Sentence]:
-    """Yield the sentences of a text with holes: the texts between its tags that have words enough."""
+    """Yield the sentences of a text with holes: the texts between its tags that have words
+    enough.
+    """
     for said in MARKUP.split(PLACEHOLDER.sub(HOLE, text)):
         if len(WORD.findall(said.replace(HOLE, " "))) >= LEAST:
             parts = (fold(part).strip("±#-|:;, ") for part in unescape(said).split(HOLE))
-            yield Sentence(file, line, tuple(part for part in parts if re.search("[A-Za-z]{2}", part)))
+            yield Sentence(
+                file, line, tuple(part for part in parts if re.search("[A-Za-z]{2}", part))
+            )
 
 
 def find_in_python(file: str, source: str) -> Iterator[Sentence]:
@@ -51,9 +57,15 @@ def find_in_python(file: str, source: str) -> Iterator[Sentence]:
     hidden = {id(string) for node in nodes for string in find_hidden(node)}
     for node in nodes:
         if isinstance(node, ast.JoinedStr):
-            text = "".join(part.value if isinstance(part, ast.Constant) else HOLE for part in node.values)
+            text = "".join(
+                part.value if isinstance(part, ast.Constant) else HOLE for part in node.values
+            )
             yield from make_sentences(file, node.lineno, text)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in hidden:
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in hidden
+        ):
             yield from make_sentences(file, node.lineno, node.value)
         elif is_verb(node) or (isinstance(node, ast.Module) and shows_its_own):
             for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
@@ -61,7 +73,9 @@ def find_in_python(file: str, source: str) -> Iterator[Sentence]:
 
 
 def find_hidden(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the strings under a node that are told elsewhere or to nobody: parts of f-strings, docstrings, types."""
+    """Yield the strings under a node that are told elsewhere or to nobody: parts of f-strings,
+    docstrings, types.
+    """
     if isinstance(node, ast.JoinedStr):
         yield from node.values
     elif isinstance(node, ast.Expr):
@@ -75,11 +89,14 @@ def is_verb(node: ast.AST) -> bool:
     """Return whether a function is a verb of `nnet-parity`, whose docstring is its help."""
     if not isinstance(node, ast.FunctionDef):
         return False
-    return any(arg.annotation and ast.unparse(arg.annotation) == "ArgumentParser" for arg in node.args.args)
+    return any(
+        arg.annotation and ast.unparse(arg.annotation) == "ArgumentParser" for arg in node.args.args
+    )
 
 
 def find_in_template(file: str, source: str) -> Iterator[Sentence]:
-    """Yield what stands outside of Jinja's brackets, and the strings inside; of a Python script the comments.
+    """Yield what stands outside of Jinja's brackets, and the strings inside; of a Python script the
+    comments.
 
     Jinja's own comments are seen by nobody.
     """
@@ -92,7 +109,9 @@ def find_in_template(file: str, source: str) -> Iterator[Sentence]:
             yield from make_sentences(file, line_of(inside.start() + string.start()), string[1])
     outside = JINJA.sub(lambda found: HOLE + "\n" * found[0].count("\n"), source)
     for number, line in enumerate(outside.split("\n"), 1):
-        yield from make_sentences(file, number, line.partition("#")[2] if file.endswith(".py.j2") else line)
+        yield from make_sentences(
+            file, number, line.partition("#")[2] if file.endswith(".py.j2") else line
+        )
 
 
 def find_in_r(file: str, source: str) -> Iterator[Sentence]:
@@ -105,11 +124,18 @@ def find_in_r(file: str, source: str) -> Iterator[Sentence]:
 def find_all(root: Path = ROOT) -> list[Sentence]:
     """Return all sentences of a checkout, by file and line."""
     kinds = {".py": find_in_python, ".j2": find_in_template, ".R": find_in_r}
-    paths = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*")) if path.suffix in kinds]
+    paths = [
+        path
+        for folder in FOLDERS
+        for path in sorted((root / folder).rglob("*"))
+        if path.suffix in kinds
+    ]
     return [
         sentence
         for path in [*paths, root / "run.py"]
-        for sentence in kinds[path.suffix](str(path.relative_to(root)), path.read_text(encoding="utf-8"))
+        for sentence in kinds[path.suffix](
+            str(path.relative_to(root)), path.read_text(encoding="utf-8")
+        )
     ]
 
 

@@ -74,13 +74,17 @@ UNAPPROVED = {
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
     "harness/running/session.py": {"cannot be used any more after an error in": CUDA},
-    "harness/pytorch/parameters.py": {"alone may be several": "no parameters are such that it is said"},
+    "harness/pytorch/parameters.py": {
+        "alone may be several": "no parameters are such that it is said"
+    },
     "harness/reproduce/script.py": {
         "from harness.reproduce.script import found SUBJECT = found(": CODE,
         "a block of the network has a name that is no variable's": COPIED,
     },
     "harness/reproduce/script.py.j2": {"[each.requires_grad_() for each in x]": CODE},
-    "harness/pytorch/settings.py": {"autocast on the CPU": "it is the name by which a switch is read and restored"},
+    "harness/pytorch/settings.py": {
+        "autocast on the CPU": "it is the name by which a switch is read and restored"
+    },
     "harness/reproduce/source.py": {
         "a lambda is not found in": COPIED,
         "it needs two things that are called": COPIED,
@@ -88,22 +92,32 @@ UNAPPROVED = {
         "is no name of a variable": COPIED,
     },
     "reference/commands/doctor.py": {
-        "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), sep='; ')": CODE
+        "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), "
+        "sep='; ')": CODE
     },
     "reference/mathematics/network.py": {
         "def relu(z): return np.where(z.real > 0, z, 0)": CODE,
-        "def logistic(z): e = np.exp(np.where(z.real > 0, -z, z)) # of what is not positive: it does not overflow "
-        "return np.where(z.real > 0, 1, e) / (1 + e)": CODE,
+        "def logistic(z): e = np.exp(np.where(z.real > 0, -z, z)) # of what is not positive: it "
+        "does not overflow return np.where(z.real > 0, 1, e) / (1 + e)": CODE,
     },
-    "reference/r/preflight.py": {"No module named 'rpy2": "it is looked for in what R's worker says"},
-    "reference/r/session.py": {"R's doubles are not ours": "it takes an R with doubles of another kind"},
+    "reference/r/preflight.py": {
+        "No module named 'rpy2": "it is looked for in what R's worker says"
+    },
+    "reference/r/session.py": {
+        "R's doubles are not ours": "it takes an R with doubles of another kind"
+    },
 }
 
 
 def is_approved(sentence: Sentence, texts: str) -> bool:
-    """Return whether all parts of a sentence stand in the approved texts, their figures masked or not."""
+    """Return whether all parts of a sentence stand in the approved texts, their figures masked or
+    not.
+    """
     masked = [FIGURE.sub(lambda found: found["name"] or "#", part) for part in sentence.parts]
-    return all(part in texts or hidden in texts for part, hidden in zip(sentence.parts, masked, strict=True))
+    return all(
+        part in texts or hidden in texts
+        for part, hidden in zip(sentence.parts, masked, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +144,10 @@ def test_every_sentence_is_approved(missing: dict[str, dict[str, int]]) -> None:
 def test_every_reason_is_needed(missing: dict[str, dict[str, int]]) -> None:
     """What is approved, or said no more, has none."""
     needless = [
-        f"{file}: {text}" for file, texts in UNAPPROVED.items() for text in texts if text not in missing.get(file, {})
+        f"{file}: {text}"
+        for file, texts in UNAPPROVED.items()
+        for text in texts
+        if text not in missing.get(file, {})
     ]
     assert not needless
 
@@ -144,15 +161,24 @@ FOUND = {
     "a string": ("x = 'one two three four'", ["one two three four"]),
     "fewer words": ("x = 'one two three'", []),
     "a docstring": ("def f():\n    'one two three four'", []),
-    "a verb's docstring": ("def f(p: ArgumentParser):\n    'one two three four'", ["one two three four"]),
+    "a verb's docstring": (
+        "def f(p: ArgumentParser):\n    'one two three four'",
+        ["one two three four"],
+    ),
     "a docstring that is printed": ("'one two three four'\nprint(__doc__)", ["one two three four"]),
     "a type": ("x: 'one two three four' = 1", []),
     "a comment": ("x = 1  # one two three four", []),
     "two strings in one": ("x = ('one two '\n 'three four')", ["one two three four"]),
     "an f-string": ("x = f'one {a!r} two three {b:.2g} four'", ["two three"]),
-    "a string in an f-string": ("x = f'{\"one two three four\" if a else 1} five'", ["one two three four"]),
+    "a string in an f-string": (
+        "x = f'{\"one two three four\" if a else 1} five'",
+        ["one two three four"],
+    ),
     "str.format": ("x = 'one {} two three four'.format(1)", ["two three four"]),
-    "markup": ("x = '<p class=\"one two three four\">one two three four</p>'", ["one two three four"]),
+    "markup": (
+        "x = '<p class=\"one two three four\">one two three four</p>'",
+        ["one two three four"],
+    ),
     "lines": ("x = 'one two\\n    three four'", ["one two three four"]),
 }
 
@@ -164,21 +190,32 @@ def test_what_is_found_in_python(source: str, texts: list[str]) -> None:
 
 
 def test_what_is_found_in_templates_and_r() -> None:
-    """Texts between tags, strings in brackets over several lines, comments of a script; strings of R."""
+    """Texts between tags, strings in brackets over several lines, comments of a script; strings of
+    R.
+    """
     page = '<p>one two {{ a }} three four</p>\n{% set x = {1: "one two\n three four"} %}<i>five</i>'
     found = find_in_template("page.html.j2", page + '{# one "two three four five" #}')
     assert [(s.line, s.longest) for s in found] == [(2, "one two three four"), (1, "three four")]
     script = "one = two(three, four, five)  # one two three four {{ a }} five"
     assert [s.longest for s in find_in_template("script.py.j2", script)] == ["one two three four"]
-    assert [s.longest for s in find_in_r("nnet.R", 'stop("one two three four") # "five six seven eight"')] == [
-        "one two three four"
-    ]
+    assert [
+        s.longest
+        for s in find_in_r("nnet.R", 'stop("one two three four") # "five six seven eight"')
+    ] == ["one two three four"]
 
 
 def test_a_sentence_is_approved_or_not(tmp_path: Path) -> None:
-    """All of it, folded or not, in either kind of quotes; with its figures, or where they are masked."""
+    """All of it, folded or not, in either kind of quotes; with its figures, or where they are
+    masked.
+    """
     one, two = "  'it\\'s \"at\" most'", "  '''\n  'one' # and\n      two\n  '''"
-    (tmp_path / "test_mine.ambr").write_text(f"# name: test_one\n{one}\n# ---\n# name: test_two\n{two}\n# ---\n")
+    (tmp_path / "test_mine.ambr").write_text(
+        f"# name: test_one\n{one}\n# ---\n# name: test_two\n{two}\n# ---\n"
+    )
     texts = read_approved(tmp_path)
-    for parts, approved in ((['it\'s "at" most'], True), (["'one' 3 and", "two"], True), (["one", "three"], False)):
+    for parts, approved in (
+        (['it\'s "at" most'], True),
+        (["'one' 3 and", "two"], True),
+        (["one", "three"], False),
+    ):
         assert is_approved(Sentence("mine.py", 1, tuple(parts)), texts) is approved

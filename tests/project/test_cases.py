@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from cases import dual_head, sine, sine_training, test_dual_head, test_dual_training, test_sine, test_sine_training
+from cases import (
+    dual_head,
+    sine,
+    sine_training,
+    test_dual_head,
+    test_dual_training,
+    test_sine,
+    test_sine_training,
+)
 from cases.dual_formulations import Formulations
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
@@ -19,14 +27,24 @@ SIGMOID = (torch.sigmoid, torch.nn.Identity())
 FILES = (test_dual_head, test_sine)
 TRAINING = (test_dual_training, test_sine_training)
 CASES, TRAINED = (
-    [found.case for file in files for found in vars(file).values() if isinstance(found, Verification)]
+    [
+        found.case
+        for file in files
+        for found in vars(file).values()
+        if isinstance(found, Verification)
+    ]
     for files in (FILES, TRAINING)
 )
 
 
 def test_the_equations_have_seven_trained_tensors() -> None:
-    """D1 trains W1, V1, a bias, and weight and bias of two heads, in the shapes that the question has."""
-    found = {name: tuple(p.shape) for name, p in dual_head.ParallelInputs(*SEED, *SIGMOID).named_parameters()}
+    """D1 trains W1, V1, a bias, and weight and bias of two heads, in the shapes that the question
+    has.
+    """
+    found = {
+        name: tuple(p.shape)
+        for name, p in dual_head.ParallelInputs(*SEED, *SIGMOID).named_parameters()
+    }
     assert found == {
         "W1": (10, 5),
         "V1": (10, 5),
@@ -75,7 +93,8 @@ def test_every_dual_head_formulation_meets_live_r() -> None:
         trial.subject.name
         for case in CASES
         for trial in case.trials()
-        if trial.reference is r_nnet and (trial.subject.network or case.network).activations[0] != "relu"
+        if trial.reference is r_nnet
+        and (trial.subject.network or case.network).activations[0] != "relu"
     }
     found = {name: model for name, model in vars(dual_head).items() if isinstance(model, type)}
     models = {name for name, model in found.items() if issubclass(model, torch.nn.Module)}
@@ -85,7 +104,9 @@ def test_every_dual_head_formulation_meets_live_r() -> None:
 def test_case_and_test_names_begin_with_their_question() -> None:
     """-k dual and -k sine choose the cases of one question."""
     assert {case.name.split("-")[0] for case in CASES} == {"dual", "sine"}
-    names = [name for module in (*FILES, *TRAINING) for name in vars(module) if name.startswith("test_")]
+    names = [
+        name for module in (*FILES, *TRAINING) for name in vars(module) if name.startswith("test_")
+    ]
     assert all(name.startswith(("test_dual_", "test_sine_")) for name in names)
 
 
@@ -139,7 +160,9 @@ def trainers(checks: set[str]) -> set[str]:
 
 
 def test_every_trainer_of_the_mission_is_asked_for_its_end() -> None:
-    """R nnet, R optim, SciPy's three, gradient descent by NumPy, and PyTorch's SGD, Adam and LBFGS."""
+    """R nnet, R optim, SciPy's three, gradient descent by NumPy, and PyTorch's SGD, Adam and
+    LBFGS.
+    """
     found = trainers({"final", "fit"})
     assert {"nnet", "optim_bfgs", "scipy_bfgs", "scipy_lbfgsb", "least_squares", "descent"} <= found
     assert {"LogisticSine_sgd", "LogisticSine_adam", "LogisticSine_lbfgs"} <= found
@@ -154,26 +177,44 @@ def test_every_trainer_of_the_mission_is_asked_for_its_end() -> None:
         "NoBias_adam",
     }
     assert systems <= found
-    dual = {"ParallelInputs", "BlockDiagonal", "BlockDiagonalSummed", "StackedHeads", "ConcatenatedInputs"}
+    dual = {
+        "ParallelInputs",
+        "BlockDiagonal",
+        "BlockDiagonalSummed",
+        "StackedHeads",
+        "ConcatenatedInputs",
+    }
     assert {f"{name}_adam" for name in dual} <= found
 
 
 def test_every_stack_is_first_shown_to_train_as_its_module() -> None:
     """Whoever is trained as a stack in a fit has its model among the stacks judged step by step."""
-    stacked = {t.subject.name for case in TRAINED for t in case.subjects if getattr(t, "stacked", None)}
+    stacked = {
+        t.subject.name for case in TRAINED for t in case.subjects if getattr(t, "stacked", None)
+    }
     steps = [case for case in TRAINED if "step" in (case.checks or ())]
-    shown = {t.subject.name for case in steps for t in case.subjects if t.stacked and t.subject in case.references}
+    shown = {
+        t.subject.name
+        for case in steps
+        for t in case.subjects
+        if t.stacked and t.subject in case.references
+    }
     assert stacked == shown
     assert len(shown) == 6
 
 
 def test_s4_ends_at_its_floor_or_dead() -> None:
-    """Each of 40 starts ends within 1 % of the best line through the origin, or of y = 0; some do either."""
+    """Each of 40 starts ends within 1 % of the best line through the origin, or of y = 0; some do
+    either.
+    """
     case = next(case for case in TRAINED if case.name == "from S4 forwards")
     S4 = case.subjects[0]
     start = S4.starting(case.network, case.problems, 40, "float32")
     ended = S4.fit(start, "float32", "cpu", lambda said: None)
-    floor, dead = sine_training.line_through_origin(start.inputs, start.targets).value, (start.targets**2).sum((1, 2))
+    floor, dead = (
+        sine_training.line_through_origin(start.inputs, start.targets).value,
+        (start.targets**2).sum((1, 2)),
+    )
     at = (ended.claimed - floor) / (dead - floor)
     assert ended.finite.all()
     assert ((abs(at) < 0.01) | (abs(at - 1) < 0.01)).all()
@@ -185,5 +226,7 @@ def test_the_teacher_of_the_dual_head_can_be_learnt() -> None:
     x, y = test_dual_training.taught(1)
     network = test_dual_training.SEED.network
     own = test_dual_training.TEACHER[None]
-    found = numpy_net.observe(Problem("teacher", Formulation.identity(network), own, x, y)).values["loss"]
+    found = numpy_net.observe(Problem("teacher", Formulation.identity(network), own, x, y)).values[
+        "loss"
+    ]
     assert found[0] < 1e-25

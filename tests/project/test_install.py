@@ -1,4 +1,6 @@
-"""What a user writes works in a folder of its own, once the project is installed, from a wheel or as editable."""
+"""What a user writes works in a folder of its own, once the project is installed, from a wheel or
+as editable.
+"""
 
 import os
 import shutil
@@ -39,14 +41,18 @@ test_sine = verify(Case(
 def ran(*command: str | Path, folder: Path) -> str:
     """What a command prints; it must succeed."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    found = subprocess.run(list(map(str, command)), cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    found = subprocess.run(
+        list(map(str, command)), cwd=folder, env=env, capture_output=True, text=True, timeout=300
+    )
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout
 
 
 @pytest.fixture(params=["wheel", "editable"])
 def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The Python of a fresh environment, which has this one's packages and an installation of the project."""
+    """The Python of a fresh environment, which has this one's packages and an installation of the
+    project.
+    """
     source, home = tmp_path / "source", tmp_path / "venv"
     source.mkdir()
     for name in DISTRIBUTED:
@@ -54,25 +60,50 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         copy(ROOT / name, source / name)
     ran(sys.executable, "-m", "venv", "--without-pip", home, folder=tmp_path)
     python = home / "bin" / "python"
-    site = ran(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=tmp_path).strip()
+    site = ran(
+        python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=tmp_path
+    ).strip()
     Path(site, "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     given: list[str | Path] = ["-e", source]
     if request.param == "wheel":
-        ran(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source, folder=tmp_path)
+        ran(
+            *pip,
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            tmp_path,
+            source,
+            folder=tmp_path,
+        )
         given = [next(tmp_path.glob("nnet_parity-*.whl"))]
         shutil.rmtree(source)
-    ran(*pip, "--python", python, "install", "--no-deps", "--no-index", "--no-build-isolation", *given, folder=tmp_path)
+    ran(
+        *pip,
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        *given,
+        folder=tmp_path,
+    )
     return python
 
 
-def test_what_a_user_writes_works_as_written(python: Path, tmp_path: Path, approved: Approved) -> None:
+def test_what_a_user_writes_works_as_written(
+    python: Path, tmp_path: Path, approved: Approved
+) -> None:
     """In another folder: a line a trial, at the case's own line, and the answer on the screen."""
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "my_models.py").write_text(MODELS)
     (mine / "test_mine.py").write_text(CASE)
-    ours = ran(python, "-c", "import harness, reference; print(harness.__file__)", folder=mine).strip()
+    ours = ran(
+        python, "-c", "import harness, reference; print(harness.__file__)", folder=mine
+    ).strip()
     assert str(ROOT) not in ours
     assert str(tmp_path) in ours
     screen = ran(python, "-m", "pytest", "-v", folder=mine)

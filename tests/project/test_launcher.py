@@ -1,4 +1,6 @@
-"""What run.py promises, asked of a copy of it beside a project that installs in a second and needs no network."""
+"""What run.py promises, asked of a copy of it beside a project that installs in a second and needs
+no network.
+"""
 
 import ast
 import json
@@ -19,7 +21,8 @@ from tests.conftest import Approved
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# Builds the small project with the standard library alone (PEP 660), when told to slowly or not at all.
+# Builds the small project with the standard library alone (PEP 660), when told to slowly or not at
+# all.
 BACKEND = """
 import os, pathlib, time, zipfile
 
@@ -30,8 +33,10 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         pathlib.Path("building").touch()
         time.sleep(float(os.environ["SECONDS"]))
     with zipfile.ZipFile(f"{folder}/small-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("small-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: small\\nVersion: 1\\n")
-        wheel.writestr("small-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        metadata = "Metadata-Version: 2.1\\nName: small\\nVersion: 1\\n"
+        kind = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr("small-1.dist-info/METADATA", metadata)
+        wheel.writestr("small-1.dist-info/WHEEL", kind)
         wheel.writestr("small-1.dist-info/RECORD", "")
     return "small-1-py3-none-any.whl"
 """
@@ -47,13 +52,17 @@ sys.exit(int(os.environ.get("CODE", "0")))
 
 @dataclass(frozen=True)
 class Checkout:
-    """The small project with run.py, on a machine of which run.py sees what its folder `programs` holds."""
+    """The small project with run.py, on a machine of which run.py sees what its folder `programs`
+    holds.
+    """
 
     root: Path
     programs: Path
 
     def command(self, *arguments: str, played: str = "") -> list[str]:
-        """The command line; `played` is what to pretend, as a statement about the modules os and sys."""
+        """The command line; `played` is what to pretend, as a statement about the modules os and
+        sys.
+        """
         script = str(self.root / "run.py")
         if not played:
             return [sys.executable, script, *arguments]
@@ -62,18 +71,32 @@ class Checkout:
 
     def environment(self, **variables: str) -> dict[str, str]:
         home = str(self.programs)
-        return {"PATH": home, "HOME": home, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", **variables}
+        return {
+            "PATH": home,
+            "HOME": home,
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            **variables,
+        }
 
-    def run(self, *arguments: str, played: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, played: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         command, env = self.command(*arguments, played=played), self.environment(**variables)
-        return subprocess.run(command, env=env, cwd=self.programs, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, env=env, cwd=self.programs, capture_output=True, text=True, timeout=60
+        )
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Starts a run whose build is slow, and comes back when the build has begun."""
         env = self.environment(BUILD="slow", **variables)
         (self.root / "building").unlink(missing_ok=True)
         run = subprocess.Popen(
-            self.command(*arguments), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(*arguments),
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         deadline = time.monotonic() + 30
         while not (self.root / "building").exists():
@@ -129,7 +152,9 @@ def without_r(checkout: Checkout, tmp_path: Path) -> Checkout:
 def test_help_answers_before_anything_is_set_up(tmp_path: Path, approved: Approved) -> None:
     """Help names the commands and `--no-r`, however it is asked for, and makes no .venv."""
     new = new_checkout(tmp_path / "new")
-    help_, of_a_command, nothing = (new.run(*arguments) for arguments in (["--help"], ["verify", "-h"], []))
+    help_, of_a_command, nothing = (
+        new.run(*arguments) for arguments in (["--help"], ["verify", "-h"], [])
+    )
     assert {help_.returncode, of_a_command.returncode, nothing.returncode} == {0}
     assert help_.stdout == of_a_command.stdout == nothing.stdout
     approved(help_.stdout)
@@ -170,7 +195,8 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]  # hypothesis alone takes a second to import
+# hypothesis alone takes a second to import
+NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +204,10 @@ NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]  # hypothesis alon
     [
         (["verify"], [*NOT_NEEDED, "cases/"]),
         (["test", "-k", "a or b", "-x"], ["tests/", "-k", "a or b", "-x"]),
-        (["verify", "cases/test_sine.py::test_it[a b]"], [*NOT_NEEDED, "cases/test_sine.py::test_it[a b]"]),
+        (
+            ["verify", "cases/test_sine.py::test_it[a b]"],
+            [*NOT_NEEDED, "cases/test_sine.py::test_it[a b]"],
+        ),
         (["verify", "-x", str(Path(__file__))], [*NOT_NEEDED, "-x", str(Path(__file__))]),
         (
             ["verify", "--r", "live", "--baseline=old.json", "--device", "cuda", "--runslow"],
@@ -195,8 +224,12 @@ NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]  # hypothesis alon
         ),
     ],
 )
-def test_pytest_gets_the_folder_and_the_arguments(checkout: Checkout, given: list[str], passed: list[str]) -> None:
-    """From any working directory pytest runs in the checkout, by .venv's Python, with rpy2 told its mode."""
+def test_pytest_gets_the_folder_and_the_arguments(
+    checkout: Checkout, given: list[str], passed: list[str]
+) -> None:
+    """From any working directory pytest runs in the checkout, by .venv's Python, with rpy2 told its
+    mode.
+    """
     answer = json.loads(checkout.run(*given).stdout)
     root = str(checkout.root)
     assert answer == {
@@ -214,7 +247,9 @@ def test_the_exit_code_is_that_of_pytest(checkout: Checkout) -> None:
 
 
 def test_without_apt_the_line_to_run_is_printed(without_r: Checkout, approved: Approved) -> None:
-    """Where R is missing and there is no apt, one line says what to run, one that the run goes on."""
+    """Where R is missing and there is no apt, one line says what to run, one that the run goes
+    on.
+    """
     answer = without_r.run("verify")
     assert answer.returncode == 0
     approved(answer.stderr)
@@ -222,15 +257,21 @@ def test_without_apt_the_line_to_run_is_printed(without_r: Checkout, approved: A
 
 
 def test_who_is_not_root_gets_the_line_to_run(without_r: Checkout, approved: Approved) -> None:
-    """Where R is missing and the user is not root (played), apt is not called and one line says what to run."""
+    """Where R is missing and the user is not root (played), apt is not called and one line says
+    what to run.
+    """
     program(without_r.programs, "apt-get", "exit 99")
     answer = without_r.run("verify", played="os.geteuid = lambda: 1000")
     assert answer.returncode == 0
     approved(answer.stderr)
 
 
-def test_root_gets_r_through_apt_and_is_told_before(without_r: Checkout, approved: Approved) -> None:
-    """As root (played) the packages are named, with the way to leave them out, before apt (a script here) is asked."""
+def test_root_gets_r_through_apt_and_is_told_before(
+    without_r: Checkout, approved: Approved
+) -> None:
+    """As root (played) the packages are named, with the way to leave them out, before apt (a script
+    here) is asked.
+    """
     program(without_r.programs, "apt-get", 'echo "$DEBIAN_FRONTEND $*" >>"${0}.log"')
     answer = without_r.run("verify", played="os.geteuid = lambda: 0")
     assert answer.returncode == 0
@@ -254,13 +295,23 @@ def test_only_what_is_missing_is_asked_for(checkout: Checkout, without_r: Checko
     """R without nnet, as Debian's r-base-core has it, lacks r-cran-nnet alone."""
     program(without_r.programs, "make")
     program(without_r.programs, "R", f"R_HOME_DIR={without_r.programs}")
-    assert without_r.run("verify").stderr.splitlines()[0].endswith("--no-install-recommends r-cran-nnet")
+    assert (
+        without_r.run("verify")
+        .stderr.splitlines()[0]
+        .endswith("--no-install-recommends r-cran-nnet")
+    )
 
 
-def test_without_venv_the_run_ends_there(checkout: Checkout, tmp_path: Path, approved: Approved) -> None:
-    """Where Python has no ensurepip (played), as on a bare Debian, nothing can be set up: the line to run, and 1."""
+def test_without_venv_the_run_ends_there(
+    checkout: Checkout, tmp_path: Path, approved: Approved
+) -> None:
+    """Where Python has no ensurepip (played), as on a bare Debian, nothing can be set up: the line
+    to run, and 1.
+    """
     new = new_checkout(tmp_path / "new")
-    answer = new.run("verify", played="import importlib.util; importlib.util.find_spec = lambda name: None")
+    answer = new.run(
+        "verify", played="import importlib.util; importlib.util.find_spec = lambda name: None"
+    )
     assert answer.returncode == 1
     approved(answer.stderr)
 
@@ -275,7 +326,9 @@ def test_what_the_system_refuses_is_quoted(tmp_path: Path, approved: Approved) -
 
 
 def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> None:
-    """`--no-r`, wherever it stands, leaves apt alone and reaches the library as NNET_PARITY_R=recorded."""
+    """`--no-r`, wherever it stands, leaves apt alone and reaches the library as
+    NNET_PARITY_R=recorded.
+    """
     answers = [
         without_r.run("--no-r", "verify"),
         without_r.run("verify", "--no-r"),
@@ -283,7 +336,9 @@ def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> Non
     ]
     assert [answer.stderr for answer in answers] == ["", "", ""]
     assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "recorded" for answer in answers)
-    assert all(json.loads(answer.stdout)["arguments"] == [*NOT_NEEDED, "cases/"] for answer in answers)
+    assert all(
+        json.loads(answer.stdout)["arguments"] == [*NOT_NEEDED, "cases/"] for answer in answers
+    )
 
 
 def change_the_pins(checkout: Checkout) -> None:
@@ -307,8 +362,12 @@ def test_a_checkout_elsewhere_is_set_up_again(checkout: Checkout, tmp_path: Path
     assert json.loads(answer.stdout)["python"] == str(tmp_path / "elsewhere" / ".venv")
 
 
-def test_an_interrupted_set_up_ends_cleanly_and_is_mended(checkout: Checkout, approved: Approved) -> None:
-    """Ctrl-C in the middle of pip ends with 130 and no traceback; the next run makes the half-made .venv whole."""
+def test_an_interrupted_set_up_ends_cleanly_and_is_mended(
+    checkout: Checkout, approved: Approved
+) -> None:
+    """Ctrl-C in the middle of pip ends with 130 and no traceback; the next run makes the half-made
+    .venv whole.
+    """
     change_the_pins(checkout)
     interrupted = checkout.start("verify", SECONDS="30")
     interrupted.send_signal(signal.SIGINT)
@@ -336,7 +395,9 @@ def test_two_set_ups_do_not_meet_in_one_venv(checkout: Checkout, approved: Appro
 
 
 def test_a_set_up_that_fails_is_quoted(checkout: Checkout, approved: Approved) -> None:
-    """pip's words are shown when it fails, with what to do; no stamp says that .venv is whole, as after Ctrl-C."""
+    """pip's words are shown when it fails, with what to do; no stamp says that .venv is whole, as
+    after Ctrl-C.
+    """
     change_the_pins(checkout)
     failed = checkout.run("verify", BUILD="fails")
     assert failed.returncode == 1
@@ -349,8 +410,14 @@ def test_a_set_up_that_fails_is_quoted(checkout: Checkout, approved: Approved) -
 def test_every_package_that_we_name_is_pinned() -> None:
     """Whatever pyproject.toml asks for stands in constraints.txt, with one exact version."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    asked = project["dependencies"] + [one for extra in project["optional-dependencies"].values() for one in extra]
+    asked = project["dependencies"] + [
+        one for extra in project["optional-dependencies"].values() for one in extra
+    ]
     names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in asked} - {"nnet-parity"}
-    lines = [line for line in (PROJECT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (PROJECT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines)
     assert names <= {line.split("==")[0].lower() for line in lines}

@@ -1,4 +1,6 @@
-"""Other machines: who is not root, cannot write, has no network or no R still gets verdicts, and sentences."""
+"""Other machines: who is not root, cannot write, has no network or no R still gets verdicts, and
+sentences.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,17 @@ ROOT = Path(__file__).parents[2]
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def run(folder: Path, *before: str, who: dict[str, object] | None = None, **variables: str) -> tuple[int, str]:
-    """Exit code and what is said by `python -m pytest` in a folder, with the settings of our own pyproject.toml."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "110"} | variables
+def run(
+    folder: Path, *before: str, who: dict[str, object] | None = None, **variables: str
+) -> tuple[int, str]:
+    """Exit code and what is said by `python -m pytest` in a folder, with the settings of our own
+    pyproject.toml.
+    """
+    env = (
+        os.environ
+        | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "110"}
+        | variables
+    )
     asked = [*before, sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"]
     done = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, **(who or {}))  # type: ignore[call-overload]
     return done.returncode, done.stdout + done.stderr
@@ -32,7 +42,9 @@ def folder() -> Iterator[Path]:
     place = Path(tempfile.mkdtemp(prefix="machines-"))
     place.chmod(0o755)
     shutil.copy(ROOT / "pyproject.toml", place)
-    case = Mine.case("test_sine", references="[r_nnet, numpy_net]", dtypes='["float64"]', checks='["forward"]')
+    case = Mine.case(
+        "test_sine", references="[r_nnet, numpy_net]", dtypes='["float64"]', checks='["forward"]'
+    )
     (place / "cases").mkdir()
     (place / "cases" / "test_mine.py").write_text(IMPORTS + SINE_NET.format(forward=RIGHT) + case)
     yield place
@@ -41,9 +53,16 @@ def folder() -> Iterator[Path]:
 
 
 def test_who_is_not_root_in_a_folder_that_is_read_only(folder: Path, approved: Approved) -> None:
-    """Verdicts and exit code are the same; that there is no report is said, and no traceback is shown."""
+    """Verdicts and exit code are the same; that there is no report is said, and no traceback is
+    shown.
+    """
     folder.chmod(0o555)
-    asked = [sys.executable, "-c", "import sys, torch; sys.path.insert(0, sys.argv[1]); import harness", str(ROOT)]
+    asked = [
+        sys.executable,
+        "-c",
+        "import sys, torch; sys.path.insert(0, sys.argv[1]); import harness",
+        str(ROOT),
+    ]
     try:
         subprocess.run(asked, capture_output=True, check=True, **NOBODY)  # type: ignore[call-overload]
     except (PermissionError, subprocess.CalledProcessError):
@@ -59,7 +78,10 @@ def test_who_is_not_root_in_a_folder_that_is_read_only(folder: Path, approved: A
 def test_no_network_is_needed_once_all_is_installed(folder: Path) -> None:
     """In a network of its own, without even a loopback."""
     alone = "unshare", "--map-root-user", "--net"
-    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*alone, "true"], capture_output=True).returncode
+    ):
         pytest.skip("unshare cannot make a network of its own here")
     code, said = run(folder, *alone)
     assert code == 0, said

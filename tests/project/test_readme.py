@@ -1,4 +1,6 @@
-"""The README tells the truth: its case runs as it stands, and its failure is what the broken model says."""
+"""The README tells the truth: its case runs as it stands, and its failure is what the broken model
+says.
+"""
 
 import re
 import textwrap
@@ -11,7 +13,11 @@ from tests.conftest import Approved, Mine, screen_of, unfolded
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = [textwrap.dedent(block) for block in re.findall(r"(?:^(?:    .*)?\n)+", README, re.MULTILINE) if block.strip()]
+BLOCKS = [
+    textwrap.dedent(block)
+    for block in re.findall(r"(?:^(?:    .*)?\n)+", README, re.MULTILINE)
+    if block.strip()
+]
 CASE = next(block.strip() + "\n" for block in BLOCKS if "test_sine = verify" in block)
 FAILURE = next(block.strip() for block in BLOCKS if "is outside its rounding" in block)
 TRAINING = next(block.strip() + "\n" for block in BLOCKS if "test_sine_fit = verify" in block)
@@ -43,8 +49,12 @@ def test_the_failure_of_the_readme_is_what_is_said(mine: Mine, live_r: None) -> 
     assert FAILURE in mine.pytest().stdout.str()
 
 
-def test_the_training_case_of_the_readme_passes(mine: Mine, live_r: None, approved: Approved) -> None:
-    """Adam's claims are right, and it fits less well than nnet, from 12 of its 20 shared starts, of 1,000 steps."""
+def test_the_training_case_of_the_readme_passes(
+    mine: Mine, live_r: None, approved: Approved
+) -> None:
+    """Adam's claims are right, and it fits less well than nnet, from 12 of its 20 shared starts, of
+    1,000 steps.
+    """
     model = CASE[: CASE.index("test_sine = verify")]
     imports, case = TRAINING.split("\n\n", 1)
     (mine.pytester.path / "test_mine.py").write_text(f"{imports}\n{model}{DATA}{case}")

@@ -1,4 +1,6 @@
-"""docs/references.md tells the truth: its code runs as it stands, and what it says of operations is there."""
+"""docs/references.md tells the truth: its code runs as it stands, and what it says of operations is
+there.
+"""
 
 import re
 import textwrap
@@ -39,6 +41,11 @@ def test_the_export_passes_as_it_stands(mine: Mine, approved: Approved) -> None:
 
 def test_every_operation_is_in_the_table() -> None:
     """And nothing else."""
-    told = set(re.findall(r"`m\.(\w+)\(", TEXT[TEXT.index("| operation |") : TEXT.index("A block that is used twice")]))
+    told = set(
+        re.findall(
+            r"`m\.(\w+)\(",
+            TEXT[TEXT.index("| operation |") : TEXT.index("A block that is used twice")],
+        )
+    )
     helpers = {"leaf", "spread", "weigh", "slopes"}  # what `evaluate` and `Network` use
     assert told == {name for name in vars(Tape) if not name.startswith("_")} - helpers

@@ -1,4 +1,6 @@
-"""The tutorials are true: each is followed to the letter, and what its commands print is what stands there."""
+"""The tutorials are true: each is followed to the letter, and what its commands print is what
+stands there.
+"""
 
 import os
 import re
@@ -15,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 def blocks(page: str) -> list[tuple[str, str, str]]:
     """The language of every fenced block, the sentence before it, and the block."""
     found = re.findall(
-        r"([^\n]*)\n\n```(\w+)\n(.*?)```\n", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL
+        r"([^\n]*)\n\n```(\w+)\n(.*?)```\n",
+        (ROOT / "docs" / page).read_text(encoding="utf-8"),
+        re.DOTALL,
     )
     return [(language, before, text) for before, language, text in found]
 
@@ -24,7 +28,9 @@ def ran(command: str, folder: Path) -> str:
     """What a command of a tutorial prints, with this Python."""
     home = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = os.environ | {"PATH": home, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(command.split(), cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    found = subprocess.run(
+        command.split(), cwd=folder, env=env, capture_output=True, text=True, timeout=300
+    )
     return found.stdout + found.stderr
 
 
@@ -38,7 +44,9 @@ def shows(screen: str, expected: str) -> bool:
 
 
 def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) -> None:
-    """Write each file, run each command; before the n-th command a file is changed as the page says."""
+    """Write each file, run each command; before the n-th command a file is changed as the page
+    says.
+    """
     commands = 0
     for language, before, text in blocks(page):
         if language == "console":
@@ -56,11 +64,15 @@ def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) 
             (folder / name).write_text(text)
 
 
-@pytest.mark.skipif(not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core")
+@pytest.mark.skipif(
+    not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core"
+)
 def test_a_model_of_nnet_and_its_port(tmp_path: Path, live_r: None) -> None:
     """From fit.R to the verdict, and the wrong scaling found."""
     right, wrong = "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), "
-    followed("from-r.md", tmp_path, {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)})
+    followed(
+        "from-r.md", tmp_path, {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)}
+    )
 
 
 def test_a_prototype_in_numpy_and_its_port(tmp_path: Path) -> None:

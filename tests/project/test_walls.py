@@ -1,4 +1,6 @@
-"""The walls between the folders: who imports whom, and what an import loads; each test shows that its wall can fail."""
+"""The walls between the folders: who imports whom, and what an import loads; each test shows that
+its wall can fail.
+"""
 
 import ast
 import inspect
@@ -33,7 +35,9 @@ def sources(folder: str) -> list[Path]:
 
 
 def imported(source: str) -> set[str]:
-    """The top-level packages that a file imports, anywhere in it; those named as strings to `import_module` too."""
+    """The top-level packages that a file imports, anywhere in it; those named as strings to
+    `import_module` too.
+    """
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -63,7 +67,9 @@ def test_an_import_is_seen_however_it_is_written(source: str) -> None:
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_no_folder_imports_what_stands_on_it(folder: str) -> None:
-    """cases -> reference -> harness; neither of the two knows the cases or the tests, and the mathematics no torch."""
+    """cases -> reference -> harness; neither of the two knows the cases or the tests, and the
+    mathematics no torch.
+    """
     for path in sources(folder):
         found = imported(path.read_text(encoding="utf-8"))
         assert not found & FORBIDDEN[folder], path
@@ -75,7 +81,9 @@ def loaded(statement: str, names: tuple[str, ...]) -> list[str]:
     script = f"{statement}; import sys; print(*(name for name in {names} if name in sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 @pytest.mark.parametrize("package", LOADS_NOT)
@@ -86,12 +94,17 @@ def test_importing_is_light(package: str) -> None:
 
 def test_a_heavy_import_is_seen() -> None:
     """The wall can fail: a package that is loaded on the way is found."""
-    assert loaded("import harness.running.plugin, scipy.stats", LOADS_NOT["harness"]) == ["pytest", "scipy.stats"]
+    assert loaded("import harness.running.plugin, scipy.stats", LOADS_NOT["harness"]) == [
+        "pytest",
+        "scipy.stats",
+    ]
 
 
 def modules(package: str) -> Iterator[ModuleType]:
     for path in sources(package):
-        yield import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+        yield import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
 
 
 def undocumented(module: ModuleType) -> list[str]:
@@ -102,14 +115,18 @@ def undocumented(module: ModuleType) -> list[str]:
         if not name.startswith(("_", "pytest_"))  # what a hook does, pytest says
         and (inspect.isclass(thing) or inspect.isfunction(thing))
         and thing.__module__ == module.__name__
-        and (not thing.__doc__ or thing.__doc__.startswith(f"{name}("))  # a dataclass without one writes its signature
+        # a dataclass without one writes its signature
+        and (not thing.__doc__ or thing.__doc__.startswith(f"{name}("))
     ]
 
 
 def test_a_missing_docstring_is_seen() -> None:
     """The wall can fail: a function without one, and a dataclass, which writes itself one."""
     module = ModuleType("made_up")
-    source = "import dataclasses\ndef f(): pass\n@dataclasses.dataclass\nclass D:\n    x: int\ndef _g(): pass"
+    source = (
+        "import dataclasses\ndef f(): pass\n@dataclasses.dataclass\nclass D:\n    x: int\ndef _g():"
+        " pass"
+    )
     sys.modules["made_up"] = module
     try:
         exec(source, vars(module))

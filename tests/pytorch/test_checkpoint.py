@@ -35,7 +35,9 @@ def trained() -> Net:
     optimiser = torch.optim.Adam(net.parameters(), 0.05)
     for _ in range(20):
         optimiser.zero_grad()
-        ((net(torch.tensor(X, dtype=torch.float32)) - torch.tensor(Y, dtype=torch.float32)) ** 2).sum().backward()
+        (
+            (net(torch.tensor(X, dtype=torch.float32)) - torch.tensor(Y, dtype=torch.float32)) ** 2
+        ).sum().backward()
         optimiser.step()
     return net
 
@@ -54,7 +56,9 @@ def saved(kind: str, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["state_dict", "safetensors", "pt", "pth"])
-def test_a_checkpoint_is_judged_beside_the_probes(kind: str, tmp_path: Path, approved: Approved) -> None:
+def test_a_checkpoint_is_judged_beside_the_probes(
+    kind: str, tmp_path: Path, approved: Approved
+) -> None:
     """At its own weights, on its user's data, against R nnet and NumPy."""
     problems = [probes(seed=0), OnData(X, Y, weights=saved(kind, tmp_path))]
     case = Case("own weights", NETWORK, [Net], [numpy_net, r_nnet], problems)
@@ -73,7 +77,9 @@ def test_prefixes_of_wrappers_are_passed_over(prefix: str) -> None:
     """What DataParallel, Lightning and torch.compile put before every name."""
     state = {f"{prefix}{name}": tensor for name, tensor in trained().state_dict().items()}
     assert np.array_equal(weights(state, OWN), weights(trained().state_dict(), OWN))
-    assert np.array_equal(weights({"state_dict": state, "epoch": 3}, OWN), weights(trained().state_dict(), OWN))
+    assert np.array_equal(
+        weights({"state_dict": state, "epoch": 3}, OWN), weights(trained().state_dict(), OWN)
+    )
 
 
 def test_an_array_is_as_good_as_a_tensor() -> None:

@@ -1,4 +1,6 @@
-"""A compiled model is judged by its compiled code, in every dtype, and the verdict says how it ran."""
+"""A compiled model is judged by its compiled code, in every dtype, and the verdict says how it
+ran.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's compiler, about 
 
 
 def compiled(thing: Any) -> Any:
-    """By torch.compile's front end alone, which decides what is compiled; the back end would take a C++ compiler."""
+    """By torch.compile's front end alone, which decides what is compiled; the back end would take a
+    C++ compiler.
+    """
     return torch.compile(thing, backend="eager")
 
 
@@ -101,8 +105,12 @@ def test_a_right_compiled_model_passes_and_ran_compiled() -> None:
     assert all(v.why.endswith("; it ran compiled") for v in found)
 
 
-def test_a_model_that_is_wrong_only_when_it_is_compiled_fails_in_every_dtype(approved: Callable[..., None]) -> None:
-    """On the probes of every kind, in the second dtype too, before which the limit of 8 is reached."""
+def test_a_model_that_is_wrong_only_when_it_is_compiled_fails_in_every_dtype(
+    approved: Callable[..., None],
+) -> None:
+    """On the probes of every kind, in the second dtype too, before which the limit of 8 is
+    reached.
+    """
     found = verdicts(lambda: compiled(Net(lambda o: 1.5 * o)), checks=["forward", "gradient"])
     assert [v.status for v in found] == [Status.FAIL] * 4
     assert all("\n  it ran compiled" in v.why for v in found)
@@ -161,7 +169,9 @@ def test_a_model_that_is_compiled_anew_at_every_call_is_broken(
     approved(found.why)
 
 
-@pytest.mark.parametrize("build", [Decorated, Holding, in_place, lambda: nn.Sequential(compiled(Net()))])
+@pytest.mark.parametrize(
+    "build", [Decorated, Holding, in_place, lambda: nn.Sequential(compiled(Net()))]
+)
 def test_whatever_is_compiled_of_a_model_is_known(build: Callable[[], Any]) -> None:
     """Its forward, a function that it holds, itself in place, or a part."""
     assert is_compiled(build())
@@ -182,7 +192,8 @@ def test_a_compiled_model_in_sixteen_bits_is_judged_by_its_compiled_code() -> No
     """While it is watched it steps aside, and that is no reason to say otherwise."""
     asked = {"problems": FEW, "checks": ["forward"], "dtypes": ["bfloat16"]}
     right, wrong = (
-        verdicts(lambda then=then: compiled(Net(then)), **asked)[0] for then in (lambda o: o, lambda o: 1.5 * o)
+        verdicts(lambda then=then: compiled(Net(then)), **asked)[0]
+        for then in (lambda o: o, lambda o: 1.5 * o)
     )
     assert (right.status, wrong.status) == (Status.PASS, Status.FAIL)
     assert right.why.endswith("; it ran compiled")
@@ -210,11 +221,21 @@ def test_training_is_judged_by_compiled_code_too() -> None:
 
 def test_the_limit_of_torch_is_put_back() -> None:
     """Its names are those of this torch."""
-    limit, fails = (next(name for name in names if hasattr(torch._dynamo.config, name)) for names in (LIMITS, FAILS))
+    limit, fails = (
+        next(name for name in names if hasattr(torch._dynamo.config, name))
+        for names in (LIMITS, FAILS)
+    )
     before = getattr(torch._dynamo.config, limit), getattr(torch._dynamo.config, fails)
     with limited():
-        assert (getattr(torch._dynamo.config, limit), getattr(torch._dynamo.config, fails)) == (LIMIT, True)
-    assert (getattr(torch._dynamo.config, limit), getattr(torch._dynamo.config, fails)) == before == (8, False)
+        assert (getattr(torch._dynamo.config, limit), getattr(torch._dynamo.config, fails)) == (
+            LIMIT,
+            True,
+        )
+    assert (
+        (getattr(torch._dynamo.config, limit), getattr(torch._dynamo.config, fails))
+        == before
+        == (8, False)
+    )
 
 
 def test_a_limit_that_is_higher_stays() -> None:

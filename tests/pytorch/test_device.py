@@ -1,4 +1,6 @@
-"""Devices: those that are here, what is said of those that are not, and the direct comparison with the CPU."""
+"""Devices: those that are here, what is said of those that are not, and the direct comparison with
+the CPU.
+"""
 
 import pytest
 import torch
@@ -73,7 +75,9 @@ def test_what_is_asked_of_an_absent_device_is_not_run(mine: Mine) -> None:
 
 
 @NO_CUDA
-def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine, approved: Approved) -> None:
+def test_a_device_that_is_required_and_not_here_ends_the_run(
+    mine: Mine, approved: Approved
+) -> None:
     """One line, exit code 4: a usage error."""
     mine.write_sine(RIGHT)
     result = mine.pytest("--parity-require-device", "cuda")
@@ -82,7 +86,9 @@ def test_a_device_that_is_required_and_not_here_ends_the_run(mine: Mine, approve
 
 
 @NO_CUDA
-def test_devices_come_from_the_environment_and_the_ini_file_too(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_come_from_the_environment_and_the_ini_file_too(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command line comes first, then the environment, then the file."""
     mine.write_sine(RIGHT, checks='["forward"]', dtypes='["float64"]')
     (mine.pytester.path / "pytest.ini").write_text("[pytest]\nparity_devices = cpu cuda\n")
@@ -111,7 +117,9 @@ def test_another_device_is_compared_with_the_cpu_directly() -> None:
 def test_a_subject_agrees_with_itself_on_the_cpu(check: str) -> None:
     """The direct comparison uses nothing of what may differ where both are the same."""
     subject = Subject.of(SineNet)
-    verdict = run(Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Memo(CASE))
+    verdict = run(
+        Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Memo(CASE)
+    )
     assert (verdict.status, verdict.budget_used) == (Status.PASS, 0.0)
 
 
@@ -140,7 +148,9 @@ def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
     assert not poisoned("raised OutOfMemoryError", "cuda")
     case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
     found, trials = Run(), case.trials()
-    verdicts = [found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2])]
+    verdicts = [
+        found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2])
+    ]
     assert [verdict.status for verdict in verdicts] == [Status.BROKEN, Status.BROKEN]
     found.unusable["cpu"] = "cpu cannot be used any more"
     verdict = found.judged("2", trials[2], "pytest")

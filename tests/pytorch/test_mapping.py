@@ -1,4 +1,6 @@
-"""Which own parameter is which block: said, told by names and shapes, or tried; never guessed into a pass."""
+"""Which own parameter is which block: said, told by names and shapes, or tried; never guessed into
+a pass.
+"""
 
 from typing import Any
 
@@ -31,7 +33,15 @@ class SineNet(nn.Module):
 
 def status(subject: Any, network: Network = SINE, check: str = "forward") -> tuple[Status, str]:
     """What comes of a check of it, and what is said."""
-    case = Case("mapped", network, [subject], [numpy_net], probes(seed=0, draws=6), checks=[check], dtypes=["float64"])
+    case = Case(
+        "mapped",
+        network,
+        [subject],
+        [numpy_net],
+        probes(seed=0, draws=6),
+        checks=[check],
+        dtypes=["float64"],
+    )
     verdict = run(case.trials()[0], Memo(case))
     return verdict.status, verdict.why
 
@@ -49,7 +59,9 @@ WORDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
-def test_words_that_do_not_fit_are_answered_in_a_sentence(words: dict[str, Any], approved: Approved) -> None:
+def test_words_that_do_not_fit_are_answered_in_a_sentence(
+    words: dict[str, Any], approved: Approved
+) -> None:
     """What was found, what was expected; and the parameters that there are."""
     found, why = status(Subject(SineNet, parameters=words))
     assert found is Status.BROKEN
@@ -62,8 +74,18 @@ def test_words_that_do_not_fit_are_answered_in_a_sentence(words: dict[str, Any],
         {},
         {"W1": "hidden.weight"},
         {"W1": "hidden.weight[:, 0:1]", "b": "hidden.bias[:]"},
-        {"W2": "output.weight", "b_w": lambda p: p["output.bias"], "W1": "hidden.weight", "b": "hidden.bias"},
-        {"W1": lambda p: p["hidden.weight"] * 1.0, "b": ["hidden.bias"], "W2": "output.weight", "b_w": "output.bias"},
+        {
+            "W2": "output.weight",
+            "b_w": lambda p: p["output.bias"],
+            "W1": "hidden.weight",
+            "b": "hidden.bias",
+        },
+        {
+            "W1": lambda p: p["hidden.weight"] * 1.0,
+            "b": ["hidden.bias"],
+            "W2": "output.weight",
+            "b_w": "output.bias",
+        },
     ],
 )
 def test_words_that_say_the_same_pass(words: dict[str, Any]) -> None:
@@ -72,7 +94,9 @@ def test_words_that_say_the_same_pass(words: dict[str, Any]) -> None:
 
 
 def test_a_wrong_meaning_is_no_pass(approved: Approved) -> None:
-    """Words that fit by shape are judged like any claim, and the ones that are right are offered."""
+    """Words that fit by shape are judged like any claim, and the ones that are right are
+    offered.
+    """
     square = Network(3, 3, 3, "tanh")
 
     class Square(nn.Module):
@@ -85,7 +109,9 @@ def test_a_wrong_meaning_is_no_pass(approved: Approved) -> None:
 
     wrong = {"W1": "c.weight", "b": "c.bias", "W2": "a.weight", "b_w": "a.bias"}
     assert status(Subject(Square, parameters=wrong), square)[0] is Status.FAIL
-    found, why = status(Subject(Square, parameters={"W1": "a.weight", "W2": "c.weight.T", "b": "a.bias"}), square)
+    found, why = status(
+        Subject(Square, parameters={"W1": "a.weight", "W2": "c.weight.T", "b": "a.bias"}), square
+    )
     assert found is Status.FAIL
     approved(why, mask_figures=True)
 
@@ -144,9 +170,15 @@ def test_ways_are_tried_up_to_a_number(approved: Approved) -> None:
 
 @st.composite
 def models(draw: st.DrawFn) -> tuple[Network, Subject]:
-    """A right model of a random network whose matrices stand in any of the ways in which people write them."""
+    """A right model of a random network whose matrices stand in any of the ways in which people
+    write them.
+    """
     inputs, hidden, outputs = (draw(st.integers(1, 4)) for _ in range(3))
-    turned, ones, names = draw(st.booleans()), draw(st.booleans()), draw(st.permutations(["u", "v", "w", "x"]))
+    turned, ones, names = (
+        draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.permutations(["u", "v", "w", "x"])),
+    )
 
     class Written(nn.Module):
         def __init__(self) -> None:
@@ -155,7 +187,10 @@ def models(draw: st.DrawFn) -> tuple[Network, Subject]:
             for rows, columns in ((hidden, inputs), (outputs, hidden)):
                 whole = torch.rand(rows, columns + 1)
                 parts = [whole] if ones else [whole[:, 1:], whole[:, 0]]
-                made += [nn.Parameter((part.T if turned and part.ndim == 2 else part).clone()) for part in parts]
+                made += [
+                    nn.Parameter((part.T if turned and part.ndim == 2 else part).clone())
+                    for part in parts
+                ]
             for name, parameter in zip(names, made, strict=False):
                 setattr(self, name, parameter)
             self.made = [name for name, _ in zip(names, made, strict=False)]
@@ -189,18 +224,31 @@ def test_what_a_block_may_be_in_words() -> None:
     """By name, turned, a part, joined, a constant, a function."""
     p = {"m": np.arange(6.0).reshape(2, 3), "v": np.arange(2.0), "b.T": np.arange(3.0)}
     network = Network(3, 2, 2)
-    read = meaning({"W1": "m", "b": ["v[0:1]", "v[1:]"], "W2": 0.5, "b_w": lambda p: p["m"][:, 1]}, network)(p)
+    read = meaning(
+        {"W1": "m", "b": ["v[0:1]", "v[1:]"], "W2": 0.5, "b_w": lambda p: p["m"][:, 1]}, network
+    )(p)
     assert np.array_equal(read["W1"], p["m"])
     assert np.array_equal(read["b"], [0, 1])
     assert (read["W2"], list(np.asarray(read["b_w"]))) == (0.5, [1, 4])
     turned = meaning({"W1": "m.T", "b": "m[1]", "W2": "m[:, -1]", "b_w": "b.T"}, network)(p)
-    assert [np.asarray(turned[name]).tolist() for name in ("b", "W2", "b_w")] == [[3, 4, 5], [2, 5], [0, 1, 2]]
+    assert [np.asarray(turned[name]).tolist() for name in ("b", "W2", "b_w")] == [
+        [3, 4, 5],
+        [2, 5],
+        [0, 1, 2],
+    ]
     assert np.array_equal(turned["W1"], p["m"].T)
 
 
 @pytest.mark.parametrize(
     "change",
-    [np.round, np.abs, np.square, lambda w: np.maximum(w, 0), lambda w: np.where(abs(w) < 0.5, 0, w), np.float16],
+    [
+        np.round,
+        np.abs,
+        np.square,
+        lambda w: np.maximum(w, 0),
+        lambda w: np.where(abs(w) < 0.5, 0, w),
+        np.float16,
+    ],
     ids=["round", "abs", "square", "maximum", "pruned", "float16"],
 )
 def test_a_meaning_that_is_not_affine_is_refused(change: Any, approved: Approved) -> None:
@@ -208,7 +256,12 @@ def test_a_meaning_that_is_not_affine_is_refused(change: Any, approved: Approved
     said = set()
     for block, name in (("W1", "hidden.weight"), ("b_w", "output.bias")):
         words = {block: lambda p, name=name: change(p[name])}
-        rest = {"W1": "hidden.weight", "b": "hidden.bias", "W2": "output.weight", "b_w": "output.bias"}
+        rest = {
+            "W1": "hidden.weight",
+            "b": "hidden.bias",
+            "W2": "output.weight",
+            "b_w": "output.bias",
+        }
         with np.errstate(over="ignore"):
             found, why = status(Subject(SineNet, parameters=rest | words))
         assert found is Status.BROKEN
@@ -228,16 +281,22 @@ class Turned(nn.Module):
 
 
 def test_a_difference_that_another_meaning_takes_away_is_none(approved: Approved) -> None:
-    """Told by shapes alone, a model that differs by what its parameters were taken for is no counterexample."""
+    """Told by shapes alone, a model that differs by what its parameters were taken for is no
+    counterexample.
+    """
     network = Network(3, 3, 1, "tanh")
-    case = Case("differs", network, [Turned], [numpy_net], probes(seed=0, draws=6), expect="differs")
+    case = Case(
+        "differs", network, [Turned], [numpy_net], probes(seed=0, draws=6), expect="differs"
+    )
     verdict = run(case.trials()[0], Memo(case))
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
 
 def test_no_meaning_is_offered_that_does_not_mend_it(approved: Approved) -> None:
-    """A model that is wrong in the loss, or beyond a cap, is not told that its parameters mean what they do."""
+    """A model that is wrong in the loss, or beyond a cap, is not told that its parameters mean what
+    they do.
+    """
 
     class Capped(SineNet):
         def forward(self, x: Tensor) -> Tensor:
@@ -253,7 +312,9 @@ def test_no_meaning_is_offered_that_does_not_mend_it(approved: Approved) -> None
         approved(why, mask_figures=True)
 
 
-@pytest.mark.parametrize("parameters", [["hidden.weight"], {1: 0}, 3], ids=["list", "number", "no dict"])
+@pytest.mark.parametrize(
+    "parameters", [["hidden.weight"], {1: 0}, 3], ids=["list", "number", "no dict"]
+)
 def test_what_are_no_words_is_refused(parameters: Any, approved: Approved) -> None:
     """When it is written."""
     with approved.raises(TypeError):
@@ -261,7 +322,9 @@ def test_what_are_no_words_is_refused(parameters: Any, approved: Approved) -> No
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
-def test_parameters_that_are_no_real_numbers_are_refused(dtype: torch.dtype, approved: Approved) -> None:
+def test_parameters_that_are_no_real_numbers_are_refused(
+    dtype: torch.dtype, approved: Approved
+) -> None:
     """What is cut to real numbers in silence would be another model."""
 
     class Odd(SineNet):

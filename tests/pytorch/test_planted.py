@@ -1,4 +1,6 @@
-"""Faults in PyTorch modules: a port without mistake is right, one with a fault has that fault and no other."""
+"""Faults in PyTorch modules: a port without mistake is right, one with a fault has that fault and
+no other.
+"""
 
 import numpy as np
 import pytest
@@ -22,11 +24,18 @@ ONE_OF_EACH = {  # kind: a fault, the network that it is planted in, what is out
     "targets": ("targets_negated", "tanh-identity", "loss", {"loss"}),
     "Hidden": ("tanh_slope_1-h", "tanh-identity", "gradient", {"W1", "V1", "b"}),
     "Posed": ("decay_doubled", "relu-relu", "loss", {"loss"}),
-    "Answer": ("gradient_stale", "logistic-logistic", "gradient", {"W1", "V1", "b", "W2", "b_w", "V2", "b_v"}),
+    "Answer": (
+        "gradient_stale",
+        "logistic-logistic",
+        "gradient",
+        {"W1", "V1", "b", "W2", "b_w", "V2", "b_v"},
+    ),
 }
 
 
-def port(network: Network, dtype: str, mistake: planted.Mistake = planted.RIGHT) -> tuple[list[Problem], list[Stack]]:
+def port(
+    network: Network, dtype: str, mistake: planted.Mistake = planted.RIGHT
+) -> tuple[list[Problem], list[Stack]]:
     """The problems of a small case, and a port's answers to them."""
     case = Case(network, seed=0, rows=3, draws=4)
     found = planted.answers(case, dtype, mistake)
@@ -36,10 +45,14 @@ def port(network: Network, dtype: str, mistake: planted.Mistake = planted.RIGHT)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
-    "mistake", [planted.RIGHT, planted.WITH_OWN_LOSS, *planted.UNCHANGED], ids=["", "own loss", "hidden", "output"]
+    "mistake",
+    [planted.RIGHT, planted.WITH_OWN_LOSS, *planted.UNCHANGED],
+    ids=["", "own loss", "hidden", "output"],
 )
 def test_a_port_without_mistake_is_inside(name: str, dtype: str, mistake: planted.Mistake) -> None:
-    """With the loss of the harness and with its own, with torch's activations and with them as functions of its own."""
+    """With the loss of the harness and with its own, with torch's activations and with them as
+    functions of its own.
+    """
     assert first_outside(*port(NETWORKS[name], dtype, mistake), dtype) == ("", set())
 
 
@@ -55,14 +68,22 @@ def test_every_operator_is_planted_or_said_not_to_be() -> None:
 
 
 @pytest.mark.parametrize(("name", "where", "first", "named"), ONE_OF_EACH.values(), ids=ONE_OF_EACH)
-def test_a_fault_of_each_kind_is_caught_where_it_is_made(name: str, where: str, first: str, named: set[str]) -> None:
-    """The first quantity outside is the one that it spoils, and its tensors are those that it changes."""
+def test_a_fault_of_each_kind_is_caught_where_it_is_made(
+    name: str, where: str, first: str, named: set[str]
+) -> None:
+    """The first quantity outside is the one that it spoils, and its tensors are those that it
+    changes.
+    """
     network, fault = NETWORKS[where], BY_NAME[name]
     problems, wrong = port(network, "float64", planted.planted(fault, network))
     assert first_outside(problems, wrong, "float64") == (first, named)
 
 
-EXACTLY = [fault for fault in FAULTS if type(fault).__name__ in ("Misread", "Slope", "Data", "Hidden", "Posed")]
+EXACTLY = [
+    fault
+    for fault in FAULTS
+    if type(fault).__name__ in ("Misread", "Slope", "Data", "Hidden", "Posed")
+]
 
 
 @pytest.mark.parametrize("fault", EXACTLY, ids=lambda fault: fault.name)
@@ -79,7 +100,9 @@ def test_a_port_with_a_fault_is_what_the_equations_with_it_are(fault: Fault) -> 
 
 
 @pytest.mark.parametrize(
-    "fault", [f for f in FAULTS if isinstance(f, Data) and f.part == "inputs"], ids=lambda fault: fault.name
+    "fault",
+    [f for f in FAULTS if isinstance(f, Data) and f.part == "inputs"],
+    ids=lambda fault: fault.name,
 )
 def test_the_gradient_of_inputs_read_wrongly_is_by_those_given(fault: Data) -> None:
     """What goes back is the adjoint of what is read: <read x, g> is <x, back g>."""

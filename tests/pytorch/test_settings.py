@@ -46,7 +46,10 @@ class Net(nn.Module):
         self.hidden, self.out = nn.Linear(1, 4), nn.Linear(4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        wrong = 0.5 * (torch.zeros(1).dtype != torch.float32) + 0.5 * torch.are_deterministic_algorithms_enabled()
+        wrong = (
+            0.5 * (torch.zeros(1).dtype != torch.float32)
+            + 0.5 * torch.are_deterministic_algorithms_enabled()
+        )
         wrong += 0.5 * (torch.get_float32_matmul_precision() != "highest")
         return self.out(torch.sigmoid(self.hidden(x))) + wrong
 
@@ -101,7 +104,9 @@ def test_what_a_file_tells_torch_holds_for_its_own_cases() -> None:
 
 
 def test_a_model_is_trained_with_gradients() -> None:
-    """States, gradients and steps of training are right where another file has switched gradients off."""
+    """States, gradients and steps of training are right where another file has switched gradients
+    off.
+    """
 
     def data(count: int) -> tuple[Any, Any]:
         x = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(6, 1).expand(count, 6, 1).numpy()
@@ -140,7 +145,9 @@ def test_the_lines_of_a_script_tell_torch_the_same() -> None:
 
 
 def test_a_precision_set_by_its_new_names_stands_again_too() -> None:
-    """Who sets it by the names of torch 2.9 cannot read it by the old one: torch raises RuntimeError."""
+    """Who sets it by the names of torch 2.9 cannot read it by the old one: torch raises
+    RuntimeError.
+    """
     if not hasattr(torch.backends, "fp32_precision"):
         pytest.skip("this torch has no such names")
     case = case_of(checks=["forward"])
@@ -156,8 +163,12 @@ def test_a_precision_set_by_its_new_names_stands_again_too() -> None:
 @pytest.mark.parametrize("name", ["test_a.py", "test_z.py"])
 def test_a_file_that_switches_gradients_off_changes_no_verdict(name: str, mine: Mine) -> None:
     """A right model passes beside it, whether it is collected before or after."""
-    mine.write(SINE_NET.format(forward=RIGHT), mine.case("test_sine", problems="probes(seed=0, draws=2)"))
-    (mine.pytester.path / name).write_text("import torch\ntorch.set_grad_enabled(False)\n", encoding="utf-8")
+    mine.write(
+        SINE_NET.format(forward=RIGHT), mine.case("test_sine", problems="probes(seed=0, draws=2)")
+    )
+    (mine.pytester.path / name).write_text(
+        "import torch\ntorch.set_grad_enabled(False)\n", encoding="utf-8"
+    )
     result = mine.pytest()
     assert result.ret == 0
     result.assert_outcomes(passed=8)

@@ -1,6 +1,8 @@
-"""Networks of ordinary size: 784-128-10, whose 101,770 parameters are those of a first example on MNIST.
+"""Networks of ordinary size: 784-128-10, whose 101,770 parameters are those of a first example on
+MNIST.
 
-All of it, with default probes in both dtypes, and how long it takes and how much memory: `python tests/selfcheck/size.py`.
+All of it, with default probes in both dtypes, and how long it takes and how much memory: `python
+tests/selfcheck/size.py`.
 """
 
 import sys
@@ -42,7 +44,9 @@ LARGE = {
 
 
 def test_a_network_of_ordinary_size_is_judged(mine: Mine) -> None:
-    """Every quantity passes in float32, so that no tensor is too wide to be judged: a full matrix takes 77 GiB."""
+    """Every quantity passes in float32, so that no tensor is too wide to be judged: a full matrix
+    takes 77 GiB.
+    """
     mine.write(DIGITS.format(bias=True), mine.case("test_digits", **LARGE))
     mine.pytest("-q").assert_outcomes(passed=4)
     assert [verdict["status"] for verdict in mine.results()["verdicts"]] == ["PASS"] * 4
@@ -51,14 +55,20 @@ def test_a_network_of_ordinary_size_is_judged(mine: Mine) -> None:
 def test_a_large_network_that_is_wrong_is_told_why_and_has_a_short_script(
     mine: Mine, approved: Callable[..., None]
 ) -> None:
-    """A bias is left out: it is named, and the script holds the few numbers that are not 0, not all of them."""
-    mine.write(DIGITS.format(bias=False), mine.case("test_digits", **LARGE, checks='["forward", "gradient"]'))
+    """A bias is left out: it is named, and the script holds the few numbers that are not 0, not all
+    of them.
+    """
+    mine.write(
+        DIGITS.format(bias=False),
+        mine.case("test_digits", **LARGE, checks='["forward", "gradient"]'),
+    )
     mine.pytest("-q").assert_outcomes(failed=2)
     forward, gradient = mine.results()["verdicts"]
     approved(forward["why"], mask_figures=True)
     script = Path(gradient["alone"]).read_text(encoding="utf-8")
     assert "'hidden.weight': zeros_but((128, 784), {" in script
-    assert "def network(W1, b, W2, b_w, x1):" in script  # NumPy computes what is expected, from such numbers too
+    # NumPy computes what is expected, from such numbers too
+    assert "def network(W1, b, W2, b_w, x1):" in script
     assert len(script) < 10_000
 
 
@@ -72,7 +82,9 @@ def test_numpy_answers_a_stack_in_parts_as_it_answers_each_draw() -> None:
         assert all(np.array_equal(whole[name][draw], alone[name][0]) for name in QUANTITIES)
 
 
-def test_numpy_asks_for_no_more_numbers_at_once_than_fit_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numpy_asks_for_no_more_numbers_at_once_than_fit_a_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of 16,384 draws of the sine's network, a few hundred."""
     found: list[int] = []
 

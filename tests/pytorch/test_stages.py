@@ -1,4 +1,6 @@
-"""Layer by layer: a model in a narrow dtype is judged from what it has itself computed on its way."""
+"""Layer by layer: a model in a narrow dtype is judged from what it has itself computed on its
+way.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ from reference import Equations, Network, numpy_net, probes
 from tests.conftest import Approved, Mine, at_collection
 
 NARROW = ("bfloat16", "float16", "tf32")
-ACTS: dict[str, Callable[[Any], Any]] = {"tanh": torch.tanh, "logistic": torch.sigmoid, "relu": torch.relu}
+ACTS: dict[str, Callable[[Any], Any]] = {
+    "tanh": torch.tanh,
+    "logistic": torch.sigmoid,
+    "relu": torch.relu,
+}
 
 
 class Layers(nn.Module):
@@ -39,13 +45,23 @@ class Layers(nn.Module):
         return self.output(self.change(self.act(self.hidden(x))))
 
 
-def by_hand(x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, V2: Any, b_w: Any, b_v: Any) -> tuple[Any, Any]:
+def by_hand(
+    x1: Any, x2: Any, W1: Any, V1: Any, b: Any, W2: Any, V2: Any, b_w: Any, b_v: Any
+) -> tuple[Any, Any]:
     """Two inputs, two heads, a product at a time; the hidden units stand in columns."""
     h = torch.sigmoid(W1 @ x1.T + V1 @ x2.T + b[:, None])
     return (W2 @ h).T + b_w, (V2 @ h).T + b_v
 
 
-BY_HAND = {"W1": (10, 2), "V1": (10, 3), "b": (10,), "W2": (3, 10), "V2": (2, 10), "b_w": (3,), "b_v": (2,)}
+BY_HAND = {
+    "W1": (10, 2),
+    "V1": (10, 3),
+    "b": (10,),
+    "W2": (3, 10),
+    "V2": (2, 10),
+    "b_w": (3,),
+    "b_v": (2,),
+}
 
 
 def network(act: str = "tanh") -> Network:
@@ -54,14 +70,30 @@ def network(act: str = "tanh") -> Network:
 
 def verdicts(subject: Any, dtype: str, of: Any = None, **more: Any) -> dict[str, Verdict]:
     """Of every quantity, against NumPy in float64."""
-    case = Case("narrow", of or network(), [subject], [numpy_net], probes(rows=4, draws=1, **more), dtypes=[dtype])
+    case = Case(
+        "narrow",
+        of or network(),
+        [subject],
+        [numpy_net],
+        probes(rows=4, draws=1, **more),
+        dtypes=[dtype],
+    )
     memo = Memo(case)
     return {trial.check: run(trial, memo) for trial in case.trials()}
 
 
-def observed(subject: Subject, dtype: str, of: Any = None, **more: Any) -> list[tuple[Any, Observation]]:
+def observed(
+    subject: Subject, dtype: str, of: Any = None, **more: Any
+) -> list[tuple[Any, Observation]]:
     """The problems as the dtype holds them, and what the subject answers."""
-    case = Case("narrow", of or network(), [subject], [numpy_net], probes(rows=4, draws=3, **more), dtypes=[dtype])
+    case = Case(
+        "narrow",
+        of or network(),
+        [subject],
+        [numpy_net],
+        probes(rows=4, draws=3, **more),
+        dtypes=[dtype],
+    )
     memo = Memo(case)
     problems = memo.problems(memo.formulation(subject), dtype)
     return [(problem, subject.observe(problem, dtype)) for problem in problems]
@@ -69,10 +101,14 @@ def observed(subject: Subject, dtype: str, of: Any = None, **more: Any) -> list[
 
 @pytest.mark.parametrize("dtype", NARROW)
 @pytest.mark.parametrize("act", ACTS)
-def test_a_right_model_of_torchs_layers_is_evidence(act: str, dtype: str, approved: Approved) -> None:
+def test_a_right_model_of_torchs_layers_is_evidence(
+    act: str, dtype: str, approved: Approved
+) -> None:
     """Every quantity passes, layer by layer, and none of its bounds is too wide."""
     found = verdicts(Subject(lambda: Layers(act), name="Layers"), dtype, network(act))
-    assert {quantity: verdict.status for quantity, verdict in found.items()} == dict.fromkeys(QUANTITIES, Status.PASS)
+    assert {quantity: verdict.status for quantity, verdict in found.items()} == dict.fromkeys(
+        QUANTITIES, Status.PASS
+    )
     approved(found["forward"].why, mask_figures=True)
 
 
@@ -88,9 +124,14 @@ def test_a_right_model_by_hand_is_evidence_too(dtype: str, loss: Loss) -> None:
 def test_of_a_network_of_ones_own_all_layers_are_seen(approved: Approved) -> None:
     """Two hidden layers, in bfloat16."""
     of = Equations(
-        "deep", 4, 2, {"A": (6, 4), "B": (5, 6), "C": (2, 5)},
-        lambda m, p, x: m.affine(m.act("tanh", m.affine(m.act("tanh", m.affine(x, p["A"])), p["B"])), p["C"]),
-    )  # fmt: skip
+        "deep",
+        4,
+        2,
+        {"A": (6, 4), "B": (5, 6), "C": (2, 5)},
+        lambda m, p, x: m.affine(
+            m.act("tanh", m.affine(m.act("tanh", m.affine(x, p["A"])), p["B"])), p["C"]
+        ),
+    )
     deep = Subject(
         lambda x, A, B, C: torch.tanh(torch.tanh(x @ A.T) @ B.T) @ C.T,
         "deep",
@@ -116,12 +157,18 @@ def deep(layers: int, width: int) -> tuple[Equations, Subject]:
         return x @ p[names[-1]].T
 
     shapes = dict.fromkeys(names, (width, width))
-    return Equations("deep", width, width, shapes, equations), Subject(model, "deep", shapes=shapes, stagewise=True)
+    return Equations("deep", width, width, shapes, equations), Subject(
+        model, "deep", shapes=shapes, stagewise=True
+    )
 
 
-@pytest.mark.parametrize(("layers", "dtype", "least"), [(2, "float32", 5), (3, "float32", 20), (3, "bfloat16", 100)])
+@pytest.mark.parametrize(
+    ("layers", "dtype", "least"), [(2, "float32", 5), (3, "float32", 20), (3, "bfloat16", 100)]
+)
 def test_bounds_are_tighter_layer_by_layer(layers: int, dtype: str, least: float) -> None:
-    """Those of the gradient, in the median, the more the deeper it is: nothing is carried from layer to layer."""
+    """Those of the gradient, in the median, the more the deeper it is: nothing is carried from
+    layer to layer.
+    """
     of, subject = deep(layers, 16)
     contract = Contract(dtype)
     [problem] = probes(draws=2, rows=32, kinds=["random"])(subject.formulation(of))
@@ -146,7 +193,9 @@ def test_layer_by_layer_what_is_outside_as_a_whole_does_not_pass(dtype: str, siz
 
 
 def test_a_layer_that_is_wrong_is_named(approved: Approved) -> None:
-    """The first activation that should be there and is not, and what the earlier layers have rounded."""
+    """The first activation that should be there and is not, and what the earlier layers have
+    rounded.
+    """
 
     def change(h: Any) -> Any:
         return torch.cat([h[:, :3], 1.5 * h[:, 3:4], h[:, 4:]], 1)
@@ -170,7 +219,9 @@ def test_what_the_earlier_layers_have_rounded_is_told(approved: Approved) -> Non
 
 def test_where_everything_must_be_exact_the_whole_is_judged() -> None:
     """What is proved exact is not excused by a hidden unit that is as near as its rounding."""
-    wrong = Subject(lambda: Layers("relu", lambda h: h * (1 + 2.0**-23)), name="Wrong", stagewise=True)
+    wrong = Subject(
+        lambda: Layers("relu", lambda h: h * (1 + 2.0**-23)), name="Wrong", stagewise=True
+    )
     found = verdicts(wrong, "float32", network("relu"), kinds=["exact"])
     assert found["forward"].status is Status.FAIL
 
@@ -187,7 +238,9 @@ def test_an_implementation_may_be_the_reference_of_another() -> None:
             return h @ self.output.weight.T + self.output.bias
 
     other = Subject(ByHand)
-    case = Case("narrow", network(), [Layers], [other], probes(rows=4, draws=1), dtypes=["bfloat16"])
+    case = Case(
+        "narrow", network(), [Layers], [other], probes(rows=4, draws=1), dtypes=["bfloat16"]
+    )
     memo = Memo(case)
     assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
 
@@ -204,11 +257,15 @@ class Factors(Layers):
     bits = 11
 
     def forward(self, x: Any) -> Any:
-        h = torch.tanh(rounded(x, self.bits) @ rounded(self.hidden.weight, self.bits).T + self.hidden.bias)
+        h = torch.tanh(
+            rounded(x, self.bits) @ rounded(self.hidden.weight, self.bits).T + self.hidden.bias
+        )
         return rounded(h, self.bits) @ rounded(self.output.weight, self.bits).T + self.output.bias
 
 
-@pytest.mark.parametrize(("bits", "dtype", "passes"), [(11, "tf32", True), (11, "float32", False), (8, "tf32", False)])
+@pytest.mark.parametrize(
+    ("bits", "dtype", "passes"), [(11, "tf32", True), (11, "float32", False), (8, "tf32", False)]
+)
 def test_tf32_is_factors_of_eleven_bits(bits: int, dtype: str, passes: bool) -> None:
     """A simulation of it passes as tf32, and not as float32; with fewer bits it does not."""
     made = type("Rounding", (Factors,), {"bits": bits})
@@ -232,7 +289,9 @@ def test_operations_that_change_from_draw_to_draw_are_not_taken() -> None:
 
 
 def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
-    """Results in place before they change, matrices of which one side is as long, no integers, no sparse ones."""
+    """Results in place before they change, matrices of which one side is as long, no integers, no
+    sparse ones.
+    """
     stages = Stages(3)
     with stages.watched():
         a = torch.arange(6.0).reshape(3, 2) + 0
@@ -260,9 +319,13 @@ class Compiled(Layers):
 
 @pytest.mark.parametrize(("factor", "status"), [(1.0, Status.PASS), (1.5, Status.FAIL)])
 def test_what_is_judged_is_what_runs_unwatched(factor: float, status: Status) -> None:
-    """torch.compile steps aside where operations are watched: its answers are its own all the same."""
+    """torch.compile steps aside where operations are watched: its answers are its own all the
+    same.
+    """
     torch.compiler.reset()
-    found = verdicts(Subject(lambda: Compiled(factor), name="Compiled"), "bfloat16", kinds=["random"])
+    found = verdicts(
+        Subject(lambda: Compiled(factor), name="Compiled"), "bfloat16", kinds=["random"]
+    )
     assert found["forward"].status is status
 
 
@@ -333,14 +396,22 @@ def test_a_right_model_whose_slopes_underflow_is_inside() -> None:
 def test_the_numbers_of_a_dtype_are_torchs(dtype: str) -> None:
     """Its roundoff, range and nearest numbers."""
     contract, info = Contract(dtype), torch.finfo(held_in(dtype))
-    assert (contract.roundoff * 2, contract.tiny, contract.largest) == (info.eps, info.tiny, info.max)
+    assert (contract.roundoff * 2, contract.tiny, contract.largest) == (
+        info.eps,
+        info.tiny,
+        info.max,
+    )
     numbers = np.random.default_rng(0).standard_normal(1000) * 2.0 ** np.arange(-13, 12).repeat(40)
-    assert np.array_equal(contract.rounded(numbers), torch.tensor(numbers).to(held_in(dtype)).double().numpy())
+    assert np.array_equal(
+        contract.rounded(numbers), torch.tensor(numbers).to(held_in(dtype)).double().numpy()
+    )
 
 
 def test_draws_beyond_the_range_of_a_narrow_dtype_are_left_out() -> None:
     """Unless there are no others: then the trial is UNDEFINED, and says what to do."""
-    [saturated] = probes(kinds=["saturated"], draws=30, rows=20)(Subject(Layers).formulation(network("relu")))
+    [saturated] = probes(kinds=["saturated"], draws=30, rows=20)(
+        Subject(Layers).formulation(network("relu"))
+    )
     [kept] = narrowed([saturated], Contract("float16"))
     assert 0 < kept.draws < saturated.draws
     large = [saturated.at(2.0**10 * saturated.own)]
@@ -350,7 +421,9 @@ def test_draws_beyond_the_range_of_a_narrow_dtype_are_left_out() -> None:
 def test_data_beyond_the_range_are_told(mine: Mine, approved: Approved) -> None:
     """Before anything overflows: where, how large, and what to do."""
     mine.write_sine(dtypes='["float16"]', problems="OnData(np.full((2, 1), 1e6), np.zeros((2, 1)))")
-    (mine.pytester.path / "test_mine.py").write_text(f"import numpy as np\nfrom reference import OnData\n{mine.text}")
+    (mine.pytester.path / "test_mine.py").write_text(
+        f"import numpy as np\nfrom reference import OnData\n{mine.text}"
+    )
     assert mine.pytest().ret == 1
     approved(mine.results()["verdicts"][0]["why"])
 
@@ -361,9 +434,15 @@ def test_the_contract_says_what_it_is(dtype: str, approved: Approved) -> None:
     approved(Contract(dtype).sentence())
 
 
-def test_training_and_contrasts_are_judged_in_float64_and_float32(mine: Mine, approved: Approved) -> None:
+def test_training_and_contrasts_are_judged_in_float64_and_float32(
+    mine: Mine, approved: Approved
+) -> None:
     """And so are contrasts: a narrower dtype is refused for them."""
-    mine.write_sine(dtypes='["bfloat16"]', contrast='Contrast("corners", "o", (1, -1, -1, 1))', expect='"differs"')
+    mine.write_sine(
+        dtypes='["bfloat16"]',
+        contrast='Contrast("corners", "o", (1, -1, -1, 1))',
+        expect='"differs"',
+    )
     approved(at_collection(mine.pytest()))
 
 

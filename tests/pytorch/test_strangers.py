@@ -1,4 +1,6 @@
-"""Models as people write them who never saw the harness: each is verified as it is, with at most `parameters=`."""
+"""Models as people write them who never saw the harness: each is verified as it is, with at most
+`parameters=`.
+"""
 
 import shutil
 from collections import OrderedDict
@@ -36,8 +38,11 @@ def verdicts(
 def passes(subject: Any, network: Network = ONE_HEAD, **given: Any) -> bool:
     """Every trial passes, but those that nnet cannot judge; says why where one does not."""
     found = verdicts(subject, network, **given)
-    assert {v.status for v in found} <= {Status.PASS, Status.ABSENT}, next(v.why for v in found if v.status.fails)
-    return sum(v.status is Status.PASS for v in found) >= 8 + 6  # of NumPy, and of nnet, which gives no input gradient
+    assert {v.status for v in found} <= {Status.PASS, Status.ABSENT}, next(
+        v.why for v in found if v.status.fails
+    )
+    # of NumPy, and of nnet, which gives no input gradient
+    return sum(v.status is Status.PASS for v in found) >= 8 + 6
 
 
 class Regressor(nn.Module):
@@ -124,10 +129,14 @@ class Autoencoder(nn.Module):
 
 
 def test_tied_weights() -> None:
-    """One matrix is both layers, as it is and turned; its gradient is judged as the sum that it is."""
+    """One matrix is both layers, as it is and turned; its gradient is judged as the sum that it
+    is.
+    """
     network = Network(3, 6, 3, "logistic")
     assert passes(Autoencoder, network)
-    assert passes(Subject(Autoencoder, parameters={"W1": "encoder.weight", "W2": "encoder.weight.T"}), network)
+    assert passes(
+        Subject(Autoencoder, parameters={"W1": "encoder.weight", "W2": "encoder.weight.T"}), network
+    )
 
 
 class TwoTowers(nn.Module):
@@ -178,7 +187,9 @@ def test_hidden_units_in_two_layers() -> None:
     assert passes(Subject(Split, parameters=words))
 
 
-KEPT = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.float32)
+KEPT = np.array(
+    [[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.float32
+)
 
 
 class Pruned(Regressor):
@@ -188,8 +199,15 @@ class Pruned(Regressor):
 
 
 def test_pruned_weights() -> None:
-    """torch.nn.utils.prune masks a matrix; the numbers behind the mask mean nothing, and have the gradient 0."""
-    pruned = {"W1": lambda p: p["fc1.weight_orig"] * KEPT, "b": "fc1.bias", "W2": "fc2.weight", "b_w": "fc2.bias"}
+    """torch.nn.utils.prune masks a matrix; the numbers behind the mask mean nothing, and have the
+    gradient 0.
+    """
+    pruned = {
+        "W1": lambda p: p["fc1.weight_orig"] * KEPT,
+        "b": "fc1.bias",
+        "W2": "fc2.weight",
+        "b_w": "fc2.bias",
+    }
     assert passes(Subject(Pruned, parameters=pruned))
 
 
@@ -252,12 +270,19 @@ class Standardised(Regressor):
 
 def scaled(p: dict[str, Any]) -> dict[str, Any]:
     """Inputs that are scaled are weights that are."""
-    return {"W1": p["fc1.weight"] * [0.1, 2.5, 0.7], "b": p["fc1.bias"], "W2": p["fc2.weight"], "b_w": p["fc2.bias"]}
+    return {
+        "W1": p["fc1.weight"] * [0.1, 2.5, 0.7],
+        "b": p["fc1.bias"],
+        "W2": p["fc2.weight"],
+        "b_w": p["fc2.bias"],
+    }
 
 
 def test_a_float32_buffer_in_a_float64_model_is_found_and_named(approved: Approved) -> None:
     """Made in float32 and converted, it is 0.1 to eight digits only; made in float64 it passes."""
-    rounded = verdicts(Subject(lambda: Standardised(torch.float32), "Standardised", scaled), ONE_HEAD)
+    rounded = verdicts(
+        Subject(lambda: Standardised(torch.float32), "Standardised", scaled), ONE_HEAD
+    )
     failed = [v for v in rounded if v.status is Status.FAIL]
     assert {v.dtype for v in failed} == {"float64"}
     approved(failed[0].why, mask_figures=True)
@@ -300,7 +325,9 @@ def test_a_lazily_built_module() -> None:
 
 @pytest.mark.compile
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler: apt-get install g++")
+@pytest.mark.skipif(
+    not shutil.which("g++"), reason="torch.compile needs a C++ compiler: apt-get install g++"
+)
 def test_a_compiled_module() -> None:
     """torch.compile fuses what it computes; that is another order of the same roundings."""
     found = verdicts(Subject(lambda: torch.compile(Regressor()), "Compiled"), ONE_HEAD, [numpy_net])

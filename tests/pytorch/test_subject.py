@@ -1,4 +1,6 @@
-"""How a PyTorch model is asked: right models of unusual make pass, models that are no function do not."""
+"""How a PyTorch model is asked: right models of unusual make pass, models that are no function do
+not.
+"""
 
 from typing import Any
 
@@ -23,7 +25,9 @@ class Tanh(nn.Sequential):
         super().__init__(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
 
 
-def verdicts(subject: Any, network: Network = SINE, makers: Any = None, reference: Any = numpy_net) -> list[Verdict]:
+def verdicts(
+    subject: Any, network: Network = SINE, makers: Any = None, reference: Any = numpy_net
+) -> list[Verdict]:
     case = Case("made", network, [subject], [reference], makers or probes(seed=1))
     memo = Memo(case)
     return [run(trial, memo) for trial in case.trials()]
@@ -46,7 +50,9 @@ def constant_head(p: Any) -> Any:
 
 @pytest.mark.parametrize("mean", [0.5, 273.15, 101325.0])
 def test_an_output_that_is_not_standardised_passes(mean: float) -> None:
-    """y = std net(x) + mean is an affine meaning whose slopes are read off exactly beside a large constant."""
+    """y = std net(x) + mean is an affine meaning whose slopes are read off exactly beside a large
+    constant.
+    """
 
     class Unstandardised(Tanh):
         def forward(self, x):  # type: ignore[no-untyped-def]
@@ -54,7 +60,12 @@ def test_an_output_that_is_not_standardised_passes(mean: float) -> None:
 
     def means(p: Any) -> Any:
         constant = float(np.float32(mean))
-        return {"W1": p["0.weight"], "b": p["0.bias"], "W2": 0.5 * p["2.weight"], "b_w": 0.5 * p["2.bias"] + constant}
+        return {
+            "W1": p["0.weight"],
+            "b": p["0.bias"],
+            "W2": 0.5 * p["2.weight"],
+            "b_w": 0.5 * p["2.bias"] + constant,
+        }
 
     assert worst(verdicts(Subject(Unstandardised, parameters=means))).status is Status.PASS
 
@@ -79,7 +90,9 @@ def test_a_constant_that_float32_rounds_passes() -> None:
         return torch.relu(8.23 * x) * w
 
     subject = Subject(
-        model, shapes={"w": (1,)}, parameters=lambda p: {"W1": 8.23, "b": 0, "W2": p["w"][None], "b_w": 0}
+        model,
+        shapes={"w": (1,)},
+        parameters=lambda p: {"W1": 8.23, "b": 0, "W2": p["w"][None], "b_w": 0},
     )
     assert worst(verdicts(subject, network)).status is Status.PASS
 
@@ -110,7 +123,12 @@ def test_a_weight_in_two_places_passes_when_its_gradient_is_one_long_sum() -> No
         return {"W1": np.eye(2) * p["w"], "b": 0, "W2": np.ones((1, 2)), "b_w": 0}
 
     subject = Subject(model, shapes={"w": (1,)}, parameters=means)
-    assert worst(verdicts(subject, network, probes(seed=2, rows=300, draws=10, kinds=["random"]))).status is Status.PASS
+    assert (
+        worst(
+            verdicts(subject, network, probes(seed=2, rows=300, draws=10, kinds=["random"]))
+        ).status
+        is Status.PASS
+    )
 
 
 def test_two_large_biases_that_cancel_pass() -> None:
@@ -192,8 +210,12 @@ class Dropping(nn.Sequential):
         super().__init__(nn.Linear(1, 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 1))
 
 
-@pytest.mark.parametrize("model", [OtherwiseWithoutGrad, Dropping, OtherwiseInEval, InPlace, Drifting])
-def test_a_model_that_is_no_function_fails_with_its_sentence(model: Any, approved: Approved) -> None:
+@pytest.mark.parametrize(
+    "model", [OtherwiseWithoutGrad, Dropping, OtherwiseInEval, InPlace, Drifting]
+)
+def test_a_model_that_is_no_function_fails_with_its_sentence(
+    model: Any, approved: Approved
+) -> None:
     """What a model does to inputs, parameters and its own later answers is judged."""
     found = worst(verdicts(model))
     assert found.status is Status.FAIL
@@ -211,7 +233,11 @@ class RoundsOtherwise(Tanh):
 def test_a_model_that_rounds_otherwise_without_gradients_is_right() -> None:
     """What differs by rounding is the same answer; where nothing may round it is another one."""
     for kind, status in (("random", Status.PASS), ("exact", Status.FAIL)):
-        found = [v for v in verdicts(RoundsOtherwise, makers=probes(kinds=[kind])) if v.check == "forward"]
+        found = [
+            v
+            for v in verdicts(RoundsOtherwise, makers=probes(kinds=[kind]))
+            if v.check == "forward"
+        ]
         assert {verdict.status for verdict in found} == {status}
 
 
@@ -228,7 +254,11 @@ class ClampedInputs(Tanh):
 
 class WrongForManyRows(Tanh):
     def forward(self, x):  # type: ignore[no-untyped-def]
-        return super().forward(x) if len(x) <= 8 else super().forward(x[:8].repeat(len(x), 1)[: len(x)])
+        return (
+            super().forward(x)
+            if len(x) <= 8
+            else super().forward(x[:8].repeat(len(x), 1)[: len(x)])
+        )
 
 
 class ZeroIsMissing(Tanh):
@@ -250,7 +280,9 @@ def test_the_default_probes_reach_unusual_data(model: Any) -> None:
 def test_a_model_built_for_evaluation_passes_with_its_dropout() -> None:
     """In eval() dropout does nothing."""
     means = {"W1": "0.weight", "b": "0.bias", "W2": "3.weight", "b_w": "3.bias"}
-    subject = Subject(lambda: Dropping().eval(), "Evaluated", lambda p: {b: p[n] for b, n in means.items()})
+    subject = Subject(
+        lambda: Dropping().eval(), "Evaluated", lambda p: {b: p[n] for b, n in means.items()}
+    )
     assert worst(verdicts(subject)).status is Status.PASS
 
 
@@ -356,7 +388,9 @@ def test_nnet_is_no_witness_for_decay_on_tanh(approved: Approved) -> None:
     approved(f"{v.check} {v.dtype}: {v.why}" for v in found)
 
 
-def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(live_r: None, approved: Approved) -> None:
+def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(
+    live_r: None, approved: Approved
+) -> None:
     """It weighs rows."""
 
     def model(x, W1, b, W2, b_w, V2, b_v):  # type: ignore[no-untyped-def]
@@ -364,7 +398,9 @@ def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(live_r: No
         return h @ W2.T + b_w, h @ V2.T + b_v
 
     network = Network(1, 4, (1, 2), "logistic")
-    subject = Subject(model, shapes={block.name: block.places.shape for block in network.layout.blocks})
+    subject = Subject(
+        model, shapes={block.name: block.places.shape for block in network.layout.blocks}
+    )
     found = verdicts(subject, network, probes(seed=1, loss=Loss("mean")), r_nnet)
     assert {v.status for v in found} == {Status.ABSENT}
     approved({v.why for v in found if v.check != "input_gradient"})
@@ -372,4 +408,6 @@ def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(live_r: No
 
 def test_the_contract_of_a_subject_is_its_own() -> None:
     """dtype and convention at 0 come from the trial and the subject."""
-    assert Subject(Tanh, relu_at_zero=1.0).contract("float32") == Contract("float32", relu_at_zero=1.0)
+    assert Subject(Tanh, relu_at_zero=1.0).contract("float32") == Contract(
+        "float32", relu_at_zero=1.0
+    )

@@ -1,4 +1,6 @@
-"""R's nnet in a process of its own: its numbers are nnet's, and nothing that happens to R reaches us."""
+"""R's nnet in a process of its own: its numbers are nnet's, and nothing that happens to R reaches
+us.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,15 @@ Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
 SINE = Topology.dense(1, 4, 1, linear_outputs=True)
 DUAL = Topology.dense(10, 10, 10, linear_outputs=False)
-# Hidden units 5, 6 see inputs 1, 2 and feed output 9; hidden units 7, 8 see inputs 3, 4 and feed output 10.
-BLOCKS = Topology(4, 4, 2, ((0, 1, 2), (0, 1, 2), (0, 3, 4), (0, 3, 4), (0, 5, 6), (0, 7, 8)), linear_outputs=True)
+# Hidden units 5, 6 see inputs 1, 2 and feed output 9; hidden units 7, 8 see inputs 3, 4 and feed
+# output 10.
+BLOCKS = Topology(
+    4, 4, 2, ((0, 1, 2), (0, 1, 2), (0, 3, 4), (0, 3, 4), (0, 5, 6), (0, 7, 8)), linear_outputs=True
+)
 # Two layers, an input that skips both, a bias that counts twice.
-DEEP = Topology(2, 4, 1, ((0, 1, 2), (0, 1, 2), (0, 0, 3, 4), (0, 3), (0, 1, 5, 6)), linear_outputs=False)
+DEEP = Topology(
+    2, 4, 1, ((0, 1, 2), (0, 1, 2), (0, 0, 3, 4), (0, 3), (0, 1, 5, 6)), linear_outputs=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,11 @@ def impatient() -> Iterator[RSession]:
 def draw(topology: Topology, draws: int, rows: int, scale: float = 1.0) -> list[Array]:
     """theta (D, T), inputs (D, R, I), targets (D, R, O), row weights (D, R)."""
     rng = np.random.default_rng(draws + rows)
-    shapes = (draws, topology.n_weights), (draws, rows, topology.inputs), (draws, rows, topology.outputs)
+    shapes = (
+        (draws, topology.n_weights),
+        (draws, rows, topology.inputs),
+        (draws, rows, topology.outputs),
+    )
     theta, x, y = (rng.normal(size=shape) for shape in shapes)
     return [scale * theta, x, y, rng.random((draws, rows))]
 
@@ -59,7 +70,9 @@ def draw(topology: Topology, draws: int, rows: int, scale: float = 1.0) -> list[
 def by_hand(
     topology: Topology, theta: Array, x: Array, y: Array, weights: Array, decay: float
 ) -> tuple[Array, Array, Array]:
-    """Value, outputs and gradient of any topology, unit by unit, draws at once; its logistic is not clipped."""
+    """Value, outputs and gradient of any topology, unit by unit, draws at once; its logistic is not
+    clipped.
+    """
     starts = np.cumsum([0, *map(len, topology.connections)])
     first, first_output = 1 + topology.inputs, 1 + topology.inputs + topology.hidden
     units = [np.ones(x.shape[:2]), *np.moveaxis(x, 2, 0)]
@@ -69,7 +82,9 @@ def by_hand(
         units.append(1 / (1 + np.exp(-z)) if squash else z)
     outputs = np.stack(units[first_output:], axis=2)
     value = (weights[:, :, None] * (outputs - y) ** 2).sum((1, 2)) + decay * (theta**2).sum(1)
-    back = [np.zeros(x.shape[:2]) for _ in range(first_output)] + list(np.moveaxis(2 * (outputs - y), 2, 0))
+    back = [np.zeros(x.shape[:2]) for _ in range(first_output)] + list(
+        np.moveaxis(2 * (outputs - y), 2, 0)
+    )
     gradient = 2 * decay * theta
     for unit in reversed(range(first, len(units))):
         sources, start = topology.connections[unit - first], starts[unit - first]
@@ -81,11 +96,16 @@ def by_hand(
 
 
 @pytest.mark.parametrize(
-    ("topology", "draws", "rows"), [(SINE, 7, 50), (DUAL, 5, 2), (BLOCKS, 6, 3), (DEEP, 4, 5), (SINE, 1, 1)]
+    ("topology", "draws", "rows"),
+    [(SINE, 7, 50), (DUAL, 5, 2), (BLOCKS, 6, 3), (DEEP, 4, 5), (SINE, 1, 1)],
 )
 @pytest.mark.parametrize("weighted", [False, True])
-def test_evaluate_is_the_formula(r: RSession, topology: Topology, draws: int, rows: int, weighted: bool) -> None:
-    """nnet's value, outputs and gradient are the formula's to a few ulps, with and without row weights and decay."""
+def test_evaluate_is_the_formula(
+    r: RSession, topology: Topology, draws: int, rows: int, weighted: bool
+) -> None:
+    """nnet's value, outputs and gradient are the formula's to a few ulps, with and without row
+    weights and decay.
+    """
     theta, x, y, weights = draw(topology, draws, rows)
     if weighted:
         found = r.evaluate(topology, theta, x, y, weights, decay=0.01)
@@ -94,7 +114,11 @@ def test_evaluate_is_the_formula(r: RSession, topology: Topology, draws: int, ro
         found = r.evaluate(topology, theta, x, y)
         value, outputs, gradient = by_hand(topology, theta, x, y, np.ones_like(weights), decay=0.0)
     assert found.value.shape == (draws,)
-    for got, expected in ((found.value, value), (found.outputs, outputs), (found.gradient, gradient)):
+    for got, expected in (
+        (found.value, value),
+        (found.outputs, outputs),
+        (found.gradient, gradient),
+    ):
         assert got.shape == expected.shape
         assert got.flags.c_contiguous
         np.testing.assert_allclose(got, expected, rtol=0, atol=16 * 2**-52 * np.abs(expected).max())
@@ -113,7 +137,9 @@ def test_draws_do_not_touch_each_other(r: RSession) -> None:
 
 @pytest.mark.parametrize("linear", [False, True])
 def test_the_logistic_is_clipped_beyond_15(r: RSession, linear: bool) -> None:
-    """Beyond |z| = 15 hidden units, and logistic outputs, are exactly 0 or 1; at 15 they are not; linear ones never."""
+    """Beyond |z| = 15 hidden units, and logistic outputs, are exactly 0 or 1; at 15 they are not;
+    linear ones never.
+    """
     z = np.array([15.0, np.nextafter(15, 16), -15.0, np.nextafter(-15, -16), 700.0, -700.0])
     hidden = np.stack([z, 0 * z, 0 * z, 1 + 0 * z], axis=1)  # h = logistic(z), o = h
     nothing = np.zeros((6, 1, 1))
@@ -128,12 +154,17 @@ def test_the_logistic_is_clipped_beyond_15(r: RSession, linear: bool) -> None:
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_seeds_fit_is_rs_own(r: RSession, seed: int) -> None:
-    """The fit of the sine is bit for bit what R itself, without Python, gets from the same call of nnet()."""
+    """The fit of the sine is bit for bit what R itself, without Python, gets from the same call of
+    nnet().
+    """
     code = f"""x <- {{set.seed({seed}); sort(10*runif(50))}}; y <- sin(x)
-      f <- nnet::nnet(x, y, size=4, maxit=10000, linout=TRUE, abstol=1.0e-8, reltol=1.0e-9, Wts=seq(0,1,by=1/12),
+      f <- nnet::nnet(x, y, size=4, maxit=10000, linout=TRUE, abstol=1.0e-8, reltol=1.0e-9,
+        Wts=seq(0,1,by=1/12),
                       trace=FALSE)
       cat(sprintf("%a", c(x, y, f$wts, f$value, f$fitted.values, f$convergence)))"""
-    run = subprocess.run(["Rscript", "--vanilla", "-e", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["Rscript", "--vanilla", "-e", code], capture_output=True, text=True, check=True
+    )
     x, y, weights, value, outputs, convergence = np.split(
         np.array(list(map(float.fromhex, run.stdout.split()))), np.cumsum([50, 50, 13, 1, 50])
     )
@@ -155,7 +186,9 @@ def test_mask_holds_weights(r: RSession) -> None:
 
 
 def test_both_ways_to_fit_are_one_engine(r: RSession) -> None:
-    """The block-diagonal topology fits as nnet() does whose cross connections are held at 0, bit for bit."""
+    """The block-diagonal topology fits as nnet() does whose cross connections are held at 0, bit
+    for bit.
+    """
     (theta,), (x,), (y,), (weights,) = draw(BLOCKS, 1, 20)
     dense = Topology.dense(4, 4, 2, linear_outputs=True)
     both = zip(dense.connections, BLOCKS.connections, strict=True)
@@ -202,8 +235,14 @@ def test_versions(r: RSession) -> None:
     ids=["theta", "two axes", "no rows", "other draws", "nan", "negative", "decay"],
 )
 def test_bad_data_is_refused(r: RSession, change: dict[str, Any], approved: Approved) -> None:
-    """Wrong shapes, NaN and negative row weights are a ValueError here: what was found, what was expected."""
-    good = {"theta": np.zeros((2, 13)), "inputs": np.zeros((2, 5, 1)), "targets": np.zeros((2, 5, 1))}
+    """Wrong shapes, NaN and negative row weights are a ValueError here: what was found, what was
+    expected.
+    """
+    good = {
+        "theta": np.zeros((2, 13)),
+        "inputs": np.zeros((2, 5, 1)),
+        "targets": np.zeros((2, 5, 1)),
+    }
     with approved.raises(ValueError):
         r.evaluate(SINE, **(good | change))
 
@@ -223,7 +262,9 @@ def test_settings_of_a_fit_are_numbers(r: RSession, approved: Approved) -> None:
 def test_bad_topologies_are_refused(
     units: tuple[int, int, int], connections: tuple[tuple[int, ...], ...], approved: Approved
 ) -> None:
-    """A unit without connections, fed by itself or fed by an output is refused before R hears of it."""
+    """A unit without connections, fed by itself or fed by an output is refused before R hears of
+    it.
+    """
     with approved.raises(ValueError):
         Topology(*units, connections, linear_outputs=True)
 
@@ -260,10 +301,14 @@ def test_threads_wait_for_each_other(r: RSession) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["repeat {}", "quit(status = 7)", "tools::pskill(Sys.getpid(), 11)"], ids=["endless", "quit", "SIGSEGV"]
+    "code",
+    ["repeat {}", "quit(status = 7)", "tools::pskill(Sys.getpid(), 11)"],
+    ids=["endless", "quit", "SIGSEGV"],
 )
 def test_a_crash_is_contained(impatient: RSession, code: str, approved: Approved) -> None:
-    """Endless loop, quit() and SIGSEGV are tried twice, end as RCrashed which says so, and the next ask is answered."""
+    """Endless loop, quit() and SIGSEGV are tried twice, end as RCrashed which says so, and the next
+    ask is answered.
+    """
     with approved.raises(RCrashed):
         impatient.eval_text(code)
     assert impatient.eval_text("2 * 21").tolist() == [42.0]
@@ -282,7 +327,9 @@ def test_what_was_asked_is_told_where_no_answer_comes(approved: Approved) -> Non
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 def test_one_death_is_mended_unseen(impatient: RSession, blow: signal.Signals) -> None:
-    """A worker that dies or freezes, even while it is being written to, costs a restart and no error."""
+    """A worker that dies or freezes, even while it is being written to, costs a restart and no
+    error.
+    """
     theta, x, y, _ = draw(DUAL, 1024, 2)
     before = impatient.evaluate(DUAL, theta, x, y)
     assert impatient._worker is not None
@@ -309,12 +356,18 @@ def gone(pid: int) -> bool:
         return True
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc, which is not here")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="looks for processes in /proc, which is not here"
+)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, None])
 def test_r_dies_with_its_parent(how: signal.Signals | None) -> None:
-    """A parent that is killed, interrupted or simply ends leaves no R behind, and has not imported rpy2."""
+    """A parent that is killed, interrupted or simply ends leaves no R behind, and has not imported
+    rpy2.
+    """
     command = [sys.executable, "-c", PARENT, "idle" if how is None else "busy"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         if how is not None:
@@ -327,7 +380,9 @@ def test_r_dies_with_its_parent(how: signal.Signals | None) -> None:
     assert gone(pid)
 
 
-def test_the_users_startup_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_startup_files_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither .Rprofile nor .Renviron of the working folder or of HOME changes what R computes."""
     (tmp_path / ".Rprofile").write_text("sum <- function(...) 42\n")
     (tmp_path / ".Renviron").write_text("MISCHIEF=1\n")
@@ -363,7 +418,9 @@ def test_what_is_missing_is_looked_for_once(
 
 
 def test_r_missing_is_a_sentence(without_r: None, approved: Approved) -> None:
-    """Without R on PATH the error says so and gives the line that installs it; what_is_missing() says the same."""
+    """Without R on PATH the error says so and gives the line that installs it; what_is_missing()
+    says the same.
+    """
     assert what_is_missing("") == sentence()
     approved(sentence())
 
@@ -378,16 +435,24 @@ def test_nnet_missing_is_a_sentence(without_nnet: None, approved: Approved) -> N
     approved(sentence())
 
 
-def test_rpy2_missing_is_a_sentence(without_rpy2: None, only: Callable[..., Path], approved: Approved) -> None:
-    """Without rpy2 the error gives the exact pip line, and make before it where pip would need it."""
+def test_rpy2_missing_is_a_sentence(
+    without_rpy2: None, only: Callable[..., Path], approved: Approved
+) -> None:
+    """Without rpy2 the error gives the exact pip line, and make before it where pip would need
+    it.
+    """
     tools = only("R", "make")
     approved(sentence())
     (tools / "make").unlink()
     approved(sentence())
 
 
-def test_rpy2_too_new_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """An rpy2 that needs a newer R is named with the exact pip line. (What rpy2-rinterface 3.6.7 says to R 4.2.2.)"""
+def test_rpy2_too_new_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """An rpy2 that needs a newer R is named with the exact pip line. (What rpy2-rinterface 3.6.7
+    says to R 4.2.2.)
+    """
     (tmp_path / "rpy2").mkdir()
     text = "symbol 'R_getVar' not found in library 'libR.so': libR.so: undefined symbol: R_getVar"
     (tmp_path / "rpy2" / "__init__.py").write_text(f"raise AttributeError({text!r})")

@@ -1,4 +1,6 @@
-"""A recording of R as a file: it gives back every bit, and what is damaged or hostile is refused in a sentence."""
+"""A recording of R as a file: it gives back every bit, and what is damaged or hostile is refused in
+a sentence.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def recording(seed: int = 0) -> Recording:
-    """Two evaluations on the same data and a fit, with numbers that float32 holds and numbers that it does not."""
+    """Two evaluations on the same data and a fit, with numbers that float32 holds and numbers that
+    it does not.
+    """
     rng = np.random.default_rng(seed)
     x, y = np.float64(np.float32(rng.random((3, 4, 1)))), rng.random((3, 4, 1))
     asks = []
     for _ in range(2):
         given = {"theta": rng.random((3, 7)), "inputs": x, "targets": y, "decay": np.array(0.0)}
-        answer = {"value": rng.random(3), "outputs": rng.random((3, 4, 1)), "gradient": rng.random((3, 7)) - 0.5}
+        answer = {
+            "value": rng.random(3),
+            "outputs": rng.random((3, 4, 1)),
+            "gradient": rng.random((3, 7)) - 0.5,
+        }
         asks.append(Ask("evaluate", NET, given, answer))
     asks[0].answer["value"][:] = -0.0, 5e-324, 1.7e308
     given = {"theta": rng.random(7), "inputs": x[0], "targets": y[0], "maxit": np.array(100.0)}
@@ -93,9 +101,15 @@ def refused(path: Path, case: str = "sine") -> str:
 
 
 def test_what_is_damaged_is_never_read(path: Path, approved: Approved) -> None:
-    """Cut or changed at any of 200 places, or longer than it was: one sentence that names the file, and no number."""
+    """Cut or changed at any of 200 places, or longer than it was: one sentence that names the file,
+    and no number.
+    """
     whole, chance = path.read_bytes(), random.Random(0)
-    damaged = [whole[: chance.randrange(len(whole))] for _ in range(90)] + [b"", whole + b"\0", whole + whole]
+    damaged = [whole[: chance.randrange(len(whole))] for _ in range(90)] + [
+        b"",
+        whole + b"\0",
+        whole + whole,
+    ]
     for _ in range(110):
         at, bit = chance.randrange(len(whole)), 1 << chance.randrange(8)
         damaged.append(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
@@ -204,18 +218,26 @@ def test_the_recording_of_another_case_is_refused(path: Path, approved: Approved
     approved(refused(path, "cosine"))
 
 
-@pytest.mark.parametrize("name", ["sine", "../../etc/passwd", "a/b\\c", "nul\0", "ü" * 300, "", "\udcff", ".."])
+@pytest.mark.parametrize(
+    "name", ["sine", "../../etc/passwd", "a/b\\c", "nul\0", "ü" * 300, "", "\udcff", ".."]
+)
 def test_a_case_may_be_called_anything(tmp_path: Path, name: str) -> None:
-    """Its recording lies in the folder beside its file, under a name that every file system takes."""
+    """Its recording lies in the folder beside its file, under a name that every file system
+    takes.
+    """
     found = place(str(tmp_path / "test_mine.py"), name)
     assert found.parent == tmp_path / "recordings"
     assert len(found.name) < 120
-    assert set(found.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+    assert set(found.name) <= set(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+    )
     assert found != place(str(tmp_path / "test_mine.py"), f"{name} ")
 
 
 def test_a_writer_that_is_killed_leaves_the_old_file_whole(path: Path) -> None:
-    """kill -9 while the new one is written, at its worst moment: when nothing of it has reached the disk."""
+    """kill -9 while the new one is written, at its worst moment: when nothing of it has reached the
+    disk.
+    """
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from tests.r.test_recording import recording, write\n"
@@ -223,12 +245,16 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(path: Path) -> None:
         "write(Path(sys.argv[1]), recording(1))"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    killed = subprocess.run([sys.executable, "-c", script, str(path)], cwd=ROOT, env=environment, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(path)], cwd=ROOT, env=environment, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     assert list(read(path, "sine").answers) == list(recording().answers)
 
 
 def test_the_sessions_offer_the_same_asks() -> None:
-    """What is recorded of an answer is all that RSession gives, but for the seconds that it took."""
+    """What is recorded of an answer is all that RSession gives, but for the seconds that it
+    took.
+    """
     assert set(format_.ANSWERS) == {"evaluate", "fit", "optim"}
     assert all(hasattr(RSession, what) for what in format_.ANSWERS)

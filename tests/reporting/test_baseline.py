@@ -1,4 +1,6 @@
-"""Two reports compared: what became of every trial, in which words, with which exit code, and what is refused."""
+"""Two reports compared: what became of every trial, in which words, with which exit code, and what
+is refused.
+"""
 
 import json
 import os
@@ -28,7 +30,14 @@ from harness.reporting.writing import write
 from tests.conftest import Approved, Mine, baseline_of, unfolded
 
 ROOT = Path(__file__).parents[2]
-MACHINE = {"processor": "x86_64", "threads": 1, "torch": "2.13.0", "numpy": "2.4.6", "R": "4.2.2", "nnet": "7.3-18"}
+MACHINE = {
+    "processor": "x86_64",
+    "threads": 1,
+    "torch": "2.13.0",
+    "numpy": "2.4.6",
+    "R": "4.2.2",
+    "nnet": "7.3-18",
+}
 NAUGHTY = "../../<b>`x`</b>|\x1b[31m\u202e\udcff" + "n" * 300
 FAILURE = """\
 sine: Net (cpu, float64) against R nnet 7.3-18 (live)
@@ -40,13 +49,26 @@ gradient is outside its rounding: 12 times what float64 may differ by
 def verdict(status: str = "PASS", used: float | None = 0.01, id: str = "a", **rest: Any) -> Verdict:
     """A verdict of one trial: `case` sine, on the CPU, against live R."""
     fails = status in ("FAIL", "BROKEN")
-    given = {"case": "sine", "subject": "Net", "reference": "r_nnet", "source": "live", "check": "gradient"}
-    given |= {"device": "cpu", "dtype": "float64", "why": FAILURE if fails else f"why it is {status}", **rest}
+    given = {
+        "case": "sine",
+        "subject": "Net",
+        "reference": "r_nnet",
+        "source": "live",
+        "check": "gradient",
+    }
+    given |= {
+        "device": "cpu",
+        "dtype": "float64",
+        "why": FAILURE if fails else f"why it is {status}",
+        **rest,
+    }
     return Verdict(id=id, status=Status(status), budget_used=used, **given)
 
 
 def report(*verdicts: Verdict, **machine: Any) -> Report:
-    """A whole report of these verdicts, with one more trial that passed, so that there is something to compare."""
+    """A whole report of these verdicts, with one more trial that passed, so that there is something
+    to compare.
+    """
     contracts = {"Net float64": "float64, u = 2^-53"}
     return Report(MACHINE | machine, [*verdicts, verdict(id="always")], (), contracts)
 
@@ -89,7 +111,9 @@ EXPECTED = {
 @pytest.mark.parametrize("old", [None, *Status])
 @pytest.mark.parametrize("new", [None, *Status])
 def test_every_pair_of_statuses_has_its_word(old: Status | None, new: Status | None) -> None:
-    """All 63: a trial that fails and did not fail before always fails the comparison, and nothing else does."""
+    """All 63: a trial that fails and did not fail before always fails the comparison, and nothing
+    else does.
+    """
     if old is None and new is None:
         return
     found = change(*(None if status is None else verdict(status) for status in (old, new)))
@@ -124,7 +148,10 @@ def test_drift_is_growth_beyond_the_factor_and_the_floor(
 
 def test_a_counterexample_that_grows_is_no_drift() -> None:
     """Who claims a difference is glad of a large one."""
-    assert change(verdict(used=2.0, expect="differs"), verdict(used=9e9, expect="differs")).kind is Kind.UNCHANGED
+    assert (
+        change(verdict(used=2.0, expect="differs"), verdict(used=9e9, expect="differs")).kind
+        is Kind.UNCHANGED
+    )
 
 
 def test_another_claim_is_not_comparable(approved: Approved) -> None:
@@ -173,7 +200,9 @@ def test_what_rounds_otherwise_hides_drift_and_nothing_else(
         ("commit", "another", {}),
     ],
 )
-def test_what_does_not_touch_its_rounding_lets_drift_be_seen(name: str, value: str, where: dict[str, str]) -> None:
+def test_what_does_not_touch_its_rounding_lets_drift_be_seen(
+    name: str, value: str, where: dict[str, str]
+) -> None:
     """R does not round for NumPy, nor a GPU for the CPU."""
     found = compare(report(verdict(**where)), report(verdict(used=0.9, **where), **{name: value}))
     assert Kind.DRIFT in {each.kind for each in found}
@@ -212,7 +241,10 @@ def many() -> tuple[Report, Report]:
     new = [
         verdict(id="appears"),
         verdict("FAIL", None, id="appears and fails"),
-        *(verdict("ABSENT", None, id=f"lost {number}", why="R was not found: install it") for number in range(3)),
+        *(
+            verdict("ABSENT", None, id=f"lost {number}", why="R was not found: install it")
+            for number in range(3)
+        ),
         verdict("FAIL", 12.0, id="falls"),
         *(verdict(id=f"drifts {number}", used=0.3 + number / 10) for number in range(2)),
         verdict("BROKEN", None, id="failing"),
@@ -257,7 +289,9 @@ def test_many_changes_take_thirty_lines(approved: Approved) -> None:
 # What says nothing is refused
 
 
-@pytest.mark.parametrize("verdicts", [[verdict("ABSENT")], [verdict(id="another")]], ids=["not judged", "another"])
+@pytest.mark.parametrize(
+    "verdicts", [[verdict("ABSENT")], [verdict(id="another")]], ids=["not judged", "another"]
+)
 def test_no_trial_in_both_is_no_comparison(verdicts: list[Verdict], approved: Approved) -> None:
     """No evidence is not a pass."""
     with approved.raises(ValueError):
@@ -300,7 +334,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     """All that a comparison looks at, names that are markup or no UTF-8 too."""
     for made in (*many(), report(verdict(case=NAUGHTY, id=NAUGHTY, why=NAUGHTY))):
         found = read(saved(tmp_path, made))
-        assert (found.environment, found.contracts, found.complete) == (made.environment, made.contracts, True)
+        assert (found.environment, found.contracts, found.complete) == (
+            made.environment,
+            made.contracts,
+            True,
+        )
         assert found.verdicts == made.verdicts
 
 
@@ -346,7 +384,9 @@ NO_REPORT = {
 
 
 @pytest.mark.parametrize("how", NO_REPORT)
-def test_a_file_that_is_no_report_is_told_apart(tmp_path: Path, how: str, approved: Approved) -> None:
+def test_a_file_that_is_no_report_is_told_apart(
+    tmp_path: Path, how: str, approved: Approved
+) -> None:
     """What was found, what was expected, what to do."""
     path, text = tmp_path / "old.json", NO_REPORT[how]
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -355,15 +395,20 @@ def test_a_file_that_is_no_report_is_told_apart(tmp_path: Path, how: str, approv
     assert str(error.value).startswith(f"{path} ")
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """A folder, nothing at all, a pipe without a writer, a device without an end, a file too large."""
+def test_what_is_no_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """A folder, nothing at all, a pipe without a writer, a device without an end, a file too
+    large.
+    """
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_text(RAW)
     monkeypatch.setattr(results, "MOST_BYTES", 5)
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "pipe", Path("/dev/zero")):
         with approved.raises(ValueError):
             read(path)
-    with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):  # some Pythons say that no name has a null byte
+    # some Pythons say that no name has a null byte
+    with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
         read(Path("nu\0l"))
     with approved.raises(ValueError, mask_figures=True) as error:
         read(tmp_path / "large")
@@ -385,7 +430,9 @@ def test_the_command_says_what_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved, wide: None
 ) -> None:
     """The failure in full, the count, 1."""
-    old, new = (saved(tmp_path, made, name) for made, name in zip(many(), ("old", "new"), strict=True))
+    old, new = (
+        saved(tmp_path, made, name) for made, name in zip(many(), ("old", "new"), strict=True)
+    )
     assert ran("compare", old, new) == 1
     out, err = capsys.readouterr()
     approved(out)
@@ -399,7 +446,12 @@ def test_the_command_says_that_nothing_changed(
     """0; drift is no failure, and both limits can be chosen."""
     old, new = (saved(tmp_path, report(verdict(used=used)), str(used)) for used in (0.05, 0.3))
     said = []
-    for arguments in ([old, old], [old, new], [old, new, "--factor", "6.5"], [old, new, "--floor=0.3"]):
+    for arguments in (
+        [old, old],
+        [old, new],
+        [old, new, "--factor", "6.5"],
+        [old, new, "--floor=0.3"],
+    ):
         assert ran("compare", *arguments) == 0
         said.append(capsys.readouterr().out)
     same, drift, *chosen = said
@@ -407,7 +459,9 @@ def test_the_command_says_that_nothing_changed(
     approved([same, drift])
 
 
-def test_unusable_input_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved) -> None:
+def test_unusable_input_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
+) -> None:
     """2, on the other stream, and no escape sequence on it."""
     good, bad = saved(tmp_path, report()), tmp_path / "a\x1b[31mb.json"
     assert ran("compare", bad, good) == 2
@@ -418,7 +472,13 @@ def test_unusable_input_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--factor", "0.5"], ["--factor", "nan"], ["--floor", "inf"], ["--floor", "much"], ["--fact", "3"]],
+    [
+        ["--factor", "0.5"],
+        ["--factor", "nan"],
+        ["--floor", "inf"],
+        ["--floor", "much"],
+        ["--fact", "3"],
+    ],
     ids=" ".join,
 )
 def test_limits_that_are_none_are_refused(
@@ -439,14 +499,19 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def installed(monkeypatch: pytest.MonkeyPatch, wide: None) -> None:
     """The verbs that pyproject.toml names, and no other that this environment may have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    verbs = [EntryPoint(*named, command.GROUP) for named in project["entry-points"][command.GROUP].items()]
+    verbs = [
+        EntryPoint(*named, command.GROUP)
+        for named in project["entry-points"][command.GROUP].items()
+    ]
     monkeypatch.setattr(command, "entry_points", lambda group: verbs)
 
 
 @pytest.mark.parametrize(
     "verb", ["", "compare", "record", "selfcheck", "doctor"], ids=lambda verb: verb or "nnet-parity"
 )
-def test_help_tells_all(verb: str, capsys: pytest.CaptureFixture[str], installed: None, approved: Approved) -> None:
+def test_help_tells_all(
+    verb: str, capsys: pytest.CaptureFixture[str], installed: None, approved: Approved
+) -> None:
     """Of the program its verbs; of a verb its words, options and exit codes."""
     assert ran(*verb.split(), "--help") == 0
     out = capsys.readouterr().out
@@ -457,11 +522,19 @@ def test_help_tells_all(verb: str, capsys: pytest.CaptureFixture[str], installed
 
 
 def test_verbs_of_other_folders_are_found_by_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wide: None, approved: Approved
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wide: None,
+    approved: Approved,
 ) -> None:
     """As entry points; one that cannot be loaded hinders no other."""
-    made = [EntryPoint("exact", "test_baseline:exact", command.GROUP), EntryPoint("off", "no.such", command.GROUP)]
-    monkeypatch.setattr(command, "entry_points", lambda group: made if group == command.GROUP else [])
+    made = [
+        EntryPoint("exact", "test_baseline:exact", command.GROUP),
+        EntryPoint("off", "no.such", command.GROUP),
+    ]
+    monkeypatch.setattr(
+        command, "entry_points", lambda group: made if group == command.GROUP else []
+    )
     monkeypatch.setitem(sys.modules, "test_baseline", sys.modules[__name__])
     assert ran("exact", "7") == 7
     assert ran("exact", "refuse") == 2
@@ -479,12 +552,25 @@ def exact(parser: Any) -> Callable[[Any], int]:
 
 
 def test_the_command_is_a_program(tmp_path: Path, approved: Approved) -> None:
-    """Named in pyproject.toml; in a process of its own, on a terminal that knows ASCII only, without loading torch."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    """Named in pyproject.toml; in a process of its own, on a terminal that knows ASCII only,
+    without loading torch.
+    """
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "scripts"
+    ]
     assert scripts == {"nnet-parity": "nnet_parity.console:main"}
-    old, new = saved(tmp_path, report(verdict()), "old"), saved(tmp_path, report(verdict("FAIL", 12.0)), "new")
-    program = "import sys; from harness.cli import main; sys.exit(main() + 10 * ('torch' in sys.modules))"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "COLUMNS": "120"}
+    old, new = (
+        saved(tmp_path, report(verdict()), "old"),
+        saved(tmp_path, report(verdict("FAIL", 12.0)), "new"),
+    )
+    program = (
+        "import sys; from harness.cli import main; sys.exit(main() + 10 * ('torch' in sys.modules))"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "ascii",
+        "COLUMNS": "120",
+    }
     arguments = [sys.executable, "-c", program, "compare", str(old), str(new)]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
@@ -501,24 +587,51 @@ def hostile(random_: random.Random) -> list[tuple[str, bytes]]:
     made = [(f"cut at {at}", data[:at]) for at in range(0, len(data), max(1, len(data) // 120))]
     for number in range(120):
         at = random_.randrange(len(data))
-        made.append((f"byte {at} changed ({number})", data[:at] + bytes([random_.randrange(256)]) + data[at + 1 :]))
+        made.append(
+            (
+                f"byte {at} changed ({number})",
+                data[:at] + bytes([random_.randrange(256)]) + data[at + 1 :],
+            )
+        )
     values = (None, True, -1, 1e308, 10**400, "", NAUGHTY, [], [[]], {}, {"PASS": 1}, "PASS", 0.5)
     record = json.loads(RAW)
     for part in (None, "environment", "contracts", 0, 1):
         for name in list(
-            record if part is None else record["verdicts"][part] if isinstance(part, int) else record[part]
+            record
+            if part is None
+            else record["verdicts"][part]
+            if isinstance(part, int)
+            else record[part]
         ):
             for value in random_.sample(values, 4):
                 other = json.loads(RAW)
-                place = other if part is None else other["verdicts"][part] if isinstance(part, int) else other[part]
+                place = (
+                    other
+                    if part is None
+                    else other["verdicts"][part]
+                    if isinstance(part, int)
+                    else other[part]
+                )
                 place[name] = value
                 made.append((f"{part} {name} is {value!r:.20}", json.dumps(other).encode()))
-    for literal in ("NaN", "Infinity", "-1e999", "1" * 5000, "[" * 5000 + "]" * 5000, "[" * 900 + "]" * 900):
+    for literal in (
+        "NaN",
+        "Infinity",
+        "-1e999",
+        "1" * 5000,
+        "[" * 5000 + "]" * 5000,
+        "[" * 900 + "]" * 900,
+    ):
         made.append((f"a number is {literal[:10]}", RAW.replace("0.01", literal).encode()))
         made.append((f"a version is {literal[:10]}", RAW.replace('"2.13.0"', literal).encode()))
     for line in RAW.split("\n"):
         if line.rstrip(",").count(":") == 1 and not line.rstrip().endswith(("{", "[")):
-            made.append((f"twice {line.strip()}", RAW.replace(line, f"{line.rstrip(',')},\n{line}", 1).encode()))
+            made.append(
+                (
+                    f"twice {line.strip()}",
+                    RAW.replace(line, f"{line.rstrip(',')},\n{line}", 1).encode(),
+                )
+            )
     return made
 
 
@@ -526,12 +639,14 @@ def hostile(random_: random.Random) -> list[tuple[str, bytes]]:
 def test_no_file_is_taken_for_what_it_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of hundreds, as old and as new report: a sentence and 2, or a comparison of what the file really says.
+    """Each of hundreds, as old and as new report: a sentence and 2, or a comparison of what the
+    file really says.
 
-    Judged without our reader: where it compares, the file is JSON by the letter, and where it finds no regression, no
-    trial that the old file says passed is said to fail by the new one.
+    Judged without our reader: where it compares, the file is JSON by the letter, and where it finds
+    no regression, no trial that the old file says passed is said to fail by the new one.
     """
-    monkeypatch.setattr("harness.cli.entry_points", cache(command.entry_points))  # what is installed stays so
+    # what is installed stays so
+    monkeypatch.setattr("harness.cli.entry_points", cache(command.entry_points))
     good = saved(tmp_path, report(verdict()))
     path, refused, compared = tmp_path / "hostile.json", 0, 0
     for how, data in (made := hostile(random.Random(0))):
@@ -540,7 +655,9 @@ def test_no_file_is_taken_for_what_it_is_not(
             code = ran("compare", old, new)
             out, err = capsys.readouterr()
             assert "Traceback" not in out + err, how
-            assert not {character for character in out + err if character < " " and character != "\n"}, how
+            assert not {
+                character for character in out + err if character < " " and character != "\n"
+            }, how
             assert len(out.split("\n")) <= LINES + 1, how
             if code == 2:
                 refused += 1
@@ -551,7 +668,11 @@ def test_no_file_is_taken_for_what_it_is_not(
             compared += 1
             assert err == "", how
             passed, failed = (
-                {(v["case"], v["id"]) for v in json.loads(file.read_bytes())["verdicts"] if v["status"] in statuses}
+                {
+                    (v["case"], v["id"])
+                    for v in json.loads(file.read_bytes())["verdicts"]
+                    if v["status"] in statuses
+                }
                 for file, statuses in ((old, {"PASS"}), (new, {"FAIL", "BROKEN"}))
             )
             assert code == bool(passed & failed) or (code == 1 and failed), how
@@ -571,8 +692,12 @@ def test_pytest_compares_with_a_baseline(mine: Mine, approved: Approved) -> None
     approved(baseline_of(result))
 
 
-def test_pytest_fails_where_it_got_worse(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """The sentence of the failure in short, after the failure itself; GitHub's annotation at the line of the case."""
+def test_pytest_fails_where_it_got_worse(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """The sentence of the failure in short, after the failure itself; GitHub's annotation at the
+    line of the case.
+    """
     mine.write_sine(dtypes='["float64"]', checks='["forward"]')
     mine.pytest()
     mine.write_sine("return self.hidden(x)[:, :1]", dtypes='["float64"]', checks='["forward"]')
@@ -594,7 +719,9 @@ def test_pytest_fails_for_a_baseline_of_no_use(mine: Mine, why: str, approved: A
     """Though every trial passes: what was asked for was not done."""
     mine.write_sine(dtypes='["float64"]', checks='["forward"]')
     saved(mine.pytester.path, report(), "other")
-    result = mine.pytest("--parity-baseline", "missing.json" if why == "no file" else "other/results.json")
+    result = mine.pytest(
+        "--parity-baseline", "missing.json" if why == "no file" else "other/results.json"
+    )
     result.assert_outcomes(passed=1)
     assert result.ret == 1
     approved(unfolded(baseline_of(result)))
@@ -609,7 +736,9 @@ def test_pytest_without_a_trial_is_no_comparison(mine: Mine) -> None:
     assert mine.pytest("--parity-baseline=old/results.json", "--collect-only").ret == 0
 
 
-def test_pytest_reads_its_baseline_before_it_writes_its_report(mine: Mine, approved: Approved) -> None:
+def test_pytest_reads_its_baseline_before_it_writes_its_report(
+    mine: Mine, approved: Approved
+) -> None:
     """They may be one file."""
     mine.write_sine(dtypes='["float64"]')
     mine.pytest()
@@ -621,7 +750,12 @@ def test_pytest_reads_its_baseline_before_it_writes_its_report(mine: Mine, appro
 def test_junit_takes_hostile_names(mine: Mine) -> None:
     """It is XML, and has status and budget used, whatever a case is called and a model raises."""
     name = repr(f"<b>&\"'\x1b[31m\x00\udcff]]>{'n' * 300}")
-    mine.write_sine(name=name, subjects=f"[Subject(SineNet, name={name})]", dtypes='["float64"]', checks='["loss"]')
+    mine.write_sine(
+        name=name,
+        subjects=f"[Subject(SineNet, name={name})]",
+        dtypes='["float64"]',
+        checks='["loss"]',
+    )
     mine.pytest("--junitxml=junit.xml")
     [case] = ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase")
     found = {each.get("name"): each.get("value") or "" for each in case.iter("property")}
@@ -639,13 +773,23 @@ def test_annotations_are_for_github_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(github.errors([("test_mine.py", 7, verdict("FAIL"))])) == 1
 
 
-def test_annotations_are_one_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, approved: Approved) -> None:
-    """Of many failures of a case the first, in full; paths are the repository's; nothing in a name is obeyed."""
+def test_annotations_are_one_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, approved: Approved
+) -> None:
+    """Of many failures of a case the first, in full; paths are the repository's; nothing in a name
+    is obeyed.
+    """
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
     file = str(tmp_path / "a,b:c%.py")
-    failed = [(file, 7, verdict("FAIL", case="x,y::z\r\n", id="50%", why="50%\r\n::error::\x1b[31mno"))]
-    failed += [(file, 7, verdict("FAIL")), (file, 8, verdict("FAIL", why="why")), ("/elsewhere/t.py", 1, failed[0][2])]
+    failed = [
+        (file, 7, verdict("FAIL", case="x,y::z\r\n", id="50%", why="50%\r\n::error::\x1b[31mno"))
+    ]
+    failed += [
+        (file, 7, verdict("FAIL")),
+        (file, 8, verdict("FAIL", why="why")),
+        ("/elsewhere/t.py", 1, failed[0][2]),
+    ]
     found = github.errors(failed)
     approved(found)
     heads = [

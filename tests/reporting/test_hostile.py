@@ -1,4 +1,6 @@
-"""What others wrote, names and files, is told or refused, and never obeyed: on every screen, and whatever it holds."""
+"""What others wrote, names and files, is told or refused, and never obeyed: on every screen, and
+whatever it holds.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,6 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from tests.reporting.test_baseline import ran
-from tests.reporting.test_page import Elements, everywhere, full, small
 from torch import nn
 
 from harness import Case, Layout, Subject
@@ -34,12 +34,16 @@ from harness.reporting.screen import screen
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.conftest import IMPORTS, SINE_NET, Approved, Mine
+from tests.reporting.test_baseline import ran
+from tests.reporting.test_page import Elements, everywhere, full, small
 from tests.selfcheck.alone import scripts as alone_scripts
 
 ROOT = Path(__file__).parents[2]
 JSON = dict[str, Any]
 FORWARD = {"dtypes": '["float64"]', "checks": '["forward"]'}
-SEEN = "".join(map(chr, (0x61C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+SEEN = "".join(
+    map(chr, (0x61C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
 NAMES = [
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
@@ -73,7 +77,8 @@ NAMES = [
     "n" * 300,
     "long " * 2_000,
     "名前 имя اسم",
-    # What Python reads in the first lines of a script, and what would end a text of it: the harness runs scripts.
+    # What Python reads in the first lines of a script, and what would end a text of it: the harness
+    # runs scripts.
     """coding: unicode_escape W');import os;os.system("touch PWNED")#""",
     r"coding=raw_unicode_escape \u000aopen('PWNED','w')#",
     "-*- coding: utf-7 -*- +AAo-open('PWNED','w')#",
@@ -95,7 +100,12 @@ NAMES = [
     "$(touch PWNED) `touch PWNED` ;touch PWNED; 'touch PWNED'",
     "ﬁ𝐱\ufe0f\u0301",
 ]
-SCRIPTED = [*NAMES[NAMES.index("名前 имя اسم") :], "\"'><img src=x onerror=alert(1)>", f"right{SEEN}left", "\x00nul"]
+SCRIPTED = [
+    *NAMES[NAMES.index("名前 имя اسم") :],
+    "\"'><img src=x onerror=alert(1)>",
+    f"right{SEEN}left",
+    "\x00nul",
+]
 
 
 def cells(line: str) -> int:
@@ -118,7 +128,8 @@ def expect_harmless_markdown(text: str) -> None:
             assert cells(line) == width, line[:200]
         elif not line.startswith("|"):
             width = 0
-    text = re.sub(r"^\*\*[\w :.]+\*\*$", "", outside_code(text), count=1, flags=re.MULTILINE)  # of an interrupted run
+    # of an interrupted run
+    text = re.sub(r"^\*\*[\w :.]+\*\*$", "", outside_code(text), count=1, flags=re.MULTILINE)
     left = re.sub(r"\\.", "", text)
     assert not re.search(r"[<>\[\]`~$&]", left)
     ours = r"#{1,2} .*|- .*|\|.*\||"
@@ -129,12 +140,24 @@ def expect_harmless_page(text: str) -> None:
     """No element and no attribute that the page of a run without hostile names could not have."""
     found = Elements(text)
     known = (
-        "html head meta title link style body header h1 h2 h3 h4 p nav a main section ul ol li sup b i span details "
+        "html head meta title link style body header h1 h2 h3 h4 p nav a main section ul ol li sup"
+        " b i span details "
     )
-    known += "summary pre div table thead tbody tr th td figure figcaption svg g path use defs clippath rect text tspan"
+    known += (
+        "summary pre div table thead tbody tr th td figure figcaption svg g path use defs clippath"
+        " rect text tspan"
+    )
     assert {tag for tag, _ in found.tags} <= set(known.split())
-    attributes = {name for tag, names in found.tags for name in names if tag not in ("svg", "g", "path", "use", "text")}
-    given = "lang charset name content http-equiv rel href class id aria-label aria-hidden tabindex role scope colspan "
+    attributes = {
+        name
+        for tag, names in found.tags
+        for name in names
+        if tag not in ("svg", "g", "path", "use", "text")
+    }
+    given = (
+        "lang charset name content http-equiv rel href class id aria-label aria-hidden tabindex"
+        " role scope colspan "
+    )
     given += "rowspan title style open clip-path width height x y"
     assert attributes <= set(given.split())
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
@@ -191,7 +214,8 @@ def cases(name, number):
         Subject(raising(name), name=f"{name} raises"),
     ]
     yield Case(f"{name} {number}", subjects=subjects, **gradient, **given)
-    mine = {"subjects": [Subject(Wrong, name=name)], "references": [Subject(SineNet, name=f"{name} reference")]}
+    reference = Subject(SineNet, name=f"{name} reference")
+    mine = {"subjects": [Subject(Wrong, name=name)], "references": [reference]}
     yield Case(f"{name} {number} differs", expect="differs", dtypes=["float64"], **mine, **given)
 
 
@@ -200,23 +224,50 @@ def cases(name, number):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What a real pytest says, as GitHub would run it, of cases in which every name is hostile, and where it wrote."""
+    """What a real pytest says, as GitHub would run it, of cases in which every name is hostile, and
+    where it wrote.
+    """
     folder = tmp_path_factory.mktemp("hostile")
-    text = IMPORTS + SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(x)))") + MODELS
+    text = (
+        IMPORTS
+        + SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(x)))")
+        + MODELS
+    )
     for number, name in enumerate(NAMES):
         text += f"test_{number}, test_{number}_differs = map(verify, cases({name!r}, {number}))\n"
     (folder / "test_mine.py").write_text(text, encoding="utf-8")
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PYTEST_"))}
-    given |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NNET_PARITY_DEVICES": "cpu"}
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GITHUB_", "PYTEST_"))
+    }
+    given |= {
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "NNET_PARITY_DEVICES": "cpu",
+    }
     given |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
-    command = [sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin", "-p", "no:cacheprovider", "-v", "-rA"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "nnet_parity.plugin",
+        "-p",
+        "no:cacheprovider",
+        "-v",
+        "-rA",
+    ]
     command += ["--junitxml=junit.xml"]
-    done = subprocess.run(command, cwd=folder, env=given, capture_output=True, encoding="utf-8", timeout=300)
+    done = subprocess.run(
+        command, cwd=folder, env=given, capture_output=True, encoding="utf-8", timeout=300
+    )
     assert (done.returncode, done.stderr) == (1, "")
     return done.stdout, folder
 
 
-TRIALS = 4 * len(NAMES)  # of each name: right, wrong with a parameter of that name, raising; and one claimed to differ
+# of each name: right, wrong with a parameter of that name, raising; and one claimed to differ
+TRIALS = 4 * len(NAMES)
 FAILING = 2 * len(NAMES)
 
 
@@ -264,14 +315,22 @@ def test_markdown_shows_every_name_and_obeys_none(told: tuple[str, Path]) -> Non
     text = (told[1] / "build/report/report.md").read_text(encoding="utf-8")
     expect_harmless_markdown(text)
     assert (told[1] / "summary.md").read_text(encoding="utf-8") == text
-    assert all(f"## {escape(name)} {number}" in text.split("\n") for number, name in enumerate(NAMES))
+    assert all(
+        f"## {escape(name)} {number}" in text.split("\n") for number, name in enumerate(NAMES)
+    )
 
 
 def test_nothing_is_written_under_a_name(told: tuple[str, Path]) -> None:
-    """However many parts of a path it has: scripts of failures lie in their folder, and are called by letters."""
+    """However many parts of a path it has: scripts of failures lie in their folder, and are called
+    by letters.
+    """
     files = {path.relative_to(told[1]).as_posix() for path in told[1].rglob("*") if path.is_file()}
     report = {f"build/report/{name}" for name in ("index.html", "report.md", "results.json")}
-    scripts = {name for name in files if re.fullmatch(r"build/report/reproducers/[\w-]{1,100}\.py", name, re.ASCII)}
+    scripts = {
+        name
+        for name in files
+        if re.fullmatch(r"build/report/reproducers/[\w-]{1,100}\.py", name, re.ASCII)
+    }
     assert scripts
     found = {name for name in files - scripts if "__pycache__" not in name}
     assert found == report | {"test_mine.py", "junit.xml", "summary.md"}
@@ -286,7 +345,15 @@ def test_the_test_of_a_page_can_fail() -> None:
 
 def test_the_test_of_markdown_can_fail() -> None:
     """It sees a cell too many, markup, and a heading that is not ours."""
-    for bad in ("| a |\n|---|\n| a | b |", "- <b>", "- [l](x)", "- `x", "- $x$", "plain", "### deep"):
+    for bad in (
+        "| a |\n|---|\n| a | b |",
+        "- <b>",
+        "- [l](x)",
+        "- `x",
+        "- $x$",
+        "plain",
+        "### deep",
+    ):
         with pytest.raises(AssertionError):
             expect_harmless_markdown(bad)
 
@@ -330,7 +397,9 @@ def test_names_that_look_alike_are_one_name(approved: Approved) -> None:
     from harness import Subject
 
     subjects = [Subject(Plain, name="net"), Subject(Plain, name="n\x1bet")]
-    case = Case("case", Network(1, 1, 1, "logistic"), subjects, [numpy_net], probes(seed=0, draws=2))
+    case = Case(
+        "case", Network(1, 1, 1, "logistic"), subjects, [numpy_net], probes(seed=0, draws=2)
+    )
     with approved.raises(ValueError):
         case.trials()
 
@@ -338,7 +407,9 @@ def test_names_that_look_alike_are_one_name(approved: Approved) -> None:
 def test_a_question_is_text(approved: Approved) -> None:
     """It may have several lines; a number is none."""
     given: JSON = {"question": 5}
-    case = Case("case", Network(1, 1, 1, "logistic"), [Plain], [numpy_net], probes(seed=0, draws=2), **given)
+    case = Case(
+        "case", Network(1, 1, 1, "logistic"), [Plain], [numpy_net], probes(seed=0, draws=2), **given
+    )
     with approved.raises(TypeError):
         case.trials()
 
@@ -350,7 +421,8 @@ def test_a_parameter_is_named_on_one_line(mine: Mine, approved: Approved) -> Non
     mine.write_sine(before="SineNet.name = property(lambda self: 0)\n", **FORWARD)
     text = mine.text.replace(
         "self.output =",
-        "self.register_parameter('a\\n::error::b', nn.Parameter(torch.zeros(1)))\n        self.output =",
+        "self.register_parameter('a\\n::error::b', nn.Parameter(torch.zeros(1)))\n       "
+        " self.output =",
     )
     mine.write(text.removeprefix(IMPORTS))
     result = mine.pytest()
@@ -362,7 +434,24 @@ def test_a_parameter_is_named_on_one_line(mine: Mine, approved: Approved) -> Non
 
 # Files
 
-VALUES = (None, True, -1, 0.5, -1e308, 1e308, 5e-324, 10**400, 2**64, "", "PASS", [], [[]], {}, {"x": 1}, [1e308, None])
+VALUES = (
+    None,
+    True,
+    -1,
+    0.5,
+    -1e308,
+    1e308,
+    5e-324,
+    10**400,
+    2**64,
+    "",
+    "PASS",
+    [],
+    [[]],
+    {},
+    {"x": 1},
+    [1e308, None],
+)
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -375,7 +464,9 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def altered(draw: random.Random) -> Iterator[tuple[str, JSON]]:
-    """A results.json with every section, in which one thing has another value: how it came about, and what it is."""
+    """A results.json with every section, in which one thing has another value: how it came about,
+    and what it is.
+    """
     whole = full()
     for place in places(whole):
         for value in draw.sample(VALUES, 2):
@@ -398,7 +489,9 @@ def sentence(ask: Callable[[], Any]) -> str:
 
 @pytest.mark.filterwarnings("error")
 def test_whatever_a_report_holds_it_is_refused_or_shown() -> None:
-    """Some 350 results.json with one wrong value: a sentence, or a screen, Markdown and a page that are harmless."""
+    """Some 350 results.json with one wrong value: a sentence, or a screen, Markdown and a page that
+    are harmless.
+    """
     refused = shown = 0
     for number, (how, other) in enumerate(altered(random.Random(0))):
         if said := sentence(lambda other=other: parsed(json.dumps(other).encode())):
@@ -406,7 +499,8 @@ def test_whatever_a_report_holds_it_is_refused_or_shown() -> None:
             refused += 1
             continue
         report = parsed(json.dumps(other).encode())
-        if number % 40 == 0 and not (said := sentence(lambda report=report: page(report))):  # drawing takes long
+        # drawing takes long
+        if number % 40 == 0 and not (said := sentence(lambda report=report: page(report))):
             expect_harmless_page(page(report))
         assert "\n" not in said, how
         assert len(screen(report, 110)) <= 30, how
@@ -417,8 +511,13 @@ def test_whatever_a_report_holds_it_is_refused_or_shown() -> None:
 
 
 def test_names_in_a_file_are_as_harmless_as_names_in_a_case() -> None:
-    """On the screen, in Markdown and on the page; every name, in every place of a report that holds one."""
-    for name in [*NAMES, *(f"a{end}b" for end in ("\n", "\r", "\x0b", "\x85", "\u2028", "\n\n# ", "\n::"))]:
+    """On the screen, in Markdown and on the page; every name, in every place of a report that holds
+    one.
+    """
+    for name in [
+        *NAMES,
+        *(f"a{end}b" for end in ("\n", "\r", "\x0b", "\x85", "\u2028", "\n\n# ", "\n::")),
+    ]:
         report = parsed(json.dumps(everywhere(small(complete=False), name)).encode())
         expect_harmless_lines("\n".join(screen(report, 110)))
         expect_harmless_markdown(markdown(report))
@@ -428,7 +527,9 @@ def test_names_in_a_file_are_as_harmless_as_names_in_a_case() -> None:
 def test_a_report_that_is_cut_is_none(
     told: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
 ) -> None:
-    """A real one, at 200 places: refused, and `nnet-parity compare` ends with 2 and one line that names the file."""
+    """A real one, at 200 places: refused, and `nnet-parity compare` ends with 2 and one line that
+    names the file.
+    """
     whole = told[1] / "build/report/results.json"
     data, cut = whole.read_bytes(), tmp_path / "cut.json"
     ends = [*range(0, len(data) - 1, len(data) // 190), *range(len(data) - 12, len(data) - 1)]
@@ -464,10 +565,23 @@ def test_reading_a_file_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = json.dumps(full())
     code = f"__import__('pathlib').Path({str(ran_it)!r}).touch()"
     made = [pickle.dumps(Payload(ran_it), protocol) for protocol in range(6)]
-    made += [code.encode(), json.dumps({"__reduce__": code, "py/object": code, "$type": code}).encode()]
+    made += [
+        code.encode(),
+        json.dumps({"__reduce__": code, "py/object": code, "$type": code}).encode(),
+    ]
     made += [f"!!python/object/apply:eval [{code!r}]".encode(), f"{{{{ {code} }}}}".encode()]
-    made += [b"\xef\xbb\xbf" + text.encode(), *(text.encode(name) for name in ("utf-16", "utf-32-le", "cp037"))]
-    made += [b"PK\x03\x04", b"\x93NUMPY", b"\x00" * 100, b" \n", text.encode() + b"x", text.encode() * 2]
+    made += [
+        b"\xef\xbb\xbf" + text.encode(),
+        *(text.encode(name) for name in ("utf-16", "utf-32-le", "cp037")),
+    ]
+    made += [
+        b"PK\x03\x04",
+        b"\x93NUMPY",
+        b"\x00" * 100,
+        b" \n",
+        text.encode() + b"x",
+        text.encode() * 2,
+    ]
     for data in made:
         path.write_bytes(data)
         assert ran("compare", path, path) == 2, data[:20]
@@ -486,13 +600,17 @@ def test_a_file_that_cannot_be_read_is_a_sentence(approved: Approved) -> None:
 
 
 def test_no_baseline_makes_a_failure_a_pass(mine: Mine) -> None:
-    """Whatever it claims: that the trial failed before, differed, was never asked, or nothing at all."""
+    """Whatever it claims: that the trial failed before, differed, was never asked, or nothing at
+    all.
+    """
     mine.write_sine("return 2 * self.output(torch.sigmoid(self.hidden(x)))", **FORWARD)
     assert mine.pytest("--parity-report-dir=old").ret == 1
     old = json.loads((mine.pytester.path / "old/results.json").read_text())
     passed = {"status": "PASS", "budget_used": 0.5}
     [verdict] = old["verdicts"]
-    claims = [{**old, "verdicts": [{**verdict, **given}]} for given in ({}, passed, {"expect": "differs"})]
+    claims = [
+        {**old, "verdicts": [{**verdict, **given}]} for given in ({}, passed, {"expect": "differs"})
+    ]
     claims += [{**old, "verdicts": []}, {**old, "verdicts": [verdict, {**verdict, **passed}]}, {}]
     for claim in claims:
         (mine.pytester.path / "old/results.json").write_text(json.dumps(claim))
@@ -582,7 +700,8 @@ globals().update({{f"case_{{number}}": case for number, case in enumerate(found)
 """
 FORKED = """
 import json, os, runpy, sys
-import torch, harness, reference  # once: each script then runs in a process and an empty folder of its own
+# once: each script then runs in a process and an empty folder of its own
+import torch, harness, reference
 
 for number, script in enumerate(json.load(sys.stdin)):
     os.mkdir(str(number))
@@ -605,18 +724,24 @@ for number, script in enumerate(json.load(sys.stdin)):
 
 
 def ran_alone(scripts: list[Path], folder: Path) -> list[tuple[int, list[str], str]]:
-    """Exit code, files that were made, and what was said, of scripts: each has a process and an empty folder."""
+    """Exit code, files that were made, and what was said, of scripts: each has a process and an
+    empty folder.
+    """
     given = os.environ | {"PYTHONPATH": str(ROOT)}
     command, told = [sys.executable, "-c", FORKED], json.dumps(list(map(str, scripts)))
-    done = subprocess.run(command, cwd=folder, env=given, input=told, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=folder, env=given, input=told, capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A script for each hostile name as that of a case, a subject, a reference, a parameter, an output, and a network;
-    copied from a file whose own name and folder are hostile, or importing it."""
+    """A script for each hostile name as that of a case, a subject, a reference, a parameter, an
+    output, and a network; copied from a file whose own name and folder are hostile, or importing
+    it.
+    """
     folder = tmp_path_factory.mktemp("it's {a} '''named\"\"\" folder\\")
     file = folder / "coding: unicode_escape '''\"\"\" %s .py"
     text = NAMED.replace("{{", "{").replace("}}", "}").replace("{names!a}", ascii(SCRIPTED))
@@ -627,7 +752,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     module = module_from_spec(spec)
     sys.modules["hostile_names"] = module
     spec.loader.exec_module(module)
-    paths = [path for case in module.found for path in alone_scripts(case, folder / "scripts").values()]
+    paths = [
+        path for case in module.found for path in alone_scripts(case, folder / "scripts").values()
+    ]
     del sys.modules["hostile_names"]
     assert all(paths)
     assert len(set(paths)) == 3 * len(SCRIPTED)
@@ -643,13 +770,24 @@ def test_a_name_runs_no_code(written: list[Path], tmp_path: Path) -> None:
 
 
 def test_a_script_holds_names_as_ascii_literals(written: list[Path]) -> None:
-    """The first two lines and the last five are the same in all; no character drives an editor or a reader."""
+    """The first two lines and the last five are the same in all; no character drives an editor or a
+    reader.
+    """
     texts = [script.read_text(encoding="utf-8") for script in written]
-    assert {tuple(text.split("\n")[:2]) for text in texts} == {("# -*- coding: utf-8 -*-", f"# {MARK}")}
-    ends = {tuple(line for line in text.split("\n")[-6:] if not line.startswith("got, wanted")) for text in texts}
+    assert {tuple(text.split("\n")[:2]) for text in texts} == {
+        ("# -*- coding: utf-8 -*-", f"# {MARK}")
+    }
+    ends = {
+        tuple(line for line in text.split("\n")[-6:] if not line.startswith("got, wanted"))
+        for text in texts
+    }
     assert len(ends) == 1
     copied = {line for line in NAMED.split("\n") if line.strip()}
-    assert all(line.isascii() and line.isprintable() for text in texts for line in set(text.split("\n")) - copied)
+    assert all(
+        line.isascii() and line.isprintable()
+        for text in texts
+        for line in set(text.split("\n")) - copied
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
@@ -657,14 +795,23 @@ def test_a_script_of_a_hostile_name_runs_as_its_line_says(tmp_path: Path) -> Non
     """`alone:` is pasted into a shell, where the folder of reports begins like an option."""
     name = SCRIPTED[0]
     subject = Subject(lambda: Wrong(), name)
-    case = Case(name, Network(1, 4, 1, "logistic"), [subject], [numpy_net], probes(draws=1), checks=["forward"])
+    case = Case(
+        name,
+        Network(1, 4, 1, "logistic"),
+        [subject],
+        [numpy_net],
+        probes(draws=1),
+        checks=["forward"],
+    )
     folder = Path("-c 'x' \x1b\u2028 [reports]")
     [trial, *_] = case.trials()
     verdict = run(trial, Memo(case), folder=folder, start=tmp_path)
     line = printable(verdict.why.split("\n")[-1]).removeprefix("  alone: ")
     assert line.startswith("python $'./-c \\x27x\\x27 \\x1b\\xe2\\x80\\xa8 [reports]/")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.endswith("\nfails again\n")
 

@@ -1,4 +1,6 @@
-"""The page: what it says, that it says it to everyone, that no name can change it, and what a browser makes of it."""
+"""The page: what it says, that it says it to everyone, that no name can change it, and what a
+browser makes of it.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,20 @@ from tests.conftest import Approved
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
 NO_CUDA = "torch 2.13.0+cpu, built without CUDA, sees no CUDA device"
-EVERY_SECTION = ["answers", "counts", "failures", "trials", "fits", "networks", "formulations", "changes", "races"]
+EVERY_SECTION = [
+    "answers",
+    "counts",
+    "failures",
+    "trials",
+    "fits",
+    "networks",
+    "formulations",
+    "changes",
+    "races",
+]
 HOSTILE = (
-    "</td></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{ 7*7 }}\x1b[31m\ud800../../etc"
-    + "W" * 230
+    "</td></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{ 7*7"
+    " }}\x1b[31m\ud800../../etc" + "W" * 230
 )
 BLOCKS = ("W1", "b", "W2")
 S4 = ("S4", "torch", "computed", 1, 1)
@@ -46,10 +58,25 @@ def page(results: JSON) -> str:
     return page_of(parsed(json.dumps(results).encode()))
 
 
-def verdict(subject: str, check: str = "forward", status: Status = Status.PASS, **given: Any) -> Verdict:
+def verdict(
+    subject: str, check: str = "forward", status: Status = Status.PASS, **given: Any
+) -> Verdict:
     """A trial of one of two cases."""
-    fixed = {"case": "sine", "reference": "r_nnet", "source": "live", "device": "cpu", "dtype": "float64"}
-    what = fixed | {"question": "Do they compute it?", "budget_used": 0.34 if status is Status.PASS else None} | given
+    fixed = {
+        "case": "sine",
+        "reference": "r_nnet",
+        "source": "live",
+        "device": "cpu",
+        "dtype": "float64",
+    }
+    what = (
+        fixed
+        | {
+            "question": "Do they compute it?",
+            "budget_used": 0.34 if status is Status.PASS else None,
+        }
+        | given
+    )
     name = f"{subject}-{what['device']}-{what['dtype']}-{check}-vs-{what['reference']}"
     return Verdict(id=name, subject=subject, check=check, status=status, **what)
 
@@ -61,14 +88,30 @@ def small(**given: Any) -> JSON:
         verdicts=[
             verdict("SineNet", where="o[0, 0]"),
             verdict("SineNet", "gradient", budget_used=0.9, where="b[2]"),
-            verdict("SineNet", reference="numpy_net", source="computed", dtype="float32", budget_used=0.05),
             verdict(
-                "Wrong", "gradient", Status.FAIL, budget_used=865_900.0, why="sine: Wrong\nis outside\n  worst at b[2]"
+                "SineNet",
+                reference="numpy_net",
+                source="computed",
+                dtype="float32",
+                budget_used=0.05,
+            ),
+            verdict(
+                "Wrong",
+                "gradient",
+                Status.FAIL,
+                budget_used=865_900.0,
+                why="sine: Wrong\nis outside\n  worst at b[2]",
             ),
             verdict("Dead", "forward", Status.BROKEN, why="sine: Dead\nraised ValueError"),
-            verdict("SineNet", "loss", Status.ABSENT, case="relu", why="nnet has no relu hidden units"),
             verdict(
-                "Halves", expect="differs", question="Is it the same?", why="o[0] is 0, and 1 by R nnet", where="o[0]"
+                "SineNet", "loss", Status.ABSENT, case="relu", why="nnet has no relu hidden units"
+            ),
+            verdict(
+                "Halves",
+                expect="differs",
+                question="Is it the same?",
+                why="o[0] is 0, and 1 by R nnet",
+                where="o[0]",
             ),
         ],
         costs=[Cost("sine", 1024, 1e-4, 2e-4)],
@@ -78,17 +121,30 @@ def small(**given: Any) -> JSON:
 
 
 def fits() -> list[JSON]:
-    """Sums of powers of x, fitted by least squares, stand for networks, and their number for iterations.
+    """Sums of powers of x, fitted by least squares, stand for networks, and their number for
+    iterations.
 
-    S4 has no constant: its one power leaves exactly the floor of a line through the origin. The weights are drawn.
+    S4 has no constant: its one power leaves exactly the floor of a line through the origin. The
+    weights are drawn.
     """
     x, y, grid = np.array(data()["x"]), np.array(data()["y"]), np.linspace(0, 10, 101)
-    names = [f"{block}[{'0, ' * (block == 'W2')}{i}{', 0' * (block == 'W1')}]" for block in BLOCKS for i in range(4)]
+    names = [
+        f"{block}[{'0, ' * (block == 'W2')}{i}{', 0' * (block == 'W1')}]"
+        for block in BLOCKS
+        for i in range(4)
+    ]
     found = []
-    for case, trainer, source, first, last in (("S1", "R nnet", "live", 0, 11), ("S1", "torch", "computed", 0, 5), S4):
+    for case, trainer, source, first, last in (
+        ("S1", "R nnet", "live", 0, 11),
+        ("S1", "torch", "computed", 0, 5),
+        S4,
+    ):
         curve, at_grid = [[0, float(y @ y)]], 0 * grid
         for number in range(first, last + 1):
-            powers = [np.stack([(at / 10) ** power for power in range(first, number + 1)], 1) for at in (x, grid)]
+            powers = [
+                np.stack([(at / 10) ** power for power in range(first, number + 1)], 1)
+                for at in (x, grid)
+            ]
             sizes = np.linalg.lstsq(powers[0], y, rcond=None)[0]
             curve.append([number + 1 - first, float(np.sum((powers[0] @ sizes - y) ** 2))])
             at_grid = powers[1] @ sizes
@@ -109,7 +165,11 @@ def fits() -> list[JSON]:
             "best": curve[-1][1],
             "median": 30.0,
         }
-        fit |= {"floor": curve[-1][1] if case == "S4" else None, "curve": curve, "at": {"pi/2": float(at_grid[16])}}
+        fit |= {
+            "floor": curve[-1][1] if case == "S4" else None,
+            "curve": curve,
+            "at": {"pi/2": float(at_grid[16])},
+        }
         fit |= {"plot": {"x": grid.tolist(), "y": at_grid.tolist()}, "ended": {"converged": 20}}
         found.append(fit | {"weights": dict(zip([*names, "b_w[0]"], drawn, strict=True))})
     return found
@@ -123,7 +183,14 @@ def data() -> JSON:
 
 def full(**given: Any) -> JSON:
     """A results.json with everything that a page can show."""
-    change = {"direction": "from S4", "change": "biases", "median": 22.4, "low": 20.0, "high": 30.0, "starts": 40}
+    change = {
+        "direction": "from S4",
+        "change": "biases",
+        "median": 22.4,
+        "low": 20.0,
+        "high": 30.0,
+        "starts": 40,
+    }
     race = {
         "name": "gradient",
         "subject": "SineNet",
@@ -206,7 +273,9 @@ def only_in(some: JSON, other: JSON) -> list[str]:
 
 
 def test_a_page_tells_what_a_run_found(approved: Approved) -> None:
-    """Answers first, then counts, failures with their sentences, every trial; a title that says how it went."""
+    """Answers first, then counts, failures with their sentences, every trial; a title that says how
+    it went.
+    """
     found = Elements(page(small()))
     approved(found.lines)
     assert found.all("details").count({"open": ""}) == 2 + 2  # two failures, two questions
@@ -234,7 +303,9 @@ def cells(text: str) -> list[tuple[str, str, str]]:
 
 
 def test_the_matrix_shows_the_budget_used_and_status_in_words(approved: Approved) -> None:
-    """The worst of all quantities, as number and shade; what failed, differs or is absent by word or sign."""
+    """The worst of all quantities, as number and shade; what failed, differs or is absent by word
+    or sign.
+    """
     found = cells(page(small()))
     approved(f"{text or '(empty)'} when pointed at: {title.strip()}" for _, title, text in found)
     kinds = ["used0", "used4", "", "fails", "", "fails", "", "none", "differs"]
@@ -243,7 +314,9 @@ def test_the_matrix_shows_the_budget_used_and_status_in_words(approved: Approved
 
 
 def test_markdown_has_the_same_cells_and_every_reason(approved: Approved) -> None:
-    """A column for each device, reference and dtype; what gave no evidence whole, since there is no place beyond it."""
+    """A column for each device, reference and dtype; what gave no evidence whole, since there is no
+    place beyond it.
+    """
     reasons = [verdict(f"A{i}", status=Status.ABSENT, why=f"reason {i}").record() for i in range(9)]
     text = markdown(parsed(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
     approved(text)
@@ -261,8 +334,14 @@ def test_a_device_that_is_not_here_has_a_grey_column_that_says_why(approved: App
     assert f"<li>{NO_CUDA}</li>" in text
     for why in (NO_CUDA, ""):
         approved(only_in(small(devices={"cpu": "", "cuda": why}), small()))
-    ran = small(verdicts=[verdict("A", device="cuda:0").record()], devices={"cpu": "not asked for", "cuda": ""})
-    assert [(kind, text) for kind, _, text in cells(page(ran))] == [("none", "NOT RUN<sup>1</sup>"), ("used1", "0.34")]
+    ran = small(
+        verdicts=[verdict("A", device="cuda:0").record()],
+        devices={"cpu": "not asked for", "cuda": ""},
+    )
+    assert [(kind, text) for kind, _, text in cells(page(ran))] == [
+        ("none", "NOT RUN<sup>1</sup>"),
+        ("used1", "0.34"),
+    ]
 
 
 def test_what_equals_what_names_the_counterexample(approved: Approved) -> None:
@@ -273,16 +352,22 @@ def test_what_equals_what_names_the_counterexample(approved: Approved) -> None:
 def test_a_live_counterexample_is_preferred() -> None:
     """R's before NumPy's, float64 before float32."""
     given = [("computed", "float64"), ("live", "float32"), ("live", "float64")]
-    told = [verdict("A", expect="differs", source=s, dtype=d, why=f"by {s} in {d}").record() for s, d in given]
+    told = [
+        verdict("A", expect="differs", source=s, dtype=d, why=f"by {s} in {d}").record()
+        for s, d in given
+    ]
     text = Elements(page(small(verdicts=told))).part("formulations")
     assert [line for line in text if line.startswith("by ")] == ["by live in float64"]
 
 
 def test_final_fits_are_drawn_and_told(approved: Approved) -> None:
-    """Curves with R's for context, loss, network, weights; each figure's main finding is its text alternative."""
+    """Curves with R's for context, loss, network, weights; each figure's main finding is its text
+    alternative.
+    """
     found = Elements(whole())
     approved(found.labels, mask_figures=True)
-    assert [len(found.labels), *re.findall(r"\d+", found.labels[4])[1:3]] == [7, "13", "6"]  # weights, negative ones
+    # weights, negative ones
+    assert [len(found.labels), *re.findall(r"\d+", found.labels[4])[1:3]] == [7, "13", "6"]
     lines = found.part("fits", "networks")
     approved((line for line in lines if not re.fullmatch(r"[\d.,e+−-]+", line)), mask_figures=True)
     assert "70 % (50 to 90)" in found.text
@@ -290,16 +375,27 @@ def test_final_fits_are_drawn_and_told(approved: Approved) -> None:
 
 
 def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
-    """Two squares of 1; negative weights are dashed, positive ones are not, and widths tell sizes."""
+    """Two squares of 1; negative weights are dashed, positive ones are not, and widths tell
+    sizes.
+    """
     from harness.reporting.figures import diagram
 
-    drawn = str(diagram("d", "label", {"W1[0, 0]": 2.0, "b[0]": -4.0, "W2[0, 0]": 1.0, "b_w[0]": -1.0}))
+    drawn = str(
+        diagram("d", "label", {"W1[0, 0]": 2.0, "b[0]": -4.0, "W2[0, 0]": 1.0, "b_w[0]": -1.0})
+    )
     assert sorted(re.findall(r">(\w+)</text>", drawn)) == ["1", "1", "h0", "o", "x"]
-    lines = re.findall(r'style="fill: none;([^"]*)stroke: var\(--(plus|minus)\); stroke-width: ([\d.]+)', drawn)
-    assert [(("dash" in style), sign) for style, sign, _ in lines] == [(False, "plus"), (True, "minus")] * 2
+    lines = re.findall(
+        r'style="fill: none;([^"]*)stroke: var\(--(plus|minus)\); stroke-width: ([\d.]+)', drawn
+    )
+    assert [(("dash" in style), sign) for style, sign, _ in lines] == [
+        (False, "plus"),
+        (True, "minus"),
+    ] * 2
     assert [float(width) for *_, width in lines] == pytest.approx([3.3, 6, 1.9, 1.9], abs=0.1)
     assert diagram("d", "label", {"gamma[0]": 1.0}) is None
-    two = str(diagram("d", "label", {"W1[0, 1]": 1.0, "V1[0, 0]": 1.0, "W2[0, 0]": 1.0, "V2[0, 0]": 1.0}))
+    two = str(
+        diagram("d", "label", {"W1[0, 1]": 1.0, "V1[0, 0]": 1.0, "W2[0, 0]": 1.0, "V2[0, 0]": 1.0})
+    )
     assert {"x1", "x2", "o1", "o2"} <= set(re.findall(r">(\w+)</text>", two))
 
 
@@ -311,11 +407,16 @@ def test_changes_and_races_are_told(approved: Approved) -> None:
 def test_a_fit_that_diverged_is_drawn(approved: Approved) -> None:
     """Losses that are null or enormous, and a curve that leaves the picture."""
     given = fits()
-    given[1] |= {"curve": [[0, 50.0], [1, 1e300], [2, None]], "plot": {"x": [0.0, 5.0, 10.0], "y": [0.0, 1e300, None]}}
+    given[1] |= {
+        "curve": [[0, 50.0], [1, 1e300], [2, None]],
+        "plot": {"x": [0.0, 5.0, 10.0], "y": [0.0, 1e300, None]},
+    }
     text = page(full(fits=given))
     approved(Elements(text).labels[1], mask_figures=True)
     assert "nan" not in text
-    assert "<svg" in page(full(fits=[given[0] | {"plot": {"x": [], "y": []}, "curve": []}], points={"x": [], "y": []}))
+    assert "<svg" in page(
+        full(fits=[given[0] | {"plot": {"x": [], "y": []}, "curve": []}], points={"x": [], "y": []})
+    )
     assert "<svg" in page(full(fits=given, points=None))
 
 
@@ -323,18 +424,29 @@ def everywhere(value: Any, text: str, key: str = "") -> Any:
     """The same JSON with the text in place of every name and sentence."""
     if isinstance(value, dict):
         named = key in ("contracts", "devices", "environment", "ended", "at", "weights")
-        return {text + name if named else name: everywhere(each, text, name) for name, each in value.items()}
+        return {
+            text + name if named else name: everywhere(each, text, name)
+            for name, each in value.items()
+        }
     if isinstance(value, list):
         return [everywhere(each, text, key) for each in value]
-    return text + value if isinstance(value, str) and key not in ("schema", "status", "expect") else value
+    return (
+        text + value
+        if isinstance(value, str) and key not in ("schema", "status", "expect")
+        else value
+    )
 
 
 def test_nothing_in_a_name_becomes_markup() -> None:
-    """Markup, control characters, halves of characters, templates: shown as they are, or left out."""
+    """Markup, control characters, halves of characters, templates: shown as they are, or left
+    out.
+    """
     text = page(everywhere(full(), HOSTILE))
     found, plain = Elements(text), Elements(whole())
     assert {tag for tag, _ in found.tags} <= {tag for tag, _ in plain.tags}
-    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    assert not [
+        name for _, attributes in found.tags for name in attributes if name.startswith("on")
+    ]
     assert not found.all("script") + found.all("img")
     assert "\x1b" not in text
     assert "{{ 7*7 }}" in text
@@ -345,7 +457,9 @@ def test_nothing_in_a_name_becomes_markup() -> None:
 def test_a_page_is_one_file_that_asks_for_nothing() -> None:
     """No script, no address, no import; and a policy that forbids them."""
     text = whole()
-    assert not re.search(r"https?:|src=|@import|<script|<link(?! rel=\"icon\" href=\"data:,\")", text)
+    assert not re.search(
+        r"https?:|src=|@import|<script|<link(?! rel=\"icon\" href=\"data:,\")", text
+    )
     assert set(re.findall(r"url\((.)", text)) == {"#"}
     assert set(re.findall(r'href="(data:,|#)?', text)) == {"data:,", "#"}
     assert "default-src 'none'" in text
@@ -377,14 +491,20 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(json.dumps(full()))
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\n")
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    environment = os.environ | {"PYTHONHASHSEED": seed, "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "PYTHONHASHSEED": seed,
+        "MPLCONFIGDIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, "-W", "error", "-m", "harness.reporting.page", "in.json", "out.html"]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
     assert (tmp_path / "out.html").read_text() == whole()
 
 
 def test_a_large_run_stays_under_500_kib(approved: Approved) -> None:
-    """Thousands of trials, hundreds of failures, ten fits of ten cases; what is left out is said."""
+    """Thousands of trials, hundreds of failures, ten fits of ten cases; what is left out is
+    said.
+    """
     names = [
         verdict(f"SubjectNumber{i}", dtype=d, reference=r)
         for i in range(400)
@@ -392,10 +512,14 @@ def test_a_large_run_stays_under_500_kib(approved: Approved) -> None:
         for r in ("r_nnet", "numpy_net")
     ]
     failing = [
-        verdict(f"Failing{i}", status=Status.FAIL, why="a sentence of it\n" * 9, case="other") for i in range(200)
+        verdict(f"Failing{i}", status=Status.FAIL, why="a sentence of it\n" * 9, case="other")
+        for i in range(200)
     ]
     many = [
-        fit | {"case": f"case {i}", "trainer": f"trainer {j}"} for i in range(8) for j in range(8) for fit in fits()[:1]
+        fit | {"case": f"case {i}", "trainer": f"trainer {j}"}
+        for i in range(8)
+        for j in range(8)
+        for fit in fits()[:1]
     ]
     text = page(full(verdicts=[each.record() for each in names + failing], fits=many))
     assert len(text.encode()) < 500 * 1024
@@ -408,7 +532,10 @@ def colours(text: str) -> Iterator[dict[str, str]]:
     """The colours of the light and of the dark page."""
     for block in re.findall(r":root \{([^}]*)\}", text)[:2]:
         short = dict(re.findall(r"--([\w-]+): (#\w+);", block))
-        yield {name: "#" + "".join(2 * c for c in code[1:]) if len(code) == 4 else code for name, code in short.items()}
+        yield {
+            name: "#" + "".join(2 * c for c in code[1:]) if len(code) == 4 else code
+            for name, code in short.items()
+        }
 
 
 def contrast(one: str, other: str) -> float:
@@ -416,7 +543,9 @@ def contrast(one: str, other: str) -> float:
 
     def luminance(code: str) -> float:
         parts = [int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     low, high = sorted((luminance(one), luminance(other)))
@@ -432,7 +561,9 @@ def test_light_and_dark_have_the_same_colours_with_contrast() -> None:
     assert set(re.findall(r"var\(--([\w-]+)\)", text)) <= set(light)
     assert not re.search(r"(?:fill|stroke): #", text)
     grounds = ["page", "card", "differs", "bad-soft", *(f"used{i}" for i in range(5))]
-    pairs = [("ink", ground) for ground in grounds] + [("soft", ground) for ground in ("page", "card", "none")]
+    pairs = [("ink", ground) for ground in grounds] + [
+        ("soft", ground) for ground in ("page", "card", "none")
+    ]
     pairs += [
         ("on-bad", "bad"),
         ("good", "card"),
@@ -444,7 +575,9 @@ def test_light_and_dark_have_the_same_colours_with_contrast() -> None:
     ]
     for scheme in (light, dark):
         assert {
-            pair: contrast(*map(scheme.get, pair)) for pair in pairs if contrast(*map(scheme.get, pair)) < 4.5
+            pair: contrast(*map(scheme.get, pair))
+            for pair in pairs
+            if contrast(*map(scheme.get, pair)) < 4.5
         } == {}
         assert [i for i in range(8) if contrast(scheme[f"s{i}"], scheme["card"]) < 3] == []
 
@@ -515,13 +648,17 @@ def test_fields_of_a_later_version_do_no_harm() -> None:
     assert given == before
 
 
-def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved) -> None:
+def test_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
+) -> None:
     """A page, or one line and 2."""
     (tmp_path / "results.json").write_text(json.dumps(small()))
     assert main([str(tmp_path / "results.json"), str(tmp_path / "index.html")]) == 0
     assert (tmp_path / "index.html").read_text() == page(small())
     (tmp_path / "other.json").write_text("[1]")
-    others = [[str(tmp_path / name), "out.html"] for name in ("none.json", "index.html", "other.json")]
+    others = [
+        [str(tmp_path / name), "out.html"] for name in ("none.json", "index.html", "other.json")
+    ]
     for arguments in (["only.json"], *others):
         assert main(arguments) == 2
         told = capsys.readouterr().err
@@ -531,11 +668,13 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 WATCH = """<script>
 const seen = [];
-addEventListener("error", event => seen.push("error: " + (event.message || event.target.outerHTML)), true);
+addEventListener("error", event =>
+    seen.push("error: " + (event.message || event.target.outerHTML)), true);
 addEventListener("securitypolicyviolation", event => seen.push("forbidden: " + event.blockedURI));
 addEventListener("load", () => {
   const out = [...document.querySelectorAll("body *")].filter(each =>
-    each.getBoundingClientRect().right > innerWidth + 1 && !each.parentElement.closest(".wide, svg"));
+    each.getBoundingClientRect().right > innerWidth + 1
+    && !each.parentElement.closest(".wide, svg"));
   for (const each of out) seen.push("overflows: " + each.outerHTML.slice(0, 80));
   if (document.documentElement.scrollWidth > innerWidth) seen.push("scrolls sideways");
   for (const each of performance.getEntriesByType("resource")) seen.push("fetched: " + each.name);
@@ -547,17 +686,21 @@ const told = [];
 addEventListener("message", event => {
   told.push(event.data);
   told.sort((one, other) => one[0] - other[0]);
-  if (told.length == 2) document.getElementById("told").textContent = "TOLD" + JSON.stringify(told) + "TOLD";
+  if (told.length == 2)
+    document.getElementById("told").textContent = "TOLD" + JSON.stringify(told) + "TOLD";
 });
 </script>
 <iframe src="page.html" frameborder="0" width="390" height="900"></iframe>
 <iframe src="page.html" frameborder="0" width="1280" height="900"></iframe>"""
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=5000 --dump-dom"""
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
+--disable-background-networking --disable-component-update --enable-logging=stderr --v=0
+--virtual-time-budget=5000 --dump-dom"""
 
 
 def browsed(text: str, folder: Path, dark: bool = False) -> tuple[list[Any], list[str]]:
-    """What headless Chromium makes of a page at 390 and at 1280 pixels, and what its console says."""
+    """What headless Chromium makes of a page at 390 and at 1280 pixels, and what its console
+    says.
+    """
     if not CHROMIUM:
         pytest.skip("no chromium here: apt-get install chromium")
     (folder / "page.html").write_text(text.replace("<head>", "<head>" + WATCH, 1))
@@ -575,12 +718,16 @@ def browsed(text: str, folder: Path, dark: bool = False) -> tuple[list[Any], lis
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    return json.loads(html.unescape(dom).split("TOLD")[1]), [line for line in log.splitlines() if "CONSOLE" in line]
+    return json.loads(html.unescape(dom).split("TOLD")[1]), [
+        line for line in log.splitlines() if "CONSOLE" in line
+    ]
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it_whole_on_a_phone_and_on_a_screen(tmp_path: Path, dark: bool) -> None:
-    """Nothing overflows, nothing is fetched, nothing is logged; light or dark as the reader has it."""
+    """Nothing overflows, nothing is fetched, nothing is logged; light or dark as the reader has
+    it.
+    """
     ground = "rgb(15, 18, 21)" if dark else "rgb(246, 247, 249)"
     assert browsed(whole(), tmp_path, dark) == ([[390, ground, []], [1280, ground, []]], [])
 
@@ -592,11 +739,16 @@ def test_a_browser_shows_hostile_names_whole(tmp_path: Path) -> None:
 
 
 def test_a_browser_tells_what_is_wrong_with_a_page(tmp_path: Path) -> None:
-    """The tests above can fail: a wide element, a picture from elsewhere, a script that fails are all seen."""
+    """The tests above can fail: a wide element, a picture from elsewhere, a script that fails are
+    all seen.
+    """
     bad = '<!DOCTYPE html><head></head><body><div style="width: 700px">wide</div><img src="no.png">'
     bad += '<script>console.error("x"); nope()</script>'
     (phone, screen), console = browsed(bad, tmp_path)
     told = " ".join(phone[2])
-    assert all(word in told for word in ("overflows: <div", "scrolls sideways", "nope is not defined", "error: <img"))
+    assert all(
+        word in told
+        for word in ("overflows: <div", "scrolls sideways", "nope is not defined", "error: <img")
+    )
     assert "overflows" not in " ".join(screen[2])
     assert len(console) >= 2

@@ -11,8 +11,6 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reporting.test_hostile import NAMES, expect_harmless_markdown, expect_harmless_page
-from tests.reporting.test_page import Elements, small
 
 from harness.core.report import Report
 from harness.reporting.markdown import markdown
@@ -22,11 +20,19 @@ from harness.reporting.results import parsed
 from harness.reporting.selfcheck_result import Rule, Selfcheck, beside
 from harness.reporting.writing import write
 from tests.conftest import Approved
+from tests.reporting.test_hostile import NAMES, expect_harmless_markdown, expect_harmless_page
+from tests.reporting.test_page import Elements, small
 from tests.selfcheck import chart
 
 COMMIT = "0123456789ab"
 PICTURE = re.compile(r"!\[[\w ,]+\]\(\.\./selfcheck\.svg\)\n")
-RATES = {"1e-13 float64": 0.5, "1e-01 float64": 1.0, "1e-05 float32": 0.25, "1e-01 float32": 1, "structural float64": 1}
+RATES = {
+    "1e-13 float64": 0.5,
+    "1e-01 float64": 1.0,
+    "1e-05 float32": 0.25,
+    "1e-01 float32": 1,
+    "structural float64": 1,
+}
 JSON = dict[str, Any]
 
 
@@ -36,7 +42,11 @@ def found(**given: Any) -> JSON:
         {"rule": name, "false_alarm_rate": rate, "catch_rate": RATES}
         for name, rate in (("nnet-parity", 0.0), ("allclose", 0.1), ("four_ulp", 0.42))
     ]
-    what = {"date": "2026-11-27T12:00:00+00:00", "commit": COMMIT, "summary": ["0 false alarms in 9", "7 of 7 caught"]}
+    what = {
+        "date": "2026-11-27T12:00:00+00:00",
+        "commit": COMMIT,
+        "summary": ["0 false alarms in 9", "7 of 7 caught"],
+    }
     return {**what, "rules": rules, "false_alarms": 0} | given
 
 
@@ -63,7 +73,9 @@ def test_where_none_was_measured_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_a_report_shows_what_was_measured(tmp_path: Path, approved: Approved) -> None:
-    """Its sentences, its date and commit, and the figure with what each rule flags of what is right."""
+    """Its sentences, its date and commit, and the figure with what each rule flags of what is
+    right.
+    """
     trust = read_of(tmp_path, found())
     assert trust.note == ""
     shown = Elements(page_of(report(), trust))
@@ -79,7 +91,9 @@ def test_the_markdown_shows_it_too(tmp_path: Path, approved: Approved) -> None:
     assert trust.date in shown
 
 
-def test_a_selfcheck_of_another_commit_is_told_in_one_line(tmp_path: Path, approved: Approved) -> None:
+def test_a_selfcheck_of_another_commit_is_told_in_one_line(
+    tmp_path: Path, approved: Approved
+) -> None:
     """And still shown; where nobody knows what the report is of, nothing is said."""
     stale = read_of(tmp_path, found(), commit="ffff")
     approved(stale.note)
@@ -100,8 +114,12 @@ DAMAGED = {
     "many lines": found(summary=["x"] * 51),
     "no rules": found(rules=[]),
     "a rate above 1": found(rules=[{"rule": "a", "false_alarm_rate": 2, "catch_rate": {}}]),
-    "a formula": found(rules=[{"rule": "a", "false_alarm_rate": 0, "catch_rate": {"$x$ float64": 1}}]),
-    "a rate below 0": found(rules=[{"rule": "a", "false_alarm_rate": 0, "catch_rate": {"1e-05 float64": -1}}]),
+    "a formula": found(
+        rules=[{"rule": "a", "false_alarm_rate": 0, "catch_rate": {"$x$ float64": 1}}]
+    ),
+    "a rate below 0": found(
+        rules=[{"rule": "a", "false_alarm_rate": 0, "catch_rate": {"1e-05 float64": -1}}]
+    ),
 }
 
 
@@ -127,7 +145,9 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, approved: Approved) -> None
 
 
 def test_its_words_are_only_words(tmp_path: Path) -> None:
-    """A file that somebody else has written drives nothing: hostile names in every place, all at once."""
+    """A file that somebody else has written drives nothing: hostile names in every place, all at
+    once.
+    """
     names = [name[:300] for name in NAMES if name]
     for some in (names[start : start + 16] for start in range(0, len(names), 16)):
         written = found(date=some[0], commit=some[1], summary=some)
@@ -149,11 +169,15 @@ def test_the_page_made_of_a_file_has_it_too(tmp_path: Path) -> None:
 
 
 def test_the_picture_is_text_and_lines_in_the_colours_of_the_page(approved: Approved) -> None:
-    """Light and dark; each rule with its line and what it flags of what is right, each axis with its name."""
+    """Light and dark; each rule with its line and what it flags of what is right, each axis with
+    its name.
+    """
     text = chart.drawn(found())
     root = ElementTree.fromstring(text)
     assert root.attrib["role"] == "img"
-    words = ["".join(each.itertext()).strip() for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    words = [
+        "".join(each.itertext()).strip() for each in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
     approved(filter(re.compile("[a-z]{2}").search, words))
     assert "prefers-color-scheme: dark" in text
     used, known = set(re.findall(r"var\((--\w+)\)", text)), set(re.findall(r"(--[\w-]+):", text))

@@ -1,4 +1,6 @@
-"""Scripts run as `python script.py` runs them, in processes that know nothing of this one and end with it."""
+"""Scripts run as `python script.py` runs them, in processes that know nothing of this one and end
+with it.
+"""
 
 import json
 import os
@@ -73,8 +75,10 @@ SHOWS = """
     import numpy as np
     import torch
     environment = sorted(each for each in os.environ.items() if each[0] != "PYTEST_CURRENT_TEST")
-    print(json.dumps([__name__, __file__, sys.argv, sys.path, os.getcwd(), environment, sys.stdin.read()]))
-    print(torch.get_default_dtype(), torch.is_grad_enabled(), torch.relu(torch.ones(1)), "mine" in dir(torch))
+    given = sys.stdin.read()
+    print(json.dumps([__name__, __file__, sys.argv, sys.path, os.getcwd(), environment, given]))
+    relu = torch.relu(torch.ones(1))
+    print(torch.get_default_dtype(), torch.is_grad_enabled(), relu, "mine" in dir(torch))
     print(np.geterr())
 """
 
@@ -94,7 +98,9 @@ def test_a_script_finds_what_it_finds_as_a_program(
     finally:
         torch.set_default_dtype(before)
     command, nothing = [sys.executable, str(path)], subprocess.DEVNULL
-    program = subprocess.run(command, env=os.environ, stdin=nothing, capture_output=True, text=True, check=True)
+    program = subprocess.run(
+        command, env=os.environ, stdin=nothing, capture_output=True, text=True, check=True
+    )
     assert found == Ended(0, program.stdout)
 
 
@@ -169,7 +175,10 @@ def test_a_script_past_its_deadline_is_ended_with_all_that_it_has_started(
 def test_ctrl_c_ends_a_script_and_the_next_one_runs(write: Write, tmp_path: Path) -> None:
     """Ctrl-C is heard here, not there; no late answer is taken for that of the next script."""
     found = Scripts()
-    text = f"import os\nprint(os.getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'))\nwhile True: pass"
+    text = (
+        f"import os\nprint(os.getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'))\nwhile True:"
+        " pass"
+    )
 
     found.prepare()
     assert found._forked is not None
@@ -207,9 +216,13 @@ threading.Event().wait(600)
 @pytest.mark.parametrize("how", ["alone", "has a fork"])
 def test_scripts_end_with_who_started_them(how: str, tmp_path: Path) -> None:
     """Killed, it leaves no process behind, also where a fork of it lives on."""
-    (tmp_path / "mine.py").write_text("import os\nprint(os.getpid(), file=open('pid', 'w'))\nwhile True: pass")
+    (tmp_path / "mine.py").write_text(
+        "import os\nprint(os.getpid(), file=open('pid', 'w'))\nwhile True: pass"
+    )
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, how], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", PARENT, how],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
         pids = [in_file(tmp_path / name) for name in ("forked", "pid")]
@@ -236,13 +249,19 @@ def test_it_is_started_again_where_it_has_died(write: Write) -> None:
     found.close()
 
 
-def test_without_fork_a_script_has_a_process_of_its_own(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fork_a_script_has_a_process_of_its_own(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends with the same exit code, and past its deadline."""
     monkeypatch.delattr(os, "fork")
     monkeypatch.setattr("harness.reproduce.programs.START", 0.0)
     found = Scripts()
-    assert found.run(write("import sys; print('torch' in sys.modules); sys.exit(3)")) == Ended(3, "False\n")
-    assert found.run(write("print('so far', flush=True)\nwhile True: pass"), deadline=0.5) == Ended(None, "so far\n")
+    assert found.run(write("import sys; print('torch' in sys.modules); sys.exit(3)")) == Ended(
+        3, "False\n"
+    )
+    assert found.run(write("print('so far', flush=True)\nwhile True: pass"), deadline=0.5) == Ended(
+        None, "so far\n"
+    )
 
 
 def test_a_process_that_forks_itself_starts_its_own(scripts: Scripts, write: Write) -> None:

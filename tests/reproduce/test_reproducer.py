@@ -19,7 +19,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.judging.test_wrong_ports import PORTS
 from torch import Tensor, nn
 
 from harness import Case, Loss, Problem, Status, Subject
@@ -35,15 +34,24 @@ from harness.reproduce.source import Source, Unwritten
 from harness.running.trial import run
 from reference import Equations, Network, Prototype, Stated, numpy_net, probes, r_nnet
 from tests.conftest import Approved, Mine, masked
+from tests.judging.test_wrong_ports import PORTS
 from tests.selfcheck.alone import again, ended, scripts
 
 SINE = Network(1, 4, 1, "logistic")
 
 
-def asked(subject: Any, network: Network, check: str, problems: Any = None, dtype: str = "float64") -> Asked:
+def asked(
+    subject: Any, network: Network, check: str, problems: Any = None, dtype: str = "float64"
+) -> Asked:
     """One trial against NumPy, ready to be judged."""
     case = Case(
-        "port", network, [subject], [numpy_net], problems or probes(seed=0, draws=4), checks=[check], dtypes=[dtype]
+        "port",
+        network,
+        [subject],
+        [numpy_net],
+        problems or probes(seed=0, draws=4),
+        checks=[check],
+        dtypes=[dtype],
     )
     memo, (trial,) = Memo(case), case.trials()
     return Asked(trial, memo, memo.stacks(trial), check)
@@ -66,7 +74,10 @@ MEANS = {"W1": "hidden.weight", "b": "hidden.bias", "W2": "out.weight", "b_w": "
 class Wrong(nn.Module):
     def __init__(self, network: Network, how: str) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(*network.inputs, network.hidden), nn.Linear(network.hidden, *network.outputs)
+        self.hidden, self.out = (
+            nn.Linear(*network.inputs, network.hidden),
+            nn.Linear(network.hidden, *network.outputs),
+        )
         self.how = how
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,7 +95,9 @@ class Wrong(nn.Module):
 def test_what_is_left_fails_as_the_whole_did(
     how: str, check: str, widths: tuple[int, int, int], dtype: str, seed: int
 ) -> None:
-    """In the same tensor, as clearly, and in nothing that is computed before; it is no larger, and one draw."""
+    """In the same tensor, as clearly, and in nothing that is computed before; it is no larger, and
+    one draw.
+    """
     network = Network(*widths, "tanh")
     subject = Subject(lambda: Wrong(network, how), "Wrong", MEANS)
     whole = asked(subject, network, check, probes(seed, draws=2), dtype)
@@ -94,10 +107,16 @@ def test_what_is_left_fails_as_the_whole_did(
         return
     small = reduced(whole, failed)
     assert small is not None
-    before, after = whole.problems[failed.stack].part(slice(failed.index[0], failed.index[0] + 1)), small.problem
+    before, after = (
+        whole.problems[failed.stack].part(slice(failed.index[0], failed.index[0] + 1)),
+        small.problem,
+    )
     assert after.draws == 1
     assert after.rows <= before.rows
-    assert all(np.count_nonzero(getattr(after, n)) <= np.count_nonzero(getattr(before, n)) for n in ("own", "targets"))
+    assert all(
+        np.count_nonzero(getattr(after, n)) <= np.count_nonzero(getattr(before, n))
+        for n in ("own", "targets")
+    )
     judged = Asked(whole.trial, Memo(whole.trial.case), [after], check).judged(check)
     assert isinstance(judged, Judgement)
     assert judged == small.judgement
@@ -112,7 +131,8 @@ def test_what_is_left_fails_as_the_whole_did(
     if check == "gradient":
         for earlier in ("forward", "loss"):
             was, is_now = (
-                Asked(whole.trial, Memo(whole.trial.case), [p], check).judged(earlier) for p in (before, after)
+                Asked(whole.trial, Memo(whole.trial.case), [p], check).judged(earlier)
+                for p in (before, after)
             )
             assert isinstance(was, Judgement)
             assert isinstance(is_now, Judgement)
@@ -130,9 +150,13 @@ def small_of(subject: Any, network: Network, check: str, **rest: Any) -> Reduced
 
 
 def test_rows_units_and_digits_that_do_not_matter_are_gone() -> None:
-    """Of a bias that is not added what is left is one row, one bias and one weight, whole numbers."""
+    """Of a bias that is not added what is left is one row, one bias and one weight, whole
+    numbers.
+    """
     network = Network(3, 5, 2, "tanh")
-    problem = small_of(Subject(lambda: Wrong(network, "no bias"), "Wrong"), network, "forward").problem
+    problem = small_of(
+        Subject(lambda: Wrong(network, "no bias"), "Wrong"), network, "forward"
+    ).problem
     assert problem.rows == 1
     assert np.count_nonzero(problem.own) == 2
     assert not problem.inputs.any()
@@ -141,7 +165,9 @@ def test_rows_units_and_digits_that_do_not_matter_are_gone() -> None:
 
 def test_what_two_rows_make_keeps_two() -> None:
     """A mean in place of the sum needs rows."""
-    mean = Subject(lambda: Wrong(SINE_TANH, "right"), "Mean", loss=lambda o, t: ((o - t) ** 2).mean())
+    mean = Subject(
+        lambda: Wrong(SINE_TANH, "right"), "Mean", loss=lambda o, t: ((o - t) ** 2).mean()
+    )
     assert small_of(mean, SINE_TANH, "loss").problem.rows == 2
 
 
@@ -167,13 +193,21 @@ def test_without_patience_the_worst_draw_is_left_as_it_is() -> None:
 def comments(path: Path) -> list[str]:
     """What a script says of itself, and what it prints."""
     with tokenize.open(path) as file:
-        words = [token.string for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
+        words = [
+            token.string
+            for token in tokenize.generate_tokens(file.readline)
+            if token.type == tokenize.COMMENT
+        ]
     return words + [line for line in path.read_text().split("\n") if line.startswith("print(")]
 
 
 def case_of(subject: Any, network: Any = SINE, **rest: Any) -> Case:
     """A case of few draws against NumPy."""
-    given = {"references": [numpy_net], "problems": probes(seed=0, draws=4), "dtypes": ["float64"]} | rest
+    given = {
+        "references": [numpy_net],
+        "problems": probes(seed=0, draws=4),
+        "dtypes": ["float64"],
+    } | rest
     return Case("port", network, [subject], **given)
 
 
@@ -182,7 +216,11 @@ def test_wrong_ports_fail_again_on_their_own(tmp_path: Path, approved: Approved)
     paths: dict[str, Path] = {}
     for number, (subject, network, problems, check) in enumerate(PORTS):
         for dtype, checks in (("float64", None), ("float32", [check])):
-            given = {"problems": problems or probes(seed=0, draws=4), "checks": checks, "dtypes": [dtype]}
+            given = {
+                "problems": problems or probes(seed=0, draws=4),
+                "checks": checks,
+                "dtypes": [dtype],
+            }
             made = scripts(case_of(subject, network, **given), tmp_path / str(number))
             assert all(made.values()), made
             paths |= {f"{number} {name}": path for name, path in made.items() if path}
@@ -190,7 +228,8 @@ def test_wrong_ports_fail_again_on_their_own(tmp_path: Path, approved: Approved)
     assert len(paths) > 50
     assert all(code == 1 for code in codes.values()), codes
     said = {masked(line, {}, figures=True) for path in paths.values() for line in comments(path)}
-    approved(sorted(line for line in said if not line.startswith(("# port: ", "print("))))  # of titles figures decide
+    # of titles figures decide
+    approved(sorted(line for line in said if not line.startswith(("# port: ", "print("))))
 
 
 @pytest.fixture
@@ -206,7 +245,10 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     yield write
     for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", "") and Path(str(sys.modules[name].__file__)).parent == tmp_path:
+        if (
+            getattr(sys.modules[name], "__file__", "")
+            and Path(str(sys.modules[name].__file__)).parent == tmp_path
+        ):
             del sys.modules[name]
 
 
@@ -247,18 +289,30 @@ class Net(nn.Module):
 """
 WAYS = {  # how a model may be written: what follows the file's head, and what the script has of it
     "a class": (
-        "class Mine(Net):\n    def __init__(self):\n        super().__init__(**SIZES)\nmine = Mine", "BUILD = Mine\n",
+        "class Mine(Net):\n    def __init__(self):\n        super().__init__(**SIZES)\nmine = Mine",
+        "BUILD = Mine\n",
     ),
-    "a lambda": ("mine = [lambda: 5, lambda: Net(SIZES['inputs'])][1]", "BUILD = (lambda: Net(SIZES['inputs']))\n"),
-    "a partial": ("mine = partial(Net, 1, hidden=4)", "BUILD = functools.partial(Net, 1, hidden=4)\n"),
-    "a network's sizes": ("mine = lambda: Net(NETWORK.inputs[0], NETWORK.hidden)", "NETWORK = types.SimpleNamespace("),
+    "a lambda": (
+        "mine = [lambda: 5, lambda: Net(SIZES['inputs'])][1]",
+        "BUILD = (lambda: Net(SIZES['inputs']))\n",
+    ),
+    "a partial": (
+        "mine = partial(Net, 1, hidden=4)",
+        "BUILD = functools.partial(Net, 1, hidden=4)\n",
+    ),
+    "a network's sizes": (
+        "mine = lambda: Net(NETWORK.inputs[0], NETWORK.hidden)",
+        "NETWORK = types.SimpleNamespace(",
+    ),
     "a function in a function": (
-        "def make(size, act):\n    def build():\n        return nn.Sequential(nn.Linear(1, size), act(), "
-        "nn.Linear(size, 1), nn.ELU())\n    return build\nmine = make(4, Activation)",
+        "def make(size, act):\n    def build():\n        return nn.Sequential("
+        "nn.Linear(1, size), act(), nn.Linear(size, 1), nn.ELU())\n"
+        "    return build\nmine = make(4, Activation)",
         "size = 4",
     ),
     "defaults of a lambda": (
-        "mine = [lambda size=size: nn.Sequential(nn.Linear(1, size), nn.Linear(size, 1)) for size in (4,)][0]",
+        "mine = [lambda size=size: nn.Sequential(nn.Linear(1, size), nn.Linear(size, 1)) "
+        "for size in (4,)][0]",
         "(lambda size=size: ",
     ),
     "a class in a function": (
@@ -277,26 +331,34 @@ WAYS = {  # how a model may be written: what follows the file's head, and what t
         "mine = Subject(f, 'Mine', shapes={'W1': (4, 1), 'b': (4,), 'W2': (1, 4), 'b_w': (1,)})",
         "BUILD(*x, **dict(zip(['W1', 'b', 'W2', 'b_w'], parameters)))",
     ),
-    "a lazy layer": ("mine = lambda: nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 1))", "torch.zeros(1, "),
+    "a lazy layer": (
+        "mine = lambda: nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 1))",
+        "torch.zeros(1, ",
+    ),
     "a bias left out": (
         "mine = lambda: nn.Sequential(nn.Linear(1, 4, bias=False), nn.Sigmoid(), nn.Linear(4, 1))",
         "parameters += [",
     ),
     "names of the script's own": (
-        "got = x = model = network = SIZES\nmine = lambda: Net(x['inputs'], network['hidden'])", "got = x = model = ",
+        "got = x = model = network = SIZES\nmine = lambda: Net(x['inputs'], network['hidden'])",
+        "got = x = model = ",
     ),
     "a settings object": (
         "from dataclasses import dataclass\n@dataclass\nclass Sizes:\n    hidden: int = 3\n"
-        "mine = (lambda sizes: lambda: Net(1, sizes.hidden))(Sizes(4))", "sizes = Sizes(hidden=4)",
+        "mine = (lambda sizes: lambda: Net(1, sizes.hidden))(Sizes(4))",
+        "sizes = Sizes(hidden=4)",
     ),
     "a tensor in the file": (
-        "RAMP = torch.linspace(0, 1, 4)\nmine = lambda: Net(1, act=lambda z: z * RAMP.to(z))", "RAMP = torch.linspace"
+        "RAMP = torch.linspace(0, 1, 4)\nmine = lambda: Net(1, act=lambda z: z * RAMP.to(z))",
+        "RAMP = torch.linspace",
     ),
-}  # fmt: skip
+}
 
 
 def test_a_model_is_copied_as_it_is_written(written: Callable[..., Any], tmp_path: Path) -> None:
-    """With all that it needs of its file, however it is written, and fails again without the file."""
+    """With all that it needs of its file, however it is written, and fails again without the
+    file.
+    """
     paths: dict[str, Path] = {}
     for number, (way, (text, has)) in enumerate(WAYS.items()):
         mine = Subject.of(written(**{f"mine{number}": HEAD + text}).mine)
@@ -315,7 +377,8 @@ def test_a_model_of_several_files_is_copied(written: Callable[..., Any], tmp_pat
     """Whether its names are imported from the other file, or that file is."""
     files = {
         "layers": "import torch\nGAIN = 1.01\ndef act(z):\n    return GAIN * torch.sigmoid(z)\n",
-        "models": """
+        "models": (
+            """
             import layers as own
             from torch import nn
             from layers import act as activation
@@ -325,7 +388,8 @@ def test_a_model_of_several_files_is_copied(written: Callable[..., Any], tmp_pat
                     self.hidden, self.out = nn.Linear(1, 4), nn.Linear(4, 1)
                 def forward(self, x):
                     return self.out(own.GAIN * activation(self.hidden(x)))
-            """,
+            """
+        ),
         "mine": "import models\nfrom models import Net\nfirst, second = Net, lambda: models.Net()",
     }
     module = written(**files)
@@ -337,7 +401,9 @@ def test_a_model_of_several_files_is_copied(written: Callable[..., Any], tmp_pat
     assert [code for code, _ in ended(paths)] == [1, 1]
 
 
-def test_what_cannot_be_copied_is_imported(written: Callable[..., Any], tmp_path: Path, approved: Approved) -> None:
+def test_what_cannot_be_copied_is_imported(
+    written: Callable[..., Any], tmp_path: Path, approved: Approved
+) -> None:
     """From its author's file, and the script says so; then it needs nnet-parity too."""
     text = """
         from torch import nn
@@ -358,14 +424,21 @@ def test_what_cannot_be_copied_is_imported(written: Callable[..., Any], tmp_path
     approved(comments(path), mask_figures=True)
     (told,) = ended([path])
     assert "harness is not installed here" in str(told[0])  # as tests/selfcheck/alone.py plays it
-    assert again(case_of(subject, checks=["loss"]), absent=()) == {"Kept-cpu-float64-loss-vs-numpy_net": True}
+    assert again(case_of(subject, checks=["loss"]), absent=()) == {
+        "Kept-cpu-float64-loss-vs-numpy_net": True
+    }
 
 
 def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
     written: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script that fails where a file has set torch's dtype fails on its own too, in a process that nobody has set."""
-    text = HEAD + "class Mine(Net):\n    def forward(self, x):\n        return self.out(torch.sigmoid(self.hidden(x)) "
+    """A script that fails where a file has set torch's dtype fails on its own too, in a process
+    that nobody has set.
+    """
+    text = (
+        HEAD + "class Mine(Net):\n    def forward(self, x):\n        return"
+        " self.out(torch.sigmoid(self.hidden(x)) "
+    )
     text += "* (1.01 if torch.zeros(1).dtype is torch.float64 else 1))\nmine = lambda: Mine(1)"
     dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     try:
@@ -377,7 +450,10 @@ def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
         torch.set_float32_matmul_precision(precision)
     [path] = found.values()
     assert path is not None
-    assert "torch.set_default_dtype(torch.float64)\ntorch.set_float32_matmul_precision('high')\n" in path.read_text()
+    assert (
+        "torch.set_default_dtype(torch.float64)\ntorch.set_float32_matmul_precision('high')\n"
+        in path.read_text()
+    )
     assert subprocess.run([sys.executable, str(path)], check=False).returncode == 1
 
 
@@ -385,7 +461,15 @@ def test_what_torch_was_told_as_a_whole_is_told_in_the_script(
 def test_a_narrow_dtype_fails_again(dtype: str, tmp_path: Path, approved: Approved) -> None:
     """A script asks PyTorch in the dtype that it has: of TF32 that is float32."""
     subject = Subject(lambda: Wrong(SINE_TANH, "no bias"), "Wrong")
-    case = Case("port", SINE_TANH, [subject], [numpy_net], probes(draws=2), checks=["forward"], dtypes=[dtype])
+    case = Case(
+        "port",
+        SINE_TANH,
+        [subject],
+        [numpy_net],
+        probes(draws=2),
+        checks=["forward"],
+        dtypes=[dtype],
+    )
     (path,) = scripts(case, tmp_path).values()
     assert path is not None
     assert [code for code, _ in ended([path])] == [1]
@@ -393,7 +477,9 @@ def test_a_narrow_dtype_fails_again(dtype: str, tmp_path: Path, approved: Approv
         approved(comments(path), mask_figures=True)
 
 
-def test_a_mended_model_exits_with_0(written: Callable[..., Any], tmp_path: Path, approved: Approved) -> None:
+def test_a_mended_model_exits_with_0(
+    written: Callable[..., Any], tmp_path: Path, approved: Approved
+) -> None:
     """And says so; before, it says both numbers and what they may differ by."""
     mine = written(mine=HEAD + "mine = lambda: Net(1)").mine
     made = scripts(case_of(Subject(mine, "Mine"), dtypes=["float64", "float32"]), tmp_path)
@@ -401,7 +487,8 @@ def test_a_mended_model_exits_with_0(written: Callable[..., Any], tmp_path: Path
     approved(comments(paths[0]), mask_figures=True)
     before = ended(paths)
     assert {code for code, _ in before} == {1}
-    approved((said for _, said in before[:2]), mask_figures=True)  # which gradient is worst, figures decide
+    # which gradient is worst, figures decide
+    approved((said for _, said in before[:2]), mask_figures=True)
     assert all(said.count("\n") == 2 for _, said in before)
     for path in made.values():
         assert path is not None
@@ -438,14 +525,21 @@ class Plain(nn.Module):
 OTHERS = {
     "NumPy": (two_layers(), numpy_net),
     "hand (float64)": (SINE_TANH, Prototype("hand", by_hand)),
-    "hand (stated, within 1e-09)": (SINE_TANH, Stated("hand", by_hand, budget=1e-9, why="it says so")),
+    "hand (stated, within 1e-09)": (
+        SINE_TANH,
+        Stated("hand", by_hand, budget=1e-9, why="it says so"),
+    ),
     "Right on the CPU": (SINE_TANH, Subject(lambda: Wrong(SINE_TANH, "right"), "Right")),
 }
 
 
 def said_by(path: Path) -> str:
     """The line of a script that holds what another gave, and whose it is."""
-    (line,) = (line for line in path.read_text().split("\n") if re.match(r"    return -?[\d.e-]+  # ", line))
+    (line,) = (
+        line
+        for line in path.read_text().split("\n")
+        if re.match(r"    return -?[\d.e-]+  # ", line)
+    )
     return line
 
 
@@ -491,12 +585,19 @@ def test_what_was_recorded_is_a_number_too(tmp_path: Path, approved: Approved) -
 
 
 def test_r_is_asked_anew(live_r: None, tmp_path: Path, approved: Approved) -> None:
-    """Where R is the witness the script has R's own lines: outputs, loss and gradient of nnet's engine."""
+    """Where R is the witness the script has R's own lines: outputs, loss and gradient of nnet's
+    engine.
+    """
     paths: list[Path] = []
     several, loss = ["forward", "gradient"], ["loss", "gradient"]
-    for number, checks in {0: None, 3: several, 7: loss, 8: loss}.items():  # one input, several, own loss, decay
+    # one input, several, own loss, decay
+    for number, checks in {0: None, 3: several, 7: loss, 8: loss}.items():
         subject, network, problems, _ = PORTS[number]
-        given = {"problems": problems or probes(seed=0, draws=4), "references": [r_nnet], "checks": checks}
+        given = {
+            "problems": problems or probes(seed=0, draws=4),
+            "references": [r_nnet],
+            "checks": checks,
+        }
         made = scripts(case_of(subject, network, **given), tmp_path / str(number))
         assert all(made.values())
         paths += filter(None, made.values())
@@ -516,7 +617,9 @@ def test_r_is_asked_for_tanh_through_its_logistic(live_r: None, tmp_path: Path) 
 
 
 def test_a_draw_in_which_nnet_clips_is_left_for_another(live_r: None, tmp_path: Path) -> None:
-    """Where the worst draw's numbers differ by less than the contracts declare, another tells it more plainly."""
+    """Where the worst draw's numbers differ by less than the contracts declare, another tells it
+    more plainly.
+    """
     network = Network(2, 3, 2, "logistic")
     steep = Subject(lambda: Steep(network), "Steep", MEANS)
     mean = probes(seed=4, draws=4, loss=Loss("mean"))
@@ -579,14 +682,20 @@ def test_what_goes_wrong_there_spoils_no_verdict(
     after = run(case.trials()[0], Memo(case), folder=tmp_path)
     assert after.why.startswith(before.why)
     approved(after.why.removeprefix(before.why))
-    assert (after.status, after.budget_used, after.where) == (before.status, before.budget_used, before.where)
+    assert (after.status, after.budget_used, after.where) == (
+        before.status,
+        before.budget_used,
+        before.where,
+    )
 
 
 @pytest.mark.parametrize("text", ["sys.exit(0)", "sys.exit(1)", "print('fails again')"])
 def test_a_script_that_does_not_fail_is_not_kept(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
-    """No script is claimed that was not seen to fail: a model's file may end a program with 1 too."""
+    """No script is claimed that was not seen to fail: a model's file may end a program with 1
+    too.
+    """
     monkeypatch.setattr(writer, "scripts", lambda trial, small: iter([f"import sys\n{text}\n"]))
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
@@ -609,7 +718,9 @@ def test_what_fails_by_what_this_process_has_patched_has_no_script(
 def test_a_script_is_called_by_letters(case: str, subject: str) -> None:
     """However long the names are and whatever they hold, and by other letters for other names."""
     one, other = (
-        file_name(Trial(case_of(Plain), Subject(Plain, name or "x"), numpy_net, "cpu", "float64", "loss"))
+        file_name(
+            Trial(case_of(Plain), Subject(Plain, name or "x"), numpy_net, "cpu", "float64", "loss")
+        )
         for name in (subject, case + subject)
     )
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}\.py", one)
@@ -631,7 +742,9 @@ class Text(str):
 
 
 def test_a_name_is_no_code() -> None:
-    """What a function or a keyword is called, and what an object says of itself, never stands in a script as it is."""
+    """What a function or a keyword is called, and what an object says of itself, never stands in a
+    script as it is.
+    """
 
     def build(**given: Any) -> nn.Module:
         return Plain()
@@ -640,7 +753,13 @@ def test_a_name_is_no_code() -> None:
     dtype = type("dtype", (), {"__repr__": lambda self: "print('PWNED')"})
     module = types.ModuleType("print('PWNED')")
     module.__file__ = "/site-packages/x.py"
-    things = [build, partial(Plain, **{"x=1, **print('PWNED')": 1}), partial(Plain, **{"class": 1}), dtype(), Text("x")]
+    things = [
+        build,
+        partial(Plain, **{"x=1, **print('PWNED')": 1}),
+        partial(Plain, **{"class": 1}),
+        dtype(),
+        Text("x"),
+    ]
     things += [
         {Text("x"): 1},
         [Text("x")],
@@ -656,15 +775,43 @@ def test_a_name_is_no_code() -> None:
 def test_other_names_have_another_script() -> None:
     """Where they are joined they are told apart."""
     names = {
-        file_name(Trial(replace(case_of(Plain), name=case), Subject(Plain, name), numpy_net, "cpu", "float64", "loss"))
-        for case, name in (("a", "b-c-d"), ("a-b", "c-d"), ("a-b-c", "d"), ("a", "b\ud800"), ("a", "b\\ud800"))
+        file_name(
+            Trial(
+                replace(case_of(Plain), name=case),
+                Subject(Plain, name),
+                numpy_net,
+                "cpu",
+                "float64",
+                "loss",
+            )
+        )
+        for case, name in (
+            ("a", "b-c-d"),
+            ("a-b", "c-d"),
+            ("a-b-c", "d"),
+            ("a", "b\ud800"),
+            ("a", "b\\ud800"),
+        )
     }
     assert len(names) == 5
 
 
 def test_values_are_written_down() -> None:
     """They are read back as they were."""
-    values = [None, True, 3, 2.5, float("inf"), "a'b", (1, (2,)), [1, "x"], {"a": (1,)}, {4}, torch.float32, torch.relu]
+    values = [
+        None,
+        True,
+        3,
+        2.5,
+        float("inf"),
+        "a'b",
+        (1, (2,)),
+        [1, "x"],
+        {"a": (1,)},
+        {4},
+        torch.float32,
+        torch.relu,
+    ]
     source = Source()
     written = [source.expression(value) for value in values]
     found: dict[str, Any] = {"np": np, "torch": torch}
@@ -680,16 +827,30 @@ WRONG_SINE = "return self.output(torch.sigmoid(x @ self.hidden.weight.T))"
 
 
 def test_scripts_lie_beside_the_report(mine: Mine) -> None:
-    """One for each check and dtype that fails; the line stands before that which runs it again, and in the report."""
-    mine.write_sine(WRONG_SINE, checks='["forward", "loss"]', references="[numpy_net, Prototype('p', print)]",
-                    before="from reference import Prototype\n")  # fmt: skip
+    """One for each check and dtype that fails; the line stands before that which runs it again, and
+    in the report.
+    """
+    mine.write_sine(
+        WRONG_SINE,
+        checks='["forward", "loss"]',
+        references="[numpy_net, Prototype('p', print)]",
+        before="from reference import Prototype\n",
+    )
     result = mine.pytest()
-    names = [f"sine-1-4-1-SineNet-cpu-{d}-{c}.py" for d in ("float32", "float64") for c in ("forward", "loss")]
+    names = [
+        f"sine-1-4-1-SineNet-cpu-{d}-{c}.py"
+        for d in ("float32", "float64")
+        for c in ("forward", "loss")
+    ]
     folder_name = "build/report/reproducers"
     folder = mine.pytester.path / folder_name
     assert sorted(path.name for path in folder.iterdir()) == names
     lines = [line.strip() for line in result.outlines]
-    at = next(number for number, line in enumerate(lines) if line.endswith(f" python {folder_name}/{names[0]}"))
+    at = next(
+        number
+        for number, line in enumerate(lines)
+        if line.endswith(f" python {folder_name}/{names[0]}")
+    )
     assert " pytest " in lines[at + 1]
     failed = [v for v in mine.results()["verdicts"] if v["status"] == "FAIL"]
     assert {v["alone"] for v in failed} == {f"{folder_name}/{name}" for name in names}
@@ -718,7 +879,9 @@ def test_processes_of_xdist_write_them_too(mine: Mine) -> None:
     assert (mine.pytester.path / failed["alone"]).is_file()
 
 
-def test_a_trial_does_not_count_what_its_script_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_does_not_count_what_its_script_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a verdict took, and the cost of a case, are of judging."""
     monkeypatch.setattr("harness.running.trial.alone", lambda *given: (sleep(0.5), ("", ""))[1])
     case = case_of(Plain, SINE_TANH, checks=["forward"])

@@ -25,9 +25,13 @@ from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds that a run may take to come to the moment at which it is told to stop
-PYTEST = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import pytest; "
+PYTEST = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import pytest; "
+)
 PYTEST += "sys.exit(pytest.main())"  # whoever runs these tests in the background ignores SIGINT
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"
+)
 
 
 class Run:
@@ -37,11 +41,34 @@ class Run:
         self.folder = folder
         for name, text in files:
             (folder / name).write_text(text, encoding="utf-8")
-        given = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PYTEST_"))}
-        given |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NNET_PARITY_DEVICES": "cpu"}
-        command = [sys.executable, "-c", PYTEST, "-p", "nnet_parity.plugin", "-p", "no:cacheprovider", "-q", *options]
+        given = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GITHUB_", "PYTEST_"))
+        }
+        given |= {
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "NNET_PARITY_DEVICES": "cpu",
+        }
+        command = [
+            sys.executable,
+            "-c",
+            PYTEST,
+            "-p",
+            "nnet_parity.plugin",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            *options,
+        ]
         self.process = subprocess.Popen(
-            command, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=folder,
+            env=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.out = ""
 
@@ -70,9 +97,15 @@ class Run:
         return self.process.pid
 
     def report(self) -> dict[str, Any]:
-        """results.json, and what must hold of all three files: each whole, and nothing else beside them."""
+        """results.json, and what must hold of all three files: each whole, and nothing else beside
+        them.
+        """
         folder = self.folder / "build/report"
-        assert sorted(path.name for path in folder.iterdir()) == ["index.html", "report.md", "results.json"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "index.html",
+            "report.md",
+            "results.json",
+        ]
         found: dict[str, Any] = json.loads((folder / "results.json").read_text())
         page, text = ((folder / name).read_text() for name in ("index.html", "report.md"))
         assert page.rstrip().endswith("</html>")
@@ -189,7 +222,9 @@ MOMENTS = {  # where, and how many trials of the run are then judged
 def started(folder: Path, moment: str, *options: str) -> Run:
     """A run that has come to its moment, with an R that it has started."""
     given, *_ = MOMENTS[moment]
-    text = IMPORTS + SINE_NET.format(forward=RIGHT) + MARK + Mine.case("test_sine", **FLOAT64 | given)
+    text = (
+        IMPORTS + SINE_NET.format(forward=RIGHT) + MARK + Mine.case("test_sine", **FLOAT64 | given)
+    )
     files = [("test_mine.py", text)]
     if moment == "collection":
         files.append(("test_next.py", "import time; open('here', 'w').close(); time.sleep(60)"))
@@ -202,13 +237,27 @@ def started(folder: Path, moment: str, *options: str) -> Run:
 def older(folder: Path) -> dict[str, str]:
     """The files of a report of an older run, which was whole and passed."""
     verdict = Verdict(
-        "older", "older", "Net", "numpy_net", "computed", "loss", "cpu", "float64", Status.PASS, budget_used=0.5
+        "older",
+        "older",
+        "Net",
+        "numpy_net",
+        "computed",
+        "loss",
+        "cpu",
+        "float64",
+        Status.PASS,
+        budget_used=0.5,
     )
     write(Report({}, [verdict]), folder / "build/report")
     return {path.name: path.read_text() for path in (folder / "build/report").iterdir()}
 
 
-SIGNALS = {"collection": signal.SIGINT, "trial": signal.SIGINT, "training": signal.SIGINT, "R": signal.SIGTERM}
+SIGNALS = {
+    "collection": signal.SIGINT,
+    "trial": signal.SIGINT,
+    "training": signal.SIGINT,
+    "R": signal.SIGTERM,
+}
 
 
 @pytest.mark.usefixtures("live_r")
@@ -216,7 +265,9 @@ SIGNALS = {"collection": signal.SIGINT, "trial": signal.SIGINT, "training": sign
 def test_who_is_told_to_stop_says_what_was_judged(
     tmp_path: Path, moment: str, how: signal.Signals, approved: Approved
 ) -> None:
-    """On Ctrl-C and on SIGTERM: one line, a report that takes the older one's place and says so, 2, and no R."""
+    """On Ctrl-C and on SIGTERM: one line, a report that takes the older one's place and says so, 2,
+    and no R.
+    """
     _, judged = MOMENTS[moment]
     older(tmp_path)
     run = started(tmp_path, moment)
@@ -240,7 +291,9 @@ NodeManager.EXIT_TIMEOUT = 0.5  # in place of 10 seconds for a process that hang
 
 @pytest.mark.usefixtures("live_r")
 def test_a_shared_run_that_is_told_to_stop_says_so_too(tmp_path: Path, approved: Approved) -> None:
-    """Under pytest-xdist SIGTERM ends all processes, and the one that makes the report says what was judged."""
+    """Under pytest-xdist SIGTERM ends all processes, and the one that makes the report says what
+    was judged.
+    """
     pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
     (tmp_path / "conftest.py").write_text(IMPATIENT)
     run = started(tmp_path, "trial", "-p", "xdist", "-n", "1")
@@ -256,7 +309,9 @@ def test_a_shared_run_that_is_told_to_stop_says_so_too(tmp_path: Path, approved:
 @pytest.mark.usefixtures("live_r")
 @pytest.mark.parametrize("moment", ["R", "crash"])
 def test_who_dies_leaves_the_older_report_and_no_r(tmp_path: Path, moment: str) -> None:
-    """By SIGKILL, or by a model that ends the process: nothing is half written, and R ends by itself."""
+    """By SIGKILL, or by a model that ends the process: nothing is half written, and R ends by
+    itself.
+    """
     before = older(tmp_path)
     run = started(tmp_path, moment)
     pids = run.workers()
@@ -276,13 +331,20 @@ FORWARD = {**FLOAT64, "checks": '["forward"]'}
 
 
 @pytest.mark.parametrize(
-    "how", ["raise KeyboardInterrupt", "__import__('signal').raise_signal(15)"], ids=["Ctrl-C", "SIGTERM"]
+    "how",
+    ["raise KeyboardInterrupt", "__import__('signal').raise_signal(15)"],
+    ids=["Ctrl-C", "SIGTERM"],
 )
 @pytest.mark.parametrize("where", ["forward", "loss", "constructor", "problems"])
-def test_an_interruption_in_a_model_is_no_verdict(mine: Mine, how: str, where: str, approved: Approved) -> None:
+def test_an_interruption_in_a_model_is_no_verdict(
+    mine: Mine, how: str, where: str, approved: Approved
+) -> None:
     """Wherever in a user's code it comes, the run ends with 2, and the trial has no verdict."""
     before = f"def interrupt(*_):\n    {how}\n\n\n"
-    given = {"subjects": "[SineNet, Subject(SineNet, name='Second', loss=interrupt)]", "checks": '["loss"]'}
+    given = {
+        "subjects": "[SineNet, Subject(SineNet, name='Second', loss=interrupt)]",
+        "checks": '["loss"]',
+    }
     if where == "forward":
         before += "class Second(SineNet):\n    forward = interrupt\n\n\n"
     if where == "constructor":
@@ -321,8 +383,12 @@ def test_an_interruption_between_two_lines_is_one_too(mine: Mine, approved: Appr
     ],
     ids=["sys.exit", "skip", "xfail", "exit"],
 )
-def test_a_model_cannot_leave_a_trial_without_a_verdict(mine: Mine, call: str, approved: Approved) -> None:
-    """sys.exit() and pytest's own ways out are what it raised: the trial is BROKEN, and the run fails."""
+def test_a_model_cannot_leave_a_trial_without_a_verdict(
+    mine: Mine, call: str, approved: Approved
+) -> None:
+    """sys.exit() and pytest's own ways out are what it raised: the trial is BROKEN, and the run
+    fails.
+    """
     mine.write_sine(call, **FORWARD)
     result = mine.pytest()
     result.assert_outcomes(failed=1)
@@ -363,11 +429,15 @@ def test_collecting_alone_writes_nothing(mine: Mine) -> None:
     mine.write_sine(before="raise KeyboardInterrupt")
     mine.pytester.makepyfile(test_first="from test_mine_too import test_sine")
     mine.write(mine.text.removeprefix(IMPORTS))
-    (mine.pytester.path / "test_mine_too.py").write_text(mine.text.replace("raise KeyboardInterrupt", ""))
+    (mine.pytester.path / "test_mine_too.py").write_text(
+        mine.text.replace("raise KeyboardInterrupt", "")
+    )
     result = mine.pytest("--collect-only", "test_first.py", "test_mine.py", no_reraise_ctrlc=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "nnet-parity ==" not in result.stdout.str()
-    assert {path.name: path.read_text() for path in (mine.pytester.path / "build/report").iterdir()} == before
+    assert {
+        path.name: path.read_text() for path in (mine.pytester.path / "build/report").iterdir()
+    } == before
 
 
 WHILE_WRITING = """
@@ -389,7 +459,9 @@ def pytest_unconfigure():
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
-def test_who_is_told_to_stop_while_the_report_is_written_finishes_it(mine: Mine, how: str, approved: Approved) -> None:
+def test_who_is_told_to_stop_while_the_report_is_written_finishes_it(
+    mine: Mine, how: str, approved: Approved
+) -> None:
     """It is complete; the exit code is 2 all the same, and one line says why."""
     mine.pytester.makeconftest(WHILE_WRITING.format(times=1, how=how))
     mine.write_sine(**FORWARD)
@@ -414,9 +486,14 @@ def test_who_is_told_twice_stops_at_once(mine: Mine) -> None:
 def test_an_answer_that_raises_is_told(mine: Mine, approved: Approved) -> None:
     """A case's own words on a run may fail; the report is written all the same."""
     case = {"answer": "lambda rows: rows[7]", "question": '"Who learns?"', "checks": '["fit"]'}
-    learning = {**LEARNING, "subjects": "[Trained(SineNet, Recipe('adam', 3, {'lr': 0.01}), most=1)]"}
+    learning = {
+        **LEARNING,
+        "subjects": "[Trained(SineNet, Recipe('adam', 3, {'lr': 0.01}), most=1)]",
+    }
     learning["references"] = "[gradient_descent(0.01, 3)]"
-    mine.write_sine(before=MARK + "from reference import gradient_descent\n", **FLOAT64 | learning | case)
+    mine.write_sine(
+        before=MARK + "from reference import gradient_descent\n", **FLOAT64 | learning | case
+    )
     result = mine.pytest("--parity-starts=2")
     said = mine.results()["said"]["Who learns?"]
     approved(said)
@@ -430,7 +507,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 from harness.core.files import replace_whole
 
-folder, draw, names = Path(sys.argv[1]), random.Random(0), ("results.json", "report.md", "index.html")
+folder, draw = Path(sys.argv[1]), random.Random(0)
+names = ("results.json", "report.md", "index.html")
 replace_whole({folder / name: "0\\n" * 40_000 for name in names})
 seen = set()
 for turn in range(40):
@@ -450,9 +528,13 @@ print(max(seen), *sorted(path.name for path in folder.iterdir()))
 
 
 def test_a_writer_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
-    """40 times, at any moment: what it left half written never piles up, and goes with the next writing."""
+    """40 times, at any moment: what it left half written never piles up, and goes with the next
+    writing.
+    """
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert done.stderr == ""
     most, *names = done.stdout.split()
     assert names == ["index.html", "report.md", "results.json"]
@@ -487,7 +569,12 @@ def test_what_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     replace_whole({tmp_path / name: "old" for name in ("one", "two")})
     before = sorted(path.name for path in tmp_path.iterdir())
-    for bad, text in (("two", "x" * 5000), ("folder", "new"), ("pipe", "new"), ("nowhere/two", "new")):
+    for bad, text in (
+        ("two", "x" * 5000),
+        ("folder", "new"),
+        ("pipe", "new"),
+        ("nowhere/two", "new"),
+    ):
         with limited(1000), pytest.raises(OSError, match=r"^\[Errno \d+\] [A-Z]"):
             replace_whole({tmp_path / "one": "new", tmp_path / bad: text})
         assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text() == "old"
@@ -513,8 +600,12 @@ def pytest_sessionfinish():
 """
 
 
-def test_a_full_disk_is_a_sentence(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
-    """For the report and for the summary; the run fails, and the older report does not stand for it."""
+def test_a_full_disk_is_a_sentence(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """For the report and for the summary; the run fails, and the older report does not stand for
+    it.
+    """
     older(mine.pytester.path)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
     mine.pytester.makeconftest(WITHOUT_ROOM)
@@ -530,10 +621,13 @@ def test_a_full_disk_is_a_sentence(mine: Mine, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_every_file_is_written_by_one_writer() -> None:
-    """Nothing opens a file to write it but harness/core/files.py, and shared.py its marks in a temporary folder."""
+    """Nothing opens a file to write it but harness/core/files.py, and shared.py its marks in a
+    temporary folder.
+    """
     mode = r"[\"'][rbt]*[wax+][rwaxbt+]*[\"']"
     writes = re.compile(
-        rf"write_text|write_bytes|\.write\(|open\(([^()]*, ?)?(mode=)?{mode}|np\.save|(json|pickle)\.dump\("
+        r"write_text|write_bytes|\.write\(|open\(([^()]*,"
+        rf" ?)?(mode=)?{mode}|np\.save|(json|pickle)\.dump\("
     )
     found = {
         path.relative_to(ROOT).as_posix()

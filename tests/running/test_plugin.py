@@ -30,15 +30,21 @@ RELU = 'Network(inputs=1, hidden=4, outputs=1, activation="relu")'  # which R's 
 def failure(result: pytest.RunResult, trial: str) -> str:
     """What is printed of a failed trial, without its title."""
     lines = result.outlines
-    start = next(number for number, line in enumerate(lines) if re.fullmatch(rf"_+ \S+\[{trial}\] _+", line))
+    start = next(
+        number for number, line in enumerate(lines) if re.fullmatch(rf"_+ \S+\[{trial}\] _+", line)
+    )
     end = next(
-        number for number, line in enumerate(lines) if number > start and re.fullmatch(r"([_=])\1+ .+ \1+", line)
+        number
+        for number, line in enumerate(lines)
+        if number > start and re.fullmatch(r"([_=])\1+ .+ \1+", line)
     )
     return "\n".join(lines[start + 1 : end])
 
 
 def again(text: str) -> list[str]:
-    """What pytest is given to run a failure again: its last line, without the two words that begin it."""
+    """What pytest is given to run a failure again: its last line, without the two words that begin
+    it.
+    """
     return shlex.split(text.split("\n")[-1])[2:]
 
 
@@ -52,7 +58,9 @@ def statuses(mine: Mine) -> dict[str, set[str]]:
 
 
 def test_there_is_one_item_a_trial(mine: Mine) -> None:
-    """Its id names subject, device, dtype, check and reference; trials that share work stand side by side."""
+    """Its id names subject, device, dtype, check and reference; trials that share work stand side
+    by side.
+    """
     mine.write_sine(references=BOTH)
     result = mine.pytest("--collect-only", "-q")
     expected = [
@@ -66,7 +74,9 @@ def test_there_is_one_item_a_trial(mine: Mine) -> None:
 
 def test_an_item_is_at_the_line_where_its_user_wrote_it(mine: Mine) -> None:
     """Editors and JUnit lead there, whether it passed, failed or was skipped."""
-    mine.write_sine(forward="return self.output(self.hidden(x))", network=RELU, references=BOTH, **FLOAT64)
+    mine.write_sine(
+        forward="return self.output(self.hidden(x))", network=RELU, references=BOTH, **FLOAT64
+    )
     mine.pytest("--junitxml=junit.xml", "-o", "junit_family=xunit1")
     cases = list(ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase"))
     line = mine.line_of("test_sine =") - 1  # JUnit counts from 0
@@ -105,7 +115,11 @@ def cancels(formulation):  # 1 + 1e8 - 1e8, which float32 cannot tell from 0
 def test_a_pass_that_would_prove_nothing_is_skipped(mine: Mine, approved: Approved) -> None:
     """VACUOUS where the bound is too wide, or a tensor is 0 in every draw."""
     subject = "Subject(linear, shapes=SHAPES)"
-    case = {"network": 'Network(1, 2, 1, "identity")', "subjects": f"[{subject}]", "problems": "cancels"}
+    case = {
+        "network": 'Network(1, 2, 1, "identity")',
+        "subjects": f"[{subject}]",
+        "problems": "cancels",
+    }
     mine.write(CANCELS, mine.case("test_linear", **case, checks='["forward", "loss"]'))
     mine.pytest().assert_outcomes(passed=1, skipped=3)
     found = {(v["dtype"], v["check"]): (v["status"], v["why"]) for v in mine.results()["verdicts"]}
@@ -121,13 +135,18 @@ def test_a_case_may_stand_in_a_class(mine: Mine) -> None:
     mine.write(head.removeprefix(IMPORTS), f"class TestSine:\n    test_sine ={case}")
     result = mine.pytest("-v")
     result.assert_outcomes(passed=1)
-    assert "test_mine.py::TestSine::test_sine[SineNet-cpu-float64-forward-vs-numpy_net]" in result.stdout.str()
+    assert (
+        "test_mine.py::TestSine::test_sine[SineNet-cpu-float64-forward-vs-numpy_net]"
+        in result.stdout.str()
+    )
 
 
 def test_trials_are_chosen_by_words_and_by_id(mine: Mine) -> None:
     """-k takes any word of an id, and one id runs alone."""
     mine.write_sine()
-    mine.pytest("-k", "sine and gradient and not input and float32").assert_outcomes(passed=1, deselected=7)
+    mine.pytest("-k", "sine and gradient and not input and float32").assert_outcomes(
+        passed=1, deselected=7
+    )
     mine.pytest(f"{SINE}[SineNet-cpu-float32-loss-vs-numpy_net]").assert_outcomes(passed=1)
 
 
@@ -153,11 +172,16 @@ def test_a_right_model_passes_against_live_r(mine: Mine) -> None:
 # Failures
 
 
-TWICE = "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias - self.hidden.bias.detach()))"
+TWICE = (
+    "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias -"
+    " self.hidden.bias.detach()))"
+)
 
 
 def test_a_failure_says_how_far_where_in_what_order_and_why(mine: Mine, approved: Approved) -> None:
-    """It names the worst element with both values, and ends with the line that runs it again, which fails again."""
+    """It names the worst element with both values, and ends with the line that runs it again, which
+    fails again.
+    """
     mine.write_sine(TWICE)
     result = mine.pytest()
     result.assert_outcomes(passed=6, failed=2)
@@ -173,7 +197,9 @@ def test_a_failure_says_how_far_where_in_what_order_and_why(mine: Mine, approved
     assert failure(result, trial) == text
 
 
-def test_the_line_that_runs_it_again_works_where_it_was_printed(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_that_runs_it_again_works_where_it_was_printed(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a folder below that of pytest's configuration too."""
     (mine.pytester.path / "pytest.ini").write_text("[pytest]\n")
     below = mine.pytester.mkdir("below")
@@ -228,7 +254,9 @@ def test_a_wrong_forward_is_explained(mine: Mine, forward: str, approved: Approv
 
 
 def test_a_model_that_raises_is_broken(mine: Mine, approved: Approved) -> None:
-    """The first line of what it raised is the reason, of every check; the rest, and where it was, are not shown."""
+    """The first line of what it raised is the reason, of every check; the rest, and where it was,
+    are not shown.
+    """
     mine.write_sine("raise RuntimeError('no such layer\\nsecond line')", **FLOAT64)
     result = mine.pytest()
     result.assert_outcomes(failed=4)
@@ -245,8 +273,12 @@ def test_a_model_that_raises_is_broken(mine: Mine, approved: Approved) -> None:
     ids=["an axis less", "transposed", "two", "nothing"],
 )
 def test_outputs_of_another_shape_fail(mine: Mine, forward: str, approved: Approved) -> None:
-    """Nothing is broadcast: the shapes found and expected are named, and it is a failure, not a breakdown."""
-    mine.write_sine(forward, problems="probes(seed=0, draws=3, rows=5, kinds=['random'])", **FLOAT64)
+    """Nothing is broadcast: the shapes found and expected are named, and it is a failure, not a
+    breakdown.
+    """
+    mine.write_sine(
+        forward, problems="probes(seed=0, draws=3, rows=5, kinds=['random'])", **FLOAT64
+    )
     text = failure(mine.pytest(), "SineNet-cpu-float64-forward-vs-numpy_net")
     approved(text.split("\n")[1])
     assert statuses(mine) == {key: {"FAIL"} for key in CHECKS}
@@ -291,7 +323,9 @@ class OneWay(torch.autograd.Function):
 
 def test_a_model_that_raises_on_the_way_back_only(mine: Mine, approved: Approved) -> None:
     """Forward and loss are judged, and pass; the gradients are broken."""
-    mine.write_sine("return self.output(OneWay.apply(torch.sigmoid(self.hidden(x))))", ONE_WAY, **FLOAT64)
+    mine.write_sine(
+        "return self.output(OneWay.apply(torch.sigmoid(self.hidden(x))))", ONE_WAY, **FLOAT64
+    )
     text = failure(mine.pytest(), "SineNet-cpu-float64-gradient-vs-numpy_net")
     approved(text.split("\n")[1])
     passed, broken = {"PASS"}, {"BROKEN"}
@@ -305,7 +339,11 @@ def test_another_convention_of_relu_is_recognised(mine: Mine, approved: Approved
     text = failure(mine.pytest(), "SineNet-cpu-float64-gradient-vs-numpy_net")
     approved(text, mask_figures=True)
     assert "Subject(SineNet, relu_at_zero=1)" in text
-    told = {"subjects": "[Subject(SineNet, relu_at_zero=1)]", "network": RELU, "problems": "probes(seed=0)"}
+    told = {
+        "subjects": "[Subject(SineNet, relu_at_zero=1)]",
+        "network": RELU,
+        "problems": "probes(seed=0)",
+    }
     mine.write_sine(forward, **told, **FLOAT64)
     mine.pytest().assert_outcomes(passed=4)
 
@@ -313,8 +351,12 @@ def test_another_convention_of_relu_is_recognised(mine: Mine, approved: Approved
 # Claimed differences
 
 
-def test_a_claimed_difference_passes_with_its_counterexample(mine: Mine, approved: Approved) -> None:
-    """Two numbers at the same parameters, shown as an answer, by name and place, nothing in red and nothing skipped."""
+def test_a_claimed_difference_passes_with_its_counterexample(
+    mine: Mine, approved: Approved
+) -> None:
+    """Two numbers at the same parameters, shown as an answer, by name and place, nothing in red and
+    nothing skipped.
+    """
     wrong = "return self.output(torch.sigmoid(x @ self.hidden.weight.T))"
     mine.write_sine(wrong, expect='"differs"', question='"Is it the same without bias?"', **FLOAT64)
     result = mine.pytest()
@@ -351,7 +393,8 @@ APART = Network((1, 1), 2, 1, "logistic", to_hidden=[[1, 0], [0, 1]])
 
 
 def means(p):
-    return {"W1": [[p["w"][0]], [0]], "V1": [[0], [p["v"][0]]], "b": p["b"], "W2": p["w2"], "b_w": p["b2"]}
+    W1, V1 = [[p["w"][0]], [0]], [[0], [p["v"][0]]]
+    return {"W1": W1, "V1": V1, "b": p["b"], "W2": p["w2"], "b_w": p["b2"]}
 
 
 """
@@ -362,7 +405,10 @@ def interaction(mine: Mine, model: str, network: str) -> None:
     subject = f"Subject({model}, shapes=SHAPES, parameters=means, network=APART)"
     contrast = 'Contrast("interaction", "interaction of the inputs", (1, -1, -1, 1))'
     case = {"name": '"sum"', "network": network, "subjects": f"[{subject}]", "contrast": contrast}
-    mine.write(ADDITIVE, mine.case("test_sum", **case, problems="Crossed(seed=0)", expect='"differs"', **FLOAT64))
+    mine.write(
+        ADDITIVE,
+        mine.case("test_sum", **case, problems="Crossed(seed=0)", expect='"differs"', **FLOAT64),
+    )
 
 
 def test_a_contrast_tells_two_families_apart(mine: Mine, approved: Approved) -> None:
@@ -378,13 +424,17 @@ def test_a_contrast_tells_two_families_apart(mine: Mine, approved: Approved) -> 
 def test_a_contrast_fails_where_the_model_has_it(mine: Mine, approved: Approved) -> None:
     """With the number that was claimed to be 0."""
     interaction(mine, "joint", 'Network((1, 1), 2, 1, "logistic")')
-    approved(failure(mine.pytest(), "joint-cpu-float64-interaction-vs-numpy_net"), mask_figures=True)
+    approved(
+        failure(mine.pytest(), "joint-cpu-float64-interaction-vs-numpy_net"), mask_figures=True
+    )
 
 
 def test_a_contrast_fails_where_the_network_lacks_it(mine: Mine, approved: Approved) -> None:
     """Then it shows nothing."""
     interaction(mine, "additive", "APART")
-    approved(failure(mine.pytest(), "additive-cpu-float64-interaction-vs-numpy_net"), mask_figures=True)
+    approved(
+        failure(mine.pytest(), "additive-cpu-float64-interaction-vs-numpy_net"), mask_figures=True
+    )
 
 
 # The end screen
@@ -393,31 +443,47 @@ def test_a_contrast_fails_where_the_network_lacks_it(mine: Mine, approved: Appro
 @pytest.mark.usefixtures("live_r")
 def test_the_end_screen_answers_first(mine: Mine, approved: Approved) -> None:
     """Then come what was skipped, by reason, and the counts; costs only for large stacks."""
-    mine.write_sine(network=RELU, forward="return self.output(torch.relu(self.hidden(x)))", references=BOTH)
+    mine.write_sine(
+        network=RELU, forward="return self.output(torch.relu(self.hidden(x)))", references=BOTH
+    )
     answer, *rest = unfolded(screen_of(mine.pytest()))
     approved(answer, mask_figures=True)
     approved(rest)
 
 
-@pytest.mark.parametrize("forward", [RIGHT, "raise RuntimeError('nothing')"], ids=["right", "broken"])
+@pytest.mark.parametrize(
+    "forward", [RIGHT, "raise RuntimeError('nothing')"], ids=["right", "broken"]
+)
 def test_the_end_screen_is_short_for_a_case_of_40_subjects(mine: Mine, forward: str) -> None:
     """Whether they pass or fail."""
     names = "[Subject(SineNet, name=f'Net{i}') for i in range(40)]"
-    mine.write_sine(forward, subjects=names, problems="probes(draws=2, rows=1, kinds=['random'])", **FORWARD)
+    mine.write_sine(
+        forward, subjects=names, problems="probes(draws=2, rows=1, kinds=['random'])", **FORWARD
+    )
     assert len(screen_of(mine.pytest())) <= 10
 
 
 def verdict(number: int, status: Status, why: str = "", **more: str) -> Verdict:
     """A verdict of a case of its own."""
-    names = {"subject": f"Net{number}", "reference": "numpy_net", "source": "computed", "check": "forward", **more}
+    names = {
+        "subject": f"Net{number}",
+        "reference": "numpy_net",
+        "source": "computed",
+        "check": "forward",
+        **more,
+    }
     fixed = {"device": "cpu", "dtype": "float64", "budget_used": 0.5, "why": why}
     return Verdict(id=f"id{number}", case=f"case-{number}", status=status, **names, **fixed)
 
 
 def test_the_end_screen_has_at_most_30_lines(approved: Approved) -> None:
-    """However many questions, failures, reasons and costs there are; what was left out is in report.md."""
+    """However many questions, failures, reasons and costs there are; what was left out is in
+    report.md.
+    """
     kinds = (Status.PASS, Status.FAIL, Status.ABSENT)
-    verdicts = [verdict(n, kinds[n % 3], f"heading\nreason {n}" + 300 * " and more") for n in range(120)]
+    verdicts = [
+        verdict(n, kinds[n % 3], f"heading\nreason {n}" + 300 * " and more") for n in range(120)
+    ]
     report = Report({}, verdicts, [Cost(f"case-{n}", 1_000, 1e-5, 1e-5) for n in range(40)])
     told = set()
     for width in (20, 80, 110, 200):
@@ -448,9 +514,32 @@ def test_the_cost_is_told_of_stacks_of_a_thousand_draws(mine: Mine, approved: Ap
 # The report
 
 
-FIELDS = {"id", "case", "subject", "reference", "source", "check", "device", "dtype", "status", "budget_used"}
+FIELDS = {
+    "id",
+    "case",
+    "subject",
+    "reference",
+    "source",
+    "check",
+    "device",
+    "dtype",
+    "status",
+    "budget_used",
+}
 FIELDS |= {"where", "actual", "expected", "allowed", "why", "seconds"}
-MACHINE = {"date", "platform", "python", "torch", "numpy", "scipy", "rpy2", "pytest", "blas", "threads", "device"}
+MACHINE = {
+    "date",
+    "platform",
+    "python",
+    "torch",
+    "numpy",
+    "scipy",
+    "rpy2",
+    "pytest",
+    "blas",
+    "threads",
+    "device",
+}
 MACHINE |= {"commit"}
 
 
@@ -474,7 +563,11 @@ def test_results_json_holds_every_verdict(mine: Mine, approved: Approved) -> Non
     approved(passed["why"], mask_figures=True)
     assert f" {passed['budget_used']:.2g} " in passed["why"]
     assert abs(passed["actual"] - passed["expected"]) <= passed["allowed"]
-    assert (failed["status"], failed["case"], failed["subject"]) == ("FAIL", "sine-1-4-1", "SineNet")
+    assert (failed["status"], failed["case"], failed["subject"]) == (
+        "FAIL",
+        "sine-1-4-1",
+        "SineNet",
+    )
     assert failed["where"].startswith("hidden.bias[")
     assert failed["seconds"] > 0
     assert (absent["status"], absent["budget_used"], absent["where"]) == ("ABSENT", None, None)
@@ -494,7 +587,9 @@ def test_ids_are_of_one_verdict_each(mine: Mine) -> None:
 def test_results_json_is_json_by_the_letter(mine: Mine, factor: str) -> None:
     """NaN and infinity, which it lacks, are null; nothing warns."""
     mine.write_sine(f"{RIGHT} * {factor}")
-    (mine.pytester.path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error::RuntimeWarning\n")
+    (mine.pytester.path / "pytest.ini").write_text(
+        "[pytest]\nfilterwarnings = error::RuntimeWarning\n"
+    )
     mine.pytest().assert_outcomes(failed=8)
     verdicts = mine.results()["verdicts"]
     assert [v["status"] for v in verdicts] == ["FAIL"] * 8
@@ -502,7 +597,9 @@ def test_results_json_is_json_by_the_letter(mine: Mine, factor: str) -> None:
 
 
 def test_report_md_tells_the_same(mine: Mine, approved: Approved) -> None:
-    """Answers, a table, failures in full with how to run them again, counts, contracts and the machine."""
+    """Answers, a table, failures in full with how to run them again, counts, contracts and the
+    machine.
+    """
     mine.write_sine(TWICE, **FLOAT64)
     text = failure(mine.pytest(), "SineNet-cpu-float64-gradient-vs-numpy_net")
     said = mine.markdown().rpartition("\n## ")[0]  # without the machine
@@ -510,7 +607,9 @@ def test_report_md_tells_the_same(mine: Mine, approved: Approved) -> None:
     assert "\n".join(f"      {line}" for line in text.split("\n")) in said
 
 
-def test_the_report_is_appended_to_the_summary_of_github(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_is_appended_to_the_summary_of_github(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where GITHUB_STEP_SUMMARY names a file, behind what others wrote there."""
     summary = mine.pytester.path / "summary.md"
     summary.write_text("Before.\n")
@@ -532,7 +631,9 @@ def test_a_summary_that_cannot_be_written_is_named(
 
 
 def test_the_report_goes_where_it_is_told(mine: Mine, approved: Approved) -> None:
-    """By --parity-report-dir; folders on the way are made, and the end of the run says where it is."""
+    """By --parity-report-dir; folders on the way are made, and the end of the run says where it
+    is.
+    """
     mine.write_sine(**FORWARD)
     result = mine.pytest("--parity-report-dir", "a/b c")
     approved(line for line in result.outlines if line.startswith("report"))
@@ -550,7 +651,9 @@ def test_a_report_that_cannot_be_written_is_a_sentence(mine: Mine, approved: App
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
-def test_a_report_is_written_where_warnings_are_errors(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_is_written_where_warnings_are_errors(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a library that draws it deprecates is not the user's fault."""
 
     def drawn(report: Report, trust: Selfcheck | None = None) -> str:
@@ -583,7 +686,10 @@ def test_junit_has_status_budget_and_place(mine: Mine) -> None:
     """As properties of the test case; a failure's text is its message."""
     mine.write_sine(TWICE, **FLOAT64)
     mine.pytest("--junitxml=junit.xml")
-    cases = {case.get("name"): case for case in ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase")}
+    cases = {
+        case.get("name"): case
+        for case in ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase")
+    }
     case = cases["test_sine[SineNet-cpu-float64-gradient-vs-numpy_net]"]
     found = {each.get("name"): each.get("value") for each in case.iter("property")}
     assert set(found) == {"status", "budget_used", "where"}
@@ -619,10 +725,16 @@ def test_many_cases_without_a_pass_are_told_shortly(mine: Mine) -> None:
 
 
 @pytest.mark.parametrize(
-    "chosen", [["-k", "loss"], [f"{SINE}[SineNet-cpu-float32-loss-vs-r_nnet]"]], ids=["by words", "by id"]
+    "chosen",
+    [["-k", "loss"], [f"{SINE}[SineNet-cpu-float32-loss-vs-r_nnet]"]],
+    ids=["by words", "by id"],
 )
-def test_a_part_of_a_case_need_not_be_evidence(mine: Mine, chosen: list[str], approved: Approved) -> None:
-    """Who asks for a part of it knows that it is one; a run in which nothing is judged fails all the same."""
+def test_a_part_of_a_case_need_not_be_evidence(
+    mine: Mine, chosen: list[str], approved: Approved
+) -> None:
+    """Who asks for a part of it knows that it is one; a run in which nothing is judged fails all
+    the same.
+    """
     mine.write_sine(network=RELU, references="[r_nnet]")
     result = mine.pytest(*chosen)
     assert result.ret == 1
@@ -639,17 +751,25 @@ def test_r_can_be_left_out(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved
     answer, *rest = unfolded(screen_of(result))
     approved(answer, mask_figures=True)
     approved(rest)
-    absent = [v for v in mine.results()["verdicts"] if v["reference"] == "r_nnet" and v["check"] != "input_gradient"]
+    absent = [
+        v
+        for v in mine.results()["verdicts"]
+        if v["reference"] == "r_nnet" and v["check"] != "input_gradient"
+    ]
     assert {v["status"] for v in absent} == {"ABSENT"}
     (why,) = {v["why"] for v in absent}
     assert f"6 ABSENT: {why}" in rest
 
 
-def test_a_run_without_a_case_is_left_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_a_case_is_left_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It prints nothing of ours, writes no report, and loads neither torch nor rpy2."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    pytester.makepyfile("import sys\ndef test_it(): assert not {'torch', 'rpy2'} & set(sys.modules)")
+    pytester.makepyfile(
+        "import sys\ndef test_it(): assert not {'torch', 'rpy2'} & set(sys.modules)"
+    )
     result = pytester.runpytest_subprocess("-p", "nnet_parity.plugin")
     result.assert_outcomes(passed=1)
     assert "nnet-parity ==" not in result.stdout.str()
@@ -662,7 +782,9 @@ def test_pytest_tells_our_options(mine: Mine, approved: Approved) -> None:
     start = next(number for number, line in enumerate(lines) if line.startswith("nnet-parity: "))
     approved(lines[start : lines.index("", start)])
     start = next(number for number, line in enumerate(lines) if line.startswith("  parity_devices"))
-    end = next(number for number, line in enumerate(lines) if line.startswith("  nnet_parity_devices"))
+    end = next(
+        number for number, line in enumerate(lines) if line.startswith("  nnet_parity_devices")
+    )
     approved(lines[start : end + 2])
 
 
@@ -691,7 +813,11 @@ def test_what_a_name_says_is_not_obeyed(mine: Mine) -> None:
 
 def test_what_a_failure_says_is_not_obeyed(mine: Mine) -> None:
     """What the model raised is as harmless as its name, in the report and on the screen."""
-    mine.write_sine(f"raise RuntimeError({NAUGHTY!r})", subjects=f"[Subject(SineNet, name={NAUGHTY!r})]", **FORWARD)
+    mine.write_sine(
+        f"raise RuntimeError({NAUGHTY!r})",
+        subjects=f"[Subject(SineNet, name={NAUGHTY!r})]",
+        **FORWARD,
+    )
     result = mine.pytest()
     assert "\x1b" not in "\n".join(screen_of(result))
     assert "\x1b" not in mine.markdown()
@@ -699,7 +825,11 @@ def test_what_a_failure_says_is_not_obeyed(mine: Mine) -> None:
 
 def test_the_terminal_is_not_driven_by_names(mine: Mine) -> None:
     """Nor anywhere else in what pytest prints."""
-    mine.write_sine(f"raise RuntimeError({NAUGHTY!r})", subjects=f"[Subject(SineNet, name={NAUGHTY!r})]", **FORWARD)
+    mine.write_sine(
+        f"raise RuntimeError({NAUGHTY!r})",
+        subjects=f"[Subject(SineNet, name={NAUGHTY!r})]",
+        **FORWARD,
+    )
     assert "\x1b" not in mine.pytest("-v").stdout.str()
 
 

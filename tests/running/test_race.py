@@ -1,4 +1,6 @@
-"""The race: ratios of one run, in turn, of models that are right; left out unless it is asked for."""
+"""The race: ratios of one run, in turn, of models that are right; left out unless it is asked
+for.
+"""
 
 import json
 import re
@@ -30,7 +32,8 @@ def pacemaker(problem):
 
 
 def entry(fits):
-    trained = Trained(SineNet, Recipe("sgd", 3, {{"lr": 1e-3}}), "SineNet", start=starts.uniform(), most=9)
+    recipe = Recipe("sgd", 3, {{"lr": 1e-3}})
+    trained = Trained(SineNet, recipe, "SineNet", start=starts.uniform(), most=9)
     return Entry("a race", trained, CASE, sine_population(one_draw), pacemaker, fits, 4)
 
 
@@ -42,7 +45,9 @@ RIGHT = SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(x)
 WRONG = SINE_NET.format(forward="return self.output(torch.sigmoid(self.hidden(-x)))")
 
 
-def run_races(mine: Mine, *arguments: str, model: str = RIGHT, fits: bool = False, **given: Any) -> pytest.RunResult:
+def run_races(
+    mine: Mine, *arguments: str, model: str = RIGHT, fits: bool = False, **given: Any
+) -> pytest.RunResult:
     """pytest in a folder with one test_speed.py, with pytest-benchmark."""
     import pytest_benchmark.plugin
 
@@ -56,7 +61,9 @@ def run_races(mine: Mine, *arguments: str, model: str = RIGHT, fits: bool = Fals
 
 def speed(mine: Mine) -> list[dict[str, Any]]:
     """The races of build/speed.json."""
-    found: list[dict[str, Any]] = json.loads((mine.pytester.path / "build/speed.json").read_text())["races"]
+    found: list[dict[str, Any]] = json.loads((mine.pytester.path / "build/speed.json").read_text())[
+        "races"
+    ]
     return found
 
 
@@ -74,7 +81,12 @@ def test_a_race_is_told_and_written(mine: Mine, approved: Approved) -> None:
     result.assert_outcomes(passed=1)
     [race] = speed(mine)
     assert race == mine.results()["races"][0]
-    assert (race["name"], race["subject"], race["device"], race["dtype"]) == ("a race", "SineNet", "cpu", "float64")
+    assert (race["name"], race["subject"], race["device"], race["dtype"]) == (
+        "a race",
+        "SineNet",
+        "cpu",
+        "float64",
+    )
     low, high = race["quartiles"]
     assert 0 < low <= race["ratio"] <= high
     assert 0.2 < race["aa_ratio"] < 5  # one against itself, on whatever machine this is
@@ -99,8 +111,12 @@ def test_a_fit_is_raced_to_the_pacemakers_loss(mine: Mine) -> None:
 def block(result: pytest.RunResult) -> list[str]:
     """What is printed of the one test that failed."""
     lines = result.outlines
-    start = next(number for number, line in enumerate(lines) if re.fullmatch("_+ test_speed _+", line))
-    return lines[start + 1 : next(n for n, line in enumerate(lines) if n > start and line.startswith("="))]
+    start = next(
+        number for number, line in enumerate(lines) if re.fullmatch("_+ test_speed _+", line)
+    )
+    return lines[
+        start + 1 : next(n for n, line in enumerate(lines) if n > start and line.startswith("="))
+    ]
 
 
 def test_who_is_wrong_does_not_race(mine: Mine, approved: Approved) -> None:
@@ -132,12 +148,24 @@ def test_a_race_that_times_nothing_says_so(mine: Mine, approved: Approved) -> No
 def entry(fits: bool) -> Entry:
     """An entry whose rounds are given."""
     case = Case("case", Network(1, 1, 1), [], [numpy_net], probes())
-    return Entry("a race", Trained(object, Recipe("sgd", 1), "it"), case, case.problems, lambda problem: None, fits)  # type: ignore[arg-type, return-value]
+    return Entry(
+        "a race",
+        Trained(object, Recipe("sgd", 1), "it"),
+        case,
+        case.problems,
+        lambda problem: None,
+        fits,
+    )  # type: ignore[arg-type, return-value]
 
 
 def test_a_ratio_is_a_turns_time_over_the_pacemakers() -> None:
-    """Of known rounds, median and quartiles; a turn of ten evaluations counts a tenth; noise is second over first."""
-    rounds = [Round(pace=0.01, first=0.4, wanted=np.inf, second=0.1 * k, loss=np.inf) for k in (1, 2, 3, 4, 5)]
+    """Of known rounds, median and quartiles; a turn of ten evaluations counts a tenth; noise is
+    second over first.
+    """
+    rounds = [
+        Round(pace=0.01, first=0.4, wanted=np.inf, second=0.1 * k, loss=np.inf)
+        for k in (1, 2, 3, 4, 5)
+    ]
     found = told(entry(False), rounds, 10, "cpu", "float64")
     assert (round(found.ratio, 12), found.rounds, found.share) == (3.0, 5, None)
     assert found.quartiles is not None
@@ -165,11 +193,15 @@ def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
 
 
 def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:
-    """A value and gradient takes microseconds, which no ask of R's process does; a fit says its loss too."""
+    """A value and gradient takes microseconds, which no ask of R's process does; a fit says its
+    loss too.
+    """
     from cases.sine_training import one_draw, sine_population
     from reference import nnet_fit
 
-    start = nnet_fit().starting(Network(1, 4, 1, "logistic"), sine_population(one_draw), 2, "float64")
+    start = nnet_fit().starting(
+        Network(1, 4, 1, "logistic"), sine_population(one_draw), 2, "float64"
+    )
     seconds, wanted = nnet_gradients(start)(0)
     assert 1e-7 < seconds < 1e-3
     assert wanted == np.inf

@@ -1,4 +1,6 @@
-"""A run that pytest-xdist shares out says what one process would say; who dies costs the trials that it was asked."""
+"""A run that pytest-xdist shares out says what one process would say; who dies costs the trials
+that it was asked.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +19,22 @@ from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, baseline_of
 pytest.importorskip("xdist", reason="pytest-xdist is not installed: pip install pytest-xdist")
 
 ROOT = Path(__file__).parents[2]
-TWICE = "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias - self.hidden.bias.detach()))"
+TWICE = (
+    "return self.output(torch.sigmoid(self.hidden(x) + self.hidden.bias -"
+    " self.hidden.bias.detach()))"
+)
 FLOAT64 = {"dtypes": '["float64"]'}
-ABSENT = {"network": 'Network(inputs=1, hidden=4, outputs=1, activation="relu")', "references": "[r_nnet]"}
+ABSENT = {
+    "network": 'Network(inputs=1, hidden=4, outputs=1, activation="relu")',
+    "references": "[r_nnet]",
+}
 DIES = "[Subject(Dies), Subject(SineNet)]"
 
 
 def shared(mine: Mine, *arguments: str) -> pytest.RunResult:
-    """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and one that tells."""
+    """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and
+    one that tells.
+    """
     mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
     return mine.pytester.runpytest_subprocess("-n", "2", *arguments)
 
@@ -54,8 +64,10 @@ def junit(mine: Mine) -> dict[str, dict[str, str]]:
     """Of each test, its properties and the kind of its outcome."""
     cases = ElementTree.parse(mine.pytester.path / "junit.xml").iter("testcase")
     return {
-        str(case.get("name")): {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
-        | {"outcome": " ".join(child.tag for child in case if child.tag != "properties")}
+        str(case.get("name")): (
+            {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
+            | {"outcome": " ".join(child.tag for child in case if child.tag != "properties")}
+        )
         for case in cases
     }
 
@@ -63,7 +75,9 @@ def junit(mine: Mine) -> dict[str, dict[str, str]]:
 def test_a_shared_run_says_what_one_process_says(
     ours: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
-    """The same verdicts in the same order, answers, annotations, comparison, properties and exit code."""
+    """The same verdicts in the same order, answers, annotations, comparison, properties and exit
+    code.
+    """
     ours.write_sine(references="[r_nnet, numpy_net]")
     ours.pytest("--parity-report-dir=old")
     more = [
@@ -108,9 +122,13 @@ def test_a_model_that_ends_its_process_costs_its_own_trials(ours: Mine, approved
 
 
 def test_what_is_handed_over_makes_one_run() -> None:
-    """Nothing is handed over twice; a case whose trials all came without evidence is known, and so is a lack of any."""
+    """Nothing is handed over twice; a case whose trials all came without evidence is known, and so
+    is a lack of any.
+    """
     part, whole = Run(), Run()
-    relu = Case("sine", Network(1, 4, 1, "relu"), [nn.Identity], [r_nnet], probes(), dtypes=["float64"])
+    relu = Case(
+        "sine", Network(1, 4, 1, "relu"), [nn.Identity], [r_nnet], probes(), dtypes=["float64"]
+    )
     part.collect("test_mine.py::test_sine", replace(relu, checks=["forward", "loss"]).trials())
     part.chosen = 2
     named = "sine", "SineNet", "r_nnet", "live", "forward", "cpu", "float64", Status.ABSENT
@@ -135,5 +153,7 @@ def test_nobody_races_beside_others(ours: Mine, approved: Approved) -> None:
     ours.pytester.makepyfile(test_speed=RACED)
     result = shared(ours, "--parity-speed", "-n", "1")
     result.assert_outcomes(failed=1)
-    title = next(number for number, line in enumerate(result.outlines) if line.strip("_") == " test_race ")
+    title = next(
+        number for number, line in enumerate(result.outlines) if line.strip("_") == " test_race "
+    )
     approved(result.outlines[title + 2])  # below the line that says which process it was

@@ -16,7 +16,18 @@ from harness import Case, Status
 from harness.judging.cache import Memo
 from harness.running.trial import run
 
-ABSENT = ("harness", "reference", "cases", "tests", "nnet_parity", "pytest", "scipy", "rpy2", "jinja2", "msgspec")
+ABSENT = (
+    "harness",
+    "reference",
+    "cases",
+    "tests",
+    "nnet_parity",
+    "pytest",
+    "scipy",
+    "rpy2",
+    "jinja2",
+    "msgspec",
+)
 RUNNER = """
 import contextlib, io, json, runpy, sys
 
@@ -41,7 +52,9 @@ for script in sys.stdin:
 
 
 def scripts(case: Case, folder: Path) -> dict[str, Path | None]:
-    """The script of each trial of the case that fails by a difference, by the trial's id; None where it has none."""
+    """The script of each trial of the case that fails by a difference, by the trial's id; None
+    where it has none.
+    """
     memo, found = Memo(case), {}
     for trial in case.trials():
         verdict = run(trial, memo, folder=folder)
@@ -52,8 +65,12 @@ def scripts(case: Case, folder: Path) -> dict[str, Path | None]:
 
 @cache
 def _elsewhere(absent: tuple[str, ...]) -> subprocess.Popen[str]:
-    """A process in which scripts are run, one after the other: torch takes its time to be loaded."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """A process in which scripts are run, one after the other: torch takes its time to be
+    loaded.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
     command = [sys.executable, "-c", RUNNER, *absent]
     process = subprocess.Popen(
         command, cwd="/", env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -63,7 +80,9 @@ def _elsewhere(absent: tuple[str, ...]) -> subprocess.Popen[str]:
 
 
 def ended(paths: Sequence[Path], absent: Sequence[str] = ABSENT) -> list[tuple[int | str, str]]:
-    """Exit code, or what was raised, and what was printed, of each script, where these packages are not."""
+    """Exit code, or what was raised, and what was printed, of each script, where these packages are
+    not.
+    """
     process, found = _elsewhere(tuple(absent)), []
     assert process.stdin is not None
     assert process.stdout is not None
@@ -74,7 +93,11 @@ def ended(paths: Sequence[Path], absent: Sequence[str] = ABSENT) -> list[tuple[i
 
 
 def again(case: Case, absent: Sequence[str] = ABSENT) -> dict[str, bool | None]:
-    """Of each trial that fails by a difference: does its script fail again on its own? None where it has none."""
+    """Of each trial that fails by a difference: does its script fail again on its own? None where
+    it has none.
+    """
     with TemporaryDirectory() as folder:
         found = scripts(case, Path(folder))
-        return {name: ended([path], absent)[0][0] == 1 if path else None for name, path in found.items()}
+        return {
+            name: ended([path], absent)[0][0] == 1 if path else None for name, path in found.items()
+        }

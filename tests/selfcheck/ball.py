@@ -1,7 +1,8 @@
-"""Ball arithmetic (Arb, through python-flint): rigorous enclosures of exact answers, for small nets; the auditor.
+"""Ball arithmetic (Arb, through python-flint): rigorous enclosures of exact answers, for small
+nets; the auditor.
 
-Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", IEEE Trans. Computers 66 (2017).
-Needs the extra `audit`.
+Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", IEEE Trans.
+Computers 66 (2017). Needs the extra `audit`.
 """
 
 from __future__ import annotations

@@ -19,25 +19,35 @@ STYLE = "text { font: 12px system-ui, sans-serif; fill: var(--ink) } svg { color
 
 def drawn(found: dict[str, Any]) -> str:
     """The figure of the report's page and its legend, in the page's colours, light or dark."""
-    rules = [Rule(each["rule"], each["false_alarm_rate"], each["catch_rate"]) for each in found["rules"]]
-    words = f"Share of planted faults caught, by their size: {rules[0].rule} and {len(rules) - 1} published rules"
+    rules = [
+        Rule(each["rule"], each["false_alarm_rate"], each["catch_rate"]) for each in found["rules"]
+    ]
+    words = (
+        f"Share of planted faults caught, by their size: {rules[0].rule} and {len(rules) - 1}"
+        " published rules"
+    )
     figure = figures.catches("t", words, rules)
     [tall] = re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', figure)
     height = int(WIDTH * float(tall) / 720)
     rows = -(-len(rules) // COLUMNS)
-    legend = Markup("").join(_key(rule, n, height + 24 + LINE * (n % rows), n // rows) for n, rule in enumerate(rules))
+    legend = Markup("").join(
+        _key(rule, n, height + 24 + LINE * (n % rows), n // rows) for n, rule in enumerate(rules)
+    )
     whole = height + 24 + LINE * rows
     return Markup(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" role="img" aria-label="{_text(words)}">'
-        f"<style>{COLOURS}{STYLE}</style>"
-        f'<rect width="{WIDTH}" height="{whole}" fill="var(--card)"/>'
-        f'<svg width="{WIDTH}" height="{height}"{figure.removeprefix("<svg")}{legend}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" role="img"'
+        f' aria-label="{_text(words)}"><style>{COLOURS}{STYLE}</style><rect width="{WIDTH}"'
+        f' height="{whole}" fill="var(--card)"/><svg width="{WIDTH}"'
+        f' height="{height}"{figure.removeprefix("<svg")}{legend}</svg>\n'
     )
 
 
 def _key(rule: Rule, number: int, y: int, column: int) -> Markup:
     """A rule's line, its name, and what it flags of what is right."""
-    x, dash = 24 + column * WIDTH // COLUMNS, " ".join(map(str, figures.DASHES[number % len(figures.DASHES)]))
+    x, dash = (
+        24 + column * WIDTH // COLUMNS,
+        " ".join(map(str, figures.DASHES[number % len(figures.DASHES)])),
+    )
     says = _text(f"{rule.rule}: flags {rule.false_alarm_rate:.2%} of what is right")
     stroke = f'stroke="var(--s{number % 8})" stroke-width="{1.6 if number else 2.6}"'
     line = f'<path d="M{x} {y - 4}h32" fill="none" {stroke} stroke-dasharray="{dash or "none"}"/>'

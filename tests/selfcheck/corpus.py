@@ -1,4 +1,6 @@
-"""What the selfcheck asks: random networks with the probes of one case each, and what of the answers is outside."""
+"""What the selfcheck asks: random networks with the probes of one case each, and what of the
+answers is outside.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Case:
         """Probes of every kind, and random ones with decay, in the parameters of a formulation."""
         plain, decayed = (
             probes(self.seed, draws=self.draws, rows=self.rows),
-            probes(self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED),
+            probes(
+                self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED
+            ),
         )
         return [*plain(formulation), *decayed(formulation)]
 
@@ -43,18 +47,24 @@ class Case:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """Random networks of one or two groups and heads, of every activation, with probes of their own."""
+    """Random networks of one or two groups and heads, of every activation, with probes of their
+    own.
+    """
     rng = np.random.default_rng(seed)
     while True:
         for g, f in ACTIVATIONS:
-            groups, heads = (tuple(int(w) for w in rng.integers(1, 9, rng.integers(1, 3))) for _ in range(2))
+            groups, heads = (
+                tuple(int(w) for w in rng.integers(1, 9, rng.integers(1, 3))) for _ in range(2)
+            )
             network = Network(groups, int(rng.integers(1, 13)), heads, g, f)
             seed, rows = int(rng.integers(2**31)), int(rng.integers(1, 9))
             yield Case(network, seed, rows)
 
 
 def wide(seed: int) -> Iterator[Problem]:
-    """Few draws of networks that are wide enough for a BLAS to share their products among its threads."""
+    """Few draws of networks that are wide enough for a BLAS to share their products among its
+    threads.
+    """
     rng = np.random.default_rng(seed)
     while True:
         for g, f in ACTIVATIONS:
@@ -63,7 +73,9 @@ def wide(seed: int) -> Iterator[Problem]:
             yield made(Formulation.identity(Network(inputs, hidden, outputs, g, f)))[0]
 
 
-def outside(problems: Sequence[Problem], answers: Sequence[Stack], quantity: str, dtype: str) -> set[str]:
+def outside(
+    problems: Sequence[Problem], answers: Sequence[Stack], quantity: str, dtype: str
+) -> set[str]:
     """The tensors of a quantity that are outside in any stack; all of one that was not given."""
     found: set[str] = set()
     for problem, answer in zip(problems, answers, strict=True):
@@ -78,14 +90,22 @@ def outside(problems: Sequence[Problem], answers: Sequence[Stack], quantity: str
     return found
 
 
-def first_outside(problems: Sequence[Problem], answers: Sequence[Stack], dtype: str) -> tuple[str, set[str]]:
-    """The first quantity, in order of computation, that is outside in any stack, and its tensors; "" for none."""
+def first_outside(
+    problems: Sequence[Problem], answers: Sequence[Stack], dtype: str
+) -> tuple[str, set[str]]:
+    """The first quantity, in order of computation, that is outside in any stack, and its tensors;
+    "" for none.
+    """
     found = ((quantity, outside(problems, answers, quantity, dtype)) for quantity in QUANTITIES)
     return next(((quantity, names) for quantity, names in found if names), ("", set()))
 
 
-def changed(problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence[Stack]) -> dict[str, set[str]]:
-    """The tensors that are other numbers in any stack, by quantity; all of a quantity that is not given any more."""
+def changed(
+    problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence[Stack]
+) -> dict[str, set[str]]:
+    """The tensors that are other numbers in any stack, by quantity; all of a quantity that is not
+    given any more.
+    """
     found: dict[str, set[str]] = {quantity: set() for quantity in QUANTITIES}
     for problem, r, w in zip(problems, right, wrong, strict=True):
         for quantity in QUANTITIES:
@@ -94,5 +114,7 @@ def changed(problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence
                 found[quantity] |= set(names)
                 continue
             differs = (r[quantity] != w[quantity]).any(axis=0)
-            found[quantity] |= {names[i] for i in np.unique(np.broadcast_to(owners, differs.shape)[differs])}
+            found[quantity] |= {
+                names[i] for i in np.unique(np.broadcast_to(owners, differs.shape)[differs])
+            }
     return {quantity: names for quantity, names in found.items() if names}

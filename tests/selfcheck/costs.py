@@ -15,12 +15,16 @@ from tests.support import DTYPES, judged, oracle_of
 
 
 def costs(some: Sequence[Case]) -> dict[str, float]:
-    """Seconds a case and dtype, the median, and the medians of the three shares: a PyTorch module judged anew."""
+    """Seconds a case and dtype, the median, and the medians of the three shares: a PyTorch module
+    judged anew.
+    """
     taken = np.array([_cost(case, dtype) for case in some for dtype in DTYPES])
     shares = np.median(taken / taken.sum(axis=1, keepdims=True), axis=0)
     named = dict(zip(("oracle", "subject", "judge"), shares, strict=True))
     seconds = float(np.median(taken.sum(axis=1)))
-    return {"case": round(seconds, 4)} | {name: round(float(share), 3) for name, share in named.items()}
+    return {"case": round(seconds, 4)} | {
+        name: round(float(share), 3) for name, share in named.items()
+    }
 
 
 def _cost(case: Case, dtype: str) -> tuple[float, float, float]:

@@ -1,4 +1,6 @@
-"""Models in sixteen bits, and on hardware that rounds the factors of products, judged layer by layer."""
+"""Models in sixteen bits, and on hardware that rounds the factors of products, judged layer by
+layer.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,13 @@ def fewer_bits(x: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 class Tf32(TorchDispatchMode):
-    """Products of matrices as hardware computes them that rounds their factors to 11 bits, forward and backward."""
+    """Products of matrices as hardware computes them that rounds their factors to 11 bits, forward
+    and backward.
+    """
 
-    def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, called: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         if called.overloadpacket.__name__ in PRODUCTS:
             args = (*args[:-2], *(fewer_bits(factor, PRECISION["tf32"][1]) for factor in args[-2:]))
         return called(*args, **(kwargs or {}))
@@ -44,10 +50,12 @@ class Tf32(TorchDispatchMode):
 
 @dataclass
 class Narrow:
-    """What came of a narrow dtype: verdicts on ports without a mistake, and on those with a structural one.
+    """What came of a narrow dtype: verdicts on ports without a mistake, and on those with a
+    structural one.
 
-    `evident` are the quantities of all stacks whose bound is narrow enough somewhere to be evidence, of `quantities`;
-    `seen` of `numbers` that a port keeps for a row were found among what it computes.
+    `evident` are the quantities of all stacks whose bound is narrow enough somewhere to be
+    evidence, of `quantities`; `seen` of `numbers` that a port keeps for a row were found among what
+    it computes.
     """
 
     networks: int = 0
@@ -62,10 +70,16 @@ class Narrow:
     caught: int = 0
 
     def judge(self, case: Case, dtype: str, every: int) -> None:
-        """A port without a mistake, and those with structural ones that change its outputs by more than 1 %."""
+        """A port without a mistake, and those with structural ones that change its outputs by more
+        than 1 %.
+        """
         self._right(case, dtype)
         right = _answers(case, dtype, planted.RIGHT)
-        structural = [one for one in OPERATORS if not one.sized and one.spoils == "forward" and planted.plants(one)]
+        structural = [
+            one
+            for one in OPERATORS
+            if not one.sized and one.spoils == "forward" and planted.plants(one)
+        ]
         for fault in [one for one in structural if one.fits(case.network)][::every]:
             wrong = _answers(case, dtype, planted.planted(fault, case.network))
             if all(_apart(a[0], b[0]) < 0.01 for a, b in zip(right, wrong, strict=True)):
@@ -84,7 +98,10 @@ class Narrow:
                 alarmed |= share > 1
                 self.largest = max(self.largest, float(share.max()))
                 self.elements += answer.size
-                sizes = [abs(part).reshape(problem.draws, -1).max(axis=1) for part in (bound.value, bound.error)]
+                sizes = [
+                    abs(part).reshape(problem.draws, -1).max(axis=1)
+                    for part in (bound.value, bound.error)
+                ]
                 self.quantities += bool(sizes[0].any())
                 self.evident += bool(((sizes[0] > 0) & (sizes[1] <= TOO_WIDE * sizes[0])).any())
             self.networks += problem.draws
@@ -98,17 +115,30 @@ class Narrow:
         return {**vars(self), "largest": round(self.largest, 4)}
 
 
-def _observed(case: Case, dtype: str, mistake: planted.Mistake, kinds: Sequence[str] = KINDS) -> list[tuple[Any, Any]]:
-    """The problems of these kinds, without decay, as the dtype holds them, and what a port answers."""
+def _observed(
+    case: Case, dtype: str, mistake: planted.Mistake, kinds: Sequence[str] = KINDS
+) -> list[tuple[Any, Any]]:
+    """The problems of these kinds, without decay, as the dtype holds them, and what a port
+    answers.
+    """
     port = planted.subject(case.network, Loss(), mistake)
-    asked = [problem for problem in planted.asked(case) if not problem.loss.decay and problem.kind in kinds]
+    asked = [
+        problem
+        for problem in planted.asked(case)
+        if not problem.loss.decay and problem.kind in kinds
+    ]
     live: Any = port.live(asked[0].formulation, dtype)
     with Tf32() if dtype == "tf32" else nullcontext():
-        return [(problem, live.observe(problem, stagewise=True)) for problem in narrowed(asked, Contract(dtype))]
+        return [
+            (problem, live.observe(problem, stagewise=True))
+            for problem in narrowed(asked, Contract(dtype))
+        ]
 
 
 def _answers(case: Case, dtype: str, mistake: planted.Mistake) -> list[tuple[Any, Any]]:
-    """The outputs of each stack, and how much of its bound each draw uses: what is no answer is infinitely off."""
+    """The outputs of each stack, and how much of its bound each draw uses: what is no answer is
+    infinitely off.
+    """
     contract, found = Contract(dtype), []
     for problem, observed in _observed(case, dtype, mistake, QUICK):
         answer = observed.values.get("forward", np.full((problem.draws, 1), np.inf))
@@ -129,7 +159,9 @@ def _apart(a: Any, b: Any) -> float:
 
 
 def narrow(some: Sequence[Case], every: int) -> dict[str, Narrow]:
-    """Every narrow dtype on these cases, and on each the mistakes, or every other one, every third, ..."""
+    """Every narrow dtype on these cases, and on each the mistakes, or every other one, every third,
+    ...
+    """
     found = {dtype: Narrow() for dtype in NARROW}
     for case in some:
         for dtype, one in found.items():

@@ -11,18 +11,32 @@ import numpy as np
 from harness import Contract, Problem
 from harness.core.contract import Array
 from reference.faults.catalogue import FAULTS, SIZES
-from reference.faults.kinds import Answer, Answers, Blocks, Data, Fault, Hidden, Misread, Slope, solve
+from reference.faults.kinds import (
+    Answer,
+    Answers,
+    Blocks,
+    Data,
+    Fault,
+    Hidden,
+    Misread,
+    Slope,
+    solve,
+)
 from reference.faults.likely import offered
 from tests.selfcheck.corpus import Case, Stack, first_outside
 
-ALIKE = {"float64": 2.0**-40, "float32": 2.0**-16}  # of the largest number of a stack: what may differ by rounding
+# of the largest number of a stack: what may differ by rounding
+ALIKE = {"float64": 2.0**-40, "float32": 2.0**-16}
 BY_NAME = {fault.name: fault for fault in FAULTS}
-NOT_SECOND = ("last_row_dropped", "answers_in_float32")  # solves anew whatever was answered; is less than offers leave
+# solves anew whatever was answered; is less than offers leave
+NOT_SECOND = ("last_row_dropped", "answers_in_float32")
 
 
 @dataclass
 class Offers:
-    """How many offers were made, how many of these were wrong, and how often there was none; `strangers` of them."""
+    """How many offers were made, how many of these were wrong, and how often there was none;
+    `strangers` of them.
+    """
 
     made: int = 0
     wrong: int = 0
@@ -35,7 +49,12 @@ class Offers:
         self.solved.clear()
 
     def ask(
-        self, problems: Sequence[Problem], observed: Sequence[Stack], outside: str, planted: Fault, dtype: str
+        self,
+        problems: Sequence[Problem],
+        observed: Sequence[Stack],
+        outside: str,
+        planted: Fault,
+        dtype: str,
     ) -> None:
         """What is offered for answers under a fault whose first quantity outside is this."""
         offer = offered(problems, observed, outside, Contract(dtype), self.solve)
@@ -46,7 +65,9 @@ class Offers:
         self.wrong += not self.same(offer.name, planted, problems, dtype)
 
     def same(self, name: str, planted: Fault, problems: Sequence[Problem], dtype: str) -> bool:
-        """Is what is offered the planted fault, or one that gives the same answers to these problems?"""
+        """Is what is offered the planted fault, or one that gives the same answers to these
+        problems?
+        """
         if not name:  # another scaling of inputs or outputs
             return isinstance(planted, Data) and planted.part == "inputs"
         if name == planted.name:
@@ -68,7 +89,9 @@ class Offers:
         before = replace(self)
         for stranger in strangers(case, seed, count):
             with np.errstate(all="ignore"):
-                observed = [held(stranger.run(problem, Contract(dtype)), dtype) for problem in case.problems]
+                observed = [
+                    held(stranger.run(problem, Contract(dtype)), dtype) for problem in case.problems
+                ]
             outside, _ = first_outside(case.problems, observed, dtype)
             if outside:
                 self.strangers["tried"] += 1
@@ -78,7 +101,12 @@ class Offers:
 
     def record(self) -> dict[str, Any]:
         """As the file holds it."""
-        return {"made": self.made, "wrong": self.wrong, "none": self.none, "strangers": self.strangers}
+        return {
+            "made": self.made,
+            "wrong": self.wrong,
+            "none": self.none,
+            "strangers": self.strangers,
+        }
 
 
 def held(answers: Answers, dtype: str) -> Answers:
@@ -92,7 +120,9 @@ def _alike(a: Array, b: Array, dtype: str) -> bool:
 
 
 def is_asked(size: float | None) -> bool:
-    """Is a fault of this size asked for? The catalogue has few sizes; the others are offered to nobody."""
+    """Is a fault of this size asked for? The catalogue has few sizes; the others are offered to
+    nobody.
+    """
     return size is None or size in SIZES
 
 
@@ -105,11 +135,21 @@ class Both(Fault):
 
 
 def strangers(case: Case, seed: int, count: int) -> Iterator[Fault]:
-    """Mistakes that are not in the catalogue: two at once, blocks mixed at random, answers with noise."""
+    """Mistakes that are not in the catalogue: two at once, blocks mixed at random, answers with
+    noise.
+    """
     rng = np.random.default_rng(seed)
     known = [fault for fault in FAULTS if fault.size is None and fault.fits(case.network)]
-    first = [fault for fault in known if isinstance(fault, Misread | Hidden | Data) and fault.spoils == "forward"]
-    last = [fault for fault in known if isinstance(fault, Slope | Answer) and fault.name not in NOT_SECOND]
+    first = [
+        fault
+        for fault in known
+        if isinstance(fault, Misread | Hidden | Data) and fault.spoils == "forward"
+    ]
+    last = [
+        fault
+        for fault in known
+        if isinstance(fault, Slope | Answer) and fault.name not in NOT_SECOND
+    ]
     for number in range(count):
         a, b = (some[int(rng.integers(len(some)))] for some in (first, last))
         yield Both(f"{a.name}+{b.name}", "two at once", _then(a, b))
@@ -117,7 +157,9 @@ def strangers(case: Case, seed: int, count: int) -> Iterator[Fault]:
         yield Misread(f"mixed_{number}", f"{block} mixed", _mixed(block, int(rng.integers(2**31))))
         quantities = [("forward", "loss", "gradient", "input_gradient"), ("gradient",)][number % 2]
         yield Both(
-            f"noise_{number}", "noise", _noise(quantities, 10.0 ** -int(rng.integers(1, 6)), int(rng.integers(2**31)))
+            f"noise_{number}",
+            "noise",
+            _noise(quantities, 10.0 ** -int(rng.integers(1, 6)), int(rng.integers(2**31))),
         )
 
 
@@ -127,7 +169,10 @@ def _then(first: Fault, last: Any) -> Callable[[Problem, Contract], Answers]:
     def run(problem: Problem, contract: Contract) -> Answers:
         answers = first.run(problem, contract)
         if isinstance(last, Slope):
-            return {**answers, "gradient": last.changed(problem.formulation.network.layout, answers["gradient"])}
+            return {
+                **answers,
+                "gradient": last.changed(problem.formulation.network.layout, answers["gradient"]),
+            }
         changed: Answers = last.change(answers, problem)
         return changed
 
@@ -146,14 +191,18 @@ def _mixed(block: str, seed: int) -> Callable[[Blocks], Blocks]:
     return change
 
 
-def _noise(quantities: Sequence[str], size: float, seed: int) -> Callable[[Problem, Contract], Answers]:
+def _noise(
+    quantities: Sequence[str], size: float, seed: int
+) -> Callable[[Problem, Contract], Answers]:
     """Every number off by a random share of itself."""
 
     def run(problem: Problem, contract: Contract) -> Answers:
         rng = np.random.default_rng(seed)
         answers = solve(problem, contract)
         return {
-            name: value * (1 + size * rng.standard_normal(value.shape)) if name in quantities else value
+            name: value * (1 + size * rng.standard_normal(value.shape))
+            if name in quantities
+            else value
             for name, value in answers.items()
         }
 

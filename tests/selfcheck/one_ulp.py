@@ -16,9 +16,11 @@ from tests.support import DTYPES
 
 
 def one_ulp(some: Sequence[Case], most: int) -> dict[str, dict[str, Any]]:
-    """For each dtype: weights tried, caught, and not counted since every answer stays the same: rounded away.
+    """For each dtype: weights tried, caught, and not counted since every answer stays the same:
+    rounded away.
 
-    Only weights of tensors that the probes see are tried, those with a gradient other than 0, at most so many a case.
+    Only weights of tensors that the probes see are tried, those with a gradient other than 0, at
+    most so many a case.
     """
     found = {dtype: {"tried": 0, "caught": 0, "rounded_away": 0} for dtype in DTYPES}
     for number, case in enumerate(some):
@@ -26,15 +28,22 @@ def one_ulp(some: Sequence[Case], most: int) -> dict[str, dict[str, Any]]:
             for dtype, count in found.items():
                 contract, layout = Contract(dtype), case.network.layout
                 right = solve(problem, contract)
-                seen = {int(layout.owners[place]) for place in np.flatnonzero(right["gradient"].any(axis=0))}
+                seen = {
+                    int(layout.owners[place])
+                    for place in np.flatnonzero(right["gradient"].any(axis=0))
+                }
                 places = np.random.default_rng(number).permutation(layout.size)
                 for place in [int(p) for p in places if int(layout.owners[p]) in seen][:most]:
                     own = problem.own.copy()
-                    own[:, place] = np.nextafter(own[:, place].astype(dtype), np.array(np.inf, dtype))
+                    own[:, place] = np.nextafter(
+                        own[:, place].astype(dtype), np.array(np.inf, dtype)
+                    )
                     wrong = solve(replace(problem, own=own), contract)
                     if not changed([problem], [right], [wrong]):
                         count["rounded_away"] += 1
                         continue
                     count["tried"] += 1
-                    count["caught"] += any(outside([problem], [wrong], q, dtype) for q in QUANTITIES)
+                    count["caught"] += any(
+                        outside([problem], [wrong], q, dtype) for q in QUANTITIES
+                    )
     return found

@@ -1,7 +1,9 @@
-"""The catalogue's faults in real PyTorch modules: an ordinary forward pass and autograd, with one mistake in them.
+"""The catalogue's faults in real PyTorch modules: an ordinary forward pass and autograd, with one
+mistake in them.
 
-`Port` is the network as its author would write it. A mistake changes one thing that it does: how it reads its
-parameters, its inputs or its targets, an activation, what it gives back, what goes back through it, or its loss.
+`Port` is the network as its author would write it. A mistake changes one thing that it does: how it
+reads its parameters, its inputs or its targets, an activation, what it gives back, what goes back
+through it, or its loss.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ RIGHT = Mistake()
 
 
 class Port(nn.Module):
-    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v), its parameters named as the blocks."""
+    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v), its parameters named as the
+    blocks.
+    """
 
     def __init__(self, network: Network, mistake: Mistake) -> None:
         super().__init__()
@@ -55,7 +59,9 @@ class Port(nn.Module):
             self.register_parameter(block.name, nn.Parameter(torch.zeros(block.places.shape)))
 
     def blocks(self) -> dict[str, Tensor]:
-        """The parameters by name as they are read: all of them through one flat vector, where there is a mistake."""
+        """The parameters by name as they are read: all of them through one flat vector, where there
+        is a mistake.
+        """
         own = dict(self.named_parameters())
         if self.mistake.read is as_it_is:
             return own
@@ -79,10 +85,14 @@ class Port(nn.Module):
 
 
 class Through(torch.autograd.Function):
-    """A tensor goes forward by one function of arrays and its gradient back by another, both in its dtype."""
+    """A tensor goes forward by one function of arrays and its gradient back by another, both in its
+    dtype.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, there: Callable[[Array], Array], back: Callable[[Array], Array]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, there: Callable[[Array], Array], back: Callable[[Array], Array]
+    ) -> Tensor:
         ctx.back = back
         return like(x, there(x.detach().numpy()))
 
@@ -96,7 +106,9 @@ def like(x: Tensor, array: Array) -> Tensor:
     return torch.tensor(np.array(array), dtype=x.dtype)
 
 
-def through(there: Callable[[Array], Array] = lambda x: x, back: Callable[[Array], Array] = lambda g: g) -> Pass:
+def through(
+    there: Callable[[Array], Array] = lambda x: x, back: Callable[[Array], Array] = lambda g: g
+) -> Pass:
     """What goes forward, and what goes back."""
     return lambda x: Through.apply(x, there, back)
 
@@ -120,8 +132,13 @@ def misread(fault: Fault, network: Network) -> Mistake:
     rows = formulation.matrix.matrix.tocoo()
 
     def read(theta: Tensor) -> Tensor:
-        values = torch.tensor(rows.data, dtype=theta.dtype) * theta[torch.as_tensor(rows.col.astype(np.int64))]
-        return like(theta, formulation.constant).index_add(0, torch.as_tensor(rows.row.astype(np.int64)), values)
+        values = (
+            torch.tensor(rows.data, dtype=theta.dtype)
+            * theta[torch.as_tensor(rows.col.astype(np.int64))]
+        )
+        return like(theta, formulation.constant).index_add(
+            0, torch.as_tensor(rows.row.astype(np.int64)), values
+        )
 
     return Mistake(read=read)
 
@@ -143,7 +160,9 @@ def data(fault: Fault, network: Network) -> Mistake:
     if fault.part == "inputs":
         return Mistake(asked=linear(fault.change))
     return Mistake(
-        loss=lambda module, o, t, loss: error_and_decay(module, o, like(t, fault.change(t.numpy()[None])[0]), loss)
+        loss=lambda module, o, t, loss: error_and_decay(
+            module, o, like(t, fault.change(t.numpy()[None])[0]), loss
+        )
     )
 
 
@@ -177,7 +196,11 @@ def error(o: Tensor, t: Tensor) -> Tensor:
 
 def decay(module: nn.Module, loss: Loss, some: Callable[[Tensor], bool] = lambda p: True) -> Any:
     """Decay times the squares of the parameters, or of some."""
-    return loss.decay * sum((p**2).sum() for p in module.parameters() if some(p)) if loss.decay else 0.0
+    return (
+        loss.decay * sum((p**2).sum() for p in module.parameters() if some(p))
+        if loss.decay
+        else 0.0
+    )
 
 
 def error_and_decay(module: nn.Module, o: Tensor, t: Tensor, loss: Loss) -> Tensor:
@@ -209,7 +232,9 @@ def scaled(there: float = 1.0, back: float = 1.0) -> Pass:
 
 
 def of_before() -> Callable[[Array], Array]:
-    """What was given the last time; the first time, and where that had another shape, what is given now."""
+    """What was given the last time; the first time, and where that had another shape, what is given
+    now.
+    """
     kept: list[Array] = []
 
     def given(x: Array) -> Array:
@@ -231,7 +256,9 @@ def own_loss(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[float], Mistak
 
 def on_loss(change: Callable[[float], Pass]) -> Callable[[float], Mistake]:
     """The error so changed, with decay."""
-    return lambda size: Mistake(loss=lambda module, o, t, loss: change(size)(error(o, t)) + decay(module, loss))
+    return lambda size: Mistake(
+        loss=lambda module, o, t, loss: change(size)(error(o, t)) + decay(module, loss)
+    )
 
 
 ANSWERS: dict[str, Callable[[float], Mistake]] = {  # by name, of a size
@@ -252,7 +279,11 @@ ANSWERS: dict[str, Callable[[float], Mistake]] = {  # by name, of a size
     "gradient_stale": lambda size: Mistake(read=through(back=of_before())),
     "answers_stale": lambda size: Mistake(told=through(of_before())),
 }
-NOT_PLANTED = {"gradient_accumulated": "gradients are not set to zero by a training loop, and a module alone has none"}
+NOT_PLANTED = {
+    "gradient_accumulated": (
+        "gradients are not set to zero by a training loop, and a module alone has none"
+    )
+}
 
 
 def answer(fault: Fault, network: Network) -> Mistake:
@@ -261,8 +292,14 @@ def answer(fault: Fault, network: Network) -> Mistake:
 
 
 KINDS: dict[type[Fault], Callable[[Any, Network], Mistake]] = {
-    Misread: misread, Off: off, Slope: slope, Data: data, Hidden: hidden, Posed: posed, Answer: answer,
-}  # fmt: skip
+    Misread: misread,
+    Off: off,
+    Slope: slope,
+    Data: data,
+    Hidden: hidden,
+    Posed: posed,
+    Answer: answer,
+}
 
 
 def plants(fault: Fault) -> bool:
@@ -284,20 +321,27 @@ def subject(network: Network, loss: Loss, mistake: Mistake = RIGHT) -> Subject:
         return built[-1]
 
     def own(outputs: Any, targets: Any) -> Tensor:
-        o, t = (torch.cat(list(side), 1) if isinstance(side, list) else side for side in (outputs, targets))
+        o, t = (
+            torch.cat(list(side), 1) if isinstance(side, list) else side
+            for side in (outputs, targets)
+        )
         return (mistake.loss or error_and_decay)(built[-1], o, t, loss)
 
     return Subject(build, loss=own if mistake.loss else None)
 
 
 def answers(case: Case, dtype: str, mistake: Mistake = RIGHT) -> list[Stack]:
-    """What a port answers to the case, the gradient by its own parameters; without what it refuses to answer.
+    """What a port answers to the case, the gradient by its own parameters; without what it refuses
+    to answer.
 
     Raises AssertionError where the port breaks: that would be a mistake of ours.
     """
     problems = asked(case)
     found: list[Stack] = []
-    ports = {loss: subject(case.network, loss, mistake) for loss in {problem.loss for problem in problems}}
+    ports = {
+        loss: subject(case.network, loss, mistake)
+        for loss in {problem.loss for problem in problems}
+    }
     live = {loss: port.live(problems[0].formulation, dtype) for loss, port in ports.items()}
     for problem in problems:
         seen = ports[problem.loss].observe(problem, dtype, live=live[problem.loss])
@@ -308,7 +352,9 @@ def answers(case: Case, dtype: str, mistake: Mistake = RIGHT) -> list[Stack]:
 
 
 def unplanted(fault: Fault, mistake: Mistake) -> Mistake:
-    """A port built in the same way, without the mistake: what it computes in another order is no fault."""
+    """A port built in the same way, without the mistake: what it computes in another order is no
+    fault.
+    """
     if isinstance(fault, Hidden):
         return UNCHANGED[fault.layer]
     return WITH_OWN_LOSS if mistake.loss else RIGHT

@@ -1,6 +1,7 @@
 """Published rules, replayed on the corpus of the selfcheck: which draws (D,) each flags.
 
-Each gets the answers (D, n) of one implementation, another's in the same dtype, the exact values, and the dtype.
+Each gets the answers (D, n) of one implementation, another's in the same dtype, the exact values,
+and the dtype.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from harness.core.contract import Array
 
 Rule = Callable[[Array, Array, Array, str], Array]
 
-CLOSE = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5)}  # rtol and atol, torch/testing/_comparison.py
+# rtol and atol, torch/testing/_comparison.py
+CLOSE = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5)}
 
 
 def _apart(a: Array, b: Array, rtol: float, atol: float) -> Array:
@@ -38,11 +40,15 @@ def assert_allclose(a: Array, b: Array, exact: Array, dtype: str) -> Array:
 
 def four_ulp(a: Array, b: Array, exact: Array, dtype: str) -> Array:
     """At most four units in the last place apart."""
-    return np.asarray(~(abs(a - b) <= 4 * np.spacing(abs(b).astype(dtype)).astype(float)).all(axis=1))
+    return np.asarray(
+        ~(abs(a - b) <= 4 * np.spacing(abs(b).astype(dtype)).astype(float)).all(axis=1)
+    )
 
 
 def dynamo(a: Array, b: Array, exact: Array, dtype: str) -> Array:
-    """torch._dynamo.utils.same: the root mean square error may be three times the other's, plus a tenth of 1e-4."""
+    """torch._dynamo.utils.same: the root mean square error may be three times the other's, plus a
+    tenth of 1e-4.
+    """
     exact = exact.reshape(a.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         mine, other = (np.sqrt(((each - exact) ** 2).mean(axis=1)) for each in (a, b))
@@ -55,10 +61,12 @@ def nnsmith(a: Array, b: Array, exact: Array, dtype: str) -> Array:
 
 
 def polygraphy(a: Array, b: Array, exact: Array, dtype: str) -> Array:
-    """Polygraphy's CompareFunc.simple at its defaults: an element may be off by 1e-5, absolutely or relatively.
+    """Polygraphy's CompareFunc.simple at its defaults: an element may be off by 1e-5, absolutely or
+    relatively.
 
-    NVIDIA/TensorRT, tools/Polygraphy/polygraphy/comparator/compare.py: rtol and atol 1e-5, check_error_stat "elemwise",
-    which flags an element that exceeds both; what is 0 counts there as 2.2e-16, which 1e-5 absolutely has let pass.
+    NVIDIA/TensorRT, tools/Polygraphy/polygraphy/comparator/compare.py: rtol and atol 1e-5,
+    check_error_stat "elemwise", which flags an element that exceeds both; what is 0 counts there as
+    2.2e-16, which 1e-5 absolutely has let pass.
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         off = abs(a - b)
@@ -66,5 +74,6 @@ def polygraphy(a: Array, b: Array, exact: Array, dtype: str) -> Array:
 
 
 RIVALS: dict[str, Rule] = {
-    rule.__name__: rule for rule in (assert_close, allclose, assert_allclose, four_ulp, dynamo, nnsmith, polygraphy)
+    rule.__name__: rule
+    for rule in (assert_close, allclose, assert_allclose, four_ulp, dynamo, nnsmith, polygraphy)
 }

@@ -1,10 +1,13 @@
-"""What the judge can be trusted with, measured on itself: false alarms, catch rates, and rivals on the same corpus.
+"""What the judge can be trusted with, measured on itself: false alarms, catch rates, and rivals on
+the same corpus.
 
-usage: python tests/selfcheck/selfcheck.py [--seconds N] [--out FILE]      as `nnet-parity selfcheck` runs it
+usage: python tests/selfcheck/selfcheck.py [--seconds N] [--out FILE]      as `nnet-parity
+selfcheck` runs it
 
-Correct implementations in many styles are judged on random networks; then every operator of the catalogue is planted,
-at every size where it has one, in the equations and in PyTorch modules, and is caught by the probes of one case or not,
-placed or not, named or not. Published rules judge the same numbers.
+Correct implementations in many styles are judged on random networks; then every operator of the
+catalogue is planted, at every size where it has one, in the equations and in PyTorch modules, and
+is caught by the probes of one case or not, placed or not, named or not. Published rules judge the
+same numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from tests.judging.test_wrong_ports import PORTS
 
 import harness
 from harness import Contract, Problem
@@ -32,6 +34,7 @@ from harness.reporting.environment import environment, settle
 from reference import numpy_net, probes, r_nnet
 from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Answers, Fault, solve
+from tests.judging.test_wrong_ports import PORTS
 from tests.selfcheck import alone, chart, planted
 from tests.selfcheck.corpus import Case, Stack, cases, changed, first_outside, wide
 from tests.selfcheck.costs import costs
@@ -44,7 +47,8 @@ from tests.support import DTYPES, oracle_of, used
 
 SIZES = tuple(10.0**-exponent for exponent in range(13, 0, -1))
 NETWORKS = 4  # on which every fault is planted
-WANTED = 50_000, 5_000_000  # verdicts on networks, and on elements, that a full check comes to at least
+# verdicts on networks, and on elements, that a full check comes to at least
+WANTED = 50_000, 5_000_000
 FULL = 120.0  # seconds from which on a check is a full one
 LIMIT = 0.95  # of the trials that a fault is caught in, for delta95
 WIDE_EVERY = 8  # of cases
@@ -53,9 +57,11 @@ US = "nnet-parity"
 
 @dataclass
 class Alarms:
-    """What came of correct implementations: verdicts on networks (draws of one implementation), and on elements.
+    """What came of correct implementations: verdicts on networks (draws of one implementation), and
+    on elements.
 
-    `wide` are those on networks that threads share; `largest` is the most that anybody used of a bound.
+    `wide` are those on networks that threads share; `largest` is the most that anybody used of a
+    bound.
     """
 
     networks: int = 0
@@ -72,8 +78,12 @@ class Alarms:
             for style in styles.values():
                 self.judge(problem, dtype, style(problem, dtype), right)
 
-    def judge(self, problem: Problem, dtype: str, answers: Answers, right: Answers, bounds: Any = None) -> None:
-        """Every quantity of every draw against its own bound; rivals compare with NumPy in the same dtype."""
+    def judge(
+        self, problem: Problem, dtype: str, answers: Answers, right: Answers, bounds: Any = None
+    ) -> None:
+        """Every quantity of every draw against its own bound; rivals compare with NumPy in the same
+        dtype.
+        """
         bounds, top = bounds or oracle_of(problem, Contract(dtype)), float(np.finfo(dtype).max)
         alarmed = np.zeros(problem.draws, dtype=bool)
         rival = {name: np.zeros(problem.draws, dtype=bool) for name in RIVALS}
@@ -86,7 +96,9 @@ class Alarms:
             self.largest = max(self.largest, float(share.max()))
             self.elements += answer.size
             for name, rule in RIVALS.items():
-                rival[name] |= inside & rule(answer.reshape(flat), right[quantity].reshape(flat), bound.value, dtype)
+                rival[name] |= inside & rule(
+                    answer.reshape(flat), right[quantity].reshape(flat), bound.value, dtype
+                )
         self.networks += problem.draws
         self.false += int(alarmed.sum())
         for name, flagged in rival.items():
@@ -100,8 +112,11 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
     for number, case in enumerate(cases(seed=0)):
         for problem in case.problems:
             found.judge_styles(problem, STYLES)
-            if r_nnet.absent(case.network, "forward") is None and (answers := in_r(problem, "float64")):
-                bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())  # no answers for a decayed tanh
+            if r_nnet.absent(case.network, "forward") is None and (
+                answers := in_r(problem, "float64")
+            ):
+                # no answers for a decayed tanh
+                bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())
                 found.judge(problem, "float64", answers, solve(problem, Contract()), bounds)
         if number % WIDE_EVERY == 0:
             before = found.networks
@@ -117,8 +132,9 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
 class Caught:
     """What came of one fault at one size in one dtype.
 
-    `located` are those caught whose first quantity outside is the first that the fault changes, with only tensors that
-    it changes; `within` those that change earlier ones by less than rounding may, where nobody could see them.
+    `located` are those caught whose first quantity outside is the first that the fault changes,
+    with only tensors that it changes; `within` those that change earlier ones by less than rounding
+    may, where nobody could see them.
     """
 
     name: str
@@ -137,7 +153,9 @@ class Caught:
         names = ("name", "stage", "dtype", "size", "tried", "caught", "located", "within")
         return {name: getattr(self, name) for name in names}
 
-    def judge(self, problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence[Stack]) -> str:
+    def judge(
+        self, problems: Sequence[Problem], right: Sequence[Stack], wrong: Sequence[Stack]
+    ) -> str:
         """Count one trial; the first quantity outside, "" where none is or nothing was changed."""
         other = changed(problems, right, wrong)
         if not other:  # inert here: nothing to catch
@@ -150,7 +168,8 @@ class Caught:
         self.within += placed and first != next(iter(other))
         for name in RIVALS:
             self.rivals[name] += any(
-                _flags(name, p, r, w, self.dtype) for p, r, w in zip(problems, right, wrong, strict=True)
+                _flags(name, p, r, w, self.dtype)
+                for p, r, w in zip(problems, right, wrong, strict=True)
             )
         return first
 
@@ -161,7 +180,9 @@ def _flags(rival: str, problem: Problem, right: Stack, wrong: Stack, dtype: str)
         return True
     exact = oracle_of(problem, Contract(dtype))
     return any(
-        RIVALS[rival](*(a.reshape(problem.draws, -1) for a in (wrong[q], right[q], exact[q].value)), dtype).any()
+        RIVALS[rival](
+            *(a.reshape(problem.draws, -1) for a in (wrong[q], right[q], exact[q].value)), dtype
+        ).any()
         for q in QUANTITIES
     )
 
@@ -173,7 +194,14 @@ class Planting:
     offers: Offers
     found: dict[tuple[Any, ...], Caught] = field(default_factory=dict)
 
-    def judge(self, fault: Fault, dtype: str, problems: list[Problem], right: list[Stack], wrong: list[Stack]) -> None:
+    def judge(
+        self,
+        fault: Fault,
+        dtype: str,
+        problems: list[Problem],
+        right: list[Stack],
+        wrong: list[Stack],
+    ) -> None:
         """Count a trial of a fault, and what is offered for it."""
         began = perf_counter()
         name = fault.name if fault.size is None else fault.name.rpartition("_")[0]
@@ -190,7 +218,9 @@ class Planting:
         return [one for one in self.found.values() if one.tried]
 
 
-def plant(case: Case, fault: Fault, dtype: str, equations: Planting, modules: Planting | None) -> None:
+def plant(
+    case: Case, fault: Fault, dtype: str, equations: Planting, modules: Planting | None
+) -> None:
     """A fault in the equations and, if it is of the catalogue's sizes, in a module."""
     contract = Contract(dtype)
     wrong = [held(fault.run(problem, contract), dtype) for problem in case.problems]
@@ -198,7 +228,9 @@ def plant(case: Case, fault: Fault, dtype: str, equations: Planting, modules: Pl
     if modules and planted.plants(fault) and is_asked(fault.size):
         mistake = planted.planted(fault, case.network)
         right = planted.right(case, dtype, planted.unplanted(fault, mistake))
-        modules.judge(fault, dtype, planted.asked(case), right, planted.answers(case, dtype, mistake))
+        modules.judge(
+            fault, dtype, planted.asked(case), right, planted.answers(case, dtype, mistake)
+        )
 
 
 @lru_cache(maxsize=len(DTYPES))
@@ -214,30 +246,49 @@ def sized(sizes: Sequence[float]) -> Iterator[Fault]:
 
 
 def delta95(faults: list[Caught]) -> dict[str, dict[str, Any]]:
-    """For each stage and dtype the smallest size from which on sized faults are caught nearly always, and its bits."""
+    """For each stage and dtype the smallest size from which on sized faults are caught nearly
+    always, and its bits.
+    """
     found: dict[str, dict[str, Any]] = {}
     for dtype in DTYPES:
         for stage in QUANTITIES:
             at = {
-                size: [c for c in faults if (c.dtype, c.stage, c.size) == (dtype, stage, size) and c.tried]
+                size: [
+                    c
+                    for c in faults
+                    if (c.dtype, c.stage, c.size) == (dtype, stage, size) and c.tried
+                ]
                 for size in SIZES
             }
             rates = {
-                size: sum(c.caught for c in some) / sum(c.tried for c in some) for size, some in at.items() if some
+                size: sum(c.caught for c in some) / sum(c.tried for c in some)
+                for size, some in at.items()
+                if some
             }
-            good = [size for size in rates if all(rates[other] >= LIMIT for other in rates if other >= size)]
+            good = [
+                size
+                for size in rates
+                if all(rates[other] >= LIMIT for other in rates if other >= size)
+            ]
             if good:
                 size = min(good)
-                found[f"{stage} {dtype}"] = {"size": size, "bits": round(math.log2(size / Contract(dtype).roundoff), 1)}
+                found[f"{stage} {dtype}"] = {
+                    "size": size,
+                    "bits": round(math.log2(size / Contract(dtype).roundoff), 1),
+                }
     return found
 
 
 def reproducers(count: int) -> dict[str, int]:
-    """Of failures of wrong ports, as people make them, how many have a script that fails again on its own."""
+    """Of failures of wrong ports, as people make them, how many have a script that fails again on
+    its own.
+    """
     ended: list[bool | None] = []
     for subject, network, problems, *_ in PORTS[:count]:
         asked = problems or probes(seed=0, draws=4)
-        ended += alone.again(harness.Case("port", network, [subject], [numpy_net], asked, dtypes=["float64"])).values()
+        ended += alone.again(
+            harness.Case("port", network, [subject], [numpy_net], asked, dtypes=["float64"])
+        ).values()
     return {"tried": len(ended), "again": sum(one is True for one in ended)}
 
 
@@ -257,19 +308,27 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     offers = Offers()
     equations, modules = Planting(offers), Planting(offers)
     for number, case in enumerate(some):
-        fitting = (fault for fault in sized(SIZES if full else SIZES[::4]) if fault.fits(case.network))
+        fitting = (
+            fault for fault in sized(SIZES if full else SIZES[::4]) if fault.fits(case.network)
+        )
         for turn, fault in enumerate(fitting):
             for dtype in DTYPES:
-                due = full or dtype == DTYPES[turn % len(DTYPES)]  # modules take long: a short check takes turns
+                # modules take long: a short check takes turns
+                due = full or dtype == DTYPES[turn % len(DTYPES)]
                 plant(case, fault, dtype, equations, modules if due else None)
             say(f"network {number + 1} of {len(some)}: {fault.name}")
         for dtype in DTYPES:
             offers.ask_strangers(case, dtype, seed=number, count=8 if full else 2)
         offers.forget()
     say("sixteen bits, and scripts that fail alone")
-    few = [replace(case, draws=6 if full else 3) for case in islice(cases(seed=3), 4 if full else 1)]
+    few = [
+        replace(case, draws=6 if full else 3) for case in islice(cases(seed=3), 4 if full else 1)
+    ]
     narrowly = narrow(few, every=1 if full else 6)
-    rules = [ours(alarms, equations.tried), *(rival(name, alarms, equations.tried) for name in RIVALS)]
+    rules = [
+        ours(alarms, equations.tried),
+        *(rival(name, alarms, equations.tried) for name in RIVALS),
+    ]
     found = {
         "date": here["date"],
         "commit": here["commit"],
@@ -285,7 +344,9 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         "one_ulp": one_ulp(list(islice(cases(seed=2), 24 if full else 4)), most=25),
         "narrow": {dtype: one.record() for dtype, one in narrowly.items()},
         "reproducers": reproducers(len(PORTS) if full else 3),
-        "cost": costs(some) | {"fault": _median([s for each in equations.tried for s in each.seconds])},
+        "cost": (
+            costs(some) | {"fault": _median([s for each in equations.tried for s in each.seconds])}
+        ),
         "rules": rules,
         "rivals": rules[1:],
         "delta95": delta95(equations.tried),
@@ -323,8 +384,15 @@ def rule(
         for d in DTYPES
         if (some := [c for c in faults if (c.size, c.dtype) == (size, d)])
     }
-    by_size |= {f"structural {d}": rate([c for c in faults if c.size is None and c.dtype == d]) for d in DTYPES}
-    return {"rule": name, "false_alarm_rate": round(flagged / alarms.networks, 6), "catch_rate": by_size}
+    by_size |= {
+        f"structural {d}": rate([c for c in faults if c.size is None and c.dtype == d])
+        for d in DTYPES
+    }
+    return {
+        "rule": name,
+        "false_alarm_rate": round(flagged / alarms.networks, 6),
+        "catch_rate": by_size,
+    }
 
 
 def summary(found: dict[str, Any]) -> list[str]:
@@ -335,41 +403,67 @@ def summary(found: dict[str, Any]) -> list[str]:
 
     structural = [[f for f in found[way] if f["size"] is None] for way in ("faults", "modules")]
     one, other = (total(some, "caught", "tried") for some in structural)
-    located, within, made = total([*found["faults"], *found["modules"]], "located", "within", "caught")
+    located, within, made = total(
+        [*found["faults"], *found["modules"]], "located", "within", "caught"
+    )
     offers, cost = found["offers"], found["cost"]
     again, scripts = total([found["reproducers"]], "again", "tried")
     ulp = total(list(found["one_ulp"].values()), "caught", "tried")
     lines = [
-        f"{found['false_alarms']} false alarms in {found['network_verdicts']:,} verdicts on networks of correct "
-        f"implementations ({found['element_verdicts']:,} elements); {found['largest_budget_used']:.2f} of a bound used",
+        (
+            f"{found['false_alarms']} false alarms in {found['network_verdicts']:,} verdicts on"
+            f" networks of correct implementations ({found['element_verdicts']:,} elements);"
+            f" {found['largest_budget_used']:.2f} of a bound used"
+        ),
         f"{one[0]} of {one[1]} structural faults caught by the probes of one case",
         f"{other[0]} of {other[1]} structural faults in PyTorch modules caught",
         f"{located} of {made} catches name the right tensor",
         f"{within} catches are of what is within rounding until a later quantity",
-        f"{offers['made'] - offers['wrong']} of {offers['made']} likely mistakes offered are the right ones; "
-        f"{offers['strangers']['made']} offered for {offers['strangers']['tried']} mistakes that nobody lists",
+        (
+            f"{offers['made'] - offers['wrong']} of {offers['made']} likely mistakes offered are"
+            f" the right ones; {offers['strangers']['made']} offered for"
+            f" {offers['strangers']['tried']} mistakes that nobody lists"
+        ),
         f"{ulp[0]} of {ulp[1]} weights off by one unit in the last place caught by exact probes",
         f"{again} of {scripts} scripts of failures fail again on their own",
     ]
     lines += [
-        f"{dtype}, layer by layer: {one['evident']} of {one['quantities']} quantities are evidence, "
-        f"{one['caught']} of {one['tried']} structural faults caught, {one['largest']:.2f} of a bound used"
+        f"{dtype}, layer by layer: {one['evident']} of {one['quantities']} quantities are evidence,"
+        f" {one['caught']} of {one['tried']} structural faults caught, {one['largest']:.2f} of a"
+        " bound used"
         for dtype, one in found["narrow"].items()
     ]
     lines += [
         f"{stage}: faults from {d['size']:.0e} on are caught ({d['bits']:g} bits above u)"
         for stage, d in found["delta95"].items()
     ]
-    lines += [f"{r['rule']}: flags {r['false_alarm_rate']:.2%} of what is right" for r in found["rivals"]]
+    lines += [
+        f"{r['rule']}: flags {r['false_alarm_rate']:.2%} of what is right" for r in found["rivals"]
+    ]
     shares = ", ".join(f"{name} {cost[name]:.0%}" for name in ("oracle", "subject", "judge"))
-    return [*lines, f"a case and dtype takes {cost['case']:.2f} s ({shares}), a fault {cost['fault']:.3f} s to judge"]
+    return [
+        *lines,
+        (
+            f"a case and dtype takes {cost['case']:.2f} s ({shares}), a fault {cost['fault']:.3f} s"
+            " to judge"
+        ),
+    ]
 
 
 def main(arguments: list[str]) -> int:
     """Check, write the file, and say what came of it; 1 where there was a false alarm."""
-    parser = argparse.ArgumentParser("nnet-parity selfcheck", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=300.0, help="about what it may take (default: 300)")
-    parser.add_argument("--out", type=Path, default=Path("build/selfcheck.json"), help="default: build/selfcheck.json")
+    parser = argparse.ArgumentParser(
+        "nnet-parity selfcheck", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=300.0, help="about what it may take (default: 300)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/selfcheck.json"),
+        help="default: build/selfcheck.json",
+    )
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore", RuntimeWarning)
     told = [perf_counter()]

@@ -1,10 +1,12 @@
-"""What a network of ordinary size takes: 784-128-10 with default probes in float64 and float32, by a pytest of its own.
+"""What a network of ordinary size takes: 784-128-10 with default probes in float64 and float32, by
+a pytest of its own.
 
 usage: python tests/selfcheck/size.py
 
-For logistic and tanh hidden units against NumPy, then against live R, and for one whose hidden bias is left out: CPU
-seconds and the largest memory of the whole pytest; and the seconds that R itself takes for its answers. Then what small
-networks take in large stacks: NumPy's reference, in CPU microseconds a problem.
+For logistic and tanh hidden units against NumPy, then against live R, and for one whose hidden bias
+is left out: CPU seconds and the largest memory of the whole pytest; and the seconds that R itself
+takes for its answers. Then what small networks take in large stacks: NumPy's reference, in CPU
+microseconds a problem.
 """
 
 import os
@@ -28,7 +30,8 @@ from torch import nn
 from harness import Case, verify
 from reference import Network, numpy_net, probes, r_nnet
 {model}
-test_digits = verify(Case("digits", Network(784, 128, 10, "{activation}"), [Digits], [{reference}], probes(seed=0)))
+NETWORK = Network(784, 128, 10, "{activation}")
+test_digits = verify(Case("digits", NETWORK, [Digits], [{reference}], probes(seed=0)))
 """
 
 
@@ -41,7 +44,9 @@ def measured(activation: str, reference: str, bias: bool = True) -> str:
         Path(folder, "test_digits.py").write_text(text, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_digits.py"]
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         last = process.stdout.read().strip().splitlines()[-1]
         _, _, used = os.wait4(process.pid, 0)
@@ -76,12 +81,17 @@ def main() -> None:
     """Measure and print."""
     for activation in ("logistic", "tanh"):
         for reference in ("numpy_net", "r_nnet"):
-            print(f"{activation} against {reference}: {measured(activation, reference)}", flush=True)
+            print(
+                f"{activation} against {reference}: {measured(activation, reference)}", flush=True
+            )
         print(f"{activation}: R itself takes {in_r(activation):.1f} s for all stacks", flush=True)
     print(f"hidden bias left out: {measured('logistic', 'numpy_net', bias=False)}", flush=True)
     settle()
     for network, rows in ((Network(1, 4, 1, "logistic"), 50), (Network((5, 5), 10, (5, 5)), 2)):
-        each = (f"{by_numpy(network, rows, draws):.1f} µs at {draws:,} draws" for draws in (1_024, 16_384))
+        each = (
+            f"{by_numpy(network, rows, draws):.1f} µs at {draws:,} draws"
+            for draws in (1_024, 16_384)
+        )
         print(f"NumPy, {network.sentence()}, {rows} rows: {', '.join(each)}", flush=True)
 
 

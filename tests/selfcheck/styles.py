@@ -1,8 +1,9 @@
 """Correct implementations of a network, as different people write them: PyTorch, NumPy, R nnet.
 
-Each answers a problem, whose parameters are the network's own, with every quantity that it computes: forward (D, R, O),
-loss (D,), gradient (D, T), input_gradient (D, R, I). They differ in the order of their sums, in what they fuse, and in
-how gradients come about; none of them shares a line with the equations that the oracle evaluates, but NumPy's.
+Each answers a problem, whose parameters are the network's own, with every quantity that it
+computes: forward (D, R, O), loss (D,), gradient (D, T), input_gradient (D, R, I). They differ in
+the order of their sums, in what they fuse, and in how gradients come about; none of them shares a
+line with the equations that the oracle evaluates, but NumPy's.
 """
 
 from __future__ import annotations
@@ -78,7 +79,16 @@ def row_by_row(x: Any, W: Any, b: Any) -> Any:
     return torch.cat([multiplied(row, W, b) for row in x.split(1, dim=1)], dim=1)
 
 
-LAYERS = (fused, multiplied, summed, elementwise, reversed_terms, one_by_one, column_of_ones, row_by_row)
+LAYERS = (
+    fused,
+    multiplied,
+    summed,
+    elementwise,
+    reversed_terms,
+    one_by_one,
+    column_of_ones,
+    row_by_row,
+)
 
 
 def in_torch(layer: Callable[..., Any], acts: dict[str, Callable[[Any], Any]] = ACTS) -> Style:
@@ -91,7 +101,9 @@ def in_torch(layer: Callable[..., Any], acts: dict[str, Callable[[Any], Any]] = 
         x = torch.tensor(problem.inputs, dtype=kind, requires_grad=True)
         t = torch.tensor(problem.targets, dtype=kind)
         padded = torch.cat([theta, theta.new_zeros(len(theta), 1)], 1)
-        blocks = {block.name: padded[:, torch.as_tensor(block.places)] for block in network.layout.blocks}
+        blocks = {
+            block.name: padded[:, torch.as_tensor(block.places)] for block in network.layout.blocks
+        }
         into = torch.cat([w for name, w in blocks.items() if name.endswith("1")], -1)
         heads = [name[0] for name in blocks if name.endswith("2")]
         out = torch.cat([blocks[f"{head}2"] for head in heads], 1)
@@ -144,7 +156,9 @@ class Halves(Plain):
         half = a.shape[-1] // 2
         if not half:
             return super().dot(a, b, extra, plus)
-        return super().dot(a[..., :half], b[..., :half, :]) + super().dot(a[..., half:], b[..., half:, :], 0, plus)
+        return super().dot(a[..., :half], b[..., :half, :]) + super().dot(
+            a[..., half:], b[..., half:, :], 0, plus
+        )
 
 
 def in_numpy(arithmetic: Callable[[Contract], Plain]) -> Style:
@@ -160,12 +174,17 @@ def in_r(problem: Problem, dtype: str) -> Answers:
 STYLES: dict[str, Style] = {
     **{f"torch {layer.__name__}": in_torch(layer) for layer in LAYERS},
     "torch other activations": in_torch(multiplied, OTHER_ACTS),
-    **{f"numpy {kind.__name__}": in_numpy(kind) for kind in (InSequence, Pairwise, Backwards, Halves)},
+    **{
+        f"numpy {kind.__name__}": in_numpy(kind)
+        for kind in (InSequence, Pairwise, Backwards, Halves)
+    },
 }
 
 
 def in_threads(count: int, style: Style) -> Style:
-    """Sums shared among this many threads, of torch's and of every BLAS; afterwards there are as many as before."""
+    """Sums shared among this many threads, of torch's and of every BLAS; afterwards there are as
+    many as before.
+    """
 
     def answers(problem: Problem, dtype: str) -> Answers:
         before = torch.get_num_threads()

@@ -1,4 +1,6 @@
-"""The selfcheck in its short form: what is correct is not flagged, what is planted is caught and placed."""
+"""The selfcheck in its short form: what is correct is not flagged, what is planted is caught and
+placed.
+"""
 
 import json
 import re
@@ -60,13 +62,18 @@ def test_structural_faults_are_caught_by_the_probes_of_one_case(found: dict[str,
 def test_one_weight_off_is_caught(found: dict[str, Any], dtype: str, size: float) -> None:
     """From this size on, always."""
     ones = [f for f in found["faults"] if f["dtype"] == dtype and f["size"] and f["size"] >= size]
-    assert rate([fault for fault in ones if fault["name"] in ("W1_off", "b_off", "W2_off", "b_w_off")]) == 1
+    assert (
+        rate([fault for fault in ones if fault["name"] in ("W1_off", "b_off", "W2_off", "b_w_off")])
+        == 1
+    )
 
 
 def test_catches_name_the_right_tensor(found: dict[str, Any]) -> None:
-    """The first quantity outside is the first that the fault changes, and only tensors that it changes are named.
+    """The first quantity outside is the first that the fault changes, and only tensors that it
+    changes are named.
 
-    But for what is within rounding there: it changes nothing that a correct implementation might not, before it shows.
+    But for what is within rounding there: it changes nothing that a correct implementation might
+    not, before it shows.
     """
     both = [*found["faults"], *found["modules"]]
     assert rate(both, "caught", "located") >= 0.99
@@ -74,7 +81,9 @@ def test_catches_name_the_right_tensor(found: dict[str, Any]) -> None:
 
 
 def test_a_catch_that_names_another_tensor_is_not_counted() -> None:
-    """The count can fail: only what the fault changes may be named, and what it changes first comes first."""
+    """The count can fail: only what the fault changes may be named, and what it changes first comes
+    first.
+    """
     case = next(cases(seed=1))
     right = [dict(answers) for answers in selfcheck.solved(case, "float64")]
     wrong = [{**answers, "gradient": 2 * answers["gradient"]} for answers in right]
@@ -83,7 +92,9 @@ def test_a_catch_that_names_another_tensor_is_not_counted() -> None:
     assert (one.tried, one.caught, one.located, one.within) == (1, 1, 1, 0)
     blamed = [{**answers, "forward": answers["forward"] + 1} for answers in right]
     assert one.judge(
-        case.problems, blamed, [{**b, "gradient": w["gradient"]} for b, w in zip(blamed, wrong, strict=True)]
+        case.problems,
+        blamed,
+        [{**b, "gradient": w["gradient"]} for b, w in zip(blamed, wrong, strict=True)],
     )
     assert (one.tried, one.caught, one.located, one.within) == (2, 2, 1, 0)
     assert one.judge(case.problems, right, right) == ""
@@ -96,7 +107,8 @@ def test_structural_faults_in_modules_are_caught(found: dict[str, Any]) -> None:
     named = {fault["name"] for fault in found["modules"]}
     assert not named & set(found["not_planted"])
     expected = {f["name"] for f in found["faults"] if f["size"] is None} - set(found["not_planted"])
-    assert len(named & expected) >= 0.95 * len(expected)  # in one dtype each: what it rounds away is inert
+    # in one dtype each: what it rounds away is inert
+    assert len(named & expected) >= 0.95 * len(expected)
 
 
 def test_what_is_offered_as_likely_is_right(found: dict[str, Any]) -> None:
@@ -109,15 +121,21 @@ def test_what_is_offered_as_likely_is_right(found: dict[str, Any]) -> None:
 
 
 def test_a_wrong_offer_is_counted() -> None:
-    """The count can fail: what was observed is one fault's, what was planted is said to be another."""
+    """The count can fail: what was observed is one fault's, what was planted is said to be
+    another.
+    """
     case, offers = next(cases(seed=1)), Offers()
-    observed, other = (next(f for f in FAULTS if f.name == name) for name in ("mean_for_sum", "half_square"))
+    observed, other = (
+        next(f for f in FAULTS if f.name == name) for name in ("mean_for_sum", "half_square")
+    )
     seen = [observed.run(problem, Contract()) for problem in case.problems]
     offers.ask(case.problems, seen, "loss", observed, "float64")
     assert (offers.made, offers.wrong, offers.none) == (1, 0, 0)
     offers.ask(case.problems, seen, "loss", other, "float64")
     assert (offers.made, offers.wrong, offers.none) == (2, 1, 0)
-    noise = [{name: value + np.cos(99 * value) for name, value in answers.items()} for answers in seen]
+    noise = [
+        {name: value + np.cos(99 * value) for name, value in answers.items()} for answers in seen
+    ]
     offers.ask(case.problems, noise, "forward", other, "float64")
     assert (offers.made, offers.wrong, offers.none) == (2, 1, 1)
 
@@ -140,7 +158,9 @@ def test_costs_are_told(found: dict[str, Any]) -> None:
 
 
 def test_threads_share_the_products_of_wide_networks(found: dict[str, Any]) -> None:
-    """One and two, of torch and of NumPy's BLAS, are among the correct; afterwards there are as many as before."""
+    """One and two, of torch and of NumPy's BLAS, are among the correct; afterwards there are as
+    many as before.
+    """
     assert found["wide_verdicts"] >= len(selfcheck.WIDE_STYLES) * len(DTYPES)
     seen: list[tuple[int, set[int]]] = []
 
@@ -160,7 +180,9 @@ def test_threads_share_the_products_of_wide_networks(found: dict[str, Any]) -> N
 
 
 def test_polygraphy_lets_pass_what_is_near_in_either_way() -> None:
-    """An element is flagged where it exceeds both tolerances; one that should be 0 may be off by 1e-5."""
+    """An element is flagged where it exceeds both tolerances; one that should be 0 may be off by
+    1e-5.
+    """
     b = np.array([[0.0, 1e3], [0.0, 1e3]])
     a = b + np.array([[1e-6, 1e-3], [1e-4, 0.0]])
     assert polygraphy(a, b, b, "float64").tolist() == [False, True]
@@ -168,7 +190,9 @@ def test_polygraphy_lets_pass_what_is_near_in_either_way() -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "tf32"])
 def test_narrow_dtypes_are_judged_layer_by_layer(found: dict[str, Any], dtype: str) -> None:
-    """Without a false alarm; every quantity is evidence, every number is seen, every structural fault is caught."""
+    """Without a false alarm; every quantity is evidence, every number is seen, every structural
+    fault is caught.
+    """
     one = found["narrow"][dtype]
     assert (one["false"], one["evident"], one["seen"]) == (0, one["quantities"], one["numbers"])
     assert 0 < one["largest"] <= 1
@@ -182,9 +206,19 @@ def test_scripts_of_failures_fail_again(found: dict[str, Any]) -> None:
 
 def test_rivals_judge_the_same_numbers(found: dict[str, Any]) -> None:
     """Each flags something that is correct, or misses faults that the judge catches."""
-    ours = rate([f for f in found["faults"] if f["size"] is not None and f["size"] <= 1e-4 and f["dtype"] == "float64"])
+    ours = rate(
+        [
+            f
+            for f in found["faults"]
+            if f["size"] is not None and f["size"] <= 1e-4 and f["dtype"] == "float64"
+        ]
+    )
     for rival in found["rivals"]:
-        small = [caught for key, caught in rival["catch_rate"].items() if key.endswith("float64") and "e-" in key]
+        small = [
+            caught
+            for key, caught in rival["catch_rate"].items()
+            if key.endswith("float64") and "e-" in key
+        ]
         assert rival["false_alarm_rate"] > 0 or min(small) < ours
 
 
@@ -192,9 +226,20 @@ def test_the_file_and_the_screen(
     known: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
 ) -> None:
     """What was found is written, and told in a few lines."""
-    assert selfcheck.main(["--seconds", str(SHORT), "--out", str(tmp_path / "made" / "found.json")]) == 0
+    assert (
+        selfcheck.main(["--seconds", str(SHORT), "--out", str(tmp_path / "made" / "found.json")])
+        == 0
+    )
     written = json.loads((tmp_path / "made" / "found.json").read_text())
-    names = {"false_alarms", "element_verdicts", "network_verdicts", "seconds", "faults", "rivals", "delta95"}
+    names = {
+        "false_alarms",
+        "element_verdicts",
+        "network_verdicts",
+        "seconds",
+        "faults",
+        "rivals",
+        "delta95",
+    }
     names |= {
         "date",
         "commit",
@@ -223,19 +268,26 @@ def test_the_report_reads_what_is_written(known: None, tmp_path: Path) -> None:
     written = json.loads((tmp_path / "selfcheck.json").read_text())
     trust = beside(tmp_path / "report", written["commit"])
     assert trust is not None
-    assert (trust.note, trust.date, list(trust.summary)) == ("", written["date"], written["summary"])
+    assert (trust.note, trust.date, list(trust.summary)) == (
+        "",
+        written["date"],
+        written["summary"],
+    )
     assert [vars(rule) for rule in trust.rules] == written["rules"]
 
 
 def test_the_sentences_of_the_screen(found: dict[str, Any], approved: Approved) -> None:
     """What was counted, each in a line."""
-    stages = {"forward float64": {"size": 1e-13, "bits": 9.8}}  # which a short one reaches, time decides
+    # which a short one reaches, time decides
+    stages = {"forward float64": {"size": 1e-13, "bits": 9.8}}
     approved(selfcheck.summary({**found, "delta95": stages}), mask_figures=True)
     assert found["summary"] == selfcheck.summary(found)
 
 
 def test_readme_shows_sentences_of_the_screen(found: dict[str, Any]) -> None:
-    """Its lines are those that the summary has, with figures of a longer run; styles and operators are as many."""
+    """Its lines are those that the summary has, with figures of a longer run; styles and operators
+    are as many.
+    """
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("## How far the judge can be trusted")[2].partition("![")[0]
 
@@ -243,12 +295,20 @@ def test_readme_shows_sentences_of_the_screen(found: dict[str, Any]) -> None:
         return re.sub(r"\d[\d,.e-]*", "0", text.strip())
 
     told = {blank(line) for line in selfcheck.summary(found)}
-    assert [line for line in shown.splitlines() if line.startswith("    ") and blank(line) not in told] == []
-    assert re.findall(r"\d+", shown)[:2] == [str(len(selfcheck.STYLES)), str(len(selfcheck.OPERATORS))]
+    assert [
+        line for line in shown.splitlines() if line.startswith("    ") and blank(line) not in told
+    ] == []
+    assert re.findall(r"\d+", shown)[:2] == [
+        str(len(selfcheck.STYLES)),
+        str(len(selfcheck.OPERATORS)),
+    ]
 
 
 def test_the_verb_needs_a_checkout(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: Approved
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    approved: Approved,
 ) -> None:
     """An installed copy has no tests; the verb says what it wants."""
     from harness.cli import main

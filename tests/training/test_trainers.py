@@ -1,4 +1,6 @@
-"""R nnet's own fit, R's optim(), SciPy and gradient descent as trainers; R's random numbers; starts."""
+"""R nnet's own fit, R's optim(), SciPy and gradient descent as trainers; R's random numbers;
+starts.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases.sine_training import GRID, S1_START, from_r, line_through_origin, one_draw, random_points, sine_population
+from cases.sine_training import (
+    GRID,
+    S1_START,
+    from_r,
+    line_through_origin,
+    one_draw,
+    random_points,
+    sine_population,
+)
 from harness import Recipe, Status, Trained
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
@@ -36,7 +46,9 @@ POPULATION = sine_population(one_draw)
 
 def fitted(trainer: Any, count: int = 2, network: Network = LOGISTIC) -> Fitted:
     """From so many starts on the points of S1."""
-    found = trainer.fit(trainer.starting(network, POPULATION, count, "float64"), "float64", "cpu", lambda said: None)
+    found = trainer.fit(
+        trainer.starting(network, POPULATION, count, "float64"), "float64", "cpu", lambda said: None
+    )
     assert isinstance(found, Fitted), found
     return found
 
@@ -51,7 +63,8 @@ def test_s1_is_as_written(live_r: None) -> None:
     """Points, start and fit are those of the seed question's own R code, to the last bit."""
     code = """
         set.seed(1); x <- sort(10*runif(50)); y <- sin(x); start <- seq(0, 1, by=1/12)
-        net <- nnet::nnet(x, y, size=4, maxit=10000, linout=TRUE, abstol=1.0e-8, reltol=1.0e-9, Wts=start, trace=FALSE)
+        net <- nnet::nnet(x, y, size=4, maxit=10000, linout=TRUE, abstol=1.0e-8, reltol=1.0e-9,
+          Wts=start, trace=FALSE)
         c(x, y, start, net$wts, net$value)
     """
     x, y, start, weights, value = np.split(LIVE.eval_text(code), [50, 100, 113, 126])
@@ -59,7 +72,8 @@ def test_s1_is_as_written(live_r: None) -> None:
     assert np.array_equal(x, from_r(1)[:, 0])
     assert np.array_equal(start, S1_START(Formulation.identity(LOGISTIC), 1)[0])
     assert ours.end is not None
-    if np.array_equal(y, np.sin(x)):  # R's sine is the C library's, NumPy's its own: they may differ in the last bit
+    # R's sine is the C library's, NumPy's its own: they may differ in the last bit
+    if np.array_equal(y, np.sin(x)):
         assert np.array_equal(weights, ours.end.own[0])
         assert value[0] == ours.claimed[0]
     assert value[0] < 1e-4
@@ -67,13 +81,17 @@ def test_s1_is_as_written(live_r: None) -> None:
 
 
 def test_nnet_is_rs_optim(live_r: None) -> None:
-    """nnet's own fit is vmmin on its own gradient, as R's optim(BFGS) is: they end at the same loss."""
+    """nnet's own fit is vmmin on its own gradient, as R's optim(BFGS) is: they end at the same
+    loss.
+    """
     mine, theirs = fitted(nnet_fit()), fitted(optim_bfgs)
     assert np.array_equal(mine.claimed, theirs.claimed)
 
 
 @pytest.mark.parametrize(
-    "trainer", [scipy_bfgs, scipy_lbfgsb, least_squares, gradient_descent(1e-3, 50)], ids=lambda one: one.name
+    "trainer",
+    [scipy_bfgs, scipy_lbfgsb, least_squares, gradient_descent(1e-3, 50)],
+    ids=lambda one: one.name,
 )
 def test_training_lowers_the_loss_and_claims_what_it_reached(trainer: Any) -> None:
     """From every start; the claim is NumPy's own loss at the final weights."""
@@ -88,15 +106,20 @@ def test_training_lowers_the_loss_and_claims_what_it_reached(trainer: Any) -> No
 
 def test_least_squares_has_the_right_slopes() -> None:
     """The Jacobian is that of the residuals: the loss's gradient is twice its product with them."""
-    start = least_squares.starting(Network(2, 3, 2, "tanh"), replace(POPULATION, data=_two), 1, "float64")
+    start = least_squares.starting(
+        Network(2, 3, 2, "tanh"), replace(POPULATION, data=_two), 1, "float64"
+    )
     asked, theta = _Asked(start, 0), start.own[0]
     gradient = 2 * asked.slopes(theta).T @ asked.residuals(theta)
-    assert np.allclose(gradient, asked(theta)[1], rtol=1e-12, atol=1e-13)  # another order of summation
+    # another order of summation
+    assert np.allclose(gradient, asked(theta)[1], rtol=1e-12, atol=1e-13)
 
 
 def _two(count: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(5)
-    return np.tile(rng.standard_normal((6, 2)), (count, 1, 1)), np.tile(rng.standard_normal((6, 2)), (count, 1, 1))
+    return np.tile(rng.standard_normal((6, 2)), (count, 1, 1)), np.tile(
+        rng.standard_normal((6, 2)), (count, 1, 1)
+    )
 
 
 def test_gradient_descent_that_diverges_names_the_step(approved: Approved) -> None:
@@ -118,14 +141,19 @@ def test_without_biases_they_stay_at_zero(live_r: None) -> None:
 
 
 def test_nnet_trains_a_tanh_network_as_the_logistic_one_that_it_is(live_r: None) -> None:
-    """Its end is told in the weights that it really has, and the loss at its start is the tanh network's."""
+    """Its end is told in the weights that it really has, and the loss at its start is the tanh
+    network's.
+    """
     tanh = Network(1, 4, 1, "tanh")
     start = nnet_fit().starting(tanh, POPULATION, 1, "float64")
     assert start.formulation.network.activations == ("logistic", "identity")
     own = starts.uniform()(Formulation.identity(tanh), 1)
     x, y = one_draw(1)
-    as_tanh = numpy_net.observe(Problem("start", Formulation.identity(tanh), own, x, y)).values["loss"]
-    assert np.allclose(numpy_net.observe(start).values["loss"], as_tanh, rtol=1e-12)  # tanh by another formula
+    as_tanh = numpy_net.observe(Problem("start", Formulation.identity(tanh), own, x, y)).values[
+        "loss"
+    ]
+    # tanh by another formula
+    assert np.allclose(numpy_net.observe(start).values["loss"], as_tanh, rtol=1e-12)
 
 
 def test_nnets_curve_ends_above_its_fit(live_r: None) -> None:
@@ -136,7 +164,9 @@ def test_nnets_curve_ends_above_its_fit(live_r: None) -> None:
     assert losses[-1] >= found.claimed[0]
 
 
-def test_r_that_is_left_out_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+def test_r_that_is_left_out_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """A trainer says why it is not to be had."""
     monkeypatch.chdir(tmp_path)
     where = str(tmp_path / "test_mine.py"), "sine", False, "recorded"
@@ -157,7 +187,9 @@ def test_r_that_raises_is_broken(live_r: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [starts.uniform(), starts.normal(), starts.linear()], ids=["uniform", "normal", "linear"]
+    "start",
+    [starts.uniform(), starts.normal(), starts.linear()],
+    ids=["uniform", "normal", "linear"],
 )
 def test_a_start_is_the_same_however_many_are_asked_for(start: Any) -> None:
     """And no two are alike."""
@@ -191,7 +223,9 @@ def test_pytorchs_defaults_are_ours() -> None:
     import torch
 
     one = [torch.zeros(1, requires_grad=True)]
-    sgd, adam, lbfgs = (kind(one).defaults for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS))
+    sgd, adam, lbfgs = (
+        kind(one).defaults for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS)
+    )
     assert {name: sgd[name] for name in SGD} == SGD
     assert {name: adam[name] for name in ("lr", "eps", "weight_decay")} == {
         n: ADAM[n] for n in ("lr", "eps", "weight_decay")

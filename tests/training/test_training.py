@@ -11,7 +11,15 @@ from torch import nn
 
 import harness.training.trained
 from cases import stacks
-from cases.sine_training import LINEAR, RELU, SLOW, line_through_origin, one_draw, sine_population, update_by_hand
+from cases.sine_training import (
+    LINEAR,
+    RELU,
+    SLOW,
+    line_through_origin,
+    one_draw,
+    sine_population,
+    update_by_hand,
+)
 from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
 from harness.core.implementation import Missing
@@ -44,16 +52,22 @@ class TanhNet(nn.Module):
 STACK = stacks.module(torch.tanh, "hidden", "output")
 
 
-def asked(trained: Any, check: str, dtype: str = "float64", net: Network = TANH, **given: Any) -> Verdict:
+def asked(
+    trained: Any, check: str, dtype: str = "float64", net: Network = TANH, **given: Any
+) -> Verdict:
     """The verdict of one check, against NumPy."""
     given = {"references": [numpy_net], "problems": POPULATION} | given
     case = Case("training", net, [trained], checks=[check], dtypes=[dtype], **given)
     return run(case.trials()[0], Memo(case, starts=3), "pytest again")
 
 
-def fitted(trained: Trained, count: int = 3, net: Network = TANH, dtype: str = "float64") -> Fitted | Missing:
+def fitted(
+    trained: Trained, count: int = 3, net: Network = TANH, dtype: str = "float64"
+) -> Fitted | Missing:
     """What training came to on the points of S1."""
-    return trained.fit(trained.starting(net, POPULATION, count, dtype), dtype, "cpu", lambda said: None)
+    return trained.fit(
+        trained.starting(net, POPULATION, count, dtype), dtype, "cpu", lambda said: None
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -86,14 +100,20 @@ def zeroed_before(loss: torch.Tensor, parameters: list[torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("iterate", "outside"), [(update_by_hand, None), (never_zeroed, "gradient"), (zeroed_before, "step")]
+    ("iterate", "outside"),
+    [(update_by_hand, None), (never_zeroed, "gradient"), (zeroed_before, "step")],
 )
 def test_what_zeroing_gradients_wrongly_does_is_seen(
     iterate: Callable[..., None], outside: str | None, dtype: str
 ) -> None:
-    """Zeroed after the step: right. Never: the second gradient is outside. Before the step: there is no step."""
+    """Zeroed after the step: right. Never: the second gradient is outside. Before the step: there
+    is no step.
+    """
     trained = Trained(RELU, SLOW, "by_hand", iterate=iterate, start=starts.normal())
-    verdicts = {check: asked(trained, check, dtype, network("relu")) for check in ("loss", "gradient", "step")}
+    verdicts = {
+        check: asked(trained, check, dtype, network("relu"))
+        for check in ("loss", "gradient", "step")
+    }
     failed = [check for check, verdict in verdicts.items() if verdict.status is Status.FAIL]
     assert failed[:1] == ([outside] if outside else [])
 
@@ -105,11 +125,14 @@ def test_a_failure_of_a_step_names_step_start_and_element(approved: Approved) ->
 
 
 def test_the_extra_bias_is_learnt_twice_as_fast() -> None:
-    """S7: under SGD the sum of both biases moves by twice the step of a single one; the weights by the same."""
+    """S7: under SGD the sum of both biases moves by twice the step of a single one; the weights by
+    the same.
+    """
     sgd = Recipe("sgd", 1, {"lr": 0.001})
     start = starts.linear(3)
     both, single = (
-        Trained(replace(with_extra(True, extra), network=TANH), sgd, start=start, most=1) for extra in (True, False)
+        Trained(replace(with_extra(True, extra), network=TANH), sgd, start=start, most=1)
+        for extra in (True, False)
     )
     moved = []
     for trained in (both, single):
@@ -118,7 +141,9 @@ def test_the_extra_bias_is_learnt_twice_as_fast() -> None:
         assert isinstance(ended, Fitted)
         assert ended.end is not None
         moved.append(ended.end.theta[0] - begun.theta[0])
-    doubled = np.array([TANH.layout.blocks[owner].name in ("b", "b_w") for owner in TANH.layout.owners])
+    doubled = np.array(
+        [TANH.layout.blocks[owner].name in ("b", "b_w") for owner in TANH.layout.owners]
+    )
     # differences of numbers near 1, each rounded a few times
     assert np.allclose(moved[0], np.where(doubled, 2, 1) * moved[1], rtol=0, atol=16 * 2.0**-53)
 
@@ -138,8 +163,12 @@ def test_training_is_deterministic(stacked: Any, approved: Approved) -> None:
 
 
 @pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
-def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any, approved: Approved) -> None:
-    """Where every start does, it is a FAIL with that sentence; a start that does not is evidence all the same."""
+def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(
+    stacked: Any, approved: Approved
+) -> None:
+    """Where every start does, it is a FAIL with that sentence; a start that does not is evidence
+    all the same.
+    """
     wild = Trained(TanhNet, Recipe("sgd", 400, {"lr": 1e3}), "wild", stacked=stacked)
     found = fitted(wild)
     assert isinstance(found, Fitted)
@@ -152,10 +181,14 @@ def test_a_fit_that_diverges_names_its_step_and_the_run_goes_on(stacked: Any, ap
 
 @pytest.mark.parametrize("stacked", [None, STACK], ids=["plain", "stack"])
 @pytest.mark.parametrize(
-    "recipe", [Recipe("sgd", 40, {"lr": 1e3}), Recipe("adam", 40, {"lr": 0.05}, until=23.5)], ids=["diverges", "good"]
+    "recipe",
+    [Recipe("sgd", 40, {"lr": 1e3}), Recipe("adam", 40, {"lr": 0.05}, until=23.5)],
+    ids=["diverges", "good"],
 )
 def test_training_that_ends_early_is_judged_up_to_there(recipe: Recipe, stacked: Any) -> None:
-    """In some starts sooner than in others: the states before are evidence, what leaves the range is none."""
+    """In some starts sooner than in others: the states before are evidence, what leaves the range
+    is none.
+    """
     for check in ("loss", "gradient", "step"):
         for dtype in ("float64", "float32"):
             verdict = asked(Trained(TanhNet, recipe, stacked=stacked), check, dtype)
@@ -184,7 +217,9 @@ def test_nan_in_one_start_is_seen(approved: Approved) -> None:
         assert isinstance(found, Fitted)
         assert found.end is not None
         claims = np.where(np.arange(len(found.claimed)) == 1, np.nan, found.claimed)
-        return Fitted.of(self.starting(TANH, POPULATION, 3, "float64"), found.end.own, claims, found.ended)
+        return Fitted.of(
+            self.starting(TANH, POPULATION, 3, "float64"), found.end.own, claims, found.ended
+        )
 
     silent = type("Silent", (Trained,), {"fit": mute})
     verdict = asked(silent(TanhNet, ADAM, "mute"), "final", references=[gradient_descent(1e-3, 2)])
@@ -243,9 +278,13 @@ def test_a_stack_has_the_decay_of_the_loss_and_no_loss_of_a_model(approved: Appr
 
 
 def test_two_recipes_of_one_case_are_told_apart() -> None:
-    """From the same starts one step of each hands on the same gradients; NumPy is asked for both."""
+    """From the same starts one step of each hands on the same gradients; NumPy is asked for
+    both.
+    """
     one, other = (Trained(TanhNet, Recipe("sgd", 1, {"lr": lr}), f"lr {lr}") for lr in (0.01, 0.02))
-    case = Case("two", TANH, [one, other], [numpy_net], POPULATION, checks=["step"], dtypes=["float64"])
+    case = Case(
+        "two", TANH, [one, other], [numpy_net], POPULATION, checks=["step"], dtypes=["float64"]
+    )
     memo = Memo(case, starts=3)
     for trial in case.trials():
         verdict = run(trial, memo)
@@ -253,11 +292,20 @@ def test_two_recipes_of_one_case_are_told_apart() -> None:
 
 
 def test_one_trainer_of_two_networks_trains_both() -> None:
-    """What a run knows of its fits in one network is not told of another, whose starts are the same."""
+    """What a run knows of its fits in one network is not told of another, whose starts are the
+    same.
+    """
     trainer, known = gradient_descent(1e-3, 5), dict[Any, Any]()
     claims = []
     for net in (TANH, LOGISTIC):
-        case = Case("one", net, [trainer], [gradient_descent(1e-3, 2, name="other")], POPULATION, dtypes=["float64"])
+        case = Case(
+            "one",
+            net,
+            [trainer],
+            [gradient_descent(1e-3, 2, name="other")],
+            POPULATION,
+            dtypes=["float64"],
+        )
         found = Memo(case, 3, known=known).ended(trainer, "float64", "cpu")
         assert isinstance(found, Ended)
         assert found.end.formulation.network is net
@@ -272,12 +320,16 @@ def test_a_trainer_that_ends_on_other_data_fails(approved: Approved) -> None:
         def fit(self, start: Any, *asked: Any) -> Any:
             return super().fit(replace(start, targets=0 * start.targets), *asked)
 
-    verdict = asked(Elsewhere(TanhNet, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
+    verdict = asked(
+        Elsewhere(TanhNet, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)]
+    )
     assert verdict.status is Status.FAIL
     approved(verdict.why)
 
 
-def test_a_fit_that_passes_its_deadline_names_its_step(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+def test_a_fit_that_passes_its_deadline_names_its_step(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """It is stopped there, and what it reached is judged."""
     monkeypatch.setattr(harness.training.trained, "DEADLINE", 0.0)
     found = fitted(Trained(TanhNet, ADAM))
@@ -338,7 +390,9 @@ def test_a_claim_that_the_weights_do_not_bear_out_fails(approved: Approved) -> N
 
 
 def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
-    """R's vmmin moves by less than it notices and keeps the loss before: a right claim, beyond the loss's rounding."""
+    """R's vmmin moves by less than it notices and keeps the loss before: a right claim, beyond the
+    loss's rounding.
+    """
 
     def ones(count: int) -> tuple[np.ndarray, np.ndarray]:
         x = np.tile(np.arange(20.0)[:, None], (count, 1, 1))
@@ -346,7 +400,13 @@ def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
 
     trainer, population = nnet_fit(), replace(POPULATION, data=ones)
     case = Case(
-        "ones", LOGISTIC, [trainer], [gradient_descent(1e-3, 2)], population, checks=["final"], dtypes=["float64"]
+        "ones",
+        LOGISTIC,
+        [trainer],
+        [gradient_descent(1e-3, 2)],
+        population,
+        checks=["final"],
+        dtypes=["float64"],
     )
     memo = Memo(case, starts=20)
     verdict = run(case.trials()[0], memo)
@@ -358,13 +418,17 @@ def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
 
 
 def test_a_wrong_prediction_fails_where_the_loss_is_right(approved: Approved) -> None:
-    """A model that computes something else beyond its data is found at the marks and on the grid."""
+    """A model that computes something else beyond its data is found at the marks and on the
+    grid.
+    """
 
     class Elsewhere(TanhNet):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) + 1e-6 * (len(x) == 103)  # the marks and the grid
 
-    verdict = asked(Trained(Elsewhere, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)])
+    verdict = asked(
+        Trained(Elsewhere, ADAM, "elsewhere"), "final", references=[gradient_descent(1e-3, 2)]
+    )
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
@@ -378,8 +442,12 @@ def test_a_loss_that_rounding_cannot_judge_is_no_evidence(approved: Approved) ->
             for parameter in self.parameters():
                 nn.init.zeros_(parameter)
 
-    zeros = replace(POPULATION, data=lambda count: (np.zeros((count, 5, 1)), np.zeros((count, 5, 1))))
-    verdict = asked(Trained(Zero, ADAM), "final", problems=zeros, references=[gradient_descent(1e-3, 2)])
+    zeros = replace(
+        POPULATION, data=lambda count: (np.zeros((count, 5, 1)), np.zeros((count, 5, 1)))
+    )
+    verdict = asked(
+        Trained(Zero, ADAM), "final", problems=zeros, references=[gradient_descent(1e-3, 2)]
+    )
     assert verdict.status is Status.VACUOUS
     approved(verdict.why)
 
@@ -387,7 +455,9 @@ def test_a_loss_that_rounding_cannot_judge_is_no_evidence(approved: Approved) ->
 def test_an_answer_of_a_case_that_is_no_text_is_told(approved: Approved) -> None:
     """In its place."""
     trainers = {"subjects": [Trained(TanhNet, ADAM)], "references": [gradient_descent(1e-3, 2)]}
-    case = Case("said", TANH, problems=POPULATION, checks=["final"], answer=lambda rows: 3, **trainers)
+    case = Case(
+        "said", TANH, problems=POPULATION, checks=["final"], answer=lambda rows: 3, **trainers
+    )
     memo = Memo(case, starts=3)
     run(case.trials()[0], memo)
     approved(fits.answer(memo, []))
@@ -403,13 +473,20 @@ def test_a_model_alone_is_no_witness_for_steps(approved: Approved) -> None:
 def test_a_loss_below_its_floor_fails(approved: Approved) -> None:
     """The floor was stated for another network, or the data are others."""
     wrong = Trained(
-        RELU, SLOW, "S4", start=starts.normal(), floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x)))
+        RELU,
+        SLOW,
+        "S4",
+        start=starts.normal(),
+        floor=lambda x, y: Bounded(np.full(len(x), 99.0), np.zeros(len(x))),
     )
     verdict = asked(wrong, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)])
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
     right = replace(wrong, floor=line_through_origin)
-    assert asked(right, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)]).status is Status.PASS
+    assert (
+        asked(right, "final", net=network("relu"), references=[gradient_descent(1e-5, 2)]).status
+        is Status.PASS
+    )
 
 
 SMALL = sine_population(one_draw, quality=23.5)
@@ -418,7 +495,14 @@ SMALL = sine_population(one_draw, quality=23.5)
 def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any) -> Verdict:
     """The verdict of a `fit` check on so many starts."""
     case = Case(
-        "fit", LOGISTIC, [mine], [theirs], replace(SMALL, **population), expect, checks=["fit"], dtypes=["float64"]
+        "fit",
+        LOGISTIC,
+        [mine],
+        [theirs],
+        replace(SMALL, **population),
+        expect,
+        checks=["fit"],
+        dtypes=["float64"],
     )
     return run(case.trials()[0], Memo(case, starts=count))
 
@@ -427,7 +511,9 @@ FAR, NEAR = gradient_descent(1e-3, 100), gradient_descent(1e-6, 1, name="lazy", 
 
 
 def test_equal_trainers_are_equivalent(approved: Approved) -> None:
-    """A trainer against itself: the interval's share of the margin is the budget used, and power is told."""
+    """A trainer against itself: the interval's share of the margin is the budget used, and power is
+    told.
+    """
     verdict = compared(FAR, replace(FAR, name="again"), "equal", 20)
     assert verdict.status is Status.PASS
     assert verdict.budget_used is not None
@@ -503,10 +589,17 @@ def test_too_few_starts_cannot_tell(approved: Approved) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"problems": lambda f: []}, {"subjects": [TanhNet]}, {"checks": ["fit"]}, {"checks": ["forward"]}],
+    [
+        {"problems": lambda f: []},
+        {"subjects": [TanhNet]},
+        {"checks": ["fit"]},
+        {"checks": ["forward"]},
+    ],
     ids=["problems", "subjects", "fit", "forward"],
 )
-def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any], approved: Approved) -> None:
+def test_a_case_of_training_that_asks_for_what_is_not_there(
+    given: dict[str, Any], approved: Approved
+) -> None:
     """Said when it is collected."""
     right = {
         "subjects": [Trained(TanhNet, ADAM)],
@@ -518,7 +611,9 @@ def test_a_case_of_training_that_asks_for_what_is_not_there(given: dict[str, Any
         Case("fit", TANH, **right | given).trials()
 
 
-@pytest.mark.parametrize("given", [{"grid": np.zeros(5)}, {"quality": "good"}], ids=["grid", "quality"])
+@pytest.mark.parametrize(
+    "given", [{"grid": np.zeros(5)}, {"quality": "good"}], ids=["grid", "quality"]
+)
 def test_a_population_that_is_none_says_so(given: dict[str, Any], approved: Approved) -> None:
     """Said when it is written."""
     with approved.raises((ValueError, TypeError)):
@@ -527,7 +622,13 @@ def test_a_population_that_is_none_says_so(given: dict[str, Any], approved: Appr
 
 def test_a_grid_of_another_width_is_seen_when_the_case_is_collected(approved: Approved) -> None:
     """With the width of the network's inputs."""
-    case = Case("fit", TANH, [Trained(TanhNet, ADAM)], [numpy_net], replace(POPULATION, grid=np.zeros((5, 2))))
+    case = Case(
+        "fit",
+        TANH,
+        [Trained(TanhNet, ADAM)],
+        [numpy_net],
+        replace(POPULATION, grid=np.zeros((5, 2))),
+    )
     with approved.raises(ValueError):
         case.trials()
 
@@ -535,7 +636,9 @@ def test_a_grid_of_another_width_is_seen_when_the_case_is_collected(approved: Ap
 def test_data_that_are_not_two_arrays_are_broken(approved: Approved) -> None:
     """With what was found."""
     verdict = asked(
-        Trained(TanhNet, ADAM), "loss", problems=replace(POPULATION, data=lambda count: np.zeros((count, 5, 1)))
+        Trained(TanhNet, ADAM),
+        "loss",
+        problems=replace(POPULATION, data=lambda count: np.zeros((count, 5, 1))),
     )
     assert verdict.status is Status.BROKEN
     approved(verdict.why)
@@ -581,7 +684,9 @@ def test_progress_is_told(approved: Approved) -> None:
 
 def test_linear_starts_of_a_stack_are_those_of_the_module() -> None:
     """A stack and its plain module begin with the same numbers."""
-    plain, stack = (Trained(TanhNet, ADAM, start=LINEAR, stacked=stacked) for stacked in (None, STACK))
+    plain, stack = (
+        Trained(TanhNet, ADAM, start=LINEAR, stacked=stacked) for stacked in (None, STACK)
+    )
     one, other = (trained.starting(TANH, POPULATION, 3, "float32") for trained in (plain, stack))
     assert np.array_equal(one.own, other.own)
     assert np.array_equal(one.own, one.own.astype(np.float32))
@@ -595,7 +700,9 @@ def test_a_training_that_is_none_says_so(given: dict[str, Any], approved: Approv
 
 
 @pytest.mark.parametrize(
-    "start", [starts.uniform, lambda formulation, count: np.zeros(3)], ids=["without brackets", "another shape"]
+    "start",
+    [starts.uniform, lambda formulation, count: np.zeros(3)],
+    ids=["without brackets", "another shape"],
 )
 def test_a_start_that_gives_none_says_so(start: Any, approved: Approved) -> None:
     """`starts.uniform` without its brackets, or an array of another shape."""
