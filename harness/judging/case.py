@@ -154,6 +154,19 @@ class Case:
     def _validate(self) -> None:
         """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
         who = f"case {shown(self.name, MOST_SAID)}"
+        self._validate_lists(who)
+        self._validate_network(who)
+        self._validate_problems(who)
+        self._validate_training(who)
+        self._validate_references(who)
+        self._validate_words(who)
+        self._validate_contrast(who)
+        self._validate_names(who)
+        for what, text in (("question", self.question), ("known", self.known)):
+            if not isinstance(text, str):
+                raise TypeError(f"{who} has the {what} {shown(text)}, expected text")
+
+    def _validate_lists(self, who: str) -> None:
         lists = {"subjects": self.subjects, "references": self.references, "dtypes": self.dtypes}
         for what, found in (lists | {"checks": self._checks()}).items():
             if isinstance(found, str) or not isinstance(found, Sequence):
@@ -162,20 +175,24 @@ class Case:
                 raise ValueError(
                     f"{who} has no {what}, expected at least one: no evidence is not a pass"
                 )
+
+    def _validate_network(self, who: str) -> None:
         if not hasattr(self.network, "oracle"):
             found = shown(self.network)
             raise TypeError(
                 f"{who}: network is {found}, expected a Network (from nnet_parity import Network)"
             )
+
+    def _validate_problems(self, who: str) -> None:
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
-        if not makers or not all(
-            callable(maker) or isinstance(maker, Population) for maker in makers
-        ):
+        good = [callable(maker) or isinstance(maker, Population) for maker in makers]
+        if not good or not all(good):
             found = shown(self.problems)
             raise TypeError(
                 f"{who}: problems is {found}, expected probes(...), or a function of a formulation"
             )
-        self._validate_training(who)
+
+    def _validate_references(self, who: str) -> None:
         for reference in self.references:
             answers = (
                 isinstance(reference, Subject)
@@ -188,13 +205,14 @@ class Case:
                     " r_nnet, numpy_net (from nnet_parity import r_nnet, numpy_net), or an object"
                     " like them"
                 )
+
+    def _validate_words(self, who: str) -> None:
+        """Checks, dtypes and the claim are among those that are known."""
+        checks = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
+        dtypes = DTYPES if self.population or self.contrast else tuple(PRECISION)
         for what, given, known in (
-            ("check", self.checks or (), (*LOCKSTEP, *ENDS) if self.population else QUANTITIES),
-            (
-                "dtype",
-                self.dtypes,
-                DTYPES if self.population or self.contrast else tuple(PRECISION),
-            ),
+            ("check", self.checks or (), checks),
+            ("dtype", self.dtypes, dtypes),
             ("expect", (self.expect,), ("equal", "differs")),
         ):
             for word in given:
@@ -202,19 +220,25 @@ class Case:
                     raise ValueError(
                         f"{who}: {what} {shown(word)} is not known, expected {' or '.join(known)}"
                     )
+
+    def _validate_contrast(self, who: str) -> None:
+        """The head that it looks at exists."""
         heads = len(self.network.outputs)
-        if self.contrast and self.contrast.head is not None and not 0 <= self.contrast.head < heads:
+        head = self.contrast.head if self.contrast else None
+        if head is not None and not 0 <= head < heads:
             found = f"the network has {heads} head{'s' if heads > 1 else ''}"
             raise ValueError(
-                f"{who}: contrast is of head {self.contrast.head}, {found}: expected 0 to"
-                f" {heads - 1}"
+                f"{who}: contrast is of head {head}, {found}: expected 0 to {heads - 1}"
             )
+
+    def _validate_names(self, who: str) -> None:
+        """Each is text on one line, and one of its kind."""
         named = {
             "subjects": [Subject.of(subject).name for subject in self.subjects],
             "cases": [self.name],
+            "references": [reference.name for reference in self.references],
+            "contrasts": [self.contrast.name] if self.contrast else [],
         }
-        named |= {"references": [reference.name for reference in self.references]}
-        named |= {"contrasts": [self.contrast.name]} if self.contrast else {}
         for what, names in named.items():
             for name in names:
                 if not isinstance(name, str) or len(name.splitlines()) != 1:
@@ -226,9 +250,6 @@ class Case:
                 raise ValueError(
                     f"{who} has two {what} called {twice[0]!r}, expected a name for each"
                 )
-        for what, text in (("question", self.question), ("known", self.known)):
-            if not isinstance(text, str):
-                raise TypeError(f"{who} has the {what} {shown(text)}, expected text")
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""

@@ -26,22 +26,13 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     or holds what is not a finite number, where what is no parameter is not what the module is built
     with, and where the file is none.
     """
-    own = formulation.own
     where = "the state_dict" if isinstance(given, Mapping) else str(given)
     named = dict(given if isinstance(given, Mapping) else _read(Path(given)))
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
-    found: dict[str, Any] = {}
-    known = {*formulation.buffers, *(block.name for block in own.blocks)}
-    for name, tensor in named.items():
-        bare = str(name) if name in known else PREFIXES.sub("", str(name))
-        if bare in found:
-            raise ValueError(
-                f"{where} has several {bare}, {name} and others: give those of one model"
-            )
-        found[bare] = _array(where, bare, tensor)
+    found = _without_prefixes(where, named, formulation)
     tensors: dict[str, Any] = {}
-    for block in own.blocks:
+    for block in formulation.own.blocks:
         if block.name.endswith(left_out_as("")):
             # any number: a model that has no such parameter cannot feel it
             tensors[block.name] = 1.0
@@ -56,6 +47,30 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
+    _expect_buffers(where, found, formulation)
+    return formulation.own.join(tensors)
+
+
+def _without_prefixes(
+    where: str, named: Mapping[str, Any], formulation: Formulation
+) -> dict[str, Array]:
+    """Return the tensors by the names that the model has for them. Raises ValueError for two of a
+    name.
+    """
+    known = {*formulation.buffers, *(block.name for block in formulation.own.blocks)}
+    found: dict[str, Array] = {}
+    for name, tensor in named.items():
+        bare = str(name) if name in known else PREFIXES.sub("", str(name))
+        if bare in found:
+            raise ValueError(
+                f"{where} has several {bare}, {name} and others: give those of one model"
+            )
+        found[bare] = _array(where, bare, tensor)
+    return found
+
+
+def _expect_buffers(where: str, found: Mapping[str, Array], formulation: Formulation) -> None:
+    """Raise ValueError for a tensor that is no buffer of the model, or another one."""
     for name, array in found.items():
         if name not in formulation.buffers:
             raise ValueError(
@@ -67,7 +82,6 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
                 f"{where}: the buffer {name} is not what the module is built with: let its factory"
                 " load the checkpoint"
             )
-    return own.join(tensors)
 
 
 def _array(where: str, name: str, tensor: Any) -> Array:

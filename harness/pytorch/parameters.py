@@ -209,33 +209,52 @@ def ways(own: Layout, network: Family, said: Words) -> list[Words]:
         for block, shape in blocks.items()
     }
     order = sorted(parts, key=lambda block: len(parts[block]))
-    steps = iter(range(STEPS))
+    zeros = {block for block, shape in blocks.items() if len(shape) == 1}
+    search = _Search(parts, zeros)
+    for tied, idle in ((False, False), (False, True), (True, False)):
+        unused = np.zeros(left_over.size, dtype=np.intp)
+        if found := list(islice(search.find(order, unused, tied, idle), TRIED)):
+            return [{**{block: way[block] for block in blocks}, **said} for way in found]
+    return []
 
-    def search(
-        left: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
+
+class _Search:
+    """Tries the parts that fit each block, depth first, STEPS at most in all.
+
+    `parts` are the texts and places that fit each block, `zeros` the blocks that may be 0.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Sequence[tuple[str, NDArray[np.intp]]]], zeros: set[str]
+    ) -> None:
+        self.parts, self.zeros = parts, zeros
+        self.steps = 0
+
+    def find(
+        self, blocks: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
     ) -> Iterator[dict[str, Part]]:
-        if not left:
+        """Yield a part for each of the blocks, such that every number is used.
+
+        `used` counts how often each number is used already; a number is used once unless `tied`,
+        and with `idle` a bias may be 0.
+        """
+        if not blocks:
             if (used > 0).all():
                 yield {}
             return
-        block, *rest = left
-        for text, places in parts[block]:
-            if next(steps, None) is None:
+        block, *rest = blocks
+        for text, places in self.parts[block]:
+            self.steps += 1
+            if self.steps > STEPS:
                 return
             if tied or not used[places].any():
                 now = used.copy()
                 now[places] += 1
-                for way in search(rest, now, tied, idle):
+                for way in self.find(rest, now, tied, idle):
                     yield {block: text, **way}
-        if idle and len(blocks[block]) == 1:
-            for way in search(rest, used, tied, idle):
+        if idle and block in self.zeros:
+            for way in self.find(rest, used, tied, idle):
                 yield {block: 0, **way}
-
-    for tied, idle in ((False, False), (False, True), (True, False)):
-        unused = np.zeros(left_over.size, dtype=np.intp)
-        if found := list(islice(search(order, unused, tied, idle), TRIED)):
-            return [{**{block: way[block] for block in blocks}, **said} for way in found]
-    return []
 
 
 def _cuts(

@@ -61,12 +61,8 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
     if trial.check in ENDS:
         return ended(trial, memo)
     quantity = trial.check if trial.check in ORDER else "forward"
-    for network in {
-        trial.subject.network or trial.case.network,
-        trial.case.network if trial.case.contrast else None,
-    }:
-        if network is not None and (why := trial.reference.absent(network, quantity)):
-            return blank(trial, Status.ABSENT, why)
+    if absent := _absent(trial, quantity):
+        return blank(trial, Status.ABSENT, absent)
     try:
         problems = memo.stacks(trial)
     except Exception as error:  # whatever a user's maker of problems raises
@@ -95,6 +91,15 @@ def _verdict(trial: Trial, memo: Memo) -> Verdict:
             return _of_same_loss(asked, *same)
         return replace(verdict, why=explained(asked, judgement, verdict))
     return replace(verdict, why=_sentence(asked, judgement))
+
+
+def _absent(trial: Trial, quantity: str) -> str:
+    """Why the reference cannot answer for the networks of a trial; "" where it can."""
+    networks = [trial.subject.network or trial.case.network]
+    if trial.case.contrast:
+        networks.append(trial.case.network)
+    reasons = (trial.reference.absent(network, quantity) for network in networks)
+    return next(filter(None, reasons), "")
 
 
 def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict:

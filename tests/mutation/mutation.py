@@ -78,6 +78,30 @@ def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
     """What may stand in a node's place; `again` where it assigns names that have a value
     already.
     """
+    if isinstance(node, ast.Constant):
+        yield from other_constants(node)
+    elif isinstance(node, ast.stmt):
+        yield from other_statements(node, again)
+    else:
+        yield from other_operators(node)
+        yield from other_names(node)
+
+
+def other_constants(node: ast.Constant) -> Iterator[ast.AST]:
+    """Yield another constant of the same type."""
+    match node.value:
+        case bool() as value:
+            yield ast.Constant(not value)
+        case int() as value:
+            yield ast.Constant(value + 1)
+        case float() as value:
+            yield ast.Constant(2 * value or 1.0)
+        case str() as value:
+            yield ast.Constant(f"{value}, mutated")
+
+
+def other_operators(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield comparisons, sums and conditions with another operator, or turned round."""
     match node:
         case ast.Compare(left=left, ops=ops, comparators=others):
             for place, op in enumerate(ops):
@@ -89,26 +113,27 @@ def alternatives(node: ast.AST, again: bool = False) -> Iterator[ast.AST]:
             yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
         case ast.UnaryOp(operand=operand):
             yield operand
-        case ast.Constant(value=bool() as value):
-            yield ast.Constant(not value)
-        case ast.Constant(value=int() as value):
-            yield ast.Constant(value + 1)
-        case ast.Constant(value=float() as value):
-            yield ast.Constant(2 * value or 1.0)
-        case ast.Constant(value=str() as value):
-            yield ast.Constant(f"{value}, mutated")
+        case ast.IfExp(test=test, body=body, orelse=other):
+            yield ast.IfExp(test, other, body)
+        case ast.comprehension(target=target, iter=iterable, ifs=[*tests]) if tests:
+            opposite = [ast.UnaryOp(ast.Not(), test) for test in tests]
+            yield ast.comprehension(target, iterable, opposite, 0)
+
+
+def other_names(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield names of the opposite, and the operand of `abs`."""
+    match node:
         case ast.Name(id=name) if name in SWAPPED:
             yield ast.Name(SWAPPED[name], ast.Load())
         case ast.Attribute(value=value, attr=name) if name in SWAPPED:
             yield ast.Attribute(value, SWAPPED[name], ast.Load())
         case ast.Call(func=ast.Name(id="abs"), args=[operand]):
             yield operand
-        case ast.IfExp(test=test, body=body, orelse=other):
-            yield ast.IfExp(test, other, body)
-        case ast.comprehension(target=target, iter=iterable, ifs=[*tests]) if tests:
-            yield ast.comprehension(
-                target, iterable, [ast.UnaryOp(ast.Not(), test) for test in tests], 0
-            )
+
+
+def other_statements(node: ast.stmt, again: bool) -> Iterator[ast.AST]:
+    """Yield a statement that does the opposite, or nothing."""
+    match node:
         case ast.If(test=test, body=body, orelse=other):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, other)
         case ast.Return(value=value) if value is not None and ast.unparse(value) != "None":
