@@ -1,13 +1,11 @@
-"""The walls between the folders: who imports whom, and what an import loads; each test shows that
-its wall can fail.
-"""
+"""The walls: who imports whom, room by room, and what an import loads; each can fail."""
 
 import ast
 import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +72,133 @@ def test_no_folder_imports_what_stands_on_it(folder: str) -> None:
         found = imported(path.read_text(encoding="utf-8"))
         assert not found & FORBIDDEN[folder], path
         assert "" not in found, f"{path} imports relatively, which this test cannot follow"
+
+
+ROOMS = {  # of each package, from the top down: a room imports those below it
+    "harness": (
+        "cli",
+        "running",
+        "reporting",
+        "reproduce",
+        "judging",
+        "training",
+        "pytorch",
+        "arithmetic",
+        "core",
+    ),
+    "reference": (
+        "commands",
+        "faults",
+        "training",
+        "implementations",
+        "r",
+        "probes",
+        "mathematics",
+    ),
+}
+
+
+def imported_modules(source: str) -> set[str]:
+    """The modules of our packages that a file imports, anywhere in it, with all their dots."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.partition(".")[0] in ROOMS}
+
+
+def find_upward(module: str, source: str) -> list[str]:
+    """What a module imports of a room above its own, or of no room: the package is the way in."""
+    package, room, *_ = module.split(".")
+    rooms = ROOMS[package]
+    upward = []
+    for name in sorted(imported_modules(source)):
+        other, _, rest = name.partition(".")
+        target = rest.partition(".")[0]
+        if other == package and (target not in rooms or rooms.index(target) < rooms.index(room)):
+            upward.append(name)
+    return upward
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from harness.judging.case import Case", ["harness.judging.case.Case"]),
+        ("def late():\n    import harness.cli", ["harness.cli"]),
+        ("from harness import Case", ["harness.Case"]),
+        ("from harness.core.layout import Block", []),
+        ("from harness.arithmetic import plain", []),
+    ],
+)
+def test_a_way_up_is_seen(source: str, found: list[str]) -> None:
+    """The wall can fail: an import of a higher room, however late it is, or of the whole house."""
+    assert find_upward("harness.arithmetic.plain", source) == found
+
+
+def modules_in_rooms(package: str) -> Iterator[tuple[str, str]]:
+    """The name and text of each module but the package itself."""
+    for path in sources(package):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts != (package, "__init__"):
+            yield ".".join(parts).removesuffix(".__init__"), path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_downwards(package: str) -> None:
+    """No module imports from a room above its own."""
+    upward = {name: find_upward(name, text) for name, text in modules_in_rooms(package)}
+    assert {name: found for name, found in upward.items() if found} == {}
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_says_what_it_is(package: str) -> None:
+    """The folders are the rooms that ARCHITECTURE.md draws, and each has a sentence of its own."""
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    files = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert folders | files == set(ROOMS[package])
+
+
+def find_circle(imports: Mapping[str, Iterable[str]]) -> list[str]:
+    """Modules that import one another in a circle; none where there is no circle."""
+    finished: set[str] = set()
+    path: list[str] = []
+
+    def visit(name: str) -> list[str]:
+        if name in path:
+            return path[path.index(name) :]
+        if name in finished or name not in imports:
+            return []
+        path.append(name)
+        for other in imports[name]:
+            if circle := visit(other):
+                return circle
+        path.pop()
+        finished.add(name)
+        return []
+
+    for name in imports:
+        if circle := visit(name):
+            return circle
+    return []
+
+
+def test_a_circle_is_seen() -> None:
+    """The wall can fail: three modules, of which the last imports the first."""
+    assert find_circle({"a": ["b"], "b": ["c", "d"], "c": [], "d": ["b"]}) == ["b", "d"]
+    assert find_circle({"a": ["b", "c"], "b": ["c"], "c": []}) == []
+
+
+def test_no_modules_import_in_a_circle() -> None:
+    """Not even late ones, in functions."""
+    texts = dict(pair for package in ROOMS for pair in modules_in_rooms(package))
+    imports = {}
+    for name, text in texts.items():
+        found = imported_modules(text)
+        modules = found | {each.rpartition(".")[0] for each in found}
+        imports[name] = sorted(modules & texts.keys())
+    assert find_circle(imports) == []
 
 
 def loaded(statement: str, names: tuple[str, ...]) -> list[str]:
