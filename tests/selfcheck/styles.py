@@ -91,15 +91,19 @@ LAYERS = (
 )
 
 
-def in_torch(layer: Callable[..., Any], acts: dict[str, Callable[[Any], Any]] = ACTS) -> Style:
-    """By this layer, gradients by autograd."""
+def in_torch(
+    layer: Callable[..., Any],
+    acts: dict[str, Callable[[Any], Any]] = ACTS,
+    device: str = "cpu",
+) -> Style:
+    """By this layer, gradients by autograd, on a device."""
 
     def answers(problem: Problem, dtype: str) -> Answers:
         network: Any = problem.formulation.network
         kind = getattr(torch, dtype)
-        theta = torch.tensor(problem.theta, dtype=kind, requires_grad=True)
-        x = torch.tensor(problem.inputs, dtype=kind, requires_grad=True)
-        t = torch.tensor(problem.targets, dtype=kind)
+        theta = torch.tensor(problem.theta, dtype=kind, device=device, requires_grad=True)
+        x = torch.tensor(problem.inputs, dtype=kind, device=device, requires_grad=True)
+        t = torch.tensor(problem.targets, dtype=kind, device=device)
         padded = torch.cat([theta, theta.new_zeros(len(theta), 1)], 1)
         blocks = {
             block.name: padded[:, torch.as_tensor(block.places)] for block in network.layout.blocks
@@ -110,13 +114,13 @@ def in_torch(layer: Callable[..., Any], acts: dict[str, Callable[[Any], Any]] = 
         biases = torch.cat([blocks[f"b_{head.lower()}"] for head in heads], 1)
         h = acts[network.activation](layer(x, into, blocks["b"]))
         o = acts[network.output](layer(h, out, biases))
-        shares = torch.tensor(problem.shares, dtype=kind)
+        shares = torch.tensor(problem.shares, dtype=kind, device=device)
         loss = (((o - t) ** 2) * shares).sum((1, 2))
         if problem.loss.decay:
             loss = loss + problem.loss.decay * (theta**2).sum(1)
         by_theta, by_x = torch.autograd.grad(loss.sum(), (theta, x))
         found = {"forward": o, "loss": loss, "gradient": by_theta, "input_gradient": by_x}
-        return {name: value.detach().double().numpy() for name, value in found.items()}
+        return {name: value.detach().double().cpu().numpy() for name, value in found.items()}
 
     return answers
 
@@ -171,9 +175,15 @@ def in_r(problem: Problem, dtype: str) -> Answers:
     return dict(r_nnet.observe(problem).values)
 
 
+def torch_styles(device: str = "cpu") -> dict[str, Style]:
+    """All styles in PyTorch, on a device."""
+    styles = {f"torch {layer.__name__}": in_torch(layer, device=device) for layer in LAYERS}
+    styles["torch other activations"] = in_torch(multiplied, OTHER_ACTS, device)
+    return styles
+
+
 STYLES: dict[str, Style] = {
-    **{f"torch {layer.__name__}": in_torch(layer) for layer in LAYERS},
-    "torch other activations": in_torch(multiplied, OTHER_ACTS),
+    **torch_styles(),
     **{
         f"numpy {kind.__name__}": in_numpy(kind)
         for kind in (InSequence, Pairwise, Backwards, Halves)
