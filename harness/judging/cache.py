@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
-class Memo:
+class Cache:
     """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects
     themselves took.
 

@@ -187,7 +187,7 @@ def _in_float32(asked: Asked, judgement: Judgement) -> str:
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
         abs(judgement.expected), 1.0
     )
-    model = asked.memo.model(trial) if trial.dtype == "float64" and small else None
+    model = asked.cache.model(trial) if trial.dtype == "float64" and small else None
     if not model or not (names := model.in_float32()):
         return ""
     hold = "holds" if len(names) == 1 else "hold"
@@ -234,7 +234,7 @@ def _vanishes(asked: Asked, way: Words) -> bool:
     """Is every output of every stack inside where the parameters mean this, and did they not mean
     it before?
     """
-    trial, memo = asked.trial, asked.memo
+    trial, cache = asked.trial, asked.cache
     for problem in asked.problems:
         before, network = problem.formulation, problem.formulation.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
@@ -243,7 +243,7 @@ def _vanishes(asked: Asked, way: Words) -> bool:
         bound = network.oracle(
             replace(problem, formulation=other), trial.subject.contract(trial.dtype)
         )["forward"]
-        answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
+        answer = cache.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
     return True
@@ -251,14 +251,14 @@ def _vanishes(asked: Asked, way: Words) -> bool:
 
 def _likely(asked: Asked) -> str:
     """The known fault that explains what was observed."""
-    trial, memo = asked.trial, asked.memo
+    trial, cache = asked.trial, asked.cache
     if asked.quantity == STEP:
         return ""
     observed = [
-        memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
+        cache.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
     ]
     told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
     network = asked.problems[0].formulation.network
-    say = patient(lambda how: memo.say(f"{told}: {how}"))
+    say = patient(lambda how: cache.say(f"{told}: {how}"))
     fault = network.likely(asked.problems, observed, asked.quantity, contract, say)
     return f"likely: {fault}" if fault else ""

@@ -144,7 +144,7 @@ def _sloped(asked: Asked, problem: Problem) -> Problem | None:
     trial = asked.trial
 
     def ask() -> Problem | None:
-        model, outputs = asked.memo.model(trial), asked.subject(problem).answer("forward")
+        model, outputs = asked.cache.model(trial), asked.subject(problem).answer("forward")
         slopes = (
             model.loss_slopes(problem, outputs)
             if model and not isinstance(outputs, Missing)
@@ -152,6 +152,6 @@ def _sloped(asked: Asked, problem: Problem) -> Problem | None:
         )
         return None if slopes is None else replace(problem, slopes=slopes)
 
-    return asked.memo.once(
+    return asked.cache.once(
         ("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask
     )

@@ -16,7 +16,7 @@ from harness.core.judge import Judgement
 from harness.core.naming import tensors
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.comparison import Asked
 
 PATIENCE = 2.0  # seconds that a reduction may take
@@ -45,7 +45,7 @@ def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Redu
             set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]])
         )
     for stack, draw in worst:
-        known = asked.memo.reference(reference, asked.problems[stack])
+        known = asked.cache.reference(reference, asked.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
         alone = asked.problems[stack].part(slice(draw, draw + 1))
         if first := _judged(asked, alone, replace(known, values=answers)):
@@ -75,13 +75,13 @@ def _judged(
 
     Its two numbers themselves are further apart than is allowed.
     """
-    trial, memo = asked.trial, Memo(asked.trial.case)
-    memo.once(("means", trial.subject.name), lambda: problem.formulation)
+    trial, cache = asked.trial, Cache(asked.trial.case)
+    cache.once(("means", trial.subject.name), lambda: problem.formulation)
     if known is not None:
-        memo.once(
+        cache.once(
             (id(trial.reference), id(problem.formulation.network), problem.key), lambda: known
         )
-    alone, found = Asked(trial, memo, [problem], asked.quantity), {}
+    alone, found = Asked(trial, cache, [problem], asked.quantity), {}
     for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
         judged = alone.judged(quantity)
         if isinstance(judged, Judgement):

@@ -13,7 +13,7 @@ from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.report import Race
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Case
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import ieee, settled
@@ -70,9 +70,9 @@ def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
     """Why a model may not race: the sentences of the first trial of its case that does not pass, or
     "".
     """
-    memo = Memo(entry.case, starts)
+    cache = Cache(entry.case, starts)
     for trial in entry.case.trials((device,)):
-        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (
+        if trial.dtype == dtype and (verdict := run(trial, cache)).status not in (
             Status.PASS,
             Status.ABSENT,
         ):

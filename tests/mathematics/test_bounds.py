@@ -12,7 +12,7 @@ from harness.arithmetic.plain import Plain
 from harness.core.formulation import Formulation
 from harness.core.problem import QUANTITIES, Loss, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Equations, Network, NumpyNet, numpy_net, probes, r_nnet
 from reference.faults.kinds import solve
@@ -182,9 +182,9 @@ def test_torch_and_nnet_give_no_false_alarm_on_random_networks(g: str, f: str) -
             references=[r_nnet, numpy_net, NumpyNet("float32")],
             problems=probes(int(rng.integers(1000)), draws=8, rows=int(rng.integers(1, 30))),
         )
-        memo = Memo(case)
+        cache = Cache(case)
         for trial in case.trials():
-            verdict = run(trial, memo)
+            verdict = run(trial, cache)
             assert not verdict.status.fails, verdict.why
 
 
@@ -282,8 +282,8 @@ def test_a_trial_in_a_dtype_that_overflows_is_undefined(approved: Approved) -> N
         large,
         checks=["forward"],
     )
-    memo = Memo(case)
-    found = {trial.dtype: run(trial, memo) for trial in case.trials()}
+    cache = Cache(case)
+    found = {trial.dtype: run(trial, cache) for trial in case.trials()}
     assert found["float64"].status is Status.PASS
     assert found["float32"].status is Status.UNDEFINED
     approved(found["float32"].why)

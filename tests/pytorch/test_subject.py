@@ -12,7 +12,7 @@ from torch import nn
 from harness import Case, Contract, Loss, Status, Subject, Verdict
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, r_nnet
 from tests.conftest import Approved
@@ -29,8 +29,8 @@ def verdicts(
     subject: Any, network: Network = SINE, makers: Any = None, reference: Any = numpy_net
 ) -> list[Verdict]:
     case = Case("made", network, [subject], [reference], makers or probes(seed=1))
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 def worst(found: list[Verdict]) -> Verdict:
