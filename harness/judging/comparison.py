@@ -18,7 +18,7 @@ from harness.judging.case import Trial
 from harness.pytorch.errors import MOST_SAID
 
 
-class Asked(NamedTuple):
+class Comparison(NamedTuple):
     """What is being judged: a trial's problems and the quantity asked for."""
 
     trial: Trial

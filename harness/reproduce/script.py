@@ -27,7 +27,7 @@ from harness.core.text import exact, one_line
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
-from harness.judging.comparison import Asked, heading
+from harness.judging.comparison import Comparison, heading
 from harness.judging.verification import reading
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import raised
@@ -73,7 +73,7 @@ def _alone(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, 
 
 
 def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, str]:
-    asked = Asked(trial, cache, cache.stacks(trial), trial.check)
+    asked = Comparison(trial, cache, cache.stacks(trial), trial.check)
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""

@@ -14,7 +14,7 @@ from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
-from harness.judging.comparison import Asked, blank, heading, measured, missing
+from harness.judging.comparison import Comparison, blank, heading, measured, missing
 from harness.judging.contrast import contrasted
 from harness.judging.diagnosis import explained, explained_by_slopes, other_meaning
 from harness.judging.fitting import ended
@@ -76,7 +76,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
         )
     if trial.case.contrast:
         return contrasted(trial, cache, problems, trial.case.contrast)
-    asked = Asked(trial, cache, problems, quantity)
+    asked = Comparison(trial, cache, problems, quantity)
     judgement = asked.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
@@ -102,7 +102,7 @@ def _absent(trial: Trial, quantity: str) -> str:
     return next(filter(None, reasons), "")
 
 
-def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict:
+def _of_same_loss(asked: Comparison, judgement: Judgement | None, by: str) -> Verdict:
     """The verdict where both sides have the same loss, which is not the case's."""
     if judgement is None:
         return blank(asked.trial, Status.VACUOUS, by)
@@ -112,7 +112,7 @@ def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict
     return replace(verdict, why=f"{_sentence(asked, judgement)}; {by}")
 
 
-def _sentence(asked: Asked, judgement: Judgement) -> str:
+def _sentence(asked: Comparison, judgement: Judgement) -> str:
     """What is said of a trial that did not fail."""
     dtype, names = asked.trial.dtype, tensors(asked.problems[0], asked.quantity)[0]
     if judgement.status is Status.UNDEFINED:
@@ -145,7 +145,7 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     return "; ".join(reasons)
 
 
-def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
+def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
     """A claimed difference passes with a counterexample: two finite numbers further apart than both
     bounds.
     """

@@ -26,7 +26,7 @@ from harness.core.judge import Judgement
 from harness.core.naming import tensors
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
-from harness.judging.comparison import Asked
+from harness.judging.comparison import Comparison
 from harness.reproduce import script as writer
 from harness.reproduce.reduce import CLEAR, Reduced, reduced
 from harness.reproduce.script import file_name
@@ -42,7 +42,7 @@ SINE = Network(1, 4, 1, "logistic")
 
 def asked(
     subject: Any, network: Network, check: str, problems: Any = None, dtype: str = "float64"
-) -> Asked:
+) -> Comparison:
     """One trial against NumPy, ready to be judged."""
     case = Case(
         "port",
@@ -54,7 +54,7 @@ def asked(
         dtypes=[dtype],
     )
     cache, (trial,) = Cache(case), case.trials()
-    return Asked(trial, cache, cache.stacks(trial), check)
+    return Comparison(trial, cache, cache.stacks(trial), check)
 
 
 # How a problem is made small.
@@ -117,12 +117,12 @@ def test_what_is_left_fails_as_the_whole_did(
         np.count_nonzero(getattr(after, n)) <= np.count_nonzero(getattr(before, n))
         for n in ("own", "targets")
     )
-    judged = Asked(whole.trial, Cache(whole.trial.case), [after], check).judged(check)
+    judged = Comparison(whole.trial, Cache(whole.trial.case), [after], check).judged(check)
     assert isinstance(judged, Judgement)
     assert judged == small.judgement
     assert judged.status is Status.FAIL
     assert abs(judged.actual - judged.expected) > judged.allowed
-    alone = Asked(whole.trial, Cache(whole.trial.case), [before], check)
+    alone = Comparison(whole.trial, Cache(whole.trial.case), [before], check)
     first = alone.judged(check)
     assert isinstance(first, Judgement)
     assert judged.budget_used >= min(first.budget_used, CLEAR)
@@ -131,7 +131,7 @@ def test_what_is_left_fails_as_the_whole_did(
     if check == "gradient":
         for earlier in ("forward", "loss"):
             was, is_now = (
-                Asked(whole.trial, Cache(whole.trial.case), [p], check).judged(earlier)
+                Comparison(whole.trial, Cache(whole.trial.case), [p], check).judged(earlier)
                 for p in (before, after)
             )
             assert isinstance(was, Judgement)
