@@ -121,8 +121,10 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     bounds.
     """
     trainer, dtype = ended.trainer, ended.dtype
-    problem = cache.once(("told", id(ended)), lambda: cache.population.told(ended.end, dtype))
-    answers = cache.once(
+    problem = cache.get_or_make(
+        ("told", id(ended)), lambda: cache.population.told(ended.end, dtype)
+    )
+    answers = cache.get_or_make(
         ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)
     )
     found = answers.answer("forward")

@@ -152,6 +152,6 @@ def _sloped(asked: Comparison, problem: Problem) -> Problem | None:
         )
         return None if slopes is None else replace(problem, slopes=slopes)
 
-    return asked.cache.once(
+    return asked.cache.get_or_make(
         ("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask
     )

@@ -76,9 +76,9 @@ def _judged(
     Its two numbers themselves are further apart than is allowed.
     """
     trial, cache = asked.trial, Cache(asked.trial.case)
-    cache.once(("means", trial.subject.name), lambda: problem.formulation)
+    cache.get_or_make(("means", trial.subject.name), lambda: problem.formulation)
     if known is not None:
-        cache.once(
+        cache.get_or_make(
             (id(trial.reference), id(problem.formulation.network), problem.key), lambda: known
         )
     alone, found = Comparison(trial, cache, [problem], asked.quantity), {}

@@ -59,7 +59,7 @@ def alone(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple
     ):
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
-    return cache.once(key, lambda: _alone(trial, cache, folder, start))
+    return cache.get_or_make(key, lambda: _alone(trial, cache, folder, start))
 
 
 def _alone(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:

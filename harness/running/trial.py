@@ -68,7 +68,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
     except Exception as error:  # whatever a user's maker of problems raises
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
-        first = cache.once(("said", said), lambda: trial.id)
+        first = cache.get_or_make(("said", said), lambda: trial.id)
         return blank(
             trial,
             Status.BROKEN,
