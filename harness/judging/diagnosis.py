@@ -10,7 +10,7 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, Contract
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
-from harness.core.naming import apart, tensors, times, title
+from harness.core.naming import distinct_digits, format_factor, tensors, title
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.python_text import called, quoted
@@ -28,7 +28,7 @@ RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 def explained(asked: Comparison, judgement: Judgement, verdict: Verdict) -> str:
     """The sentences of a failure, one a line."""
     trial, before = asked.trial, _before(asked)
-    got, wanted = apart(judgement.actual, judgement.expected)
+    got, wanted = distinct_digits(judgement.actual, judgement.expected)
     who, share = trial.reference.title().split()[0], judgement.contract_share
     found, of, missed = asked.stages()
     what = "its earlier layers have rounded" if of else "the contracts declare"
@@ -69,7 +69,7 @@ def explained_by_slopes(asked: Comparison, judgement: Judgement, verdict: Verdic
     """The sentences of a gradient that is outside although both sides have the same loss, which is
     not the case's.
     """
-    got, wanted = apart(judgement.actual, judgement.expected)
+    got, wanted = distinct_digits(judgement.actual, judgement.expected)
     lines = [
         heading(asked.trial),
         f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
@@ -90,7 +90,8 @@ def _size(judgement: Judgement, dtype: str) -> str:
             "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
         )
     return (
-        f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+        f"is outside its rounding: {format_factor(judgement.budget_used)} times what {dtype}"
+        " may differ by"
     )
 
 
@@ -112,7 +113,7 @@ def _first_outside(asked: Comparison, judgement: Judgement, before: dict[str, Ju
     """The first quantity outside, its tensors, and what before it is inside."""
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
-            return f"{earlier} (budget used {times(judged.budget_used)})"
+            return f"{earlier} (budget used {format_factor(judged.budget_used)})"
     names = tensors(asked.problems[0], asked.quantity)[0]
     outside = [names[i] for i in judgement.tensors_outside]
     within = [name for name in names if name not in outside]

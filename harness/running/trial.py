@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
-from harness.core.naming import apart, tensors, title
+from harness.core.naming import distinct_digits, tensors, title
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
@@ -157,7 +157,7 @@ def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdi
                 f" parameters={meant}"
             )
             return replace(verdict, status=Status.FAIL, why=why)
-        got, wanted = apart(judgement.actual, judgement.expected)
+        got, wanted = distinct_digits(judgement.actual, judgement.expected)
         why = (
             f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted}"
             f" at the same parameters (allowed ±{allowed:.1e})"
