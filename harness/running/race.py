@@ -18,7 +18,7 @@ from harness.judging.case import Case
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import ieee, settled
 from harness.pytorch.settings import hold_settings
-from harness.reporting.environment import settle
+from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from harness.training.trained import Trained, Training
 from harness.training.trainer import Population
@@ -141,7 +141,7 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
 
 
 def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
-    settle()
+    limit_threads()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
     pace, turn = (

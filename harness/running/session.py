@@ -16,7 +16,7 @@ from harness.judging.comparison import blank, heading, missing
 from harness.judging.fits import answer, fit, points, table
 from harness.pytorch.devices import KNOWN, lacking, poisoned
 from harness.pytorch.errors import at, raised
-from harness.reporting.environment import environment, settle
+from harness.reporting.environment import environment, limit_threads
 from harness.running.trial import run
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
@@ -91,7 +91,7 @@ class Run:
         """The cache of the trial's case; that of the case before is let go."""
         if self.cache is None or self.cache.case is not trial.case:
             self.close()
-            settle()
+            limit_threads()
             self.cache = Cache(trial.case, self.starts, self.say, self.fitted)
         return self.cache
 

@@ -21,7 +21,7 @@ from harness.judging.case import ENDS, Case
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
-from harness.reporting.environment import installed, settle
+from harness.reporting.environment import installed, limit_threads
 from harness.training.trained import Trained
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
@@ -153,7 +153,7 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
     """Everything that judging the case asks of R. Raises RError where R fails."""
-    settle()
+    limit_threads()
     cache = Cache(case, starts)
     for trial in case.trials():
         network = case.network if case.contrast else trial.subject.network or case.network

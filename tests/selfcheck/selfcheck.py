@@ -30,7 +30,7 @@ import numpy as np
 import harness
 from harness import Contract, Problem
 from harness.core.problem import QUANTITIES
-from harness.reporting.environment import environment, settle
+from harness.reporting.environment import environment, limit_threads
 from reference import numpy_net, probes, r_nnet
 from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Answers, Fault, solve
@@ -294,7 +294,7 @@ def reproducers(count: int) -> dict[str, int]:
 
 def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything that the file holds; `seconds` is about what it may take."""
-    settle()
+    limit_threads()
     here = environment()  # before anybody commits meanwhile
     began, full = perf_counter(), seconds >= FULL
     share = 0.4 * seconds
