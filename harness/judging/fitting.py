@@ -109,9 +109,9 @@ def _claimed(ended: Ended, cache: Cache) -> Side:
     the loss.
     """
     loss, slope = (cache.gives(ended)[quantity] for quantity in ("loss", "gradient"))
-    if not ended.trainer.unnoticed:
+    if not ended.trainer.comparison_offset:
         return Side(ended.fitted.claimed, loss)
-    moved = np.spacing(ended.trainer.unnoticed + abs(ended.end.own))
+    moved = np.spacing(ended.trainer.comparison_offset + abs(ended.end.own))
     allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
     return Side(ended.fitted.claimed, Bounded(loss.value, loss.error + allowed))
 

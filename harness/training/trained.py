@@ -56,7 +56,7 @@ class Trained:
     after: Callable[[Any], None] | None = None
     floor: Floor | None = None
     source: str = "computed"
-    unnoticed: float = 0.0
+    comparison_offset: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))

@@ -139,7 +139,7 @@ class Trainer(Protocol):
         """
 
     @property
-    def unnoticed(self) -> float:
+    def comparison_offset(self) -> float:
         """What is added to two weights before they are compared: a move that does not show then has
         no loss of its own.
 

@@ -67,7 +67,7 @@ class ReferenceTrainer:
     start: Start = field(default_factory=uniform)
     most: int | None = None
     floor: Floor | None = None
-    unnoticed: float = 0.0
+    comparison_offset: float = 0.0
 
     @property
     def source(self) -> str:
@@ -155,7 +155,7 @@ def nnet_fit(
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
-    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
+    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST), **given)
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
@@ -263,7 +263,7 @@ def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
 optim_bfgs = ReferenceTrainer(
-    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST
+    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, comparison_offset=RELTEST
 )
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer(
