@@ -66,7 +66,7 @@ class Reference(Protocol):
 
     def contract(self) -> Contract: ...
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         """The problem as the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:

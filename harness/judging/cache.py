@@ -261,7 +261,8 @@ class Cache:
         asked = problem
         if reference is not None:
             asked = self.get_or_make(
-                ("expressed", id(reference), id(problem)), lambda: reference.expressed(problem)
+                ("as_evaluated", id(reference), id(problem)),
+                lambda: reference.as_evaluated(problem),
             )
         seen = observed.seen if observed else None
         network, alike = (

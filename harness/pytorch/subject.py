@@ -329,7 +329,7 @@ class SameOnCpu:
     def contract(self) -> Contract:
         return self.subject.contract(self.dtype)
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def observe(self, problem: Problem) -> Observation:

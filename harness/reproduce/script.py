@@ -221,7 +221,7 @@ def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
     """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by
     column.
     """
-    formulation = trial.reference.expressed(problem).formulation
+    formulation = trial.reference.as_evaluated(problem).formulation
     if trial.check == "loss":
         return "answer[0]"
     if trial.check == "forward":

@@ -42,7 +42,7 @@ class _Called(ABC):
                 f"{self.name} is {shown(self.answer, 40)}, expected a function of blocks and inputs"
             )
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def observe(self, problem: Problem) -> Observation:

@@ -46,7 +46,7 @@ class NumpyNet:
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:

@@ -103,7 +103,7 @@ class ReferenceTrainer:
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
         problem = population.problem(formulation, own, dtype)
-        return at_theta(self.implementation.expressed(problem))
+        return at_theta(self.implementation.as_evaluated(problem))
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         return self.implementation.observe(problem)
@@ -276,7 +276,7 @@ least_squares = ReferenceTrainer(
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
-    asked = at_theta(r_nnet.expressed(problem))
+    asked = at_theta(r_nnet.as_evaluated(problem))
     once = LIVE.time_gradient(*_in_r(asked, 0), 1)
     repetitions = max(1, round(ROUND / max(once, 1e-6)))
     return lambda draw: (LIVE.time_gradient(*_in_r(asked, draw), repetitions), np.inf)
@@ -284,7 +284,7 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
-    asked = at_theta(r_nnet.expressed(problem))
+    asked = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
         fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)

@@ -116,7 +116,7 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
                 answers := in_r(problem, "float64")
             ):
                 # no answers for a decayed tanh
-                bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())
+                bounds = oracle_of(r_nnet.as_evaluated(problem), r_nnet.contract())
                 found.judge(problem, "float64", answers, solve(problem, Contract()), bounds)
         if number % WIDE_EVERY == 0:
             before = found.networks
