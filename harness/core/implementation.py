@@ -61,7 +61,7 @@ class Reference(Protocol):
     def title(self) -> str:
         """Name and version, as a failure shows it."""
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         """Why this reference cannot judge that, or None when it can."""
 
     def contract(self) -> Contract: ...

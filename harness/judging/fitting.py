@@ -26,7 +26,7 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
     """The verdict of a `final` or `fit` check."""
     sides: list[Ended] = []
     for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
-        if why := trainer.absent(trial.case.network, trial.check):
+        if why := trainer.cannot_answer(trial.case.network, trial.check):
             return blank(trial, Status.ABSENT, why)
         try:
             found = cache.ended(trainer, trial.dtype, device)

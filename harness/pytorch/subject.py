@@ -323,7 +323,7 @@ class SameOnCpu:
         """Its name."""
         return f"{self.subject.name} on the CPU"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
 
     def contract(self) -> Contract:

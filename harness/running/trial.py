@@ -98,7 +98,7 @@ def _absent(trial: Trial, quantity: str) -> str:
     networks = [trial.subject.network or trial.case.network]
     if trial.case.contrast:
         networks.append(trial.case.network)
-    reasons = (trial.reference.absent(network, quantity) for network in networks)
+    reasons = (trial.reference.cannot_answer(network, quantity) for network in networks)
     return next(filter(None, reasons), "")
 
 

@@ -92,7 +92,7 @@ class Trained:
     def contract(self, dtype: str = "float64") -> Contract:
         return self.subject.contract(dtype)
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return None
 
     @property

@@ -152,7 +152,7 @@ class Trainer(Protocol):
 
     def contract(self, dtype: str = "float64") -> Contract: ...
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         """Why this trainer is not to be had, or None when it is."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:

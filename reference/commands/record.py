@@ -158,7 +158,9 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
     for trial in case.trials():
         network = case.network if case.contrast else trial.subject.network or case.network
         for one in (trial.subject, trial.reference):
-            if getattr(one, "source", "") != recorder.source or one.absent(network, trial.check):
+            if getattr(one, "source", "") != recorder.source or one.cannot_answer(
+                network, trial.check
+            ):
                 continue
             answers: Any = ()
             if trial.check in ENDS:

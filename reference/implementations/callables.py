@@ -120,7 +120,7 @@ class Prototype(_Called):
         """Its name and dtype."""
         return f"{self.name} ({self.dtype})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         given = ("forward",) if self.slopes is None else ("forward", "loss", "gradient")
         return (
             None
@@ -187,7 +187,7 @@ class Stated(_Called):
         """Its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return (
             f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
         )

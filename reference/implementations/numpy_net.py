@@ -39,7 +39,7 @@ class NumpyNet:
     def title(self) -> str:
         return f"NumPy {np.__version__} ({self.dtype})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return None
 
     def contract(self) -> Contract:

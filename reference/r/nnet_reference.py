@@ -77,7 +77,7 @@ class RNnet:
         with suppress(RUnavailable):
             self.r.start()
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         if not isinstance(network, Network):
             return "nnet has no such network: let NumPy judge it"
         activation, output = network.activations

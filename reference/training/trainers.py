@@ -95,8 +95,8 @@ class ReferenceTrainer:
     def contract(self, dtype: str = "float64") -> Contract:
         return self.implementation.contract()
 
-    def absent(self, network: Family, quantity: str) -> str | None:
-        return self.implementation.absent(self.network or network, "forward")
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+        return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts, in the parameters of the network that it really trains."""

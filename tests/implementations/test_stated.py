@@ -184,8 +184,8 @@ def test_a_callable_cannot_change_what_others_are_asked() -> None:
 def test_what_is_not_stated_is_absent(approved: Approved) -> None:
     """Only outputs are answered; each other quantity says who judges it."""
     one = Stated("onnx", in_float32, budget=1e-6, why=WHY)
-    assert one.absent(two_hidden(), "forward") is None
-    approved(one.absent(two_hidden(), quantity) for quantity in (*QUANTITIES[1:], STEP))
+    assert one.cannot_answer(two_hidden(), "forward") is None
+    approved(one.cannot_answer(two_hidden(), quantity) for quantity in (*QUANTITIES[1:], STEP))
 
 
 @pytest.mark.parametrize(

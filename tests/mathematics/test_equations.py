@@ -297,7 +297,7 @@ def test_who_knows_one_hidden_layer_only_says_so(approved: Approved) -> None:
     """nnet, crossed probes, and starts by layers."""
     network = two_hidden()
     formulation = Formulation.identity(network)
-    approved(r_nnet.absent(network, quantity) for quantity in QUANTITIES)
+    approved(r_nnet.cannot_answer(network, quantity) for quantity in QUANTITIES)
     with approved.raises(ValueError):
         Crossed()(formulation)
     with approved.raises(ValueError):

@@ -112,7 +112,7 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
     for number, case in enumerate(cases(seed=0)):
         for problem in case.problems:
             found.judge_styles(problem, STYLES)
-            if r_nnet.absent(case.network, "forward") is None and (
+            if r_nnet.cannot_answer(case.network, "forward") is None and (
                 answers := in_r(problem, "float64")
             ):
                 # no answers for a decayed tanh
