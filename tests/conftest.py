@@ -345,5 +345,5 @@ def live_r() -> None:
 
     if os.environ.get("NNET_PARITY_R") == "recorded":
         pytest.skip("R was left out")
-    if why := r_nnet.absent(Network(1, 4, 1, "logistic"), "forward"):
+    if why := r_nnet.cannot_answer(Network(1, 4, 1, "logistic"), "forward"):
         pytest.skip(why)

@@ -61,12 +61,12 @@ class Reference(Protocol):
     def title(self) -> str:
         """Name and version, as a failure shows it."""
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         """Why this reference cannot judge that, or None when it can."""
 
     def contract(self) -> Contract: ...
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         """The problem as the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:

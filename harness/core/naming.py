@@ -43,13 +43,13 @@ def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
     return f"{names[tensor]}[row {row}, {position - int(np.argmax(owners[row] == tensor))}]"
 
 
-def apart(a: float, b: float) -> tuple[str, str]:
+def distinct_digits(a: float, b: float) -> tuple[str, str]:
     """Two figures with as many digits as it takes to see that they differ, at least five."""
     digits = next((some for some in range(5, 17) if f"{a:.{some}g}" != f"{b:.{some}g}"), 17)
     return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
-def times(budget_used: float) -> str:
+def format_factor(budget_used: float) -> str:
     """A factor with four digits, written out up to a million million: 865,900."""
     return (
         f"{budget_used:.4g}"

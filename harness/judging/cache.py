@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
-class Memo:
+class Cache:
     """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects
     themselves took.
 
@@ -52,7 +52,7 @@ class Memo:
         self.most_draws = 0
         self._known: dict[Hashable, Any] = {}
 
-    def once(
+    def get_or_make(
         self, key: Hashable, make: Callable[[], Result], kept: dict[Hashable, Any] | None = None
     ) -> Result:
         """What has this key, made where it is first asked for; `kept` is where else than in this
@@ -73,7 +73,7 @@ class Memo:
 
     def formulation(self, subject: Any) -> Formulation:
         """What the parameters of a subject mean, read once a run for each network."""
-        return self.once(("means", subject.name), lambda: self._read(subject))
+        return self.get_or_make(("means", subject.name), lambda: self._read(subject))
 
     def _read(self, subject: Any) -> Formulation:
         network, kept = self.case.network, self._across_cases
@@ -85,11 +85,11 @@ class Memo:
             found: Formulation = subject.formulation(network, say)
             return found
 
-        return self.once(key, read, kept)
+        return self.get_or_make(key, read, kept)
 
     def claimed(self) -> Formulation:
         """The case's own network."""
-        return self.once("claimed", lambda: Formulation.identity(self.case.network))
+        return self.get_or_make("claimed", lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
         """What a trial's subject is asked; of a model in training, the states that it visits."""
@@ -102,11 +102,15 @@ class Memo:
 
         Draws that leave the range of a narrower one are left out, unless no others are there.
         """
-        asked = self.once(("problems", id(formulation)), lambda: self.case.asked(formulation))
+        asked = self.get_or_make(
+            ("problems", id(formulation)), lambda: self.case.asked(formulation)
+        )
         contract = Contract(dtype)
         if not contract.narrow:
             return asked
-        return self.once(("problems", id(formulation), dtype), lambda: narrowed(asked, contract))
+        return self.get_or_make(
+            ("problems", id(formulation), dtype), lambda: narrowed(asked, contract)
+        )
 
     def stages(
         self, problem: Problem, contract: Contract, observed: Observation
@@ -117,7 +121,9 @@ class Memo:
         if (seen := observed.seen) is None:
             return 0, 0, ""
         ask = problem.formulation.network.stages
-        return self.once(("stages", id(observed), contract), lambda: ask(problem, contract, seen))
+        return self.get_or_make(
+            ("stages", id(observed), contract), lambda: ask(problem, contract, seen)
+        )
 
     def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
         def visit() -> tuple[Problem, Observation]:
@@ -126,7 +132,7 @@ class Memo:
                 problem, observation = trained.visit(start, dtype, device)
             return problem, replace(observation, ran=COMPILER.says(None))
 
-        return self.once(("visited", trained.name, dtype, device), visit)
+        return self.get_or_make(("visited", trained.name, dtype, device), visit)
 
     @property
     def population(self) -> Population:
@@ -173,7 +179,7 @@ class Memo:
             self.fits[f"{trainer.name} {dtype} {device}"] = ended
             return ended
 
-        return self.once(("fit", trainer.name, dtype, device), train)
+        return self.get_or_make(("fit", trainer.name, dtype, device), train)
 
     def subject(
         self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
@@ -200,7 +206,7 @@ class Memo:
                 else observation
             )
 
-        return self.once((subject.name, id(problem), dtype, device), ask)
+        return self.get_or_make((subject.name, id(problem), dtype, device), ask)
 
     def _otherwise(self, observed: Observation, problem: Problem, contract: Contract) -> str:
         """When it gives outputs that are other ones by more than rounding, of the whole network; ""
@@ -218,7 +224,7 @@ class Memo:
         """The subject built once for all stacks in a dtype: what it keeps from one to the next
         shows.
         """
-        return self.once(
+        return self.get_or_make(
             ("live", subject.name, dtype, device),
             lambda: subject.live(self.formulation(subject), dtype, device),
         )
@@ -238,7 +244,7 @@ class Memo:
             # a reference of a user's own may give arrays of its own class
             return replace(found, values=values)
 
-        return self.once((id(reference), id(problem.formulation.network), problem.key), ask)
+        return self.get_or_make((id(reference), id(problem.formulation.network), problem.key), ask)
 
     def oracle(
         self,
@@ -254,8 +260,9 @@ class Memo:
         """
         asked = problem
         if reference is not None:
-            asked = self.once(
-                ("expressed", id(reference), id(problem)), lambda: reference.expressed(problem)
+            asked = self.get_or_make(
+                ("as_evaluated", id(reference), id(problem)),
+                lambda: reference.as_evaluated(problem),
             )
         seen = observed.seen if observed else None
         network, alike = (
@@ -272,7 +279,7 @@ class Memo:
             )
             return found
 
-        return self.once(
+        return self.get_or_make(
             ("oracle", id(asked), contract, None if seen is None else id(observed)), bounds
         )
 

@@ -13,16 +13,16 @@ from harness.core.naming import element, tensors, title
 from harness.core.problem import Problem
 from harness.core.text import exact, one_line, shown
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.pytorch.errors import MOST_SAID
 
 
-class Asked(NamedTuple):
+class Comparison(NamedTuple):
     """What is being judged: a trial's problems and the quantity asked for."""
 
     trial: Trial
-    memo: Memo
+    cache: Cache
     problems: Sequence[Problem]
     quantity: str
 
@@ -39,17 +39,17 @@ class Asked(NamedTuple):
     def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
         """What both may answer, as whole networks."""
         mine, theirs = self.contracts
-        return self.memo.oracle(problem, mine), self.memo.oracle(
+        return self.cache.oracle(problem, mine), self.cache.oracle(
             problem, theirs, self.trial.reference
         )
 
     def subject(self, problem: Problem) -> Observation:
         """The subject's answers."""
-        return self.memo.subject(self.trial.subject, problem, self.trial.dtype, self.trial.device)
+        return self.cache.subject(self.trial.subject, problem, self.trial.dtype, self.trial.device)
 
     def reference(self, problem: Problem) -> Observation:
         """The reference's answers."""
-        return self.memo.reference(self.trial.reference, problem)
+        return self.cache.reference(self.trial.reference, problem)
 
     def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
         """A quantity as the subject and as the reference give it, gradients by the subject's own
@@ -69,7 +69,7 @@ class Asked(NamedTuple):
         """Subject against reference in every stack; under another contract of the subject's where
         one is given.
         """
-        trial, memo = self.trial, self.memo
+        trial, cache = self.trial, self.cache
         contract = contract or trial.subject.contract(trial.dtype)
         subjects, references = [], []
         for problem in self.problems:
@@ -78,9 +78,9 @@ class Asked(NamedTuple):
                 return answers
             answered, observed = self.subject(problem), self.reference(problem)
             subjects.append(
-                Side(answers[0], memo.oracle(problem, contract, observed=answered)[quantity])
+                Side(answers[0], cache.oracle(problem, contract, observed=answered)[quantity])
             )
-            bound = memo.oracle(problem, trial.reference.contract(), trial.reference, observed)[
+            bound = cache.oracle(problem, trial.reference.contract(), trial.reference, observed)[
                 quantity
             ]
             references.append(Side(answers[1], bound))
@@ -101,11 +101,11 @@ class Asked(NamedTuple):
 
         (0, 0, "") where it is not judged layer by layer.
         """
-        trial, memo = self.trial, self.memo
+        trial, cache = self.trial, self.cache
         contract = trial.subject.contract(trial.dtype)
         each = [
-            memo.stages(
-                problem, contract, memo.subject(trial.subject, problem, trial.dtype, trial.device)
+            cache.stages(
+                problem, contract, cache.subject(trial.subject, problem, trial.dtype, trial.device)
             )
             for problem in self.problems
         ]

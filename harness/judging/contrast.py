@@ -11,17 +11,17 @@ from harness.core.judge import Side, contrast, judge_contrast
 from harness.core.naming import element
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Contrast, Trial
 from harness.judging.comparison import blank, heading, measured, missing
 
 
-def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Contrast) -> Verdict:
+def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast) -> Verdict:
     """The contrast of the subject against 0, and of the case's own network, as the reference
     computes it, beyond 0.
     """
     passed = []
-    for problem, claimed in zip(problems, memo.problems(memo.claimed()), strict=True):
+    for problem, claimed in zip(problems, cache.problems(cache.claimed()), strict=True):
         if problem.rows != len(asked.rows):
             rows = (
                 f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"
@@ -30,7 +30,7 @@ def contrasted(trial: Trial, memo: Memo, problems: Sequence[Problem], asked: Con
             return blank(
                 trial, Status.BROKEN, f"{heading(trial)}\n{rows}, expected one coefficient a row"
             )
-        sides = _sides(trial, memo, problem, claimed, asked)
+        sides = _sides(trial, cache, problem, claimed, asked)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")
         claim, example = judge_contrast(*sides)
@@ -66,15 +66,15 @@ def _failed(trial: Trial, asked: Contrast, why: str, where: str | None) -> str:
 
 
 def _sides(
-    trial: Trial, memo: Memo, problem: Problem, claimed: Problem, asked: Contrast
+    trial: Trial, cache: Cache, problem: Problem, claimed: Problem, asked: Contrast
 ) -> tuple[Bounded, Bounded] | Missing:
     """The contrast of both: the subject at its own parameters, the reference at those of the case's
     network.
     """
-    mine = memo.subject(trial.subject, problem, trial.dtype, trial.device).answer("forward")
+    mine = cache.subject(trial.subject, problem, trial.dtype, trial.device).answer("forward")
     if isinstance(mine, Missing):
         return replace(mine, why=f"{trial.subject.name} {mine.why}")
-    theirs = memo.reference(trial.reference, claimed).answer("forward")
+    theirs = cache.reference(trial.reference, claimed).answer("forward")
     if isinstance(theirs, Missing):
         return theirs
     columns = _columns(problem, asked.head)
@@ -87,8 +87,8 @@ def _sides(
         return contrast(side, asked.rows, asked.on_logits)
 
     return (
-        of(mine, memo.oracle(problem, trial.subject.contract(trial.dtype))),
-        of(theirs, memo.oracle(claimed, trial.reference.contract(), trial.reference)),
+        of(mine, cache.oracle(problem, trial.subject.contract(trial.dtype))),
+        of(theirs, cache.oracle(claimed, trial.reference.contract(), trial.reference)),
     )
 
 

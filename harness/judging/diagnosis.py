@@ -10,12 +10,12 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, Contract
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
-from harness.core.naming import apart, tensors, times, title
+from harness.core.naming import distinct_digits, format_factor, tensors, title
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.python_text import called, quoted
 from harness.core.verdict import Status, Verdict
-from harness.judging.comparison import Asked, heading
+from harness.judging.comparison import Comparison, heading
 from harness.judging.same_loss import are_no_squares, exact_draws
 from harness.pytorch.parameters import Words, left_out_as, meaning, spelled
 from harness.pytorch.subject import Subject
@@ -25,10 +25,10 @@ FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
-def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
+def explained(asked: Comparison, judgement: Judgement, verdict: Verdict) -> str:
     """The sentences of a failure, one a line."""
     trial, before = asked.trial, _before(asked)
-    got, wanted = apart(judgement.actual, judgement.expected)
+    got, wanted = distinct_digits(judgement.actual, judgement.expected)
     who, share = trial.reference.title().split()[0], judgement.contract_share
     found, of, missed = asked.stages()
     what = "its earlier layers have rounded" if of else "the contracts declare"
@@ -65,11 +65,11 @@ def explained(asked: Asked, judgement: Judgement, verdict: Verdict) -> str:
     return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
 
 
-def explained_by_slopes(asked: Asked, judgement: Judgement, verdict: Verdict, by: str) -> str:
+def explained_by_slopes(asked: Comparison, judgement: Judgement, verdict: Verdict, by: str) -> str:
     """The sentences of a gradient that is outside although both sides have the same loss, which is
     not the case's.
     """
-    got, wanted = apart(judgement.actual, judgement.expected)
+    got, wanted = distinct_digits(judgement.actual, judgement.expected)
     lines = [
         heading(asked.trial),
         f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
@@ -90,11 +90,12 @@ def _size(judgement: Judgement, dtype: str) -> str:
             "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
         )
     return (
-        f"is outside its rounding: {times(judgement.budget_used)} times what {dtype} may differ by"
+        f"is outside its rounding: {format_factor(judgement.budget_used)} times what {dtype}"
+        " may differ by"
     )
 
 
-def _before(asked: Asked) -> dict[str, Judgement]:
+def _before(asked: Comparison) -> dict[str, Judgement]:
     """The earlier quantities, from which this one follows, up to the first that is outside."""
     found = {}
     for earlier in ORDER[: ORDER.index(asked.quantity)]:
@@ -108,11 +109,11 @@ def _before(asked: Asked) -> dict[str, Judgement]:
     return found
 
 
-def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgement]) -> str:
+def _first_outside(asked: Comparison, judgement: Judgement, before: dict[str, Judgement]) -> str:
     """The first quantity outside, its tensors, and what before it is inside."""
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
-            return f"{earlier} (budget used {times(judged.budget_used)})"
+            return f"{earlier} (budget used {format_factor(judged.budget_used)})"
     names = tensors(asked.problems[0], asked.quantity)[0]
     outside = [names[i] for i in judgement.tensors_outside]
     within = [name for name in names if name not in outside]
@@ -127,7 +128,7 @@ def _first_outside(asked: Asked, judgement: Judgement, before: dict[str, Judgeme
     return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
 
 
-def _other_losses(asked: Asked) -> str:
+def _other_losses(asked: Comparison) -> str:
     """Why two losses that are both no sum of squares are not taken for the same."""
     names, count = (
         (asked.trial.subject.name, asked.trial.reference.name),
@@ -145,7 +146,7 @@ def _other_losses(asked: Asked) -> str:
     )
 
 
-def _other_convention(asked: Asked) -> str:
+def _other_convention(asked: Comparison) -> str:
     """The line to write where the failure vanishes under another derivative of ReLU at exactly 0,
     or nnet's clip.
     """
@@ -175,19 +176,19 @@ def _other_convention(asked: Asked) -> str:
     return ""
 
 
-def _passes(asked: Asked, contract: Contract) -> bool:
+def _passes(asked: Comparison, contract: Contract) -> bool:
     """Is the quantity inside if the subject promises this?"""
     judged = asked.judged(asked.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
-def _in_float32(asked: Asked, judgement: Judgement) -> str:
+def _in_float32(asked: Comparison, judgement: Judgement) -> str:
     """What of a float64 model holds numbers of float32, where no more than that may be wrong."""
     trial = asked.trial
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
         abs(judgement.expected), 1.0
     )
-    model = asked.memo.model(trial) if trial.dtype == "float64" and small else None
+    model = asked.cache.model(trial) if trial.dtype == "float64" and small else None
     if not model or not (names := model.in_float32()):
         return ""
     hold = "holds" if len(names) == 1 else "hold"
@@ -197,7 +198,7 @@ def _in_float32(asked: Asked, judgement: Judgement) -> str:
     )
 
 
-def _of_its_parameters(asked: Asked) -> Iterator[str]:
+def _of_its_parameters(asked: Comparison) -> Iterator[str]:
     """A bias that the model has left out, or another meaning of its parameters that explains it."""
     subject, formulation = asked.trial.subject, asked.problems[0].formulation
     if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
@@ -219,7 +220,7 @@ def _of_its_parameters(asked: Asked) -> Iterator[str]:
         )
 
 
-def other_meaning(asked: Asked) -> str:
+def other_meaning(asked: Comparison) -> str:
     """What the parameters would have to mean for every output to be inside, as its user writes it;
     "" for nothing.
     """
@@ -230,11 +231,11 @@ def other_meaning(asked: Asked) -> str:
     return next((spelled(way) for way in ways if _vanishes(asked, way)), "")
 
 
-def _vanishes(asked: Asked, way: Words) -> bool:
+def _vanishes(asked: Comparison, way: Words) -> bool:
     """Is every output of every stack inside where the parameters mean this, and did they not mean
     it before?
     """
-    trial, memo = asked.trial, asked.memo
+    trial, cache = asked.trial, asked.cache
     for problem in asked.problems:
         before, network = problem.formulation, problem.formulation.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
@@ -243,22 +244,22 @@ def _vanishes(asked: Asked, way: Words) -> bool:
         bound = network.oracle(
             replace(problem, formulation=other), trial.subject.contract(trial.dtype)
         )["forward"]
-        answer = memo.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
+        answer = cache.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
     return True
 
 
-def _likely(asked: Asked) -> str:
+def _likely(asked: Comparison) -> str:
     """The known fault that explains what was observed."""
-    trial, memo = asked.trial, asked.memo
+    trial, cache = asked.trial, asked.cache
     if asked.quantity == STEP:
         return ""
     observed = [
-        memo.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
+        cache.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
     ]
     told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
     network = asked.problems[0].formulation.network
-    say = patient(lambda how: memo.say(f"{told}: {how}"))
+    say = patient(lambda how: cache.say(f"{told}: {how}"))
     fault = network.likely(asked.problems, observed, asked.quantity, contract, say)
     return f"likely: {fault}" if fault else ""

@@ -9,7 +9,7 @@ from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.report import Fit, Points, Row
 from harness.core.text import exact, shown
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.fitting import predictions
 from harness.judging.shares import interval
 from harness.pytorch.errors import raised
@@ -18,10 +18,13 @@ from harness.training.trainer import Ended
 CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a report holds at most
 
 
-def fit(memo: Memo, ended: Ended) -> Fit:
+def fit(cache: Cache, ended: Ended) -> Fit:
     """A trainer's fits."""
     losses, curve, start = ended.losses, ended.fitted.curve, ended.start
-    good, scale = int((losses <= memo.population.quality).sum()), memo.population.scale(start.rows)
+    good, scale = (
+        int((losses <= cache.population.quality).sum()),
+        cache.population.scale(start.rows),
+    )
     low, high = interval(good, len(losses))
     with users():
         floor = (
@@ -32,7 +35,7 @@ def fit(memo: Memo, ended: Ended) -> Fit:
         : len(curve)
     ]
     return Fit(
-        memo.case.name,
+        cache.case.name,
         ended.trainer.title(),
         ended.trainer.source,
         len(losses),
@@ -42,24 +45,24 @@ def fit(memo: Memo, ended: Ended) -> Fit:
         best=_finite(losses.min()),
         median=_finite(np.median(losses)),
         floor=None if floor is None else _finite(floor),
-        quality=memo.population.quality,
+        quality=cache.population.quality,
         share=good / len(losses),
         share_low=low,
         share_high=high,
         seconds=ended.fitted.seconds or None,
-        **_best(memo, ended),
+        **_best(cache, ended),
     )
 
 
-def _best(memo: Memo, ended: Ended) -> dict[str, Any]:
+def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
     """Predictions and weights of the best start; nothing where none is finite or there are too many
     to be shown.
     """
-    predicted = predictions(memo, ended) if ended.fitted.end else None
+    predicted = predictions(cache, ended) if ended.fitted.end else None
     if predicted is None or isinstance(predicted, Missing):
         return {}
     draw = int(np.count_nonzero(ended.fitted.finite[: np.argmin(ended.losses)]))
-    answer, grid, marks = predicted.answer[draw], memo.population.grid, memo.population.marks
+    answer, grid, marks = predicted.answer[draw], cache.population.grid, cache.population.marks
     label, theta = ended.end.formulation.network.layout.label, ended.end.theta[draw]
     found: dict[str, Any] = {}
     if len(theta) <= WEIGHTS:
@@ -72,31 +75,31 @@ def _best(memo: Memo, ended: Ended) -> dict[str, Any]:
     return found
 
 
-def table(memo: Memo) -> list[Row]:
+def table(cache: Cache) -> list[Row]:
     """A case's trainers as rows of the table of changes, the references last."""
-    references = [reference.name for reference in memo.case.references]
+    references = [reference.name for reference in cache.case.references]
     rows = []
-    for ended in sorted(memo.fits.values(), key=lambda ended: ended.trainer.name in references):
+    for ended in sorted(cache.fits.values(), key=lambda ended: ended.trainer.name in references):
         low, middle, high = (
             _finite(np.quantile(ended.losses, q, method="nearest")) for q in (0, 0.5, 1)
         )
         rows.append(
-            Row(memo.population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
+            Row(cache.population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
         )
-    return rows if memo.fits and memo.population.table else []
+    return rows if cache.fits and cache.population.table else []
 
 
-def answer(memo: Memo, rows: list[Row]) -> str:
+def answer(cache: Cache, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
-    trained = {ended.trainer.name for ended in memo.fits.values()}
+    trained = {ended.trainer.name for ended in cache.fits.values()}
     complete = trained >= {
-        getattr(trainer, "name", "") for trainer in (*memo.case.subjects, *memo.case.references)
+        getattr(trainer, "name", "") for trainer in (*cache.case.subjects, *cache.case.references)
     }
-    if not memo.case.answer or not complete:
+    if not cache.case.answer or not complete:
         return ""
     try:
         with users():
-            said = memo.case.answer(rows)
+            said = cache.case.answer(rows)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a user's function raises, the report is written
@@ -104,10 +107,10 @@ def answer(memo: Memo, rows: list[Row]) -> str:
     return exact(said) if isinstance(said, str) else f"Its answer is {shown(said)}, expected text"
 
 
-def points(memo: Memo) -> Points | None:
+def points(cache: Cache) -> Points | None:
     """The first data that a case's trainers are given, where they can be drawn."""
     with users():
-        data = memo.population.data(1)
+        data = cache.population.data(1)
     x, y = (np.asarray(part[0], np.float64) for part in data)
     return {"x": x[:, 0].tolist(), "y": y[:, 0].tolist()} if x.shape[1] == y.shape[1] == 1 else None
 

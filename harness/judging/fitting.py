@@ -12,7 +12,7 @@ from harness.core.implementation import Missing
 from harness.core.judge import TOO_WIDE, Side, judge
 from harness.core.numpy_errors import users
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, heading, measured, missing
 from harness.judging.shares import CONVINCING, Pairs, interval
@@ -22,14 +22,14 @@ from harness.training.trainer import Ended, Population
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
 
 
-def ended(trial: Trial, memo: Memo) -> Verdict:
+def ended(trial: Trial, cache: Cache) -> Verdict:
     """The verdict of a `final` or `fit` check."""
     sides: list[Ended] = []
     for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
-        if why := trainer.absent(trial.case.network, trial.check):
+        if why := trainer.cannot_answer(trial.case.network, trial.check):
             return blank(trial, Status.ABSENT, why)
         try:
-            found = memo.ended(trainer, trial.dtype, device)
+            found = cache.ended(trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
             return blank(trial, Status.BROKEN, f"{heading(trial)}\n{words_of(error)}")
         except Exception as error:  # whatever a user's data or start raises
@@ -38,7 +38,7 @@ def ended(trial: Trial, memo: Memo) -> Verdict:
             )
         if isinstance(found, Missing):
             return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
-        if trial.check == "final" and (why := _silent(found, memo)):
+        if trial.check == "final" and (why := _silent(found, cache)):
             return blank(trial, Status.FAIL, f"{heading(trial)}\n{why}")
         if found.fitted.end is None:
             lost = (
@@ -49,9 +49,9 @@ def ended(trial: Trial, memo: Memo) -> Verdict:
         sides.append(found)
     mine, theirs = sides
     return (
-        _final(trial, memo, sides)
+        _final(trial, cache, sides)
         if trial.check == "final"
-        else _compared(trial, mine, theirs, memo.population)
+        else _compared(trial, mine, theirs, cache.population)
     )
 
 
@@ -63,16 +63,16 @@ class _Claim(NamedTuple):
     side: Side
 
 
-def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
+def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
     """Claimed losses and predictions against the oracle's at the final weights; losses against
     their floor.
     """
     claims: list[_Claim] = []
     for ended in sides:
-        who, predicted = ended.trainer.title(), predictions(memo, ended)
+        who, predicted = ended.trainer.title(), predictions(cache, ended)
         if isinstance(predicted, Missing):
             return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
-        claims.append(_Claim(who, "claims a loss of", _claimed(ended, memo)))
+        claims.append(_Claim(who, "claims a loss of", _claimed(ended, cache)))
         claims.append(_Claim(who, "predicts", predicted))
     exact = [
         Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error))
@@ -96,49 +96,51 @@ def _final(trial: Trial, memo: Memo, sides: list[Ended]) -> Verdict:
         )
     where = f"{who} {what} (start {judged.index[0]})"
     verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
-    if below := _below_floor(sides[0], memo):
+    if below := _below_floor(sides[0], cache):
         return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
     return replace(verdict, why=why)
 
 
-def _claimed(ended: Ended, memo: Memo) -> Side:
+def _claimed(ended: Ended, cache: Cache) -> Side:
     """The losses that a trainer claims, with the oracle's bounds at its final weights.
 
     Where it may have moved these after its last loss, by less than it notices, they allow the slope
     times that. What the curvature adds, of the order of the square, is far below the rounding of
     the loss.
     """
-    loss, slope = (memo.gives(ended)[quantity] for quantity in ("loss", "gradient"))
-    if not ended.trainer.unnoticed:
+    loss, slope = (cache.gives(ended)[quantity] for quantity in ("loss", "gradient"))
+    if not ended.trainer.comparison_offset:
         return Side(ended.fitted.claimed, loss)
-    moved = np.spacing(ended.trainer.unnoticed + abs(ended.end.own))
+    moved = np.spacing(ended.trainer.comparison_offset + abs(ended.end.own))
     allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
     return Side(ended.fitted.claimed, Bounded(loss.value, loss.error + allowed))
 
 
-def predictions(memo: Memo, ended: Ended) -> Side | Missing:
+def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     """What a trainer's own implementation predicts at the marks and on the grid, with the oracle's
     bounds.
     """
     trainer, dtype = ended.trainer, ended.dtype
-    problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
-    answers = memo.once(
+    problem = cache.get_or_make(
+        ("told", id(ended)), lambda: cache.population.told(ended.end, dtype)
+    )
+    answers = cache.get_or_make(
         ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)
     )
     found = answers.answer("forward")
     if isinstance(found, Missing):
         return found
-    return Side(found, memo.oracle(problem, trainer.contract(dtype))["forward"])
+    return Side(found, cache.oracle(problem, trainer.contract(dtype))["forward"])
 
 
-def _silent(ended: Ended, memo: Memo) -> str:
+def _silent(ended: Ended, cache: Cache) -> str:
     """No finite loss claimed where the final weights give one that is nowhere near the end of the
     dtype's range.
     """
     if ended.fitted.silent is None:
         return ""
     contract = ended.trainer.contract(ended.dtype)
-    loss = memo.oracle(ended.fitted.silent, contract)["loss"]
+    loss = cache.oracle(ended.fitted.silent, contract)["loss"]
     plain = (loss.error <= TOO_WIDE * abs(loss.value)) & (
         abs(loss.value) + loss.error <= contract.largest
     )
@@ -146,7 +148,7 @@ def _silent(ended: Ended, memo: Memo) -> str:
     return f"{ended.trainer.title()} claims no finite loss where {gives}" if plain.any() else ""
 
 
-def _below_floor(ended: Ended, memo: Memo) -> str:
+def _below_floor(ended: Ended, cache: Cache) -> str:
     """A loss below what no fit can be below: then the floor is wrong, or the data are not what was
     said.
     """
@@ -154,7 +156,7 @@ def _below_floor(ended: Ended, memo: Memo) -> str:
         return ""
     with users():
         floor = ended.trainer.floor(ended.end.inputs, ended.end.targets)
-    loss = memo.gives(ended)["loss"]
+    loss = cache.gives(ended)["loss"]
     under = loss.value + loss.error < floor.value - floor.error
     worst = int(np.argmax(under))
     below = (

@@ -20,12 +20,12 @@ from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.naming import tensors, title
 from harness.core.problem import Problem
 from harness.core.verdict import Status
-from harness.judging.comparison import Asked
+from harness.judging.comparison import Comparison
 
 Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 
 
-def are_no_squares(asked: Asked) -> bool:
+def are_no_squares(asked: Comparison) -> bool:
     """Do both sides have right outputs and a loss of their own, which is another one than the
     case's sum of squares?
     """
@@ -46,7 +46,7 @@ def are_no_squares(asked: Asked) -> bool:
     return not beyond["forward"].any() and bool(beyond["loss"].all())
 
 
-def exact_draws(asked: Asked) -> Chosen:
+def exact_draws(asked: Comparison) -> Chosen:
     """In which draws nothing rounds on the way to the outputs, on neither side."""
     errors = (
         sum(both["forward"].error for both in asked.bounds(problem)) for problem in asked.problems
@@ -63,7 +63,7 @@ class SameLoss(NamedTuple):
     by: str
 
 
-def same_loss(asked: Asked) -> SameLoss | None:
+def same_loss(asked: Comparison) -> SameLoss | None:
     """The judgement where both sides have the same loss, which is no sum of squares; None where
     that is not so.
     """
@@ -98,7 +98,7 @@ def same_loss(asked: Asked) -> SameLoss | None:
     return SameLoss(None, f"{both}, and no bound is derived for its {title(asked.quantity)}")
 
 
-def _same(asked: Asked, chosen: Chosen, quantity: str) -> Judgement | None:
+def _same(asked: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
     """The judgement of a quantity that is the same in the chosen draws, and finite in all; None
     where it is not.
     """
@@ -118,7 +118,7 @@ def _same(asked: Asked, chosen: Chosen, quantity: str) -> Judgement | None:
     return found if seen and found.status is Status.PASS else None
 
 
-def _from_slopes(asked: Asked, exact: Chosen) -> Judgement | None:
+def _from_slopes(asked: Comparison, exact: Chosen) -> Judgement | None:
     """A gradient judged by the slopes of the subject's loss, also the reference's where outputs are
     exact.
 
@@ -139,12 +139,12 @@ def _from_slopes(asked: Asked, exact: Chosen) -> Judgement | None:
     return judge(subjects, references, owners, asked.contracts[0].largest)
 
 
-def _sloped(asked: Asked, problem: Problem) -> Problem | None:
+def _sloped(asked: Comparison, problem: Problem) -> Problem | None:
     """The problem with the slopes of the subject's loss at the outputs that it gave."""
     trial = asked.trial
 
     def ask() -> Problem | None:
-        model, outputs = asked.memo.model(trial), asked.subject(problem).answer("forward")
+        model, outputs = asked.cache.model(trial), asked.subject(problem).answer("forward")
         slopes = (
             model.loss_slopes(problem, outputs)
             if model and not isinstance(outputs, Missing)
@@ -152,6 +152,6 @@ def _sloped(asked: Asked, problem: Problem) -> Problem | None:
         )
         return None if slopes is None else replace(problem, slopes=slopes)
 
-    return asked.memo.once(
+    return asked.cache.get_or_make(
         ("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask
     )

@@ -323,13 +323,13 @@ class SameOnCpu:
         """Its name."""
         return f"{self.subject.name} on the CPU"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
 
     def contract(self) -> Contract:
         return self.subject.contract(self.dtype)
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def observe(self, problem: Problem) -> Observation:

@@ -13,7 +13,7 @@ PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 
 @cache  # once a process
-def settle() -> None:
+def limit_threads() -> None:
     """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the
     cores with R.
 

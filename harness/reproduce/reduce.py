@@ -16,8 +16,8 @@ from harness.core.judge import Judgement
 from harness.core.naming import tensors
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
-from harness.judging.comparison import Asked
+from harness.judging.cache import Cache
+from harness.judging.comparison import Comparison
 
 PATIENCE = 2.0  # seconds that a reduction may take
 MANY = 2_000  # parameters: so many take longer than that one by one, or unit by unit
@@ -34,7 +34,7 @@ class Reduced(NamedTuple):
     judgement: Judgement
 
 
-def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
+def reduced(asked: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
     """The smallest problem found that fails as the trial did; None where its worst draws do not
     fail on their own.
     """
@@ -45,7 +45,7 @@ def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Redu
             set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]])
         )
     for stack, draw in worst:
-        known = asked.memo.reference(reference, asked.problems[stack])
+        known = asked.cache.reference(reference, asked.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
         alone = asked.problems[stack].part(slice(draw, draw + 1))
         if first := _judged(asked, alone, replace(known, values=answers)):
@@ -58,7 +58,7 @@ def reduced(asked: Asked, failed: Judgement, patience: float = PATIENCE) -> Redu
     return None
 
 
-def _worst(asked: Asked, failed: Judgement) -> Iterator[tuple[int, int]]:
+def _worst(asked: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
     """Stack and draw of the worst, then of the worst in each stack that fails."""
     yield failed.stack, failed.index[0]
     for stack, problem in enumerate(asked.problems):
@@ -68,20 +68,20 @@ def _worst(asked: Asked, failed: Judgement) -> Iterator[tuple[int, int]]:
 
 
 def _judged(
-    asked: Asked, problem: Problem, known: Observation | None = None
+    asked: Comparison, problem: Problem, known: Observation | None = None
 ) -> dict[str, Judgement] | None:
     """How every quantity up to the one asked for is judged, by a subject built anew; None where
     that does not fail.
 
     Its two numbers themselves are further apart than is allowed.
     """
-    trial, memo = asked.trial, Memo(asked.trial.case)
-    memo.once(("means", trial.subject.name), lambda: problem.formulation)
+    trial, cache = asked.trial, Cache(asked.trial.case)
+    cache.get_or_make(("means", trial.subject.name), lambda: problem.formulation)
     if known is not None:
-        memo.once(
+        cache.get_or_make(
             (id(trial.reference), id(problem.formulation.network), problem.key), lambda: known
         )
-    alone, found = Asked(trial, memo, [problem], asked.quantity), {}
+    alone, found = Comparison(trial, cache, [problem], asked.quantity), {}
     for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
         judged = alone.judged(quantity)
         if isinstance(judged, Judgement):
@@ -97,7 +97,7 @@ class _Search:
     """
 
     def __init__(
-        self, asked: Asked, start: Reduced, judged: dict[str, Judgement], until: float
+        self, asked: Comparison, start: Reduced, judged: dict[str, Judgement], until: float
     ) -> None:
         self.asked, self.best, self.until = asked, start, until
         self.least = min(start.judgement.budget_used, CLEAR)

@@ -25,9 +25,9 @@ from harness.core.shell import path_word, shell_line
 from harness.core.template import filled
 from harness.core.text import exact, one_line
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
-from harness.judging.comparison import Asked, heading
+from harness.judging.comparison import Comparison, heading
 from harness.judging.verification import reading
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import raised
@@ -42,7 +42,7 @@ MANY = 200  # numbers of a tensor: where most are 0, they are not written out
 HERE = Path()  # the working folder
 
 
-def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[str, str]:
+def alone(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
     """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there
     is none.
 
@@ -59,21 +59,21 @@ def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[s
     ):
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
-    return memo.once(key, lambda: _alone(trial, memo, folder, start))
+    return cache.get_or_make(key, lambda: _alone(trial, cache, folder, start))
 
 
-def _alone(trial: Trial, memo: Memo, folder: Path, start: Path) -> tuple[str, str]:
+def _alone(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
-            return _written(trial, memo, folder / file_name(trial), start)
+            return _written(trial, cache, folder / file_name(trial), start)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
         return "", one_line(f"alone: no script of it, writing one {raised(error)}")
 
 
-def _written(trial: Trial, memo: Memo, told: Path, start: Path) -> tuple[str, str]:
-    asked = Asked(trial, memo, memo.stacks(trial), trial.check)
+def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, str]:
+    asked = Comparison(trial, cache, cache.stacks(trial), trial.check)
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
@@ -221,7 +221,7 @@ def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
     """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by
     column.
     """
-    formulation = trial.reference.expressed(problem).formulation
+    formulation = trial.reference.as_evaluated(problem).formulation
     if trial.check == "loss":
         return "answer[0]"
     if trial.check == "forward":

@@ -13,12 +13,12 @@ from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.report import Race
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Case
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import ieee, settled
 from harness.pytorch.settings import hold_settings
-from harness.reporting.environment import settle
+from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from harness.training.trained import Trained, Training
 from harness.training.trainer import Population
@@ -70,9 +70,9 @@ def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
     """Why a model may not race: the sentences of the first trial of its case that does not pass, or
     "".
     """
-    memo = Memo(entry.case, starts)
+    cache = Cache(entry.case, starts)
     for trial in entry.case.trials((device,)):
-        if trial.dtype == dtype and (verdict := run(trial, memo)).status not in (
+        if trial.dtype == dtype and (verdict := run(trial, cache)).status not in (
             Status.PASS,
             Status.ABSENT,
         ):
@@ -141,7 +141,7 @@ def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
 
 
 def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
-    settle()
+    limit_threads()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
     pace, turn = (

@@ -10,13 +10,13 @@ from harness.core.numpy_errors import ours
 from harness.core.progress import Say, silent
 from harness.core.report import Cost, Fit, Points, Race, Report, Row, grouped
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import STARTS, Memo
+from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, heading, missing
 from harness.judging.fits import answer, fit, points, table
 from harness.pytorch.devices import KNOWN, lacking, poisoned
 from harness.pytorch.errors import at, raised
-from harness.reporting.environment import environment, settle
+from harness.reporting.environment import environment, limit_threads
 from harness.running.trial import run
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
@@ -85,15 +85,15 @@ class Run:
         self.lost: list[str] = []  # what the report lacks, and why
         self.refused = ""
         self.closed: Any = None  # its end (see closing.py)
-        self.memo: Memo | None = None
+        self.cache: Cache | None = None
 
-    def memo_of(self, trial: Trial) -> Memo:
-        """The memo of the trial's case; that of the case before is let go."""
-        if self.memo is None or self.memo.case is not trial.case:
+    def cache_of(self, trial: Trial) -> Cache:
+        """The cache of the trial's case; that of the case before is let go."""
+        if self.cache is None or self.cache.case is not trial.case:
             self.close()
-            settle()
-            self.memo = Memo(trial.case, self.starts, self.say, self.fitted)
-        return self.memo
+            limit_threads()
+            self.cache = Cache(trial.case, self.starts, self.say, self.fitted)
+        return self.cache
 
     def collect(self, test: str, trials: Sequence[Trial]) -> None:
         """Note the trials of a case that is to be asked.
@@ -133,7 +133,7 @@ class Run:
 
     def _ask(self, trial: Trial, again: str) -> Verdict:
         try:
-            verdict = run(trial, self.memo_of(trial), again, self.reproducers, self.start)
+            verdict = run(trial, self.cache_of(trial), again, self.reproducers, self.start)
             self.note_contracts(trial)
             return verdict
         except KeyboardInterrupt:
@@ -205,35 +205,35 @@ class Run:
 
     def close(self) -> None:
         """Note what the case that has just ended came to in training, and what it cost."""
-        memo, self.memo = self.memo, None
-        if memo is None:
+        cache, self.cache = self.cache, None
+        if cache is None:
             return
         try:
             with ours():
-                self._note_fits(memo)
+                self._note_fits(cache)
         except KeyboardInterrupt:
             raise
         # a user's data or floor may raise when they are asked once more
         except BaseException as error:
-            self.lost.append(f"the fits of {memo.case.name}: collecting them {raised(error)}")
-        if memo.most_draws >= MANY_DRAWS:
-            case = memo.case.name
+            self.lost.append(f"the fits of {cache.case.name}: collecting them {raised(error)}")
+        if cache.most_draws >= MANY_DRAWS:
+            case = cache.case.name
             self.costs[case] = Cost(
-                case, memo.most_draws, memo.overhead, memo.subject_seconds / memo.asked
+                case, cache.most_draws, cache.overhead, cache.subject_seconds / cache.asked
             )
 
-    def _note_fits(self, memo: Memo) -> None:
-        references = [reference.name for reference in memo.case.references]
+    def _note_fits(self, cache: Cache) -> None:
+        references = [reference.name for reference in cache.case.references]
         for ended in sorted(
-            memo.fits.values(), key=lambda ended: ended.trainer.name not in references
+            cache.fits.values(), key=lambda ended: ended.trainer.name not in references
         ):
-            key = memo.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
-            self.fits[key] = fit(memo, ended)
-        if memo.fits:
-            rows = table(memo)
+            key = cache.case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
+            self.fits[key] = fit(cache, ended)
+        if cache.fits:
+            rows = table(cache)
             self.rows += rows
-            self.said |= {memo.case.question: said} if (said := answer(memo, rows)) else {}
-            self.points += filter(None, [points(memo)])
+            self.said |= {cache.case.question: said} if (said := answer(cache, rows)) else {}
+            self.points += filter(None, [points(cache)])
 
     def report(self) -> Report:
         """Everything so far; complete when every trial that was chosen has its verdict."""

@@ -8,13 +8,13 @@ import numpy as np
 
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
-from harness.core.naming import apart, tensors, title
+from harness.core.naming import distinct_digits, tensors, title
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
-from harness.judging.comparison import Asked, blank, heading, measured, missing
+from harness.judging.comparison import Comparison, blank, heading, measured, missing
 from harness.judging.contrast import contrasted
 from harness.judging.diagnosis import explained, explained_by_slopes, other_meaning
 from harness.judging.fitting import ended
@@ -28,7 +28,7 @@ from harness.reproduce.script import HERE, alone
 
 @ours()
 def run(
-    trial: Trial, memo: Memo, again: str = "", folder: Path | None = None, start: Path = HERE
+    trial: Trial, cache: Cache, again: str = "", folder: Path | None = None, start: Path = HERE
 ) -> Verdict:
     """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
 
@@ -37,46 +37,46 @@ def run(
     file has told it.
     """
     with hold_settings(trial.case.settings), limited():
-        return _run(trial, memo, again, folder, start)
+        return _run(trial, cache, again, folder, start)
 
 
-def _run(trial: Trial, memo: Memo, again: str, folder: Path | None, start: Path) -> Verdict:
+def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Path) -> Verdict:
     started = perf_counter()
-    verdict = _verdict(trial, memo)
+    verdict = _verdict(trial, cache)
     if verdict.status is Status.FAIL and trial.known:
         verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
     seconds = perf_counter() - started
-    memo.seconds += seconds
+    cache.seconds += seconds
     lines, script = [verdict.why], ""
     if verdict.status is Status.FAIL and folder:
-        script, said = alone(trial, memo, folder, start)
+        script, said = alone(trial, cache, folder, start)
         lines += [said] if said else []
     lines += [f"again: {again}"] if verdict.status.fails and again else []
     return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)
 
 
-def _verdict(trial: Trial, memo: Memo) -> Verdict:
+def _verdict(trial: Trial, cache: Cache) -> Verdict:
     if lack := lacking(trial.device):
         return blank(trial, Status.NOT_RUN, lack)
     if trial.check in ENDS:
-        return ended(trial, memo)
+        return ended(trial, cache)
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _absent(trial, quantity):
         return blank(trial, Status.ABSENT, absent)
     try:
-        problems = memo.stacks(trial)
+        problems = cache.stacks(trial)
     except Exception as error:  # whatever a user's maker of problems raises
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
-        first = memo.once(("said", said), lambda: trial.id)
+        first = cache.get_or_make(("said", said), lambda: trial.id)
         return blank(
             trial,
             Status.BROKEN,
             f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}",
         )
     if trial.case.contrast:
-        return contrasted(trial, memo, problems, trial.case.contrast)
-    asked = Asked(trial, memo, problems, quantity)
+        return contrasted(trial, cache, problems, trial.case.contrast)
+    asked = Comparison(trial, cache, problems, quantity)
     judgement = asked.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
@@ -98,11 +98,11 @@ def _absent(trial: Trial, quantity: str) -> str:
     networks = [trial.subject.network or trial.case.network]
     if trial.case.contrast:
         networks.append(trial.case.network)
-    reasons = (trial.reference.absent(network, quantity) for network in networks)
+    reasons = (trial.reference.cannot_answer(network, quantity) for network in networks)
     return next(filter(None, reasons), "")
 
 
-def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict:
+def _of_same_loss(asked: Comparison, judgement: Judgement | None, by: str) -> Verdict:
     """The verdict where both sides have the same loss, which is not the case's."""
     if judgement is None:
         return blank(asked.trial, Status.VACUOUS, by)
@@ -112,7 +112,7 @@ def _of_same_loss(asked: Asked, judgement: Judgement | None, by: str) -> Verdict
     return replace(verdict, why=f"{_sentence(asked, judgement)}; {by}")
 
 
-def _sentence(asked: Asked, judgement: Judgement) -> str:
+def _sentence(asked: Comparison, judgement: Judgement) -> str:
     """What is said of a trial that did not fail."""
     dtype, names = asked.trial.dtype, tensors(asked.problems[0], asked.quantity)[0]
     if judgement.status is Status.UNDEFINED:
@@ -145,7 +145,7 @@ def _sentence(asked: Asked, judgement: Judgement) -> str:
     return "; ".join(reasons)
 
 
-def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
+def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
     """A claimed difference passes with a counterexample: two finite numbers further apart than both
     bounds.
     """
@@ -157,7 +157,7 @@ def _differs(asked: Asked, judgement: Judgement, verdict: Verdict) -> Verdict:
                 f" parameters={meant}"
             )
             return replace(verdict, status=Status.FAIL, why=why)
-        got, wanted = apart(judgement.actual, judgement.expected)
+        got, wanted = distinct_digits(judgement.actual, judgement.expected)
         why = (
             f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted}"
             f" at the same parameters (allowed ±{allowed:.1e})"

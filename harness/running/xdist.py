@@ -12,7 +12,7 @@ import pytest
 from harness.core.verdict import Status
 from harness.judging.comparison import blank, heading
 from harness.pytorch.devices import KNOWN, lacking
-from harness.reporting.environment import environment, settle
+from harness.reporting.environment import environment, limit_threads
 from harness.running.session import Run
 from harness.running.signals import begin
 
@@ -88,7 +88,7 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         if self.run.chosen:
-            settle()
+            limit_threads()
             self.run.environment = environment()
             self.run.devices |= {name: lacking(name) for name in KNOWN}
         self.config.workeroutput[PART] = _packed(self.run.hand_over())

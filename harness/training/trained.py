@@ -56,7 +56,7 @@ class Trained:
     after: Callable[[Any], None] | None = None
     floor: Floor | None = None
     source: str = "computed"
-    unnoticed: float = 0.0
+    comparison_offset: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
@@ -92,7 +92,7 @@ class Trained:
     def contract(self, dtype: str = "float64") -> Contract:
         return self.subject.contract(dtype)
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return None
 
     @property

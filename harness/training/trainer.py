@@ -139,7 +139,7 @@ class Trainer(Protocol):
         """
 
     @property
-    def unnoticed(self) -> float:
+    def comparison_offset(self) -> float:
         """What is added to two weights before they are compared: a move that does not show then has
         no loss of its own.
 
@@ -152,7 +152,7 @@ class Trainer(Protocol):
 
     def contract(self, dtype: str = "float64") -> Contract: ...
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         """Why this trainer is not to be had, or None when it is."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:

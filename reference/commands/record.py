@@ -16,12 +16,12 @@ from msgspec import structs
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
 from harness.core.text import one_line, printable
-from harness.judging.cache import STARTS, Memo
+from harness.judging.cache import STARTS, Cache
 from harness.judging.case import ENDS, Case
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
-from harness.reporting.environment import installed, settle
+from harness.reporting.environment import installed, limit_threads
 from harness.training.trained import Trained
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
@@ -153,21 +153,23 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
     """Everything that judging the case asks of R. Raises RError where R fails."""
-    settle()
-    memo = Memo(case, starts)
+    limit_threads()
+    cache = Cache(case, starts)
     for trial in case.trials():
         network = case.network if case.contrast else trial.subject.network or case.network
         for one in (trial.subject, trial.reference):
-            if getattr(one, "source", "") != recorder.source or one.absent(network, trial.check):
+            if getattr(one, "source", "") != recorder.source or one.cannot_answer(
+                network, trial.check
+            ):
                 continue
             answers: Any = ()
             if trial.check in ENDS:
-                ended = memo.ended(one, trial.dtype, "cpu")
+                ended = cache.ended(one, trial.dtype, "cpu")
                 if isinstance(ended, Missing) or ended.fitted.end:
-                    answers = [ended if isinstance(ended, Missing) else predictions(memo, ended)]
+                    answers = [ended if isinstance(ended, Missing) else predictions(cache, ended)]
             elif not isinstance(trial.subject, Trained):  # whose states no recording holds
-                problems = memo.problems(memo.claimed()) if case.contrast else memo.stacks(trial)
-                answers = [memo.reference(one, problem).missing for problem in problems]
+                problems = cache.problems(cache.claimed()) if case.contrast else cache.stacks(trial)
+                answers = [cache.reference(one, problem).missing for problem in problems]
             for answer in answers:
                 if isinstance(answer, Missing) and answer.status.fails:
                     raise RError(answer.why)

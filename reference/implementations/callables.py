@@ -42,7 +42,7 @@ class _Called(ABC):
                 f"{self.name} is {shown(self.answer, 40)}, expected a function of blocks and inputs"
             )
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
@@ -120,7 +120,7 @@ class Prototype(_Called):
         """Its name and dtype."""
         return f"{self.name} ({self.dtype})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         given = ("forward",) if self.slopes is None else ("forward", "loss", "gradient")
         return (
             None
@@ -187,7 +187,7 @@ class Stated(_Called):
         """Its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return (
             f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
         )

@@ -39,14 +39,14 @@ class NumpyNet:
     def title(self) -> str:
         return f"NumPy {np.__version__} ({self.dtype})"
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         return None
 
     def contract(self) -> Contract:
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:

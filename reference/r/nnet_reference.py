@@ -77,7 +77,7 @@ class RNnet:
         with suppress(RUnavailable):
             self.r.start()
 
-    def absent(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
         if not isinstance(network, Network):
             return "nnet has no such network: let NumPy judge it"
         activation, output = network.activations
@@ -98,7 +98,7 @@ class RNnet:
     def contract(self) -> Contract:
         return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
 
-    def expressed(self, problem: Problem) -> Problem:
+    def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
         return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
 
@@ -106,7 +106,9 @@ class RNnet:
         """In R, where R answers: nnet's own engine at a problem of one draw, which prints value,
         gradient, outputs.
         """
-        return ("R", engine(self.expressed(at_theta(problem)))) if self.source == "live" else None
+        return (
+            ("R", engine(self.as_evaluated(at_theta(problem)))) if self.source == "live" else None
+        )
 
     def observe(self, problem: Problem) -> Observation:
         loss = problem.loss
@@ -116,7 +118,7 @@ class RNnet:
                 " those"
             )
             return Observation({}, Missing(Status.ABSENT, why))
-        asked = self.expressed(at_theta(problem))
+        asked = self.as_evaluated(at_theta(problem))
         network: Any = asked.formulation.network
         per_row = problem.shares[0]
         if not (problem.shares == per_row).all():

@@ -67,7 +67,7 @@ class ReferenceTrainer:
     start: Start = field(default_factory=uniform)
     most: int | None = None
     floor: Floor | None = None
-    unnoticed: float = 0.0
+    comparison_offset: float = 0.0
 
     @property
     def source(self) -> str:
@@ -95,15 +95,15 @@ class ReferenceTrainer:
     def contract(self, dtype: str = "float64") -> Contract:
         return self.implementation.contract()
 
-    def absent(self, network: Family, quantity: str) -> str | None:
-        return self.implementation.absent(self.network or network, "forward")
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+        return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Its starts, in the parameters of the network that it really trains."""
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
         problem = population.problem(formulation, own, dtype)
-        return at_theta(self.implementation.expressed(problem))
+        return at_theta(self.implementation.as_evaluated(problem))
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         return self.implementation.observe(problem)
@@ -155,7 +155,7 @@ def nnet_fit(
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
-    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, unnoticed=RELTEST), **given)
+    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST), **given)
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
@@ -263,7 +263,7 @@ def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
 optim_bfgs = ReferenceTrainer(
-    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, unnoticed=RELTEST
+    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, comparison_offset=RELTEST
 )
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer(
@@ -276,7 +276,7 @@ least_squares = ReferenceTrainer(
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
-    asked = at_theta(r_nnet.expressed(problem))
+    asked = at_theta(r_nnet.as_evaluated(problem))
     once = LIVE.time_gradient(*_in_r(asked, 0), 1)
     repetitions = max(1, round(ROUND / max(once, 1e-6)))
     return lambda draw: (LIVE.time_gradient(*_in_r(asked, draw), repetitions), np.inf)
@@ -284,7 +284,7 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
-    asked = at_theta(r_nnet.expressed(problem))
+    asked = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
         fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)

@@ -23,7 +23,7 @@ from harness.core.implementation import Missing
 from harness.core.judge import Side, judge
 from harness.core.problem import Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.verification import Verification
 from reference import RNnet
 from reference.r import recorded
@@ -541,7 +541,7 @@ def test_live_r_is_its_recording_within_the_bounds(name: str, live_r: None) -> N
     """
     case, file = OURS[name].case, OURS[name].file
     live, then = (case.answering(file, mode) for mode in ("live", "recorded"))
-    memo, compared = Memo(case, 20), 0
+    cache, compared = Cache(case, 20), 0
     for now, was in zip(live.trials(), then.trials(), strict=True):
         if (
             not isinstance(now.reference, RNnet)
@@ -549,34 +549,34 @@ def test_live_r_is_its_recording_within_the_bounds(name: str, live_r: None) -> N
             or now.reference is was.reference
         ):
             continue
-        for problem in memo.stacks(now):
-            sides = [_side(memo, one.reference, problem, now.check) for one in (now, was)]
+        for problem in cache.stacks(now):
+            sides = [_side(cache, one.reference, problem, now.check) for one in (now, was)]
             owners = np.zeros(sides[0].answer.shape[1:], int)
             judged = judge(sides[:1], sides[1:], [owners], now.reference.contract().largest)
             assert judged.status in (Status.PASS, Status.VACUOUS), (problem.kind, now.check, judged)
             compared += judged.status is Status.PASS
     if case.population:  # training is chaotic: each end is judged by its own weights
-        memo = Memo(then, 20)
+        cache = Cache(then, 20)
         final = next(trial for trial in then.trials() if trial.check == "final")
         told = [one for one in then.references if one.source == "recorded"]
-        verdicts = [harness_run(replace(final, subject=one, reference=one), memo) for one in told]
+        verdicts = [harness_run(replace(final, subject=one, reference=one), cache) for one in told]
         assert {v.status for v in verdicts} == {Status.PASS}
         compared = len(verdicts)
     assert compared
 
 
-def harness_run(trial: Any, memo: Memo) -> Any:
+def harness_run(trial: Any, cache: Cache) -> Any:
     """The verdict of a trial."""
     from harness.running.trial import run
 
-    return run(trial, memo)
+    return run(trial, cache)
 
 
-def _side(memo: Memo, reference: Any, problem: Problem, quantity: str) -> Side:
+def _side(cache: Cache, reference: Any, problem: Problem, quantity: str) -> Side:
     """What a reference answers, with its bounds."""
-    answer = memo.reference(reference, problem).answer(quantity)
+    answer = cache.reference(reference, problem).answer(quantity)
     assert not isinstance(answer, Missing), answer
-    bound = memo.oracle(problem, reference.contract(), reference)[quantity]
+    bound = cache.oracle(problem, reference.contract(), reference)[quantity]
     if quantity == "gradient":
         answer = problem.formulation.pull_back(answer)
     return Side(answer, bound)

@@ -25,7 +25,7 @@ from harness.core.layout import Layout
 from harness.core.problem import QUANTITIES, Loss
 from harness.core.report import Cost, Fit, Race, Report, Row
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.reporting.results import parsed
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
@@ -283,8 +283,8 @@ def test_a_subject_passes_with_the_matching_map_and_with_no_other(
             dtypes=["float64"],
             checks=["forward", "loss"],
         )
-        memo = Memo(case)
-        assert {run(trial, memo).status for trial in case.trials()} == status
+        cache = Cache(case)
+        assert {run(trial, cache).status for trial in case.trials()} == status
 
 
 # Of the file

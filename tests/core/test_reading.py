@@ -15,7 +15,7 @@ from harness.core import progress
 from harness.core.contract import Array
 from harness.core.layout import Layout
 from harness.core.slopes import UNIT, NotAffine, TooLarge, group_counts, read_slopes
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.session import Run
 from reference import Network, numpy_net, probes
 from reference.faults.kinds import reading
@@ -276,10 +276,10 @@ def test_how_far_the_reading_is_is_said_where_it_takes_long(
     said: list[str] = []
     sizes = {block.name: block.places.shape for block in NET.layout.blocks}
     subject = Subject(function, "slow", parameters=renamed, shapes=sizes)
-    Memo(a_case("a", subject, NET), say=said.append).formulation(subject)
+    Cache(a_case("a", subject, NET), say=said.append).formulation(subject)
     assert said == []
     monkeypatch.setattr("harness.core.progress.PATIENCE", 0.0)
-    Memo(a_case("a", subject, NET), say=said.append).formulation(subject)
+    Cache(a_case("a", subject, NET), say=said.append).formulation(subject)
     assert len(said) == len(sizes)
     approved(said)
 

@@ -64,7 +64,7 @@ def test_a_number_of_starts_that_is_none_ends_the_run(
 def test_what_nnet_cannot_judge(approved: Approved) -> None:
     """Outputs that it does not have, and steps."""
     relu, tanh = Network(1, 4, 1, "logistic", "relu"), Network(1, 4, 1, "tanh")
-    approved([r_nnet.absent(relu, "forward"), r_nnet.absent(tanh, STEP)])
+    approved([r_nnet.cannot_answer(relu, "forward"), r_nnet.cannot_answer(tanh, STEP)])
 
 
 def test_a_recording_of_unknown_versions_is_refused(

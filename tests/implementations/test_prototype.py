@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, Prototype, probes
 from tests.conftest import Approved
@@ -59,8 +59,8 @@ def verdicts(*given: Any, **more: Any) -> dict[str, Verdict]:
     case = Case(
         "prototype", NETWORK, [Port], [reference], probes(seed=0, draws=6), dtypes=["float64"]
     )
-    memo = Memo(case)
-    return {trial.check: run(trial, memo) for trial in case.trials()}
+    cache = Cache(case)
+    return {trial.check: run(trial, cache) for trial in case.trials()}
 
 
 def test_a_right_prototype_is_inside_its_bounds(approved: Approved) -> None:

@@ -13,7 +13,7 @@ import pytest
 from harness import Case, Contract, Subject
 from harness.core.problem import QUANTITIES, STEP
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Equations, Network, Stated, probes
 from tests.conftest import Approved, Mine, screen_of, unfolded
@@ -44,7 +44,7 @@ def verdict(answer: Callable[..., Any], budget: float = 1e-5, dtype: str = "floa
         checks=["forward"],
         dtypes=[dtype],
     )
-    return run(case.trials()[0], Memo(case))
+    return run(case.trials()[0], Cache(case))
 
 
 def test_what_is_inside_the_stated_budget_passes(approved: Approved) -> None:
@@ -91,7 +91,7 @@ def test_the_budget_is_a_share_of_the_largest_output_of_a_head_in_a_draw() -> No
             checks=["forward"],
             dtypes=["float64"],
         )
-        found = run(case.trials()[0], Memo(case))
+        found = run(case.trials()[0], Cache(case))
         assert found.status is status
         if status is Status.FAIL:
             assert "o2[row 0, 0]" in found.why
@@ -184,8 +184,8 @@ def test_a_callable_cannot_change_what_others_are_asked() -> None:
 def test_what_is_not_stated_is_absent(approved: Approved) -> None:
     """Only outputs are answered; each other quantity says who judges it."""
     one = Stated("onnx", in_float32, budget=1e-6, why=WHY)
-    assert one.absent(two_hidden(), "forward") is None
-    approved(one.absent(two_hidden(), quantity) for quantity in (*QUANTITIES[1:], STEP))
+    assert one.cannot_answer(two_hidden(), "forward") is None
+    approved(one.cannot_answer(two_hidden(), quantity) for quantity in (*QUANTITIES[1:], STEP))
 
 
 @pytest.mark.parametrize(
@@ -283,5 +283,5 @@ def test_a_network_with_one_hidden_layer_is_asked_too() -> None:
         probes(2, draws=5),
         checks=["forward"],
     )
-    memo = Memo(case)
-    assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
+    cache = Cache(case)
+    assert {run(trial, cache).status for trial in case.trials()} == {Status.PASS}

@@ -201,7 +201,9 @@ PLACES = {
         "case('reference', references=[type('R', (type(numpy_net),), {'observe': boom})()])"
     ),
     "title": "case('title', references=[type('R', (type(numpy_net),), {'title': boom})()])",
-    "absent": "case('absent', references=[type('R', (type(numpy_net),), {'absent': boom})()])",
+    "absent": (
+        "case('absent', references=[type('R', (type(numpy_net),), {'cannot_answer': boom})()])"
+    ),
     "contract": (
         "case('contract', references=[type('R', (type(numpy_net),), {'contract': boom})()])"
     ),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, Prototype, numpy_net, probes, r_nnet
 from tests.conftest import Approved
@@ -46,8 +46,8 @@ def verdicts(network: Network, reference: Any, **given: Any) -> list[Verdict]:
     logistic = given.pop("logistic", clipped)
     subject = Subject(lambda: Port(network, logistic), "Port", **given)
     case = Case("clip", network, [subject], [reference], probes(seed=0, draws=8))
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 @pytest.mark.parametrize("network", [HIDDEN, BOTH], ids=["hidden", "both"])

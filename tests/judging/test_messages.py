@@ -10,7 +10,7 @@ from torch import nn
 
 from harness import Case, Contract, Contrast, Layout, Loss, Problem, Status, Subject
 from harness.core.formulation import Formulation
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, NumpyNet, OnData, numpy_net, probes
 from tests.conftest import Approved, Mine, at_collection
@@ -46,7 +46,7 @@ def case(**given: Any) -> Case:
 def broken(**given: Any) -> str:
     """What is said of the first trial of a case, which must be BROKEN, after its heading."""
     asked = case(**given)
-    verdict = run(asked.trials()[0], Memo(asked))
+    verdict = run(asked.trials()[0], Cache(asked))
     assert verdict.status is Status.BROKEN
     heading, _, sentence = verdict.why.partition("\n")
     assert heading.startswith("sine: ")
@@ -292,7 +292,7 @@ def test_problems_of_ones_own_that_are_none(problems: Any, approved: Approved) -
 def test_a_loss_that_is_no_number(loss: Any, approved: Approved) -> None:
     """A failure, like outputs of the wrong shape."""
     asked = case(subjects=[Subject(SineNet, loss=loss)], checks=["loss"])
-    verdict = run(asked.trials()[0], Memo(asked))
+    verdict = run(asked.trials()[0], Cache(asked))
     assert verdict.status is Status.FAIL
     approved(verdict.why.partition("\n")[2])
 

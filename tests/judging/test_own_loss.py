@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Contract, Formulation, Loss, Problem, Status, Subject, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, Prototype, numpy_net, probes
 from reference.mathematics.oracle import certificates
@@ -97,8 +97,8 @@ def verdicts(own: Own, network: Network = ONE, loss: Loss = SINGLE, **given: Any
     subject = Subject(lambda: Port(network), "Port", words, loss=of_heads(own))
     asked = {"problems": probes(seed=0, draws=6, loss=loss), "references": [numpy_net], **given}
     case = Case("own loss", network, [subject], **asked)
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 @pytest.mark.parametrize("network", [ONE, TWO], ids=["one head", "two heads"])
@@ -142,8 +142,8 @@ def test_a_decay_in_other_words_passes() -> None:
     subject = Subject(build, "Decayed", BLOCKS, loss=decayed)
     problems = probes(seed=0, draws=6, loss=Loss(decay=0.125))
     case = Case("decayed", TWO_ONE, [subject], [numpy_net], problems, dtypes=["float64"])
-    memo = Memo(case)
-    assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
+    cache = Cache(case)
+    assert {run(trial, cache).status for trial in case.trials()} == {Status.PASS}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -195,7 +195,7 @@ def test_an_output_off_by_one_unit_in_the_last_place_fails(dtype: str, approved:
     case = Case(
         "off", TWO_ONE, [subject], [numpy_net], probes(seed=0, kinds=["exact"]), dtypes=[dtype]
     )
-    verdict = run(case.trials()[0], Memo(case))
+    verdict = run(case.trials()[0], Cache(case))
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 

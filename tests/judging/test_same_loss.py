@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Contract, Status, Subject, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, Prototype, numpy_net, probes, r_nnet
 
@@ -71,8 +71,8 @@ def verdicts(
     """By dtype and check, without those that the reference cannot judge."""
     asked = {"problems": probes(seed=0, draws=6), **given}
     case = Case("losses", NETWORK, [Subject(build, "Port", loss=port)], [reference], **asked)
-    memo = Memo(case)
-    found = {f"{trial.dtype} {trial.check}": run(trial, memo) for trial in case.trials()}
+    cache = Cache(case)
+    found = {f"{trial.dtype} {trial.check}": run(trial, cache) for trial in case.trials()}
     return {name: verdict for name, verdict in found.items() if verdict.status is not Status.ABSENT}
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness import Case, Loss, Status, Subject, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, OnData, numpy_net, probes, r_nnet
 from tests.conftest import Approved
@@ -26,8 +26,8 @@ def first_failure(
     """The first trial that fails, in order of computation."""
     references = [r_nnet] if network.activation == "logistic" else [numpy_net]
     case = Case("port", network, [subject], references, problems or probes(seed=0), dtypes=[dtype])
-    memo = Memo(case)
-    return next(v for v in (run(trial, memo) for trial in case.trials()) if v.status.fails)
+    cache = Cache(case)
+    return next(v for v in (run(trial, cache) for trial in case.trials()) if v.status.fails)
 
 
 class Port(nn.Module):
@@ -210,9 +210,9 @@ def test_a_parameter_that_is_not_used_has_the_gradient_zero(approved: Approved) 
     case = Case(
         "port", SINE, [Subject(lambda: BiasUnused(SINE), "BiasUnused")], [numpy_net], probes(seed=0)
     )
-    memo = Memo(case)
+    cache = Cache(case)
     gradient = next(t for t in case.trials() if t.check == "gradient")
-    verdict = run(gradient, memo)
+    verdict = run(gradient, cache)
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
@@ -271,8 +271,8 @@ def test_what_follows_from_an_earlier_quantity_is_not_explained_anew(approved: A
     """
     subject = Subject(lambda: nn.Sequential(Port(SINE), nn.Sigmoid()), "Twice")
     case = Case("port", SINE, [subject], [numpy_net], probes(seed=0), dtypes=["float64"])
-    memo = Memo(case)
-    found = [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials()]
     assert all(v.status is Status.FAIL for v in found)
     for verdict in found:
         approved(verdict.why, mask_figures=True)

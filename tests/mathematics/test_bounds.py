@@ -12,7 +12,7 @@ from harness.arithmetic.plain import Plain
 from harness.core.formulation import Formulation
 from harness.core.problem import QUANTITIES, Loss, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Equations, Network, NumpyNet, numpy_net, probes, r_nnet
 from reference.faults.kinds import solve
@@ -182,9 +182,9 @@ def test_torch_and_nnet_give_no_false_alarm_on_random_networks(g: str, f: str) -
             references=[r_nnet, numpy_net, NumpyNet("float32")],
             problems=probes(int(rng.integers(1000)), draws=8, rows=int(rng.integers(1, 30))),
         )
-        memo = Memo(case)
+        cache = Cache(case)
         for trial in case.trials():
-            verdict = run(trial, memo)
+            verdict = run(trial, cache)
             assert not verdict.status.fails, verdict.why
 
 
@@ -200,7 +200,7 @@ def test_what_the_grid_certifies_is_exact(g: str, f: str, dtype: str) -> None:
     assert all(proofs[quantity].any() for quantity in QUANTITIES)
     exact = evaluate(BallArithmetic(Contract()), problem)
     others = [solve(problem, Contract(dtype))]
-    if r_nnet.absent(network, "forward") is None:
+    if r_nnet.cannot_answer(network, "forward") is None:
         others.append(dict(r_nnet.observe(problem).values))
     for quantity in QUANTITIES:
         truth = np.vectorize(float)(exact[quantity])[proofs[quantity]]
@@ -282,8 +282,8 @@ def test_a_trial_in_a_dtype_that_overflows_is_undefined(approved: Approved) -> N
         large,
         checks=["forward"],
     )
-    memo = Memo(case)
-    found = {trial.dtype: run(trial, memo) for trial in case.trials()}
+    cache = Cache(case)
+    found = {trial.dtype: run(trial, cache) for trial in case.trials()}
     assert found["float64"].status is Status.PASS
     assert found["float32"].status is Status.UNDEFINED
     approved(found["float32"].why)

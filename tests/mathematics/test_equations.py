@@ -13,7 +13,7 @@ from harness import Case, Contract, Population, Recipe, Subject, Trained
 from harness.core.formulation import Formulation
 from harness.core.problem import QUANTITIES, Loss
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
 from reference.faults.catalogue import made_in
@@ -54,8 +54,8 @@ def verdicts(network: Equations, model: Callable[..., Any] | Subject, **more: An
     case = Case(
         "mine", network, [mine], [numpy_net], more.pop("problems", probes(0, draws=4)), **more
     )
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 @ALL
@@ -193,8 +193,8 @@ def test_a_network_of_ones_own_is_trained_and_judged() -> None:
         population,
         checks=["loss", "gradient", "step"],
     )
-    memo = Memo(case)
-    assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
+    cache = Cache(case)
+    assert {run(trial, cache).status for trial in case.trials()} == {Status.PASS}
 
 
 def halved(weights: Any) -> Any:
@@ -297,7 +297,7 @@ def test_who_knows_one_hidden_layer_only_says_so(approved: Approved) -> None:
     """nnet, crossed probes, and starts by layers."""
     network = two_hidden()
     formulation = Formulation.identity(network)
-    approved(r_nnet.absent(network, quantity) for quantity in QUANTITIES)
+    approved(r_nnet.cannot_answer(network, quantity) for quantity in QUANTITIES)
     with approved.raises(ValueError):
         Crossed()(formulation)
     with approved.raises(ValueError):

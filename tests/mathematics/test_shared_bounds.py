@@ -13,7 +13,7 @@ from harness.arithmetic.bounded import BoundedArithmetic
 from harness.core.contract import Bounded, Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.problem import QUANTITIES, Problem
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from reference import Network, numpy_net, probes
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.equations import evaluate
@@ -92,13 +92,13 @@ def test_r_and_numpy_share_bounds_in_a_case() -> None:
     """The arrays are the same ones where no |z| nears 15: R's bounds take no time and no memory."""
     network = Network(3, 4, 2, "logistic")
     case = Case("port", network, [lambda: None], [numpy_net], probes(0, kinds=["random"]))
-    memo, [problem] = Memo(case), probes(0, kinds=["few-term"])(Formulation.identity(network))
-    plain = memo.oracle(problem, Contract())
-    clipped = memo.oracle(problem, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
+    cache, [problem] = Cache(case), probes(0, kinds=["few-term"])(Formulation.identity(network))
+    plain = cache.oracle(problem, Contract())
+    clipped = cache.oracle(problem, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
     assert all(clipped[name] is plain[name] for name in QUANTITIES)
     saturated = saturating(40.0)
-    plain = memo.oracle(saturated, Contract())
-    clipped = memo.oracle(saturated, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
+    plain = cache.oracle(saturated, Contract())
+    clipped = cache.oracle(saturated, Contract(logistic_clip=15.0), NumpyNet(logistic_clip=15.0))
     assert not np.array_equal(clipped["forward"].value, plain["forward"].value)
     assert same(clipped, oracle(saturated, Contract(logistic_clip=15.0)))
 

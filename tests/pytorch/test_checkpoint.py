@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from harness import Case, Status, Subject
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.pytorch.checkpoint import weights
 from harness.running.trial import run
 from reference import Network, OnData, numpy_net, probes, r_nnet
@@ -62,10 +62,10 @@ def test_a_checkpoint_is_judged_beside_the_probes(
     """At its own weights, on its user's data, against R nnet and NumPy."""
     problems = [probes(seed=0), OnData(X, Y, weights=saved(kind, tmp_path))]
     case = Case("own weights", NETWORK, [Net], [numpy_net, r_nnet], problems)
-    memo = Memo(case)
-    found = [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials()]
     assert {v.status for v in found} == {Status.PASS, Status.ABSENT}
-    asked = memo.stacks(case.trials()[0])[-1]
+    asked = cache.stacks(case.trials()[0])[-1]
     assert asked.draws == 1
     approved([asked.kind, *{verdict.caveat for verdict in found if verdict.status is Status.PASS}])
     own = torch.cat([p.detach().double().ravel() for p in trained().parameters()]).numpy()

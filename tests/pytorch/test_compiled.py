@@ -13,7 +13,7 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from harness import Case, Population, Recipe, Status, Subject, Trained, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.pytorch.compiled import FAILS, LIMIT, LIMITS, is_compiled, limited
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, starts
@@ -88,8 +88,8 @@ def verdicts(build: Callable[[], Any], **given: Any) -> list[Verdict]:
     """Of every trial with the probes of every kind, or as given."""
     asked = {"problems": probes(seed=0, draws=3), **given}
     case = Case("compiled", SINE, [Subject(build, "Net")], [numpy_net], **asked)
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 def outputs(build: Callable[[], Any]) -> Verdict:
@@ -185,7 +185,7 @@ def test_a_compiled_function_is_known_too() -> None:
     for disable, ran in ((False, "compiled"), (True, "eager")):
         case = Case("function", SINE, [Subject(f, "f", shapes=shapes)], [numpy_net], FEW)
         with torch._dynamo.config.patch(disable=disable):
-            assert run(case.trials()[0], Memo(case)).why.endswith(f"; it ran {ran}")
+            assert run(case.trials()[0], Cache(case)).why.endswith(f"; it ran {ran}")
 
 
 def test_a_compiled_model_in_sixteen_bits_is_judged_by_its_compiled_code() -> None:
@@ -212,8 +212,8 @@ def test_training_is_judged_by_compiled_code_too() -> None:
         trained = Trained(model, Recipe("sgd", 3, {"lr": 0.01}), start=starts.uniform(), most=2)
         population = Population(data, quality=1.0, grid=data(1)[0][0])
         case = Case("trained", SINE, [trained], [numpy_net], population, checks=["loss"])
-        memo = Memo(case)
-        found[name] = [run(trial, memo) for trial in case.trials()]
+        cache = Cache(case)
+        found[name] = [run(trial, cache) for trial in case.trials()]
     assert [v.status for v in found["right"]] == [Status.PASS] * 2
     assert [v.status for v in found["wrong"]] == [Status.FAIL] * 2
     assert all(v.why.endswith("; it ran compiled") for v in found["right"])
@@ -248,7 +248,7 @@ def test_a_limit_that_is_higher_stays() -> None:
 def test_the_script_of_a_failure_fails_compiled(tmp_path: Path) -> None:
     """It compiles the model as its author does."""
     case = Case("compiled", SINE, [WRONG], [numpy_net], FEW, checks=["forward"], dtypes=["float64"])
-    verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
+    verdict = run(case.trials()[0], Cache(case), folder=tmp_path)
     assert verdict.status is Status.FAIL
     assert verdict.alone, verdict.why
 

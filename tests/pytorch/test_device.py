@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from harness import Case, Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.pytorch.devices import chosen, ieee, lacking, poisoned
 from harness.pytorch.subject import SameOnCpu, Subject
@@ -118,7 +118,7 @@ def test_a_subject_agrees_with_itself_on_the_cpu(check: str) -> None:
     """The direct comparison uses nothing of what may differ where both are the same."""
     subject = Subject.of(SineNet)
     verdict = run(
-        Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Memo(CASE)
+        Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Cache(CASE)
     )
     assert (verdict.status, verdict.budget_used) == (Status.PASS, 0.0)
 
@@ -136,7 +136,7 @@ class Asserting(SineNet):
 def test_out_of_memory_is_broken_with_sizes(approved: Approved) -> None:
     """It says what did not fit."""
     case = Case("sine", CASE.network, [OutOfMemory], [numpy_net], probes(draws=4))
-    verdict = run(case.trials()[0], Memo(case))
+    verdict = run(case.trials()[0], Cache(case))
     assert verdict.status is Status.BROKEN
     approved(verdict.why)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from harness import Case, Layout, Status, Subject
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.pytorch.parameters import TRIED, Unclear, mapped, meaning, ways
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
@@ -42,7 +42,7 @@ def status(subject: Any, network: Network = SINE, check: str = "forward") -> tup
         checks=[check],
         dtypes=["float64"],
     )
-    verdict = run(case.trials()[0], Memo(case))
+    verdict = run(case.trials()[0], Cache(case))
     return verdict.status, verdict.why
 
 
@@ -288,7 +288,7 @@ def test_a_difference_that_another_meaning_takes_away_is_none(approved: Approved
     case = Case(
         "differs", network, [Turned], [numpy_net], probes(seed=0, draws=6), expect="differs"
     )
-    verdict = run(case.trials()[0], Memo(case))
+    verdict = run(case.trials()[0], Cache(case))
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
@@ -349,6 +349,6 @@ def test_a_model_is_a_reference_for_its_own_parameters_only(approved: Approved) 
             return self.output(torch.tanh(self.hidden(x)))
 
     case = Case("two", SINE, [SineNet], [Subject(Other)], probes(seed=0, draws=6))
-    verdict = run(case.trials()[0], Memo(case))
+    verdict = run(case.trials()[0], Cache(case))
     assert verdict.status is Status.BROKEN
     approved(verdict.why)

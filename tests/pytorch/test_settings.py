@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Population, Recipe, Status, Trained, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.pytorch.settings import SWITCHES, hold_settings, read_settings, settings_lines
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, starts
@@ -59,8 +59,8 @@ def case_of(subject: Any = Net, **given: Any) -> Case:
 
 
 def verdicts(case: Case) -> list[Verdict]:
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -18,7 +18,7 @@ from harness.core.contract import PRECISION
 from harness.core.implementation import Observation
 from harness.core.problem import QUANTITIES
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Memo, narrowed
+from harness.judging.cache import Cache, narrowed
 from harness.pytorch.devices import held_in
 from harness.pytorch.intermediates import Stages
 from harness.running.trial import run
@@ -78,8 +78,8 @@ def verdicts(subject: Any, dtype: str, of: Any = None, **more: Any) -> dict[str,
         probes(rows=4, draws=1, **more),
         dtypes=[dtype],
     )
-    memo = Memo(case)
-    return {trial.check: run(trial, memo) for trial in case.trials()}
+    cache = Cache(case)
+    return {trial.check: run(trial, cache) for trial in case.trials()}
 
 
 def observed(
@@ -94,8 +94,8 @@ def observed(
         probes(rows=4, draws=3, **more),
         dtypes=[dtype],
     )
-    memo = Memo(case)
-    problems = memo.problems(memo.formulation(subject), dtype)
+    cache = Cache(case)
+    problems = cache.problems(cache.formulation(subject), dtype)
     return [(problem, subject.observe(problem, dtype)) for problem in problems]
 
 
@@ -241,8 +241,8 @@ def test_an_implementation_may_be_the_reference_of_another() -> None:
     case = Case(
         "narrow", network(), [Layers], [other], probes(rows=4, draws=1), dtypes=["bfloat16"]
     )
-    memo = Memo(case)
-    assert {run(trial, memo).status for trial in case.trials()} == {Status.PASS}
+    cache = Cache(case)
+    assert {run(trial, cache).status for trial in case.trials()} == {Status.PASS}
 
 
 def rounded(x: Any, bits: int) -> Any:
@@ -385,8 +385,8 @@ def test_a_right_model_whose_slopes_underflow_is_inside() -> None:
         probes(seed=118533, rows=7, draws=5, kinds=["saturated"], loss=Loss("mean")),
         dtypes=["bfloat16"],
     )
-    memo = Memo(case)
-    assert Status.FAIL not in {run(trial, memo).status for trial in case.trials()}
+    cache = Cache(case)
+    assert Status.FAIL not in {run(trial, cache).status for trial in case.trials()}
 
 
 # Narrow dtypes

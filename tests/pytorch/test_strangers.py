@@ -14,7 +14,7 @@ import torch.nn.utils.prune
 from torch import Tensor, nn
 
 from harness import Case, Status, Subject, Verdict
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, r_nnet
 from tests.conftest import Approved
@@ -31,8 +31,8 @@ def verdicts(
 ) -> list[Verdict]:
     """Of every trial that a case of this subject has by default."""
     case = Case("stranger", network, [subject], list(references), asked)
-    memo = Memo(case)
-    return [run(trial, memo) for trial in case.trials()]
+    cache = Cache(case)
+    return [run(trial, cache) for trial in case.trials()]
 
 
 def passes(subject: Any, network: Network = ONE_HEAD, **given: Any) -> bool:

@@ -26,7 +26,7 @@ from torch import nn
 from harness import Case, Layout, Subject
 from harness.core.report import MARK
 from harness.core.text import printable
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.reporting.markdown import escape, markdown
 from harness.reporting.page import page
 from harness.reporting.results import parsed, read
@@ -805,7 +805,7 @@ def test_a_script_of_a_hostile_name_runs_as_its_line_says(tmp_path: Path) -> Non
     )
     folder = Path("-c 'x' \x1b\u2028 [reports]")
     [trial, *_] = case.trials()
-    verdict = run(trial, Memo(case), folder=folder, start=tmp_path)
+    verdict = run(trial, Cache(case), folder=folder, start=tmp_path)
     line = printable(verdict.why.split("\n")[-1]).removeprefix("  alone: ")
     assert line.startswith("python $'./-c \\x27x\\x27 \\x1b\\xe2\\x80\\xa8 [reports]/")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

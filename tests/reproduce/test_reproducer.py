@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from harness import Case, Loss, Problem, Status, Subject
 from harness.core.judge import Judgement
 from harness.core.naming import tensors
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.judging.case import Trial
-from harness.judging.comparison import Asked
+from harness.judging.comparison import Comparison
 from harness.reproduce import script as writer
 from harness.reproduce.reduce import CLEAR, Reduced, reduced
 from harness.reproduce.script import file_name
@@ -42,7 +42,7 @@ SINE = Network(1, 4, 1, "logistic")
 
 def asked(
     subject: Any, network: Network, check: str, problems: Any = None, dtype: str = "float64"
-) -> Asked:
+) -> Comparison:
     """One trial against NumPy, ready to be judged."""
     case = Case(
         "port",
@@ -53,8 +53,8 @@ def asked(
         checks=[check],
         dtypes=[dtype],
     )
-    memo, (trial,) = Memo(case), case.trials()
-    return Asked(trial, memo, memo.stacks(trial), check)
+    cache, (trial,) = Cache(case), case.trials()
+    return Comparison(trial, cache, cache.stacks(trial), check)
 
 
 # How a problem is made small.
@@ -117,12 +117,12 @@ def test_what_is_left_fails_as_the_whole_did(
         np.count_nonzero(getattr(after, n)) <= np.count_nonzero(getattr(before, n))
         for n in ("own", "targets")
     )
-    judged = Asked(whole.trial, Memo(whole.trial.case), [after], check).judged(check)
+    judged = Comparison(whole.trial, Cache(whole.trial.case), [after], check).judged(check)
     assert isinstance(judged, Judgement)
     assert judged == small.judgement
     assert judged.status is Status.FAIL
     assert abs(judged.actual - judged.expected) > judged.allowed
-    alone = Asked(whole.trial, Memo(whole.trial.case), [before], check)
+    alone = Comparison(whole.trial, Cache(whole.trial.case), [before], check)
     first = alone.judged(check)
     assert isinstance(first, Judgement)
     assert judged.budget_used >= min(first.budget_used, CLEAR)
@@ -131,7 +131,7 @@ def test_what_is_left_fails_as_the_whole_did(
     if check == "gradient":
         for earlier in ("forward", "loss"):
             was, is_now = (
-                Asked(whole.trial, Memo(whole.trial.case), [p], check).judged(earlier)
+                Comparison(whole.trial, Cache(whole.trial.case), [p], check).judged(earlier)
                 for p in (before, after)
             )
             assert isinstance(was, Judgement)
@@ -657,7 +657,7 @@ class Counting(nn.Module):
 def test_what_does_not_fail_on_its_own_has_no_script(tmp_path: Path, approved: Approved) -> None:
     """And that is said."""
     case = case_of(Counting, SINE_TANH, checks=["forward"])
-    verdict = run(case.trials()[0], Memo(case), "pytest again", tmp_path / "out")
+    verdict = run(case.trials()[0], Cache(case), "pytest again", tmp_path / "out")
     approved(verdict.why.split("\n")[-2:])
     assert verdict.alone == ""
     assert not list(tmp_path.iterdir())
@@ -677,9 +677,9 @@ def test_what_goes_wrong_there_spoils_no_verdict(
         raise error
 
     case = case_of(Plain, SINE_TANH, checks=["forward"])
-    before = run(case.trials()[0], Memo(case))
+    before = run(case.trials()[0], Cache(case))
     monkeypatch.setattr(writer, "reduced", reducing)
-    after = run(case.trials()[0], Memo(case), folder=tmp_path)
+    after = run(case.trials()[0], Cache(case), folder=tmp_path)
     assert after.why.startswith(before.why)
     approved(after.why.removeprefix(before.why))
     assert (after.status, after.budget_used, after.where) == (
@@ -698,7 +698,7 @@ def test_a_script_that_does_not_fail_is_not_kept(
     """
     monkeypatch.setattr(writer, "scripts", lambda trial, small: iter([f"import sys\n{text}\n"]))
     case = case_of(Plain, SINE_TANH, checks=["forward"])
-    verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
+    verdict = run(case.trials()[0], Cache(case), folder=tmp_path)
     approved(verdict.why.split("\n")[-1])
     assert not list(tmp_path.iterdir())
 
@@ -709,7 +709,7 @@ def test_what_fails_by_what_this_process_has_patched_has_no_script(
     """A script is run by a Python that nobody has patched, as its reader will run it."""
     monkeypatch.setattr(torch, "tanh", torch.sigmoid)
     case = case_of(lambda: Wrong(SINE_TANH, "right"), SINE_TANH, checks=["forward"])
-    verdict = run(case.trials()[0], Memo(case), folder=tmp_path)
+    verdict = run(case.trials()[0], Cache(case), folder=tmp_path)
     assert verdict.status is Status.FAIL
     approved(verdict.why.split("\n")[-1])
 
@@ -885,8 +885,8 @@ def test_a_trial_does_not_count_what_its_script_took(
     """What a verdict took, and the cost of a case, are of judging."""
     monkeypatch.setattr("harness.running.trial.alone", lambda *given: (sleep(0.5), ("", ""))[1])
     case = case_of(Plain, SINE_TANH, checks=["forward"])
-    memo = Memo(case)
-    run(case.trials()[0], memo)
-    before = memo.seconds
-    assert run(case.trials()[0], memo, folder=tmp_path).seconds < 0.5
-    assert memo.seconds - before < 0.5
+    cache = Cache(case)
+    run(case.trials()[0], cache)
+    before = cache.seconds
+    assert run(case.trials()[0], cache, folder=tmp_path).seconds < 0.5
+    assert cache.seconds - before < 0.5

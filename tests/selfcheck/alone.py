@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness import Case, Status
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 
 ABSENT = (
@@ -55,9 +55,9 @@ def scripts(case: Case, folder: Path) -> dict[str, Path | None]:
     """The script of each trial of the case that fails by a difference, by the trial's id; None
     where it has none.
     """
-    memo, found = Memo(case), {}
+    cache, found = Cache(case), {}
     for trial in case.trials():
-        verdict = run(trial, memo, folder=folder)
+        verdict = run(trial, cache, folder=folder)
         if verdict.status is Status.FAIL and verdict.budget_used is not None:
             found[trial.id] = Path(verdict.alone) if verdict.alone else None
     return found

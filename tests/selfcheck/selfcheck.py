@@ -30,7 +30,7 @@ import numpy as np
 import harness
 from harness import Contract, Problem
 from harness.core.problem import QUANTITIES
-from harness.reporting.environment import environment, settle
+from harness.reporting.environment import environment, limit_threads
 from reference import numpy_net, probes, r_nnet
 from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Answers, Fault, solve
@@ -112,11 +112,11 @@ def false_alarms(until: Callable[[Alarms], bool], say: Callable[[str], None]) ->
     for number, case in enumerate(cases(seed=0)):
         for problem in case.problems:
             found.judge_styles(problem, STYLES)
-            if r_nnet.absent(case.network, "forward") is None and (
+            if r_nnet.cannot_answer(case.network, "forward") is None and (
                 answers := in_r(problem, "float64")
             ):
                 # no answers for a decayed tanh
-                bounds = oracle_of(r_nnet.expressed(problem), r_nnet.contract())
+                bounds = oracle_of(r_nnet.as_evaluated(problem), r_nnet.contract())
                 found.judge(problem, "float64", answers, solve(problem, Contract()), bounds)
         if number % WIDE_EVERY == 0:
             before = found.networks
@@ -294,7 +294,7 @@ def reproducers(count: int) -> dict[str, int]:
 
 def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything that the file holds; `seconds` is about what it may take."""
-    settle()
+    limit_threads()
     here = environment()  # before anybody commits meanwhile
     began, full = perf_counter(), seconds >= FULL
     share = 0.4 * seconds

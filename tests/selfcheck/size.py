@@ -19,7 +19,7 @@ from time import perf_counter, process_time
 import test_size
 
 from harness.core.formulation import Formulation
-from harness.reporting.environment import settle
+from harness.reporting.environment import limit_threads
 from reference import Network, numpy_net, probes, r_nnet
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def main() -> None:
             )
         print(f"{activation}: R itself takes {in_r(activation):.1f} s for all stacks", flush=True)
     print(f"hidden bias left out: {measured('logistic', 'numpy_net', bias=False)}", flush=True)
-    settle()
+    limit_threads()
     for network, rows in ((Network(1, 4, 1, "logistic"), 50), (Network((5, 5), 10, (5, 5)), 2)):
         each = (
             f"{by_numpy(network, rows, draws):.1f} µs at {draws:,} draws"

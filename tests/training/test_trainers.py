@@ -172,9 +172,9 @@ def test_r_that_is_left_out_is_absent(
     where = str(tmp_path / "test_mine.py"), "sine", False, "recorded"
     for trainer in (nnet_fit(), optim_bfgs):
         absent = trainer.answering(*where)
-        approved([absent.title(), absent.absent(LOGISTIC, "fit")])
+        approved([absent.title(), absent.cannot_answer(LOGISTIC, "fit")])
     assert scipy_bfgs.answering(*where) is scipy_bfgs
-    assert scipy_bfgs.absent(LOGISTIC, "fit") is None
+    assert scipy_bfgs.cannot_answer(LOGISTIC, "fit") is None
 
 
 def test_r_that_raises_is_broken(live_r: None) -> None:

@@ -25,7 +25,7 @@ from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
 from harness.core.implementation import Missing
 from harness.core.problem import Loss
 from harness.judging import fits
-from harness.judging.cache import Memo
+from harness.judging.cache import Cache
 from harness.running.trial import run
 from harness.training.trainer import Ended, Fitted
 from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
@@ -58,7 +58,7 @@ def asked(
     """The verdict of one check, against NumPy."""
     given = {"references": [numpy_net], "problems": POPULATION} | given
     case = Case("training", net, [trained], checks=[check], dtypes=[dtype], **given)
-    return run(case.trials()[0], Memo(case, starts=3), "pytest again")
+    return run(case.trials()[0], Cache(case, starts=3), "pytest again")
 
 
 def fitted(
@@ -285,9 +285,9 @@ def test_two_recipes_of_one_case_are_told_apart() -> None:
     case = Case(
         "two", TANH, [one, other], [numpy_net], POPULATION, checks=["step"], dtypes=["float64"]
     )
-    memo = Memo(case, starts=3)
+    cache = Cache(case, starts=3)
     for trial in case.trials():
-        verdict = run(trial, memo)
+        verdict = run(trial, cache)
         assert verdict.status is Status.PASS, verdict.why
 
 
@@ -306,7 +306,7 @@ def test_one_trainer_of_two_networks_trains_both() -> None:
             POPULATION,
             dtypes=["float64"],
         )
-        found = Memo(case, 3, known=known).ended(trainer, "float64", "cpu")
+        found = Cache(case, 3, known=known).ended(trainer, "float64", "cpu")
         assert isinstance(found, Ended)
         assert found.end.formulation.network is net
         claims.append(found.fitted.claimed)
@@ -408,12 +408,12 @@ def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
         checks=["final"],
         dtypes=["float64"],
     )
-    memo = Memo(case, starts=20)
-    verdict = run(case.trials()[0], memo)
+    cache = Cache(case, starts=20)
+    verdict = run(case.trials()[0], cache)
     assert verdict.status is Status.PASS, verdict.why
-    ended = memo.ended(trainer, "float64", "cpu")
+    ended = cache.ended(trainer, "float64", "cpu")
     assert not isinstance(ended, Missing)
-    loss = memo.gives(ended)["loss"]
+    loss = cache.gives(ended)["loss"]
     assert (abs(ended.fitted.claimed - loss.value) > loss.error).any()
 
 
@@ -458,9 +458,9 @@ def test_an_answer_of_a_case_that_is_no_text_is_told(approved: Approved) -> None
     case = Case(
         "said", TANH, problems=POPULATION, checks=["final"], answer=lambda rows: 3, **trainers
     )
-    memo = Memo(case, starts=3)
-    run(case.trials()[0], memo)
-    approved(fits.answer(memo, []))
+    cache = Cache(case, starts=3)
+    run(case.trials()[0], cache)
+    approved(fits.answer(cache, []))
 
 
 def test_a_model_alone_is_no_witness_for_steps(approved: Approved) -> None:
@@ -504,7 +504,7 @@ def compared(mine: Any, theirs: Any, expect: str, count: int, **population: Any)
         checks=["fit"],
         dtypes=["float64"],
     )
-    return run(case.trials()[0], Memo(case, starts=count))
+    return run(case.trials()[0], Cache(case, starts=count))
 
 
 FAR, NEAR = gradient_descent(1e-3, 100), gradient_descent(1e-6, 1, name="lazy", says="a lazy one")
