@@ -312,7 +312,7 @@ class Training:
                 return loss
 
             return in_own_words
-        optimiser = made(trained.recipe, self.parameters, self.device)
+        optimiser = make_optimiser(trained.recipe, self.parameters, self.device)
         module = self.model.call if self.model else None
 
         def backward() -> Any:
@@ -367,7 +367,7 @@ class Training:
         ]
 
 
-def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
+def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     """The optimiser of torch.optim."""
     import torch
 

@@ -35,11 +35,11 @@ def torch_rule(
     recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int
 ) -> torch.Tensor:
     """torch.optim itself."""
-    from harness.training.trained import made
+    from harness.training.trained import make_optimiser
 
     if not state:
         state["w"] = w.clone().requires_grad_()
-        state["optimiser"] = made(recipe, [state["w"]], "cpu")
+        state["optimiser"] = make_optimiser(recipe, [state["w"]], "cpu")
     state["w"].grad = g.clone()
     state["optimiser"].step()
     return state["w"].detach().clone()
