@@ -66,7 +66,7 @@ class Problem:
     exact: bool = False
     recipe: Recipe | None = None
     runs: int = 1
-    handed: Array | None = None
+    optimiser_gradients: Array | None = None
     caveat: str = ""
     slopes: Array | None = None
 
@@ -170,7 +170,7 @@ class Problem:
             slopes=slopes,
             recipe=None,
             runs=1,
-            handed=None,
+            optimiser_gradients=None,
         )
 
     def rounded(self, contract: Contract) -> Problem:
@@ -198,8 +198,8 @@ class Problem:
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
         parts += (
             []
-            if self.handed is None
-            else [self.own, self.handed, np.array(self.runs), self.formulation.held]
+            if self.optimiser_gradients is None
+            else [self.own, self.optimiser_gradients, np.array(self.runs), self.formulation.held]
         )
         digest = sha256()
         for part in parts:

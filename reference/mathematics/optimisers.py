@@ -20,7 +20,7 @@ def steps(m: Any, problem: Problem) -> Any:
     """The own parameters after each state's step (D, P), in arithmetic m; those that are held stay
     0.
     """
-    recipe, handed = problem.recipe, problem.handed
+    recipe, handed = problem.recipe, problem.optimiser_gradients
     assert recipe is not None
     assert handed is not None
     update = {"sgd": _sgd, "adam": _adam}[recipe.optimiser]
