@@ -51,9 +51,10 @@ class Problem:
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which
     probes these are; `exact` asks the oracle to prove which of its values are exact. With a
     `recipe`, the draws are the states of training runs that went on side by side (all first states,
-    all second ones, ...), `runs` of them, and `optimiser_gradients` (D, P) the gradients that the optimiser was
-    handed there. `slopes` (D, R, O) are those by the outputs of another loss, from which gradients
-    then follow. `caveat` is a sentence on what an answer to it does not prove, for the verdict.
+    all second ones, ...), `runs` of them, and `optimiser_gradients` (D, P) are the gradients that
+    the optimiser was given there. `slopes` (D, R, O) are those by the outputs of another loss, from
+    which gradients then follow. `caveat` is a sentence on what an answer to it does not prove, for
+    the verdict.
     Raises ValueError on wrong shapes and on values that are not finite.
     """
 
