@@ -142,9 +142,9 @@ def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
-from harness.reproduce.script import found
+from harness.reproduce.script import find_subject
 
-SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
+SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     loss = None if subject.loss is None else "SUBJECT.loss"
     origin = (
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
@@ -152,7 +152,7 @@ SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
     return _model("SUBJECT.build", loss, source, origin)
 
 
-def found(file: str, case: str, name: str) -> Subject:
+def find_subject(file: str, case: str, name: str) -> Subject:
     """The subject of this name in a file: of the case of that name, else of anything that the file
     holds.
 
