@@ -42,7 +42,7 @@ MANY = 200  # numbers of a tensor: where most are 0, they are not written out
 HERE = Path()  # the working folder
 
 
-def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[str, str]:
+def reproduce(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[str, str]:
     """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there
     is none.
 
@@ -59,10 +59,10 @@ def alone(trial: Trial, memo: Memo, folder: Path, start: Path = HERE) -> tuple[s
     ):
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
-    return memo.once(key, lambda: _alone(trial, memo, folder, start))
+    return memo.once(key, lambda: _reproduce(trial, memo, folder, start))
 
 
-def _alone(trial: Trial, memo: Memo, folder: Path, start: Path) -> tuple[str, str]:
+def _reproduce(trial: Trial, memo: Memo, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
             return _written(trial, memo, folder / file_name(trial), start)
