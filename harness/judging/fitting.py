@@ -121,7 +121,9 @@ def predictions(memo: Memo, ended: Ended) -> Side | Missing:
     bounds.
     """
     trainer, dtype = ended.trainer, ended.dtype
-    problem = memo.once(("told", id(ended)), lambda: memo.population.told(ended.end, dtype))
+    problem = memo.once(
+        ("told", id(ended)), lambda: memo.population.prediction_problem(ended.end, dtype)
+    )
     answers = memo.once(
         ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)
     )
