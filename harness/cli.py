@@ -64,7 +64,7 @@ def _compare(given: Namespace) -> int:
     old, new = read(given.old), read(given.new)
     changes = baseline.compare(old, new, given.factor, given.floor)
     width = max(get_terminal_size().columns, NARROWEST)
-    print(*baseline.told(changes, width, whole=3), sep="\n")
+    print(*baseline.summary_lines(changes, width, whole=3), sep="\n")
     return int(any(change.kind.fails for change in changes))
 
 

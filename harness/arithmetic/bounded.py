@@ -153,7 +153,7 @@ class BoundedArithmetic:
         value = (1 - share) * a.value + share * b.value
         error = (1 - share) * a.error + share * b.error
         size = (1 - share) * abs(a.value) + share * abs(b.value) + error
-        apart = self.kept(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
+        apart = self.stored(Bounded(abs(a.value) + abs(b.value), a.error + b.error)).error
         return self._rounded(value, np.where(apart < np.inf, error + 3 * self.u * size, np.inf), 1)
 
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
@@ -185,7 +185,7 @@ class BoundedArithmetic:
             return Bounded(value, error + self.tiny * lost)
         return self._rounded(value, error, 3)
 
-    def kept(self, x: Bounded) -> Bounded:
+    def stored(self, x: Bounded) -> Bounded:
         """x as an implementation keeps it: nothing bounds what it computes from a number that may
         overflow.
 

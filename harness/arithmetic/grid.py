@@ -106,7 +106,7 @@ class GridArithmetic:
             value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a
         )
 
-    def kept(self, x: OnGrid) -> OnGrid:
+    def stored(self, x: OnGrid) -> OnGrid:
         return x
 
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:

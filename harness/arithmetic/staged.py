@@ -36,9 +36,9 @@ class StagedArithmetic(BoundedArithmetic):
         self.found, self.asked = 0, 0
         self.missing: list[str] = []
 
-    def kept(self, x: Bounded) -> Bounded:
+    def stored(self, x: Bounded) -> Bounded:
         """As the implementation keeps it, which is seen where it is there to be seen."""
-        return self._seen(super().kept(x))
+        return self._seen(super().stored(x))
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
         """Of its own argument, and its own result."""

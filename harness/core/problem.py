@@ -51,9 +51,10 @@ class Problem:
     Inputs and outputs of several groups stand side by side on the last axis. `kind` says which
     probes these are; `exact` asks the oracle to prove which of its values are exact. With a
     `recipe`, the draws are the states of training runs that went on side by side (all first states,
-    all second ones, ...), `runs` of them, and `handed` (D, P) the gradients that the optimiser was
-    handed there. `slopes` (D, R, O) are those by the outputs of another loss, from which gradients
-    then follow. `caveat` is a sentence on what an answer to it does not prove, for the verdict.
+    all second ones, ...), `runs` of them, and `optimiser_gradients` (D, P) are the gradients that
+    the optimiser was given there. `slopes` (D, R, O) are those by the outputs of another loss, from
+    which gradients then follow. `caveat` is a sentence on what an answer to it does not prove, for
+    the verdict.
     Raises ValueError on wrong shapes and on values that are not finite.
     """
 
@@ -66,7 +67,7 @@ class Problem:
     exact: bool = False
     recipe: Recipe | None = None
     runs: int = 1
-    handed: Array | None = None
+    optimiser_gradients: Array | None = None
     caveat: str = ""
     slopes: Array | None = None
 
@@ -170,7 +171,7 @@ class Problem:
             slopes=slopes,
             recipe=None,
             runs=1,
-            handed=None,
+            optimiser_gradients=None,
         )
 
     def rounded(self, contract: Contract) -> Problem:
@@ -198,8 +199,8 @@ class Problem:
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
         parts += (
             []
-            if self.handed is None
-            else [self.own, self.handed, np.array(self.runs), self.formulation.held]
+            if self.optimiser_gradients is None
+            else [self.own, self.optimiser_gradients, np.array(self.runs), self.formulation.held]
         )
         digest = sha256()
         for part in parts:

@@ -122,7 +122,7 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
-        ("told", id(ended)), lambda: cache.population.told(ended.end, dtype)
+        ("told", id(ended)), lambda: cache.population.prediction_problem(ended.end, dtype)
     )
     answers = cache.get_or_make(
         ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)

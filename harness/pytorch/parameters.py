@@ -194,7 +194,7 @@ def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 # Trying.
 
 
-def ways(own: Layout, network: Family, said: Words) -> list[Words]:
+def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
     """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of
     parts of them.
 
@@ -288,7 +288,7 @@ def _cuts(
                     yield f"{spelled}.T", cut.T
 
 
-def right(
+def matching(
     model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
 ) -> list[Words] | None:
     """Those of the ways by which the network computes what the model, built in float64, does on a

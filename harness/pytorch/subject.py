@@ -25,12 +25,12 @@ from harness.pytorch.parameters import (
     HOW,
     Unclear,
     Words,
+    candidate_mappings,
     left_out_as,
     mapped,
+    matching,
     meaning,
-    right,
     spelled,
-    ways,
 )
 from harness.pytorch.tensors import plain
 
@@ -182,8 +182,10 @@ class Subject:
         model = self._built(own, network, "float64", "cpu")
         if callable(self.parameters) or isinstance(model, Missing):
             return 0, None
-        fit = ways(own, network, self.parameters or {})
-        return len(fit), right(model, own, network, fit, self.contract("float64")) if fit else None
+        fit = candidate_mappings(own, network, self.parameters or {})
+        return len(fit), matching(
+            model, own, network, fit, self.contract("float64")
+        ) if fit else None
 
     def own(self, network: Family) -> Layout:
         """Its own parameters, one after the other."""

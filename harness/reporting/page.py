@@ -16,7 +16,7 @@ from harness.core.text import printable
 from harness.core.verdict import Status
 from harness.reporting.results import read
 from harness.reporting.screen import answered, costed, counted, unjudged
-from harness.reporting.selfcheck_result import Selfcheck, beside
+from harness.reporting.selfcheck_result import Selfcheck, read_beside
 from harness.reporting.table import table
 
 CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")
         report = read(path := Path(arguments[0]))
-        replace_whole({Path(arguments[1]): page(report, beside(path.parent, report.commit))})
+        replace_whole({Path(arguments[1]): page(report, read_beside(path.parent, report.commit))})
     except (OSError, ValueError) as error:
         print(f"no page: {error}", file=sys.stderr)
         return 2

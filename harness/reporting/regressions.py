@@ -164,7 +164,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "not known" if value is None else shown(value)
 
 
-def told(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
+def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
     """The changes in sentences, worst first, the first `whole` failures in full, then counts; at
     most 30 lines.
     """
@@ -194,4 +194,4 @@ def against(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
         changes = compare(read(path), new)
     except ValueError as error:
         return fold(f"not compared with the baseline, which is a failure: {error}", width), True
-    return told(changes, width), any(change.kind.fails for change in changes)
+    return summary_lines(changes, width), any(change.kind.fails for change in changes)

@@ -40,7 +40,7 @@ class Selfcheck:
     note: str = ""
 
 
-def beside(folder: Path, commit: str) -> Selfcheck | None:
+def read_beside(folder: Path, commit: str) -> Selfcheck | None:
     """The selfcheck beside a report's folder, or None; `commit` is what the report is of.
 
     The note says, in a sentence, that it is of another, or why it cannot be read: then it says

@@ -11,7 +11,7 @@ from harness.core.report import MARK, REPRODUCERS, Report
 from harness.reporting.markdown import markdown
 from harness.reporting.page import page
 from harness.reporting.results import parsed
-from harness.reporting.selfcheck_result import beside
+from harness.reporting.selfcheck_result import read_beside
 
 # the files of a report, in its folder
 RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"
@@ -25,7 +25,7 @@ def write(report: Report, folder: Path) -> None:
     Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot
     be read back, ValueError; then nothing has changed, or `discard` removes what has.
     """
-    results, trust = _json(report.record()), beside(folder, report.commit)
+    results, trust = _json(report.record()), read_beside(folder, report.commit)
     texts = {
         folder / RESULTS: results,
         folder / MARKDOWN: markdown(report, trust),

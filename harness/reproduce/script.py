@@ -42,7 +42,7 @@ MANY = 200  # numbers of a tensor: where most are 0, they are not written out
 HERE = Path()  # the working folder
 
 
-def alone(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
+def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
     """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there
     is none.
 
@@ -59,10 +59,10 @@ def alone(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple
     ):
         return "", ""
     key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
-    return cache.get_or_make(key, lambda: _alone(trial, cache, folder, start))
+    return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
 
 
-def _alone(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
+def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
             return _written(trial, cache, folder / file_name(trial), start)
@@ -142,9 +142,9 @@ def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
-from harness.reproduce.script import found
+from harness.reproduce.script import find_subject
 
-SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
+SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     loss = None if subject.loss is None else "SUBJECT.loss"
     origin = (
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
@@ -152,7 +152,7 @@ SUBJECT = found({file!a}, {case.name!a}, {subject.name!a})"""
     return _model("SUBJECT.build", loss, source, origin)
 
 
-def found(file: str, case: str, name: str) -> Subject:
+def find_subject(file: str, case: str, name: str) -> Subject:
     """The subject of this name in a file: of the case of that name, else of anything that the file
     holds.
 

@@ -23,7 +23,7 @@ from harness.pytorch.compiled import limited
 from harness.pytorch.devices import lacking
 from harness.pytorch.errors import raised, words_of
 from harness.pytorch.settings import hold_settings
-from harness.reproduce.script import HERE, alone
+from harness.reproduce.script import HERE, reproduce
 
 
 @ours()
@@ -49,7 +49,7 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
     cache.seconds += seconds
     lines, script = [verdict.why], ""
     if verdict.status is Status.FAIL and folder:
-        script, said = alone(trial, cache, folder, start)
+        script, said = reproduce(trial, cache, folder, start)
         lines += [said] if said else []
     lines += [f"again: {again}"] if verdict.status.fails and again else []
     return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)

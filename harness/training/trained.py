@@ -190,7 +190,8 @@ class Trained:
             raise ValueError(f"{self.name} {raised(error)}") from error
         steps = min(run.alike() for run in runs)
         seen = [
-            (run.states()[: steps + 1], run.handed()[:steps], run.losses()[:steps]) for run in runs
+            (run.states()[: steps + 1], run.optimiser_gradients()[:steps], run.losses()[:steps])
+            for run in runs
         ]
         own, handed, losses = (np.concatenate(parts, axis=1) for parts in zip(*seen, strict=True))
         before, after, gradient = (
@@ -198,7 +199,7 @@ class Trained:
         )
         inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
         state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
-        problem = replace(state, recipe=self.recipe, runs=start.draws, handed=gradient)
+        problem = replace(state, recipe=self.recipe, runs=start.draws, optimiser_gradients=gradient)
         return problem, Observation(
             {"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True
         )
@@ -312,7 +313,7 @@ class Training:
                 return loss
 
             return in_own_words
-        optimiser = made(trained.recipe, self.parameters, self.device)
+        optimiser = make_optimiser(trained.recipe, self.parameters, self.device)
         module = self.model.call if self.model else None
 
         def backward() -> Any:
@@ -340,7 +341,7 @@ class Training:
         """Before every step and after the last (K + 1, D, P)."""
         return np.stack([array(state, self.problem.draws, -1) for state in self._states])
 
-    def handed(self) -> Array:
+    def optimiser_gradients(self) -> Array:
         """The gradients that the optimiser was handed (K, D, P)."""
         return np.stack([array(step, self.problem.draws, -1) for step in self._handed])
 
@@ -367,7 +368,7 @@ class Training:
         ]
 
 
-def made(recipe: Recipe, parameters: list[Any], device: str) -> Any:
+def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     """The optimiser of torch.optim."""
     import torch
 

@@ -69,7 +69,7 @@ class Population:
         )
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
-    def told(self, end: Problem, dtype: str) -> Problem:
+    def prediction_problem(self, end: Problem, dtype: str) -> Problem:
         """The same networks at the marks and on the grid, with targets of 0."""
         at = np.concatenate(
             [np.reshape(list(self.marks.values()), (-1, self.grid.shape[1])), self.grid]

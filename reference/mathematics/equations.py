@@ -72,7 +72,7 @@ def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
     slope = m.scale(r, 2 * problem.shares, slack)
     if problem.slopes is not None:  # of another loss
         slope = m.scale(m.lift(problem.slopes), 1.0, slack)
-    slopes = tape.slopes(output, m.kept(slope))
+    slopes = tape.slopes(output, m.stored(slope))
     uses = max(len(slopes[block].pairs) for block in blocks)
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []

@@ -20,7 +20,7 @@ def steps(m: Any, problem: Problem) -> Any:
     """The own parameters after each state's step (D, P), in arithmetic m; those that are held stay
     0.
     """
-    recipe, handed = problem.recipe, problem.handed
+    recipe, handed = problem.recipe, problem.optimiser_gradients
     assert recipe is not None
     assert handed is not None
     update = {"sgd": _sgd, "adam": _adam}[recipe.optimiser]
@@ -29,7 +29,7 @@ def steps(m: Any, problem: Problem) -> Any:
         now = slice(start, start + problem.runs)
         weights, gradient = m.lift(problem.own[now]), m.lift(handed[now])
         if decay := recipe.setting("weight_decay"):
-            gradient = m.kept(m.add(gradient, m.kept(m.scale(weights, decay))))
+            gradient = m.stored(m.add(gradient, m.stored(m.scale(weights, decay))))
         change, state = update(m, recipe, gradient, state, number + 1)
         held = problem.formulation.held
         after.append(
@@ -41,14 +41,14 @@ def steps(m: Any, problem: Problem) -> Any:
 def _sgd(m: Any, recipe: Recipe, gradient: Any, velocity: Any, number: int) -> tuple[Any, Any]:
     momentum = recipe.setting("momentum")
     if momentum and velocity is not None:
-        gradient = m.kept(m.add(m.scale(velocity, momentum), gradient))
+        gradient = m.stored(m.add(m.scale(velocity, momentum), gradient))
     return m.scale(gradient, recipe.setting("lr")), gradient
 
 
 def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> tuple[Any, Any]:
     lr, eps = recipe.setting("lr"), recipe.setting("eps")
     betas = recipe.setting("beta1"), recipe.setting("beta2")
-    powers = gradient, m.kept(m.mul(gradient, gradient))
+    powers = gradient, m.stored(m.mul(gradient, gradient))
     if moments is None:
         moments = [m.scale(power, 0.0) for power in powers]
     first, second = moments = [
@@ -64,4 +64,4 @@ def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> t
     size = m.add(
         m.scale(m.root(second), 1 / np.sqrt(corrections[1]), slack[1]), m.constant(second, eps)
     )
-    return m.divide(m.kept(m.scale(first, lr / corrections[0], slack[0])), size), moments
+    return m.divide(m.stored(m.scale(first, lr / corrections[0], slack[0])), size), moments

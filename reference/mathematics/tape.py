@@ -65,7 +65,7 @@ class Sum:
         return (
             self.formed
             if self.pairs[0][1] is None and len(self.pairs) == 1
-            else self.m.kept(self.formed)
+            else self.m.stored(self.formed)
         )
 
     def mapped(self, change: Callable[[Any], Any]) -> Sum:
@@ -173,7 +173,7 @@ class Tape:
         # what is beyond the range is as good as infinite to those that level off
         h, slope = self.m.act(name, z.value if name == "relu" else z.sum.formed)
         return self._plain(
-            h, z.shape, ((z, lambda e: self._pair(self.m.kept(self.m.mul(e.value, slope)))),)
+            h, z.shape, ((z, lambda e: self._pair(self.m.stored(self.m.mul(e.value, slope)))),)
         )
 
     def add(self, a: Node, b: Node) -> Node:
@@ -192,7 +192,7 @@ class Tape:
         """a b, number by number, of one shape."""
         self._expect(a.shape == b.shape, "mul", (a, b), "two of one shape")
         pulls = [(one, self._times(other.value)) for one, other in ((a, b), (b, a))]
-        return self._plain(self.m.kept(self.m.mul(a.value, b.value)), a.shape, tuple(pulls))
+        return self._plain(self.m.stored(self.m.mul(a.value, b.value)), a.shape, tuple(pulls))
 
     def scale(self, a: Node, factor: float) -> Node:
         """A constant times a."""
@@ -273,7 +273,7 @@ class Tape:
         return self._flip(e.value), self._flip(x)
 
     def _times(self, other: Any) -> Pull:
-        return lambda e: self._pair(self.m.kept(self.m.mul(e.value, other)))
+        return lambda e: self._pair(self.m.stored(self.m.mul(e.value, other)))
 
     def _cut(self, start: int, end: int) -> Callable[[Any], Any]:
         return lambda value: self.m.each(lambda a: a[..., start:end], value)

@@ -47,7 +47,7 @@ class RNnet:
 
     def title(self) -> str:
         versions = self.versions()
-        return f"R nnet {versions['nnet']} ({self.r.told})" if versions else "R nnet"
+        return f"R nnet {versions['nnet']} ({self.r.provenance})" if versions else "R nnet"
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
         """The same where `mode` (auto, live, recorded, or a session) and the recording of a case

@@ -76,10 +76,10 @@ class Recorder(_Asks):
     """Another session, live or recorded, whose answers are noted."""
 
     def __init__(self, session: Any) -> None:
-        self.session, self.source, self.told, self.starts = (
+        self.session, self.source, self.provenance, self.starts = (
             session,
             session.source,
-            session.told,
+            session.provenance,
             None,
         )
         self.noted: dict[str, Ask] = {}
@@ -113,7 +113,7 @@ class Recorded(_Asks):
 
     def __init__(self, recording: Recording, path: Path, file: str) -> None:
         self.recording, self.starts = recording, recording.facts.starts
-        self.told = f"recorded {recording.facts.date}"
+        self.provenance = f"recorded {recording.facts.date}"
         self._name, self._again = os.path.relpath(path), _record_line(file)
 
     def versions(self) -> dict[str, str]:
@@ -166,7 +166,7 @@ class Recorded(_Asks):
 class Nobody:
     """Why neither R nor a recording answers."""
 
-    source, told = "absent", "absent"
+    source, provenance = "absent", "absent"
 
     def __init__(self, why: str) -> None:
         self.why = why

@@ -130,7 +130,7 @@ class RSession:
     and `warnings` the warnings that it gave.
     """
 
-    source = told = "live"
+    source = provenance = "live"
 
     def __init__(self, deadline: float = 30.0) -> None:
         self.deadline = deadline

@@ -74,7 +74,7 @@ class ReferenceTrainer:
         return self.implementation.source
 
     def title(self) -> str:
-        told = self.says.replace("{told}", getattr(self._session, "told", ""))
+        told = self.says.replace("{provenance}", getattr(self._session, "provenance", ""))
         return told.replace("{r}", self.implementation.title())
 
     def versions(self) -> dict[str, str]:
@@ -263,7 +263,7 @@ def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
 
 # R's optim() on nnet's value and gradient, and SciPy's optimisers on NumPy's.
 optim_bfgs = ReferenceTrainer(
-    "optim_bfgs", "R optim(BFGS) ({told})", _optim, r_nnet, comparison_offset=RELTEST
+    "optim_bfgs", "R optim(BFGS) ({provenance})", _optim, r_nnet, comparison_offset=RELTEST
 )
 scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer(

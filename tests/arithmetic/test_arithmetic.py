@@ -187,11 +187,11 @@ def test_what_may_leave_the_range_is_not_bounded() -> None:
     """Up to the largest number of the dtype it keeps its bound."""
     half = LARGEST / 2
     exactly(
-        m.kept(known([LARGEST, -LARGEST, half, -half], [0, 0, half, half])),
+        m.stored(known([LARGEST, -LARGEST, half, -half], [0, 0, half, half])),
         [LARGEST, -LARGEST, half, -half],
         [0, 0, half, half],
     )
-    exactly(m.kept(known([half, -LARGEST], [LARGEST, half])), [half, -LARGEST], [inf, inf])
+    exactly(m.stored(known([half, -LARGEST], [LARGEST, half])), [half, -LARGEST], [inf, inf])
 
 
 # Linear maps

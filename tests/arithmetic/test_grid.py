@@ -66,7 +66,7 @@ def test_shapes_on_a_grid() -> None:
     assert both.value.shape == both.size.shape == (2, 3, 2)
     counted(grid.each(lambda a: a[..., ::-1], on(0.5, 2.0)), [2, 0.5], 1, 4)
     x = on(1.0)
-    assert grid.kept(x) is x
+    assert grid.stored(x) is x
 
 
 def test_sums_on_a_grid() -> None:

@@ -30,7 +30,7 @@ def test_a_number_of_its_own_takes_the_place_of_what_was_derived() -> None:
     taken.
     """
     m, derived = staged(1.05, 1.95, 2.05, 9.0), bounded((1, 0.1), (2, 0.1), (3, 0.1))
-    found = m.kept(derived)
+    found = m.stored(derived)
     assert found.value.ravel() == pytest.approx([1.05, 2.0, 3.0])
     assert found.error.ravel() == pytest.approx([0.0, 0.05, 0.1])
     assert found.error[0, 0, 0] == 0
@@ -42,7 +42,7 @@ def test_a_number_of_its_own_takes_the_place_of_what_was_derived() -> None:
 def test_a_number_on_its_bound_is_within_it() -> None:
     """And one beyond it is not."""
     m = staged(1.5, 3.5000001)
-    assert m.kept(bounded((1, 0.5), (3, 0.5))).value.ravel().tolist() == [1.5, 3.0]
+    assert m.stored(bounded((1, 0.5), (3, 0.5))).value.ravel().tolist() == [1.5, 3.0]
 
 
 def test_a_column_is_of_all_draws_and_rows() -> None:
@@ -53,7 +53,7 @@ def test_a_column_is_of_all_draws_and_rows() -> None:
     own = np.stack([np.array(wrong), np.array(right)], axis=-1)
     m = StagedArithmetic(Contract(), 2, own)
     value = np.stack([np.array(right) + 0.01, np.array(wrong) - 0.01], axis=-1)
-    found = m.kept(Bounded(value, np.full(value.shape, 0.1)))
+    found = m.stored(Bounded(value, np.full(value.shape, 0.1)))
     assert np.array_equal(found.value, own[..., ::-1])
     assert not found.error.any()
 
@@ -65,7 +65,7 @@ def test_what_takes_its_place_holds_every_candidate(
     """Whichever of the numbers within the bound an implementation goes on from, it is in the
     interval.
     """
-    found = staged(*own).kept(bounded((value, error)))
+    found = staged(*own).stored(bounded((value, error)))
     for number in own:
         if abs(number - value) <= error:
             assert abs(number - found.value[0, 0, 0]) <= found.error[0, 0, 0]
@@ -75,9 +75,9 @@ def test_the_interval_is_rounded_outwards() -> None:
     """By more than float64 may lose when its half is taken, and where its middle is one of its
     ends.
     """
-    assert staged(1.0, 1.5).kept(bounded((1.2, 0.5))).error > 0.25 * (1 + 1e-10)
+    assert staged(1.0, 1.5).stored(bounded((1.2, 0.5))).error > 0.25 * (1 + 1e-10)
     ends = 1.0, 1 + 2.0**-52
-    found = staged(*ends).kept(bounded((1, 0.5)))
+    found = staged(*ends).stored(bounded((1, 0.5)))
     assert max(abs(end - found.value) for end in ends) <= found.error
 
 
@@ -113,9 +113,9 @@ def test_what_is_no_row_of_numbers_is_left_as_it_is() -> None:
     """
     m = staged(1.0)
     for x in (Bounded(np.ones(1), np.ones(1)), Bounded(np.ones((1, 2, 1)), np.ones((1, 2, 1)))):
-        assert m.kept(x).value is x.value
-        assert not isinstance(m.kept(x), Replaced)
-    once = m.kept(bounded((1.2, 0.5)))
+        assert m.stored(x).value is x.value
+        assert not isinstance(m.stored(x), Replaced)
+    once = m.stored(bounded((1.2, 0.5)))
     assert isinstance(once, Replaced)
     asked = m.asked
     assert m._seen(once) is once
@@ -128,6 +128,6 @@ def test_what_is_no_row_of_numbers_is_left_as_it_is() -> None:
 def test_a_number_of_its_own_that_is_subnormal_may_be_read_as_0(sign: float, size: float) -> None:
     """As products of matrices do on CPUs that multiply bfloat16; a normal one is what it is."""
     own = sign * size * Contract("bfloat16").tiny
-    found = staged(own).kept(bounded((own, 4e-38)))
+    found = staged(own).stored(bounded((own, 4e-38)))
     assert found.error == (pytest.approx(abs(own) / 2) if size < 1 else 0)
     assert found.value == (own / 2 if size < 1 else own)

@@ -11,7 +11,7 @@ from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.markdown import markdown
 from harness.reporting.screen import screen
-from harness.reproduce.script import found
+from harness.reproduce.script import find_subject
 from reference import Network, r_nnet
 from reference.r.recording import Recording, read, write
 from tests.conftest import Approved, Mine
@@ -47,7 +47,7 @@ def test_a_script_whose_subject_is_gone_says_so(tmp_path: Path, approved: Approv
     """Renamed, say, since the script was written."""
     (tmp_path / "mine.py").write_text("def other(x): return x\n")
     with approved.raises(LookupError):
-        found(str(tmp_path / "mine.py"), "case", "SineNet")
+        find_subject(str(tmp_path / "mine.py"), "case", "SineNet")
 
 
 @pytest.mark.parametrize("starts", ["0", "many"])

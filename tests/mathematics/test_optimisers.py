@@ -35,11 +35,11 @@ def torch_rule(
     recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int
 ) -> torch.Tensor:
     """torch.optim itself."""
-    from harness.training.trained import made
+    from harness.training.trained import make_optimiser
 
     if not state:
         state["w"] = w.clone().requires_grad_()
-        state["optimiser"] = made(recipe, [state["w"]], "cpu")
+        state["optimiser"] = make_optimiser(recipe, [state["w"]], "cpu")
     state["w"].grad = g.clone()
     state["optimiser"].step()
     return state["w"].detach().clone()
@@ -76,7 +76,7 @@ def visited(
         np.ones((len(own), 1, 1)),
         recipe=recipe,
         runs=RUNS,
-        handed=np.concatenate(handed),
+        optimiser_gradients=np.concatenate(handed),
     )
     return problem, np.concatenate(after)
 
@@ -123,7 +123,9 @@ def test_a_square_that_overflows_is_not_judged(dtype: str, scales: tuple[float, 
     judged = np.isfinite(bound.error)
     assert 0 < judged.mean() < 0.9
     assert (abs(after - bound.value) <= bound.error)[judged].all()
-    assert judged[:RUNS][abs(problem.handed[:RUNS]) < Contract(dtype).largest ** 0.49].all()
+    assert judged[:RUNS][
+        abs(problem.optimiser_gradients[:RUNS]) < Contract(dtype).largest ** 0.49
+    ].all()
 
 
 @pytest.mark.parametrize("name", RECIPES)

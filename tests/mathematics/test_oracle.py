@@ -109,7 +109,9 @@ def test_steps_are_bounded_where_there_is_a_recipe() -> None:
     """And not elsewhere."""
     problem = stack(2)
     stepped = replace(
-        problem, recipe=Recipe("sgd", 2, {"lr": 0.5}), handed=np.ones(problem.own.shape)
+        problem,
+        recipe=Recipe("sgd", 2, {"lr": 0.5}),
+        optimiser_gradients=np.ones(problem.own.shape),
     )
     assert STEP not in oracle(problem, FLOAT32)
     found = oracle(stepped, FLOAT32)[STEP]

@@ -78,7 +78,7 @@ UNAPPROVED = {
         "alone may be several": "no parameters are such that it is said"
     },
     "harness/reproduce/script.py": {
-        "from harness.reproduce.script import found SUBJECT = found(": CODE,
+        "from harness.reproduce.script import find_subject SUBJECT = find_subject(": CODE,
         "a block of the network has a name that is no variable's": COPIED,
     },
     "harness/reproduce/script.py.j2": {"[each.requires_grad_() for each in x]": CODE},

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness import Case, Layout, Status, Subject
 from harness.judging.cache import Cache
-from harness.pytorch.parameters import TRIED, Unclear, mapped, meaning, ways
+from harness.pytorch.parameters import TRIED, Unclear, candidate_mappings, mapped, meaning
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.conftest import Approved
@@ -165,7 +165,7 @@ def test_ways_are_tried_up_to_a_number(approved: Approved) -> None:
     own = Layout.of_shapes({f"m{i}": (4, 4) for i in range(4)} | {f"v{i}": (4,) for i in range(3)})
     with approved.raises(Unclear):
         mapped(own, network, {})
-    assert len(ways(own, network, {})) == TRIED
+    assert len(candidate_mappings(own, network, {})) == TRIED
 
 
 @st.composite

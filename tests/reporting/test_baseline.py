@@ -23,7 +23,7 @@ from harness import cli as command
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting import github, results
-from harness.reporting.regressions import Change, Kind, compare, told
+from harness.reporting.regressions import Change, Kind, compare, summary_lines
 from harness.reporting.results import read
 from harness.reporting.screen import LINES
 from harness.reporting.writing import write
@@ -221,7 +221,7 @@ def test_a_report_and_itself_are_the_same(approved: Approved) -> None:
     verdicts = [verdict(status, id=f"{status}") for status in Status]
     found = compare(report(*verdicts), report(*verdicts))
     assert {each.kind for each in found} == {Kind.UNCHANGED, Kind.STILL_FAILING, Kind.KNOWN}
-    approved(told(compare(report(), report()), 110))
+    approved(summary_lines(compare(report(), report()), 110))
 
 
 # In words
@@ -259,12 +259,12 @@ def test_sentences_come_worst_first(approved: Approved) -> None:
     found = compare(*many())
     worst = [list(Kind).index(each.kind) for each in found]
     assert (worst, len(found)) == (sorted(worst), 13)
-    approved(told(found, 200))
+    approved(summary_lines(found, 200))
 
 
 def test_the_first_failures_can_be_told_in_full(approved: Approved) -> None:
     """With every line of their own, indented."""
-    lines = told(compare(*many()), 200, whole=1)
+    lines = summary_lines(compare(*many()), 200, whole=1)
     assert lines[1:5] == [f"    {line}" for line in FAILURE.split("\n")]
     approved(lines[:6])
 
@@ -281,7 +281,7 @@ def test_many_changes_take_thirty_lines(approved: Approved) -> None:
     """The rest is counted."""
     ids = [f"trial {number}" for number in range(200)]
     new = report(*(verdict("FAIL", 12.0, id=id, why=f"heading\nfinding {id}") for id in ids))
-    lines = told(compare(report(*(verdict(id=id) for id in ids)), new), 110, whole=3)
+    lines = summary_lines(compare(report(*(verdict(id=id) for id in ids)), new), 110, whole=3)
     assert len(lines) == LINES
     approved(lines[-2:])
 

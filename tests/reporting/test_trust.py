@@ -17,7 +17,7 @@ from harness.reporting.markdown import markdown
 from harness.reporting.page import main
 from harness.reporting.page import page as page_of
 from harness.reporting.results import parsed
-from harness.reporting.selfcheck_result import Rule, Selfcheck, beside
+from harness.reporting.selfcheck_result import Rule, Selfcheck, read_beside
 from harness.reporting.writing import write
 from tests.conftest import Approved
 from tests.reporting.test_hostile import NAMES, expect_harmless_markdown, expect_harmless_page
@@ -60,14 +60,14 @@ def read_of(tmp_path: Path, written: Any, commit: str = COMMIT) -> Selfcheck:
     """What is read of a file that holds this, beside a folder of a report."""
     text = written if isinstance(written, str) else json.dumps(written)
     (tmp_path / "selfcheck.json").write_text(text)
-    trust = beside(tmp_path / "report", commit)
+    trust = read_beside(tmp_path / "report", commit)
     assert trust is not None
     return trust
 
 
 def test_where_none_was_measured_nothing_is_said(tmp_path: Path) -> None:
     """No file, no section."""
-    assert beside(tmp_path / "report", COMMIT) is None
+    assert read_beside(tmp_path / "report", COMMIT) is None
     assert "trust" not in Elements(page_of(report())).parts
     assert not PICTURE.search(markdown(report()))
 
@@ -139,7 +139,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, how: str, approved: 
 def test_what_is_no_file_is_not_read(tmp_path: Path, approved: Approved) -> None:
     """A pipe would be waited for."""
     os.mkfifo(tmp_path / "selfcheck.json")
-    trust = beside(tmp_path / "report", COMMIT)
+    trust = read_beside(tmp_path / "report", COMMIT)
     assert trust is not None
     approved(trust.note)
 

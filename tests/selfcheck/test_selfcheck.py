@@ -13,7 +13,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from harness import Contract, Problem
-from harness.reporting.selfcheck_result import beside
+from harness.reporting.selfcheck_result import read_beside
 from reference.commands import selfcheck as verb
 from reference.faults.catalogue import FAULTS
 from tests.conftest import Approved
@@ -266,7 +266,7 @@ def test_the_report_reads_what_is_written(known: None, tmp_path: Path) -> None:
     """Strictly, and it is of the commit that it was measured on."""
     assert selfcheck.main(["--seconds", str(SHORT), "--out", str(tmp_path / "selfcheck.json")]) == 0
     written = json.loads((tmp_path / "selfcheck.json").read_text())
-    trust = beside(tmp_path / "report", written["commit"])
+    trust = read_beside(tmp_path / "report", written["commit"])
     assert trust is not None
     assert (trust.note, trust.date, list(trust.summary)) == (
         "",
