@@ -21,7 +21,7 @@ PART = "nnet_parity"  # the name of ours in what workers and controller send eac
 # values of --dist that would share out the trials of a case
 SPLITS_CASES = ("load", "worksteal", "loadgroup")
 TRIAL = re.compile(
-    r"\[.+-(?:cpu|cuda(?::\d+)?)-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL
+    r"\[.+-[a-z]+(?::\d+)?-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL
 )
 
 

@@ -16,7 +16,7 @@ from harness.core.progress import Say, patient, silent
 from harness.core.verdict import Status
 from harness.judging.case import Case, Trial
 from harness.pytorch.compiled import COMPILER, limited
-from harness.pytorch.devices import ieee
+from harness.pytorch.devices import kind_of
 from harness.pytorch.errors import words_of
 from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
@@ -189,7 +189,7 @@ class Cache:
 
         def ask() -> Observation:
             started = perf_counter()
-            with ieee(device, dtype):
+            with kind_of(device).hold_precision(device, dtype):
                 live = self.live(subject, dtype, device)
                 with COMPILER.asking((subject, dtype, device)):
                     observation = subject.observe(problem, dtype, device, live)

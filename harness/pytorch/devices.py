@@ -1,33 +1,127 @@
-"""All that differs between devices: whether one is here and why not, its precision switches, its
-errors.
+"""Devices: a class for each kind holds all that differs between them.
+
+A new kind of device is a class here and a line in DEVICES; `nnet_parity/plugin.py` names it in the
+help of pytest.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-KNOWN = ("cpu", "cuda")
+
+class Device:
+    """A kind of device, and what holds on the CPU.
+
+    `name` is what PyTorch calls it, `title` what a sentence calls it, and `backend` the name in
+    `torch.backends` of what multiplies matrices of float32 there.
+    """
+
+    name = "cpu"
+    title = "the CPU"
+    backend = "mkldnn"
+
+    def find_lack(self, index: str) -> str:
+        """Return why the device of this index ("" for none) cannot be used here; "" if it can."""
+        return f"the CPU has no index, 'cpu:{index}' was asked for: write cpu" if index else ""
+
+    def describe(self) -> dict[str, str]:
+        """Return what a report's environment says of it, by name."""
+        return {}
+
+    @contextmanager
+    def hold_precision(self, device: str, dtype: str) -> Iterator[None]:
+        """Multiply matrices of float32 in full precision while this lasts, of tf32 in TF32."""
+        yield
+
+    def precision_lines(self, dtype: str) -> list[str]:
+        """Return the lines of a script that do the same for the rest of it."""
+        return []
+
+    def synchronize(self, device: str) -> None:
+        """Wait until the device has done what it was told."""
+
+    def has_foreach(self) -> bool:
+        """Do PyTorch's optimisers update all tensors of a group at once by default?"""
+        return False
+
+    def is_spoiled_by(self, error: str) -> bool:
+        """Is the device unusable for the rest of this process after an error of this text?"""
+        return False
+
+
+class Cuda(Device):
+    """A GPU of NVIDIA's."""
+
+    name = "cuda"
+    title = "CUDA"
+    backend = "cuda"
+
+    def find_lack(self, index: str) -> str:
+        import torch
+
+        if not torch.cuda.is_available():
+            version = torch.version.cuda
+            built = f"built for CUDA {version}" if version else "built without CUDA"
+            return f"torch {torch.__version__}, {built}, sees no CUDA device"
+        count = torch.cuda.device_count()
+        if index and int(index) >= count:
+            return f"there are {count} CUDA devices, 'cuda:{index}' is not among them"
+        return ""
+
+    def describe(self) -> dict[str, str]:
+        import torch
+
+        here = torch.cuda.is_available()
+        return {"cuda": "available" if here else "not available: torch sees no CUDA device"}
+
+    @contextmanager
+    def hold_precision(self, device: str, dtype: str) -> Iterator[None]:
+        """Arithmetic probes the state: two switches write it (`allow_tf32`, `fp32_precision`).
+
+        Raises RuntimeError where products are rounded to TF32 all the same.
+        """
+        import torch
+
+        matmul = torch.backends.cuda.matmul
+        before, matmul.allow_tf32 = matmul.allow_tf32, dtype == "tf32"
+        try:
+            one = torch.full((64, 64), 1 + 2.0**-12, device=device)
+            if dtype != "tf32" and not bool((one @ torch.eye(64, device=device) == one).all()):
+                raise RuntimeError("float32 products are rounded to TF32, though the switch is off")
+            yield
+        finally:
+            matmul.allow_tf32 = before
+
+    def precision_lines(self, dtype: str) -> list[str]:
+        return [f"torch.backends.cuda.matmul.allow_tf32 = {dtype == 'tf32'}"]
+
+    def synchronize(self, device: str) -> None:
+        import torch
+
+        torch.cuda.synchronize(device)
+
+    def has_foreach(self) -> bool:
+        return True
+
+    def is_spoiled_by(self, error: str) -> bool:
+        return "device-side assert" in error or "AcceleratorError" in error
+
+
+DEVICES: dict[str, Device] = {device.name: device for device in (Device(), Cuda())}
+KNOWN = tuple(DEVICES)
+
+
+def kind_of(device: str) -> Device:
+    """Return the kind of a device, "cuda:1" say. Raises ValueError for a name that is no device."""
+    name, _, index = device.partition(":")
+    if name not in DEVICES or (index and not index.isdigit()):
+        raise ValueError(f"device {device!r} is not known, expected cpu, cuda or cuda:N")
+    return DEVICES[name]
 
 
 def lacking(device: str) -> str:
-    """Why a device cannot be used here; "" when it can. Raises ValueError for a name that is no
-    device.
-    """
-    kind, _, index = device.partition(":")
-    if kind not in KNOWN or (index and not index.isdigit()):
-        raise ValueError(f"device {device!r} is not known, expected cpu, cuda or cuda:N")
-    import torch  # it takes seconds
-
-    if kind == "cpu":
-        return "" if not index else f"the CPU has no index, {device!r} was asked for: write cpu"
-    if not torch.cuda.is_available():
-        built = (
-            f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        )
-        return f"torch {torch.__version__}, {built}, sees no CUDA device"
-    if index and int(index) >= torch.cuda.device_count():
-        return f"there are {torch.cuda.device_count()} CUDA devices, {device!r} is not among them"
-    return ""
+    """Return why a device cannot be used here, "" if it can. Raises ValueError for no device."""
+    return kind_of(device).find_lack(device.partition(":")[2])
 
 
 def here() -> list[str]:
@@ -36,12 +130,18 @@ def here() -> list[str]:
 
 
 def chosen(asked: Sequence[str]) -> list[str]:
-    """The devices asked for, each once, or those that this machine has; ValueError for a name that
-    is no device.
+    """The devices asked for, each once, or those that this machine has.
+
+    Raises ValueError for a name that is no device.
     """
     for device in asked:
         lacking(device)
     return list(dict.fromkeys(asked)) or here()
+
+
+def describe_devices() -> dict[str, str]:
+    """What a report's environment says of the devices of this machine."""
+    return {key: text for device in DEVICES.values() for key, text in device.describe().items()}
 
 
 def held_in(dtype: str) -> Any:
@@ -49,48 +149,3 @@ def held_in(dtype: str) -> Any:
     import torch
 
     return torch.float32 if dtype == "tf32" else getattr(torch, dtype)
-
-
-@contextmanager
-def ieee(device: str, dtype: str = "") -> Iterator[None]:
-    """Matrix products in full precision while this lasts, or for tf32 in what CUDA makes of it.
-
-    Two switches write one state (`allow_tf32` and `fp32_precision`), so it is probed by arithmetic,
-    not believed, and restored. Raises RuntimeError where products are rounded to TF32 all the same.
-    """
-    import torch
-
-    if not device.startswith("cuda"):
-        yield
-        return
-    matmul = torch.backends.cuda.matmul
-    before, matmul.allow_tf32 = matmul.allow_tf32, dtype == "tf32"
-    try:
-        one = torch.full((64, 64), 1 + 2.0**-12, device=device)
-        if dtype != "tf32" and not bool((one @ torch.eye(64, device=device) == one).all()):
-            raise RuntimeError("float32 products are rounded to TF32, though the switch is off")
-        yield
-    finally:
-        matmul.allow_tf32 = before
-
-
-def settled(device: str) -> None:
-    """Wait until a device has done what it was told: a clock is read after this, never before."""
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize(device)
-
-
-def loops(device: str) -> dict[str, bool]:
-    """How an optimiser goes through its tensors, said rather than left to what torch prefers on a
-    device.
-    """
-    return {"foreach": device.startswith("cuda")}
-
-
-def poisoned(why: str, device: str) -> bool:
-    """Is a device unusable for the rest of this process after this error? The CPU never is,
-    whatever an error says.
-    """
-    return device != "cpu" and ("device-side assert" in why or "AcceleratorError" in why)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from harness.pytorch.devices import DEVICES
+
 Settings = Mapping[str, Any]  # by the name of the switch
 
 
@@ -31,7 +33,7 @@ def _autocast(device: str) -> Switch:
 
 
 # that multiply matrices of float32 in another precision, if they are told to
-BACKENDS = ("mkldnn", "cuda")
+BACKENDS = tuple(device.backend for device in DEVICES.values())
 
 
 def _read_precision(torch: Any) -> Any:
@@ -80,8 +82,7 @@ SWITCHES = {
         lambda torch, value: torch.set_deterministic_debug_mode(value),
         lambda value: f"torch.set_deterministic_debug_mode({value})",
     ),
-    "autocast on the CPU": _autocast("cpu"),
-    "autocast on CUDA": _autocast("cuda"),
+    **{f"autocast on {device.title}": _autocast(device.name) for device in DEVICES.values()},
     "matmul precision": Switch("highest", _read_precision, _write_precision, _precision_lines),
 }
 

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from harness.pytorch.devices import describe_devices
+
 PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 
@@ -50,9 +52,7 @@ def environment() -> dict[str, Any]:
         "blas": "; ".join(pools) or "unknown",
         "threads": torch.get_num_threads(),
         "device": "cpu",
-        "cuda": "available"
-        if torch.cuda.is_available()
-        else "not available: torch sees no CUDA device",
+        **describe_devices(),
         "commit": _commit(),
     }
 

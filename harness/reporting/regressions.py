@@ -17,8 +17,7 @@ from harness.reporting.screen import LINES, fold
 # a budget used that grew by more than this, to more than this, has drifted
 FACTOR, FLOOR = 2.0, 0.1
 ROUNDING = ("processor", "threads", "torch", "numpy")  # what it depends on, everywhere;
-# in R; on another device than the CPU
-ROUNDING_IN_R, ROUNDING_ELSEWHERE = ("R", "nnet"), ("device", "cuda")
+ROUNDING_IN_R = ("R", "nnet")
 
 
 class Kind(StrEnum):
@@ -148,9 +147,11 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
 
 def _rounding(now: Verdict, old: Report, new: Report) -> str:
     """In what, of all that its rounding depends on, two runs of a trial differ."""
-    names = (
-        ROUNDING + ROUNDING_IN_R * (now.source in R) + ROUNDING_ELSEWHERE * (now.device != "cpu")
-    )
+    names = list(ROUNDING)
+    if now.source in R:
+        names += ROUNDING_IN_R
+    if now.device != "cpu":
+        names += ["device", now.device.partition(":")[0]]
     pairs = [(name, old.environment.get(name), new.environment.get(name)) for name in names]
     contract = f"{now.subject} {now.dtype}"
     pairs += [

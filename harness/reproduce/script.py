@@ -29,7 +29,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import Comparison, heading
 from harness.judging.verification import reading
-from harness.pytorch.devices import held_in
+from harness.pytorch.devices import held_in, kind_of
 from harness.pytorch.errors import raised
 from harness.pytorch.settings import settings_lines
 from harness.pytorch.subject import Subject
@@ -197,6 +197,7 @@ def _script(
         "who": one_line(trial.reference.title()),
         "mark": Code(MARK),
         "dtype": held_in(trial.dtype),
+        "precision": kind_of(trial.device).precision_lines(trial.dtype),
         "names": None if shapes is None else list(map(exact, shapes)),
         "decay": float(problem.loss.decay),
         "settings": Code("\n".join(settings_lines(trial.case.settings))),

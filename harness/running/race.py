@@ -16,7 +16,7 @@ from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case
 from harness.pytorch.compiled import limited
-from harness.pytorch.devices import ieee, settled
+from harness.pytorch.devices import kind_of
 from harness.pytorch.settings import hold_settings
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
@@ -103,7 +103,7 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
             for parameter in training.parameters:
                 parameter.grad = None
             training.value().sum().backward()
-        settled(device)
+        kind_of(device).synchronize(device)
         return np.inf
 
     evaluate(1)
@@ -163,7 +163,7 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
         losses.append(turn.take((len(firsts) - 1) % start.draws, firsts[-1][2]))
 
     benchmark.group = entry.name
-    with ieee(device), limited():
+    with kind_of(device).hold_precision(device, dtype), limited():
         benchmark.pedantic(second, setup=first, rounds=entry.rounds, warmup_rounds=1)
     if benchmark.stats is None:
         raise RuntimeError(

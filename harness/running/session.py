@@ -14,7 +14,7 @@ from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, heading, missing
 from harness.judging.fits import answer, fit, points, table
-from harness.pytorch.devices import KNOWN, lacking, poisoned
+from harness.pytorch.devices import KNOWN, kind_of, lacking
 from harness.pytorch.errors import at, raised
 from harness.reporting.environment import environment, limit_threads
 from harness.running.trial import run
@@ -123,7 +123,7 @@ class Run:
             verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
         else:
             verdict = self._ask(trial, again)
-            if verdict.status is Status.BROKEN and poisoned(verdict.why, trial.device):
+            if verdict.status is Status.BROKEN and kind_of(trial.device).is_spoiled_by(verdict.why):
                 self.unusable[trial.device] = (
                     f"{trial.device} cannot be used any more after an error in {trial.id}"
                 )

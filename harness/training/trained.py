@@ -18,7 +18,7 @@ from harness.core.recipe import Recipe
 from harness.core.text import exact, shown
 from harness.core.verdict import Status
 from harness.pytorch.compiled import limited
-from harness.pytorch.devices import ieee, loops, settled
+from harness.pytorch.devices import kind_of
 from harness.pytorch.errors import WrongAnswer, raised
 from harness.pytorch.module import Model, array, outputs, shape_of, tensors
 from harness.pytorch.subject import Subject
@@ -131,19 +131,19 @@ class Trained:
         return population.problem(formulation, own, dtype)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        with ieee(device), limited():
+        with kind_of(device).hold_precision(device, dtype), limited():
             return self.subject.observe(problem, dtype, device)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from every start; what the model raises is an answer too."""
         try:
-            settled(device)
+            kind_of(device).synchronize(device)
             began = perf_counter()
-            with ieee(device), users():
+            with kind_of(device).hold_precision(device, dtype), users():
                 runs = [Training(self, part, dtype, device) for part in self._together(start)]
                 told = [run.train(self.recipe.steps, say) for run in runs]
             own = np.concatenate([run.own() for run in runs])
-            settled(device)
+            kind_of(device).synchronize(device)
             seconds = perf_counter() - began
             with users():
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
@@ -179,7 +179,7 @@ class Trained:
                 " 'fit']"
             )
         try:
-            with ieee(device), users():
+            with kind_of(device).hold_precision(device, dtype), users():
                 runs = [
                     Training(self, part, dtype, device, visits=True)
                     for part in self._together(start)
@@ -380,5 +380,8 @@ def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
     }
     if recipe.optimiser == "adam":
         given["betas"] = recipe.setting("beta1"), recipe.setting("beta2")
-    given |= {"line_search_fn": "strong_wolfe"} if recipe.optimiser == "lbfgs" else loops(device)
+    if recipe.optimiser == "lbfgs":
+        given["line_search_fn"] = "strong_wolfe"
+    else:  # said, rather than left to what torch prefers on a device
+        given["foreach"] = kind_of(device).has_foreach()
     return kind(parameters, **given)

@@ -118,16 +118,17 @@ def packages() -> Iterator[Finding]:
 def torch() -> Iterator[Finding]:
     """Does torch load, and does it see a GPU? (Its version stands among the packages.)"""
     try:
-        lacking = device.lacking("cuda")
+        lacks = {kind.title: kind.find_lack("") for kind in device.DEVICES.values()}
     except Exception as error:  # whatever its libraries raise
         mend = shell_line(sys.executable, "-m", "pip", "install", "--force-reinstall", "torch")
         yield Finding("torch", "", f"it cannot be loaded: {type(error).__name__}: {error}", mend)
         return
-    yield (
-        Finding("CUDA", "", lacking, lost="models are judged on the CPU")
-        if lacking
-        else Finding("CUDA", "here")
-    )
+    del lacks[device.Device.title]
+    for title, lack in lacks.items():
+        if lack:
+            yield Finding(title, "", lack, lost="models are judged on the CPU")
+        else:
+            yield Finding(title, "here")
 
 
 def r() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.pytorch.devices import Device
 from reference.commands import doctor
 from reference.commands.doctor import SWITCH, Finding
 from reference.r.nnet_reference import LIVE
@@ -101,10 +102,10 @@ def test_a_torch_that_cannot_be_loaded_is_named(
 ) -> None:
     """With what it raises, whatever that is."""
 
-    def lacking(device: str) -> str:
+    def find_lack(device: Device, index: str) -> str:
         raise OSError("libtorch_cpu.so: cannot open shared object file")
 
-    monkeypatch.setattr("harness.pytorch.devices.lacking", lacking)
+    monkeypatch.setattr("harness.pytorch.devices.Device.find_lack", find_lack)
     (finding,) = doctor.torch()
     assert finding.fails
     approved(said(finding))

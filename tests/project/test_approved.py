@@ -70,7 +70,7 @@ CUDA = "it takes a CUDA device"
 COPIED = "it is why a script is not written so: it is written otherwise, and nothing is said"
 UNAPPROVED = {
     "harness/pytorch/devices.py": {
-        "is not among them": CUDA,
+        "CUDA devices, 'cuda": CUDA,
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
     "harness/running/session.py": {"cannot be used any more after an error in": CUDA},
@@ -82,9 +82,6 @@ UNAPPROVED = {
         "a block of the network has a name that is no variable's": COPIED,
     },
     "harness/reproduce/script.py.j2": {"[each.requires_grad_() for each in x]": CODE},
-    "harness/pytorch/settings.py": {
-        "autocast on the CPU": "it is the name by which a switch is read and restored"
-    },
     "harness/reproduce/source.py": {
         "a lambda is not found in": COPIED,
         "it needs two things that are called": COPIED,

@@ -9,7 +9,7 @@ from torch import nn
 from harness import Case, Status
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
-from harness.pytorch.devices import chosen, ieee, lacking, poisoned
+from harness.pytorch.devices import chosen, kind_of, lacking
 from harness.pytorch.subject import SameOnCpu, Subject
 from harness.reporting.environment import environment
 from harness.running.session import Run
@@ -58,7 +58,7 @@ def test_each_device_is_asked_once() -> None:
 
 def test_the_cpu_needs_no_switch() -> None:
     """TF32 is a matter of CUDA."""
-    with ieee("cpu"):
+    with kind_of("cpu").hold_precision("cpu", "float32"):
         assert torch.ones(1).item() == 1
 
 
@@ -144,8 +144,8 @@ def test_out_of_memory_is_broken_with_sizes(approved: Approved) -> None:
 def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
     """The process is poisoned for that device, never for the CPU, whatever an error there says."""
     why = "raised RuntimeError: CUDA error: device-side assert triggered"
-    assert poisoned(why, "cuda:0")
-    assert not poisoned("raised OutOfMemoryError", "cuda")
+    assert kind_of("cuda:0").is_spoiled_by(why)
+    assert not kind_of("cuda").is_spoiled_by("raised OutOfMemoryError")
     case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
     found, trials = Run(), case.trials()
     verdicts = [

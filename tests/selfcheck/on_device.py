@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from harness.pytorch.devices import ieee, lacking
+from harness.pytorch.devices import kind_of, lacking
 from harness.reporting.environment import environment
 from tests.selfcheck.corpus import cases, wide
 from tests.selfcheck.selfcheck import WIDE_EVERY, Alarms
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"on_device: {why}", file=sys.stderr)
         return 2
     started = perf_counter()
-    with ieee(given.device):
+    with kind_of(given.device).hold_precision(given.device, ""):
         alarms = check_device(given.device, given.seconds)
     found = describe(alarms, given.device, perf_counter() - started)
     given.out.parent.mkdir(parents=True, exist_ok=True)
