@@ -10,8 +10,9 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
   --help    prints this page
 
 Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the
-place of the folder. The options of nnet-parity may be written short: --device, --require-device,
---r, --speed, --starts, --baseline and --report-dir stand for --parity-device and so on.
+place of the folder. Where there are two cores, two processes share a whole folder; `-n 0` keeps it
+in one. The options of nnet-parity may be written short: --device, --require-device, --r, --speed,
+--starts, --baseline and --report-dir stand for --parity-device and so on.
 The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later
 runs start at once.
 The exit code is pytest's; 1 if the set-up fails, 130 if it is interrupted.
@@ -41,6 +42,16 @@ COMMANDS = {
     "test": ["pytest", "tests/"],
     "types": ["mypy"],
 }
+# Where there are two cores, pytest-xdist runs a whole folder in two processes: cases stay together
+# (nnet_parity/workers.py), the tests of a file as far as one of the two has nothing else to do.
+SHARED = {"verify": ["-n", "2"], "test": ["-n", "2", "--dist", "worksteal"]}
+# Not if tests are chosen or followed one at a time, if the run needs the machine or a device for
+# itself, or if it is told how many processes to use.
+UNSHARED = re.compile(
+    r"-[qvlxs]*[xs][qvlxs]*|-[kmn].*|--(numprocesses|dist|exitfirst|maxfail|pdb|trace|capture"
+    r"|stepwise|sw|last-failed|lf|collect-only|co|snapshot-update"
+    r"|parity-speed|parity-device|parity-require-device)(-.+|=.*)?"
+)
 
 
 SHORT = ("--device", "--require-device", "--r", "--speed", "--starts", "--baseline", "--report-dir")
@@ -176,6 +187,22 @@ def lengthen(word: str) -> str:
     return f"--parity-{option.removeprefix('--')}{equals}{value}" if option in SHORT else word
 
 
+def count_cores() -> int:
+    """The number of cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def share(command: str, words: list[str]) -> list[str]:
+    """The options by which two processes share the whole folder of a command; none where it is not
+    to be shared.
+    """
+    if count_cores() < 2 or any(UNSHARED.fullmatch(word) for word in words):
+        return []
+    return SHARED.get(command, [])
+
+
 def main(arguments: list[str]) -> int:
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(
@@ -205,8 +232,9 @@ def main(arguments: list[str]) -> int:
         str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)
     ]
     named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)
+    whole = [] if named else [*share(command, rest), *folder]
     os.chdir(ROOT)
-    os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *([] if named else folder), *rest])
+    os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *whole, *rest])
 
 
 if __name__ == "__main__":

@@ -108,13 +108,16 @@ class Approved:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def same_screen_in_ci() -> Iterator[None]:
-    """The pytests that tests start print what they print at a desk: in CI, pytest repeats a failure
-    in its summary.
+def clean_environment() -> Iterator[None]:
+    """Hide from the programs that tests start that this run is in CI or shared by pytest-xdist.
+
+    In CI, pytest repeats a failure in its summary; pytest-benchmark and syrupy ask the environment
+    whether they are in a worker of xdist's.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("CI", "BUILD_NUMBER"):
-            patch.delenv(name, raising=False)
+        for name in list(os.environ):
+            if name in ("CI", "BUILD_NUMBER") or name.startswith("PYTEST_XDIST_"):
+                patch.delenv(name)
         yield
 
 

@@ -197,12 +197,17 @@ def test_the_second_run_starts_at_once(checkout: Checkout) -> None:
 
 # hypothesis alone takes a second to import
 NOT_NEEDED = ["-p", "no:hypothesispytest", "-p", "no:syrupy"]
+ONE_CORE, TWO_CORES = (
+    f"sys.platform = 'linux'; os.sched_getaffinity = lambda process: {cores}"
+    for cores in ({0}, {0, 1})
+)
 
 
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        (["verify"], [*NOT_NEEDED, "cases/"]),
+        (["verify"], [*NOT_NEEDED, "-n", "2", "cases/"]),
+        (["test"], ["-n", "2", "--dist", "worksteal", "tests/"]),
         (["test", "-k", "a or b", "-x"], ["tests/", "-k", "a or b", "-x"]),
         (
             ["verify", "cases/test_sine.py::test_it[a b]"],
@@ -230,7 +235,7 @@ def test_pytest_gets_the_folder_and_the_arguments(
     """From any working directory pytest runs in the checkout, by .venv's Python, with rpy2 told its
     mode.
     """
-    answer = json.loads(checkout.run(*given).stdout)
+    answer = json.loads(checkout.run(*given, played=TWO_CORES).stdout)
     root = str(checkout.root)
     assert answer == {
         "arguments": passed,
@@ -239,6 +244,43 @@ def test_pytest_gets_the_folder_and_the_arguments(
         "NNET_PARITY_R": None,
         "RPY2_CFFI_MODE": "ABI",
     }
+
+
+@pytest.mark.parametrize(
+    ("option", "is_shared"),
+    [
+        (["-q"], True),
+        (["-rs"], True),
+        (["--junitxml=build/report/junit.xml"], True),
+        (["--color=yes"], True),
+        (["-x"], False),
+        (["-vx"], False),
+        (["-s"], False),
+        (["--maxfail=2"], False),
+        (["--pdb"], False),
+        (["-k", "sine"], False),
+        (["-n", "3"], False),
+        (["-n0"], False),
+        (["--dist=loadfile"], False),
+        (["--speed"], False),
+        (["--device", "cuda"], False),
+        (["--parity-require-device=cuda"], False),
+        (["--snapshot-update"], False),
+        (["cases/test_sine.py::test_it"], False),
+    ],
+)
+def test_whole_folders_are_shared_between_two_processes(
+    checkout: Checkout, option: list[str], is_shared: bool
+) -> None:
+    """Where two cores are (played), unless an option asks for one process or says how many."""
+    passed = json.loads(checkout.run("verify", *option, played=TWO_CORES).stdout)["arguments"]
+    assert ("-n 2" in " ".join(passed)) is is_shared
+
+
+def test_one_core_runs_one_process(checkout: Checkout) -> None:
+    """Two processes on one core (played) would only load everything twice."""
+    passed = json.loads(checkout.run("verify", played=ONE_CORE).stdout)["arguments"]
+    assert passed == [*NOT_NEEDED, "cases/"]
 
 
 def test_the_exit_code_is_that_of_pytest(checkout: Checkout) -> None:
@@ -330,9 +372,9 @@ def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> Non
     NNET_PARITY_R=recorded.
     """
     answers = [
-        without_r.run("--no-r", "verify"),
-        without_r.run("verify", "--no-r"),
-        without_r.run("verify", NNET_PARITY_R="recorded"),
+        without_r.run("--no-r", "verify", played=ONE_CORE),
+        without_r.run("verify", "--no-r", played=ONE_CORE),
+        without_r.run("verify", NNET_PARITY_R="recorded", played=ONE_CORE),
     ]
     assert [answer.stderr for answer in answers] == ["", "", ""]
     assert all(json.loads(answer.stdout)["NNET_PARITY_R"] == "recorded" for answer in answers)
@@ -391,7 +433,7 @@ def test_two_set_ups_do_not_meet_in_one_venv(checkout: Checkout, approved: Appro
     first.communicate(timeout=20)
     assert first.returncode == 0
     approved(second.stderr)
-    assert json.loads(second.stdout)["arguments"] == ["tests/"]
+    assert json.loads(second.stdout)["arguments"][-1] == "tests/"
 
 
 def test_a_set_up_that_fails_is_quoted(checkout: Checkout, approved: Approved) -> None:
