@@ -1,4 +1,4 @@
-"""The judge: vocabulary, checks, judgement, reports and the pytest plugin of nnet-parity.
+"""The judge: what is asked, answered, compared and said. It knows no equation of any network.
 
 Importing it loads neither torch nor rpy2 nor pytest.
 """

@@ -1,6 +1,4 @@
-"""The console script `nnet-parity`: compares reports; verbs of other folders are found by name,
-never imported here.
-"""
+"""The command line `nnet-parity`: compares two reports; entry points add further commands."""
 
 import math
 import sys

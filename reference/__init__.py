@@ -1,5 +1,5 @@
-"""The mathematics: networks, the arithmetics they are evaluated in, R nnet, NumPy, probes,
-training, planted faults.
+"""The references: equations of networks in any arithmetic, R, NumPy, probes, trainers, planted
+faults. No torch.
 """
 
 from reference.implementations.callables import Prototype as Prototype

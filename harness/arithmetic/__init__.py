@@ -1,3 +1,1 @@
-"""Rounding: operations that carry a value and how far another implementation may be from it. No
-equation of any network.
-"""
+"""Rounding: operations on NumPy arrays that carry a value and a bound on its rounding error."""

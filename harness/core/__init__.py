@@ -1,1 +1,3 @@
-"""The vocabulary: what is asked, answered, compared and said. It imports no other room."""
+"""The vocabulary: layouts, contracts, problems, verdicts, and `judge`, the one file that compares
+numbers.
+"""

@@ -1,1 +1,1 @@
-"""Cases and their verdicts: comparison, diagnosis, fits."""
+"""Cases and their verdicts: answers are cached, compared and diagnosed; fits are judged."""

@@ -1,1 +1,1 @@
-"""PyTorch models: how a module is called, what its parameters mean, and what devices there are."""
+"""PyTorch models: how a module is called, what its parameters mean, devices, torch.compile."""

@@ -1,1 +1,1 @@
-"""A failure made small, as a script that stands alone."""
+"""A failure made small, and the script that fails in the same way by itself."""

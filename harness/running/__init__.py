@@ -1,1 +1,1 @@
-"""What pytest runs, and how long it takes."""
+"""What pytest runs: trials, the session, processes of xdist, interruptions, races."""

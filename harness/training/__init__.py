@@ -1,1 +1,1 @@
-"""How models are trained, and what training returns."""
+"""How PyTorch models are trained, and what every trainer takes and returns."""

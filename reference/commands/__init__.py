@@ -1,1 +1,1 @@
-"""What the command `nnet-parity` offers beyond the harness: doctor, record, selfcheck."""
+"""What the command `nnet-parity` offers beyond comparing reports: doctor, record, selfcheck."""

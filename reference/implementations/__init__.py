@@ -1,1 +1,1 @@
-"""References in NumPy."""
+"""References in NumPy: the network's equations, and functions of one's own."""

@@ -1,1 +1,3 @@
-"""The equations of networks, losses and optimisers, in any arithmetic."""
+"""The equations of networks, losses and optimisers, written once for every arithmetic, and the
+oracle that bounds their answers.
+"""

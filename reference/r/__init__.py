@@ -1,1 +1,1 @@
-"""R's nnet through rpy2, in a worker process of its own."""
+"""R's nnet through rpy2, in a worker process of its own, live or from a recording."""

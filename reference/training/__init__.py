@@ -1,1 +1,1 @@
-"""Trainers other than PyTorch: R, SciPy and plain gradient descent."""
+"""Trainers other than PyTorch (R, SciPy, gradient descent), and where training starts."""

@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.project.tree import BEGIN, DOCUMENT, ROOMS, draw_tree, replace_tree
+
 ROOT = Path(__file__).parents[2]
 OURS = ("harness", "reference", "cases", "tests")
 FORBIDDEN = {  # tests may look at everything
@@ -72,30 +74,6 @@ def test_no_folder_imports_what_stands_on_it(folder: str) -> None:
         found = imported(path.read_text(encoding="utf-8"))
         assert not found & FORBIDDEN[folder], path
         assert "" not in found, f"{path} imports relatively, which this test cannot follow"
-
-
-ROOMS = {  # of each package, from the top down: a room imports those below it
-    "harness": (
-        "cli",
-        "running",
-        "reporting",
-        "reproduce",
-        "judging",
-        "training",
-        "pytorch",
-        "arithmetic",
-        "core",
-    ),
-    "reference": (
-        "commands",
-        "faults",
-        "training",
-        "implementations",
-        "r",
-        "probes",
-        "mathematics",
-    ),
-}
 
 
 def imported_modules(source: str) -> set[str]:
@@ -266,3 +244,15 @@ def test_what_is_public_says_what_it_does(package: str) -> None:
     everything = list(modules(package))
     assert [module.__name__ for module in everything if not module.__doc__] == []
     assert [name for module in everything for name in undocumented(module)] == []
+
+
+def test_the_tree_in_the_document_is_the_one_in_the_house() -> None:
+    """Each room, its sentence and modules; `python -m tests.project.tree --write` renews it."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert replace_tree(text, draw_tree()) == text
+
+
+def test_a_document_without_a_tree_is_refused() -> None:
+    """The test of the document can fail: nothing is compared with nothing."""
+    with pytest.raises(ValueError, match=BEGIN):
+        replace_tree("no tree", draw_tree())
