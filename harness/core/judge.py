@@ -2,13 +2,14 @@
 differ by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.contract import Array, Bounded
+from harness.core.finding import Who
 from harness.core.verdict import Status
 
 TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
@@ -37,7 +38,7 @@ class Judgement:
     expected: float
     allowed: float
     contract_share: float = 0.0
-    outside: str = ""
+    outside: tuple[Who, ...] = ()
     tensors_outside: tuple[int, ...] = ()
     unseen: tuple[int, ...] = ()
     too_wide: tuple[int, ...] = ()
@@ -100,7 +101,7 @@ def judge(
             declared = mine.value - theirs.value
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
-            beyond = _beyond(subject=subject, reference=reference)
+            beyond = _beyond({"subject": subject, "reference": reference})
         if beyond_range is not None:  # such draws say nothing, but the others may fail
             undefined = True
             shares = np.where(beyond_range, 0.0, shares)
@@ -113,7 +114,7 @@ def judge(
         tensors_outside.update(np.unique(owner[(shares > 1).any(axis=0)]).tolist())
         ranks = _rank(shares, subject.answer)
         index = _top(ranks)
-        outside = " and ".join(who for who, own in beyond.items() if own[index] > 1)
+        outside = tuple(who for who, own in beyond.items() if own[index] > 1)
         place = _found(
             Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared)
         )
@@ -127,7 +128,7 @@ def judge(
     )
 
 
-def _beyond(**sides: Side) -> dict[str, Array]:
+def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
     """The budget that a side uses of its own bounds, for those that are not inside everywhere, as
     they nearly are.
     """

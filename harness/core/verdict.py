@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from harness.core.finding import Finding
+
 R = ("live", "recorded")  # the sources of what R itself computed, now or when it was recorded
 
 
@@ -37,8 +39,9 @@ class Verdict:
 
     `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the
     part of `allowed` that comes from what the two contracts declare differently. `why` is the
-    sentence a person reads, `alone` the script that fails in the same way on its own, `known` why a
-    trial that fails is expected to, `caveat` what the verdict does not prove.
+    sentence a person reads; of a failure, `wording` makes it of `finding`, which is the same as
+    data. `alone` is the script that fails in the same way on its own, `known` why a trial that
+    fails is expected to, `caveat` what the verdict does not prove.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Verdict:
     alone: str = ""
     known: str = ""
     caveat: str = ""
+    finding: Finding | None = None
 
     def record(self) -> dict[str, Any]:
         """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why`

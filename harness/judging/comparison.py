@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from harness.core import wording
 from harness.core.contract import Array, Bounded, Contract
+from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Missing, Observation
 from harness.core.judge import Judgement, Side, judge
-from harness.core.naming import element, tensors, title
+from harness.core.naming import element, tensors
 from harness.core.problem import Problem
-from harness.core.text import exact, one_line, shown
+from harness.core.text import exact, shown
 from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.pytorch.errors import MOST_SAID
@@ -116,8 +119,6 @@ class Comparison(NamedTuple):
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
     """A verdict without numbers."""
     case, subject, reference = trial.case, trial.subject, trial.reference
-    # a user's reference may say anything
-    text = exact(why) if isinstance(why, str) else shown(why, MOST_SAID, str)
     named = (
         trial.id,
         case.name,
@@ -131,31 +132,47 @@ def blank(trial: Trial, status: Status, why: str) -> Verdict:
         trial.device,
         trial.dtype,
         status,
-        why=text,
+        why=_text(why),
         question=case.question,
         expect=case.expect,
     )
 
 
+def _text(given: object) -> str:
+    """The text of a reason: a user's reference may give anything as one."""
+    return exact(given) if isinstance(given, str) else shown(given, MOST_SAID, str)
+
+
+def title_of(trial: Trial) -> str:
+    """The title of a trial's reference, or its name if the title cannot be had."""
+    try:
+        title: str = trial.reference.title()
+    except Exception:  # a reference of a user's own
+        title = trial.reference.name
+    return title
+
+
 def heading(trial: Trial) -> str:
     """The first line of a failure."""
-    try:
-        against = trial.reference.title()
-    except Exception:  # a reference of a user's own
-        against = trial.reference.name
-    return one_line(
-        f"{trial.case.name}: {trial.subject.name} ({trial.device}, {trial.dtype}) against {against}"
-    )
+    return wording.heading(blank(trial, Status.FAIL, ""), title_of(trial))
 
 
-def missing(trial: Trial, answer: Missing, quantity: str) -> Verdict:
-    """The verdict on an answer that did not come."""
+def failure(trial: Trial, status: Status, reason: str, rerun: str = "") -> Verdict:
+    """The verdict on a trial that fails for a reason that has no figures."""
+    finding = Finding(Form.REASON, title_of(trial), _text(reason), rerun=rerun)
+    return with_finding(blank(trial, status, ""), finding)
+
+
+def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Verdict:
+    """The verdict on an answer that is missing."""
     if answer.status is Status.ABSENT:
         return blank(trial, answer.status, answer.why)
-    why = f"{heading(trial)}\n{title(quantity)} was not answered: {answer.why}"
+    reason = _text(f"{answer.why}")
+    finding = Finding(Form.UNANSWERED, title_of(trial), reason, quantity, rerun=rerun)
+    verdict = blank(trial, answer.status, "")
     if answer.of_subject and trial.known:
-        return replace(blank(trial, Status.KNOWN, why), known=trial.known)
-    return blank(trial, answer.status, why)
+        verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
+    return with_finding(verdict, finding)
 
 
 def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
@@ -163,3 +180,12 @@ def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
     return replace(blank(trial, judgement.status, ""), where=where, **figures)
+
+
+def finding_of(verdict: Verdict, trial: Trial, form: Form, quantity: str) -> Finding:
+    """The finding with the numbers of a measured verdict."""
+    names = ("actual", "expected", "allowed", "contract_share")
+    figures: dict[str, Any] = {name: figure(getattr(verdict, name)) for name in names}
+    factor = None if verdict.budget_used is None else figure(verdict.budget_used)
+    finding = Finding(form, title_of(trial), quantity=quantity, where=verdict.where, factor=factor)
+    return replace(finding, **figures)

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.core.contract import Array, Bounded
+from harness.core.finding import Form
 from harness.core.implementation import Missing
 from harness.core.judge import Side, contrast, judge_contrast
 from harness.core.naming import element
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Contrast, Trial
-from harness.judging.comparison import blank, heading, measured, missing
+from harness.judging.comparison import failure, finding_of, measured, missing
 
 
 def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast) -> Verdict:
@@ -27,9 +29,7 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
                 f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"
                 f" {problem.rows}"
             )
-            return blank(
-                trial, Status.BROKEN, f"{heading(trial)}\n{rows}, expected one coefficient a row"
-            )
+            return failure(trial, Status.BROKEN, f"{rows}, expected one coefficient a row")
         sides = _sides(trial, cache, problem, claimed, asked)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")
@@ -41,17 +41,9 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
         found = replace(
             measured(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used
         )
-        if claim.status is Status.FAIL:
-            why = f"was claimed to be 0 for {trial.subject.name}, and is {claim.actual:.5g}"
-            return replace(
-                found,
-                why=_failed(trial, asked, f"{why}, allowed ±{claim.allowed:.2g}", found.where),
-            )
-        if example.status is Status.FAIL:
-            why = (
-                "was claimed to be other than 0 for the equations, and is nowhere beyond the bounds"
-            )
-            return replace(found, why=_failed(trial, asked, why, found.where))
+        if Status.FAIL in (claim.status, example.status):
+            form = Form.NOT_ZERO if claim.status is Status.FAIL else Form.ZERO
+            return with_finding(found, finding_of(found, trial, form, asked.asks))
         why = (
             f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and"
             f" {example.expected:.5g} for {trial.case.network.sentence()} by"
@@ -59,10 +51,6 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
         )
         passed.append(replace(found, status=Status.PASS, why=why))
     return max(passed, key=lambda verdict: abs(verdict.expected or 0.0))
-
-
-def _failed(trial: Trial, asked: Contrast, why: str, where: str | None) -> str:
-    return f"{heading(trial)}\n{asked.asks} {why}\n  at {where}"
 
 
 def _sides(

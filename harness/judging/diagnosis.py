@@ -1,21 +1,20 @@
-"""A failure in sentences: how far outside, where, in what order, whose fault, and how it may have
-come about.
+"""Why a trial fails: how far outside, where, in what order, whose fault, and how it may have come
+about.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from harness.core.contract import NNET_CLIP, Contract
+from harness.core.finding import Finding, FirstOutside, Form, Hint, HintKind, Layers, figure
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
-from harness.core.naming import distinct_digits, format_factor, tensors, title
+from harness.core.naming import tensors
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.python_text import called, quoted
 from harness.core.verdict import Status, Verdict
-from harness.judging.comparison import Comparison, heading
+from harness.judging.comparison import Comparison, finding_of
 from harness.judging.same_loss import are_no_squares, exact_draws
 from harness.pytorch.parameters import Words, left_out_as, meaning, spelled
 from harness.pytorch.subject import Subject
@@ -25,73 +24,26 @@ FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
-def explained(asked: Comparison, judgement: Judgement, verdict: Verdict) -> str:
-    """The sentences of a failure, one a line."""
+def diagnose(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
+    """Why an answer is outside its bounds: by how much, where, whose fault it is, and how it may
+    have come about.
+    """
     trial, before = asked.trial, _before(asked)
-    got, wanted = distinct_digits(judgement.actual, judgement.expected)
-    who, share = trial.reference.title().split()[0], judgement.contract_share
-    found, of, missed = asked.stages()
-    what = "its earlier layers have rounded" if of else "the contracts declare"
-    declared = f", of which {share:.2g} is what {what}" if share > judgement.allowed / 2 else ""
-    lines = [
-        heading(trial),
-        f"{title(asked.quantity)} {_size(judgement, trial.dtype)}",
-        (
-            f"  worst at {verdict.where}: got {got}, {who} says {wanted}, allowed"
-            f" ±{judgement.allowed:.2g}{declared}"
-        ),
-        f"  first outside, in order of computation: {_first_outside(asked, judgement, before)}",
-    ]
-    layers = (
-        f"  layer by layer, {found} of {of} numbers were seen on its way; the first that was not:"
-        f" {missed}"
-    )
-    lines += [layers] if missed else []
-    lines += [f"  it ran {asked.ran}"] if asked.ran else []
-    if judgement.outside:
-        both = {"subject": trial.subject.name, "reference": trial.reference.title()}
-        outside = " and ".join(both[one] for one in judgement.outside.split(" and "))
-        stated = judgement.outside == "reference" and trial.reference.source == "stated"
-        by = "what it states" if stated else "the derivation of its own bounds"
-        lines.append(f"  by {by}, {outside} is the one outside")
-    if are_no_squares(asked):
-        lines.append(f"  {_other_losses(asked)}")
+    finding = finding_of(verdict, trial, Form.OUTSIDE, asked.quantity)
+    seen, of, missing = asked.stages()
     hints = [_other_convention(asked)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
-        hints = [
-            hints[0] or _in_float32(asked, judgement) or _likely(asked),
-            *_of_its_parameters(asked),
-        ]
-    return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
-
-
-def explained_by_slopes(asked: Comparison, judgement: Judgement, verdict: Verdict, by: str) -> str:
-    """The sentences of a gradient that is outside although both sides have the same loss, which is
-    not the case's.
-    """
-    got, wanted = distinct_digits(judgement.actual, judgement.expected)
-    lines = [
-        heading(asked.trial),
-        f"{title(asked.quantity)} {_size(judgement, asked.trial.dtype)}",
-        (
-            f"  worst at {verdict.where}: got {got}, expected {wanted}, allowed"
-            f" ±{judgement.allowed:.2g}"
-        ),
-        f"  {by}",
-    ]
-    return "\n".join(lines)
-
-
-def _size(judgement: Judgement, dtype: str) -> str:
-    if not np.isfinite([judgement.actual, judgement.expected]).all():
-        return f"is not finite where {dtype} should be"
-    if not np.isfinite(judgement.budget_used):
-        return (
-            "is outside its rounding: it must be equal here, since nothing on the way to it rounds"
-        )
-    return (
-        f"is outside its rounding: {format_factor(judgement.budget_used)} times what {dtype}"
-        " may differ by"
+        first = hints[0] or _in_float32(asked, judgement) or _likely(asked)
+        hints = [first, *_of_its_parameters(asked)]
+    return replace(
+        finding,
+        witness=finding.against.split()[0],
+        first_outside=_first_outside(asked, judgement, before),
+        layers=Layers(seen, of, missing) if of else None,
+        ran=asked.ran,
+        blamed=judgement.outside,
+        losses=_other_losses(asked) if are_no_squares(asked) else "",
+        hints=tuple(hint for hint in hints if hint),
     )
 
 
@@ -109,23 +61,19 @@ def _before(asked: Comparison) -> dict[str, Judgement]:
     return found
 
 
-def _first_outside(asked: Comparison, judgement: Judgement, before: dict[str, Judgement]) -> str:
-    """The first quantity outside, its tensors, and what before it is inside."""
+def _first_outside(
+    asked: Comparison, judgement: Judgement, before: dict[str, Judgement]
+) -> FirstOutside:
+    """The first quantity outside, its tensors, and the earlier quantities that are inside."""
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
-            return f"{earlier} (budget used {format_factor(judged.budget_used)})"
+            return FirstOutside(earlier, figure(judged.budget_used))
     names = tensors(asked.problems[0], asked.quantity)[0]
-    outside = [names[i] for i in judgement.tensors_outside]
-    within = [name for name in names if name not in outside]
-    first = "" if asked.quantity in ("forward", "loss") else f"{title(asked.quantity)} of "
-    first += ", ".join(outside) + (f", not of {', '.join(within)}" if within else "")
-    if not before:
-        return first
-    verb, most = (
-        "is" if len(before) == 1 else "are",
-        max(judged.budget_used for judged in before.values()),
-    )
-    return f"{first}; {' and '.join(before)} {verb} inside (budget used {most:.2g})"
+    outside = tuple(names[i] for i in judgement.tensors_outside)
+    within = tuple(name for name in names if name not in outside)
+    most = max((judged.budget_used for judged in before.values()), default=0.0)
+    factor = figure(judgement.budget_used)
+    return FirstOutside(asked.quantity, factor, outside, within, tuple(before), figure(most))
 
 
 def _other_losses(asked: Comparison) -> str:
@@ -146,34 +94,33 @@ def _other_losses(asked: Comparison) -> str:
     )
 
 
-def _other_convention(asked: Comparison) -> str:
-    """The line to write where the failure vanishes under another derivative of ReLU at exactly 0,
-    or nnet's clip.
+def _other_convention(asked: Comparison) -> Hint | None:
+    """The line to write if the failure vanishes under another derivative of ReLU at exactly 0, or
+    under nnet's clip.
     """
     name, promised = asked.trial.subject.name, asked.trial.subject.contract(asked.trial.dtype)
     activations = asked.problems[0].formulation.network.activations
     if "relu" in activations and asked.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():
-            if value != promised.relu_at_zero and _passes(
-                asked, replace(promised, relu_at_zero=value)
-            ):
-                return (
-                    f"it vanishes if the derivative of ReLU at exactly 0 is {value:g}, as {written}"
-                    f" has it: write Subject({called(name)}, relu_at_zero={value:g})"
-                )
+            other = replace(promised, relu_at_zero=value)
+            if value != promised.relu_at_zero and _passes(asked, other):
+                cause = f"the derivative of ReLU at exactly 0 is {value:g}, as {written} has it"
+                write = f"Subject({called(name)}, relu_at_zero={value:g})"
+                return Hint(HintKind.VANISHES, cause, write)
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(asked, replace(promised, logistic_clip=clip)):
-            return (
-                f"it vanishes if its logistic is exactly 0 or 1 beyond |z| > {NNET_CLIP:g}, as R"
-                f" nnet's is: write Subject({called(name)}, logistic_clip={NNET_CLIP:g})"
-                if clip
-                else (
-                    f"it vanishes if its logistic is not clipped: write Subject({called(name)})"
-                    " without logistic_clip"
-                )
-            )
-    return ""
+            return _other_clip(name, clip)
+    return None
+
+
+def _other_clip(name: str, clip: float | None) -> Hint:
+    """The line to write for a logistic that is clipped there, or that is not clipped."""
+    if clip is None:
+        write = f"Subject({called(name)}) without logistic_clip"
+        return Hint(HintKind.VANISHES, "its logistic is not clipped", write)
+    cause = f"its logistic is exactly 0 or 1 beyond |z| > {clip:g}, as R nnet's is"
+    return Hint(HintKind.VANISHES, cause, f"Subject({called(name)}, logistic_clip={clip:g})")
 
 
 def _passes(asked: Comparison, contract: Contract) -> bool:
@@ -182,23 +129,24 @@ def _passes(asked: Comparison, contract: Contract) -> bool:
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
-def _in_float32(asked: Comparison, judgement: Judgement) -> str:
-    """What of a float64 model holds numbers of float32, where no more than that may be wrong."""
+def _in_float32(asked: Comparison, judgement: Judgement) -> Hint | None:
+    """What of a float64 model holds numbers of float32, if no more than that may be wrong."""
     trial = asked.trial
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
         abs(judgement.expected), 1.0
     )
     model = asked.cache.model(trial) if trial.dtype == "float64" and small else None
     if not model or not (names := model.in_float32()):
-        return ""
+        return None
     hold = "holds" if len(names) == 1 else "hold"
-    return (
-        f"likely: {' and '.join(names)} {hold} numbers of float32, expected dtype=torch.float64"
-        " where they are made"
+    cause = (
+        f"{' and '.join(names)} {hold} numbers of float32, expected dtype=torch.float64 where they"
+        " are made"
     )
+    return Hint(HintKind.LIKELY, cause)
 
 
-def _of_its_parameters(asked: Comparison) -> Iterator[str]:
+def _of_its_parameters(asked: Comparison) -> Iterator[Hint]:
     """A bias that the model has left out, or another meaning of its parameters that explains it."""
     subject, formulation = asked.trial.subject, asked.problems[0].formulation
     if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
@@ -209,15 +157,11 @@ def _of_its_parameters(asked: Comparison) -> Iterator[str]:
     ]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
-        yield (
-            f"{subject.name} has no parameter for {' and '.join(left_out)}: if a constant is meant,"
-            f" 0 say, write Subject({called(subject.name)}, parameters={{{zero}}})"
-        )
+        write = f"Subject({called(subject.name)}, parameters={{{zero}}})"
+        yield Hint(HintKind.NO_PARAMETER, " and ".join(left_out), write)
     elif meant := other_meaning(asked):
-        yield (
-            f"it vanishes if its parameters mean this: write Subject({called(subject.name)},"
-            f" parameters={meant})"
-        )
+        write = f"Subject({called(subject.name)}, parameters={meant})"
+        yield Hint(HintKind.VANISHES, "its parameters mean this", write)
 
 
 def other_meaning(asked: Comparison) -> str:
@@ -250,11 +194,11 @@ def _vanishes(asked: Comparison, way: Words) -> bool:
     return True
 
 
-def _likely(asked: Comparison) -> str:
+def _likely(asked: Comparison) -> Hint | None:
     """The known fault that explains what was observed."""
     trial, cache = asked.trial, asked.cache
     if asked.quantity == STEP:
-        return ""
+        return None
     observed = [
         cache.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
     ]
@@ -262,4 +206,4 @@ def _likely(asked: Comparison) -> str:
     network = asked.problems[0].formulation.network
     say = patient(lambda how: cache.say(f"{told}: {how}"))
     fault = network.likely(asked.problems, observed, asked.quantity, contract, say)
-    return f"likely: {fault}" if fault else ""
+    return Hint(HintKind.LIKELY, fault) if fault else None

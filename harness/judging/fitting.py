@@ -8,13 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.core.contract import Bounded
+from harness.core.finding import Claim, Finding, Form
 from harness.core.implementation import Missing
 from harness.core.judge import TOO_WIDE, Side, judge
 from harness.core.numpy_errors import users
 from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
-from harness.judging.comparison import blank, heading, measured, missing
+from harness.judging.comparison import (
+    blank,
+    failure,
+    finding_of,
+    measured,
+    missing,
+    title_of,
+)
 from harness.judging.shares import CONVINCING, Pairs, interval
 from harness.pytorch.errors import raised, words_of
 from harness.training.trainer import Ended, Population
@@ -31,21 +40,19 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
         try:
             found = cache.ended(trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
-            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{words_of(error)}")
+            return failure(trial, Status.BROKEN, words_of(error))
         except Exception as error:  # whatever a user's data or start raises
-            return blank(
-                trial, Status.BROKEN, f"{heading(trial)}\nits data or its start {raised(error)}"
-            )
+            return failure(trial, Status.BROKEN, f"its data or its start {raised(error)}")
         if isinstance(found, Missing):
             return missing(trial, replace(found, why=f"{trainer.title()} {found.why}"), trial.check)
         if trial.check == "final" and (why := _silent(found, cache)):
-            return blank(trial, Status.FAIL, f"{heading(trial)}\n{why}")
+            return failure(trial, Status.FAIL, why)
         if found.fitted.end is None:
             lost = (
                 f"{trainer.title()}: from every start the loss or the weights are"
                 f" {found.fitted.ended[0]}"
             )
-            return blank(trial, Status.FAIL, f"{heading(trial)}\n{lost}")
+            return failure(trial, Status.FAIL, lost)
         sides.append(found)
     mine, theirs = sides
     return (
@@ -83,21 +90,22 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
         [claim.side for claim in claims], exact, owners, trial.subject.contract(trial.dtype).largest
     )
     who, what, _ = claims[judged.stack]
-    why = f"inside: {judged.budget_used:.2g} of what {trial.dtype} may differ by"
+    claim = Claim(who, what, judged.index[0])
+    where = f"{who} {what} (start {claim.start})"
+    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
+    if below := _below_floor(sides[0], cache):
+        finding = Finding(Form.REASON, title_of(trial), below)
+        return with_finding(replace(verdict, status=Status.FAIL), finding)
     if judged.status is Status.FAIL:
-        gives = f"its final weights give {judged.expected:.9g}, allowed ±{judged.allowed:.2g}"
-        why = (
-            f"{heading(trial)}\n{who} {what} {judged.actual:.9g}, {gives} (start {judged.index[0]})"
-        )
-    elif judged.status is not Status.PASS:
+        finding = finding_of(verdict, trial, Form.CLAIM, trial.check)
+        return with_finding(verdict, replace(finding, claim=claim))
+    if judged.status is Status.PASS:
+        why = f"inside: {judged.budget_used:.2g} of what {trial.dtype} may differ by"
+    else:
         why = (
             f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose"
             " other data"
         )
-    where = f"{who} {what} (start {judged.index[0]})"
-    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
-    if below := _below_floor(sides[0], cache):
-        return replace(verdict, status=Status.FAIL, why=f"{heading(trial)}\n{below}")
     return replace(verdict, why=why)
 
 
@@ -183,7 +191,7 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
                 f"{both} were given other data, expected data(D) to begin alike however many"
                 " there are"
             )
-            return blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}")
+            return failure(trial, Status.BROKEN, why)
     good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
     pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
     told = (
@@ -220,14 +228,14 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         else (worse and not same, same or (other and not worse))
     )
     status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
-    if status is Status.FAIL:
-        claim = "was claimed to fit as well, and does not"
-        if trial.case.expect == "differs":
-            claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
-        why = f"{heading(trial)}\n{trial.subject.title()} {claim}: {why}"
-    return replace(
-        blank(trial, status, why), budget_used=used if trial.case.expect == "equal" else None
-    )
+    budget = used if trial.case.expect == "equal" else None
+    if status is not Status.FAIL:
+        return replace(blank(trial, status, why), budget_used=budget)
+    claim = "was claimed to fit as well, and does not"
+    if trial.case.expect == "differs":
+        claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
+    reason = f"{trial.subject.title()} {claim}: {why}"
+    return replace(failure(trial, status, reason), budget_used=budget)
 
 
 def _share(good: int, of: int) -> str:

@@ -21,7 +21,6 @@ from harness.core.naming import element, tensors, title
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.python_text import Code, is_name
 from harness.core.report import MARK
-from harness.core.shell import path_word, shell_line
 from harness.core.template import filled
 from harness.core.text import exact, one_line
 from harness.core.verdict import Status
@@ -43,8 +42,8 @@ HERE = Path()  # the working folder
 
 
 def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
-    """The script, in `folder`, that fails as the trial does, and what is said of it; "" where there
-    is none.
+    """The path, in `folder`, of a script that fails as the trial does, or why there is none; both
+    are "" if none is looked for.
 
     `folder` is told as it is; where it is relative, it is one of `start`, wherever a model has gone
     meanwhile.
@@ -69,7 +68,7 @@ def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[s
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
-        return "", one_line(f"alone: no script of it, writing one {raised(error)}")
+        return "", one_line(f"no script of it, writing one {raised(error)}")
 
 
 def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, str]:
@@ -79,15 +78,15 @@ def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, 
         return "", ""
     SCRIPTS.prepare()
     if (small := reduced(asked, judgement)) is None:
-        return "", "alone: it does not fail on its own, only together with what was asked before it"
+        return "", "it does not fail on its own, only together with what was asked before it"
     path = start / told
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
         if fails(path):
-            return str(told), f"alone: {shell_line('python', path_word(told))}"
+            return str(told), ""
     path.unlink()
-    return "", "alone: no script of it fails again"
+    return "", "no script of it fails again"
 
 
 def file_name(trial: Trial) -> str:

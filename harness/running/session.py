@@ -12,7 +12,7 @@ from harness.core.report import Cost, Fit, Points, Race, Report, Row, grouped
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
-from harness.judging.comparison import blank, heading, missing
+from harness.judging.comparison import blank, failure, missing
 from harness.judging.fits import answer, fit, points, table
 from harness.pytorch.devices import KNOWN, kind_of, lacking
 from harness.pytorch.errors import at, raised
@@ -120,10 +120,11 @@ class Run:
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
         elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
-            verdict = blank(trial, Status.BROKEN, f"{heading(trial)}\n{why}\n  again: {again}")
+            verdict = failure(trial, Status.BROKEN, why, again)
         else:
             verdict = self._ask(trial, again)
-            if verdict.status is Status.BROKEN and kind_of(trial.device).is_spoiled_by(verdict.why):
+            broken = verdict.finding if verdict.status is Status.BROKEN else None
+            if broken and kind_of(trial.device).is_spoiled_by(broken.reason):
                 self.unusable[trial.device] = (
                     f"{trial.device} cannot be used any more after an error in {trial.id}"
                 )
@@ -141,8 +142,8 @@ class Run:
             raise KeyboardInterrupt from None
         # a model may call sys.exit(), a user's own reference raise anywhere
         except BaseException as error:
-            why = f"{raised(error)}{at(error)}\n  again: {again}"
-            return missing(trial, Missing(Status.BROKEN, why), trial.check)
+            why = f"{raised(error)}{at(error)}"
+            return missing(trial, Missing(Status.BROKEN, why), trial.check, again)
 
     def note_contracts(self, trial: Trial) -> None:
         """What each column of the report promises."""

@@ -6,17 +6,27 @@ from time import perf_counter
 
 import numpy as np
 
+from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
 from harness.core.naming import distinct_digits, tensors, title
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
-from harness.judging.comparison import Comparison, blank, heading, measured, missing
+from harness.judging.comparison import (
+    Comparison,
+    blank,
+    failure,
+    finding_of,
+    measured,
+    missing,
+    title_of,
+)
 from harness.judging.contrast import contrasted
-from harness.judging.diagnosis import explained, explained_by_slopes, other_meaning
+from harness.judging.diagnosis import diagnose, other_meaning
 from harness.judging.fitting import ended
 from harness.judging.same_loss import same_loss
 from harness.pytorch.compiled import limited
@@ -47,12 +57,13 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
         verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
     seconds = perf_counter() - started
     cache.seconds += seconds
-    lines, script = [verdict.why], ""
-    if verdict.status is Status.FAIL and folder:
-        script, said = reproduce(trial, cache, folder, start)
-        lines += [said] if said else []
-    lines += [f"again: {again}"] if verdict.status.fails and again else []
-    return replace(verdict, why="\n  ".join(lines), alone=script, seconds=seconds)
+    finding, script = verdict.finding, ""
+    if finding is not None and verdict.status is Status.FAIL and folder:
+        script, no_script = reproduce(trial, cache, folder, start)
+        finding = replace(finding, script=script, no_script=no_script)
+    if finding is not None and verdict.status.fails:
+        verdict = with_finding(verdict, replace(finding, rerun=again))
+    return replace(verdict, alone=script, seconds=seconds)
 
 
 def _verdict(trial: Trial, cache: Cache) -> Verdict:
@@ -69,11 +80,8 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
         first = cache.get_or_make(("said", said), lambda: trial.id)
-        return blank(
-            trial,
-            Status.BROKEN,
-            f"{heading(trial)}\n{said if first == trial.id else f'as {first} says'}",
-        )
+        reason = said if first == trial.id else f"as {first} says"
+        return failure(trial, Status.BROKEN, reason)
     if trial.case.contrast:
         return contrasted(trial, cache, problems, trial.case.contrast)
     asked = Comparison(trial, cache, problems, quantity)
@@ -89,7 +97,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
     if judgement.status is Status.FAIL:
         if same := same_loss(asked):
             return _of_same_loss(asked, *same)
-        return replace(verdict, why=explained(asked, judgement, verdict))
+        return with_finding(verdict, diagnose(asked, judgement, verdict))
     return replace(verdict, why=_sentence(asked, judgement))
 
 
@@ -108,7 +116,8 @@ def _of_same_loss(asked: Comparison, judgement: Judgement | None, by: str) -> Ve
         return blank(asked.trial, Status.VACUOUS, by)
     verdict = measured(asked.trial, judgement, asked.where(judgement.index, judgement.stack))
     if judgement.status is Status.FAIL:
-        return replace(verdict, why=explained_by_slopes(asked, judgement, verdict, by))
+        finding = finding_of(verdict, asked.trial, Form.OUTSIDE, asked.quantity)
+        return with_finding(verdict, replace(finding, losses=by))
     return replace(verdict, why=f"{_sentence(asked, judgement)}; {by}")
 
 
@@ -152,24 +161,14 @@ def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdi
     trial, allowed = asked.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
         if meant := other_meaning(asked):
-            why = (
-                f"{heading(trial)}\nit does not differ if its parameters mean this:"
-                f" parameters={meant}"
-            )
-            return replace(verdict, status=Status.FAIL, why=why)
+            reason = f"it does not differ if its parameters mean this: parameters={meant}"
+            finding = Finding(Form.REASON, title_of(trial), reason)
+            return with_finding(replace(verdict, status=Status.FAIL), finding)
         got, wanted = distinct_digits(judgement.actual, judgement.expected)
         why = (
             f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted}"
             f" at the same parameters (allowed ±{allowed:.1e})"
         )
         return replace(verdict, status=Status.PASS, why=why)
-    nearest = (
-        f"the nearest is {verdict.where}, {judgement.budget_used:.2g} of the allowed ±{allowed:.2g}"
-    )
-    if not np.isfinite([judgement.actual, judgement.expected]).all():
-        nearest = f"{verdict.where} is not finite, which is no counterexample"
-    why = (
-        f"{heading(trial)}\n{asked.quantity} was claimed to differ, and no counterexample was"
-        f" found: {nearest}"
-    )
-    return replace(verdict, status=Status.FAIL, why=why)
+    finding = finding_of(verdict, trial, Form.SAME, asked.quantity)
+    return with_finding(replace(verdict, status=Status.FAIL), finding)

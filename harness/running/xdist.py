@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.core.verdict import Status
-from harness.judging.comparison import blank, heading
+from harness.judging.comparison import failure
 from harness.pytorch.devices import KNOWN, lacking
 from harness.reporting.environment import environment, limit_threads
 from harness.running.session import Run
@@ -54,8 +54,8 @@ class Worker:
             f"{trial.subject.name} ended the process that asked it"
             f" ({self.config.workerinput['workerid']})"
         )
-        lines = f"{heading(trial)}\n{why}\n  again: {item.again}"
-        return item.verification.file, item.verification.line, blank(trial, Status.BROKEN, lines)
+        verdict = failure(trial, Status.BROKEN, why, item.again)
+        return item.verification.file, item.verification.line, verdict
 
     def pytest_runtest_setup(self, item: Any) -> None:
         """Leave a mark while a subject is asked: whoever finds one knows that it ended a process,

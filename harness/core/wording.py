@@ -1,0 +1,195 @@
+"""The sentences of a finding: the one place where they are made."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, HintKind
+from harness.core.naming import distinct_digits, format_factor, title
+from harness.core.shell import path_word, shell_line
+from harness.core.text import one_line
+from harness.core.verdict import Verdict
+
+
+def with_finding(verdict: Verdict, finding: Finding) -> Verdict:
+    """The verdict with a finding, and with its sentences as `why`."""
+    found = replace(verdict, finding=finding)
+    lines = [heading(found, finding.against), *_sentences(found, finding)]
+    return replace(found, why="\n".join(lines))
+
+
+def heading(verdict: Verdict, against: str) -> str:
+    """The first line of a failure: which trial failed."""
+    where = f"({verdict.device}, {verdict.dtype})"
+    return one_line(f"{verdict.case}: {verdict.subject} {where} against {against}")
+
+
+def headline(verdict: Verdict) -> str:
+    """What a verdict finds, in one line."""
+    if verdict.finding is None:
+        return verdict.why
+    return _HEADLINES[verdict.finding.form](verdict, verdict.finding).partition("\n")[0].strip()
+
+
+def blame(verdict: Verdict) -> str:
+    """Which sides are outside their own bounds, in a sentence; "" if neither is."""
+    finding = verdict.finding
+    if finding is None or not finding.blamed:
+        return ""
+    names = {"subject": verdict.subject, "reference": finding.against}
+    outside = " and ".join(names[side] for side in finding.blamed)
+    stated = finding.blamed == ("reference",) and verdict.source == "stated"
+    by = "what it states" if stated else "the derivation of its own bounds"
+    return f"by {by}, {outside} is the one outside"
+
+
+def hint_sentence(verdict: Verdict, hint: Hint) -> str:
+    """A hint in a sentence."""
+    if hint.kind is HintKind.LIKELY:
+        return f"likely: {hint.cause}"
+    if hint.kind is HintKind.VANISHES:
+        return f"it vanishes if {hint.cause}: write {hint.write}"
+    none = f"{verdict.subject} has no parameter for {hint.cause}"
+    return f"{none}: if a constant is meant, 0 say, write {hint.write}"
+
+
+def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
+    """All lines of a failure after its heading."""
+    yield _HEADLINES[finding.form](verdict, finding)
+    if finding.form is Form.OUTSIDE:
+        for line in _details(verdict, finding):
+            yield f"  {line}"
+    elif finding.form in (Form.NOT_ZERO, Form.ZERO):
+        yield f"  at {finding.where}"
+    for line in _reproduction(finding):
+        yield f"  {line}"
+
+
+def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
+    """The lines of answers that differ by more than rounding."""
+    yield _worst(finding)
+    if finding.first_outside:
+        first = _first_outside(finding.quantity, finding.first_outside)
+        yield f"first outside, in order of computation: {first}"
+    layers = finding.layers
+    if layers and layers.missing:
+        yield (
+            f"layer by layer, {layers.seen} of {layers.of} numbers were seen on its way; the first"
+            f" that was not: {layers.missing}"
+        )
+    if finding.ran:
+        yield f"it ran {finding.ran}"
+    if finding.blamed:
+        yield blame(verdict)
+    if finding.losses:
+        yield finding.losses
+    for hint in finding.hints:
+        yield hint_sentence(verdict, hint)
+
+
+def _reproduction(finding: Finding) -> Iterator[str]:
+    """The lines that tell how to see the failure again."""
+    if finding.script:
+        yield f"alone: {shell_line('python', path_word(finding.script))}"
+    elif finding.no_script:
+        yield f"alone: {finding.no_script}"
+    if finding.rerun:
+        yield f"again: {finding.rerun}"
+
+
+def _outside(verdict: Verdict, finding: Finding) -> str:
+    what = title(finding.quantity)
+    if not _are_finite(finding):
+        return f"{what} is not finite where {verdict.dtype} should be"
+    factor = _number(finding.factor)
+    if not math.isfinite(factor):
+        return (
+            f"{what} is outside its rounding: it must be equal here, since nothing on the way to it"
+            " rounds"
+        )
+    by = f"{format_factor(factor)} times what {verdict.dtype} may differ by"
+    return f"{what} is outside its rounding: {by}"
+
+
+def _worst(finding: Finding) -> str:
+    got, wanted = distinct_digits(_number(finding.actual), _number(finding.expected))
+    expected = f"{finding.witness} says" if finding.witness else "expected"
+    allowed, declared = _number(finding.allowed), _number(finding.contract_share)
+    sentence = f"worst at {finding.where}: got {got}, {expected} {wanted}, allowed ±{allowed:.2g}"
+    if not declared > allowed / 2:
+        return sentence
+    by_layers = finding.layers is not None
+    what = "its earlier layers have rounded" if by_layers else "the contracts declare"
+    return f"{sentence}, of which {declared:.2g} is what {what}"
+
+
+def _first_outside(quantity: str, first: FirstOutside) -> str:
+    if first.quantity != quantity:
+        return f"{first.quantity} (budget used {format_factor(_number(first.factor))})"
+    told = "" if quantity in ("forward", "loss") else f"{title(quantity)} of "
+    told += ", ".join(first.tensors)
+    if first.within:
+        told += f", not of {', '.join(first.within)}"
+    if first.inside:
+        verb = "is" if len(first.inside) == 1 else "are"
+        most = f"(budget used {_number(first.most):.2g})"
+        told += f"; {' and '.join(first.inside)} {verb} inside {most}"
+    return told
+
+
+def _unanswered(verdict: Verdict, finding: Finding) -> str:
+    return f"{title(finding.quantity)} was not answered: {finding.reason}"
+
+
+def _claim(verdict: Verdict, finding: Finding) -> str:
+    assert finding.claim is not None
+    claim, actual = finding.claim, _number(finding.actual)
+    expected, allowed = _number(finding.expected), _number(finding.allowed)
+    gives = f"its final weights give {expected:.9g}, allowed ±{allowed:.2g}"
+    return f"{claim.trainer} {claim.says} {actual:.9g}, {gives} (start {claim.start})"
+
+
+def _not_zero(verdict: Verdict, finding: Finding) -> str:
+    actual, allowed = _number(finding.actual), _number(finding.allowed)
+    is_now = f"and is {actual:.5g}, allowed ±{allowed:.2g}"
+    return f"{finding.quantity} was claimed to be 0 for {verdict.subject}, {is_now}"
+
+
+def _zero(verdict: Verdict, finding: Finding) -> str:
+    return (
+        f"{finding.quantity} was claimed to be other than 0 for the equations, and is nowhere"
+        " beyond the bounds"
+    )
+
+
+def _same(verdict: Verdict, finding: Finding) -> str:
+    if _are_finite(finding):
+        share, allowed = _number(finding.factor), _number(finding.allowed)
+        nearest = f"the nearest is {finding.where}, {share:.2g} of the allowed ±{allowed:.2g}"
+    else:
+        nearest = f"{finding.where} is not finite, which is no counterexample"
+    return f"{finding.quantity} was claimed to differ, and no counterexample was found: {nearest}"
+
+
+def _reason(verdict: Verdict, finding: Finding) -> str:
+    return finding.reason
+
+
+_HEADLINES: dict[Form, Callable[[Verdict, Finding], str]] = {
+    Form.OUTSIDE: _outside,
+    Form.UNANSWERED: _unanswered,
+    Form.CLAIM: _claim,
+    Form.NOT_ZERO: _not_zero,
+    Form.ZERO: _zero,
+    Form.SAME: _same,
+    Form.REASON: _reason,
+}
+
+
+def _are_finite(finding: Finding) -> bool:
+    return all(math.isfinite(_number(each)) for each in (finding.actual, finding.expected))
+
+
+def _number(given: Figure | None) -> float:
+    """A figure as a number; NaN if there is none."""
+    return math.nan if given is None else float(given)
