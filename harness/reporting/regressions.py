@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
+from harness.core.wording import headline
 from harness.reporting.results import read
 from harness.reporting.screen import LINES, fold
 
@@ -43,20 +44,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one trial, in words; how bad it is among its kind; the sentences of its
-    failure.
+    """What became of one trial, in words; how bad it is among its kind; what its failure finds, and
+    all the sentences of it.
     """
 
     kind: Kind
     trial: str
     told: str
     size: float = 0.0
+    found: str = ""
     failure: str = ""
-
-    @property
-    def found(self) -> str:
-        """What a failure says after its heading, if it has one."""
-        return "".join(self.failure.split("\n")[:2][-1:])
 
 
 def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLOOR) -> list[Change]:
@@ -142,7 +139,10 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
         kind, told = Kind.DRIFT, f"passes, used {used:.2g} of its bound, uses {uses:.2g} now"
     else:
         kind = Kind.UNCHANGED
-    return Change(kind, f"{now.case}: {now.id}", told, size, now.why if now.status.fails else "")
+    trial = f"{now.case}: {now.id}"
+    if now.status.fails:
+        return Change(kind, trial, told, size, headline(now), now.why)
+    return Change(kind, trial, told, size)
 
 
 def _rounding(now: Verdict, old: Report, new: Report) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as shown  # whatever the depth and length
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
@@ -14,6 +15,7 @@ import msgspec
 
 from harness.core.report import SCHEMA, Report
 from harness.core.verdict import Status, Verdict
+from harness.reporting.older_results import add_finding
 
 T = TypeVar("T")
 MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
@@ -89,7 +91,7 @@ def _report(found: Any) -> Report:
     report = msgspec.convert(found, Report)
     for number, verdict in enumerate(report.verdicts):
         _near(verdict, f"$.verdicts[{number}].budget_used")
-    return report
+    return replace(report, verdicts=[add_finding(verdict) for verdict in report.verdicts])
 
 
 def _near(verdict: Verdict, place: str) -> None:

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from textwrap import wrap
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from harness.core.finding import HintKind
 from harness.core.report import Report, grouped
 from harness.core.text import printable
 from harness.core.verdict import R, Status, Verdict
+from harness.core.wording import blame, headline, hint_sentence
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
@@ -27,10 +29,11 @@ class Rank(IntEnum):
 
 
 class Said(NamedTuple):
-    """A sentence, and how urgent it is."""
+    """A sentence, how urgent it is, and by which mark of its style sheet the page shows it."""
 
     rank: Rank
     text: str
+    mark: Literal["", "bad", "no", "open"] = ""
 
 
 def screen(report: Report, width: int) -> list[str]:
@@ -56,7 +59,7 @@ def _ranked(report: Report) -> list[Said]:
     """
     said = [
         Said(each.rank, f"{question} {each.text}")
-        for question, answers in _answered(report).items()
+        for question, answers in answered(report).items()
         for each in answers
         if each.rank is not Rank.COUNTEREXAMPLE or question not in report.said
     ]
@@ -107,18 +110,12 @@ def fold(text: str, width: int, lines: int = 3) -> list[str]:
     )
 
 
-def answered(report: Report) -> dict[str, list[str]]:
+def answered(report: Report) -> dict[str, list[Said]]:
     """For every question a sentence of what holds, one of what differs, and one of what failed."""
-    return {
-        question: [each.text for each in answers] for question, answers in _answered(report).items()
-    }
-
-
-def _answered(report: Report) -> dict[str, list[Said]]:
     answers = {}
     for question, verdicts in report.questions().items():
         own = [Said(Rank.OWN_WORDS, f"{report.said[question]}.")] if question in report.said else []
-        answers[question] = own + _answer(verdicts) or [Said(Rank.HOLDS, NOT_JUDGED)]
+        answers[question] = own + _answer(verdicts) or [Said(Rank.HOLDS, NOT_JUDGED, "open")]
     return answers
 
 
@@ -139,9 +136,8 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
-        said.append(
-            Said(Rank.COUNTEREXAMPLE, f"No, not {_names(v.subject for v in sound)}: {best.why}.")
-        )
+        text = f"No, not {_names(v.subject for v in sound)}: {best.why}."
+        said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
     ).items():
@@ -155,12 +151,8 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         counts = Counter(v.subject for v in failed)
         who = _names(f"{name} in {count}" for name, count in counts.items())
         of = sum(v.subject in counts for v in verdicts)
-        said.append(
-            Said(
-                Rank.FAILED,
-                f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}.",
-            )
-        )
+        text = f"FAILED: {who} of {of} trials; the first: {_first_finding(failed[0])}."
+        said.append(Said(Rank.FAILED, text, "bad"))
     return said
 
 
@@ -198,17 +190,14 @@ def _source(verdict: Verdict) -> str:
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """The sentence of a failure after its heading, who is wrong where that is not the subject, and
-    what is likely.
-    """
-    lines = [line.strip() for line in verdict.why.split("\n")]
-    likely = [line for line in lines if line.startswith("likely: ")]
-    blamed = [
-        line
-        for line in lines
-        if line.endswith(" is the one outside") and f" {verdict.subject} " not in line
-    ]
-    return "; ".join([lines[1] if len(lines) > 1 else lines[0], *blamed, *likely])
+    """What a failure finds, who is wrong if that is not the subject, and what is likely."""
+    parts, finding = [headline(verdict)], verdict.finding
+    if finding is not None:
+        if finding.blamed and "subject" not in finding.blamed:
+            parts.append(blame(verdict))
+        likely = [hint for hint in finding.hints if hint.kind is HintKind.LIKELY]
+        parts += [hint_sentence(verdict, hint) for hint in likely]
+    return "; ".join(parts)
 
 
 def _names(names: Iterable[str]) -> str:

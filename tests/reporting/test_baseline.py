@@ -23,6 +23,7 @@ from harness import cli as command
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting import github, results
+from harness.reporting.older_results import add_finding
 from harness.reporting.regressions import Change, Kind, compare, summary_lines
 from harness.reporting.results import read
 from harness.reporting.screen import LINES
@@ -62,7 +63,7 @@ def verdict(status: str = "PASS", used: float | None = 0.01, id: str = "a", **re
         "why": FAILURE if fails else f"why it is {status}",
         **rest,
     }
-    return Verdict(id=id, status=Status(status), budget_used=used, **given)
+    return add_finding(Verdict(id=id, status=Status(status), budget_used=used, **given))
 
 
 def report(*verdicts: Verdict, **machine: Any) -> Report:
