@@ -21,7 +21,7 @@ T = TypeVar("T")
 MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
 
 
-class _Said(TypedDict):
+class VerdictInFile(TypedDict):
     """What a verdict must say in a file, though in memory it has a default: a comparison looks at
     it.
     """
@@ -31,13 +31,13 @@ class _Said(TypedDict):
     expect: Literal["equal", "differs"]
 
 
-class _Whole(TypedDict):
+class ReportInFile(TypedDict):
     """What a report must hold in a file, though in memory it has a default."""
 
     complete: bool
     contracts: dict[str, str]
     costs: list[Any]
-    verdicts: list[_Said]
+    verdicts: list[VerdictInFile]
 
 
 def read(path: Path) -> Report:
@@ -87,7 +87,7 @@ def _report(found: Any) -> Report:
         raise msgspec.ValidationError(
             f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}"
         )
-    msgspec.convert(found, _Whole)
+    msgspec.convert(found, ReportInFile)
     report = msgspec.convert(found, Report)
     for number, verdict in enumerate(report.verdicts):
         _near(verdict, f"$.verdicts[{number}].budget_used")
