@@ -17,6 +17,7 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.same_loss import are_no_squares, exact_draws
 from harness.pytorch.parameters import Words, left_out_as, meaning, spelled
+from harness.pytorch.single_precision import find_single_precision
 from harness.pytorch.subject import Subject
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
@@ -136,7 +137,7 @@ def _in_float32(asked: Comparison, judgement: Judgement) -> Hint | None:
         abs(judgement.expected), 1.0
     )
     model = asked.cache.model(trial) if trial.dtype == "float64" and small else None
-    if not model or not (names := model.in_float32()):
+    if not model or not (names := find_single_precision(model.call)):
         return None
     hold = "holds" if len(names) == 1 else "hold"
     cause = (

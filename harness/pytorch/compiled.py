@@ -1,11 +1,9 @@
-"""What torch.compile makes of a model: whether what ran was compiled, and no code that is left from
-another dtype.
-"""
+"""torch.compile: whether a model ran compiled, and code that was compiled for its dtype."""
 
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.core.text import class_name
 
@@ -13,7 +11,7 @@ from harness.core.text import class_name
 # and in eval(), on stacks of 1, 4, 5 and 67 rows and of a user's own: all are compiled anew where
 # nothing is taken for variable. Torch's own limit, after which a function runs uncompiled, is 8.
 LIMIT = 32
-LIMITS = ("recompile_limit", "cache_size_limit")  # what it is called since torch 2.7, and before
+LIMITS = ("recompile_limit", "cache_size_limit")  # its name since torch 2.7, and before
 FAILS = ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit")
 REACHED = (
     "FailOnRecompileLimitHit",
@@ -23,41 +21,52 @@ REACHED = (
 )
 
 
+class Counts(NamedTuple):
+    """Frames that torch.compile has tried to compile, and has compiled, and its graph breaks."""
+
+    tried: int = 0
+    compiled: int = 0
+    breaks: int = 0
+
+
 class Compiler:
-    """Notes of torch.compile, for one model at a time in one dtype on one device."""
+    """Counts what torch.compile does, for one model at a time in one dtype on one device."""
 
     def __init__(self) -> None:
         self.who: Hashable = None
-        self.tried = self.compiled = self.breaks = 0
+        self.counts = Counts()
 
     @contextmanager
     def asking(self, who: Hashable) -> Iterator[None]:
-        """While a model is asked: its own compiled code is new, and counted; the limit of that
-        raises.
+        """Count what is compiled in this context, and limit it, see `limited`.
+
+        Code that was compiled for another model, dtype or device is dropped first.
         """
         if who != self.who:
-            self.who, self.tried, self.compiled, self.breaks = who, 0, 0, 0
+            self.who = who
+            self.counts = Counts()
             if dynamo := sys.modules.get("torch._dynamo"):
                 dynamo.reset()
-        before = _counted()
+        before = _read_counts()
         try:
             with limited():
                 yield
         finally:
-            tried, compiled, breaks = (
-                now - then for now, then in zip(_counted(), before, strict=True)
-            )
-            self.tried, self.compiled, self.breaks = (
-                self.tried + tried,
-                self.compiled + compiled,
-                self.breaks + breaks,
+            now = _read_counts()
+            self.counts = Counts(
+                self.counts.tried + now.tried - before.tried,
+                self.counts.compiled + now.compiled - before.compiled,
+                self.counts.breaks + now.breaks - before.breaks,
             )
 
     def says(self, model: Any) -> str:
-        """How the model that was asked last ran; "" for one that nobody compiles."""
-        if self.compiled:
-            return "compiled in part" if self.breaks or self.tried > self.compiled else "compiled"
-        return "eager" if self.tried or is_compiled(model) else ""
+        """How the last model ran: "compiled", "compiled in part" or "eager"; "" for a model that
+        is not meant to be compiled.
+        """
+        tried, compiled, breaks = self.counts
+        if compiled:
+            return "compiled in part" if breaks or tried > compiled else "compiled"
+        return "eager" if tried or is_compiled(model) else ""
 
 
 COMPILER = Compiler()  # of this process: torch.compile's caches are too
@@ -65,22 +74,26 @@ COMPILER = Compiler()  # of this process: torch.compile's caches are too
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """While this lasts a function may be compiled LIMIT times, and then raises in place of running
-    uncompiled.
+    """Let torch.compile compile a function LIMIT times in this context; the next time raises an
+    error, where torch would run the function uncompiled.
     """
-    if (config := getattr(sys.modules.get("torch._dynamo"), "config", None)) is None:
+    config = getattr(sys.modules.get("torch._dynamo"), "config", None)
+    if config is None:
         yield
         return
-    limit, fails = (
-        next(name for name in names if hasattr(config, name)) for names in (LIMITS, FAILS)
-    )
+    limit, fails = _find_option(config, LIMITS), _find_option(config, FAILS)
     silent = config.suppress_errors  # torch does not let both be
     with config.patch({limit: max(LIMIT, getattr(config, limit)), fails: not silent}):
         yield
 
 
+def _find_option(config: Any, names: Sequence[str]) -> str:
+    """The name that this version of torch has for an option."""
+    return next(name for name in names if hasattr(config, name))
+
+
 def limit_reached(error: BaseException) -> str:
-    """What is said where a function was compiled as often as is allowed; "" for another error."""
+    """A sentence for the error of `limited`; "" for another error."""
     if class_name(error) not in REACHED:
         return ""
     return (
@@ -90,28 +103,28 @@ def limit_reached(error: BaseException) -> str:
 
 
 def is_compiled(model: Any) -> bool:
-    """Is a model, a part of it, its forward or a function that it holds, meant to be compiled?"""
+    """Is a model meant to be compiled, or one of its parts, its forward, or a function it holds?"""
     call = getattr(model, "call", model)
-    modules = getattr(call, "modules", lambda: [call])()
-    held = (
-        thing
-        for module in modules
-        for thing in (
-            module,
-            getattr(module, "forward", None),
-            *getattr(module, "__dict__", {}).values(),
-        )
-    )
-    return any("_torchdynamo_orig_callable" in getattr(thing, "__dict__", {}) for thing in held)
+    if not hasattr(call, "modules"):
+        return _holds_compiled(call)
+    return any(_holds_compiled(module) for module in call.modules())
 
 
-def _counted() -> tuple[int, int, int]:
-    """The frames that torch.compile has tried, and compiled, and at how many places it has left
-    one.
-    """
+def _holds_compiled(module: Any) -> bool:
+    """The same, of one module without its parts, or of a function."""
+    held = [module, getattr(module, "forward", None), *_attributes(module).values()]
+    return any("_torchdynamo_orig_callable" in _attributes(thing) for thing in held)
+
+
+def _attributes(thing: Any) -> Mapping[str, Any]:
+    return getattr(thing, "__dict__", {})
+
+
+def _read_counts() -> Counts:
+    """The counts of this process so far."""
     if "torch._dynamo" not in sys.modules:
-        return 0, 0, 0
+        return Counts()
     from torch._dynamo.utils import counters
 
     frames = counters["frames"]
-    return frames["total"], frames["ok"], sum(counters["graph_break"].values())
+    return Counts(frames["total"], frames["ok"], sum(counters["graph_break"].values()))

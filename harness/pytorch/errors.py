@@ -1,4 +1,4 @@
-"""What an error says, and where in a user's own file it was raised."""
+"""Describes an error that a user's code raised: its first line, and its place in a user's file."""
 
 from __future__ import annotations
 
@@ -16,37 +16,50 @@ STANDARD = sysconfig.get_path("stdlib")
 
 
 class WrongAnswer(Exception):
-    """Outputs or a loss of another shape than the network's (nothing is broadcast), or a model that
-    is no function.
+    """A model answered, but not as it must: outputs or a loss of a wrong shape (nothing is
+    broadcast) or dtype, changed inputs, no gradient.
     """
 
 
 def raised(error: BaseException) -> str:
-    """What was raised, in its first line, at most 200 characters, and where in a user's own file.
+    """Describe an error: its class and first line, at most 200 characters, and the place in a
+    user's own file where it was raised. A WrongAnswer is only its text.
 
-    Whatever the exception says of itself, of its class and of its traceback: nothing that it does
-    is raised.
+    Safe for any exception: nothing that its methods raise gets out.
     """
-    text = next(iter(shown(error, MOST_SAID, str).splitlines()), "")
-    text = "" if text == f"<{class_name(error)}>" else text
+    lines = (_text_of(error) or "").splitlines()
+    text = lines[0] if lines else ""
     if type(error) is WrongAnswer:
         return text
     if reached := limit_reached(error):
         return reached
-    said = f"raised {class_name(error)}{': ' if text else ''}{text}"[:200]
+    colon = ": " if text else ""
+    sentence = f"raised {class_name(error)}{colon}{text}"[:200]
     users = [(file, line) for file, line in _frames(error) if _is_users(file)]
-    return f"{said} (at {users[-1][0].name}:{users[-1][1]})" if users else said
+    if not users:
+        return sentence
+    file, line = users[-1]
+    return f"{sentence} (at {file.name}:{line})"
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, at most MOST_SAID characters; what it is where it cannot say anything."""
+    """The text of an error, at most MOST_SAID characters; that of `raised` if it cannot
+    give it.
+    """
+    text = _text_of(error)
+    return raised(error) if text is None else text
+
+
+def _text_of(error: BaseException) -> str | None:
+    """The text of an error; None if it cannot give it."""
     text = shown(error, MOST_SAID, str)
-    return raised(error) if text == f"<{class_name(error)}>" else text
+    return None if text == f"<{class_name(error)}>" else text
 
 
 def at(error: BaseException) -> str:
-    """Where an exception was raised in which no file of a user's takes part, as text to add to
-    `raised`; else "".
+    """The place where an error was raised, if no file of a user's took part; else "".
+
+    This is text to add to that of `raised`, which names the places in a user's files.
     """
     frames = _frames(error)
     if not frames or any(_is_users(file) for file, _ in frames):
@@ -56,8 +69,8 @@ def at(error: BaseException) -> str:
 
 
 def as_cause(error: BaseException) -> BaseException | None:
-    """The error as the cause of another, which pytest shows too; None where it says other than
-    Python keeps of it.
+    """Return an error as the cause of another, for pytest to show; None if its class or its
+    traceback are overridden.
     """
     try:
         honest = error.__class__ is type(error) and error.__traceback__ is _traceback(error)
@@ -67,19 +80,17 @@ def as_cause(error: BaseException) -> BaseException | None:
 
 
 def _traceback(error: BaseException) -> Any:
-    """What Python itself keeps."""
+    """The traceback that Python itself holds, whatever the error's class says."""
     return vars(BaseException)["__traceback__"].__get__(error)
 
 
 def _frames(error: BaseException) -> list[tuple[Path, int | None]]:
-    """File and line of each frame of the traceback that Python itself keeps, the innermost last."""
+    """File and line of each frame of an error's traceback, the innermost last."""
     return [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(_traceback(error))]
 
 
 def _is_users(file: Path) -> bool:
-    """Is it a file of a user's: no code of this project, of Python, or of a package that is
-    installed?
-    """
+    """Is it a user's file, and none of this project, of Python, or of an installed package?"""
     ours = Path(__file__).parents[1]
     others = {ours, ours.with_name("reference"), Path(STANDARD)} & set(file.parents)
     return not others and "site-packages" not in file.parts and os.path.isfile(file)

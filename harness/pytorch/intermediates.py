@@ -1,4 +1,4 @@
-"""What a PyTorch model computes on its way: every result of an operation, forward and backward, row
+"""A PyTorch model's intermediate results: the result of every operation, forward and backward, row
 by row.
 """
 
@@ -14,59 +14,64 @@ from harness.core.contract import Array
 
 
 class Stages:
-    """The columns, one number a row, of what is computed while `watched()`."""
+    """Records the columns of intermediate results, one number a row, of a model that is called in
+    the context `watched()`.
+    """
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self._draws: list[list[Any]] = []
+        self._draws: list[list[Array]] = []
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """One draw."""
-        columns: list[Any] = []
-        with _seeing(self.rows, columns):
+        """Record one draw."""
+        columns: list[Array] = []
+        with _make_recorder(self.rows, columns):
             yield
         self._draws.append(columns)
 
     def seen(self) -> Array | None:
-        """Of all draws (D, R, W), or None where there is nothing, or other operations from draw to
-        draw.
+        """The columns of all draws (D, R, W); None if there are none, or if draws ran different
+        operations.
         """
-        if not self._draws or any(_shapes(draw) != _shapes(self._draws[0]) for draw in self._draws):
+        if not self._draws or not self._draws[0]:
             return None
-        return (
-            np.stack([np.concatenate(draw, axis=1) for draw in self._draws])
-            if self._draws[0]
-            else None
-        )
+        shapes = _shapes(self._draws[0])
+        if any(_shapes(draw) != shapes for draw in self._draws):
+            return None
+        return np.stack([np.concatenate(draw, axis=1) for draw in self._draws])
 
 
 def _shapes(columns: Sequence[Array]) -> list[tuple[int, ...]]:
     return [part.shape for part in columns]
 
 
-def _seeing(rows: int, columns: list[Any]) -> Any:
-    """Every tensor of `rows` rows, or columns, that an operation of PyTorch gives, as it is when it
-    is given.
-    """
-    import torch
+def _make_recorder(rows: int, columns: list[Array]) -> Any:
+    """A context in which every result of an operation is added to `columns`, as it is then."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    def see(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = called(*args, **(kwargs or {}))
-        for one in given if isinstance(given, tuple | list) else [given]:
-            # nested, empty, without data: what is not seen keeps its bound
+    def dispatch(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = called(*args, **(kwargs or {}))
+        results = result if isinstance(result, tuple | list) else [result]
+        for each in results:
+            # an empty or a nested tensor, or one without data, is left out
             with suppress(Exception):
-                if one.is_floating_point() and one.layout is torch.strided:
-                    numbers = one.detach().resolve_neg().double().cpu().numpy()
-                    while numbers.ndim > 2 and len(numbers) == 1:
-                        numbers = numbers[0]
-                    sides = [numbers.reshape(len(numbers), -1)] if numbers.ndim in (1, 2) else []
-                    columns.extend(
-                        side.copy()
-                        for side in (*sides, *(side.T for side in sides))
-                        if len(side) == rows
-                    )
-        return given
+                columns.extend(_columns_of(each, rows))
+        return result
 
-    return type("Seeing", (TorchDispatchMode,), {"__torch_dispatch__": see})()
+    return type("Recorder", (TorchDispatchMode,), {"__torch_dispatch__": dispatch})()
+
+
+def _columns_of(result: Any, rows: int) -> list[Array]:
+    """A result (rows, W), or the transpose of one (W, rows), in float64; none for other shapes."""
+    import torch
+
+    if not result.is_floating_point() or result.layout is not torch.strided:
+        return []
+    numbers = result.detach().resolve_neg().double().cpu().numpy()
+    while numbers.ndim > 2 and len(numbers) == 1:
+        numbers = numbers[0]
+    if numbers.ndim not in (1, 2):
+        return []
+    table = numbers.reshape(len(numbers), -1)
+    return [side.copy() for side in (table, table.T) if len(side) == rows]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,245 +13,207 @@ from harness.core.contract import Array
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, Problem
-from harness.core.text import class_name, one_line, shown
+from harness.core.text import class_name, shown
 from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, WrongAnswer, raised
 from harness.pytorch.intermediates import Stages
-from harness.pytorch.tensors import plain
+from harness.pytorch.losses import check_loss, compute_gradients, copy_gradient, squared_error
+from harness.pytorch.modes import describe_modes, have_same_numbers
+from harness.pytorch.tensors import (
+    describe_shape,
+    list_heads,
+    make_tensors,
+    plain,
+    split_columns,
+    to_array,
+)
+
+if TYPE_CHECKING:
+    import torch
 
 UserLoss = Callable[[Any, Any], Any]
+FORWARD = QUANTITIES[0]
 # every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
 AS_TRAINED = 16
 
 
-def tensors(problem: Problem, dtype: str, device: str) -> tuple[list[Any], list[Any], list[Any]]:
-    """Own parameters by block (D, *shape), inputs by group (D, R, I) and targets by head (D, R,
-    O).
+class Draw(NamedTuple):
+    """One draw of a problem as tensors: own parameters by block, inputs by group, targets by head.
+
+    `as_trained` says whether the model is called in its other modes too, and its gradient taken by
+    backward().
     """
-    import torch
 
-    network, blocks = problem.formulation.network, problem.formulation.own.blocks
-    own, *data = (
-        torch.tensor(array, dtype=held_in(dtype), device=device)
-        for array in (problem.own, problem.inputs, problem.targets)
-    )
-    values = [own[:, block.places.ravel()].reshape(-1, *block.places.shape) for block in blocks]
-    inputs, targets = (
-        [part.contiguous() for part in torch.split(whole, list(widths), -1)]
-        for whole, widths in zip(data, (network.inputs, network.outputs), strict=True)
-    )
-    return values, inputs, targets
+    number: int
+    values: list[torch.Tensor]
+    inputs: list[torch.Tensor]
+    targets: list[torch.Tensor]
+    as_trained: bool
 
 
-def array(parts: Sequence[Any], *shape: int) -> Array:
-    """Tensors, each in this shape, side by side in float64."""
-    import torch
-
-    flat = [plain(part).detach().reshape(shape) for part in parts]
-    return np.asarray(torch.cat(flat, dim=-1).double().cpu().numpy())
-
-
-def outputs(given: Any) -> list[Any]:
-    """What a model gave, head by head: a tensor, several, or several by name; each plain, or as it
-    is if no tensor.
+class Repeat(NamedTuple):
+    """Outputs of a repeated call that differ from the first call's: in which mode, at which draw,
+    by head.
     """
-    if issubclass(type(given), Mapping):
-        given = list(given.values())
-    heads = list(given) if issubclass(type(given), tuple | list) else [given]
-    return [
-        head if found is None else found for head, found in ((head, plain(head)) for head in heads)
-    ]
+
+    mode: str
+    draw: int
+    heads: list[torch.Tensor]
 
 
-def shape_of(head: Any) -> str:
-    """The shape of an output, or, where it is no tensor, what it is."""
-    import torch
+class Answers:
+    """Collects a model's answers, draw by draw."""
 
-    if type(head) is torch.Tensor:
-        return str(tuple(head.shape))
-    return (
-        one_line(shown(head, 40))
-        if type(head) in (type(None), bool, int, float, str)
-        else f"a {class_name(head)}"
-    )
+    def __init__(self) -> None:
+        self.tensors: dict[str, list[list[torch.Tensor]]] = {name: [] for name in QUANTITIES}
+        self.missing: dict[str, Missing] = {}
+        self.repeats: list[Repeat] = []
+
+    def first_missing(self) -> Missing | None:
+        """Why the first quantity, in the order of QUANTITIES, has no answer; None if all have."""
+        for quantity in QUANTITIES:
+            if quantity in self.missing:
+                return self.missing[quantity]
+        return None
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What is called with inputs, its parameters in the order of `Subject.own`, and its user's own
-    loss.
+    """A model on a device: `call` takes the inputs; `parameters` are in the order of
+    `Subject.own`; `user_loss` is its user's own loss.
     """
 
     call: Callable[..., Any]
-    parameters: list[Any]
+    parameters: list[torch.Tensor]
     user_loss: UserLoss | None
     dtype: str
     device: str
 
     @users()
     def observe(self, problem: Problem, stagewise: bool = False) -> Observation:
-        """Its outputs, loss and gradients at each draw's own parameters, the gradient by these (D,
-        P).
+        """Evaluate outputs, loss and gradients at each draw; the gradient is by own parameters
+        (D, P).
 
-        With what it computes on the way where it is to be judged stagewise: that is watched while
-        it is asked again, and taken where its answers are the same, for what is watched may be
-        other code (`torch.compile` steps aside).
+        Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
+        other outputs in a repeated call are part of the observation.
 
-        What it raises, outputs of the wrong shape, inputs or parameters that it changes, and
-        another answer when it is asked again, are answers too.
+        With `stagewise` the model is evaluated a second time while its intermediate results are
+        recorded. They are used only if that gives the same answers: recording may run other code
+        (`torch.compile` steps aside).
         """
-        found = self._observed(problem, stagewise)
-        if not stagewise or found.missing is not None:
-            return found
+        observation = self._observe(problem, stagewise)
+        if not stagewise or observation.missing is not None:
+            return observation
         stages = Stages(problem.rows)
-        watched = self._observed(problem, stagewise, stages.watched)
-        same = watched.missing is None and all(
-            np.array_equal(answer, watched.values[name], equal_nan=True)
-            for name, answer in found.values.items()
-        )
-        return replace(found, seen=stages.seen()) if same else found
+        watched = self._observe(problem, stagewise, stages.watched)
+        if watched.missing is None and _have_same_values(observation, watched):
+            return replace(observation, seen=stages.seen())
+        return observation
 
-    def _observed(
-        self, problem: Problem, trained: bool, watched: Callable[[], Any] = nullcontext
+    def _observe(
+        self, problem: Problem, as_trained: bool, watched: Callable[[], Any] = nullcontext
     ) -> Observation:
-        """Each draw asked once, as it is trained too or on some draws only, while it is watched."""
-        import torch
+        """Evaluate each draw once, inside the context `watched()`.
 
-        by_row = (problem.draws, problem.rows, -1)
-        shapes = dict(
-            zip(QUANTITIES, (by_row, (problem.draws,), (problem.draws, -1), by_row), strict=True)
-        )
-        answers: dict[str, list[Any]] = {quantity: [] for quantity in QUANTITIES}
-        trouble: dict[str, Missing] = {}
-        given = tensors(problem, self.dtype, self.device)
-        draws = [zip(*(stack.unbind() for stack in stacked), strict=True) for stacked in given]
-        again: list[tuple[str, int, list[Any]]] = []
-        for draw, (values, xs, ts) in enumerate(zip(*draws, strict=True)):
-            found = self._answers(
-                problem, values, xs, ts, trained or draw % AS_TRAINED == 0, draw, again
-            )
+        `as_trained` holds for all draws or, if False, for every sixteenth.
+        """
+        values, inputs, targets = make_tensors(problem, self.dtype, self.device)
+        draws = zip(_unbind(values), _unbind(inputs), _unbind(targets), strict=True)
+        answers = Answers()
+        for number, (of_values, of_inputs, of_targets) in enumerate(draws):
+            each = as_trained or number % AS_TRAINED == 0
+            draw = Draw(number, of_values, of_inputs, of_targets, each)
             with watched():
-                for quantity in QUANTITIES:
-                    try:
-                        answers[quantity].append(next(found))
-                    except Exception as error:  # whatever a user's model raises is its answer
-                        trouble.setdefault(quantity, self._missing(error, problem))
-                        break
-            if QUANTITIES[0] in trouble:
+                self._ask(problem, draw, answers)
+            if FORWARD in answers.missing:
                 break
-        whole: dict[str, Array] = {}
-        others: dict[str, Array] = {}
-        for quantity, drawn in answers.items():
+        return self._collect(problem, answers)
+
+    def _ask(self, problem: Problem, draw: Draw, answers: Answers) -> None:
+        """Add each quantity at a draw, up to the first that raises an error."""
+        tensors = self._evaluate(problem, draw, answers.repeats)
+        for quantity in QUANTITIES:
             try:
-                if len(drawn) == problem.draws:
-                    stacks = [torch.stack(parts) for parts in zip(*drawn, strict=True)]
-                    whole[quantity] = array(stacks, *shapes[quantity])
-            except Exception as error:  # numbers that cannot be read, on the meta device say
-                trouble.setdefault(quantity, self._missing(error, problem))
-        first = next((trouble[quantity] for quantity in QUANTITIES if quantity in trouble), None)
-        for when, draw, heads in again if first is None else []:
-            others.setdefault(when, whole[QUANTITIES[0]].copy())[draw] = array(
-                heads, problem.rows, -1
-            )
-        return Observation(whole, first, by_own=True, others=others)
+                answers.tensors[quantity].append(next(tensors))
+            except Exception as error:  # whatever a user's model raises is its answer
+                answers.missing.setdefault(quantity, self._missing(error, problem))
+                return
+
+    def _collect(self, problem: Problem, answers: Answers) -> Observation:
+        """Stack the draws of each quantity that all draws have."""
+        by_row = (problem.draws, problem.rows, -1)
+        shapes: tuple[tuple[int, ...], ...] = by_row, (problem.draws,), (problem.draws, -1), by_row
+        arrays: dict[str, Array] = {}
+        for quantity, shape in zip(QUANTITIES, shapes, strict=True):
+            draws = answers.tensors[quantity]
+            if len(draws) != problem.draws:
+                continue
+            try:
+                arrays[quantity] = _stack(draws, shape)
+            except Exception as error:  # numbers that cannot be read, as on the meta device
+                answers.missing.setdefault(quantity, self._missing(error, problem))
+        missing = answers.first_missing()
+        others: dict[str, Array] = {}
+        if missing is None:
+            for mode, draw, heads in answers.repeats:
+                if mode not in others:
+                    others[mode] = arrays[FORWARD].copy()
+                others[mode][draw] = to_array(heads, problem.rows, -1)
+        return Observation(arrays, missing, by_own=True, others=others)
 
     def _missing(self, error: Exception, problem: Problem) -> Missing:
-        size = f"{problem.rows} rows, {problem.formulation.own.size} parameters, {self.dtype}"
-        full = f" (with {size})" if class_name(error) == "OutOfMemoryError" else ""
-        return Missing(
-            Status.FAIL if type(error) is WrongAnswer else Status.BROKEN, raised(error) + full
-        )
+        status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+        why = raised(error)
+        if class_name(error) == "OutOfMemoryError":
+            own = problem.formulation.own.size
+            why += f" (with {problem.rows} rows, {own} parameters, {self.dtype})"
+        return Missing(status, why)
 
-    def _answers(
-        self,
-        problem: Problem,
-        values: Sequence[Any],
-        xs: Sequence[Any],
-        ts: Sequence[Any],
-        as_trained: bool,
-        draw: int,
-        others: list[tuple[str, int, list[Any]]],
-    ) -> Iterator[list[Any]]:
-        """Every quantity at one draw, one after the other; into `others` go outputs that it gives
-        when asked again.
-        """
-        self.set(values)
-        if as_trained:
-            others += [
-                (when, draw, heads) for when, heads in self._asked_again(problem, values, xs)
-            ]
-        for x in xs:
+    def _evaluate(
+        self, problem: Problem, draw: Draw, repeats: list[Repeat]
+    ) -> Iterator[list[torch.Tensor]]:
+        """Yield each quantity at a draw; add outputs of repeated calls that differ to `repeats`."""
+        inputs, targets = draw.inputs, draw.targets
+        self.set(draw.values)
+        if draw.as_trained:
+            for mode, heads in self._repeat(problem, draw):
+                repeats.append(Repeat(mode, draw.number, heads))
+        for x in inputs:
             x.requires_grad_()
-        heads = self.heads(problem, xs)
+        heads = self.heads(problem, inputs)
         yield [head.detach().clone() for head in heads]
-        loss = self.loss(problem, heads, ts)
+        loss = self.loss(problem, heads, targets)
         yield [loss.detach().clone()]
-        gradients = _gradients(loss, [*self.parameters, *xs])
+        gradients = compute_gradients(loss, [*self.parameters, *inputs])
         count = len(self.parameters)
-        yield (
-            self._trained(problem, [x.detach() for x in xs], ts)
-            if as_trained
-            else gradients[:count]
-        )
+        if draw.as_trained:
+            yield self._trained_gradient(problem, [x.detach() for x in inputs], targets)
+        else:
+            yield gradients[:count]
         yield gradients[count:]
 
-    def in_float32(self) -> list[str]:
-        """What is no parameter and holds numbers of float32, by name: such buffers and plain
-        attributes.
-        """
-        import torch
-
-        found = []
-        for prefix, module in (
-            self.call.named_modules() if isinstance(self.call, torch.nn.Module) else ()
-        ):
-            buffers = dict(module.named_buffers(recurse=False))
-            others = {
-                name: value
-                for name, value in vars(module).items()
-                if issubclass(type(value), torch.Tensor)
-            }
-            for name, value in {**buffers, **others}.items():
-                # quantised, without data: what cannot be read is not named
-                with suppress(Exception):
-                    whole = plain(value).double()
-                    single = bool((whole.float() == whole).all()) and not bool(
-                        (whole.bfloat16() == whole).all()
-                    )
-                    if plain(value).is_floating_point() and single:
-                        what = "buffer" if name in buffers else "plain attribute"
-                        found.append(f"{what} {prefix}{'.' if prefix else ''}{name}")
-        return found
-
-    def set(self, values: Sequence[Any]) -> None:
-        """Other parameters."""
+    def set(self, values: Sequence[torch.Tensor]) -> None:
+        """Replace the values of the parameters."""
         import torch
 
         with torch.no_grad():
             torch._foreach_copy_(self.parameters, list(values))
 
-    def heads(self, problem: Problem, xs: Sequence[Any]) -> list[Any]:
-        """Its outputs, one tensor a head."""
-        dtype = self.parameters[0].dtype
-        try:
-            output = self.call(*xs)
-        except TypeError as error:
-            said = shown(error, MOST_SAID, str)
-            if "positional argument" not in said:
-                raise
-            called = ", ".join(f"x{i + 1}" for i in range(len(xs))) if len(xs) > 1 else "x"
-            raise TypeError(
-                f"{said}: the network's inputs are {len(xs)}, so it is called as module({called})"
-            ) from error
-        heads = outputs(output)
-        found = [shape_of(head) for head in heads]
+    def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Call the model; returns one tensor (R, O) a head.
+
+        Raises WrongAnswer for outputs of a wrong shape or dtype.
+        """
+        heads = list_heads(self._call(inputs))
+        shapes = [describe_shape(head) for head in heads]
         expected = [str((problem.rows, width)) for width in problem.formulation.network.outputs]
-        if found != expected:
-            same = sorted(found) == sorted(expected)
+        if shapes != expected:
+            same = sorted(shapes) == sorted(expected)
             mistake = "the heads are in another order" if same else "one row an input row"
-            shapes = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
-            raise WrongAnswer(f"gave outputs of shapes {shapes}: {mistake}")
+            found = f"{' and '.join(shapes) or 'none'}, expected {' and '.join(expected)}"
+            raise WrongAnswer(f"gave outputs of shapes {found}: {mistake}")
+        dtype = self.parameters[0].dtype
         for head in heads:
             if head.is_complex() or head.dtype.itemsize < dtype.itemsize:
                 raise WrongAnswer(
@@ -260,148 +222,139 @@ class Model:
                 )
         return heads
 
-    def loss(self, problem: Problem, heads: list[Any], targets: Sequence[Any]) -> Any:
-        """Its user's own loss, or the squared error as the problem states it."""
-        if self.user_loss is not None:
-            loss = self.user_loss(
-                *((heads[0], targets[0]) if len(heads) == 1 else (heads, list(targets)))
-            )
+    def _call(self, inputs: Sequence[torch.Tensor]) -> Any:
+        """Call the model; a TypeError for a wrong number of inputs says how it is called."""
+        try:
+            return self.call(*inputs)
+        except TypeError as error:
+            text = shown(error, MOST_SAID, str)
+            if "positional argument" not in text:
+                raise
+            names = ["x"]
+            if len(inputs) > 1:
+                names = [f"x{number + 1}" for number in range(len(inputs))]
+            raise TypeError(
+                f"{text}: the network's inputs are {len(inputs)},"
+                f" so it is called as module({', '.join(names)})"
+            ) from error
+
+    def loss(
+        self, problem: Problem, heads: list[torch.Tensor], targets: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Its user's own loss, or else the squared error that the problem states."""
+        loss: Any
+        if self.user_loss is None:
+            loss = squared_error(problem.loss, heads, targets, self.parameters)
+        elif len(heads) == 1:
+            loss = self.user_loss(heads[0], targets[0])
         else:
-            squares = [(head - target) ** 2 for head, target in zip(heads, targets, strict=True)]
-            first, *rest = (getattr(square, problem.loss.reduction)() for square in squares)
-            if problem.loss.decay:
-                rest += [problem.loss.decay * (parameter**2).sum() for parameter in self.parameters]
-            loss = sum(rest, first)
-        if (found := plain(loss)) is None:
-            raise WrongAnswer(
-                f"gave a {class_name(loss)} as its loss, expected a tensor of shape (): a single"
-                " number"
-            )
-        if tuple(found.shape) != ():
-            shape = tuple(found.shape)
-            raise WrongAnswer(
-                f"gave a loss of shape {shape}, expected a tensor of shape (): a single number"
-            )
-        if found.is_complex():
-            raise WrongAnswer(f"gave a loss of {found.dtype}, expected a real number")
-        return found
+            loss = self.user_loss(heads, list(targets))
+        return check_loss(loss)
 
     def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
-        """The slopes of its loss by the outputs, at these outputs (D, R, O), in its dtype.
+        """The derivatives of its loss by the outputs, at these outputs (D, R, O), in its dtype.
 
-        None where the loss has none, raises something, or depends on the parameters by itself.
+        None if the loss has none, raises an error, or depends on the parameters directly.
         """
         import torch
 
-        widths, found = list(problem.formulation.network.outputs), []
-        given, targets = (
-            torch.tensor(array, dtype=held_in(self.dtype), device=self.device)
-            for array in (outputs, problem.targets)
-        )
+        kind = held_in(self.dtype)
+        given = torch.tensor(outputs, dtype=kind, device=self.device)
+        targets = torch.tensor(problem.targets, dtype=kind, device=self.device)
+        draws = []
         for output, target in zip(given, targets, strict=True):
-            heads = [head.contiguous().requires_grad_() for head in output.split(widths, -1)]
-            parts = [part.contiguous() for part in target.split(widths, -1)]
-            try:
-                loss = self.loss(problem, heads, parts)
-                by = [
-                    *heads,
-                    *(parameter for parameter in self.parameters if parameter.requires_grad),
-                ]
-                slopes = torch.autograd.grad(loss, by, allow_unused=True)
-            except Exception:  # whatever a user's loss raises of tensors that no model gave
+            slopes = self._slopes_at(problem, output, target)
+            if slopes is None:
                 return None
-            if any(slope is not None for slope in slopes[len(heads) :]):
-                return None
-            each = zip(heads, slopes, strict=False)
-            found.append(
-                torch.cat(
-                    [torch.zeros_like(h) if slope is None else slope for h, slope in each], -1
-                )
-            )
-        return np.asarray(torch.stack(found).double().cpu().numpy())
+            draws.append(slopes)
+        return np.asarray(torch.stack(draws).double().cpu().numpy())
 
-    def _asked_again(
-        self, problem: Problem, values: Sequence[Any], xs: Sequence[Any]
-    ) -> Iterator[tuple[str, list[Any]]]:
-        """When it gives other outputs than at first, to the bit, and which: PyTorch may round
-        otherwise under no_grad.
+    def _slopes_at(
+        self, problem: Problem, output: torch.Tensor, target: torch.Tensor
+    ) -> torch.Tensor | None:
+        """The same at one draw's outputs and targets (R, O)."""
+        import torch
 
-        Raises WrongAnswer where it changes what it is given, or itself.
+        widths = problem.formulation.network.outputs
+        heads = [head.requires_grad_() for head in split_columns(output, widths)]
+        free = [parameter for parameter in self.parameters if parameter.requires_grad]
+        try:
+            loss = self.loss(problem, heads, split_columns(target, widths))
+            slopes = torch.autograd.grad(loss, [*heads, *free], allow_unused=True)
+        except Exception:  # whatever a user's loss raises of tensors that no model gave
+            return None
+        if any(slope is not None for slope in slopes[len(heads) :]):
+            return None
+        columns = []
+        for head, slope in zip(heads, slopes, strict=False):
+            columns.append(torch.zeros_like(head) if slope is None else slope)
+        return torch.cat(columns, -1)
+
+    def _repeat(self, problem: Problem, draw: Draw) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        """Call the model again in other modes; yield each mode with other outputs, and these.
+
+        PyTorch may round otherwise under no_grad. Raises WrongAnswer if a call changes the inputs
+        or the parameters.
         """
         import torch
 
+        before = [x.clone() for x in draw.inputs]
+        heads = self.heads(problem, draw.inputs)
+        own = [plain(parameter) for parameter in self.parameters]
+        _expect_unchanged("inputs", draw.inputs, before)
+        _expect_unchanged("own parameters", own, draw.values)
         module: Any = self.call
-        given = [x.clone() for x in xs]
-        heads = self.heads(problem, xs)
-        own = list(map(plain, self.parameters))
-        for what, now, before in (("inputs", xs, given), ("own parameters", own, values)):
-            if not all(map(torch.equal, now, before)):
-                raise WrongAnswer(
-                    f"changed its {what} when it was called, expected it to leave them as they are"
-                )
-        evaluate = "; for eval() write subjects=[lambda: MyModel().eval()]"
-        modes = {False: "when asked again, under torch.no_grad(), expected the same"}
-        if isinstance(module, torch.nn.Module) and module.training and has_modes(module):
-            modes[True] = f"in eval() than in train(), as it was built, expected the same{evaluate}"
-            if random := sorted(
-                {type(m).__name__ for m in module.modules() if "Dropout" in type(m).__name__}
-            ):
-                said = (
-                    f"when asked again, expected the same: its {' and '.join(random)} is in"
-                    f" training mode{evaluate}"
-                )
-                modes = dict.fromkeys(modes, said)
-        for evaluating, when in modes.items():
+        for evaluating, mode in describe_modes(module).items():
             with torch.no_grad(), ExitStack() as afterwards:
                 if evaluating:
                     afterwards.callback(module.eval().train)
-                again = self.heads(problem, xs)
-            if not all(
-                map(torch.equal, *([head.nan_to_num() for head in some] for some in (heads, again)))
-            ):
-                yield when, again
+                again = self.heads(problem, draw.inputs)
+            if not have_same_numbers(heads, again):
+                yield mode, again
 
-    def _trained(self, problem: Problem, xs: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
-        """The gradient that a training loop reads, after loss.backward() and its hooks, on inputs
-        that need none.
+    def _trained_gradient(
+        self, problem: Problem, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The gradient as a training loop reads it: after loss.backward() and its hooks, on inputs
+        that need no gradient.
         """
-        import torch
-
         for parameter in self.parameters:
             parameter.grad = None
-        loss = self.loss(problem, self.heads(problem, xs), ts)
+        loss = self.loss(problem, self.heads(problem, inputs), targets)
         if loss.requires_grad:
-            loss.backward()
-        return [
-            torch.zeros_like(p) if p.grad is None else plain(p.grad).clone()
-            for p in self.parameters
-        ]
+            loss.backward()  # type: ignore[no-untyped-call]
+        return [copy_gradient(parameter, parameter.grad) for parameter in self.parameters]
 
 
-def has_modes(module: Any) -> bool:
-    """Does it know train() and eval()? What torch.export gives raises NotImplementedError."""
-    try:
-        module.train()
-    except NotImplementedError:
-        return False
-    return True
+def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Split stacks (D, ...) into draws; each is a list with one tensor a stack."""
+    for parts in zip(*(stack.unbind() for stack in stacks), strict=True):
+        yield list(parts)
 
 
-def _gradients(loss: Any, variables: list[Any]) -> list[Any]:
-    """By autograd; what the loss does not depend on has gradient zero. Raises WrongAnswer where one
-    is frozen.
-    """
+def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> Array:
+    """Stack draws of several tensors each into one array of this shape."""
     import torch
 
-    if frozen := sum(not variable.requires_grad for variable in variables):
-        what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
+    stacks = [torch.stack(parts) for parts in zip(*draws, strict=True)]
+    return to_array(stacks, *shape)
+
+
+def _have_same_values(first: Observation, second: Observation) -> bool:
+    """Are all answers of the first observation equal to those of the second, bit for bit?"""
+    return all(
+        np.array_equal(answer, second.values[name], equal_nan=True)
+        for name, answer in first.values.items()
+    )
+
+
+def _expect_unchanged(
+    what: str, now: Sequence[torch.Tensor], before: Sequence[torch.Tensor]
+) -> None:
+    """Raise WrongAnswer if a call has changed tensors."""
+    import torch
+
+    if not all(map(torch.equal, now, before)):
         raise WrongAnswer(
-            f"has {what}, whose gradient cannot be judged: choose checks=['forward', 'loss']"
+            f"changed its {what} when it was called, expected it to leave them as they are"
         )
-    if not loss.requires_grad:
-        return [torch.zeros_like(variable) for variable in variables]
-    slopes = torch.autograd.grad(loss, variables, allow_unused=True)
-    return [
-        torch.zeros_like(v) if g is None else plain(g).clone()
-        for g, v in zip(slopes, variables, strict=True)
-    ]

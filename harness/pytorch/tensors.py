@@ -1,28 +1,100 @@
-"""Tensors that a user's code gave, as PyTorch itself holds them."""
+"""Tensors: from a problem to a model, and from a model back to arrays."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.problem import Problem
+from harness.core.text import class_name, one_line, shown
+from harness.pytorch.devices import held_in
+
+if TYPE_CHECKING:
+    import torch
+
+SHOWN_TYPES = (type(None), bool, int, float, str)  # an output of another type is only named
 
 
 def plain(given: Any) -> Any:
-    """Return the torch.Tensor that an object is, out of a subclass that may answer otherwise; None
-    for no tensor.
+    """Convert a tensor of any subclass to a dense torch.Tensor; None for an object of another type.
 
-    Its methods are PyTorch's own then, and its shape is that of its numbers. None, too, for a
-    subclass whose numbers PyTorch does not hold itself (`__torch_dispatch__`). What is not strided
-    becomes dense.
+    A user's subclass may override methods and its shape; those of the result are PyTorch's own.
+    None, too, for a subclass whose numbers PyTorch does not store (`__torch_dispatch__`).
     """
     import torch
 
     if type(given) is torch.Tensor and given.layout is torch.strided:
         return given
-    held: Any = torch._C.TensorBase
+    base: Any = torch._C.TensorBase
     with torch._C.DisableTorchFunction():
         try:
-            strided = vars(held)["layout"].__get__(given) is torch.strided
+            strided = vars(base)["layout"].__get__(given) is torch.strided
         except TypeError:  # it is no tensor, whatever its __class__ says
             return None
-        found = given if strided else held.to_dense(given)
-        found = found if type(found) is torch.Tensor else held.as_subclass(found, torch.Tensor)
-    return found if type(found) is torch.Tensor else None
+        dense = given if strided else base.to_dense(given)
+        if type(dense) is not torch.Tensor:
+            dense = base.as_subclass(dense, torch.Tensor)
+    return dense if type(dense) is torch.Tensor else None
+
+
+def make_tensors(
+    problem: Problem, dtype: str, device: str
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
+    """Convert a problem's numbers: own parameters by block (D, *shape), inputs by group (D, R, I)
+    and targets by head (D, R, O).
+    """
+    import torch
+
+    network = problem.formulation.network
+    kind = held_in(dtype)
+    own = torch.tensor(problem.own, dtype=kind, device=device)
+    inputs = torch.tensor(problem.inputs, dtype=kind, device=device)
+    targets = torch.tensor(problem.targets, dtype=kind, device=device)
+    values = []
+    for block in problem.formulation.own.blocks:
+        values.append(own[:, block.places.ravel()].reshape(-1, *block.places.shape))
+    return values, split_columns(inputs, network.inputs), split_columns(targets, network.outputs)
+
+
+def split_columns(whole: torch.Tensor, widths: Sequence[int]) -> list[torch.Tensor]:
+    """Split the last axis into parts of these widths, each contiguous."""
+    import torch
+
+    return [part.contiguous() for part in torch.split(whole, list(widths), -1)]
+
+
+def to_array(parts: Sequence[torch.Tensor], *shape: int) -> Array:
+    """Reshape each tensor to `shape` and join them along the last axis, in float64."""
+    import torch
+
+    flat = [plain(part).detach().reshape(shape) for part in parts]
+    return np.asarray(torch.cat(flat, dim=-1).double().cpu().numpy())
+
+
+def list_heads(output: Any) -> list[Any]:
+    """List a model's outputs: one tensor, a sequence of tensors, or tensors by name.
+
+    Tensors of a subclass are converted; an object that is no tensor is returned as it is.
+    """
+    if issubclass(type(output), Mapping):
+        output = list(output.values())
+    heads = list(output) if issubclass(type(output), tuple | list) else [output]
+    for place, head in enumerate(heads):
+        tensor = plain(head)
+        if tensor is not None:
+            heads[place] = tensor
+    return heads
+
+
+def describe_shape(head: Any) -> str:
+    """The shape of an output as text; the type or the value of an output that is no tensor."""
+    import torch
+
+    if type(head) is torch.Tensor:
+        return str(tuple(head.shape))
+    if type(head) in SHOWN_TYPES:
+        return one_line(shown(head, 40))
+    return f"a {class_name(head)}"

@@ -20,7 +20,7 @@ from harness.pytorch.devices import kind_of
 from harness.pytorch.settings import hold_settings
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
-from harness.training.trained import Trained, Training
+from harness.training.trained import Trained
 from harness.training.trainer import Population
 
 ROUND = 0.01  # seconds that a round takes at least
@@ -96,13 +96,13 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
     """As many values and gradients in a row as take long enough to be timed; there is no loss to be
     raced to.
     """
-    training = Training(entry.trained, start, dtype, device)
+    training = entry.trained.training(start, dtype, device)
 
     def evaluate(count: int) -> float:
         for _ in range(count):
-            for parameter in training.parameters:
+            for parameter in training.learner.parameters:
                 parameter.grad = None
-            training.value().sum().backward()
+            training.learner.losses().sum().backward()  # type: ignore[no-untyped-call]
         kind_of(device).synchronize(device)
         return np.inf
 

@@ -1,8 +1,7 @@
 """A PyTorch model in training, as its user trains it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -13,21 +12,20 @@ from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
-from harness.core.progress import Say
+from harness.core.progress import Say, silent
 from harness.core.recipe import Recipe
 from harness.core.text import exact, shown
 from harness.core.verdict import Status
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import kind_of
-from harness.pytorch.errors import WrongAnswer, raised
-from harness.pytorch.module import Model, array, outputs, shape_of, tensors
+from harness.pytorch.errors import raised
 from harness.pytorch.subject import Subject
+from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
+from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
 
-Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 FEW = 3  # starts of a model that is not stacked, where its user does not say
 VISITED = 50  # steps along which every loss, gradient and step is judged
-DEADLINE = 120.0  # seconds for the training of one stack, or of one start
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +107,20 @@ class Trained:
         return self.subject.formulation(network)
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Its starts and data."""
-        formulation, count = (
-            self.formulation(network),
-            starts if self.stacked else min(starts, self.most),
-        )
+        """The problem of its starts and their data. Raises TypeError for a start that is no array
+        of that shape.
+        """
+        formulation = self.formulation(network)
+        count = starts if self.stacked else min(starts, self.most)
         with users():
-            own = (
-                self.start(formulation, count)
-                if self.start
-                else self.subject.initial(formulation, count)
-            )
+            if self.start:
+                own = self.start(formulation, count)
+            else:
+                own = self.subject.initial(formulation, count)
         if np.shape(own) != (count, formulation.own.size):
-            found = (
-                f"an array of shape {own.shape}" if isinstance(own, np.ndarray) else shown(own, 40)
-            )
+            found = shown(own, 40)
+            if isinstance(own, np.ndarray):
+                found = f"an array of shape {own.shape}"
             expected = f"({count}, {formulation.own.size}), as start=starts.uniform() does"
             raise TypeError(
                 f"{self.name}: its start gave {found}, expected an array of shape {expected}"
@@ -134,14 +131,27 @@ class Trained:
         with kind_of(device).hold_precision(device, dtype), limited():
             return self.subject.observe(problem, dtype, device)
 
+    def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
+        """A training run from a stack of starts, or from one start if it is not stacked.
+
+        Raises RuntimeError if the model cannot be built.
+        """
+        learner: Learner
+        if self.stacked:
+            learner = StackLearner.build(self.stacked, start, dtype, device)
+        else:
+            learner = SingleLearner.build(self.subject, start, dtype, device)
+        procedure = Procedure(self.recipe, self.iterate, self.before, self.after)
+        return Training(learner, procedure, device, visits)
+
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start; what the model raises is an answer too."""
+        """Train from every start. An error that the model raises is an answer too."""
         try:
             kind_of(device).synchronize(device)
             began = perf_counter()
             with kind_of(device).hold_precision(device, dtype), users():
-                runs = [Training(self, part, dtype, device) for part in self._together(start)]
-                told = [run.train(self.recipe.steps, say) for run in runs]
+                runs = [self.training(part, dtype, device) for part in self._parts(start)]
+                stops = [run.train(self.recipe.steps, say) for run in runs]
             own = np.concatenate([run.own() for run in runs])
             kind_of(device).synchronize(device)
             seconds = perf_counter() - began
@@ -149,239 +159,63 @@ class Trained:
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         except Exception as error:  # whatever a user's model raises is its answer
             return Missing(Status.BROKEN, raised(error))
-        ended = [
-            how
-            for run, past, stopped in zip(runs, losses, told, strict=True)
-            for how in run.ended(past, stopped)
-        ]
+        ends = []
+        for of_run, stopped in zip(losses, stops, strict=True):
+            ends += describe_ends(of_run, stopped)
+        claimed = np.concatenate([of_run[-1] for of_run in losses])
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
-        return Fitted.of(
-            start, own, np.concatenate([past[-1] for past in losses]), ended, curve, seconds
-        )
+        return Fitted.of(start, own, claimed, ends, curve, seconds)
 
-    def _together(self, start: Problem) -> list[Problem]:
-        """All starts at once, or one after the other."""
-        return (
-            [start] if self.stacked else [start.part(slice(i, i + 1)) for i in range(start.draws)]
-        )
+    def _parts(self, start: Problem) -> list[Problem]:
+        """What is trained together: the whole stack of starts, or each start by itself."""
+        if self.stacked:
+            return [start]
+        return [start.part(slice(draw, draw + 1)) for draw in range(start.draws)]
 
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
-        """The states of the first steps from every start as a problem, and what the training
-        computed there.
+        """Train the first steps from every start. Returns the visited states as a problem, and the
+        loss, gradient and step that training computed at each.
 
-        Loss, gradient (what the optimiser was handed) and step, of all first states, then all
-        second ones, and so on, as far as every start has a state and all are finite. Raises
-        ValueError where the model raises.
+        The states stand in the order of steps: the first of all starts, the second of all starts,
+        and so on, as far as all starts have a state and all are finite. The gradient is the one
+        that the optimiser read. Raises ValueError if the model raises an error.
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(
                 f"{self.name}: a step of lbfgs is not judged by itself, expected checks=['final',"
                 " 'fit']"
             )
+        runs = []
         try:
             with kind_of(device).hold_precision(device, dtype), users():
-                runs = [
-                    Training(self, part, dtype, device, visits=True)
-                    for part in self._together(start)
-                ]
+                for part in self._parts(start):
+                    runs.append(self.training(part, dtype, device, visits=True))
                 for run in runs:
-                    run.train(min(self.recipe.steps, VISITED), lambda said: None)
+                    run.train(min(self.recipe.steps, VISITED), silent)
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
-        steps = min(run.alike() for run in runs)
-        seen = [
-            (run.states()[: steps + 1], run.optimiser_gradients()[:steps], run.losses()[:steps])
-            for run in runs
-        ]
-        own, handed, losses = (np.concatenate(parts, axis=1) for parts in zip(*seen, strict=True))
-        before, after, gradient = (
-            part.reshape(-1, part.shape[2]) for part in (own[:-1], own[1:], handed)
+        steps = min(run.count_finite_steps() for run in runs)
+        states = _join([run.states()[: steps + 1] for run in runs])
+        gradients = _join([run.optimiser_gradients()[:steps] for run in runs])
+        losses = _join([run.losses()[:steps] for run in runs])
+        state = replace(
+            start,
+            kind="state",
+            own=_flatten(states[:-1]),
+            inputs=np.tile(start.inputs, (steps, 1, 1)),
+            targets=np.tile(start.targets, (steps, 1, 1)),
         )
-        inputs, targets = (np.tile(data, (steps, 1, 1)) for data in (start.inputs, start.targets))
-        state = replace(start, kind="state", own=before, inputs=inputs, targets=targets)
+        gradient = _flatten(gradients)
         problem = replace(state, recipe=self.recipe, runs=start.draws, optimiser_gradients=gradient)
-        return problem, Observation(
-            {"loss": losses.ravel(), "gradient": gradient, STEP: after}, by_own=True
-        )
+        values = {"loss": losses.ravel(), "gradient": gradient, STEP: _flatten(states[1:])}
+        return problem, Observation(values, by_own=True)
 
 
-class Training:
-    """Parameters in training: those of a model, or with a leading axis those of a stack."""
-
-    def __init__(
-        self, trained: Trained, start: Problem, dtype: str, device: str, visits: bool = False
-    ) -> None:
-        self.trained, self.problem, self.device = trained, start, device
-        self.past: list[Any] = []
-        self._visits, self._states, self._handed = visits, list[Any](), list[list[Any]]()
-        self._found: dict[int, Any] = {}
-        values, self.inputs, self.targets = tensors(start, dtype, device)
-        self.model: Model | None = None
-        self.parameters = [value.requires_grad_() for value in values]
-        if not trained.stacked:
-            live = trained.subject.live(start.formulation, dtype, device)
-            if isinstance(live, Missing):
-                raise RuntimeError(live.why)
-            live.set([value[0] for value in values])
-            self.model, self.parameters = live, live.parameters
-            self.inputs, self.targets = (
-                [part[0] for part in parts] for parts in (self.inputs, self.targets)
-            )
-        if visits:  # as the optimiser finds them, whatever is done to them later
-            if frozen := sum(not parameter.requires_grad for parameter in self.parameters):
-                what = f"{frozen} parameter{'s' if frozen > 1 else ''} with requires_grad=False"
-                raise WrongAnswer(
-                    f"has {what}, expected every parameter to take steps: choose checks=['final',"
-                    " 'fit']"
-                )
-            for number, parameter in enumerate(self.parameters):
-                parameter.register_post_accumulate_grad_hook(partial(self._see_gradient, number))
-
-    def value(self) -> Any:
-        """The losses of all starts, (D,) or ()."""
-        if self.model:
-            return self.model.loss(
-                self.problem, self.model.heads(self.problem, self.inputs), self.targets
-            )
-        assert self.trained.stacked
-        names = [block.name for block in self.problem.formulation.own.blocks]
-        heads = outputs(
-            self.trained.stacked(self.inputs, dict(zip(names, self.parameters, strict=True)))
-        )
-        shapes, expected = (", ".join(map(shape_of, some)) for some in (heads, self.targets))
-        if shapes != expected:
-            said = f"[{shapes}] as a stack, expected [{expected}]"
-            raise WrongAnswer(f"gave outputs of shapes {said}: (starts, rows, width)")
-        squares = [(head - target) ** 2 for head, target in zip(heads, self.targets, strict=True)]
-        parts = [getattr(square, self.problem.loss.reduction)((1, 2)) for square in squares]
-        if decay := self.problem.loss.decay:
-            parts += [decay * (parameter**2).flatten(1).sum(1) for parameter in self.parameters]
-        return sum(parts)
-
-    def train(self, steps: int, say: Say) -> str:
-        """Up to `steps` steps; why it stopped before, or ""."""
-        iterate, until, began, stopped = (
-            self._iteration(),
-            self.trained.recipe.until,
-            perf_counter(),
-            "",
-        )
-        for step in range(steps):
-            self._see_state()
-            loss = iterate()
-            self.past.append(loss.detach())
-            self._see_gradients()
-            if until > -np.inf and bool((loss <= until).all()):
-                stopped = f"good before step {step}"
-            elif (passed := perf_counter() - began) > DEADLINE:
-                stopped = f"stopped after {passed:.0f} s, at step {step}"
-            if stopped or (self.model and not bool(loss.isfinite())):
-                break
-            if step % 250 == 249:
-                say(f"step {step + 1:,} of {steps:,}")
-        self._see_state()
-        return stopped
-
-    def _see_state(self) -> None:
-        if self._visits:
-            self._states.append([p.detach().clone() for p in self.parameters])
-
-    def _see_gradient(self, number: int, parameter: Any) -> None:
-        self._found[number] = parameter.grad.clone()
-
-    def _see_gradients(self) -> None:
-        """The last ones of an iteration, 0 of what its loss does not depend on."""
-        if not self._visits:
-            return
-        if self.trained.iterate and not self._found:
-            raise WrongAnswer(
-                "leaves no gradient to be seen: its iterate is expected to call loss.backward()"
-            )
-        self._handed.append(
-            [self._found.get(i, 0 * p.detach()) for i, p in enumerate(self.parameters)]
-        )
-        self._found.clear()
-
-    def _iteration(self) -> Callable[[], Any]:
-        """One iteration: the loss before its step."""
-        trained = self.trained
-        if own := trained.iterate:
-
-            def in_own_words() -> Any:
-                loss = self.value()
-                own(loss, self.parameters)
-                return loss
-
-            return in_own_words
-        optimiser = make_optimiser(trained.recipe, self.parameters, self.device)
-        module = self.model.call if self.model else None
-
-        def backward() -> Any:
-            optimiser.zero_grad()
-            loss = self.value()
-            loss.sum().backward()
-            return loss
-
-        def step() -> Any:
-            loss = backward()
-            if trained.before:
-                trained.before(module)
-            optimiser.step()
-            if trained.after:
-                trained.after(module)
-            return loss
-
-        return (lambda: optimiser.step(backward)) if trained.recipe.optimiser == "lbfgs" else step
-
-    def own(self) -> Array:
-        """(D, P)."""
-        return array(self.parameters, self.problem.draws, -1)
-
-    def states(self) -> Array:
-        """Before every step and after the last (K + 1, D, P)."""
-        return np.stack([array(state, self.problem.draws, -1) for state in self._states])
-
-    def optimiser_gradients(self) -> Array:
-        """The gradients that the optimiser was handed (K, D, P)."""
-        return np.stack([array(step, self.problem.draws, -1) for step in self._handed])
-
-    def alike(self) -> int:
-        """How many steps begin at a finite state; what comes of them need not be finite."""
-        finite = [bool(np.isfinite(state).all()) for state in self.states()]
-        return min(len(self.past), [*finite, False].index(False))
-
-    def losses(self) -> Array:
-        """Before every step (K, D)."""
-        return array(self.past, -1, 1).T
-
-    def claim(self) -> Array:
-        """The loss at the final parameters, as the model itself computes it (D,)."""
-        return array([self.value()], -1)
-
-    def ended(self, past: Array, stopped: str) -> list[str]:
-        """How each start ended."""
-        steps = f"{len(past) - 1:,} steps"
-        lost = [np.flatnonzero(~np.isfinite(one)) for one in past.T]
-        return [
-            f"not finite from step {where[0]:,} on" if where.size else stopped or steps
-            for where in lost
-        ]
+def _join(of_runs: list[Array]) -> Array:
+    """Join what runs have recorded, (K, D, ...) each, along the starts."""
+    return np.concatenate(of_runs, axis=1)
 
 
-def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
-    """The optimiser of torch.optim."""
-    import torch
-
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "lbfgs": torch.optim.LBFGS}[
-        recipe.optimiser
-    ]
-    given: dict[str, Any] = {
-        name: recipe.setting(name) for name in recipe.settings if not name.startswith("beta")
-    }
-    if recipe.optimiser == "adam":
-        given["betas"] = recipe.setting("beta1"), recipe.setting("beta2")
-    if recipe.optimiser == "lbfgs":
-        given["line_search_fn"] = "strong_wolfe"
-    else:  # said, rather than left to what torch prefers on a device
-        given["foreach"] = kind_of(device).has_foreach()
-    return kind(parameters, **given)
+def _flatten(by_step: Array) -> Array:
+    """Reshape (K, D, P) to (K D, P)."""
+    return by_step.reshape(-1, by_step.shape[2])

@@ -524,7 +524,10 @@ def test_a_module_that_answers_oddly_is_broken(mine: Mine, approved: Approved) -
     asked_in(mine, "Raised()", "\n".join(cases))
     found = said_of(mine)
     assert {text: status for text, (status, _) in found.items()} == MODULES
-    approved([f"{text}: {why}" for text, (_, why) in found.items()], mask_figures=True)
+    # Python says so or not, by which call is the first beyond its limit
+    depth = " while calling a Python object"
+    texts = [f"{text}: {why.replace(depth, '')}" for text, (_, why) in found.items()]
+    approved(texts, mask_figures=True)
 
 
 def test_a_wrong_model_whose_attributes_cannot_be_read_fails(mine: Mine) -> None:

@@ -35,7 +35,7 @@ def torch_rule(
     recipe: Recipe, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], number: int
 ) -> torch.Tensor:
     """torch.optim itself."""
-    from harness.training.trained import make_optimiser
+    from harness.training.loop import make_optimiser
 
     if not state:
         state["w"] = w.clone().requires_grad_()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-import harness.training.trained
+import harness.training.loop
 from cases import stacks
 from cases.sine_training import (
     LINEAR,
@@ -331,7 +331,7 @@ def test_a_fit_that_passes_its_deadline_names_its_step(
     monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """It is stopped there, and what it reached is judged."""
-    monkeypatch.setattr(harness.training.trained, "DEADLINE", 0.0)
+    monkeypatch.setattr(harness.training.loop, "DEADLINE", 0.0)
     found = fitted(Trained(TanhNet, ADAM))
     assert isinstance(found, Fitted)
     approved(found.ended)

@@ -1,0 +1,40 @@
+"""Numbers of float32 that a module holds besides its parameters."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from harness.pytorch.tensors import plain
+
+
+def find_single_precision(module: Any) -> list[str]:
+    """Name the buffers and plain attributes of a module that hold floats with exactly the precision
+    of float32, as "buffer layer.scale".
+    """
+    import torch
+
+    found: list[str] = []
+    if not isinstance(module, torch.nn.Module):
+        return found
+    for prefix, part in module.named_modules():
+        buffers = dict(part.named_buffers(recurse=False))
+        tensors = dict(buffers)
+        for name, value in vars(part).items():
+            if issubclass(type(value), torch.Tensor):
+                tensors[name] = value
+        for name, tensor in tensors.items():
+            kind = "buffer" if name in buffers else "plain attribute"
+            # a quantised tensor, or one without data, cannot be read, and is not named
+            with suppress(Exception):
+                if is_single(plain(tensor)):
+                    found.append(f"{kind} {prefix}{'.' if prefix else ''}{name}")
+    return found
+
+
+def is_single(tensor: Any) -> bool:
+    """Does a tensor hold floats that float32 holds exactly and bfloat16 does not?"""
+    whole = tensor.double()
+    if not (whole.float() == whole).all() or (whole.bfloat16() == whole).all():
+        return False
+    return bool(tensor.is_floating_point())

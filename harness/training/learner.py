@@ -1,0 +1,109 @@
+"""What an optimiser trains: a model, or a stack of copies of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from harness.core.implementation import Missing
+from harness.core.problem import Problem
+from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.module import Model
+from harness.pytorch.subject import Subject
+from harness.pytorch.tensors import describe_shape, list_heads, make_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
+
+
+class Learner(Protocol):
+    """Parameters in training, and the loss that they are trained to lower."""
+
+    @property
+    def problem(self) -> Problem:
+        """The starts and their data."""
+
+    @property
+    def parameters(self) -> list[torch.Tensor]: ...
+
+    @property
+    def module(self) -> Any:
+        """The model as its user calls it; None for a stack."""
+
+    def losses(self) -> torch.Tensor:
+        """The loss at the present parameters, (), or of each copy of a stack, (D,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class SingleLearner:
+    """A model with the parameters of one start."""
+
+    problem: Problem
+    model: Model
+    inputs: list[torch.Tensor]
+    targets: list[torch.Tensor]
+
+    @classmethod
+    def build(cls, subject: Subject, start: Problem, dtype: str, device: str) -> Self:
+        """Build the model at a start of one draw. Raises RuntimeError if it cannot be built."""
+        values, inputs, targets = make_tensors(start, dtype, device)
+        model = subject.live(start.formulation, dtype, device)
+        if isinstance(model, Missing):
+            raise RuntimeError(model.why)
+        model.set([value[0] for value in values])
+        return cls(start, model, [each[0] for each in inputs], [each[0] for each in targets])
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        return self.model.parameters
+
+    @property
+    def module(self) -> Any:
+        return self.model.call
+
+    def losses(self) -> torch.Tensor:
+        """The model's loss, ()."""
+        heads = self.model.heads(self.problem, self.inputs)
+        return self.model.loss(self.problem, heads, self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class StackLearner:
+    """Copies of a model, one for each start, which a user's function `stacked` computes at once."""
+
+    problem: Problem
+    stacked: Stacked
+    parameters: list[torch.Tensor]
+    inputs: list[torch.Tensor]
+    targets: list[torch.Tensor]
+    module: None = None
+
+    @classmethod
+    def build(cls, stacked: Stacked, start: Problem, dtype: str, device: str) -> Self:
+        """Make the parameters of all starts, each block with a leading axis (D, *shape)."""
+        values, inputs, targets = make_tensors(start, dtype, device)
+        return cls(start, stacked, [value.requires_grad_() for value in values], inputs, targets)
+
+    def losses(self) -> torch.Tensor:
+        """The loss of each copy, (D,)."""
+        names = [block.name for block in self.problem.formulation.own.blocks]
+        by_name = dict(zip(names, self.parameters, strict=True))
+        heads = list_heads(self.stacked(self.inputs, by_name))
+        shapes = ", ".join(map(describe_shape, heads))
+        expected = ", ".join(map(describe_shape, self.targets))
+        if shapes != expected:
+            found = f"[{shapes}] as a stack, expected [{expected}]"
+            raise WrongAnswer(f"gave outputs of shapes {found}: (starts, rows, width)")
+        loss = self.problem.loss
+        terms = []
+        for head, target in zip(heads, self.targets, strict=True):
+            square = (head - target) ** 2
+            terms.append(getattr(square, loss.reduction)((1, 2)))
+        if loss.decay:
+            for parameter in self.parameters:
+                terms.append(loss.decay * (parameter**2).flatten(1).sum(1))
+        total: torch.Tensor = sum(terms)
+        return total

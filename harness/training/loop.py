@@ -1,0 +1,217 @@
+"""The training loop: runs an optimiser, and records the states that it visits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.progress import Say
+from harness.core.recipe import Recipe
+from harness.pytorch.devices import kind_of
+from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.losses import count_frozen
+from harness.pytorch.tensors import to_array
+from harness.training.learner import Learner
+
+if TYPE_CHECKING:
+    import torch
+
+DEADLINE = 120.0  # seconds for the training of one stack, or of one start
+REPORTED = 250  # steps between two reports of progress
+
+
+@dataclass(frozen=True, eq=False)
+class Procedure:
+    """How parameters are trained: by a recipe, with calls around each step, or by an author's own
+    iteration (see Trained).
+    """
+
+    recipe: Recipe
+    iterate: Callable[[Any, list[Any]], None] | None
+    before: Callable[[Any], None] | None
+    after: Callable[[Any], None] | None
+
+
+class Training:
+    """A training run. With `visits` it records the state and the gradients of every step."""
+
+    def __init__(
+        self, learner: Learner, procedure: Procedure, device: str, visits: bool = False
+    ) -> None:
+        self.learner = learner
+        self.procedure = procedure
+        self.device = device
+        self._losses: list[torch.Tensor] = []
+        self._visits = visits
+        self._states: list[list[torch.Tensor]] = []
+        self._gradients: list[list[torch.Tensor]] = []
+        self._latest: dict[int, torch.Tensor] = {}  # the gradients of the present step
+        if visits:
+            self._watch_gradients()
+
+    def _watch_gradients(self) -> None:
+        """Record gradients as the optimiser reads them: the loop may change them later."""
+        parameters = self.learner.parameters
+        if frozen := count_frozen(parameters):
+            raise WrongAnswer(
+                f"has {frozen}, expected every parameter to take steps: choose checks=['final',"
+                " 'fit']"
+            )
+        for number, parameter in enumerate(parameters):
+            hook = partial(self._record_gradient, number)
+            parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+
+    def train(self, steps: int, say: Say) -> str:
+        """Take up to `steps` steps. Returns why it stopped earlier, "" if it did not or if the loss
+        is not finite.
+        """
+        iterate = self._make_iteration()
+        began = perf_counter()
+        stopped = ""
+        for step in range(steps):
+            self._record_state()
+            loss = iterate()
+            self._losses.append(loss.detach())
+            self._record_step()
+            stopped = self._find_stop(loss, step, perf_counter() - began)
+            if stopped or self._is_lost(loss):
+                break
+            if (step + 1) % REPORTED == 0:
+                say(f"step {step + 1:,} of {steps:,}")
+        self._record_state()
+        return stopped
+
+    def _find_stop(self, loss: torch.Tensor, step: int, seconds: float) -> str:
+        """Why to stop after this step, or ""."""
+        until = self.procedure.recipe.until
+        if until > -np.inf and bool((loss <= until).all()):
+            return f"good before step {step}"
+        if seconds > DEADLINE:
+            return f"stopped after {seconds:.0f} s, at step {step}"
+        return ""
+
+    def _is_lost(self, loss: torch.Tensor) -> bool:
+        """Is the loss of a single model not finite? (Other copies of a stack may still train.)"""
+        return self.learner.module is not None and not bool(loss.isfinite())
+
+    def _record_state(self) -> None:
+        if self._visits:
+            state = [parameter.detach().clone() for parameter in self.learner.parameters]
+            self._states.append(state)
+
+    def _record_gradient(self, number: int, parameter: Any) -> None:
+        self._latest[number] = parameter.grad.clone()
+
+    def _record_step(self) -> None:
+        """Record the last gradients of a step; 0 for a parameter that the loss does not depend
+        on.
+        """
+        if not self._visits:
+            return
+        if self.procedure.iterate and not self._latest:
+            raise WrongAnswer(
+                "leaves no gradient to be seen: its iterate is expected to call loss.backward()"
+            )
+        gradients = []
+        for number, parameter in enumerate(self.learner.parameters):
+            gradients.append(self._latest.get(number, 0 * parameter.detach()))
+        self._gradients.append(gradients)
+        self._latest.clear()
+
+    def _make_iteration(self) -> Callable[[], torch.Tensor]:
+        """A function that takes one step, and returns the loss before it."""
+        learner, procedure = self.learner, self.procedure
+        if procedure.iterate:
+            return partial(_iterate, learner, procedure.iterate)
+        optimiser = make_optimiser(procedure.recipe, learner.parameters, self.device)
+
+        def backward() -> torch.Tensor:
+            optimiser.zero_grad()
+            losses = learner.losses()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            return losses
+
+        def step() -> torch.Tensor:
+            losses = backward()
+            if procedure.before:
+                procedure.before(learner.module)
+            optimiser.step()
+            if procedure.after:
+                procedure.after(learner.module)
+            return losses
+
+        if procedure.recipe.optimiser == "lbfgs":
+            return partial(optimiser.step, backward)  # it calls backward() several times a step
+        return step
+
+    def own(self) -> Array:
+        """The present own parameters (D, P)."""
+        return to_array(self.learner.parameters, self.learner.problem.draws, -1)
+
+    def states(self) -> Array:
+        """The own parameters before every step and after the last (K + 1, D, P)."""
+        draws = self.learner.problem.draws
+        return np.stack([to_array(state, draws, -1) for state in self._states])
+
+    def optimiser_gradients(self) -> Array:
+        """The gradients that the optimiser read at each step (K, D, P)."""
+        draws = self.learner.problem.draws
+        return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
+
+    def count_finite_steps(self) -> int:
+        """Count the first steps that begin at a finite state, of all starts; a step may end
+        anywhere.
+        """
+        for step, state in enumerate(self.states()):
+            if not np.isfinite(state).all():
+                return min(len(self._losses), step)
+        return len(self._losses)
+
+    def losses(self) -> Array:
+        """The losses before every step (K, D)."""
+        return to_array(self._losses, -1, 1).T
+
+    def claim(self) -> Array:
+        """The loss at the final parameters, as the model itself computes it (D,)."""
+        return to_array([self.learner.losses()], -1)
+
+
+def describe_ends(losses: Array, stopped: str) -> list[str]:
+    """How each start ended, by its losses at all states (K + 1, D) and by `train`'s answer."""
+    ends = []
+    for of_start in losses.T:
+        lost = np.flatnonzero(~np.isfinite(of_start))
+        if lost.size:
+            ends.append(f"not finite from step {lost[0]:,} on")
+        else:
+            ends.append(stopped or f"{len(losses) - 1:,} steps")
+    return ends
+
+
+def _iterate(learner: Learner, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
+    """Take a step by an author's own function; returns the loss before it."""
+    losses = learner.losses()
+    iterate(losses, learner.parameters)
+    return losses
+
+
+def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
+    """The optimiser of torch.optim that a recipe names, with its settings."""
+    import torch
+
+    names = [name for name in recipe.settings if not name.startswith("beta")]
+    settings: dict[str, Any] = {name: recipe.setting(name) for name in names}
+    if recipe.optimiser == "lbfgs":
+        return torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe", **settings)
+    # stated, not left to PyTorch's default for a device
+    settings["foreach"] = kind_of(device).has_foreach()
+    if recipe.optimiser == "adam":
+        betas = recipe.setting("beta1"), recipe.setting("beta2")
+        return torch.optim.Adam(parameters, betas=betas, **settings)
+    return torch.optim.SGD(parameters, **settings)
