@@ -1,24 +1,37 @@
-"""Where each named number of a parameter vector lives."""
+"""The named blocks of a parameter vector, and their roles in a network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.core.text import exact, shown
 
+Role = Literal["weight", "bias"]
+Number = TypeVar("Number", bound=np.generic)
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """A named tensor of the vector: `places` has the tensor's shape and holds positions, -1 where
     no parameter is.
+
+    A block of a network knows its `role`, its `layer` (1 is the first), the `group` of inputs that
+    it weighs and the `head` of outputs that it gives (0 is the first of each); None means unknown
+    or all of them. `left_out` is the name of the network's bias that this parameter stands for if
+    its model has none.
     """
 
     name: str
     places: NDArray[np.intp]
+    role: Role | None = None
+    layer: int | None = None
+    group: int | None = None
+    head: int | None = None
+    left_out: str = ""
 
     @cached_property
     def _in_a_row(self) -> bool:
@@ -27,15 +40,15 @@ class Block:
             first >= 0 and np.array_equal(self.places.ravel(), first + np.arange(self.places.size))
         )
 
-    def of(self, vector: NDArray[Any]) -> NDArray[Any]:
-        """This block (..., *shape) of vectors (..., size), 0 where no parameter is; a view where it
-        can be one.
+    def of(self, vector: NDArray[Number]) -> NDArray[Number]:
+        """Return this block (..., *shape) of vectors (..., size), 0 where no parameter is; a view
+        if it can be one.
         """
         if self._in_a_row:
             whole = vector[..., self.places.flat[0] : self.places.flat[0] + self.places.size]
             return whole.reshape(*vector.shape[:-1], *self.places.shape)
         padded = np.concatenate([vector, np.zeros((*vector.shape[:-1], 1), vector.dtype)], axis=-1)
-        picked: NDArray[Any] = padded[..., self.places]
+        picked: NDArray[Number] = padded[..., self.places]
         return picked
 
 
@@ -48,8 +61,8 @@ class Layout:
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Blocks one after the other, each in row-major order: how a module's own parameters are
-        laid out.
+        """Return blocks one after the other, each in row-major order, as a module's own parameters
+        are laid out.
         """
         blocks, start = [], 0
         for name, shape in shapes.items():
@@ -64,12 +77,26 @@ class Layout:
             start += length
         return cls(start, tuple(blocks))
 
+    def with_left_out(self, biases: Iterable[Block]) -> Self:
+        """Return this layout with one more block for each of a network's biases that a model has
+        left out.
+        """
+        blocks, size = list(self.blocks), self.size
+        for bias in biases:
+            count = bias.places.size
+            places = np.arange(size, size + count, dtype=np.intp).reshape(bias.places.shape)
+            blocks.append(Block(left_out_as(bias.name), places, left_out=bias.name))
+            size += count
+        return type(self)(size, tuple(blocks))
+
     def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """The blocks of `vector` (..., size), each (..., *its shape), 0 where no parameter is."""
+        """Return the blocks of `vector` (..., size) by name, each (..., *its shape), 0 where no
+        parameter is.
+        """
         return {block.name: np.array(block.of(vector), dtype=np.float64) for block in self.blocks}
 
     def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """The vector (size,) of these blocks; a scalar fills its block.
+        """Return the vector (size,) of these blocks; a scalar fills its block.
 
         Raises ValueError when a block is missing, unknown or of another shape.
         """
@@ -109,9 +136,14 @@ class Layout:
         return owners[:-1]
 
     def label(self, position: int) -> str:
-        """What a person calls this position: `V1[3, 2]`."""
+        """Return the name of a position: `V1[3, 2]`."""
         block: Block = self.blocks[int(self.owners[position])]
         if block.places.ndim == 0:
             return block.name
         index = np.argwhere(block.places == position)[0]
         return f"{block.name}[{', '.join(map(str, index))}]"
+
+
+def left_out_as(bias: str) -> str:
+    """Return the name of the parameter that stands for a bias that a model has left out."""
+    return f"{bias} (left out)"

@@ -16,7 +16,7 @@ from harness.core.python_text import called, quoted
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.same_loss import are_no_squares, exact_draws
-from harness.pytorch.parameters import Words, left_out_as, meaning, spelled
+from harness.pytorch.parameters import Words, meaning, spelled
 from harness.pytorch.single_precision import find_single_precision
 from harness.pytorch.subject import Subject
 
@@ -152,10 +152,7 @@ def _of_its_parameters(asked: Comparison) -> Iterator[Hint]:
     subject, formulation = asked.trial.subject, asked.problems[0].formulation
     if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
         return
-    own = [block.name for block in formulation.own.blocks]
-    left_out = [
-        block.name for block in formulation.network.layout.blocks if left_out_as(block.name) in own
-    ]
+    left_out = [block.left_out for block in formulation.own.blocks if block.left_out]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
         write = f"Subject({called(subject.name)}, parameters={{{zero}}})"

@@ -10,7 +10,6 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
-from harness.pytorch.parameters import left_out_as
 
 Checkpoint = str | PathLike[str] | Mapping[str, Any]
 PREFIXES = re.compile(r"^((_orig_mod|module|model)\.)+")
@@ -33,7 +32,7 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     found = _without_prefixes(where, named, formulation)
     tensors: dict[str, Any] = {}
     for block in formulation.own.blocks:
-        if block.name.endswith(left_out_as("")):
+        if block.left_out:
             # any number: a model that has no such parameter cannot feel it
             tensors[block.name] = 1.0
             continue

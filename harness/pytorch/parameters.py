@@ -1,23 +1,16 @@
-"""Which own parameter is which block of a network: as its user says, else by names and shapes, else
-by trying.
-"""
+"""Which own parameter is which block of a network: as its user says, else by names and shapes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from harness.core.contract import Array, Contract
-from harness.core.formulation import Family, Formulation, Meaning
-from harness.core.implementation import Missing
-from harness.core.judge import budget
-from harness.core.layout import Layout
-from harness.core.problem import Problem
+from harness.core.contract import Array
+from harness.core.formulation import Family, Meaning
+from harness.core.layout import Block, Layout
 from harness.core.python_text import literal, quoted
 from harness.core.text import exact
-from harness.pytorch.module import Model
 
 Tensors = dict[str, Array]
 Part = str | Sequence[str] | float | ArrayLike | Callable[[Tensors], ArrayLike]
@@ -29,17 +22,10 @@ HOW = (
     '"weight", "weight.T", "weight[:, 1:]", ["one", "after another"], a constant, or a function of'
     " all by name"
 )
-TRIED = 200  # ways at most
-STEPS = 20_000  # of the search for ways, at most
 
 
 class Unclear(ValueError):
     """Names and shapes do not tell which parameter is which block."""
-
-
-def left_out_as(bias: str) -> str:
-    """What the parameter is called that stands for a bias that a model has left out."""
-    return f"{bias} (left out)"
 
 
 def meaning(words: Words, network: Family) -> Meaning:
@@ -98,12 +84,12 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
     """
     # what is said, and is wrong, is told first
     meaning(said, network)(own.split(np.zeros(own.size)))
-    free, blocks = _left(own, network, said)
+    free, blocks = left_open(own, network, said)
     if any(callable(part) for part in said.values()) or set(said) - {
         block.name for block in network.layout.blocks
     }:
         return said, ()
-    may_be = {block: _candidates(block, blocks, free) for block in blocks}
+    may_be = {block: _candidates(block, blocks, free, network) for block in blocks}
     none = [block for block, found in may_be.items() if not found]
     taken = [text for found in may_be.values() for text in found]
     idle = sorted(set(free) - {name for text in taken for name in _names(text, free)})
@@ -130,7 +116,7 @@ def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str,
     )
 
 
-def _left(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
+def left_open(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
     """The parameters and the blocks, with their shapes, of which nothing is said."""
     shapes = {block.name: block.places.shape for block in own.blocks}
     used = {name for part in said.values() for name in _names(part, shapes)}
@@ -149,14 +135,15 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
     return [found.string if found.string in shapes else found["name"] for found in named]
 
 
-def _candidates(block: str, blocks: Shapes, free: Shapes) -> list[str]:
+def _candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
     """Parameters that can be a block: those of its name, else of its shape, else of its shape when
     they are turned.
     """
-    called = [name for name in free if name.lower() in _names_of(block)]
-    others = [
-        name for name in free if not any(name.lower() in _names_of(other) for other in blocks)
-    ]
+    telling = {
+        each.name: _names_of(each, network) for each in network.layout.blocks if each.name in blocks
+    }
+    called = [name for name in free if name.lower() in telling[block]]
+    others = [name for name in free if not any(name.lower() in names for names in telling.values())]
     # the only column of a matrix is no bias where it is the weights of another block
     if len(blocks[block]) == 1:
         others = [
@@ -168,10 +155,15 @@ def _candidates(block: str, blocks: Shapes, free: Shapes) -> list[str]:
     return [text for name, text in fitted if text == name] or [text for _, text in fitted if text]
 
 
-def _names_of(block: str) -> tuple[str, ...]:
-    """What says that a parameter is this block: its name, or that of a layer."""
-    layer = f"{block[2:]}2.bias" if block.startswith("b_") else f"{block}.weight"
-    return block.lower(), layer.lower()
+def _names_of(block: Block, network: Family) -> tuple[str, ...]:
+    """Return names, in lower case, that a parameter which is this block may have: that of the
+    block, and one for a layer called as the block or, for a head's bias, as the head's weights.
+    """
+    layer = f"{block.name}.weight"
+    for each in network.layout.blocks:
+        if block.role == "bias" and each.role == "weight" and each.head == block.head is not None:
+            layer = f"{each.name}.bias"
+    return block.name.lower(), layer.lower()
 
 
 def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
@@ -189,130 +181,6 @@ def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
             else ""
         )
     return f"{name}.T" if found == shape[::-1] else ""
-
-
-# Trying.
-
-
-def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
-    """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of
-    parts of them.
-
-    Each number is used once. Where there is no such way: with biases that are 0, and then with
-    numbers used more than once (tied weights).
-    """
-    free, blocks = _left(own, network, said)
-    left_over = Layout.of_shapes(free)
-    cuts = [cut for block in left_over.blocks for cut in _cuts(block.name, block.places, network)]
-    parts = {
-        block: [(text, p.ravel()) for text, p in cuts if p.shape == shape]
-        for block, shape in blocks.items()
-    }
-    order = sorted(parts, key=lambda block: len(parts[block]))
-    zeros = {block for block, shape in blocks.items() if len(shape) == 1}
-    search = _Search(parts, zeros)
-    for tied, idle in ((False, False), (False, True), (True, False)):
-        unused = np.zeros(left_over.size, dtype=np.intp)
-        if found := list(islice(search.find(order, unused, tied, idle), TRIED)):
-            return [{**{block: way[block] for block in blocks}, **said} for way in found]
-    return []
-
-
-class _Search:
-    """Tries the parts that fit each block, depth first, STEPS at most in all.
-
-    `parts` are the texts and places that fit each block, `zeros` the blocks that may be 0.
-    """
-
-    def __init__(
-        self, parts: Mapping[str, Sequence[tuple[str, NDArray[np.intp]]]], zeros: set[str]
-    ) -> None:
-        self.parts, self.zeros = parts, zeros
-        self.steps = 0
-
-    def find(
-        self, blocks: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
-    ) -> Iterator[dict[str, Part]]:
-        """Yield a part for each of the blocks, such that every number is used.
-
-        `used` counts how often each number is used already; a number is used once unless `tied`,
-        and with `idle` a bias may be 0.
-        """
-        if not blocks:
-            if (used > 0).all():
-                yield {}
-            return
-        block, *rest = blocks
-        for text, places in self.parts[block]:
-            self.steps += 1
-            if self.steps > STEPS:
-                return
-            if tied or not used[places].any():
-                now = used.copy()
-                now[places] += 1
-                for way in self.find(rest, now, tied, idle):
-                    yield {block: text, **way}
-        if idle and block in self.zeros:
-            for way in self.find(rest, used, tied, idle):
-                yield {block: 0, **way}
-
-
-def _cuts(
-    name: str, places: NDArray[np.intp], network: Family
-) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """A parameter as it is, turned, and cut where a bias or a group of inputs or outputs may
-    begin.
-    """
-    yield name, places
-    if places.ndim == 2:
-        yield f"{name}.T", places.T
-    borders = {
-        0,
-        1,
-        *np.cumsum(network.inputs),
-        *(1 + np.cumsum(network.inputs)),
-        *np.cumsum(network.outputs),
-    }
-    for axis, length in enumerate(places.shape):
-        index = ":, " * axis
-        ends = sorted({int(b) for b in (*borders, length - 1, length) if 0 <= b <= length})
-        if places.ndim == 2:
-            for at, spelled in ((0, "0"), (length - 1, "-1")):
-                yield f"{name}[{index}{spelled}]", places.take([at], axis).ravel()
-        for start in ends:
-            for end in (end for end in ends if end > start and (start, end) != (0, length)):
-                cut = places.take(range(start, end), axis)
-                spelled = f"{name}[{index}{start or ''}:{end if end < length else ''}]"
-                yield spelled, cut
-                if cut.ndim == 2:
-                    yield f"{spelled}.T", cut.T
-
-
-def matching(
-    model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
-) -> list[Words] | None:
-    """Those of the ways by which the network computes what the model, built in float64, does on a
-    few numbers.
-
-    `contract` is the model's, in float64.
-
-    None where the model does not compute anything, of which it is told when it is judged.
-    """
-    draw = np.random.default_rng(0)
-    shapes = (8, own.size), (8, 5, sum(network.inputs)), (8, 5, sum(network.outputs))
-    vector, inputs, targets = (draw.uniform(-1, 1, shape) for shape in shapes)
-    observed: Array | Missing | None = None
-    found = []
-    for way in ways:
-        formulation = Formulation.from_meaning(own, network, meaning(way, network), idle=True)
-        asked = Problem("tried", formulation, vector, inputs, targets)
-        observed = model.observe(asked).answer("forward") if observed is None else observed
-        if isinstance(observed, Missing):
-            return None
-        bound = network.oracle(asked, contract)["forward"]
-        if budget(observed - bound.value, bound.error).max() <= 1:
-            found.append(way)
-    return found
 
 
 def spelled(words: Words) -> str:

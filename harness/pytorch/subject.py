@@ -11,7 +11,7 @@ import numpy as np
 from harness.core.contract import DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Missing, Observation
-from harness.core.layout import Layout
+from harness.core.layout import Layout, left_out_as
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
@@ -25,14 +25,12 @@ from harness.pytorch.parameters import (
     HOW,
     Unclear,
     Words,
-    candidate_mappings,
-    left_out_as,
     mapped,
-    matching,
     meaning,
     spelled,
 )
 from harness.pytorch.tensors import plain
+from harness.pytorch.trying import candidate_mappings, matching
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names
@@ -137,14 +135,8 @@ class Subject:
             means = self.parameters
         else:
             words, left_out = mapped(own, network, self.parameters or {})
-            shapes = {block.name: block.places.shape for block in own.blocks}
-            sizes = {
-                block.name: block.places.shape
-                for block in network.layout.blocks
-                if block.name in left_out
-            }
-            own = Layout.of_shapes(
-                shapes | {left_out_as(name): shape for name, shape in sizes.items()}
+            own = own.with_left_out(
+                block for block in network.layout.blocks if block.name in left_out
             )
             means = meaning({**words, **{name: left_out_as(name) for name in left_out}}, network)
         held = {block.name: 0 for block in own.blocks} | dict(self.held or {})

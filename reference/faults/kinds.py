@@ -16,14 +16,14 @@ from scipy import sparse
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
-from harness.core.layout import Layout
+from harness.core.layout import Block, Layout
 from harness.core.linear import LinearMap
 from harness.core.problem import QUANTITIES, Problem
 from reference.mathematics.equations import evaluate
 from reference.mathematics.questions import at_theta
 
 Answers = dict[str, Array]
-Blocks = Mapping[str, Array]
+Blocks = Mapping[Block, Array]
 SLOPES = ("gradient", "input_gradient")
 
 
@@ -93,13 +93,18 @@ class Fault(ABC):
 
 
 class OnBlocks(Fault):
-    """Blocks, as a dict, become others; where they stay as they are, or lack what it takes, no
-    mistake can be made.
+    """A change of blocks: `change` takes arrays by block and returns such.
+
+    A network in which it changes nothing, or that lacks its blocks, cannot have this fault.
     """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:
-        """Vectors (D, T) with the mistake."""
-        return np.stack([layout.join(self.change(layout.split(vector))) for vector in vectors])
+        """Return vectors (D, T) with the mistake."""
+        rows = [
+            layout.join(_change_by_name(self.change, layout, layout.split(vector)))
+            for vector in vectors
+        ]
+        return np.stack(rows)
 
     def fits(self, network: Any) -> bool:
         numbers = 1.0 + np.arange(network.layout.size)[None] / 3
@@ -125,8 +130,17 @@ class Misread(OnBlocks):
 
 @cache
 def reading(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
-    """The map of parameters whose meaning is so mistaken."""
-    return Formulation.from_meaning(network.layout, network, change, idle=True)
+    """Return the map of parameters whose blocks are changed."""
+    layout = network.layout
+    meaning = partial(_change_by_name, change, layout)
+    return Formulation.from_meaning(layout, network, meaning, idle=True)
+
+
+def _change_by_name(
+    change: Callable[[Blocks], Blocks], layout: Layout, tensors: Mapping[str, Array]
+) -> dict[str, Array]:
+    blocks = {block: tensors[block.name] for block in layout.blocks}
+    return {block.name: array for block, array in change(blocks).items()}
 
 
 class Off(OnBlocks):

@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.arithmetic.plain import Plain, Values
 from harness.core.contract import Array, Contract
-from harness.core.layout import Block, Layout
+from harness.core.layout import Block, Layout, Role
 from harness.core.numpy_errors import ours
 from harness.pytorch.errors import as_cause, raised, words_of
 from reference.mathematics.equations import outputs
@@ -52,8 +52,10 @@ class Equations(Derived):
             widths(f"{name}: {what}", w, GROUPS)
             for what, w in (("inputs", inputs), ("outputs", outputs))
         ]
-        layout = Layout.of_shapes(
-            {block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()}
+        layout = _with_roles(
+            Layout.of_shapes(
+                {block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()}
+            )
         )
         for field, value in zip(
             self.__dataclass_fields__, (name, *sides, layout, forward), strict=True
@@ -66,7 +68,7 @@ class Equations(Derived):
     def parts(self) -> tuple[Block, ...]:
         """The blocks as the tape takes them: (n,) is one column."""
         return tuple(
-            Block(block.name, block.places.reshape(len(block.places), -1))
+            replace(block, places=block.places.reshape(len(block.places), -1))
             for block in self.layout.blocks
         )
 
@@ -147,6 +149,15 @@ class Equations(Derived):
     def sentence(self) -> str:
         """The network in a few words."""
         return self.name
+
+
+def _with_roles(layout: Layout) -> Layout:
+    """Return the layout with blocks of one axis as biases and the others as weights."""
+    blocks = []
+    for block in layout.blocks:
+        role: Role = "bias" if block.places.ndim == 1 else "weight"
+        blocks.append(replace(block, role=role))
+    return replace(layout, blocks=tuple(blocks))
 
 
 class _Counting(Plain):

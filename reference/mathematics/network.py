@@ -163,12 +163,16 @@ class Network(Derived):
         """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
         A, B = self._places
         groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
+        heads = np.split(B, np.cumsum(self.outputs)[:-1])
         blocks = [
-            Block(f"{letter}1", columns) for letter, columns in zip(LETTERS, groups, strict=False)
+            Block(f"{LETTERS[group]}1", columns, "weight", layer=1, group=group)
+            for group, columns in enumerate(groups)
         ]
-        blocks.append(Block("b", A[:, 0]))
-        for letter, rows in zip(LETTERS, np.split(B, np.cumsum(self.outputs)[:-1]), strict=False):
-            blocks += [Block(f"{letter}2", rows[:, 1:]), Block(f"b_{letter.lower()}", rows[:, 0])]
+        blocks.append(Block("b", A[:, 0], "bias", layer=1))
+        for head, rows in enumerate(heads):
+            letter = LETTERS[head]
+            blocks.append(Block(f"{letter}2", rows[:, 1:], "weight", layer=2, head=head))
+            blocks.append(Block(f"b_{letter.lower()}", rows[:, 0], "bias", layer=2, head=head))
         return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
 
     @cached_property
@@ -201,35 +205,37 @@ class Network(Derived):
         return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
 
     def script(self) -> str:
-        """`network`, its outputs by head from its blocks and groups of inputs, real or complex, as
-        a text of NumPy.
+        """Return `network`, a NumPy function of blocks and groups of inputs, real or complex, that
+        gives the outputs by head, as text.
         """
-        blocks, x = (
-            [block.name for block in self.layout.blocks],
-            [f"x{n + 1}" for n in range(len(self.inputs))],
-        )
-        hidden = " + ".join(
-            [*(f"{each} @ {letter}1.T" for each, letter in zip(x, LETTERS, strict=False)), "b"]
-        )
-        heads = [f"h @ {letter}2.T + b_{letter.lower()}" for letter in LETTERS[: len(self.outputs)]]
-        hidden, *heads = (
-            z if act == "identity" else f"{act}({z})"
-            for act, z in zip(
-                (self.activation, *[self.output] * len(heads)), (hidden, *heads), strict=True
-            )
-        )
+        x = [f"x{group + 1}" for group in range(len(self.inputs))]
+        hidden: list[str] = []
+        heads: list[list[str]] = [[] for _ in self.outputs]
+        for block in self.layout.blocks:
+            terms = hidden if block.head is None else heads[block.head]
+            if block.role == "bias":
+                terms.append(block.name)
+            else:
+                factor = "h" if block.group is None else x[block.group]
+                terms.append(f"{factor} @ {block.name}.T")
+        outputs = [_activated(self.output, terms) for terms in heads]
         lines = (
-            f"def network({', '.join([*blocks, *x])}):",
-            f"    h = {hidden}",
-            f"    return [{', '.join(heads)}]",
+            f"def network({', '.join([*(block.name for block in self.layout.blocks), *x])}):",
+            f"    h = {_activated(self.activation, hidden)}",
+            f"    return [{', '.join(outputs)}]",
         )
         return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
-        """The network in a few words."""
-        sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
+        """Return the network in a few words."""
+        inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
         sparse = "" if self._complete else ", not all connected"
         return (
-            f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output}"
+            f"{inputs}-{self.hidden}-{outputs}, {self.activation} hidden, {self.output}"
             f" outputs{sparse}"
         )
+
+
+def _activated(name: str, terms: Sequence[str]) -> str:
+    total = " + ".join(terms)
+    return total if name == "identity" else f"{name}({total})"

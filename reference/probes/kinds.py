@@ -362,7 +362,9 @@ class Crossed:
         own = draw.random_own(0.5)
         if network.output == "relu":
             biases = [
-                block.places for block in network.layout.blocks if block.name.startswith("b_")
+                block.places
+                for block in network.layout.blocks
+                if block.role == "bias" and block.layer == 2
             ]
             own[:, formulation.leads[np.concatenate(biases)]] = 64.0
         return [draw.problem(own, inputs, np.ones((self.draws, 4, sum(network.outputs))))]

@@ -142,17 +142,16 @@ def _as_logistic(network: Network) -> Formulation:
     """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the
     sum of its weights.
     """
-    size, blocks = (
-        network.layout.size,
-        {block.name: block.places for block in network.layout.blocks},
-    )
+    size, blocks = network.layout.size, network.layout.blocks
+    biases = {block.head: block.places for block in blocks if block.role == "bias"}
     factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
-    for name, places in blocks.items():
-        if not name.startswith("b_"):
+    for block in blocks:
+        places = block.places
+        if block.role == "weight" or block.layer == 1:
             factors[places[places >= 0]] = 2
-        if name.endswith("2"):
-            biases = np.broadcast_to(blocks[f"b_{name[0].lower()}"][:, None], places.shape)
-            rows.append(biases[places >= 0])
+        if block.role == "weight" and block.layer == 2:
+            of_rows = np.broadcast_to(biases[block.head][:, None], places.shape)
+            rows.append(of_rows[places >= 0])
             columns.append(places[places >= 0])
     entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
     matrix = sparse.coo_array(

@@ -35,10 +35,8 @@ def linear(seed: int = 0) -> Start:
                 f"starts.linear knows one hidden layer, not {network.sentence()}: choose"
                 " starts.uniform()"
             )
-        feeding = {"1": sum(network.inputs), "b": sum(network.inputs)}
-        reach = [
-            feeding.get(block.name[-1], network.hidden) ** -0.5 for block in network.layout.blocks
-        ]
+        feeding: dict[int | None, int] = {1: sum(network.inputs), 2: network.hidden}
+        reach = [feeding[block.layer] ** -0.5 for block in network.layout.blocks]
         each = np.array(reach)[network.layout.owners]
         return _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)(formulation, count)
 

@@ -18,6 +18,7 @@ from harness.core.slopes import UNIT, NotAffine, TooLarge, group_counts, read_sl
 from harness.judging.cache import Cache
 from harness.running.session import Run
 from reference import Network, numpy_net, probes
+from reference.faults.changes import B_V, B_W, swap_blocks
 from reference.faults.kinds import reading
 from reference.r.nnet_reference import _as_logistic
 
@@ -117,7 +118,7 @@ def test_a_map_of_a_network_that_is_not_all_connected_is_read() -> None:
     sparse = Network(
         (2, 2), 3, (2, 2), "tanh", to_hidden=np.tri(3, 4) > 0, to_output=np.tri(4, 3, -1) == 0
     )
-    swapped = reading(sparse, lambda p: {**p, "b_w": p["b_v"], "b_v": p["b_w"]})
+    swapped = reading(sparse, swap_blocks((B_W, B_V)))
     N = swapped.matrix.matrix.toarray()
     assert (N.sum(axis=0) == 1).all()
     assert np.array_equal(N @ N, np.eye(sparse.layout.size))

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from harness import Case, Layout, Status, Subject
 from harness.judging.cache import Cache
-from harness.pytorch.parameters import TRIED, Unclear, candidate_mappings, mapped, meaning
+from harness.pytorch.parameters import Unclear, mapped, meaning
+from harness.pytorch.trying import TRIED, candidate_mappings
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.conftest import Approved

@@ -11,10 +11,10 @@ import numpy as np
 from harness import Contract, Problem
 from harness.core.contract import Array
 from reference.faults.catalogue import FAULTS, SIZES
+from reference.faults.changes import ChangeOfBlocks, Named, change_block
 from reference.faults.kinds import (
     Answer,
     Answers,
-    Blocks,
     Data,
     Fault,
     Hidden,
@@ -179,16 +179,15 @@ def _then(first: Fault, last: Any) -> Callable[[Problem, Contract], Answers]:
     return run
 
 
-def _mixed(block: str, seed: int) -> Callable[[Blocks], Blocks]:
+def _mixed(block: str, seed: int) -> ChangeOfBlocks:
     """A block whose entries are random combinations of its entries, and a constant."""
 
-    def change(p: Blocks) -> Blocks:
-        size = p[block].size
-        rng = np.random.default_rng([seed, size])
-        mixed = rng.standard_normal((size, size)) @ p[block].ravel() + rng.standard_normal(size)
-        return {**p, block: mixed.reshape(p[block].shape)}
+    def mix(w: Array) -> Array:
+        rng = np.random.default_rng([seed, w.size])
+        mixed = rng.standard_normal((w.size, w.size)) @ w.ravel() + rng.standard_normal(w.size)
+        return mixed.reshape(w.shape)
 
-    return change
+    return change_block(Named(block), mix)
 
 
 def _noise(

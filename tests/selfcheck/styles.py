@@ -8,12 +8,14 @@ line with the equations that the oracle evaluates, but NumPy's.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from harness import Contract, Problem
 from harness.arithmetic.plain import Plain, Values
@@ -105,14 +107,13 @@ def in_torch(
         x = torch.tensor(problem.inputs, dtype=kind, device=device, requires_grad=True)
         t = torch.tensor(problem.targets, dtype=kind, device=device)
         padded = torch.cat([theta, theta.new_zeros(len(theta), 1)], 1)
-        blocks = {
-            block.name: padded[:, torch.as_tensor(block.places)] for block in network.layout.blocks
-        }
-        into = torch.cat([w for name, w in blocks.items() if name.endswith("1")], -1)
-        heads = [name[0] for name in blocks if name.endswith("2")]
-        out = torch.cat([blocks[f"{head}2"] for head in heads], 1)
-        biases = torch.cat([blocks[f"b_{head.lower()}"] for head in heads], 1)
-        h = acts[network.activation](layer(x, into, blocks["b"]))
+        parts: dict[Any, list[Tensor]] = defaultdict(list)
+        for block in network.layout.blocks:
+            part = padded[:, torch.as_tensor(block.places)]
+            parts[block.layer, block.role].append(part)
+        into, bias = torch.cat(parts[1, "weight"], -1), torch.cat(parts[1, "bias"], 1)
+        out, biases = torch.cat(parts[2, "weight"], 1), torch.cat(parts[2, "bias"], 1)
+        h = acts[network.activation](layer(x, into, bias))
         o = acts[network.output](layer(h, out, biases))
         shares = torch.tensor(problem.shares, dtype=kind, device=device)
         loss = (((o - t) ** 2) * shares).sum((1, 2))

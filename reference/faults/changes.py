@@ -1,0 +1,128 @@
+"""What a mistake does: changes of arrays, of blocks of parameters and of answers."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.layout import Block, Role
+from harness.core.problem import Problem
+from reference.faults.kinds import Answers, Blocks
+
+Change = Callable[[Array], Array]
+ChangeOfBlocks = Callable[[Blocks], Blocks]
+ChangeOfAnswers = Callable[[Answers, Problem], Answers]
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which block of a network with one hidden layer is meant, by its role."""
+
+    name: str
+    role: Role
+    layer: int
+    group: int | None = None
+    head: int | None = None
+
+    def among(self, blocks: Iterable[Block]) -> Block:
+        """Return the block that is meant. Raises KeyError if the network has none."""
+        wanted = self.role, self.layer, self.group, self.head
+        for block in blocks:
+            if (block.role, block.layer, block.group, block.head) == wanted:
+                return block
+        raise KeyError(self.name)
+
+
+W1 = Which("W1", "weight", layer=1, group=0)
+V1 = Which("V1", "weight", layer=1, group=1)
+B = Which("b", "bias", layer=1)
+W2 = Which("W2", "weight", layer=2, head=0)
+V2 = Which("V2", "weight", layer=2, head=1)
+B_W = Which("b_w", "bias", layer=2, head=0)
+B_V = Which("b_v", "bias", layer=2, head=1)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Which block of any network is meant, by its name."""
+
+    name: str
+
+    def among(self, blocks: Iterable[Block]) -> Block:
+        """Return the block that is meant. Raises KeyError if the network has none."""
+        for block in blocks:
+            if block.name == self.name:
+                return block
+        raise KeyError(self.name)
+
+
+def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
+    """Change one block and leave the others."""
+
+    def changed(p: Blocks) -> Blocks:
+        block = which.among(p)
+        return {**p, block: change(p[block])}
+
+    return changed
+
+
+def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
+    """Change the first entry of a block that is not 0, or the very first if all are 0."""
+
+    def changed(w: Array) -> Array:
+        first = np.arange(w.size).reshape(w.shape) == np.argmax(w.ravel() != 0)
+        return np.where(first, change(w), w)
+
+    return change_block(which, changed)
+
+
+def swap_blocks(*pairs: tuple[Which, Which]) -> ChangeOfBlocks:
+    """Exchange the blocks of each pair."""
+
+    def swapped(p: Blocks) -> Blocks:
+        changed = dict(p)
+        for one, other in pairs:
+            a, b = one.among(p), other.among(p)
+            changed[a], changed[b] = p[b], p[a]
+        return changed
+
+    return swapped
+
+
+def change_answers(quantities: Sequence[str], change: Change) -> ChangeOfAnswers:
+    """Change the answers of some quantities and leave the others."""
+
+    def changed(answers: Answers, problem: Problem) -> Answers:
+        found = dict(answers)
+        for name in quantities:
+            found[name] = change(answers[name])
+        return found
+
+    return changed
+
+
+def multiply_by(factor: float) -> Change:
+    """Multiply an array by a factor."""
+    return lambda w: w * factor
+
+
+def multiply_by_size(where: Callable[[Change], Callable[..., Any]]) -> Callable[..., Any]:
+    """Multiply by 1 + size; `where` applies that to a block or to answers."""
+    return lambda size, *given: where(multiply_by(1 + size))(*given)
+
+
+def column_order(w: Array) -> Array:
+    """A matrix (n, k) whose entries are read in R's column order."""
+    return w.ravel().reshape(w.shape[::-1]).T
+
+
+def roll(w: Array) -> Array:
+    """An array rolled by one on its last axis."""
+    return np.roll(w, 1, -1)
+
+
+def reverse_rows(x: Array) -> Array:
+    """Rows of data (D, R, n) in reverse order."""
+    return x[:, ::-1]

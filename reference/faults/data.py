@@ -1,0 +1,27 @@
+"""Mistakes in how inputs and targets are read."""
+
+import numpy as np
+
+from harness.core.contract import Array
+from reference.faults.changes import reverse_rows, roll
+from reference.faults.kinds import Data, Fault
+
+
+def _reverse_columns(x: Array) -> Array:
+    return x[..., ::-1]
+
+
+def _repeat_first_row(x: Array) -> Array:
+    return np.broadcast_to(x[:, :1], x.shape)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Data("rows_reversed", "rows of the inputs reversed", reverse_rows),
+    Data("inputs_negated", "inputs negated", np.negative),
+    Data("columns_reversed", "columns of the inputs in reverse order", _reverse_columns),
+    Data("one_row_for_all", "first row of the inputs taken for all", _repeat_first_row),
+    Data("columns_rolled", "columns of the inputs rolled", roll),
+    Data("targets_reversed", "rows of the targets reversed", reverse_rows, "loss", part="targets"),
+    Data("targets_negated", "targets negated", np.negative, "loss", part="targets"),
+    Data("targets_rolled", "columns of the targets rolled", roll, "loss", part="targets"),
+)
