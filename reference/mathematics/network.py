@@ -172,7 +172,8 @@ class Network(Derived):
         return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
 
     @cached_property
-    def _complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether every connection exists."""
         return bool(self.to_hidden.all() and self.to_output.all())
 
     @cached_property
@@ -188,7 +189,7 @@ class Network(Derived):
 
     def connected(self, entries: Array) -> Array:
         """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
-        if self._complete:
+        if self.is_complete:
             return entries
         exists = np.concatenate([places.ravel() for places in self._places]) >= 0
         return np.ascontiguousarray(entries[..., exists])
@@ -228,7 +229,7 @@ class Network(Derived):
     def sentence(self) -> str:
         """The network in a few words."""
         sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
-        sparse = "" if self._complete else ", not all connected"
+        sparse = "" if self.is_complete else ", not all connected"
         return (
             f"{sides[0]}-{self.hidden}-{sides[1]}, {self.activation} hidden, {self.output}"
             f" outputs{sparse}"
