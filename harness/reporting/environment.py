@@ -22,6 +22,7 @@ def limit_threads() -> None:
     What is loaded by now is there to stay: the garbage collector need not walk through all of torch
     again and again.
     """
+    import scipy.linalg  # noqa: F401 (it brings a BLAS of its own: whoever needs it later finds it limited)
     import threadpoolctl
     import torch
 
@@ -33,7 +34,6 @@ def limit_threads() -> None:
 
 def environment() -> dict[str, Any]:
     """Everything that a reader of a report needs to know of the machine that made it."""
-    import scipy.linalg  # noqa: F401 (it brings a BLAS of its own, whether anything that needs it was asked or not)
     import threadpoolctl
     import torch
 

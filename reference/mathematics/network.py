@@ -176,7 +176,8 @@ class Network(Derived):
         return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
 
     @cached_property
-    def _complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether every connection exists."""
         return bool(self.to_hidden.all() and self.to_output.all())
 
     @cached_property
@@ -192,7 +193,7 @@ class Network(Derived):
 
     def connected(self, entries: Array) -> Array:
         """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
-        if self._complete:
+        if self.is_complete:
             return entries
         exists = np.concatenate([places.ravel() for places in self._places]) >= 0
         return np.ascontiguousarray(entries[..., exists])
@@ -227,9 +228,15 @@ class Network(Derived):
         return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
+<<<<<<< HEAD
         """Return the network in a few words."""
         inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
         sparse = "" if self._complete else ", not all connected"
+=======
+        """The network in a few words."""
+        sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
+        sparse = "" if self.is_complete else ", not all connected"
+>>>>>>> 24eed713fa0970d898c1172d8cc2c036108dfc69
         return (
             f"{inputs}-{self.hidden}-{outputs}, {self.activation} hidden, {self.output}"
             f" outputs{sparse}"

@@ -9,9 +9,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy import optimize
 
-from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
@@ -20,13 +18,13 @@ from harness.core.progress import Say
 from harness.core.verdict import Status
 from harness.training.trainer import Fitted, Floor, Population, Start
 from reference.implementations.numpy_net import NumpyNet, numpy_net
-from reference.mathematics.equations import evaluate
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
 from reference.r.nnet_reference import LIVE, RNnet, r_nnet, topology
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.r.topology import Fit, Topology
+from reference.training.objectives import objective
 from reference.training.starts import uniform
 
 ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
@@ -179,63 +177,43 @@ def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
     return _ended(nnet.r.optim(*_in_r(problem, draw)))
 
 
-class _Asked:
-    """One draw as an optimiser of SciPy asks for it, by NumPy's equations; `losses` are those after
-    each iteration.
-    """
+class _Losses(list[float]):
+    """The losses after each iteration of an optimiser of SciPy."""
 
-    def __init__(self, problem: Problem, draw: int) -> None:
-        self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
-        self.losses: list[float] = []
-
-    def _found(self, theta: Array) -> dict[str, Array]:
-        with np.errstate(all="ignore"):
-            return evaluate(self.plain, replace(self.problem, own=theta[None]))
-
-    def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Loss and gradient (T,)."""
-        found = self._found(theta)
-        return float(found["loss"][0]), found["gradient"][0]
-
-    def residuals(self, theta: Array) -> Array:
-        """Outputs less targets (R O,)."""
-        return (self._found(theta)["forward"] - self.problem.targets).ravel()
-
-    def slopes(self, theta: Array) -> Array:
-        """Their Jacobian (R O, T): the gradient of each one's square where it is one half."""
-        rows, outputs = self.problem.targets.shape[1:]
-        forward = self._found(theta)["forward"][0]
-        targets = np.repeat(forward, outputs, axis=0) - 0.5 * np.tile(np.eye(outputs), (rows, 1))
-        inputs = np.repeat(self.problem.inputs[0], outputs, axis=0)
-        own = np.tile(theta, (rows * outputs, 1))
-        each = replace(self.problem, own=own, inputs=inputs[:, None], targets=targets[:, None])
-        return np.asarray(evaluate(self.plain, each)["gradient"])
-
-    def seen(self, intermediate_result: Any) -> None:
+    def note(self, intermediate_result: Any) -> None:
         """SciPy's callback: stop by the rule of R's vmmin, which nnet uses."""
-        before = self.losses[-1] if self.losses else np.finfo(float).max
+        before = self[-1] if self else np.finfo(float).max
         loss = float(intermediate_result.fun)
-        self.losses.append(loss)
+        self.append(loss)
         if loss < ABSTOL or before - loss <= RELTOL * (abs(before) + RELTOL):
             raise StopIteration
 
 
 def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked = _Asked(problem, draw)
+    from scipy import optimize  # it takes a third of a second to import
+
+    losses = _Losses()
     settings = {"maxiter": ITERATIONS, "gtol": 0.0} | (
         {"ftol": 0.0} if method == "L-BFGS-B" else {}
     )
     end = optimize.minimize(
-        asked, problem.own[draw], jac=True, method=method, callback=asked.seen, options=settings
+        objective(problem, draw),
+        problem.own[draw],
+        jac=True,
+        method=method,
+        callback=losses.note,
+        options=settings,
     )
     ended = f"{ITERATIONS:,} iterations" if end.nit >= ITERATIONS else "converged"
-    return One(end.x, float(end.fun), ended, list(enumerate(asked.losses, 1)))
+    return One(end.x, float(end.fun), ended, list(enumerate(losses, 1)))
 
 
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked, start = _Asked(problem, draw), problem.own[draw]
+    from scipy import optimize
+
+    asked, start = objective(problem, draw), problem.own[draw]
     end = optimize.least_squares(
-        asked.residuals, start, asked.slopes, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
+        asked.residuals, start, asked.jacobian, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
     )
     return One(
         end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations"
@@ -243,14 +221,14 @@ def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
 
 
 def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
-    asked, theta = _Asked(problem, draw), problem.own[draw]
+    asked, theta, losses = objective(problem, draw), problem.own[draw], list[float]()
     for _ in range(steps):
         loss, slope = asked(theta)
-        asked.losses.append(loss)
+        losses.append(loss)
         if not np.isfinite(loss):
-            return One(theta, loss, f"not finite from step {len(asked.losses) - 1} on")
+            return One(theta, loss, f"not finite from step {len(losses) - 1} on")
         theta = theta - lr * slope
-    return One(theta, asked(theta)[0], f"{steps:,} steps", list(enumerate(asked.losses)))
+    return One(theta, asked(theta)[0], f"{steps:,} steps", list(enumerate(losses)))
 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:

@@ -2,7 +2,6 @@
 starts.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ from reference import (
     starts,
 )
 from reference.r.nnet_reference import LIVE
-from reference.training.trainers import _Asked
 from tests.conftest import Approved
 
 LOGISTIC = Network(1, 4, 1, "logistic")
@@ -102,24 +100,6 @@ def test_training_lowers_the_loss_and_claims_what_it_reached(trainer: Any) -> No
     assert (after < before).all()
     assert np.allclose(found.claimed, after, rtol=1e-12)  # the same sums in another shape
     assert found.seconds > 0
-
-
-def test_least_squares_has_the_right_slopes() -> None:
-    """The Jacobian is that of the residuals: the loss's gradient is twice its product with them."""
-    start = least_squares.starting(
-        Network(2, 3, 2, "tanh"), replace(POPULATION, data=_two), 1, "float64"
-    )
-    asked, theta = _Asked(start, 0), start.own[0]
-    gradient = 2 * asked.slopes(theta).T @ asked.residuals(theta)
-    # another order of summation
-    assert np.allclose(gradient, asked(theta)[1], rtol=1e-12, atol=1e-13)
-
-
-def _two(count: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(5)
-    return np.tile(rng.standard_normal((6, 2)), (count, 1, 1)), np.tile(
-        rng.standard_normal((6, 2)), (count, 1, 1)
-    )
 
 
 def test_gradient_descent_that_diverges_names_the_step(approved: Approved) -> None:

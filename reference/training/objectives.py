@@ -1,0 +1,124 @@
+"""The loss of one draw as a function of the network's parameters: what an optimiser is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.arithmetic.plain import Plain
+from harness.core.contract import Array, Contract
+from harness.core.problem import Loss, Problem
+from reference.mathematics.equations import evaluate
+from reference.mathematics.network import Network
+
+
+class Objective:
+    """Value, gradient and Jacobian of one draw of a problem that is put at the network's own
+    parameters.
+
+    By the equations of any network. All theta are (T,).
+    """
+
+    def __init__(self, problem: Problem, draw: int) -> None:
+        self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
+
+    def _evaluate(self, theta: Array) -> dict[str, Array]:
+        with np.errstate(all="ignore"):
+            return evaluate(self.plain, replace(self.problem, own=theta[None]))
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """Loss and gradient (T,)."""
+        found = self._evaluate(theta)
+        return float(found["loss"][0]), found["gradient"][0]
+
+    def residuals(self, theta: Array) -> Array:
+        """Outputs less targets (R O,)."""
+        return (self._evaluate(theta)["forward"] - self.problem.targets).ravel()
+
+    def jacobian(self, theta: Array) -> Array:
+        """The derivatives of the residuals (R O, T): the gradient of each one's square where it is
+        one half.
+        """
+        rows, outputs = self.problem.targets.shape[1:]
+        forward = self._evaluate(theta)["forward"][0]
+        targets = np.repeat(forward, outputs, axis=0) - 0.5 * np.tile(np.eye(outputs), (rows, 1))
+        inputs = np.repeat(self.problem.inputs[0], outputs, axis=0)
+        own = np.tile(theta, (rows * outputs, 1))
+        each = replace(
+            self.problem, own=own, inputs=inputs[:, None], targets=targets[:, None], loss=Loss()
+        )
+        return np.asarray(evaluate(self.plain, each)["gradient"])
+
+
+class HiddenLayerObjective(Objective):
+    """The same of a network of one hidden layer with all its connections, written out: a tenth of
+    the time.
+
+    With x1 = [1, x] and h1 = [1, h]: o = f(h1 B'), h = g(x1 A'), and theta is A, then B, by rows.
+    """
+
+    def __init__(self, problem: Problem, draw: int) -> None:
+        super().__init__(problem, draw)
+        network: Any = self.problem.formulation.network
+        self.shape_of_A, self.shape_of_B = (part.places.shape for part in network.parts)
+        self.split = self.shape_of_A[0] * self.shape_of_A[1]
+        self.hidden, self.output = network.activations
+        self.targets = self.problem.targets[0]
+        self.x1 = self.plain.with_ones(self.problem.inputs[0])
+        self.h1 = np.ones((len(self.x1), self.shape_of_B[1]))
+        self.shares, self.decay = self.problem.shares, self.problem.loss.decay
+
+    def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
+        """A, B, the outputs (R, O), and the derivatives of f (R, O) and g (R, H), None for 1."""
+        A = theta[: self.split].reshape(self.shape_of_A)
+        B = theta[self.split :].reshape(self.shape_of_B)
+        self.h1[:, 1:], hidden_slope = self.plain.act(self.hidden, self.x1 @ A.T)
+        outputs, output_slope = self.plain.act(self.output, self.h1 @ B.T)
+        return A, B, outputs, output_slope, hidden_slope
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        with np.errstate(all="ignore"):
+            _, B, outputs, output_slope, hidden_slope = self._forward(theta)
+            error = outputs - self.targets
+            weighted = self.shares * error
+            loss = float(np.vdot(error, weighted))
+            back = self.plain.mul(2 * weighted, output_slope)
+            through = self.plain.mul(back @ B[:, 1:], hidden_slope)
+            gradient = np.concatenate([(through.T @ self.x1).ravel(), (back.T @ self.h1).ravel()])
+            if self.decay:
+                loss += self.decay * float(theta @ theta)
+                gradient += 2 * self.decay * theta
+        return loss, gradient
+
+    def residuals(self, theta: Array) -> Array:
+        with np.errstate(all="ignore"):
+            residuals: Array = (self._forward(theta)[2] - self.targets).ravel()
+        return residuals
+
+    def jacobian(self, theta: Array) -> Array:
+        with np.errstate(all="ignore"):
+            _, B, outputs, output_slope, hidden_slope = self._forward(theta)
+            rows, width = outputs.shape
+            slope = np.ones(outputs.shape) if output_slope is None else output_slope
+            through = self.plain.mul(slope[:, :, None] * B[:, 1:], _per_output(hidden_slope))
+            by_A = through[..., None] * self.x1[:, None, None, :]
+            by_B = np.zeros((rows, width, *self.shape_of_B))
+            each = np.arange(width)
+            by_B[:, each, each] = slope[:, :, None] * self.h1[:, None, :]
+        flat = rows * width, -1
+        return np.concatenate([by_A.reshape(flat), by_B.reshape(flat)], axis=1)
+
+
+def _per_output(slope: Array | None) -> Array | None:
+    """Derivatives (R, H) as (R, 1, H), the same for each output."""
+    return None if slope is None else slope[:, None, :]
+
+
+def objective(problem: Problem, draw: int) -> Objective:
+    """The objective of one draw; of several that are the same, the fastest."""
+    network = problem.formulation.network
+    if isinstance(network, Network) and network.is_complete and problem.slopes is None:
+        return HiddenLayerObjective(problem, draw)
+    return Objective(problem, draw)
