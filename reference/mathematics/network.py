@@ -228,15 +228,9 @@ class Network(Derived):
         return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
-<<<<<<< HEAD
         """Return the network in a few words."""
         inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
-        sparse = "" if self._complete else ", not all connected"
-=======
-        """The network in a few words."""
-        sides = ["+".join(map(str, group)) for group in (self.inputs, self.outputs)]
         sparse = "" if self.is_complete else ", not all connected"
->>>>>>> 24eed713fa0970d898c1172d8cc2c036108dfc69
         return (
             f"{inputs}-{self.hidden}-{outputs}, {self.activation} hidden, {self.output}"
             f" outputs{sparse}"
