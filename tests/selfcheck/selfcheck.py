@@ -1,8 +1,8 @@
 """What the judge can be trusted with, measured on itself: false alarms, catch rates, and rivals on
 the same corpus.
 
-usage: python tests/selfcheck/selfcheck.py [--seconds N] [--out FILE]      as `nnet-parity
-selfcheck` runs it
+usage: python -m tests.selfcheck.selfcheck [--seconds N] [--out FILE]
+as `nnet-parity selfcheck` runs it
 
 Correct implementations in many styles are judged on random networks; then every operator of the
 catalogue is planted, at every size where it has one, in the equations and in PyTorch modules, and
