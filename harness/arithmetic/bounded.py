@@ -63,13 +63,13 @@ class BoundedArithmetic:
         summands.
         """
         value, error = matrix(x.value), matrix.absolute(x.error)
-        if np.any(constant):
-            value = value + constant
-            exact = np.asarray(constant, dtype=np.float64)
-            rounds = self.contract.rounded(exact) != exact  # a constant that the dtype cannot hold
+        exact = np.asarray(constant, dtype=np.float64)
+        if exact.any():
+            value = value + exact
+            rounds = self.contract.rounded(exact) != exact  # the dtype cannot hold such a constant
             error = error + self.u * abs(exact) * rounds
         if roundings.any():
-            size = matrix.absolute(abs(x.value) + x.error) + abs(constant)
+            size = matrix.absolute(abs(x.value) + x.error) + abs(exact)
             error = (error + roundings * (self.u * size + self.tiny * (size > 0))) * DIRECTED
         return Bounded(value, error)
 

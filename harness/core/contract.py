@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from harness.core.text import shown
 
 Array = NDArray[np.float64]
+Number = TypeVar("Number", bound=np.generic)  # of an array of any dtype
 
 # Significand bits of a number, of the factors of a product of matrices, and NumPy's dtype of the
 # same range: IEEE 754-2019, table 3.5; bfloat16 and TF32 are float32 with fewer bits, the latter in
@@ -156,7 +157,7 @@ class Contract:
         )
 
 
-def _is_number(given: Any) -> bool:
+def _is_number(given: object) -> bool:
     return isinstance(given, Real) and not isinstance(given, bool)
 
 

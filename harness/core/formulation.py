@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,10 @@ from harness.core.slopes import NotAffine, read_slopes
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 
 
-class Family(Protocol):
-    """What the harness knows of a network: its shapes, its layout, and bounds on what it
-    computes.
+class Family(Hashable, Protocol):
+    """A network as the harness knows it: its shapes, its layout, and bounds on its answers.
+
+    Problems are declared as `object`, since they are made of formulations of a network.
     """
 
     @property
@@ -37,35 +38,35 @@ class Family(Protocol):
     def activations(self) -> tuple[str, ...]: ...
     def oracle(
         self,
-        problem: Any,
+        problem: object,
         contract: Contract,
         seen: Array | None = None,
         known: Bounds | None = None,
     ) -> Bounds:
-        """Every quantity's exact value and how far from it the contract lets an implementation be.
+        """Return every quantity of a problem with its bound under a contract.
 
-        With what it has itself computed on its way, `seen` (D, R, W), layer by layer. `known` are
-        the answers under a contract that is the same but for the logistic's clip: what no clip
-        changes is taken from there.
+        With `seen` (D, R, W), an implementation's own intermediate numbers, each layer is bounded
+        by itself. `known` are the bounds under a contract that differs in the logistic's clip
+        only; parts of the stack in which no clip acts are taken from it.
         """
 
-    def stages(self, problem: Any, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """How many of the numbers that it keeps were seen, of how many, and the first activation
-        that was not.
+    def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
+        """Return how many intermediate numbers of a row were found in `seen` (D, R, W), how many
+        there are, and the first activation that was not found.
         """
 
     def longest_sum(self, amounts: Array) -> int:
-        """The largest total of `amounts` (T,) over the parameters that enter one sum."""
+        """Return the largest total of `amounts` (T,) over the parameters that enter one sum."""
 
     def likely(
         self,
-        problems: Sequence[Any],
+        problems: Sequence[object],
         observed: Sequence[Mapping[str, Array]],
         outside: str,
         contract: Contract,
         say: Say,
     ) -> str:
-        """The known fault that explains what was observed under a contract, in words, or ""."""
+        """Return the known fault that explains observed answers, in words; "" if none does."""
 
     def sentence(self) -> str: ...
 
@@ -90,9 +91,8 @@ class Formulation:
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
-        """The network's own parameters."""
-        known: Any = network
-        return _identity(known)
+        """Return the formulation whose own parameters are the network's."""
+        return _identity(network)
 
     @classmethod
     def from_meaning(
@@ -254,7 +254,7 @@ def _witnesses(own: Layout) -> Iterator[Array]:
 
 
 @lru_cache(maxsize=256)
-def _identity(network: Any) -> Formulation:
+def _identity(network: Family) -> Formulation:
     eye = LinearMap(sparse.csr_array(sparse.eye_array(network.layout.size)))
     zero = np.zeros(network.layout.size)
     return Formulation(network.layout, network, eye, zero, eye, zero, zero != 0)

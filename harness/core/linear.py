@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from harness.core.contract import Number
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class LinearMap:
 
     matrix: sparse.csr_array
 
-    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, x: NDArray[Number]) -> NDArray[Number]:
         """Stacks (D, columns) to stacks (D, rows)."""
         if self._is_identity:
             return x

@@ -4,40 +4,33 @@ user's code runs.
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator, ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ContextDecorator, ExitStack
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
-PRINTED: dict[str, Any] = {  # NumPy's own defaults
-    "edgeitems": 3,
-    "floatmode": "maxprec",
-    "formatter": None,
-    "infstr": "inf",
-    "legacy": False,
-    "linewidth": 75,
-    "nanstr": "nan",
-    "precision": 8,
-    "sign": "-",
-    "suppress": False,
-    "threshold": 1000,
-}
+Handling = Literal["ignore", "warn", "raise", "call", "print", "log"]
 
 
 class _Errors(NamedTuple):
-    """What `np.seterr` and `np.seterrcall` were told."""
+    """How floating-point errors are handled, by kind; `restore_call` sets the function that is
+    called for them.
+    """
 
-    how: dict[str, Any]
-    call: Any
+    how: dict[str, Handling]
+    restore_call: Callable[[], object]
 
     @classmethod
     def now(cls) -> _Errors:
-        return cls(dict(np.geterr()), np.geterrcall())
+        how = cast("dict[str, Handling]", dict(np.geterr()))
+        return cls(how, partial(np.seterrcall, np.geterrcall()))
 
     def set(self) -> None:
         np.seterr(**self.how)
-        np.seterrcall(self.call)
+        self.restore_call()
 
 
 _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
@@ -68,8 +61,24 @@ class ours(_State):
         if _users.get() is None:  # the outermost one
             _users.set(_Errors.now())
             self._left.callback(_give_back)
-            self._left.enter_context(np.printoptions(**PRINTED))
+            self._left.enter_context(_print_by_defaults())
         self._left.enter_context(np.errstate(all="ignore"))
+
+
+def _print_by_defaults() -> AbstractContextManager[object]:
+    return np.printoptions(
+        edgeitems=3,
+        floatmode="maxprec",
+        formatter=None,
+        infstr="inf",
+        legacy=False,
+        linewidth=75,
+        nanstr="nan",
+        precision=8,
+        sign="-",
+        suppress=False,
+        threshold=1000,
+    )
 
 
 def _give_back() -> None:
@@ -97,19 +106,19 @@ class users(_State):
         if (errors := _users.get()) is None:
             return
         self._left.enter_context(np.errstate())
-        how = {
-            kind: "ignore" if self.quiet and what == "warn" else what
-            for kind, what in errors.how.items()
-        }
-        _Errors(how, errors.call).set()
+        how = dict(errors.how)
+        for kind, handling in errors.how.items():
+            if self.quiet and handling == "warn":
+                how[kind] = "ignore"
+        _Errors(how, errors.restore_call).set()
         self._left.callback(_keep, errors, _Errors.now())
 
 
 def _keep(errors: _Errors, begun: _Errors) -> None:
     """Note what the user's code has changed of its errors."""
     left = _Errors.now()
-    how = {
-        kind: what if what != begun.how[kind] else errors.how[kind]
-        for kind, what in left.how.items()
-    }
-    _users.set(_Errors(how, left.call))
+    how = dict(errors.how)
+    for kind, handling in left.how.items():
+        if handling != begun.how[kind]:
+            how[kind] = handling
+    _users.set(_Errors(how, left.restore_call))

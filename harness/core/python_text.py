@@ -2,7 +2,6 @@
 
 import math
 import re
-from typing import Any
 
 from harness.core.text import class_name, exact
 
@@ -13,21 +12,22 @@ class Code(str):
     __slots__ = ()
 
 
-def literal(value: Any) -> str:
+def literal(value: object) -> str:
     """Return Python text, ASCII on one line, that gives a plain value again; code as it is.
 
     Raises TypeError for what is no plain value: an object's own repr may be any text.
     """
-    kind = type(value)
-    if kind is Code:
+    if type(value) is Code:
         return exact(value)
-    if kind is float and not math.isfinite(value):
+    if type(value) is float and not math.isfinite(value):
         return f"float('{value}')"
-    if kind in (type(None), bool, int, float, str):
+    if type(value) in (type(None), bool, int, float, str):
         return ascii(value)
-    if kind in (list, tuple):
+    if type(value) is list:
+        return f"[{', '.join(map(literal, value))}]"
+    if type(value) is tuple:
         inside = ", ".join(map(literal, value))
-        return f"[{inside}]" if kind is list else f"({inside}{',' * (len(value) == 1)})"
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
     raise TypeError(f"a {class_name(value)} has no literal")
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from harness.core.verdict import Status, Verdict
 
@@ -123,7 +123,7 @@ class Report:
     cases said, by question, of their rows.
     """
 
-    environment: dict[str, Any]
+    environment: dict[str, object]
     verdicts: Sequence[Verdict]
     costs: Sequence[Cost] = ()
     contracts: dict[str, str] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class Report:
     def failures(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.status.fails]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The report as JSON holds it."""
         verdicts = [verdict.record() for verdict in self.verdicts]
         return {"schema": SCHEMA, **asdict(self), "verdicts": verdicts}

@@ -1,17 +1,24 @@
 """The templates of the rooms, `reporting/page.html.j2` say, and the filters that they know."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.python_text import Code, literal, raw
 from harness.core.report import grouped
 
+if TYPE_CHECKING:
+    from jinja2 import Template
 
-def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
+T = TypeVar("T")
+
+
+def filled(name: str, harmless: Callable[[str], str], **context: object) -> str:
     """A template with what it shows filled in, each text made harmless, and in HTML escaped too.
 
     In a template of Python every value becomes a literal, but for code.
@@ -20,7 +27,7 @@ def filled(name: str, harmless: Callable[[str], str], **context: Any) -> str:
 
 
 @cache  # it takes longer to be read than to be filled in
-def _template(name: str, harmless: Callable[[str], str]) -> Any:
+def _template(name: str, harmless: Callable[[str], str]) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     python = name.endswith(".py.j2")
@@ -40,7 +47,7 @@ def _template(name: str, harmless: Callable[[str], str]) -> Any:
     return environment.get_template(name)
 
 
-def by(things: Iterable[Any], field: str) -> list[tuple[Any, list[Any]]]:
+def by(things: Iterable[T], field: str) -> list[tuple[object, list[T]]]:
     """The things by one of their fields, in the order in which they first come."""
     return list(grouped(things, attrgetter(field)).items())
 

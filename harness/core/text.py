@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
@@ -23,7 +22,7 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.splitlines()))
 
 
-def shown(thing: object, most: int = 80, say: Callable[[Any], Any] = repr) -> str:
+def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) -> str:
     """Return what an object says of itself, cut to `most` characters; `say` is repr or str.
 
     Nothing that the object does is raised: an object that cannot say anything is named by its

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 from harness.core.finding import Finding
 
@@ -68,7 +67,7 @@ class Verdict:
     caveat: str = ""
     finding: Finding | None = None
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why`
         tells them.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from harness.core.numpy_errors import ours
 from harness.pytorch.errors import as_cause, raised, words_of
 from reference.mathematics.equations import outputs
 from reference.mathematics.network import Derived, widths
-from reference.mathematics.tape import Node, Sum, Tape
+from reference.mathematics.sums import Sum
+from reference.mathematics.tape import Node, Tape
 
+V = TypeVar("V")
 GROUPS = 9  # of inputs, and heads, at most
 
 
@@ -38,7 +40,7 @@ class Equations(Derived):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     layout: Layout
-    forward: Callable[..., Any]
+    forward: Callable[..., object]
 
     def __init__(
         self,
@@ -46,7 +48,7 @@ class Equations(Derived):
         inputs: int | Sequence[int],
         outputs: int | Sequence[int],
         shapes: Mapping[str, int | tuple[int, ...]],
-        forward: Callable[..., Any],
+        forward: Callable[..., object],
     ) -> None:
         sides = [
             widths(f"{name}: {what}", w, GROUPS)
@@ -72,24 +74,27 @@ class Equations(Derived):
             for block in self.layout.blocks
         )
 
-    def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
-        """What `forward` gives, heads side by side; raises ValueError where that is not the
-        outputs.
+    def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
+        """Return the outputs of `forward`, heads side by side.
+
+        Raises ValueError if it does not give rows of each head's width.
         """
-        p = {
-            block.name: node if block.places.ndim > 1 else tape.spread(node)
-            for block, node in zip(self.layout.blocks, blocks, strict=True)
-        }
-        ends = np.cumsum(self.inputs)
-        groups = [
-            tape.columns(x, end - width, end) for width, end in zip(self.inputs, ends, strict=True)
-        ]
-        found = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
-        heads = tuple(found) if isinstance(found, tuple | list) else (found,)
-        if [str(head) for head in heads] != [f"rows of {width}" for width in self.outputs]:
-            expected = " and ".join(f"rows of {width}" for width in self.outputs)
-            raise ValueError(f"gave {' and '.join(map(str, heads))}, expected {expected}")
-        return heads[0] if len(heads) == 1 else tape.beside(*heads)
+        p = {}
+        for block, node in zip(self.layout.blocks, blocks, strict=True):
+            p[block.name] = node if block.role == "weight" else tape.spread(node)
+        groups = []
+        start = 0
+        for width in self.inputs:
+            groups.append(tape.columns(x, start, start + width))
+            start += width
+        given = self.forward(tape, p, *(groups if len(groups) > 1 else [x]))
+        heads: Sequence[object] = given if isinstance(given, tuple | list) else (given,)
+        rows = [head for head in heads if isinstance(head, Node)]
+        expected = [f"rows of {width}" for width in self.outputs]
+        if len(rows) < len(heads) or [str(head) for head in rows] != expected:
+            said = " and ".join(map(str, heads))
+            raise ValueError(f"gave {said}, expected {' and '.join(expected)}")
+        return rows[0] if len(rows) == 1 else tape.beside(*rows)
 
     def connected(self, entries: Array) -> Array:
         """All entries of the blocks are parameters (..., T)."""
@@ -129,7 +134,7 @@ class Equations(Derived):
     @property
     def widest(self) -> int:
         """Terms of the longest sum."""
-        return int(self._looked_at.m.longest)
+        return self._looked_at.counting.longest
 
     @property
     def added(self) -> int:
@@ -170,15 +175,16 @@ class _Counting(Plain):
         return super().dot(a, b, extra, plus)
 
 
-class _Looking(Tape):
+class _Looking(Tape[Values]):
     """One row, to see what the equations are made of."""
 
     def __init__(self) -> None:
-        super().__init__(_Counting(Contract()), 1, 1)
+        self.counting = _Counting(Contract())
+        super().__init__(self.counting, 1, 1)
         self.activations: list[str] = []
-        self.sums: list[Sum] = []
+        self.sums: list[Sum[Values]] = []
 
-    def act(self, name: str, z: Node) -> Node:
-        """Notes its name."""
+    def act(self, name: str, z: Node[Values]) -> Node[Values]:
+        """Note the activation's name."""
         self.activations.append(name)
         return super().act(name, z)

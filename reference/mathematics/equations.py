@@ -1,4 +1,4 @@
-"""What a network is asked for, once, for every arithmetic: its outputs, its loss and its gradients.
+"""The outputs, loss and gradients of a network, once, for every arithmetic.
 
     loss = sum share (o - t)^2 + decay |theta|^2
 
@@ -8,35 +8,69 @@ the sum, as nnet's C code starts it with 2 decay w.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 
-from reference.mathematics.tape import Node, Sum, Tape
+from harness.arithmetic.interface import Arithmetic
+from harness.core.contract import Array
+from harness.core.formulation import Family
+from harness.core.layout import Block
+from harness.core.problem import Problem
+from reference.mathematics.sums import Sum
+from reference.mathematics.tape import Node, Tape
 
-if TYPE_CHECKING:
-    from harness.core.problem import Problem
+V = TypeVar("V")
 
 
-def column(a: Any) -> Any:
+class HasEquations(Family, Protocol):
+    """A network that is written on a tape."""
+
+    @property
+    def parts(self) -> tuple[Block, ...]:
+        """The blocks of parameters, (n, k) each, as the tape takes them."""
+
+    @property
+    def added(self) -> int:
+        """How many products of blocks, and numbers beside them, one number is the sum of, at
+        most.
+        """
+
+    def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
+        """Return the outputs, rows of all heads, from its parts and its inputs x."""
+
+    def connected(self, entries: Array) -> Array:
+        """Return those entries of the parts, flat (..., n), that are parameters (..., T)."""
+
+
+def equations_of(network: Family) -> HasEquations:
+    """Return a network as one that is written on a tape."""
+    assert hasattr(network, "outputs_on"), network.sentence()
+    return cast(HasEquations, network)
+
+
+def column(a: Array) -> Array:
     """Each draw as one column (D, n, 1)."""
     return a.reshape(a.shape[0], -1, 1)
 
 
-def row(a: Any) -> Any:
+def row(a: Array) -> Array:
     """Each draw as one row (D, 1, n)."""
     return a.reshape(a.shape[0], 1, -1)
 
 
-def flat(a: Any) -> Any:
+def flat(a: Array) -> Array:
     """Each draw as a vector (D, n)."""
     return a.reshape(a.shape[0], -1)
 
 
-def outputs(tape: Tape, network: Any, theta: Any, inputs: Any) -> tuple[list[Node], Node, Node]:
-    """The network's blocks, its inputs and its outputs as nodes, at theta (D, T) and inputs (D, R,
-    I).
+def outputs(
+    tape: Tape[V], network: HasEquations, theta: V, inputs: V
+) -> tuple[list[Node[V]], Node[V], Node[V]]:
+    """Return the network's parts, its inputs and its outputs as nodes, at theta (D, T) and inputs
+    (D, R, I).
     """
     blocks = [
         tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
@@ -46,12 +80,12 @@ def outputs(tape: Tape, network: Any, theta: Any, inputs: Any) -> tuple[list[Nod
     return blocks, x, network.outputs_on(tape, blocks, x)
 
 
-def evaluate(m: Any, problem: Problem) -> dict[str, Any]:
-    """forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D, R, I),
-    in arithmetic m.
+def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
+    """Return forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient
+    (D, R, I), in arithmetic m.
     """
     formulation, loss = problem.formulation, problem.loss
-    network: Any = formulation.network
+    network = equations_of(formulation.network)
 
     own = m.lift(problem.own)
     theta = m.linear(formulation.matrix, own, formulation.constant, formulation.forward_roundings)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from harness.core.progress import Say
 from reference.mathematics.oracle import oracle, stages
 from reference.mathematics.tape import ACTIVATIONS, Node, Tape
 
+V = TypeVar("V")
 LETTERS = "WVU"  # of groups of inputs, and of heads
 # activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
 WRITTEN = {
@@ -33,8 +34,8 @@ def logistic(z):
 }
 
 
-def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
-    """One width, or one for each group; raises ValueError for what is none."""
+def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...]:
+    """Return a width, or one for each group, as a tuple. Raises ValueError for anything else."""
     group = tuple(given) if isinstance(given, Iterable) else (given,)
     if not 0 < len(group) <= most or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
         numbers = (
@@ -47,31 +48,32 @@ def widths(name: str, given: Any, most: int = len(LETTERS)) -> tuple[int, ...]:
 
 
 class Derived:
-    """What follows from a network's equations, whichever they are.
+    """A network whose bounds follow from its equations.
 
-    `explain` names a likely mistake. The faults that it knows stand on the networks, so `reference`
-    gives it to them.
+    `explain` names a likely mistake. `reference` sets it, since faults import networks.
     """
 
     explain: ClassVar[Callable[..., str]]
 
     def oracle(
         self,
-        problem: Problem,
+        problem: object,
         contract: Contract,
         seen: Array | None = None,
         known: Bounds | None = None,
     ) -> Bounds:
         """See `reference.mathematics.oracle.oracle`."""
+        assert isinstance(problem, Problem)
         return oracle(problem, contract, seen, known)
 
-    def stages(self, problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
+    def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
         """See `reference.mathematics.oracle.stages`."""
+        assert isinstance(problem, Problem)
         return stages(problem, contract, seen)
 
     def likely(
         self,
-        problems: Sequence[Problem],
+        problems: Sequence[object],
         observed: Sequence[Mapping[str, Array]],
         outside: str,
         contract: Contract,
@@ -186,7 +188,7 @@ class Network(Derived):
         A, B = self._places
         return Block("A", A), Block("B", B)
 
-    def outputs_on(self, tape: Tape, blocks: Sequence[Node], x: Node) -> Node:
+    def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
         """f(B [1, g(A [1, x])]): groups of inputs and heads of outputs leave no trace here."""
         A, B = blocks
         return tape.act(self.output, tape.weigh(tape.act(self.activation, tape.weigh(x, A)), B))

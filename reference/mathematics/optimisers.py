@@ -6,62 +6,89 @@ gradients that an optimiser was handed along its runs, so that a step is judged 
 rounds in a gradient is judged elsewhere.
 """
 
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from harness.arithmetic.interface import StepArithmetic
+from harness.core.contract import Array
 from harness.core.problem import Problem
 from harness.core.recipe import Recipe
 
+V = TypeVar("V")
 POWER_ROUNDINGS = 2  # of beta^t and of 1 - beta^t in double: what cancels there reaches the step
 
 
-def steps(m: Any, problem: Problem) -> Any:
-    """The own parameters after each state's step (D, P), in arithmetic m; those that are held stay
-    0.
+class Update(Protocol[V]):
+    """An optimiser along its runs."""
+
+    def change(self, gradient: V, number: int) -> V:
+        """Return by how much the step of this number, from 1, reduces the parameters."""
+
+
+def steps(m: StepArithmetic[V], problem: Problem) -> V:
+    """Return the own parameters after each state's step (D, P), in arithmetic m; those that are
+    held stay 0.
     """
-    recipe, handed = problem.recipe, problem.optimiser_gradients
+    recipe, gradients, held = problem.recipe, problem.optimiser_gradients, problem.formulation.held
     assert recipe is not None
-    assert handed is not None
-    update = {"sgd": _sgd, "adam": _adam}[recipe.optimiser]
-    after, state = [], None
-    for number, start in enumerate(range(0, problem.draws, problem.runs)):
+    assert gradients is not None
+
+    def release(part: Array) -> Array:
+        return np.where(held, 0.0, part)
+
+    update: Update[V] = _Adam(m, recipe) if recipe.optimiser == "adam" else _Sgd(m, recipe)
+    after = []
+    for number, start in enumerate(range(0, problem.draws, problem.runs), 1):
         now = slice(start, start + problem.runs)
-        weights, gradient = m.lift(problem.own[now]), m.lift(handed[now])
+        weights, gradient = m.lift(problem.own[now]), m.lift(gradients[now])
         if decay := recipe.setting("weight_decay"):
             gradient = m.stored(m.add(gradient, m.stored(m.scale(weights, decay))))
-        change, state = update(m, recipe, gradient, state, number + 1)
-        held = problem.formulation.held
-        after.append(
-            m.each(lambda part, held=held: np.where(held, 0.0, part), m.sub(weights, change))
-        )
+        after.append(m.each(release, m.sub(weights, update.change(gradient, number))))
     return m.stack(after)
 
 
-def _sgd(m: Any, recipe: Recipe, gradient: Any, velocity: Any, number: int) -> tuple[Any, Any]:
-    momentum = recipe.setting("momentum")
-    if momentum and velocity is not None:
-        gradient = m.stored(m.add(m.scale(velocity, momentum), gradient))
-    return m.scale(gradient, recipe.setting("lr")), gradient
+class _Sgd(Generic[V]):
+    """SGD, whose velocity is 0 at first."""
+
+    def __init__(self, m: StepArithmetic[V], recipe: Recipe) -> None:
+        self.m, self.recipe = m, recipe
+        self.velocity: V | None = None
+
+    def change(self, gradient: V, number: int) -> V:
+        m, momentum = self.m, self.recipe.setting("momentum")
+        if momentum and self.velocity is not None:
+            gradient = m.stored(m.add(m.scale(self.velocity, momentum), gradient))
+        self.velocity = gradient
+        return m.scale(gradient, self.recipe.setting("lr"))
 
 
-def _adam(m: Any, recipe: Recipe, gradient: Any, moments: Any, number: int) -> tuple[Any, Any]:
-    lr, eps = recipe.setting("lr"), recipe.setting("eps")
-    betas = recipe.setting("beta1"), recipe.setting("beta2")
-    powers = gradient, m.stored(m.mul(gradient, gradient))
-    if moments is None:
-        moments = [m.scale(power, 0.0) for power in powers]
-    first, second = moments = [
-        m.mix(moment, power, 1 - beta)
-        for moment, beta, power in zip(moments, betas, powers, strict=True)
-    ]
-    corrections = [1 - beta**number for beta in betas]
-    # of a double: 1 - beta^t is small beside the powers that cancel in it
-    slack = [
-        POWER_ROUNDINGS * 2.0**-53 * beta**number / rest
-        for beta, rest in zip(betas, corrections, strict=True)
-    ]
-    size = m.add(
-        m.scale(m.root(second), 1 / np.sqrt(corrections[1]), slack[1]), m.constant(second, eps)
-    )
-    return m.divide(m.stored(m.scale(first, lr / corrections[0], slack[0])), size), moments
+class _Adam(Generic[V]):
+    """Adam, whose moments are 0 at first."""
+
+    def __init__(self, m: StepArithmetic[V], recipe: Recipe) -> None:
+        self.m, self.recipe = m, recipe
+        self.moments: tuple[V, V] | None = None
+
+    def change(self, gradient: V, number: int) -> V:
+        m, setting = self.m, self.recipe.setting
+        beta1, beta2 = setting("beta1"), setting("beta2")
+        square = m.stored(m.mul(gradient, gradient))
+        if self.moments is None:
+            self.moments = m.scale(gradient, 0.0), m.scale(square, 0.0)
+        first = m.mix(self.moments[0], gradient, 1 - beta1)
+        second = m.mix(self.moments[1], square, 1 - beta2)
+        self.moments = first, second
+        root = m.scale(
+            m.root(second), 1 / np.sqrt(1 - beta2**number), _correction_slack(beta2, number)
+        )
+        size = m.add(root, m.constant(second, setting("eps")))
+        rate = setting("lr") / (1 - beta1**number)
+        return m.divide(m.stored(m.scale(first, rate, _correction_slack(beta1, number))), size)
+
+
+def _correction_slack(beta: float, number: int) -> float:
+    """The relative error of 1 - beta^number in double: it is small beside the power that is
+    subtracted.
+    """
+    return POWER_ROUNDINGS * 2.0**-53 * beta**number / (1 - beta**number)

@@ -5,16 +5,16 @@ implementation be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.grid import GridArithmetic
 from harness.arithmetic.staged import StagedArithmetic, before
 from harness.core.contract import Array, Bounded, Bounds, Contract
 from harness.core.problem import QUANTITIES, STEP, Problem
-from reference.mathematics.equations import evaluate
+from reference.mathematics.equations import equations_of, evaluate
 from reference.mathematics.optimisers import steps
 from reference.mathematics.questions import chunks
 
@@ -41,7 +41,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
 
     And the first activation that is not, in words.
     """
-    network: Any = problem.formulation.network
+    network = equations_of(problem.formulation.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)
     with np.errstate(all="ignore"):
         evaluate(arithmetic, problem)
@@ -51,7 +51,7 @@ def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int,
 def _bounded(
     problem: Problem, contract: Contract, seen: Array | None, known: Bounds | None
 ) -> Bounds:
-    network: Any = problem.formulation.network
+    network = equations_of(problem.formulation.network)
     plain, clip = BoundedArithmetic(contract, network.added), contract.logistic_clip
     found: list[dict[str, Bounded]] = []
     reach: list[float] = []
@@ -112,7 +112,7 @@ def _sharpened(
     return answers | sharp
 
 
-def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
+def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
     """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
     return {
         name: value.exact(contract.factor_bits)
@@ -120,5 +120,5 @@ def certificates(problem: Problem, contract: Contract) -> dict[str, Any]:
     }
 
 
-def _per_draw(flags: Any, like: Any) -> Any:
+def _per_draw(flags: NDArray[np.bool_], like: Array) -> NDArray[np.bool_]:
     return flags.reshape(len(flags), *[1] * (like.ndim - 1))

@@ -12,159 +12,107 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import Any
+from functools import reduce
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arithmetic.interface import Arithmetic
+from harness.core.contract import Array
+from reference.mathematics.sums import Sum, transpose
+
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
 
+V = TypeVar("V")
 Places = NDArray[np.intp]
-
-
-def transpose(a: Any) -> Any:
-    """Each draw's matrix transposed."""
-    return a.swapaxes(-1, -2)
-
-
-@dataclass(frozen=True, eq=False)
-class Sum:
-    """left @ right^T, added up over pairs of left (D, n, K) and right (D, k, K); left (D, n, k)
-    where right is None.
-
-    `extra` are the terms by which an implementation's sum may be longer.
-    """
-
-    m: Any
-    pairs: tuple[tuple[Any, Any], ...]
-    extra: int = 0
-
-    def total(self, extra: int) -> Any:
-        """All of it as one sum, by so many terms longer."""
-        (left, right), first = self.pairs[0], None
-        if len(self.pairs) > 1:
-            first, *others = [left for left, right in self.pairs if right is None] or [None]
-            products = [pair for pair in self.pairs if pair[1] is not None]
-            products += [(left, self._identity(left)) for left in others]
-            left, right = (reduce(self.m.join, factors) for factors in zip(*products, strict=True))
-        return (
-            left
-            if right is None
-            else self.m.dot(left, self.m.each(transpose, right), extra, plus=first)
-        )
-
-    @cached_property
-    def formed(self) -> Any:
-        """The number that it is."""
-        return self.total(self.extra)
-
-    @cached_property
-    def value(self) -> Any:
-        """The number as others are computed from it."""
-        return (
-            self.formed
-            if self.pairs[0][1] is None and len(self.pairs) == 1
-            else self.m.stored(self.formed)
-        )
-
-    def mapped(self, change: Callable[[Any], Any]) -> Sum:
-        """What a linear map of the last axis makes of it."""
-
-        def pair(left: Any, right: Any) -> tuple[Any, Any]:
-            if right is None:
-                return change(left), None
-            return left, self.m.each(transpose, change(self.m.each(transpose, right)))
-
-        return Sum(self.m, tuple(pair(*each) for each in self.pairs), self.extra)
-
-    def turned(self) -> Sum:
-        """Each draw's matrix transposed."""
-        flip = [
-            (right, left) if right is not None else (self.m.each(transpose, left), None)
-            for left, right in self.pairs
-        ]
-        return Sum(self.m, tuple(flip), self.extra)
-
-    def _identity(self, like: Any) -> Any:
-        draws, *_, width = getattr(like, "value", like).shape
-        return self.m.lift(np.broadcast_to(np.eye(width), (draws, width, width)))
-
-
-# from what flows back to a node to what flows back to one that it was made of
-Pull = Callable[[Sum], Sum]
+Shape = tuple[int | None, int]
+# from the gradient by a node to the gradient by a node that it was made of
+Pull = Callable[[Sum[V]], Sum[V]]
+Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class Node(Generic[V]):
     """A tensor of the equations: numbers for each row, shape (None, width), or a block of
     parameters (n, k).
 
-    `places` are where a block's entries stand in theta; `bias` where what is added to each column
-    stands, if anywhere.
+    `places` are where a block's entries stand in theta, `bias` where the number that is added to
+    each column stands, if there is one.
     """
 
-    sum: Sum
-    shape: tuple[int | None, int]
-    pulls: tuple[tuple[Node, Pull], ...] = ()
+    sum: Sum[V]
+    shape: Shape
+    pulls: Pulls[V] = ()
     places: Places | None = None
     bias: Places | None = None
 
     @property
-    def value(self) -> Any:
-        """Its numbers (D, R, width) or (D, n, k), in the tape's arithmetic."""
+    def value(self) -> V:
+        """The numbers (D, R, width) or (D, n, k), in the tape's arithmetic."""
         return self.sum.value
+
+    @property
+    def height(self) -> int:
+        """n of a block (n, k)."""
+        assert self.shape[0] is not None
+        return self.shape[0]
 
     def __str__(self) -> str:
         return f"rows of {self.shape[1]}" if self.shape[0] is None else f"a block {self.shape}"
 
 
-class Tape:
-    """The operations of which equations are written, on nodes; it remembers the order of the nodes.
+class Tape(Generic[V]):
+    """The operations in which equations are written, on nodes; it remembers the order of the nodes.
 
     Each raises ValueError, in a sentence, for tensors that do not fit.
     """
 
-    def __init__(self, m: Any, draws: int, rows: int, extra: int = 0) -> None:
+    def __init__(self, m: Arithmetic[V], draws: int, rows: int, extra: int = 0) -> None:
         self.m, self.extra = m, extra
-        self.nodes: list[Node] = []
+        self.nodes: list[Node[V]] = []
         self._size = draws, rows
 
-    def leaf(self, value: Any, shape: tuple[int | None, int], places: Places | None = None) -> Node:
-        """What the equations start from."""
+    def leaf(self, value: V, shape: Shape, places: Places | None = None) -> Node[V]:
+        """A tensor from which the equations start."""
         return self._plain(value, shape, (), places)
 
-    def spread(self, vector: Node) -> Node:
+    def spread(self, vector: Node[V]) -> Node[V]:
         """A block (n, 1) as rows of n, all alike."""
         ones = self.leaf(self.m.lift(np.ones((*self._size, 1))), (None, 1))
-        rows, places = self.affine(ones, vector), vector.places
-        return self._node(
-            rows.sum, rows.shape, ((rows, _same),), bias=None if places is None else places[:, 0]
-        )
+        rows = self.affine(ones, vector)
+        return self._node(rows.sum, rows.shape, ((rows, _same),), _first_column(vector))
 
-    def affine(self, x: Node, W: Node, b: Node | None = None) -> Node:
+    def affine(self, x: Node[V], W: Node[V], b: Node[V] | None = None) -> Node[V]:
         """x W^T + b, with x as rows of k, W (n, k) and b (n,)."""
         fits = x.shape[0] is None and W.shape[0] is not None and x.shape[1] == W.shape[1]
         self._expect(fits, "affine", (x, W), "rows of k numbers and a block (n, k)")
-        pulls = (
-            (x, lambda e: self._pair(e.value, self._flip(W.value))),
-            (W, lambda e: self._pair(*self._flips(e, x.value))),
-        )
-        product = self._node(self._pair(x.value, W.value), (None, int(W.shape[0] or 0)), pulls)
+
+        def to_rows(e: Sum[V]) -> Sum[V]:
+            return self._pair(e.value, self._flip(W.value))
+
+        def to_block(e: Sum[V]) -> Sum[V]:
+            return self._pair(self._flip(e.value), self._flip(x.value))
+
+        pulls = (x, to_rows), (W, to_block)
+        product = self._node(self._pair(x.value, W.value), (None, W.height), pulls)
         return product if b is None else self.add(b, product)
 
-    def weigh(self, x: Node, A: Node) -> Node:
+    def weigh(self, x: Node[V], A: Node[V]) -> Node[V]:
         """[1, x] A^T: the same with the bias as the first column of A (n, 1 + k)."""
-        x1, places = self.m.with_ones(x.value), A.places
-        back = self.m.each(lambda a: transpose(a[..., 1:]), A.value)
-        pulls = (
-            (x, lambda e: self._pair(e.value, back)),
-            (A, lambda e: self._pair(*self._flips(e, x1))),
-        )
-        bias = None if places is None else places[:, 0]
-        return self._node(self._pair(x1, A.value), (None, int(A.shape[0] or 0)), pulls, bias=bias)
+        x1 = self.m.with_ones(x.value)
+        back = self.m.each(_weights_back, A.value)
 
-    def act(self, name: str, z: Node) -> Node:
+        def to_rows(e: Sum[V]) -> Sum[V]:
+            return self._pair(e.value, back)
+
+        def to_block(e: Sum[V]) -> Sum[V]:
+            return self._pair(self._flip(e.value), self._flip(x1))
+
+        pulls = (x, to_rows), (A, to_block)
+        return self._node(self._pair(x1, A.value), (None, A.height), pulls, _first_column(A))
+
+    def act(self, name: str, z: Node[V]) -> Node[V]:
         """An activation of each number: relu, tanh, logistic or identity."""
         if name not in ACTIVATIONS:
             raise ValueError(f"act {name!r} is not known, expected one of {', '.join(ACTIVATIONS)}")
@@ -172,118 +120,128 @@ class Tape:
             return z
         # what is beyond the range is as good as infinite to those that level off
         h, slope = self.m.act(name, z.value if name == "relu" else z.sum.formed)
-        return self._plain(
-            h, z.shape, ((z, lambda e: self._pair(self.m.stored(self.m.mul(e.value, slope)))),)
-        )
+        return self._plain(h, z.shape, ((z, self._times(slope)),))
 
-    def add(self, a: Node, b: Node) -> Node:
+    def add(self, a: Node[V], b: Node[V]) -> Node[V]:
         """a + b, of one shape."""
         self._expect(a.shape == b.shape, "add", (a, b), "two of one shape")
         both = Sum(self.m, a.sum.pairs + b.sum.pairs, self.extra)
-        return self._node(
-            both, a.shape, ((a, _same), (b, _same)), bias=b.bias if a.bias is None else a.bias
-        )
+        bias = b.bias if a.bias is None else a.bias
+        return self._node(both, a.shape, ((a, _same), (b, _same)), bias)
 
-    def sub(self, a: Node, b: Node) -> Node:
+    def sub(self, a: Node[V], b: Node[V]) -> Node[V]:
         """a - b, of one shape."""
         return self.add(a, self.scale(b, -1.0))
 
-    def mul(self, a: Node, b: Node) -> Node:
+    def mul(self, a: Node[V], b: Node[V]) -> Node[V]:
         """a b, number by number, of one shape."""
         self._expect(a.shape == b.shape, "mul", (a, b), "two of one shape")
-        pulls = [(one, self._times(other.value)) for one, other in ((a, b), (b, a))]
-        return self._plain(self.m.stored(self.m.mul(a.value, b.value)), a.shape, tuple(pulls))
+        pulls = (a, self._times(b.value)), (b, self._times(a.value))
+        return self._plain(self.m.stored(self.m.mul(a.value, b.value)), a.shape, pulls)
 
-    def scale(self, a: Node, factor: float) -> Node:
+    def scale(self, a: Node[V], factor: float) -> Node[V]:
         """A constant times a."""
 
-        def scaled(value: Any) -> Any:
+        def scaled(value: V) -> V:
             return self.m.scale(value, factor)
 
         return self._node(a.sum.mapped(scaled), a.shape, ((a, lambda e: e.mapped(scaled)),))
 
-    def beside(self, *parts: Node) -> Node:
+    def beside(self, *parts: Node[V]) -> Node[V]:
         """Tensors side by side, on the last axis."""
         self._expect(
             len({part.shape[0] for part in parts}) == 1, "beside", parts, "all of one height"
         )
-        ends = [int(end) for end in np.cumsum([part.shape[1] for part in parts])]
-        pulls = [
-            (part, lambda e, start=end - part.shape[1], end=end: e.mapped(self._cut(start, end)))
-            for part, end in zip(parts, ends, strict=True)
-        ]
+        pulls: list[tuple[Node[V], Pull[V]]] = []
+        width = 0
+        for part in parts:
+            pulls.append((part, self._columns_back(width, width + part.shape[1])))
+            width += part.shape[1]
         value = reduce(self.m.join, [part.value for part in parts])
-        return self._plain(value, (parts[0].shape[0], ends[-1]), tuple(pulls))
+        return self._plain(value, (parts[0].shape[0], width), tuple(pulls))
 
-    def columns(self, a: Node, start: int, end: int) -> Node:
+    def columns(self, a: Node[V], start: int, end: int) -> Node[V]:
         """The columns from `start` to before `end`."""
         width = a.shape[1]
         self._expect(
             0 <= start < end <= width, f"columns {start} to {end}", (a,), "columns that are there"
         )
 
-        def padded(value: Any) -> Any:
+        def padded(value: V) -> V:
             return self.m.each(lambda e: np.pad(e, ((0, 0), (0, 0), (start, width - end))), value)
 
         bias = None if a.bias is None else a.bias[start:end]
-        pulls = ((a, lambda e: e.mapped(padded)),)
-        return self._node(
-            a.sum.mapped(self._cut(start, end)), (a.shape[0], end - start), pulls, bias=bias
-        )
+        cut = a.sum.mapped(self._cut(start, end))
+        return self._node(cut, (a.shape[0], end - start), ((a, lambda e: e.mapped(padded)),), bias)
 
-    def transpose(self, W: Node) -> Node:
+    def transpose(self, W: Node[V]) -> Node[V]:
         """A block (n, k) as one of (k, n)."""
         self._expect(W.shape[0] is not None, "transpose", (W,), "a block")
-        return self._node(
-            W.sum.turned(), (W.shape[1], int(W.shape[0] or 0)), ((W, lambda e: e.turned()),)
-        )
+        return self._node(W.sum.turned(), (W.shape[1], W.height), ((W, lambda e: e.turned()),))
 
-    def slopes(self, output: Node, e: Any) -> dict[Node, Sum]:
-        """For each node that the output (D, R, O) depends on what flows back to it where e (D, R,
-        O) flows back.
+    def slopes(self, output: Node[V], e: V) -> dict[Node[V], Sum[V]]:
+        """Return the gradient by each node that the output (D, R, O) depends on, of a loss whose
+        gradient by the output is e (D, R, O).
         """
-        found, slopes = {output: [self._pair(e)]}, {}
+        arrived = {output: [self._pair(e)]}
+        slopes: dict[Node[V], Sum[V]] = {}
         for node in reversed(self.nodes):
-            if sums := found.get(node):
-                pairs = tuple(pair for each in sums for pair in each.pairs)
-                # one more: a derivative may be multiplied into each term before they are added
-                slopes[node] = sums[0] if len(sums) == 1 else Sum(self.m, pairs, self.extra + 1)
-                for parent, pull in node.pulls:
-                    found.setdefault(parent, []).append(pull(slopes[node]))
+            if node not in arrived:
+                continue
+            slopes[node] = self._added(arrived[node])
+            for parent, pull in node.pulls:
+                arrived.setdefault(parent, []).append(pull(slopes[node]))
         return slopes
 
+    def _added(self, sums: list[Sum[V]]) -> Sum[V]:
+        if len(sums) == 1:
+            return sums[0]
+        pairs = tuple(pair for each in sums for pair in each.pairs)
+        # one more: a derivative may be multiplied into each term before they are added
+        return Sum(self.m, pairs, self.extra + 1)
+
     def _node(
-        self, total: Sum, shape: tuple[int | None, int], pulls: Any, **where: Places | None
-    ) -> Node:
-        self.nodes.append(Node(total, shape, tuple(pulls), **where))
+        self, total: Sum[V], shape: Shape, pulls: Pulls[V], bias: Places | None = None
+    ) -> Node[V]:
+        self.nodes.append(Node(total, shape, pulls, bias=bias))
         return self.nodes[-1]
 
     def _plain(
-        self, value: Any, shape: tuple[int | None, int], pulls: Any, places: Places | None = None
-    ) -> Node:
-        return self._node(self._pair(value), shape, pulls, places=places)
+        self, value: V, shape: Shape, pulls: Pulls[V], places: Places | None = None
+    ) -> Node[V]:
+        self.nodes.append(Node(self._pair(value), shape, pulls, places))
+        return self.nodes[-1]
 
-    def _pair(self, left: Any, right: Any = None) -> Sum:
+    def _pair(self, left: V, right: V | None = None) -> Sum[V]:
         return Sum(self.m, ((left, right),), self.extra)
 
-    def _flip(self, value: Any) -> Any:
+    def _flip(self, value: V) -> V:
         return self.m.each(transpose, value)
 
-    def _flips(self, e: Sum, x: Any) -> tuple[Any, Any]:
-        return self._flip(e.value), self._flip(x)
-
-    def _times(self, other: Any) -> Pull:
+    def _times(self, other: V | None) -> Pull[V]:
         return lambda e: self._pair(self.m.stored(self.m.mul(e.value, other)))
 
-    def _cut(self, start: int, end: int) -> Callable[[Any], Any]:
+    def _cut(self, start: int, end: int) -> Callable[[V], V]:
         return lambda value: self.m.each(lambda a: a[..., start:end], value)
 
-    def _expect(self, fits: bool, what: str, given: tuple[Node, ...], expected: str) -> None:
+    def _columns_back(self, start: int, end: int) -> Pull[V]:
+        return lambda e: e.mapped(self._cut(start, end))
+
+    def _expect(self, fits: bool, what: str, given: tuple[Node[V], ...], expected: str) -> None:
         if not fits:
             raise ValueError(
                 f"{what} was given {' and '.join(map(str, given))}, expected {expected}"
             )
 
 
-def _same(e: Sum) -> Sum:
+def _same(e: Sum[V]) -> Sum[V]:
     return e
+
+
+def _weights_back(A: Array) -> Array:
+    """The weights (D, k, n) of a block (D, n, 1 + k) whose first column is the bias."""
+    return transpose(A[..., 1:])
+
+
+def _first_column(block: Node[V]) -> Places | None:
+    return None if block.places is None else block.places[:, 0]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.arithmetic.plain import Plain
+from harness.arithmetic.plain import Plain, Values
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
 from harness.core.numpy_errors import ours
 from harness.core.problem import QUANTITIES, SUM_OF_SQUARES, Loss, Problem
 from harness.pytorch.checkpoint import Checkpoint, weights
-from reference.mathematics.equations import outputs
+from reference.mathematics.equations import equations_of, outputs
 from reference.mathematics.network import Network
 from reference.mathematics.oracle import certificates
 from reference.mathematics.tape import Node, Places, Tape
@@ -192,7 +192,7 @@ def _exact_candidate(draw: _Draw, attempt: int) -> Problem:
     return draw.problem(own, inputs, targets)
 
 
-class _Cancelling(Tape):
+class _Cancelling(Tape[Values]):
     """Notes which biases must lose what for a z to be 0 in the first row, and goes on as if it
     were.
     """
@@ -201,7 +201,7 @@ class _Cancelling(Tape):
         super().__init__(Plain(Contract()), draws, rows)
         self.noted: list[tuple[Places, Array]] = []
 
-    def act(self, name: str, z: Node) -> Node:
+    def act(self, name: str, z: Node[Values]) -> Node[Values]:
         """Of 0, where the activation is exact there only."""
         if name in SMOOTH:
             if z.bias is not None:
@@ -215,7 +215,7 @@ def _cancelled(formulation: Formulation, own: Array, inputs: Array) -> Array:
     biases are free.
     """
     tape = _Cancelling(*inputs.shape[:2])
-    outputs(tape, formulation.network, formulation.theta(own), inputs)
+    outputs(tape, equations_of(formulation.network), formulation.theta(own), inputs)
     own = own.copy()
     for bias, z in tape.noted:
         leads = formulation.leads[bias]
