@@ -8,9 +8,9 @@ from reference.implementations.numpy_net import NumpyNet as NumpyNet
 from reference.implementations.numpy_net import numpy_net as numpy_net
 from reference.mathematics.custom_network import Equations as Equations
 from reference.mathematics.network import Network as Network
-from reference.probes.kinds import Crossed as Crossed
-from reference.probes.kinds import OnData as OnData
+from reference.probes.crossed import Crossed as Crossed
 from reference.probes.kinds import probes as probes
+from reference.probes.on_data import OnData as OnData
 from reference.r.nnet_reference import RNnet as RNnet
 from reference.r.nnet_reference import r_nnet as r_nnet
 from reference.r.runif import runif as runif

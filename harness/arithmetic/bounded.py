@@ -14,12 +14,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harness.arithmetic.plain import logistic, relu_slope
+from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
+from harness.arithmetic.rounding import DIRECTED, ORACLE_ROUNDOFF, total_roundoff
 from harness.core.contract import SINGLE, Array, Bounded, Contract
 from harness.core.linear import LinearMap
-
-ORACLE_ROUNDOFF = 2.0**-53
-DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 
 
 class BoundedArithmetic:
@@ -32,7 +30,7 @@ class BoundedArithmetic:
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
         self.contract = contract
-        self.u = contract.roundoff + ORACLE_ROUNDOFF
+        self.u = total_roundoff(contract)
         self.tiny = contract.tiny
         self.summing = 2.0 ** -max(contract.bits, SINGLE) + ORACLE_ROUNDOFF
         self.parts = parts
@@ -76,9 +74,7 @@ class BoundedArithmetic:
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
         """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
         if self.factor:
-            a, b = (
-                Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error)) for x in (a, b)
-            )
+            a, b = self._as_factor(a), self._as_factor(b)
         size_a, size_b = abs(a.value), abs(b.value)
         most_a, most_b = size_a + a.error, size_b + b.error
         value = a.value @ b.value
@@ -113,6 +109,10 @@ class BoundedArithmetic:
         spread = counts * self.summing + self._storing(extra)
         error += plus_error + spread * size + counts * self.tiny * (size > 0)
         return Bounded(value, error * DIRECTED)
+
+    def _as_factor(self, x: Bounded) -> Bounded:
+        """A number rounded to the contract's factors of products of matrices."""
+        return Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error))
 
     def _storing(self, extra: int) -> float:
         """What a sum loses, relatively, by what is stored on the way to it."""
@@ -207,50 +207,9 @@ class BoundedArithmetic:
         if name == "identity":
             return z, None
         if name == "relu":
-            return self._relu(z)
-        return self._tanh(z) if name == "tanh" else self._logistic(z)
-
-    def _relu(self, z: Bounded) -> tuple[Bounded, Bounded]:
-        live = z.value + z.error > 0
-        kink = (abs(z.value) <= z.error) & (z.error > 0)  # there the derivative may be 0 or 1
-        return (
-            Bounded(np.maximum(z.value, 0.0), z.error * live),
-            Bounded(relu_slope(z.value, self.contract), kink.astype(float)),
-        )
-
-    def _tanh(self, z: Bounded) -> tuple[Bounded, Bounded]:
-        h = np.tanh(z.value)
-        d = 1 - h * h
-        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
-        error = np.minimum(steepest * z.error, 2.0) + 2 * self.contract.exp_ulp * self.u * abs(h)
-        error = (error + self.tiny * (h != 0)) * DIRECTED
-        # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
-        slope = (
-            2 * abs(h) * error
-            + error * error
-            + self.u * (h * h + (4 * self.contract.exp_ulp + 4) * d)
-        )
-        return Bounded(h, error), Bounded(d, (slope + self.tiny) * DIRECTED)
-
-    def _logistic(self, z: Bounded) -> tuple[Bounded, Bounded]:
-        h = logistic(z.value)
-        d = h * (1 - h)
-        steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
-        error = np.minimum(steepest * z.error, 1.0) + (2 * self.contract.exp_ulp + 2) * self.u * h
-        error = (error + self.tiny) * DIRECTED
-        # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4
-        # where it is not
-        slope = (
-            abs(1 - 2 * h) * error + error * error + (4 * self.contract.exp_ulp + 4) * self.u * d
-        )
-        slope = (slope + self.tiny) * DIRECTED
-        clip, most = self.contract.logistic_clip, abs(z.value) + z.error
-        self.reach = float(np.maximum(self.reach, most.max(initial=0.0)))  # NaN stays NaN
-        if clip is not None and (most > clip).any():
-            jump = float(logistic(np.array(-clip)))
-            beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
-            h = np.where(beyond, (z.value > 0).astype(float), h)
-            d = np.where(beyond, 0.0, d)
-            error = np.where(edge, error + jump, np.where(beyond, 0.0, error))
-            slope = np.where(edge, slope + jump, np.where(beyond, 0.0, slope))
-        return Bounded(h, error), Bounded(d, slope)
+            return bound_relu(z, self.contract)
+        if name == "tanh":
+            return bound_tanh(z, self.contract)
+        most = (abs(z.value) + z.error).max(initial=0.0)
+        self.reach = float(np.maximum(self.reach, most))  # NaN stays NaN
+        return bound_logistic(z, self.contract)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.arithmetic.bounded import DIRECTED, BoundedArithmetic
+from harness.arithmetic.bounded import BoundedArithmetic
+from harness.arithmetic.rounding import DIRECTED
 from harness.core.contract import Array, Bounded, Contract
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from harness import Case, Contract, Subject
-from harness.arithmetic.bounded import DIRECTED
+from harness.arithmetic.rounding import DIRECTED
 from harness.core.contract import Bounded
 from harness.core.formulation import Formulation
 from harness.core.judge import Side, budget, judge

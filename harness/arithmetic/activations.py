@@ -1,0 +1,56 @@
+"""Bounds of activations and of their derivatives, however these are computed from the activation.
+
+Each function takes z and a contract, and returns the activation and its derivative by z.
+"""
+
+import numpy as np
+
+from harness.arithmetic.plain import logistic, relu_slope
+from harness.arithmetic.rounding import DIRECTED, total_roundoff
+from harness.core.contract import Bounded, Contract
+
+Activated = tuple[Bounded, Bounded]  # the activation and its derivative
+
+
+def bound_relu(z: Bounded, contract: Contract) -> Activated:
+    """ReLU, which does not round; at the kink its derivative may be 0 or 1."""
+    live = z.value + z.error > 0
+    kink = (abs(z.value) <= z.error) & (z.error > 0)
+    height = Bounded(np.maximum(z.value, 0.0), z.error * live)
+    return height, Bounded(relu_slope(z.value, contract), kink.astype(float))
+
+
+def bound_tanh(z: Bounded, contract: Contract) -> Activated:
+    """tanh, within the contract's units in the last place."""
+    u, tiny = total_roundoff(contract), contract.tiny
+    h = np.tanh(z.value)
+    d = 1 - h * h
+    steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
+    error = np.minimum(steepest * z.error, 2.0) + 2 * contract.exp_ulp * u * abs(h)
+    error = (error + tiny * (h != 0)) * DIRECTED
+    # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
+    slope = 2 * abs(h) * error + error * error + u * (h * h + (4 * contract.exp_ulp + 4) * d)
+    return Bounded(h, error), Bounded(d, (slope + tiny) * DIRECTED)
+
+
+def bound_logistic(z: Bounded, contract: Contract) -> Activated:
+    """The logistic, within the contract's units in the last place of exp, and its clip."""
+    u, tiny = total_roundoff(contract), contract.tiny
+    h = logistic(z.value)
+    d = h * (1 - h)
+    steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
+    error = np.minimum(steepest * z.error, 1.0) + (2 * contract.exp_ulp + 2) * u * h
+    error = (error + tiny) * DIRECTED
+    # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4
+    # where it is not
+    slope = abs(1 - 2 * h) * error + error * error + (4 * contract.exp_ulp + 4) * u * d
+    slope = (slope + tiny) * DIRECTED
+    clip = contract.logistic_clip
+    if clip is not None and (abs(z.value) + z.error > clip).any():
+        jump = float(logistic(np.array(-clip)))
+        beyond, edge = abs(z.value) > clip, abs(abs(z.value) - clip) <= z.error
+        h = np.where(beyond, (z.value > 0).astype(float), h)
+        d = np.where(beyond, 0.0, d)
+        error = np.where(edge, error + jump, np.where(beyond, 0.0, error))
+        slope = np.where(edge, slope + jump, np.where(beyond, 0.0, slope))
+    return Bounded(h, error), Bounded(d, slope)

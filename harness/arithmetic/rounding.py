@@ -1,0 +1,11 @@
+"""Constants of the bounds."""
+
+from harness.core.contract import Contract
+
+ORACLE_ROUNDOFF = 2.0**-53
+DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
+
+
+def total_roundoff(contract: Contract) -> float:
+    """Return the unit roundoff of a contract plus the oracle's own."""
+    return contract.roundoff + ORACLE_ROUNDOFF

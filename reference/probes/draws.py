@@ -1,0 +1,78 @@
+"""Numbers from a lattice that float32 holds, from which every kind of probe is drawn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.core.contract import Array, Contract
+from harness.core.formulation import Formulation
+from harness.core.problem import Loss, Problem
+
+FLOAT32 = Contract("float32")  # numbers and sums that are exact in it are exact in float64 too
+FINE = 2.0**-12  # lattice of the weights that need not be exact
+
+
+def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
+    """Draw multiples of `quantum` up to `high` in size; none is 0, since a zero weight hides
+    faults.
+    """
+    most = round(high / quantum)
+    steps = rng.integers(-most, most, shape, endpoint=True)
+    steps = np.where(steps == 0, rng.choice([-1, 1], shape), steps)
+    return np.asarray(steps * quantum, dtype=np.float64)
+
+
+class Draw:
+    """Draws the parameters and the data of one kind of probe, each from a generator of its own.
+
+    `draws` is D and `rows` is R in the shapes below.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        formulation: Formulation,
+        seed: Sequence[int],
+        draws: int,
+        rows: int,
+        loss: Loss,
+    ) -> None:
+        self.kind, self.formulation, self.loss = kind, formulation, loss
+        self.draws, self.rows = draws, rows
+        self.rng = np.random.default_rng([*seed, 0])
+        self.data_rng = np.random.default_rng([*seed, 1])
+        self.network = formulation.network
+
+    def own(self, theta_like: Array, high: float, quantum: float) -> Array:
+        """Return own parameters (D, P) whose leads carry theta_like (D, T); redundant ones are
+        drawn, and held ones are 0.
+        """
+        leads = self.formulation.leads
+        own = lattice(self.rng, (self.draws, self.formulation.own.size), high, quantum)
+        has_lead = leads >= 0
+        own[:, leads[has_lead]] = theta_like[:, has_lead]
+        own[:, self.formulation.held] = 0.0
+        return own
+
+    def theta(self, high: float, quantum: float = FINE) -> Array:
+        """Draw parameters of the network (D, T)."""
+        return lattice(self.rng, (self.draws, self.network.layout.size), high, quantum)
+
+    def random_own(self, high: float) -> Array:
+        """Draw own parameters (D, P) from a fine lattice."""
+        return self.own(self.theta(high), 1, FINE)
+
+    def data(self, high: float = 2, quantum: float = 2.0**-10) -> tuple[Array, Array]:
+        """Draw inputs (D, R, I) and targets (D, R, O) from a lattice."""
+        inputs = self.draws, self.rows, sum(self.network.inputs)
+        targets = self.draws, self.rows, sum(self.network.outputs)
+        return (
+            lattice(self.data_rng, inputs, high, quantum),
+            lattice(self.data_rng, targets, high, quantum),
+        )
+
+    def problem(self, own: Array, inputs: Array, targets: Array) -> Problem:
+        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O)."""
+        return Problem(
+            self.kind, self.formulation, own, inputs, targets, self.loss, exact=self.kind == "exact"
+        )

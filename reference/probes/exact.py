@@ -1,0 +1,92 @@
+"""Probes whose answers are proved exact, so that nothing may differ there."""
+
+from math import log2
+
+import numpy as np
+
+from harness.arithmetic.plain import Plain, Values
+from harness.core.contract import Array, Contract
+from harness.core.formulation import Formulation
+from harness.core.problem import QUANTITIES, Problem
+from reference.mathematics.equations import equations_of, outputs
+from reference.mathematics.oracle import certificates
+from reference.mathematics.tape import Node, Places, Tape
+from reference.probes.draws import FLOAT32, Draw
+
+ATTEMPTS = 60
+SMOOTH = ("tanh", "logistic")  # exact at 0 only
+
+
+def draw_exact(draw: Draw) -> Problem | None:
+    """Draw until grid arithmetic has proved enough draws exact; None if it proves none.
+
+    At first all quantities must be exact; after half of the attempts exact outputs are enough, and
+    the oracle proves each quantity by itself. The rows are the nearest power of two, so that a mean
+    over them and over a head of such a width is exact.
+    """
+    draw.rows = 2 ** round(log2(draw.rows))
+    proved: list[Problem] = []
+    for attempt in range(ATTEMPTS):
+        candidate = _draw_candidate(draw, attempt)
+        proofs = certificates(candidate, FLOAT32)
+        wanted = QUANTITIES if attempt < ATTEMPTS // 2 else QUANTITIES[:1]
+        good = np.logical_and.reduce([proofs[name] for name in wanted])
+        if good.any():
+            proved.append(candidate.part(good))
+        if sum(problem.draws for problem in proved) >= draw.draws:
+            break
+    if not proved:
+        return None
+    own = np.concatenate([problem.own for problem in proved])
+    inputs = np.concatenate([problem.inputs for problem in proved])
+    targets = np.concatenate([problem.targets for problem in proved])
+    return draw.problem(own[: draw.draws], inputs[: draw.draws], targets[: draw.draws])
+
+
+def _draw_candidate(draw: Draw, attempt: int) -> Problem:
+    """Draw quarters and small integers; for smooth activations, biases that bring their z to 0."""
+    smooth = any(act in SMOOTH for act in draw.network.activations)
+    size = 2.0 ** -(attempt % 3)  # large nets leave 24 bits unless their weights are small
+    inputs, targets = draw.data(max(3 * size, 1), 1.0)
+    if smooth:  # one bias cancels one value of z: all rows alike
+        inputs = np.repeat(inputs[:, :1], draw.rows, axis=1)
+        if attempt // 3 % 2:  # where biases are not free, inputs of 0 are left
+            inputs = inputs * (draw.rng.random((draw.draws, 1, inputs.shape[-1])) < 0.5)
+        if attempt // 3 % 4 == 3:
+            inputs = inputs * 0
+    own = draw.own(draw.theta(2 * size, 0.25), size, 0.25)
+    if smooth:
+        own = _cancel(draw.formulation, own, inputs)
+    return draw.problem(own, inputs, targets)
+
+
+class _Cancelling(Tape[Values]):
+    """Notes by how much each bias must change for z to be 0 in the first row, and goes on as if it
+    were.
+    """
+
+    def __init__(self, draws: int, rows: int) -> None:
+        super().__init__(Plain(Contract()), draws, rows)
+        self.noted: list[tuple[Places, Array]] = []
+
+    def act(self, name: str, z: Node[Values]) -> Node[Values]:
+        """The activation of 0 if it is smooth, of z otherwise."""
+        if name in SMOOTH:
+            if z.bias is not None:
+                self.noted.append((z.bias, z.value[:, 0]))
+            z = self.leaf(np.zeros_like(z.value), z.shape)
+        return super().act(name, z)
+
+
+def _cancel(formulation: Formulation, own: Array, inputs: Array) -> Array:
+    """Return own parameters (D, P) whose free biases bring z of smooth layers to 0 in the first
+    row.
+    """
+    tape = _Cancelling(*inputs.shape[:2])
+    outputs(tape, equations_of(formulation.network), formulation.theta(own), inputs)
+    own = own.copy()
+    for bias, z in tape.noted:
+        leads = formulation.leads[bias]
+        free = leads >= 0
+        own[:, leads[free]] -= z[:, free]
+    return own

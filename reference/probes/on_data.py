@@ -1,0 +1,75 @@
+"""Probes on a user's own data."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.formulation import Formulation
+from harness.core.numpy_errors import ours
+from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.pytorch.checkpoint import Checkpoint, weights
+from reference.probes.draws import FLOAT32, Draw
+
+OWN_WEIGHTS = (
+    "With own weights this checks the formula at these weights, not that they are the ones R fitted"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class OnData:
+    """A user's data, inputs (R, I) and targets (R, O), at random parameters; all rounded to
+    float32.
+
+    With `weights`, a checkpoint (see `harness.pytorch.checkpoint.weights`), at these instead: that
+    checks the formula at these weights, not that they are the ones that R, or anybody, has fitted.
+    Raises ValueError for data or weights that do not fit the network.
+    """
+
+    inputs: Array
+    targets: Array
+    seed: int = 0
+    draws: int = 4
+    loss: Loss = SUM_OF_SQUARES
+    weights: Checkpoint | None = None
+
+    @ours()
+    def __call__(self, formulation: Formulation) -> list[Problem]:
+        rows = len(self.inputs)
+        self._expect("inputs", self.inputs, formulation.network.inputs)
+        self._expect("targets", self.targets, formulation.network.outputs)
+        if self.weights is None:
+            draw = Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
+            return [draw.problem(draw.random_own(1.5), *self._data(self.draws))]
+        kind = f"{rows} points, own weights"
+        own = FLOAT32.rounded(weights(self.weights, formulation))[None]
+        problem = Problem(kind, formulation, own, *self._data(1), self.loss)
+        return [replace(problem, caveat=OWN_WEIGHTS)]
+
+    def _data(self, draws: int) -> tuple[Array, Array]:
+        """The same inputs (D, R, I) and targets (D, R, O) for every draw."""
+        inputs, targets = FLOAT32.rounded(self.inputs), FLOAT32.rounded(self.targets)
+        return (
+            np.broadcast_to(inputs, (draws, *inputs.shape)),
+            np.broadcast_to(targets, (draws, *targets.shape)),
+        )
+
+    def _expect(self, name: str, part: Array, widths: tuple[int, ...]) -> None:
+        """Raise ValueError for inputs or targets that are not (R, sum of widths) finite numbers."""
+        found = f"{name} of shape {np.shape(part)} were given"
+        if np.ndim(part) != 2:
+            raise ValueError(
+                f"{found}, expected (rows, width): for one column write {name}[:, None]"
+            )
+        expected = len(self.inputs), sum(widths)
+        if np.shape(part) != expected:
+            raise ValueError(
+                f"{found}, expected {expected}: rows of the inputs, width of the network's {name}"
+            )
+        if not np.isfinite(part).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
+            value = np.asarray(part)[row, column]
+            raise ValueError(
+                f"{name} hold {value} in row {row}, column {column}: mend the data, or drop"
+                " that row"
+            )
