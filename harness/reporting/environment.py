@@ -1,4 +1,4 @@
-"""What this machine is: versions, threads, device, commit, and what it lacks."""
+"""The machine that makes a report: versions, threads, devices, commit."""
 
 import gc
 import os
@@ -16,11 +16,10 @@ PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 @cache  # once a process
 def limit_threads() -> None:
-    """One thread each for torch and for NumPy's BLAS: the count changes bits, and two share the
-    cores with R.
+    """Let torch and NumPy's BLAS use one thread each, since their number changes the last bits of
+    results, and R needs a core too.
 
-    What is loaded by now is there to stay: the garbage collector need not walk through all of torch
-    again and again.
+    Objects that are loaded by now stay, so the garbage collector is told to skip them.
     """
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own: whoever needs it later finds it limited)
     import threadpoolctl
@@ -33,23 +32,17 @@ def limit_threads() -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Everything that a reader of a report needs to know of the machine that made it."""
-    import threadpoolctl
+    """Describe the machine to the readers of a report."""
     import torch
 
-    pools = sorted(
-        f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} thread(s)"
-        for pool in threadpoolctl.threadpool_info()
-        if pool["user_api"] == "blas"
-    )
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        **{package: installed(package) for package in PACKAGES},
-        "blas": "; ".join(pools) or "unknown",
+        **{package: find_version(package) for package in PACKAGES},
+        "blas": "; ".join(_list_blas()) or "unknown",
         "threads": torch.get_num_threads(),
         "device": "cpu",
         **describe_devices(),
@@ -57,8 +50,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def installed(package: str) -> str:
-    """The version of a package, or that there is none."""
+def _list_blas() -> list[str]:
+    """The libraries of linear algebra, with their threads, sorted."""
+    import threadpoolctl
+
+    found = []
+    for pool in threadpoolctl.threadpool_info():
+        if pool["user_api"] == "blas":
+            threads = f"{pool['num_threads']} thread(s)"
+            found.append(f"{pool['internal_api']} {pool['version']}, {threads}")
+    return sorted(found)
+
+
+def find_version(package: str) -> str:
+    """The version of a package, or "not installed"."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -66,10 +71,10 @@ def installed(package: str) -> str:
 
 
 def _commit() -> str:
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit of the working folder, or "unknown"."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(
-            asked, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+    return run.stdout.strip()

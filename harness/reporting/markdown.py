@@ -13,9 +13,14 @@ from harness.reporting.table import table
 
 
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:
-    """Answers, how near each subject was, failures, what gave no evidence, contracts, selfcheck,
-    the machine.
+    """The report as Markdown, with the results of the selfcheck.
+
+    It has answers, tables, failures, cases without evidence, contracts, selfcheck, and the machine.
     """
+    failures = []
+    for verdict in report.failures():
+        lines = [verbatim(line) for line in verdict.why.split("\n")]
+        failures.append((verbatim(verdict.id.replace("`", "")), lines))
     return filled(
         "reporting/report.md.j2",
         escape,
@@ -23,20 +28,17 @@ def markdown(report: Report, trust: Selfcheck | None = None) -> str:
         trust=trust,
         answers=answered(report),
         tables={question: table(verdicts) for question, verdicts in report.questions().items()},
-        failures=[
-            (verbatim(v.id.replace("`", "")), map(verbatim, v.why.split("\n")))
-            for v in report.failures()
-        ],
+        failures=failures,
         without_evidence=unjudged(report),
         sentences=[*raced(report), *costed(report), counted(report)],
     )
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no table cell, no line break of its own."""
+    """Escape text for Markdown, which then shows it as it is, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", str(verbatim(text)))
 
 
 def verbatim(text: str) -> Markup:
-    """Text for where Markdown obeys nothing: on one line, and there as it is."""
+    """Put text on one line, unescaped, for a code span or block."""
     return Markup(one_line(text))

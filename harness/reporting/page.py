@@ -1,12 +1,13 @@
-"""The report as one file without scripts (page.html.j2): `python -m harness.reporting.page
-RESULTS.json OUT.html`.
+"""The report as a page without scripts (page.html.j2).
+
+`python -m harness.reporting.page RESULTS.json OUT.html` writes the page of an older report.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from warnings import catch_warnings
 
 from harness.core.files import replace_whole
@@ -17,63 +18,104 @@ from harness.core.verdict import Status
 from harness.reporting.results import read
 from harness.reporting.screen import answered, costed, counted, unjudged
 from harness.reporting.selfcheck_result import Selfcheck, read_beside
-from harness.reporting.table import table
+from harness.reporting.table import Column, Row, table
 
-CELLS = 1_500  # of the tables of trials at most: the page stays under 500 KiB
+CELLS = 1_500  # of all tables at most: the page stays under 500 KiB
 
 
 def page(report: Report, trust: Selfcheck | None = None) -> str:
-    """The page, with what the selfcheck said. Raises ValueError for curves that cannot be drawn."""
-    tables = _tables(report)
-    unjudged_cells = (
-        cell for *_, rows, _ in tables for row in rows for cell in row.cells if cell.kind == "none"
-    )
-    drawing: dict[str, Any] = {}
-    if report.fits or trust:
-        from harness.reporting import figures  # here: matplotlib takes half a second
+    """The page of a report, with the results of the selfcheck.
 
-        drawing = {"draw": figures, "series": figures.series(report.fits)}
+    Raises ValueError for curves that cannot be drawn.
+    """
+    tables = _list_tables(report)
+    given = dict(vars(report))
+    if not (report.points and report.points["x"]):
+        given["points"] = None
     with catch_warnings(action="ignore"):  # of numbers too large to be drawn
         return filled(
             "reporting/page.html.j2",
             printable,
-            **vars(report)
-            | {"points": report.points if report.points and report.points["x"] else None},
+            **given,
             answers=answered(report),
             sentences=[counted(report), *costed(report)],
-            counts={status: count for status in Status if (count := report.counts()[status])},
+            counts=_count_statuses(report),
             without_evidence=unjudged(report),
             failures=report.failures(),
             tables=tables,
             trust=trust,
-            notes=list(dict.fromkeys(cell.title for cell in unjudged_cells)),
-            **drawing,
+            notes=_list_notes(tables),
+            **_load_figures(report, trust),
         )
 
 
-def _tables(report: Report) -> list[Any]:
-    """For every question its table, as far as there is room; a device that no trial ran on has a
-    column too.
+def _load_figures(report: Report, trust: Selfcheck | None) -> dict[str, Any]:
+    """The template's functions that draw figures, if the page has any: matplotlib takes half a
+    second to import.
     """
-    ran = {v.device.partition(":")[0] for v in report.verdicts}
-    idle = {
-        name: why or "not asked for"
-        for name, why in report.devices.items()
-        if name.partition(":")[0] not in ran
+    if not report.fits and not trust:
+        return {}
+    from harness.reporting import diagram, figures, svg
+
+    return {
+        "draw": figures,
+        "diagram": diagram.diagram,
+        "DASHES": svg.DASHES,
+        "series": figures.series(report.fits),
     }
+
+
+def _count_statuses(report: Report) -> dict[Status, int]:
+    """The number of trials by status, without statuses that no trial has."""
+    counts = report.counts()
+    return {status: counts[status] for status in Status if counts[status]}
+
+
+class QuestionTable(NamedTuple):
+    """The table of a question: its trials by status, and the rows that there is room for.
+
+    `left` is the number of rows left out.
+    """
+
+    question: str
+    counts: Counter[Status]
+    columns: list[Column]
+    rows: list[Row]
+    left: int
+
+
+def _list_tables(report: Report) -> list[QuestionTable]:
+    """The table of each question, CELLS cells in all; a device that no trial ran on has a column
+    too.
+    """
+    ran = {verdict.device.partition(":")[0] for verdict in report.verdicts}
+    idle: dict[str, str] = {}
+    for device, why in report.devices.items():
+        if device.partition(":")[0] not in ran:
+            idle[device] = why or "not asked for"
     tables, room = [], CELLS
     for question, verdicts in report.questions().items():
+        counts = Counter(verdict.status for verdict in verdicts)
         columns, rows = table(verdicts, idle)
         shown = rows[: room // len(columns)]
         room -= len(shown) * len(columns)
-        tables.append(
-            (question, Counter(v.status for v in verdicts), columns, shown, len(rows) - len(shown))
-        )
+        tables.append(QuestionTable(question, counts, columns, shown, len(rows) - len(shown)))
     return tables
 
 
+def _list_notes(tables: Sequence[QuestionTable]) -> list[str]:
+    """The reasons of all cells without a judgement, each once."""
+    notes: dict[str, None] = {}
+    for each in tables:
+        for row in each.rows:
+            for cell in row.cells:
+                if cell.kind == "none":
+                    notes[cell.title] = None
+    return list(notes)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Write the page of a results.json; 2, and one line, where that cannot be."""
+    """Write the page of a results.json. Returns 2, and prints why, if that is not possible."""
     try:
         if len(arguments) != 2:
             raise ValueError("expected two paths: RESULTS.json OUT.html")

@@ -1,5 +1,5 @@
-"""How far the judge can be trusted: what `nnet-parity selfcheck` wrote beside the report's folder,
-read strictly.
+"""How far the judge can be trusted: reads the file that `nnet-parity selfcheck` wrote beside the
+report's folder.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from harness.reporting.results import content, converted
 AGAIN = "run nnet-parity selfcheck again"
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-# and dtype
+# the size of a fault, and a dtype: "structural float64", "1e-06 float32"
 Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0-9]+$")]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The judge or a published rule: what it flags of what is right, and what it catches, by size
-    and dtype.
+    """The judge or a published rule, with its rate of false alarms, and its rate of faults caught
+    by their size and dtype.
     """
 
     rule: Line
@@ -31,7 +31,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Selfcheck:
-    """What was measured, when and on which commit; `note` is why that does not hold here, or ""."""
+    """The results of a selfcheck, its date and commit; `note` is a sentence on why they do not hold
+    here, or "".
+    """
 
     date: Line
     commit: Line
@@ -41,17 +43,20 @@ class Selfcheck:
 
 
 def read_beside(folder: Path, commit: str) -> Selfcheck | None:
-    """The selfcheck beside a report's folder, or None; `commit` is what the report is of.
+    """Read the selfcheck beside a report's folder; None if there is none.
 
-    The note says, in a sentence, that it is of another, or why it cannot be read: then it says
-    nothing else.
+    Its note says that it is of another commit than the report's, or why it cannot be read. In the
+    second case all other fields are empty.
     """
     path = folder.parent / "selfcheck.json"
     if not path.exists():
         return None
     try:
-        found = converted(content(path), "selfcheck", lambda json: msgspec.convert(json, Selfcheck))
+        result = converted(
+            content(path), "selfcheck", lambda json: msgspec.convert(json, Selfcheck)
+        )
     except (ValueError, OSError) as error:
         return Selfcheck("", "", (), (), note=f"{path.name} {error}: {AGAIN}.")
-    fresh = commit in (found.commit, "unknown")
-    return replace(found, note="" if fresh else f"This report is of {commit}: {AGAIN}.")
+    if commit in (result.commit, "unknown"):
+        return replace(result, note="")
+    return replace(result, note=f"This report is of {commit}: {AGAIN}.")

@@ -1,5 +1,5 @@
-"""Verdicts as a table: a row for each case and subject, a column for each device, reference and
-dtype.
+"""The table of verdicts: a row for each case and subject, a column for each device, reference
+and dtype.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from harness.core.verdict import Status, Verdict
 
 
 class Column(NamedTuple):
-    """Where, against what and in which dtype was judged."""
+    """The device, reference and dtype of a trial."""
 
     device: str
     reference: str = ""
@@ -18,7 +18,9 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What the trials of a row came to in a column: its kind, in a word, and where or why."""
+    """The result of a row's trials in a column: its kind, as a CSS class, its text, and where or
+    why.
+    """
 
     kind: str
     text: str
@@ -36,33 +38,35 @@ class Row(NamedTuple):
 def table(
     verdicts: Sequence[Verdict], idle: Mapping[str, str] | None = None
 ) -> tuple[list[Column], list[Row]]:
-    """Columns and rows; a device that is `idle`, for the reason given, has a column too."""
+    """The columns and rows of a table. `idle` gives the reason why a device was not used; such a
+    device has a column too.
+    """
     idle = idle or {}
-    columns = sorted(
-        {Column(v.device, v.reference, v.dtype) for v in verdicts} | {Column(name) for name in idle}
-    )
+    columns = {_column_of(verdict) for verdict in verdicts}
+    columns |= {Column(device) for device in idle}
+    ordered = sorted(columns)
     rows = []
     for (case, subject), mine in grouped(verdicts, lambda v: (v.case, v.subject)).items():
-        found = grouped(mine, lambda v: Column(v.device, v.reference, v.dtype))
-        cells = [
-            Cell("none", Status.NOT_RUN, idle[column.device])
-            if column.device in idle
-            else _cell(found.get(column, ()))
-            for column in columns
-        ]
+        by_column = grouped(mine, _column_of)
+        cells = []
+        for column in ordered:
+            if column.device in idle:
+                cells.append(Cell("none", Status.NOT_RUN, idle[column.device]))
+            else:
+                cells.append(_make_cell(by_column.get(column, ())))
         rows.append(Row(case, subject, cells))
-    return columns, rows
+    return ordered, rows
 
 
-def _cell(found: Sequence[Verdict]) -> Cell:
-    """The worst status, ABSENT only where there is nothing else; of a pass the budget used."""
-    if not found:
+def _column_of(verdict: Verdict) -> Column:
+    return Column(verdict.device, verdict.reference, verdict.dtype)
+
+
+def _make_cell(verdicts: Sequence[Verdict]) -> Cell:
+    """The cell of the worst verdict: its status, or how much of its budget a pass has used."""
+    if not verdicts:
         return Cell("", "", "not asked")
-    order = list(Status)
-    worst = min(
-        found,
-        key=lambda v: (v.status is Status.ABSENT, order.index(v.status), -(v.budget_used or 0.0)),
-    )
+    worst = min(verdicts, key=_rank)
     place, used = f"{worst.check} {worst.where or ''}", worst.budget_used or 0.0
     if worst.status.fails:
         return Cell("fails", worst.status, place)
@@ -71,3 +75,9 @@ def _cell(found: Sequence[Verdict]) -> Cell:
     if worst.expect == "differs":
         return Cell("differs", "≠", worst.why)
     return Cell(f"used{min(4, int(5 * used))}", f"{used:.2g}", place)
+
+
+def _rank(verdict: Verdict) -> tuple[bool, int, float]:
+    """A key that sorts the worst first: by status, ABSENT last, and then by budget used."""
+    order = list(Status).index(verdict.status)
+    return verdict.status is Status.ABSENT, order, -(verdict.budget_used or 0.0)

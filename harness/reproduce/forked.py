@@ -1,8 +1,9 @@
-"""The process in which scripts run, each in a fork of its own: programs.py starts it as a program.
+"""The process that runs scripts, each in a fork of its own; programs.py starts it as a program.
 
-It is told the number of its socket, the parent's pid, and how many threads scripts are told to use
-in its environment, since it has itself one. It imports what every script imports, and answers each
-line {"script", "folder", "deadline"} with a line {"code", "said"}. It ends when its parent does.
+Its arguments are the number of its socket, the parent's pid, and the environment variables that set
+the number of threads of a script; this process itself has one thread. It imports what every script
+imports, and answers each line {"script", "folder", "deadline"} with a line {"code", "said"}. It
+ends when its parent does.
 """
 
 import json
@@ -22,27 +23,32 @@ PAUSE = 0.01  # seconds between two looks at a script that runs
 
 
 def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
-    """Answer until the parent hangs up."""
+    """Answer until the parent closes its end of the socket, or ends."""
     import numpy  # noqa: F401
     import torch  # noqa: F401
 
     os.set_inheritable(fd, False)
     for name, value in threads.items():
         os.environ.pop(name, None)
-        os.environ |= {} if value is None else {name: value}
+        if value is not None:
+            os.environ[name] = value
     with socket.socket(fileno=fd) as ours, ours.makefile("r", encoding="utf-8") as asked:
         while True:
-            while not _hears(ours, parent, 1.0):
+            while not _wait(ours, parent, 1.0):
                 pass
-            if os.getppid() != parent or not (line := asked.readline()):
+            if os.getppid() != parent:
+                return
+            line = asked.readline()
+            if not line:
                 return
             code, said = _run(ours, parent, **json.loads(line))
             ours.sendall(json.dumps({"code": code, "said": said}).encode() + b"\n")
 
 
-def _hears(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait so long for the parent to ask or to hang up; one that is gone may have a fork that does
-    not hang up.
+def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
+    """Wait for the parent to ask or to close the socket; did it, or has it ended?
+
+    A parent that has ended may have a fork which holds the socket open.
     """
     return os.getppid() != parent or bool(select.select([ours], [], [], seconds)[0])
 
@@ -50,18 +56,20 @@ def _hears(ours: socket.socket, parent: int, seconds: float) -> bool:
 def _run(
     ours: socket.socket, parent: int, script: str, folder: str, deadline: float
 ) -> tuple[int | None, str]:
-    """A script's exit code, None past the deadline (seconds), and what it has printed."""
+    """Run a script; returns its exit code, None past the deadline (seconds), and its output."""
     with TemporaryFile() as out:
         child = os.fork()
         if not child:
             os._exit(_as_program(script, folder, out.fileno()))
-        late, code = time.monotonic() + deadline, None
+        late = time.monotonic() + deadline
+        code = None
         while code is None and time.monotonic() < late:
-            if _hears(ours, parent, PAUSE):  # it asks for one at a time: it hangs up
+            if _wait(ours, parent, PAUSE):  # it never asks while a script runs: it has ended
                 _kill(child)
                 sys.exit()
             ended, status = os.waitpid(child, os.WNOHANG)
-            code = os.waitstatus_to_exitcode(status) if ended else None
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
         if code is None:
             _kill(child)
         out.seek(0)
@@ -69,25 +77,32 @@ def _run(
 
 
 def _kill(child: int) -> None:
-    """End a script and what it has started."""
-    for kill in (os.killpg, os.kill):  # at first it is in no group of its own
+    """End a script and the processes that it has started."""
+    for kill in (os.killpg, os.kill):  # just after the fork it has no group of its own
         with suppress(OSError):
             kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
 def _as_program(script: str, folder: str, out: int) -> int:
-    """The exit code of `python script`, run in a folder, whose output goes to a file."""
+    """Run a script in a folder as `python script` does; returns its exit code.
+
+    `out` is the file descriptor of the file for its output.
+    """
     code: Any = 1
     try:
         os.setsid()
         os.dup2(out, 1)
         os.chdir(folder)
-        sys.argv, sys.path[:0] = [script], [os.path.dirname(script)]
+        sys.argv = [script]
+        sys.path.insert(0, os.path.dirname(script))
         runpy.run_path(script, run_name="__main__")
         code = 0
     except SystemExit as end:
-        code = 0 if end.code is None else end.code if isinstance(end.code, int) else 1
+        if end.code is None:
+            code = 0
+        elif isinstance(end.code, int):
+            code = end.code
     except BaseException:
         traceback.print_exc()
     with suppress(Exception):

@@ -1,6 +1,6 @@
-"""Runs scripts as `python script.py` does, in processes that know nothing of this one.
+"""Runs scripts as `python script.py` does, in processes that share nothing with this one.
 
-A fresh Python takes two seconds to import torch, so one process does that once, and forks for every
+A fresh Python takes two seconds to import torch, so one process does that once, and forks for each
 script.
 """
 
@@ -15,22 +15,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
-# one each: who forks has no others
+# set to 1 for the process that forks: a fork has only one thread of its parent's
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DEADLINE = 60.0  # seconds that a script may take
 START = 60.0  # seconds that the process may take to import torch
 
 
 class Ended(NamedTuple):
-    """A script's exit code, None where it passed its deadline, and what it printed."""
+    """A script's exit code, None if it passed its deadline, and its output."""
 
     code: int | None
     said: str
 
 
 class _Forked:
-    """The process that forks, and the socket to it; started at once, waited for when it is first
-    asked.
+    """The process that forks, see forked.py, and the socket to it.
+
+    The constructor does not wait until the process is ready; the first script does.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class _Forked:
         )
 
     def run(self, script: Path, deadline: float) -> Ended:
-        """Raises OSError or ValueError where the process does not answer."""
+        """Run a script. Raises OSError or ValueError if the process does not answer."""
         self.socket.settimeout(deadline + START)
         asked = {"script": str(script.absolute()), "folder": os.getcwd(), "deadline": deadline}
         self.socket.sendall(json.dumps(asked).encode() + b"\n")
@@ -64,10 +65,10 @@ class _Forked:
 def _end(
     process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int
 ) -> None:
-    """Hang up: the process then ends the script that runs, and itself."""
+    """Close the socket: the process then ends the script that runs, and itself."""
     answers.close()
     ours.close()
-    if os.getpid() == parent:  # a fork of the parent has no say in this
+    if os.getpid() == parent:  # a fork of the parent leaves the process alone
         with suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
         process.kill()
@@ -82,45 +83,44 @@ class Scripts:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Start the process without waiting for it: torch is imported while something else is
-        done.
-        """
+        """Start the process without waiting until it has imported torch."""
         if not hasattr(os, "fork"):
             return
         if self._forked is None or self._forked.parent != os.getpid():  # a fork starts its own
             self._forked = _Forked()
 
     def close(self) -> None:
-        """End the process; the next script starts it again. Happens by itself when Python ends,
-        however it ends.
-        """
+        """End the process; the next script starts another. The end of Python ends it too."""
         if self._forked is not None:
             self._forked.end()
         self._forked = None
 
     def run(self, script: Path, deadline: float = DEADLINE) -> Ended:
-        """Run a script; what a process that forks cannot do, a process of the script's own does."""
+        """Run a script in a fork, or in a fresh Python if there is no fork or it does not answer.
+
+        `deadline` is in seconds.
+        """
         with self._lock:
             self.prepare()
             if self._forked is None:
                 return _run_plainly(script, deadline)
             try:
                 return self._forked.run(script, deadline)
-            except (OSError, ValueError):  # it died, or did not come up
+            except (OSError, ValueError):  # it died, or did not start
                 self.close()
                 return _run_plainly(script, deadline)
-            except BaseException:  # Ctrl-C: a late answer must not be taken for the next script's
+            except BaseException:  # Ctrl-C: the next script must not read this one's late answer
                 self.close()
                 raise
 
 
 def _run_plainly(script: Path, deadline: float) -> Ended:
-    """In a process of its own, from the start."""
-    command, out = [sys.executable, str(script.absolute())], subprocess.PIPE
+    """Run a script in a fresh Python."""
+    command = [sys.executable, str(script.absolute())]
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=out,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:

@@ -1,5 +1,5 @@
-"""A failing trial made small: one draw, the fewest rows, parameters and digits with which it still
-fails as it did.
+"""Makes a failing trial small: the fewest draws, rows, parameters and digits with which it still
+fails in the same way.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ from harness.judging.cache import Cache
 from harness.judging.comparison import Comparison
 
 PATIENCE = 2.0  # seconds that a reduction may take
-MANY = 2_000  # parameters: so many take longer than that one by one, or unit by unit
-# budgets: what fails by so much fails on other machines too, and is not made to fail by less
+MANY = 2_000  # parameters: more of them are too slow to clear one by one
+# budgets: a failure this large shows on other machines too, so no reduction may make it smaller
 CLEAR = 10.0
-BITS = (1, 2, 4, 8, 16)  # of a rounder number, where it is no whole number, half or quarter
+BITS = (1, 2, 4, 8, 16)  # of a rounded number that is no multiple of a quarter
 NUMBERS = ("own", "inputs", "targets")
 
 
@@ -34,32 +34,44 @@ class Reduced(NamedTuple):
     judgement: Judgement
 
 
-def reduced(asked: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
-    """The smallest problem found that fails as the trial did; None where its worst draws do not
-    fail on their own.
+def shrink(asked: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
+    """Find the smallest problem that fails as the trial did, in `patience` seconds.
+
+    None if no draw fails without the others.
     """
-    reference, until = asked.trial.reference, perf_counter() + patience
-    worst: Iterable[tuple[int, int]] = _worst(asked, failed)
-    if asked.problems[0].formulation.own.size > MANY:  # the fewest numbers first
-        worst = sorted(
-            set(worst), key=lambda place: np.count_nonzero(asked.problems[place[0]].own[place[1]])
-        )
-    for stack, draw in worst:
-        known = asked.cache.reference(reference, asked.problems[stack])
-        answers = {name: answer[draw : draw + 1] for name, answer in known.values.items()}
-        alone = asked.problems[stack].part(slice(draw, draw + 1))
-        if first := _judged(asked, alone, replace(known, values=answers)):
-            search = _Search(asked, Reduced(alone, first[asked.quantity]), first, until)
-            if reference.source != "recorded":  # that holds no other answer
-                search.drop_rows()
-                search.clear()
-                search.round()
-            return search.best
+    reference = asked.trial.reference
+    until = perf_counter() + patience
+    for stack, draw in _order_draws(asked, failed):
+        observation = asked.cache.reference(reference, asked.problems[stack])
+        answers = {name: answer[draw : draw + 1] for name, answer in observation.values.items()}
+        problem = asked.problems[stack].part(slice(draw, draw + 1))
+        judged = _judge(asked, problem, replace(observation, values=answers))
+        if judged is None:
+            continue
+        search = _Search(asked, Reduced(problem, judged[asked.quantity]), judged, until)
+        if reference.source != "recorded":  # a recording has no answers to other problems
+            search.drop_rows()
+            search.clear()
+            search.round()
+        return search.best
     return None
 
 
-def _worst(asked: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
-    """Stack and draw of the worst, then of the worst in each stack that fails."""
+def _order_draws(asked: Comparison, failed: Judgement) -> Iterable[tuple[int, int]]:
+    """Stack and draw of the worst failures; in a large model those with the most zeros first."""
+    worst = _find_worst(asked, failed)
+    if asked.problems[0].formulation.own.size <= MANY:
+        return worst
+
+    def count_numbers(place: tuple[int, int]) -> int:
+        stack, draw = place
+        return int(np.count_nonzero(asked.problems[stack].own[draw]))
+
+    return sorted(set(worst), key=count_numbers)
+
+
+def _find_worst(asked: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
+    """Yield stack and draw of the worst failure, then of the worst in each stack that fails."""
     yield failed.stack, failed.index[0]
     for stack, problem in enumerate(asked.problems):
         judged = asked._replace(problems=[problem]).judged(asked.quantity)
@@ -67,100 +79,115 @@ def _worst(asked: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
             yield stack, judged.index[0]
 
 
-def _judged(
+def _judge(
     asked: Comparison, problem: Problem, known: Observation | None = None
 ) -> dict[str, Judgement] | None:
-    """How every quantity up to the one asked for is judged, by a subject built anew; None where
-    that does not fail.
+    """Judge the trial's quantity and those before it on a problem, by a subject built anew.
 
-    Its two numbers themselves are further apart than is allowed.
+    `known` is the reference's answer, if there is one. None unless the quantity fails, and its two
+    numbers differ by more than is allowed.
     """
     trial, cache = asked.trial, Cache(asked.trial.case)
     cache.get_or_make(("means", trial.subject.name), lambda: problem.formulation)
     if known is not None:
-        cache.get_or_make(
-            (id(trial.reference), id(problem.formulation.network), problem.key), lambda: known
-        )
-    alone, found = Comparison(trial, cache, [problem], asked.quantity), {}
+        key = id(trial.reference), id(problem.formulation.network), problem.key
+        cache.get_or_make(key, lambda: known)
+    comparison = Comparison(trial, cache, [problem], asked.quantity)
+    judgements: dict[str, Judgement] = {}
     for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
-        judged = alone.judged(quantity)
+        judged = comparison.judged(quantity)
         if isinstance(judged, Judgement):
-            found[quantity] = judged
-    last = found.get(asked.quantity)
-    apart = last and not abs(last.actual - last.expected) <= last.allowed  # true for NaN
-    return found if last and last.status is Status.FAIL and apart else None
+            judgements[quantity] = judged
+    last = judgements.get(asked.quantity)
+    if last is None or last.status is not Status.FAIL:
+        return None
+    if abs(last.actual - last.expected) <= last.allowed:  # false for NaN
+        return None
+    return judgements
 
 
 class _Search:
-    """What is the smallest so far; every change is one that makes it smaller, and is kept where it
-    fails as it did.
+    """Holds the smallest problem so far. A change makes it smaller, and is kept if the problem
+    still fails in the same way.
     """
 
     def __init__(
         self, asked: Comparison, start: Reduced, judged: dict[str, Judgement], until: float
     ) -> None:
-        self.asked, self.best, self.until = asked, start, until
+        self.asked = asked
+        self.best = start
+        self.until = until
         self.least = min(start.judgement.budget_used, CLEAR)
-        self.inside = [
-            name for name, judgement in judged.items() if judgement.status is not Status.FAIL
-        ]
+        self.passing = [name for name, one in judged.items() if one.status is not Status.FAIL]
         self.place = self._place(start)
 
-    def _place(self, found: Reduced) -> tuple[object, ...]:
-        """Where and how it fails: the tensor, who is outside, whether the numbers are finite."""
-        owners = tensors(found.problem, self.asked.quantity)[1]
-        finite = np.isfinite([found.judgement.actual, found.judgement.expected])
-        return int(owners[found.judgement.index[1:]]), found.judgement.outside, *finite.tolist()
+    def _place(self, reduced: Reduced) -> tuple[object, ...]:
+        """The way in which a problem fails: the tensor, who is outside, which numbers are
+        finite.
+        """
+        judgement = reduced.judgement
+        owners = tensors(reduced.problem, self.asked.quantity)[1]
+        finite = np.isfinite([judgement.actual, judgement.expected])
+        return int(owners[judgement.index[1:]]), judgement.outside, *finite.tolist()
 
     @property
     def late(self) -> bool:
         """Is the time over?"""
         return perf_counter() > self.until
 
-    def keeps(self, **changed: Any) -> bool:
-        """Does it fail as it did with these numbers? Then it is the best from now on."""
+    def keep(self, **changed: Any) -> bool:
+        """Change numbers of the best problem if it then fails in the same way; was it changed?"""
+        if self.late:
+            return False
         problem = replace(self.best.problem, **changed)
-        if self.late or (judged := _judged(self.asked, problem)) is None:
+        judged = _judge(self.asked, problem)
+        if judged is None:
             return False
-        found = Reduced(problem, judged[self.asked.quantity])
-        before = any(judged[name].status is Status.FAIL for name in self.inside if name in judged)
-        if before or found.judgement.budget_used < self.least or self._place(found) != self.place:
+        for name in self.passing:  # a quantity before this one must not begin to fail
+            if name in judged and judged[name].status is Status.FAIL:
+                return False
+        reduced = Reduced(problem, judged[self.asked.quantity])
+        if reduced.judgement.budget_used < self.least or self._place(reduced) != self.place:
             return False
-        self.best = found
+        self.best = reduced
         return True
 
     def drop_rows(self) -> None:
-        """The worst row alone, else what is left when halves, quarters, ... of the rows are
-        dropped.
-        """
-
-        def only(rows: NDArray[np.intp]) -> bool:
-            problem = self.best.problem
-            return self.keeps(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
-
+        """Keep only the worst row; or else drop halves, quarters, ... of the rows."""
         index = self.best.judgement.index[1:]
-        if self.best.problem.rows == 1 or (len(index) == 2 and only(np.array(index[:1]))):
+        if self.best.problem.rows == 1:
+            return
+        if len(index) == 2 and self._keep_rows(np.array(index[:1])):
             return
         size = self.best.problem.rows // 2
         while size:
             start = 0
-            while start < (rows := self.best.problem.rows) > size:
-                start += 0 if only(np.delete(np.arange(rows), slice(start, start + size))) else size
+            while start < self.best.problem.rows and size < self.best.problem.rows:
+                rows = np.arange(self.best.problem.rows)
+                if not self._keep_rows(np.delete(rows, slice(start, start + size))):
+                    start += size
             size //= 2
 
+    def _keep_rows(self, rows: NDArray[np.intp]) -> bool:
+        problem = self.best.problem
+        return self.keep(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
+
     def clear(self) -> None:
-        """Zeros: whole blocks, units, then halves, quarters, ... of what is left, and single
-        numbers.
+        """Set numbers to 0: whole blocks, units, then halves, quarters, ... of the others, and
+        each by itself.
         """
-        for units in self._together():
+        for units in self._group_parameters():
             most = 1 if self.best.problem.own.size <= MANY else len(units)
-            self._clear_some("own", units, most)
+            self._clear_parts("own", units, most)
         for name in NUMBERS:
             left = np.flatnonzero(getattr(self.best.problem, name))
-            self._clear_some(name, list(left[:, None]), len(left))
+            self._clear_parts(name, list(left[:, None]), len(left))
 
-    def _clear_some(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
-        """Zeros at the places of so many parts at once, then of half as many, ..., and of each."""
+    def _clear_parts(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
+        """Set the numbers of `most` parts at once to 0, then of half as many, ..., then of one.
+
+        A part is an array of places.
+        """
         while most:
             numbers = getattr(self.best.problem, name).ravel()
             parts = [part for part in parts if numbers[part].any()]
@@ -170,49 +197,54 @@ class _Search:
                 self._put(name, np.concatenate(parts[start : start + most]), 0)
             most //= 2
 
-    def _together(self) -> Iterator[list[NDArray[np.intp]]]:
-        """Places of own parameters that may go together: a block, or all that axes of one length
-        have at one index.
+    def _group_parameters(self) -> Iterator[list[NDArray[np.intp]]]:
+        """Yield lists of places that may be cleared together: first the blocks, then the units of
+        each length.
+
+        A unit is one index of all axes of a length, as a hidden unit's weights in all blocks are.
         """
         blocks = [block.places for block in self.best.problem.formulation.own.blocks]
         yield [places.ravel() for places in blocks]
-        for length in sorted(
-            {length for places in blocks for length in places.shape}, reverse=True
-        ):
-            axes = [
-                (places, axis)
-                for places in blocks
-                for axis, n in enumerate(places.shape)
-                if n == length
-            ]
-            yield [
-                np.concatenate([np.take(places, unit, axis).ravel() for places, axis in axes])
-                for unit in range(length)
-            ]
+        lengths: set[int] = set()
+        for places in blocks:
+            lengths.update(places.shape)
+        for length in sorted(lengths, reverse=True):
+            yield [_join_unit(blocks, length, unit) for unit in range(length)]
 
     def round(self) -> None:
-        """Whole numbers, halves, quarters, all at once; then, one by one, fewer bits."""
+        """Round all numbers to whole ones, halves or quarters; then each other to fewer bits."""
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name).ravel()
-            any(
-                self._put(name, np.arange(numbers.size), np.round(numbers * per) / per + 0.0)
-                for per in (1, 2, 4)
-            )
+            everywhere = np.arange(numbers.size)
+            for per in (1, 2, 4):
+                if self._put(name, everywhere, np.round(numbers * per) / per + 0.0):
+                    break
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name)
             for place in np.flatnonzero(numbers % 0.25):
                 if self.late:
                     return
                 mantissa, exponent = np.frexp(numbers.flat[place])
-                any(
-                    self._put(name, place, np.ldexp(np.round(mantissa * 2**n), exponent - n))
-                    for n in BITS
-                )
+                for bits in BITS:
+                    rounded = np.ldexp(np.round(mantissa * 2**bits), exponent - bits)
+                    if self._put(name, place, rounded):
+                        break
 
     def _put(self, name: str, places: Any, by: Array | float) -> bool:
-        """Other numbers at some places: are they others, and does it fail as it did?"""
-        numbers = getattr(self.best.problem, name).copy()
+        """Put other numbers at some places, see `keep`; False if they are not others."""
+        before = getattr(self.best.problem, name)
+        numbers = before.copy()
         numbers.flat[places] = by
-        return bool((numbers != getattr(self.best.problem, name)).any()) and self.keeps(
-            **{name: numbers}
-        )
+        if not (numbers != before).any():
+            return False
+        return self.keep(**{name: numbers})
+
+
+def _join_unit(blocks: Sequence[NDArray[np.intp]], length: int, unit: int) -> NDArray[np.intp]:
+    """The places, in all blocks, at index `unit` of an axis of this length."""
+    parts = []
+    for places in blocks:
+        for axis, size in enumerate(places.shape):
+            if size == length:
+                parts.append(np.take(places, unit, axis).ravel())
+    return np.concatenate(parts)

@@ -33,7 +33,7 @@ from harness.pytorch.errors import raised
 from harness.pytorch.settings import settings_lines
 from harness.pytorch.subject import Subject
 from harness.reproduce.programs import SCRIPTS
-from harness.reproduce.reduce import Reduced, reduced
+from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
 
 MOST_LETTERS = 80  # of a file's name
@@ -77,7 +77,7 @@ def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, 
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
     SCRIPTS.prepare()
-    if (small := reduced(asked, judgement)) is None:
+    if (small := shrink(asked, judgement)) is None:
         return "", "it does not fail on its own, only together with what was asked before it"
     path = start / told
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A model's own source: what it needs of its author's files, so that it runs without them."""
+"""Copies the statements that a model needs from its author's files, to run without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import numpy as np
 from harness.core.text import shown
 
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
-STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # what every script imports
+STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # every script imports them
+# names that every script uses itself
 TAKEN = (
     "PLACE",
     "OWN",
@@ -32,84 +33,101 @@ TAKEN = (
     "R",
     "model_says",
     "expected",
-)  # what is something else there
+)
+# instructions that read a global name, in the versions of Python that we support
+LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 MOST_NUMBERS = 1_000  # of an array that is written out
-_parsed = lru_cache(maxsize=8)(ast.parse)  # of a file there are many names
+_parse = lru_cache(maxsize=8)(ast.parse)  # a file is parsed for each of many names
 
 
 class Unwritten(Exception):
-    """What cannot be written down without the file that it is from, and why."""
+    """Why an object cannot be written down without the file that it is from."""
 
 
 class Source:
-    """Statements by the name that each gives, in an order in which they run; `files` are those that
-    they are from.
+    """Collects statements by the name that each defines, in an order in which they run.
+
+    `files` are the files that they are from.
     """
 
     def __init__(self) -> None:
-        self.statements = dict.fromkeys(TAKEN, "") | dict.fromkeys(STANDARD, "")
-        self.values: dict[str, Any] = {
-            name: sys.modules.get(module, self) for name, module in STANDARD.items()
-        }
-        self.values |= dict.fromkeys(TAKEN, self)
+        self.statements: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        for name, module in STANDARD.items():
+            self.statements[name] = ""
+            self.values[name] = sys.modules.get(module, self)
+        for name in TAKEN:
+            self.statements[name] = ""
+            self.values[name] = self
         self.files: dict[str, None] = {}
 
     def text(self) -> str:
-        """All of it, as people lay it out."""
-        texts = sorted(
-            dict.fromkeys(self.statements.values()), key=lambda text: not text.startswith("import ")
-        )
-        spaced = [f"\n\n{text}\n\n" if re.match("(class|def|@)", text) else text for text in texts]
+        """The text of all statements, imports first, with blank lines around definitions."""
+        texts = dict.fromkeys(self.statements.values())  # one may define several names
+        spaced = []
+        for text in sorted(texts, key=lambda text: not text.startswith("import ")):
+            if re.match("(class|def|@)", text):
+                spaced.append(f"\n\n{text}\n\n")
+            else:
+                spaced.append(text)
         return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
 
     def expression(self, thing: Any) -> str:
-        """What gives this object again, once the statements have run. Raises Unwritten where
-        nothing can.
+        """Return an expression that gives this object again after the statements.
+
+        Raises Unwritten if there is none.
         """
         name: str = getattr(thing, "__name__", "")
         module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
         if isinstance(thing, partial):
             return self._call(partial, thing.func, *thing.args, **thing.keywords)
         if name and not _is_own(module) and getattr(module, name, None) is thing:
-            return f"{self._imported(module.__name__, module)}.{name}"
+            return f"{self._import(module.__name__, module)}.{name}"
         if not isinstance(thing, type | FunctionType):
             return self._literal(thing)
         if not _is_own(module):
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
-            return self._copied(_lambda(thing, module), module, _enclosed(thing))
-        return self._give(
-            name, thing, lambda: self._copied(dedent(getsource(thing)), module, _enclosed(thing))
-        )
+            return self._copy(_lambda(thing, module), module, _enclosed(thing))
+
+        def copy() -> str:
+            return self._copy(dedent(getsource(thing)), module, _enclosed(thing))
+
+        return self._define(name, thing, copy)
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
+        """An expression that calls an object."""
         _expect_names(*named)
         words = [f"{word}={self.expression(value)}" for word, value in named.items()]
-        return f"{self.expression(called)}({', '.join([*map(self.expression, given), *words])})"
+        arguments = [self.expression(value) for value in given] + words
+        return f"{self.expression(called)}({', '.join(arguments)})"
 
-    def _give(self, name: str, value: Any, text: Callable[[], str]) -> str:
-        """A statement that gives this value this name, unless there is one, or it is being made."""
+    def _define(self, name: str, value: Any, text: Callable[[], str]) -> str:
+        """Add the statement `text()`, which gives this value this name; returns the name.
+
+        Nothing is added if the name is defined, or is being defined: its statement may read itself.
+        """
         _expect_names(*(name.split(".") if isinstance(value, ModuleType) else [name]))
         if self.values.setdefault(name, value) is not value:
             raise Unwritten(f"it needs two things that are called {name}")
         if name not in self.statements:
             self.statements[name] = ""
-            made = text()
-            del self.statements[name]  # after all that it needs
-            self.statements[name] = made
+            statement = text()
+            del self.statements[name]  # it stands after the statements that it needs
+            self.statements[name] = statement
         return name
 
-    def _imported(self, name: str, module: ModuleType) -> str:
+    def _import(self, name: str, module: ModuleType) -> str:
         if module.__name__.partition(".")[0] in OURS:
             raise Unwritten(f"it needs {module.__name__}")
         _expect_names(*module.__name__.split("."))
         called = "" if name == module.__name__ else f" as {name}"
-        return self._give(name, module, lambda: f"import {module.__name__}{called}")
+        return self._define(name, module, lambda: f"import {module.__name__}{called}")
 
-    def _copied(self, text: str, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
-        """A part of a file as it is written, when all that it reads from around it is there too."""
+    def _copy(self, text: str, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
+        """Add the statements that a part of a file needs; returns the part as it is written."""
         self.files[str(module.__file__)] = None
-        for name in _read(text):
+        for name in _find_names_read(text):
             if name in enclosed:
                 self._bind(name, enclosed[name])
             elif name in vars(module) and not name.startswith("__"):
@@ -117,47 +135,45 @@ class Source:
         return text
 
     def _take(self, name: str, module: ModuleType, text: str) -> None:
-        """What a file calls so, and a text of it reads."""
+        """Add the statement that defines a name of a file, which a text of it reads."""
         value = vars(module)[name]
         if isinstance(value, ModuleType) and not _is_own(value):
-            self._imported(name, value)
+            self._import(name, value)
         elif isinstance(value, ModuleType):
-            self._give(name, value, lambda: self._namespace(name, value, text))
+            self._define(name, value, lambda: self._namespace(name, value, text))
         elif isinstance(value, type | FunctionType):
             self._bind(name, value)
         else:
             before = dict(self.statements), dict(self.values)
             try:
-                self._give(name, value, lambda: self._statements(name, module))
+                self._define(name, value, lambda: self._statements(name, module))
             except Unwritten:
                 self.statements, self.values = before
                 self._bind(name, value)
 
     def _bind(self, name: str, value: Any) -> None:
-        # else it has given its own name
+        """Add `name = expression`, unless the expression has defined that name itself."""
         if getattr(value, "__name__", "") != name or self.expression(value) != name:
-            self._give(name, value, lambda: f"{name} = {self.expression(value)}")
+            self._define(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
-        """A file of the author's as the names of it that a text reads."""
+        """A statement for a file of the author's: the names of it that a text reads."""
         used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
         for each in used:
             self._take(each, module, "")
-        return (
-            f"{name} ="
-            f" {self.expression(SimpleNamespace)}({', '.join(f'{each}={each}' for each in used)})"
-        )
+        words = ", ".join(f"{each}={each}" for each in used)
+        return f"{name} = {self.expression(SimpleNamespace)}({words})"
 
     def _statements(self, name: str, module: ModuleType) -> str:
-        """Those of a file that give a name its value."""
+        """The statements of a file that give a name its value."""
         text = getsource(module)
-        found = [node for node in _parsed(text).body if name in _given(node)]
-        if not found:
+        nodes = [node for node in _parse(text).body if name in _find_names_given(node)]
+        if not nodes:
             raise Unwritten(f"{name} is given by no statement of {module.__name__}")
-        return "\n".join(self._copied(_segment(text, node), module, {}) for node in found)
+        return "\n".join(self._copy(_segment(text, node), module, {}) for node in nodes)
 
     def _literal(self, value: Any) -> str:
-        """A value that a few words give."""
+        """An expression for a value that has a short one."""
         if isinstance(value, float) and not np.isfinite(value):
             return f"float({str(value)!r})"
         if value is None or type(value) in (bool, int, float, str):
@@ -165,43 +181,39 @@ class Source:
         if isinstance(value, np.float64) or type(value) is type(sys.modules["torch"].float64):
             return repr(value)
         if type(value) in (list, tuple, set):
-            # models: they are built anew
-            kept = [each for each in value if not hasattr(each, "named_parameters")]
-            inside = f"[{', '.join(map(self.expression, kept))}]"
+            # models in a list of a file are left out: a script builds its own
+            parts = [each for each in value if not hasattr(each, "named_parameters")]
+            inside = f"[{', '.join(self.expression(part) for part in parts)}]"
             return inside if isinstance(value, list) else f"{type(value).__name__}({inside})"
         if type(value) is dict:
-            return (
-                "{"
-                + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items())
-                + "}"
-            )
+            items = [f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()]
+            return f"{{{', '.join(items)}}}"
         if type(value) is np.ndarray and value.size <= MOST_NUMBERS and value.dtype.kind in "bif":
             return f"np.array({value.tolist()!a}, dtype=np.{value.dtype})"
         if is_dataclass(value):
-            ours = type(value).__module__.partition(".")[0] in OURS
-            shown = [field.name for field in fields(value) if (field.repr if ours else field.init)]
-            return self._call(
-                SimpleNamespace if ours else type(value), **{n: getattr(value, n) for n in shown}
-            )
+            return self._dataclass(value)
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
+
+    def _dataclass(self, value: Any) -> str:
+        """An expression for a dataclass; one of this project's is a namespace of what it shows."""
+        if type(value).__module__.partition(".")[0] in OURS:
+            shown = {each.name: getattr(value, each.name) for each in fields(value) if each.repr}
+            return self._call(SimpleNamespace, **shown)
+        given = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+        return self._call(type(value), **given)
 
 
 def _expect_names(*names: str) -> None:
-    """Raise Unwritten for what is no variable's name: `__name__` and keywords may be any text."""
-    if wrong := [
-        name
-        for name in names
-        if type(name) is not str or not name.isidentifier() or iskeyword(name)
-    ]:
-        raise Unwritten(f"{shown(wrong[0])} is no name of a variable")
+    """Raise Unwritten for text that is no variable's name; a `__name__` may be any text."""
+    for name in names:
+        if type(name) is not str or not name.isidentifier() or iskeyword(name):
+            raise Unwritten(f"{shown(name)} is no name of a variable")
 
 
 def _is_own(module: ModuleType | None) -> bool:
-    """Is it its author's file, none of a package that is installed?"""
-    root, file = (
-        getattr(module, "__name__", "").partition(".")[0],
-        getattr(module, "__file__", None),
-    )
+    """Is a module a file of a user's, and none of an installed package?"""
+    root = getattr(module, "__name__", "").partition(".")[0]
+    file = getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
     return bool(file) and root not in OURS and root not in sys.stdlib_module_names and not installed
 
@@ -212,21 +224,21 @@ def _segment(text: str, node: ast.stmt) -> str:
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
-def _given(node: ast.stmt) -> set[str]:
-    """The names to which a statement gives values, but for imports."""
+def _find_names_given(node: ast.stmt) -> set[str]:
+    """The names to which a statement gives values; those of imports are left out."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return {node.name}
-    return {
-        each.id
-        for each in ast.walk(node)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-    }
+    names = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            names.add(each.id)
+    return names
 
 
 def _lambda(thing: Any, module: ModuleType) -> str:
-    """A lambda as it is written, of all that stand on its line."""
+    """The source of a lambda; several may stand on its line, so its body's columns tell which."""
     text = getsource(module)
-    for node in ast.walk(_parsed(text)):
+    for node in ast.walk(_parse(text)):
         if isinstance(node, ast.Lambda):
             body = node.body
             span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
@@ -236,34 +248,30 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
-    """What a function, or the methods of a class, keep of the function in which they were made;
-    `x=x` does too.
+    """The values, by name, that a function or the methods of a class have from the function around
+    them, or by default arguments (`x=x`).
     """
-    functions = [f for f in (thing, *vars(thing).values()) if isinstance(f, FunctionType)]
-    given = [
-        each
-        for f in functions
-        for each in signature(f).parameters.values()
-        if each.default is not each.empty
-    ]
-    kept = [getclosurevars(f).nonlocals for f in functions]
-    return {each.name: each.default for each in given} | {
-        name: value for some in kept for name, value in some.items()
-    }
+    functions = [each for each in (thing, *vars(thing).values()) if isinstance(each, FunctionType)]
+    values: dict[str, Any] = {}
+    for function in functions:
+        for parameter in signature(function).parameters.values():
+            if parameter.default is not parameter.empty:
+                values[parameter.name] = parameter.default
+    for function in functions:
+        values |= getclosurevars(function).nonlocals
+    return values
 
 
-def _read(text: str) -> list[str]:
-    """The names that a text reads from around it, in order; annotations are not read."""
+def _find_names_read(text: str) -> list[str]:
+    """The global names that a text reads, in order; those in annotations are left out."""
     codes: list[CodeType] = [
         compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)
     ]
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for code in codes:
+        # the code of inner functions, which is looked at after this
         codes += [each for each in code.co_consts if isinstance(each, CodeType)]
-        steps = [step for step in dis.get_instructions(code) if step.opname.startswith("LOAD_")]
-        found |= {
-            str(step.argval): None
-            for step in steps
-            if step.opname.endswith(("GLOBAL", "GLOBALS", "NAME"))
-        }
-    return list(found)
+        for step in dis.get_instructions(code):
+            if step.opname in LOADS:
+                names[str(step.argval)] = None
+    return list(names)

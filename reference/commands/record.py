@@ -21,7 +21,7 @@ from harness.judging.case import ENDS, Case
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
-from harness.reporting.environment import installed, limit_threads
+from harness.reporting.environment import find_version, limit_threads
 from harness.training.trained import Trained
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
@@ -136,7 +136,7 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
     else:
         recorder = Recorder(LIVE)
         now = datetime.now(UTC).date().isoformat()
-        ours = installed("nnet-parity"), given.starts, CODE
+        ours = find_version("nnet-parity"), given.starts, CODE
         versions = recorder.versions() | {"numpy": np.__version__}
         facts = Facts(case.name, given.intent, given.reason, now, *ours, versions)
     with hold_settings(case.settings):

@@ -378,7 +378,7 @@ def test_the_diagram_has_bias_nodes_and_signs_without_colour() -> None:
     """Two squares of 1; negative weights are dashed, positive ones are not, and widths tell
     sizes.
     """
-    from harness.reporting.figures import diagram
+    from harness.reporting.diagram import diagram
 
     drawn = str(
         diagram("d", "label", {"W1[0, 0]": 2.0, "b[0]": -4.0, "W2[0, 0]": 1.0, "b_w[0]": -1.0})

@@ -28,7 +28,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import Comparison
 from harness.reproduce import script as writer
-from harness.reproduce.reduce import CLEAR, Reduced, reduced
+from harness.reproduce.reduce import CLEAR, Reduced, shrink
 from harness.reproduce.script import file_name
 from harness.reproduce.source import Source, Unwritten
 from harness.running.trial import run
@@ -105,7 +105,7 @@ def test_what_is_left_fails_as_the_whole_did(
     assert isinstance(failed, Judgement)
     if failed.status is not Status.FAIL:
         return
-    small = reduced(whole, failed)
+    small = shrink(whole, failed)
     assert small is not None
     before, after = (
         whole.problems[failed.stack].part(slice(failed.index[0], failed.index[0] + 1)),
@@ -144,7 +144,7 @@ def small_of(subject: Any, network: Network, check: str, **rest: Any) -> Reduced
     whole = asked(subject, network, check, **rest)
     failed = whole.judged(check)
     assert isinstance(failed, Judgement)
-    found = reduced(whole, failed, patience=60)
+    found = shrink(whole, failed, patience=60)
     assert found is not None
     return found
 
@@ -180,7 +180,7 @@ def test_without_patience_the_worst_draw_is_left_as_it_is() -> None:
     whole = asked(Subject(lambda: Wrong(SINE_TANH, "scaled"), "Wrong"), SINE_TANH, "forward")
     failed = whole.judged("forward")
     assert isinstance(failed, Judgement)
-    found = reduced(whole, failed, patience=0)
+    found = shrink(whole, failed, patience=0)
     assert found is not None
     draw = failed.index[0]
     assert (found.problem.own == whole.problems[failed.stack].own[draw : draw + 1]).all()
@@ -678,7 +678,7 @@ def test_what_goes_wrong_there_spoils_no_verdict(
 
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     before = run(case.trials()[0], Cache(case))
-    monkeypatch.setattr(writer, "reduced", reducing)
+    monkeypatch.setattr(writer, "shrink", reducing)
     after = run(case.trials()[0], Cache(case), folder=tmp_path)
     assert after.why.startswith(before.why)
     approved(after.why.removeprefix(before.why))
@@ -769,7 +769,7 @@ def test_a_name_is_no_code() -> None:
         with pytest.raises(Unwritten):
             Source().expression(thing)
     with pytest.raises(Unwritten, match="is no name of a variable"):
-        Source()._imported("module", module)
+        Source()._import("module", module)
 
 
 def test_other_names_have_another_script() -> None:

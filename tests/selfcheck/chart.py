@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from harness.core.text import printable
-from harness.reporting import figures, page
+from harness.reporting import figures, page, svg
 from harness.reporting.selfcheck_result import Rule
 
 WIDTH, LINE, COLUMNS = 720, 20, 2
@@ -46,7 +46,7 @@ def _key(rule: Rule, number: int, y: int, column: int) -> Markup:
     """A rule's line, its name, and what it flags of what is right."""
     x, dash = (
         24 + column * WIDTH // COLUMNS,
-        " ".join(map(str, figures.DASHES[number % len(figures.DASHES)])),
+        " ".join(map(str, svg.DASHES[number % len(svg.DASHES)])),
     )
     says = _text(f"{rule.rule}: flags {rule.false_alarm_rate:.2%} of what is right")
     stroke = f'stroke="var(--s{number % 8})" stroke-width="{1.6 if number else 2.6}"'

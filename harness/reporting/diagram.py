@@ -1,0 +1,135 @@
+"""A picture of a network of the two-headed family, with its weights."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.reporting.svg import CARD, INK, MINUS, PLUS, draw
+
+# the groups of nodes that the weights of a block join: from, to
+JOINS = {
+    "W1": ("x1", "h"),
+    "V1": ("x2", "h"),
+    "b": ("1", "h"),
+    "W2": ("h", "o1"),
+    "V2": ("h", "o2"),
+    "b_w": ("1'", "o1"),
+    "b_v": ("1'", "o2"),
+}
+COLUMNS = (("x1", "x2", "1"), ("h", "1'"), ("o1", "o2"))  # the groups in each column of nodes
+WEIGHT = r"(\w+)\[(\d\d?)(?:, (\d\d?))?\]"  # "W1[2, 1]" or "b[2]"
+
+
+class Node(NamedTuple):
+    """A node: its group, as "x1", and its number in it, from 0."""
+
+    group: str
+    number: int
+
+    @property
+    def is_bias(self) -> bool:
+        return self.group[0] == "1"
+
+
+class Edge(NamedTuple):
+    """A weight between two nodes."""
+
+    source: Node
+    target: Node
+    weight: float
+
+
+def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | None:
+    """Draw a network by its weights, bias nodes as squares; see `draw`.
+
+    None if the name of a weight is of no block of the two-headed family.
+    """
+    edges = []
+    for place, weight in weights.items():
+        edge = _parse_edge(place, weight)
+        if edge is None:
+            return None
+        edges.append(edge)
+    nodes = {edge.source for edge in edges} | {edge.target for edge in edges}
+    sizes = Counter(node.group for node in nodes)
+    places = _place_nodes(nodes)
+
+    def paint(figure: Figure) -> None:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), frameon=False, xticks=[], yticks=[])
+        largest = max(map(abs, weights.values())) or 1.0
+        for edge in edges:
+            (x, y), (to_x, to_y) = places[edge.source], places[edge.target]
+            width = 0.6 + 5.4 * abs(edge.weight) / largest
+            if edge.weight >= 0:
+                axes.plot((x, to_x), (y, to_y), color=PLUS, linewidth=width)
+            else:
+                dashed = (0, (5, 3))
+                axes.plot((x, to_x), (y, to_y), color=MINUS, linestyle=dashed, linewidth=width)
+        for node, place in places.items():
+            _paint_node(axes, node, place, sizes)
+        axes.margins(0.1)
+
+    return draw(name, label, paint, (5, 1 + 0.6 * _count_tallest(nodes)))
+
+
+def _parse_edge(place: str, weight: float) -> Edge | None:
+    """The edge of a weight by its name; None if it is of no block in JOINS."""
+    match = re.fullmatch(WEIGHT, place)
+    if match is None or match[1] not in JOINS:
+        return None
+    source, target = JOINS[match[1]]
+    return Edge(Node(source, int(match[3] or 0)), Node(target, int(match[2])), weight)
+
+
+def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
+    """The nodes of each column, from the top."""
+    ordered = sorted(nodes)
+    columns = []
+    for groups in COLUMNS:
+        column: list[Node] = []
+        for group in groups:
+            column += [node for node in ordered if node.group == group]
+        columns.append(column)
+    return columns
+
+
+def _count_tallest(nodes: Iterable[Node]) -> int:
+    """The number of nodes in the tallest column."""
+    return max(map(len, _list_columns(nodes)))
+
+
+def _place_nodes(nodes: Iterable[Node]) -> dict[Node, tuple[float, float]]:
+    """The coordinates of each node; a column is centred at height 0."""
+    places: dict[Node, tuple[float, float]] = {}
+    for x, column in enumerate(_list_columns(nodes)):
+        top = (len(column) - 1) / 2
+        for row, node in enumerate(column):
+            places[node] = x, top - row
+    return places
+
+
+def _paint_node(
+    axes: Axes, node: Node, place: tuple[float, float], sizes: Mapping[str, int]
+) -> None:
+    """Paint a node with its name; `sizes` are the numbers of nodes by group."""
+    marker = "s" if node.is_bias else "o"
+    axes.plot(*place, marker, color=CARD, markeredgecolor=INK, markersize=25, zorder=3)
+    name = _name_node(node, sizes)
+    axes.text(*place, name, ha="center", va="center", zorder=4, size=9)
+
+
+def _name_node(node: Node, sizes: Mapping[str, int]) -> str:
+    """The name of a node in the picture: "1", "h0", "x[0]" or, of two inputs' groups, "x1[0]"."""
+    group, number = node
+    if node.is_bias:
+        return "1"
+    if group == "h":
+        return f"h{number}"
+    letter = group if f"{group[0]}2" in sizes else group[0]
+    return f"{letter}[{number}]" if sizes[group] > 1 else letter
