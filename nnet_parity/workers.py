@@ -8,7 +8,9 @@ choice is made again when the first worker says which tests there are.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -23,6 +25,9 @@ SPLITS_CASES = ("load", "worksteal", "loadgroup")
 TRIAL = re.compile(
     r"\[.+-[a-z]+(?::\d+)?-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL
 )
+
+FITS = re.compile(r"-(?:final|fit)-vs-.+\]$", re.DOTALL)  # ids of trials that train to the end
+WEIGHT_OF_FIT = 30  # trials of other kinds that take as long
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -47,6 +52,34 @@ def get_group(nodeid: str) -> str:
     """The name of the test for a trial of ours, the whole id for any other test."""
     file, _, name = nodeid.partition("::")
     return f"{file}::{name.partition('[')[0]}" if TRIAL.search(nodeid) else nodeid
+
+
+def get_weight(nodeids: Iterable[str]) -> int:
+    """About how long tests take, in trials that train nothing."""
+    return sum(WEIGHT_OF_FIT if FITS.search(nodeid) else 1 for nodeid in nodeids)
+
+
+class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
+    """Groups of tests, of which the one that takes longest is taken first: what is left for the end
+    is short.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_weight: list[tuple[int, int, str]] = []
+        self._added = 0
+
+    def __setitem__(self, group: str, tests: dict[str, bool]) -> None:
+        """Add a group, with whether each of its tests has run."""
+        super().__setitem__(group, tests)
+        self._added += 1
+        heappush(self._by_weight, (-get_weight(tests), self._added, group))
+
+    def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
+        """Take the heaviest group; of several, the one that was added first."""
+        while (group := heappop(self._by_weight)[-1]) not in self:
+            pass
+        return group, self.pop(group)
 
 
 class Controller:
@@ -135,6 +168,7 @@ def group_cases(config: pytest.Config, log: Any) -> Any:
         remove(node)
         return ended and ended[1]
 
+    scheduler.workqueue = HeaviestFirst()
     scheduler._split_scope = lambda nodeid: get_group(get_xdist_group(nodeid))
     scheduler.remove_node = remove_node
     return scheduler

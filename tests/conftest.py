@@ -5,15 +5,19 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+
+from tests.warm import THREADS, write_client
 
 pytest_plugins = ["pytester"]
 
@@ -21,6 +25,7 @@ pytest_plugins = ["pytester"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+ROOT = Path(__file__).parents[1]
 IMPORTS = """\
 import torch
 from torch import nn
@@ -121,6 +126,28 @@ def clean_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[str]:
+    """A Python that starts with torch, harness and reference imported (see warm.py): an executable.
+
+    For programs whose start-up, imports and signals are not what is tested.
+    """
+    with TemporaryDirectory(prefix="warm-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        at, client = Path(folder, "socket"), Path(folder, "python")
+        listener.bind(str(at))
+        listener.listen()
+        write_client(client, at)
+        server = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/warm.py"), str(listener.fileno())],
+            env={**os.environ, **dict.fromkeys(THREADS, "1")},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+        )
+        yield str(client)
+        server.terminate()
+        server.wait()
+
+
 @pytest.fixture
 def approved(
     snapshot: SnapshotAssertion,
@@ -183,6 +210,12 @@ class Mine:
             f"{test} ="
             f" verify(Case({', '.join(f'{name}={value}' for name, value in arguments.items())}))\n"
         )
+
+    def pytest_apart(self, python: str, *arguments: str, processes: int = 0) -> pytest.RunResult:
+        """Run pytest here by an executable Python, alone or in so many processes of xdist's."""
+        shared = ["-p", "xdist", "--dist=load", f"--tx={processes}*popen//python={python}"]
+        options = [f"--basetemp={self.pytester.path / 'temporary'}", *(shared if processes else [])]
+        return self.pytester.run(python, "-m", "pytest", *options, *arguments)
 
     def pytest(self, *arguments: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
         """Run pytest here, in this process, with our plugin alone, whether it is installed or not.

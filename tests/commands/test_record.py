@@ -169,13 +169,17 @@ def test_r_that_must_be_live_ends_the_run_where_it_is_not(
 
 
 def test_r_that_must_be_live_ends_a_shared_run_too(
-    mine: Mine, without_r: None, monkeypatch: pytest.MonkeyPatch, approved: Approved
+    mine: Mine,
+    warm_python: str,
+    without_r: None,
+    monkeypatch: pytest.MonkeyPatch,
+    approved: Approved,
 ) -> None:
     """The processes of xdist say it while they collect."""
     mine.write_sine(references=BOTH)
     mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
-    result = mine.pytester.runpytest_subprocess("-n", "1", "--parity-r", "live")
+    result = mine.pytest_apart(warm_python, "--parity-r", "live", processes=1)
     assert result.ret != 0
     approved(line for line in result.outlines if line.startswith("--parity-r live: "))
 

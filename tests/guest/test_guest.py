@@ -164,6 +164,22 @@ def test_the_trials_of_a_case_are_known_by_their_ids() -> None:
         assert get_group(foreign) == foreign
 
 
+def test_cases_that_train_start_first() -> None:
+    """What takes longest is not left for the end; groups of one weight keep their order."""
+    from nnet_parity.workers import HeaviestFirst
+
+    queue = HeaviestFirst()
+    short, fits = (f"a.py::t[Net-cpu-float64-{check}-vs-nnet]" for check in ("forward", "final"))
+    groups = {"one": [short], "two": [short], "trains": [fits], "many": [short + "a", short + "b"]}
+    for group, tests in groups.items():
+        queue[group] = dict.fromkeys(tests, False)
+    first = queue.popitem(last=False)
+    assert first == ("trains", {fits: False})
+    queue["trains"] = first[1]  # its process has ended
+    assert [queue.popitem(last=False)[0] for _ in groups] == ["trains", "many", "one", "two"]
+    assert not queue
+
+
 EXPORTED = """
 def exported():
     sizes = ({0: torch.export.Dim.AUTO},)

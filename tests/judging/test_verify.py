@@ -97,11 +97,13 @@ def test_two_cases_of_one_name_are_refused_inside_tests_too(mine: Mine, approved
     approved(line.removeprefix("E ").strip() for line in result.outlines if line.startswith("E "))
 
 
-def test_without_the_plugin_verify_refuses_inside_a_test(mine: Mine, approved: Any) -> None:
+def test_without_the_plugin_verify_refuses_inside_a_test(
+    mine: Mine, warm_python: str, approved: Any
+) -> None:
     """It would judge nothing."""
     write(mine, INSIDE["a call"])
-    result = mine.pytester.runpytest_subprocess(
-        "-p", "no:nnet_parity", f"--rootdir={mine.pytester.path}"
+    result = mine.pytest_apart(
+        warm_python, "-p", "no:nnet_parity", f"--rootdir={mine.pytester.path}"
     )
     result.assert_outcomes(failed=1)
     approved(line.removeprefix("E ").strip() for line in result.outlines if line.startswith("E "))
@@ -257,7 +259,7 @@ def test_a_run_without_trials_of_ours_is_left_alone(mine: Mine) -> None:
 
 
 def test_workers_tell_the_controller(
-    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Any
+    mine: Mine, warm_python: str, monkeypatch: pytest.MonkeyPatch, approved: Any
 ) -> None:
     """What no test is called, and what was judged inside a test, is in the report of a shared
     run.
@@ -265,9 +267,7 @@ def test_workers_tell_the_controller(
     pytest.importorskip("xdist")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     write(mine, "verify(A_CASE)\ndef test_it():\n    verify(A_CASE)\n")
-    result = mine.pytester.runpytest_subprocess(
-        "-p", "xdist", "-p", "nnet_parity.plugin", "-n", "1"
-    )
+    result = mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert [v["status"] for v in mine.results()["verdicts"]] == ["PASS"]

@@ -223,7 +223,7 @@ def cases(name, number):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def told(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> tuple[str, Path]:
     """What a real pytest says, as GitHub would run it, of cases in which every name is hostile, and
     where it wrote.
     """
@@ -248,7 +248,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     }
     given |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
     command = [
-        sys.executable,
+        warm_python,
         "-m",
         "pytest",
         "-p",
@@ -723,12 +723,12 @@ for number, script in enumerate(json.load(sys.stdin)):
 """
 
 
-def ran_alone(scripts: list[Path], folder: Path) -> list[tuple[int, list[str], str]]:
+def ran_alone(python: str, scripts: list[Path], folder: Path) -> list[tuple[int, list[str], str]]:
     """Exit code, files that were made, and what was said, of scripts: each has a process and an
     empty folder.
     """
     given = os.environ | {"PYTHONPATH": str(ROOT)}
-    command, told = [sys.executable, "-c", FORKED], json.dumps(list(map(str, scripts)))
+    command, told = [python, "-c", FORKED], json.dumps(list(map(str, scripts)))
     done = subprocess.run(
         command, cwd=folder, env=given, input=told, capture_output=True, text=True, check=True
     )
@@ -761,9 +761,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [path for path in paths if path]
 
 
-def test_a_name_runs_no_code(written: list[Path], tmp_path: Path) -> None:
+def test_a_name_runs_no_code(written: list[Path], warm_python: str, tmp_path: Path) -> None:
     """Whatever it is called, a script fails again, exits with 1 and does nothing else."""
-    for script, (code, made, said) in zip(written, ran_alone(written, tmp_path), strict=True):
+    for script, (code, made, said) in zip(
+        written, ran_alone(warm_python, written, tmp_path), strict=True
+    ):
         text = script.read_text(encoding="utf-8")
         assert (code, made) == (1, []), (said, text)
         assert said.endswith("\nfails again\n"), (said, text)

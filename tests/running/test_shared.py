@@ -31,12 +31,10 @@ ABSENT = {
 DIES = "[Subject(Dies), Subject(SineNet)]"
 
 
-def shared(mine: Mine, *arguments: str) -> pytest.RunResult:
-    """Run pytest in three processes, in the folder of `mine`: two that ask, or as `-n` says, and
-    one that tells.
-    """
+def shared(mine: Mine, python: str, *arguments: str, processes: int = 2) -> pytest.RunResult:
+    """Run pytest in the folder of `mine`, in so many processes that ask and one that tells."""
     mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
-    return mine.pytester.runpytest_subprocess("-n", "2", *arguments)
+    return mine.pytest_apart(python, *arguments, processes=processes)
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def junit(mine: Mine) -> dict[str, dict[str, str]]:
 
 
 def test_a_shared_run_says_what_one_process_says(
-    ours: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+    ours: Mine, warm_python: str, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """The same verdicts in the same order, answers, annotations, comparison, properties and exit
     code.
@@ -91,7 +89,7 @@ def test_a_shared_run_says_what_one_process_says(
     arguments = "--parity-baseline=old/results.json", "--junitxml=junit.xml"
     alone = ours.pytest(*arguments)
     report, properties = found(ours), junit(ours)
-    result = shared(ours, *arguments)
+    result = shared(ours, warm_python, *arguments)
     assert told(result) == told(alone)
     assert any("::error file=test_mine.py" in line for line in result.outlines)
     approved(line for line in screen_of(result) if line.startswith("test_mine.py::"))
@@ -102,11 +100,13 @@ def test_a_shared_run_says_what_one_process_says(
     assert report["complete"]
 
 
-def test_a_model_that_ends_its_process_costs_its_own_trials(ours: Mine, approved: Approved) -> None:
+def test_a_model_that_ends_its_process_costs_its_own_trials(
+    ours: Mine, warm_python: str, approved: Approved
+) -> None:
     """They are BROKEN, the others are judged, the report is whole, and the run fails."""
     dies = SINE_NET.format(forward="import os; os._exit(3)").replace("SineNet", "Dies")
     ours.write(SINE_NET.format(forward=RIGHT), dies, ours.case("test_sine", subjects=DIES))
-    result = shared(ours, "-n", "1", "--junitxml=junit.xml")
+    result = shared(ours, warm_python, "--junitxml=junit.xml", processes=1)
     result.assert_outcomes(passed=8, failed=8)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     report = ours.results()
@@ -148,10 +148,10 @@ def test_race(raced): raced(None, "cpu", "float64")
 """
 
 
-def test_nobody_races_beside_others(ours: Mine, approved: Approved) -> None:
+def test_nobody_races_beside_others(ours: Mine, warm_python: str, approved: Approved) -> None:
     """Two processes share the cores, and pytest-benchmark measures nothing then."""
     ours.pytester.makepyfile(test_speed=RACED)
-    result = shared(ours, "--parity-speed", "-n", "1")
+    result = shared(ours, warm_python, "--parity-speed", processes=1)
     result.assert_outcomes(failed=1)
     title = next(
         number for number, line in enumerate(result.outlines) if line.strip("_") == " test_race "
