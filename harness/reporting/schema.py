@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from harness.core.files import replace_whole
 from harness.core.report import SCHEMA, Report
 from harness.reporting.results import ReportInFile, VerdictInFile
 
@@ -39,6 +40,6 @@ def written_schema() -> str:
 
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
-        FILE.write_text(written_schema(), encoding="utf-8")
+        replace_whole({FILE: written_schema()})
     else:
         print(written_schema(), end="")
