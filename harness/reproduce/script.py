@@ -57,7 +57,8 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> t
         or trial.case.expect != "equal"
     ):
         return "", ""
-    key = ("alone", trial.subject.name, trial.device, trial.dtype, trial.check)
+    asked = trial.subject.name, exact(trial.reference.name), trial.device, trial.dtype, trial.check
+    key = "script", *asked
     return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
 
 
@@ -90,11 +91,19 @@ def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, 
 
 
 def file_name(trial: Trial) -> str:
-    """A name that is safe whatever the case and the subject are called, and no other trial's."""
-    parts = [trial.case.name, trial.subject.name, trial.device, trial.dtype, trial.check]
+    """A name that is safe whatever the case and the subject are called, and no other trial's.
+
+    It names the reference, unless that is the first of its case.
+    """
+    subject, reference = trial.subject.name, exact(trial.reference.name)
+    parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]
+    dashes = "-" in subject
+    if reference != trial.case.references[0].name:
+        parts.append(reference)
+        dashes = dashes or "-" in reference
     whole = "-".join(parts)
     plain = re.sub(r"[^A-Za-z0-9_]+", "-", whole).strip("-")
-    if plain == whole and len(plain) <= MOST_LETTERS and "-" not in trial.subject.name:
+    if plain == whole and len(plain) <= MOST_LETTERS and not dashes:
         return f"{plain}.py"
     digest = sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{plain[:MOST_LETTERS]}-{digest}.py"
