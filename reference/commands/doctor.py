@@ -29,7 +29,6 @@ SHADOWED = (
     "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), sep='; ')"
 )
 PATIENCE = 60.0  # seconds for a program to say its version
-MENDS = " This mends it: "
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Finding:
 
     def __str__(self) -> str:
         lost = f"; {self.lost}" if self.lost else ""
-        mend = f".{MENDS}{self.mend}" if self.mend else ""
+        mend = f". This mends it: {self.mend}" if self.mend else ""
         state = "MISSING" if self.fails else "not here" if self.why else ""
         return f"{self.name:<17} {self.found or state}" + (
             f": {self.why}{lost}{mend}" if self.why else ""
@@ -142,8 +141,10 @@ def r() -> Iterator[Finding]:
         LIVE.close()  # it looks again
         versions = LIVE.versions()
     except (RUnavailable, RCrashed) as error:
-        why, _, mend = str(error).partition(MENDS)
-        yield Finding("R, nnet and rpy2", "", why.rstrip("."), mend, lost)
+        found, mend = str(error), ""
+        if isinstance(error, RUnavailable):
+            found, mend = error.found, error.mend
+        yield Finding("R, nnet and rpy2", "", found.rstrip("."), mend, lost)
         return
     for name in ("R", "nnet", "rpy2"):
         yield Finding(name, versions[name])

@@ -8,14 +8,19 @@ PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-ro
 
 
 class RUnavailable(Exception):
-    """R, nnet or rpy2 is missing or does not fit: what was found, what was expected, the line that
-    mends it.
+    """R, nnet or rpy2 is missing or does not fit.
+
+    `found` says what was found and what was expected, `mend` is the line that mends it, or "".
     """
 
+    def __init__(self, found: str, mend: str = "") -> None:
+        super().__init__(f"{found}. This mends it: {mend}" if mend else found)
+        self.found, self.mend = found, mend
 
-def what_is_missing(symptom: str) -> str:
-    """The sentence for what this machine lacks, given what the worker said; "" if nothing is seen
-    to be missing.
+
+def what_is_missing(symptom: str) -> RUnavailable | None:
+    """What this machine lacks, given what the worker said; None if nothing is seen to be missing
+    and the worker said nothing.
     """
     has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))
     rpy2 = [found.version for found in metadata.distributions(name="rpy2-rinterface")][:1]
@@ -38,6 +43,8 @@ def what_is_missing(symptom: str) -> str:
             "nnet 7.3",
             "apt-get install r-cran-nnet",
         )
+    elif symptom:
+        return RUnavailable(f"R did not start in its worker. It said: {symptom}")
     else:
-        return f"R did not start in its worker. It said: {symptom}" if symptom else ""
-    return f"{found}. Expected {expected}. This mends it: {mend}"
+        return None
+    return RUnavailable(f"{found}. Expected {expected}", mend)

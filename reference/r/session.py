@@ -80,7 +80,7 @@ class _Worker:
         self.socket.settimeout(START_DEADLINE)
         state, said = receive(self.socket)
         if state != "ready":
-            raise RUnavailable(what_is_missing(said))
+            raise what_is_missing(said) or RUnavailable("")
         send(self.socket, ("hello", (SPECIAL,)))
         special, holds, (r, nnet, platform) = receive(self.socket)[1]
         if special.tobytes() != SPECIAL.tobytes() or not holds.all():
@@ -137,7 +137,7 @@ class RSession:
         self.console = ""
         self.warnings: list[str] = []
         self._worker: _Worker | None = None
-        self._missing = ""
+        self._missing: RUnavailable | None = None
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -152,7 +152,7 @@ class RSession:
         with self._lock:
             if self._worker is not None:
                 self._worker.end()
-            self._worker, self._missing = None, ""
+            self._worker, self._missing = None, None
 
     def versions(self) -> dict[str, str]:
         """Versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"; asked of R
@@ -302,7 +302,8 @@ class RSession:
     def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
         with self._lock:
             if self._missing:  # it stays missing until close(): do not look again at every ask
-                raise RUnavailable(self._missing)
+                missing = self._missing
+                raise RUnavailable(missing.found, missing.mend)
             fates: list[str] = []
             while len(fates) < 2:
                 worker = self._started()
@@ -315,7 +316,9 @@ class RSession:
                 # Ctrl-C too: a late answer must not be taken for the next ask's
                 except BaseException as reason:
                     self.close()
-                    self._missing = str(reason) if isinstance(reason, RUnavailable) else ""
+                    self._missing = None
+                    if isinstance(reason, RUnavailable):  # a new one, without its frames
+                        self._missing = RUnavailable(reason.found, reason.mend)
                     raise
                 if kind == "error":
                     raise RError(value[0])
