@@ -1,4 +1,4 @@
-"""Grid arithmetic: proves that every correct implementation must get a result without any rounding.
+"""Grid arithmetic: proves that no correct implementation rounds on the way to a result.
 
 An array whose elements are all multiples of one quantum 2^-q is exact in every order of summation,
 tree, blocking and FMA as long as the sum of the sizes of its terms is at most 2^p quanta, p being
@@ -23,11 +23,10 @@ NEVER = np.inf
 
 @dataclass(frozen=True, eq=False)
 class OnGrid:
-    """Exact `value` (D, ...), multiples of 2^-quantum, and per draw the quanta that had to be
-    counted (D,).
+    """Exact `value` (D, ...), multiples of 2^-quantum, and the largest count of quanta of each draw
+    (D,).
 
-    `size` is |value|, or, where the value is a sum that an implementation may never form, the sizes
-    of its summands.
+    `size` is |value|; of a sum that an implementation may never form, the sizes of its summands.
     """
 
     value: Array
@@ -36,7 +35,7 @@ class OnGrid:
     size: Array
 
     def exact(self, bits: int) -> NDArray[np.bool_]:
-        """For each draw: is the value exact in a significand of `bits` bits?"""
+        """Return in which draws (D,) the value is exact in a significand of `bits` bits."""
         return self.quanta <= 2.0**bits
 
 
@@ -95,16 +94,13 @@ class GridArithmetic:
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """Times a constant: stays on a grid for powers of two only, and where the constant is not
-        off by `slack`.
-        """
+        """A constant times a: on a grid only if the constant is a power of two, without slack."""
         mantissa, exponent = np.frexp(np.abs(factor))
         if slack or not (mantissa == 0.5).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
         value = a.value * factor
-        return self._counted(
-            value, a.quantum - int((exponent - 1).min()), a.size * abs(np.asarray(factor)), a
-        )
+        size = a.size * abs(np.asarray(factor))
+        return self._counted(value, a.quantum - int((exponent - 1).min()), size, a)
 
     def stored(self, x: OnGrid) -> OnGrid:
         return x
@@ -115,10 +111,8 @@ class GridArithmetic:
             return z, None
         if name == "relu":
             slope = relu_slope(z.value, self.contract)
-            height = np.maximum(z.value, 0.0)
-            return self._known(height, z.quantum, z.quanta), self._known(
-                slope, 1, np.maximum(2.0, z.quanta)
-            )
+            height = self._known(np.maximum(z.value, 0.0), z.quantum, z.quanta)
+            return height, self._known(slope, 1, np.maximum(2.0, z.quanta))
         zero = (z.value == 0).reshape(len(z.value), -1).all(axis=1)
         quanta = np.where(zero, np.maximum(z.quanta, 1.0), NEVER)
         at_zero, slope_at_zero = (0.0, 1.0) if name == "tanh" else (0.5, 0.25)

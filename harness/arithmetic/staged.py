@@ -1,10 +1,9 @@
-"""Bounded arithmetic that goes on from what a model itself has computed: each of its layers is
+"""Bounded arithmetic that goes on from a model's own intermediate numbers: each of its layers is
 judged by itself.
 
-A number that an implementation keeps is replaced by the one of its own that lies within the bound,
-where there is one; where several do, by the interval that holds them. So an error is not carried
-on, and what is accepted is what the bounds of all layers, one after the other, allow. Nothing is
-taken for granted: what is not found keeps its bound.
+A number that an implementation stores is replaced by its own number within the bound; if there are
+several, by the interval that holds them. So errors are not carried on, and the bounds of all
+layers, one after the other, decide. A number that is not found keeps its bound.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from harness.core.contract import Array, Bounded, Contract
 
 @dataclass(frozen=True, eq=False)
 class Replaced(Bounded):
-    """An implementation's own numbers in place of those that were `derived`."""
+    """An implementation's own numbers in place of `derived` ones."""
 
     derived: Bounded
 
 
 class StagedArithmetic(BoundedArithmetic):
-    """`own` are all columns of numbers, one a row, that an implementation has computed on its way
-    (D, R, W).
+    """`own` (D, R, W) are an implementation's intermediate numbers: W columns, each with one number
+    for each row.
     """
 
     def __init__(self, contract: Contract, parts: int, own: Array) -> None:
@@ -42,13 +41,14 @@ class StagedArithmetic(BoundedArithmetic):
         return self._seen(super().stored(x))
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Of its own argument, and its own result."""
+        """The activation of its own argument, replaced by its own result."""
         h, slope = super().act(name, self._seen(z))
         return self._seen(h, name), slope
 
     def _seen(self, x: Bounded, name: str = "") -> Bounded:
-        """Column by column, since its units may stand in another order; what has a name is missed
-        where it is not.
+        """Replace each column by own ones within its bound; units may stand in another order.
+
+        A column of an activation `name` that is not found is noted as missing.
         """
         if isinstance(x, Replaced) or x.value.ndim != 3 or x.value.shape[:2] != self.own.shape[:2]:
             return x
@@ -74,5 +74,5 @@ class StagedArithmetic(BoundedArithmetic):
 
 
 def before(x: Any) -> Bounded:
-    """What was derived, where it was replaced."""
+    """Return the derived number of a replaced one, and others as they are."""
     return x.derived if isinstance(x, Replaced) else x

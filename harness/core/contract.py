@@ -1,4 +1,4 @@
-"""What an implementation promises about its arithmetic, and what that entitles it to."""
+"""An implementation's promise about its arithmetic, and bounds that follow from it."""
 
 from __future__ import annotations
 
@@ -101,20 +101,18 @@ class Contract:
         or cancels. 3 of these 9 are a constant's; n of them come to n u / (1 - n u) (Higham, lemma
         3.1).
         """
-        return (
-            LOSS_ROUNDINGS * self.roundoff / (1 - LOSS_ROUNDINGS * self.roundoff)
-            if self.own_loss
-            else 0.0
-        )
+        if not self.own_loss:
+            return 0.0
+        return LOSS_ROUNDINGS * self.roundoff / (1 - LOSS_ROUNDINGS * self.roundoff)
 
     @property
     def narrow(self) -> bool:
-        """Does it round more than float32 does? Then a model is judged layer by layer."""
+        """Does it round more than float32? Then a model is judged layer by layer."""
         return self.factor_bits < SINGLE
 
     @property
     def tiny(self) -> float:
-        """Smallest normal number of the dtype: what an underflow may lose."""
+        """Smallest normal number of the dtype: an underflow loses no more."""
         return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
     @property
@@ -123,7 +121,7 @@ class Contract:
         return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))
 
     def rounded(self, x: Array) -> Array:
-        """The numbers of the dtype that are nearest to these."""
+        """Round each number to the nearest one of the dtype."""
         near = np.asarray(x, PRECISION[self.dtype][2]).astype(float)
         if self.dtype != "bfloat16":
             return near
@@ -131,30 +129,24 @@ class Contract:
         return np.asarray(np.ldexp(np.rint(fraction * 2.0**self.bits), exponent - self.bits))
 
     def sentence(self) -> str:
-        """The promise in words, as the report prints it."""
+        """Return the promise in words, as the report prints it."""
         if self.stated is not None:
             return (
                 f"stated, not derived: within {self.stated:g} of a head's largest output in a draw"
                 f" ({self.why})"
             )
-        clip = (
-            f", logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}"
-            if self.logistic_clip
-            else ""
-        )
-        sums = ", sums in float32" if self.bits < SINGLE else ""
-        sums += (
-            f", factors of products of {self.factor_bits} bits"
-            if self.factor_bits < self.bits
-            else ""
-        )
-        loss = (
-            ", a loss of its own within 9 roundings of the sum of squares" if self.own_loss else ""
-        )
-        return (
-            f"{self.dtype}, u = 2^-{self.bits}{sums}, exp and tanh within {self.exp_ulp:g}"
-            f" ulp{clip}, derivative of ReLU at exactly 0 is {self.relu_at_zero:g}{loss}"
-        )
+        parts = [f"{self.dtype}, u = 2^-{self.bits}"]
+        if self.bits < SINGLE:
+            parts.append("sums in float32")
+        if self.factor_bits < self.bits:
+            parts.append(f"factors of products of {self.factor_bits} bits")
+        parts.append(f"exp and tanh within {self.exp_ulp:g} ulp")
+        if self.logistic_clip:
+            parts.append(f"logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}")
+        parts.append(f"derivative of ReLU at exactly 0 is {self.relu_at_zero:g}")
+        if self.own_loss:
+            parts.append("a loss of its own within 9 roundings of the sum of squares")
+        return ", ".join(parts)
 
 
 def _is_number(given: object) -> bool:
@@ -163,19 +155,17 @@ def _is_number(given: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """A value and, element by element, how far a correct implementation may be from the exact
-    result.
-    """
+    """A value and, element by element, the largest error of a correct implementation."""
 
     value: Array
     error: Array
 
 
 class Bounds(dict[str, Bounded]):
-    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`,
-    if at all.
+    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`
+    (None if it is not).
 
-    `reach` is, for each part of the stack, the largest |z| that a logistic may have been put to.
+    `reach` is, for each part of the stack, the largest |z| of which a logistic may be taken.
     """
 
     def __init__(
@@ -185,8 +175,9 @@ class Bounds(dict[str, Bounded]):
         self.clip, self.reach = clip, reach
 
     def unclipped(self, clip: float | None) -> list[bool]:
-        """For each part of the stack: is it the same, to the bit, where the logistic is clipped at
-        `clip`?
+        """Return for each part of the stack whether its bounds are the same, to the bit, under a
+        contract whose logistic is clipped at `clip`.
         """
-        least = min(np.inf if each is None else each for each in (self.clip, clip))
+        clips = [each for each in (self.clip, clip) if each is not None]
+        least = min(clips, default=np.inf)
         return [reach <= least for reach in self.reach]  # false for NaN

@@ -106,17 +106,12 @@ class Layout:
                 f"{shown(tensors, 40)} was given, expected a dict with {', '.join(names)}"
             )
         if set(tensors) != set(names):
-            missing = sorted(set(names) - set(tensors))
-            unknown = sorted(set(tensors) - set(names))
-            raise ValueError(
-                f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
-                + (
-                    f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)"
-                    if missing
-                    else ""
-                )
-                + (f"; unknown {', '.join(unknown)}" if unknown else "")
-            )
+            said = f"blocks {', '.join(tensors) or 'none'} were given, expected {', '.join(names)}"
+            if missing := sorted(set(names) - set(tensors)):
+                said += f"; missing {', '.join(missing)} (write 0 for a block that is held at zero)"
+            if unknown := sorted(set(tensors) - set(names)):
+                said += f"; unknown {', '.join(unknown)}"
+            raise ValueError(said)
         vector = np.zeros(self.size + 1)
         for block in self.blocks:
             tensor = np.asarray(tensors[block.name], dtype=np.float64)
@@ -129,7 +124,7 @@ class Layout:
 
     @cached_property
     def owners(self) -> NDArray[np.intp]:
-        """For each position the number of its block (size,)."""
+        """The number of the block of each position (size,)."""
         owners = np.full(self.size + 1, -1, dtype=np.intp)
         for number, block in enumerate(self.blocks):
             owners[block.places] = number

@@ -1,7 +1,8 @@
-"""What every implementation is asked: a stack of parameters, inputs and targets, and a loss."""
+"""The question to every implementation: a stack of parameters, inputs and targets, and a loss."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -106,21 +107,19 @@ class Problem:
         `known` says.
         """
         given = getattr(self, name)
-        expected = [known.get(axis, axis) if isinstance(axis, str) else axis for axis in axes]
-        fits = all(
-            isinstance(want, str) or want == n
-            for want, n in zip(expected, np.shape(given), strict=False)
-        )
-        if np.ndim(given) != len(axes) or not fits or np.size(given) == 0:
+        expected: list[str | int] = []
+        for axis in axes:
+            expected.append(known.get(axis, axis) if isinstance(axis, str) else axis)
+        if np.size(given) == 0 or not _fits(np.shape(given), expected):
             shape = f"({', '.join(map(str, expected))})"
             found = f"{self.kind}: {what} has shape {np.shape(given)}"
             raise ValueError(f"{found}, expected {shape}, no axis empty: {meaning}")
-        known |= {
-            axis: n for axis, n in zip(axes, np.shape(given), strict=True) if isinstance(axis, str)
-        }
+        for axis, length in zip(axes, np.shape(given), strict=True):
+            if isinstance(axis, str):
+                known[axis] = length
         array = given if _is_settled(given) else np.array(given, dtype=np.float64, order="C")
         if not np.isfinite(array).all():
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
             mend = "choose other parameters" if name == "own" else "mend the data, or drop that row"
             raise ValueError(
                 f"{self.kind}: {what} holds {array[place]} at {place}, expected finite numbers:"
@@ -139,7 +138,7 @@ class Problem:
 
     @cached_property
     def theta(self) -> Array:
-        """The network's parameters (D, T), evaluated in float64: what every reference is given."""
+        """The network's parameters (D, T), evaluated in float64, as every reference gets them."""
         theta = self.formulation.theta(self.own)
         theta.flags.writeable = False
         return theta
@@ -150,17 +149,17 @@ class Problem:
         return self.loss.shares(self.rows, self.formulation.network.outputs)
 
     def called(self, draw: int) -> str:
-        """What a person calls one of the draws."""
+        """Return the name of a draw for a person."""
         if self.recipe is None:
             return f"{self.kind} draw {draw}"
         return f"step {draw // self.runs} from start {draw % self.runs}"
 
     def through(self, outer: Formulation) -> Problem:
-        """The same question put to another network, whose parameters are `outer` of this one's."""
+        """Return the problem for another network, whose parameters are `outer` of this one's."""
         return replace(self, formulation=self.formulation.then(outer))
 
     def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
-        """Some of the draws, without what was recorded between them."""
+        """Return some of the draws, without a recipe and its record."""
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         slopes = None if self.slopes is None else self.slopes[draws]
         return replace(
@@ -175,7 +174,7 @@ class Problem:
         )
 
     def rounded(self, contract: Contract) -> Problem:
-        """The same question in numbers that a narrower dtype holds; raises ValueError for what is
+        """Return the problem in numbers that a narrower dtype holds. Raises ValueError for numbers
         beyond its range.
         """
         held: dict[str, Array] = {}
@@ -189,19 +188,17 @@ class Problem:
         return replace(self, own=held["own"], inputs=held["inputs"], targets=held["targets"])
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
-        """Other own parameters (D, P) on the same data, all draws of them or some."""
+        """Return the problem with other own parameters (D, P), of all draws or some."""
         chosen = np.ones(len(own), dtype=bool) if draws is None else draws
         return replace(self.part(chosen), own=own[chosen], kind="end")
 
     @cached_property
     def key(self) -> str:
-        """Digest of everything that a reference is told: equal keys, equal answers."""
+        """Digest of everything that a reference reads: equal keys give equal answers."""
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
-        parts += (
-            []
-            if self.optimiser_gradients is None
-            else [self.own, self.optimiser_gradients, np.array(self.runs), self.formulation.held]
-        )
+        if self.optimiser_gradients is not None:
+            parts += [self.own, self.optimiser_gradients]
+            parts += [np.array(self.runs), self.formulation.held]
         digest = sha256()
         for part in parts:
             digest.update(repr(part.shape).encode())
@@ -210,8 +207,18 @@ class Problem:
         return digest.hexdigest()
 
 
+def _fits(shape: tuple[int, ...], expected: Sequence[str | int]) -> bool:
+    """Is a shape as expected? An axis by name may have any length."""
+    if len(shape) != len(expected):
+        return False
+    for length, want in zip(shape, expected, strict=True):
+        if not isinstance(want, str) and length != want:
+            return False
+    return True
+
+
 def _is_settled(given: object) -> bool:
-    """Is it an array as problems hold it, which nobody else can write to?"""
+    """Is it an array as problems hold it, to which nobody else can write?"""
     if not isinstance(given, np.ndarray) or given.dtype != np.float64:
         return False
     return given.base is None and given.flags.c_contiguous and not given.flags.writeable

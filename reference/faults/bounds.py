@@ -1,5 +1,5 @@
-"""How far from a fault's answers an implementation that makes this mistake may be: bounds of the
-wrong equations.
+"""Bounds of the equations with a fault: how far from its answers an implementation that makes the
+mistake may be.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reference.faults.kinds import (
     reading,
     undecayed,
 )
-from reference.mathematics.equations import column, evaluate, flat, row
+from reference.mathematics.equations import column, equations_of, evaluate, flat, row
 from reference.mathematics.oracle import oracle
 from reference.mathematics.questions import at_theta, chunks
 
@@ -37,8 +37,8 @@ Found = dict[str, Bounded]
 
 @singledispatch
 def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
-    """Every quantity by the equations with the mistake, the gradient by own parameters (D, P), with
-    its bound.
+    """Return every quantity by the equations with the mistake, with its bound; the gradient is by
+    own parameters (D, P).
 
     Raises TypeError for a kind of fault that has no bounds.
     """
@@ -47,8 +47,7 @@ def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Misread, problem: Problem, contract: Contract) -> Found:
-    network: Any = problem.formulation.network
-    read = undecayed(problem).through(reading(network, fault.change))
+    read = undecayed(problem).through(reading(problem.formulation.network, fault.change))
     return _decayed(oracle(read, contract), problem, contract)
 
 
@@ -56,16 +55,14 @@ def _(fault: Misread, problem: Problem, contract: Contract) -> Found:
 def _(fault: Off, problem: Problem, contract: Contract) -> Found:
     asked = at_theta(undecayed(problem))
     other = fault.changed(asked.formulation.network.layout, asked.own)
-    return _decayed(
-        _by_own(oracle(replace(asked, own=other), contract), problem, contract), problem, contract
-    )
+    found = oracle(replace(asked, own=other), contract)
+    return _decayed(_by_own(found, problem, contract), problem, contract)
 
 
 @bounds.register
 def _(fault: Slope, problem: Problem, contract: Contract) -> Found:
     m, found = _arithmetic(problem, contract), oracle(at_theta(undecayed(problem)), contract)
-    network: Any = problem.formulation.network
-    read = reading(network, fault.change)
+    read = reading(problem.formulation.network, fault.change)
     slope = m.linear(read.matrix, found["gradient"], 0.0, read.forward_roundings)
     return _decayed(_by_own({**found, "gradient": slope}, problem, contract), problem, contract)
 
@@ -77,9 +74,8 @@ def _(fault: Posed, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Data, problem: Problem, contract: Contract) -> Found:
-    found = oracle(
-        replace(problem, **{fault.part: fault.change(getattr(problem, fault.part))}), contract
-    )
+    changed = {fault.part: fault.change(getattr(problem, fault.part))}
+    found = oracle(replace(problem, **changed), contract)
     if fault.part != "inputs":
         return found
     m, slope = _arithmetic(problem, contract), found["input_gradient"]
@@ -90,60 +86,54 @@ def _(fault: Data, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Hidden, problem: Problem, contract: Contract) -> Found:
-    network: Any = problem.formulation.network
-    first = sum(name != "identity" for name in network.activations[: fault.layer])
-    parts = [
-        evaluate(_Replaced(contract, network.added, fault.change, first), problem.part(draws))
-        for draws in chunks(problem)
-    ]
-    return {
-        name: _arithmetic(problem, contract).stack([part[name] for part in parts])
-        for name in QUANTITIES
-    }
+    network = equations_of(problem.formulation.network)
+    parts = []
+    for draws in chunks(problem):
+        m = _Replaced(contract, network.added, fault.change, fault.number_in(network))
+        parts.append(evaluate(m, problem.part(draws)))
+    stack = _arithmetic(problem, contract).stack
+    return {name: stack([part[name] for part in parts]) for name in QUANTITIES}
 
 
 @bounds.register
 def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
-    """By what becomes of answers that are off, each by its bound: in one direction, in the other,
-    or all too large.
+    """How far the wrong answers move if right ones are off by their bounds: up, down, or all too
+    large.
     """
-    # what follows may go on from such numbers
+    # later numbers may be computed from stored ones
     if fault.kept_in and Contract(fault.kept_in).bits < contract.bits:
         contract = replace(contract, dtype=fault.kept_in)
-    # not proved exact: what is scaled may be scaled on the way, and rounds there
-    sound, u = (
-        oracle(replace(at_theta(problem), exact=False), contract),
-        _arithmetic(problem, contract).u,
-    )
+    # not proved exact: a factor may act, and round, on the way
+    sound = oracle(replace(at_theta(problem), exact=False), contract)
+    u = _arithmetic(problem, contract).u
     values = {name: sound[name].value for name in QUANTITIES}
-    wrong, found = fault.change(values, problem), {}
+    wrong: Answers = fault.change(values, problem)
+
+    def move(name: str, step: Array) -> Answers:
+        moved = fault.change({**values, name: values[name] + step}, problem)
+        return {each: abs(moved[each] - wrong[each]) for each in QUANTITIES}
+
     moved = {name: np.zeros(values[name].shape) for name in QUANTITIES}
     for name in QUANTITIES:
         step = sound[name].error + fault.roundings(problem) * u * abs(values[name])
-        up, down, larger = (
-            _apart(fault.change({**values, name: values[name] + sign * step}, problem), wrong)
-            for sign in (1.0, -1.0, np.sign(values[name]))
-        )
+        up, down = move(name, step), move(name, -step)
+        larger = move(name, np.sign(values[name]) * step)
         for each in QUANTITIES:
             moved[each] += np.maximum(up[each], down[each]) + larger[each]
+    found = {}
     for name in QUANTITIES:
-        # what is computed anew, from fewer data, is bounded by what bounds all of it
+        # an answer computed anew from fewer data has no larger bound than one from all of them
         error = np.where(moved[name] > 0, moved[name], sound[name].error)
         found[name] = Bounded(wrong[name], error + u * abs(wrong[name]))
     return _by_own(found, problem, contract)
 
 
-def _apart(a: Answers, b: Answers) -> Answers:
-    return {name: abs(a[name] - b[name]) for name in QUANTITIES}
-
-
 def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:
-    network: Any = problem.formulation.network
-    return BoundedArithmetic(contract, network.added)
+    return BoundedArithmetic(contract, equations_of(problem.formulation.network).added)
 
 
 def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
-    """With the gradient by theta as one by the own parameters."""
+    """Turn the gradient by theta (D, T) into one by own parameters (D, P)."""
     formulation, m = problem.formulation, _arithmetic(problem, contract)
     own = m.linear(
         formulation.matrix.transpose, found["gradient"], 0.0, formulation.backward_roundings
@@ -152,19 +142,17 @@ def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
-    """With the problem's decay, which acts on parameters as they are, whatever they are taken for.
+    """Add the problem's decay, which acts on the parameters themselves, not on misread ones.
 
-    It may be what a sum over the rows begins with: then all additions round it.
+    A sum over the rows may begin with it: then all additions round it.
     """
     decay, m = problem.loss.decay, _arithmetic(problem, contract)
     if not decay:
         return found
     own = m.lift(problem.own)
     scaled = m.scale(own, decay)
-    penalty = m.each(
-        np.ravel,
-        m.dot(m.each(row, own), m.each(column, scaled), len(problem.formulation.own.blocks)),
-    )
+    count = len(problem.formulation.own.blocks)
+    penalty = m.each(np.ravel, m.dot(m.each(row, own), m.each(column, scaled), count))
     slope = m.scale(own, 2 * decay)
     slope = Bounded(slope.value, slope.error + problem.rows * m.u * abs(slope.value))
     return {
@@ -175,7 +163,7 @@ def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 class _Replaced(BoundedArithmetic):
-    """Bounded arithmetic with one of the activations that are asked for replaced by another, which
+    """Bounded arithmetic in which the activation of number `which` is replaced by another, which
     never falls.
     """
 
@@ -186,21 +174,26 @@ class _Replaced(BoundedArithmetic):
         self.plain, self.replacement, self.left = Plain(contract, "float64"), replacement, which
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """By its values at both ends of what z may be."""
-        self.left -= name != "identity"
-        if self.left != -1 or name == "identity":
+        """Bound the replacement by its values at both ends of the interval of z."""
+        if name == "identity":
+            return z, None
+        self.left -= 1
+        if self.left != -1:
             return super().act(name, z)
-        (h, d), *ends = (
-            self.replacement(x, *self.plain.act(name, x))
-            for x in (z.value, z.value - z.error, z.value + z.error)
-        )
+        h, d = self._replaced(name, z.value)
+        low, low_slope = self._replaced(name, z.value - z.error)
+        high, high_slope = self._replaced(name, z.value + z.error)
         # as many roundings as the slowest of ours takes
         rounds = (4 * self.contract.exp_ulp + 4) * self.u
-        value = Bounded(
-            h, np.maximum(*(abs(end - h) for end, _ in ends)) + rounds * abs(h) + self.tiny
-        )
+        spread = np.maximum(abs(low - h), abs(high - h))
+        value = Bounded(h, spread + rounds * abs(h) + self.tiny)
         if d is None:
             return value, None
-        # a slope may have its largest value within: it has gone up and down by then
-        turned: Array = 2 * np.maximum(*(abs(end - d) for _, end in ends))
+        # a slope may rise and fall again within the interval
+        turned = 2 * np.maximum(abs(low_slope - d), abs(high_slope - d))
         return value, Bounded(np.asarray(d), turned + rounds * (1 + abs(d)) + self.tiny)
+
+    def _replaced(self, name: str, z: Array) -> tuple[Array, Any]:
+        """The replacement and its derivative, None for 1, at z."""
+        h, d = self.replacement(z, *self.plain.act(name, z))
+        return h, d

@@ -1,5 +1,5 @@
-"""Kinds of planted faults: the equations with one mistake in a meaning, a number, an activation or
-an answer.
+"""Kinds of faults: the equations with one mistake in a meaning, a number, an activation or an
+answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy import sparse
 
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
-from harness.core.formulation import Formulation
+from harness.core.formulation import Family, Formulation
 from harness.core.layout import Block, Layout
 from harness.core.linear import LinearMap
 from harness.core.problem import QUANTITIES, Problem
@@ -30,21 +30,19 @@ SLOPES = ("gradient", "input_gradient")
 def solve(
     problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain
 ) -> Answers:
-    """The equations in ordinary arithmetic at theta, with an arithmetic of one's own."""
+    """Return every quantity of the equations at theta, in ordinary arithmetic or another one."""
     with np.errstate(all="ignore"):
         answers = evaluate(arithmetic(contract), at_theta(problem))
     return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
 
 
 def undecayed(problem: Problem) -> Problem:
-    """The same question about the error alone."""
+    """Return the problem without decay."""
     return replace(problem, loss=replace(problem.loss, decay=0.0))
 
 
 def decayed(answers: Answers, problem: Problem) -> Answers:
-    """Answers about the error alone, with the problem's decay, which acts on parameters as they
-    are.
-    """
+    """Add a problem's decay to answers without it; it acts on the parameters themselves."""
     decay, theta = problem.loss.decay, problem.theta
     if not decay:
         return answers
@@ -61,8 +59,8 @@ def decayed(answers: Answers, problem: Problem) -> Answers:
 
 @dataclass(frozen=True)
 class Fault(ABC):
-    """One mistake: its name, what a person calls it, what it does to what its kind changes, the
-    first that it spoils.
+    """One mistake: its name, a description, its change of the numbers that its kind changes, and
+    the first quantity that it spoils.
 
     A `sized` one is made `at` a size, relative to the number that it changes.
     """
@@ -76,7 +74,7 @@ class Fault(ABC):
     across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
-        """A sized one at this size."""
+        """Return this fault at a size."""
         spelled = f"{size:.0e}".replace("e-0", "e-")
         words, change = f"{self.words} off by {spelled}", partial(self.change, size)
         return replace(
@@ -85,10 +83,12 @@ class Fault(ABC):
 
     @abstractmethod
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        """Every quantity by the equations with the mistake, the gradient by theta (D, T)."""
+        """Return every quantity by the equations with the mistake; the gradient is by theta (D,
+        T).
+        """
 
-    def fits(self, network: Any) -> bool:
-        """Can it be made there?"""
+    def fits(self, network: Family) -> bool:
+        """Can a network have this fault?"""
         return True
 
 
@@ -106,7 +106,7 @@ class OnBlocks(Fault):
         ]
         return np.stack(rows)
 
-    def fits(self, network: Any) -> bool:
+    def fits(self, network: Family) -> bool:
         numbers = 1.0 + np.arange(network.layout.size)[None] / 3
         try:
             return bool((self.changed(network.layout, numbers) != numbers).any())
@@ -115,21 +115,18 @@ class OnBlocks(Fault):
 
 
 class Misread(OnBlocks):
-    """Parameters whose meaning is mistaken: something else is computed, and differentiated
-    rightly.
-    """
+    """Parameters whose meaning is mistaken, and whose gradient is that of the mistaken meaning."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        network: Any = problem.formulation.network
-        read = replace(undecayed(at_theta(problem)), formulation=reading(network, self.change))
+        mistaken = reading(problem.formulation.network, self.change)
+        read = replace(undecayed(at_theta(problem)), formulation=mistaken)
         answers = solve(read, contract)
-        return decayed(
-            {**answers, "gradient": read.formulation.pull_back(answers["gradient"])}, problem
-        )
+        slope = mistaken.pull_back(answers["gradient"])
+        return decayed({**answers, "gradient": slope}, problem)
 
 
 @cache
-def reading(network: Any, change: Callable[[Blocks], Blocks]) -> Formulation:
+def reading(network: Family, change: Callable[[Blocks], Blocks]) -> Formulation:
     """Return the map of parameters whose blocks are changed."""
     layout = network.layout
     meaning = partial(_change_by_name, change, layout)
@@ -166,10 +163,9 @@ class Slope(OnBlocks):
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answers, as a dict, of a problem that are put together wrongly, by so many `roundings` of
-    each at most.
+    """Answers, by quantity, that are put together wrongly, with at most `roundings` of each.
 
-    `kept_in` is the dtype of which they are numbers, where that is another than the computation's.
+    `kept_in` is the dtype in which they are stored if it is not that of the computation.
     """
 
     roundings: Callable[[Problem], float] = lambda problem: 6.0
@@ -182,7 +178,7 @@ class Answer(Fault):
 
 
 class Posed(Fault):
-    """Another question, which is answered rightly."""
+    """Right answers to another problem."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         return solve(self.change(problem), contract)
@@ -194,59 +190,58 @@ class Data(Fault):
 
     part: str = "inputs"
 
-    def fits(self, network: Any) -> bool:
+    def fits(self, network: Family) -> bool:
         widths = network.inputs if self.part == "inputs" else network.outputs
         numbers = 1.0 + np.arange(2 * sum(widths)).reshape(1, 2, -1)
         return bool((self.change(numbers) != numbers).any())
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        answers = solve(
-            replace(problem, **{self.part: self.change(getattr(problem, self.part))}), contract
-        )
+        changed = {self.part: self.change(getattr(problem, self.part))}
+        answers = solve(replace(problem, **changed), contract)
         if self.part != "inputs":
             return answers
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
-        """From inputs of a shape (R, I) to what is read of them, both flat: of those each is one,
-        times a factor.
+        """Return the map from given inputs (R, I) to those that are read, both flat: each of these
+        is a given one times a factor.
         """
         size = int(np.prod(shape))
         factor = self.change(np.ones((1, *shape))).ravel()
-        given = np.rint(self.change(np.arange(size).reshape(1, *shape)).ravel() / factor).astype(
-            int
-        )
+        numbered = self.change(np.arange(size).reshape(1, *shape)).ravel()
+        given = np.rint(numbered / factor).astype(int)
         return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
 
     def back(self, slope: Array) -> Array:
-        """The gradient (D, R, I) by what is read, as one by what was given."""
+        """Turn a gradient (D, R, I) by the inputs that are read into one by those given."""
         flat = slope.reshape(len(slope), -1)
         return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
 
 
 @dataclass(frozen=True)
 class Hidden(Fault):
-    """Another activation of a layer in place of one `of` these: from z, h, its slope (None is 1) to
-    h and its slope.
+    """Another activation of a layer in place of one `of` these: `change` takes z, h and its
+    derivative (None is 1), and returns h and its derivative.
     """
 
     of: str = "tanh logistic relu"
     layer: int = 0
 
-    def fits(self, network: Any) -> bool:
-        return (
-            self.layer < len(network.activations)
-            and network.activations[self.layer] in self.of.split()
-        )
+    def fits(self, network: Family) -> bool:
+        names = network.activations
+        return self.layer < len(names) and names[self.layer] in self.of.split()
+
+    def number_in(self, network: Family) -> int:
+        """Return how many activations other than the identity come before this one."""
+        return sum(name != "identity" for name in network.activations[: self.layer])
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        names = problem.formulation.network.activations
-        first = sum(name != "identity" for name in names[: self.layer])
-        return solve(problem, contract, partial(_Replaced, self.change, first))
+        number = self.number_in(problem.formulation.network)
+        return solve(problem, contract, partial(_Replaced, self.change, number))
 
 
 class _Replaced(Plain):
-    """Ordinary arithmetic with one of the activations that are asked for replaced."""
+    """Ordinary arithmetic in which the activation of number `which` is replaced."""
 
     def __init__(self, replacement: Callable[..., Any], which: int, contract: Contract) -> None:
         super().__init__(contract)
@@ -254,5 +249,9 @@ class _Replaced(Plain):
 
     def act(self, name: str, z: Array) -> tuple[Array, Any]:
         h, d = super().act(name, z)
-        self.left -= name != "identity"
-        return self.replacement(z, h, d) if self.left == -1 and name != "identity" else (h, d)
+        if name == "identity":
+            return h, d
+        self.left -= 1
+        if self.left == -1:
+            h, d = self.replacement(z, h, d)
+        return h, d

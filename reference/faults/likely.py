@@ -1,15 +1,12 @@
-"""Which planted fault explains what was observed."""
+"""Which planted fault explains observed answers."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize
 
-from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
 from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES, Problem
@@ -17,21 +14,12 @@ from harness.core.progress import Say, silent
 from reference.faults.bounds import bounds
 from reference.faults.catalogue import made_in
 from reference.faults.kinds import Answers, Fault, solve
-from reference.mathematics.equations import outputs
-from reference.mathematics.tape import Tape
-
-DETERMINED = 1e-6  # how nearly alike two fitted scalings may be
-# Evaluations of a fit of scalings, for each number and one more. Fits that end well take 3 to 10
-# where data were standardised, pixels divided or one factor was wrong, and 14 (the median) where
-# factors lie between 1e-3 and 1e3.
-PATIENCE = 50
-MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
-UNEXPLAINED = 1e-3  # of an observed difference: what a fault that is offered as likely may leave
+from reference.faults.scaling import UNEXPLAINED, describe_scaling
 
 
 class Offer(NamedTuple):
-    """A mistake that explains what was observed: its name in the catalogue ("" for another
-    scaling), and in words.
+    """A mistake that explains observed answers: its name in the catalogue ("" for another scaling)
+    and a description.
     """
 
     name: str
@@ -45,9 +33,16 @@ def likely(
     contract: Contract,
     say: Say = silent,
 ) -> str:
-    """The mistake that explains what was observed, in words; "" when none does. See `offered`."""
+    """Return the mistake that explains observed answers, in words; "" if none does.
+
+    See `offered`.
+    """
     offer = offered(problems, observed, outside, contract, say=say)
     return offer.words if offer else ""
+
+
+def _run(fault: Fault, problem: Problem) -> Answers:
+    return fault.run(problem, Contract())
 
 
 @np.errstate(all="ignore")
@@ -56,28 +51,29 @@ def offered(
     observed: Sequence[Mapping[str, Array]],
     outside: str,
     contract: Contract,
-    run: Callable[[Fault, Problem], Answers] = lambda fault, problem: fault.run(
-        problem, Contract()
-    ),
+    run: Callable[[Fault, Problem], Answers] = _run,
     say: Say = silent,
 ) -> Offer | None:
-    """The mistake that explains what was observed where `outside` is the first quantity outside;
-    None when none does.
+    """Return the mistake that explains observed answers, of which `outside` is the first quantity
+    outside its bounds; None if none does.
 
-    A fault explains a difference when the equations with it, which `run` solves, leave less than a
-    thousandth of it or, in a stack, no more than an implementation of them may round under this
-    contract: in `outside` and in all that the fault changes after it; and what came before, which
-    is inside, must not tell against it. `say` is told how far the search is.
+    A fault explains a difference if the equations with it, which `run` solves, leave less than a
+    thousandth of it or, in a stack, no more than their rounding under this contract. That must hold
+    for `outside` and for all later quantities that the fault changes. Earlier quantities, which are
+    inside, must not speak against it. `say` is told how far the search is.
     """
-    asked = _Asked(problems, observed, outside, contract)
+    search = _Search(problems, observed, outside, contract)
     faults, found = made_in(problems[0].formulation.network), []
     for number, fault in enumerate(faults, 1):
         say(f"looking for a likely mistake, {number} of {len(faults)}")
-        wrong = asked.survives(partial(run, fault), fault.across_draws)
-        if wrong is not None and (left := asked.leaves(fault, wrong)) is not None:
+        wrong = search.solve_if_near(partial(run, fault), fault.across_draws)
+        if wrong is None:
+            continue
+        left = search.unexplained(fault, wrong)
+        if left is not None:
             found.append((max(left.values()), left[outside], fault))
     if not found:
-        words = _scaled(problems, observed, say) if outside == "forward" else ""
+        words = describe_scaling(problems, observed, say) if outside == "forward" else ""
         return Offer("", words) if words else None
     _, left_over, fault = min(found, key=lambda each: each[0])
     return Offer(
@@ -86,9 +82,9 @@ def offered(
     )
 
 
-class _Asked:
-    """What was observed, and what is right, in every stack; `outside` is the first quantity
-    outside.
+class _Search:
+    """Observed and right answers of every stack; `outside` is the first quantity outside its
+    bounds.
     """
 
     def __init__(
@@ -98,168 +94,83 @@ class _Asked:
         outside: str,
         contract: Contract,
     ) -> None:
-        self.problems, self.observed, self.outside, self.contract = (
-            problems,
-            observed,
-            outside,
-            contract,
-        )
+        self.problems, self.observed = problems, observed
+        self.outside, self.contract = outside, contract
         self.right = [_own(solve(problem, Contract()), problem) for problem in problems]
         self.apart = [
             _size(seen[outside] - right[outside])
             for seen, right in zip(observed, self.right, strict=True)
         ]
         stack = int(np.argmax(self.apart))
-        apart = (observed[stack][outside] - self.right[stack][outside]).reshape(
-            problems[stack].draws, -1
-        )
-        draw = int(np.argmax(np.linalg.norm(apart, axis=1)))
-        self.first, self.seen = (
-            problems[stack].part(slice(draw, draw + 1)),
-            observed[stack][outside][draw : draw + 1],
-        )
+        apart = observed[stack][outside] - self.right[stack][outside]
+        by_draw = np.linalg.norm(apart.reshape(problems[stack].draws, -1), axis=1)
+        draw = int(np.argmax(by_draw))
+        self.worst_draw = problems[stack].part(slice(draw, draw + 1))
+        self.seen_there = observed[stack][outside][draw : draw + 1]
 
-    def survives(
+    def solve_if_near(
         self, run: Callable[[Problem], Answers], across_draws: bool
     ) -> list[Answers] | None:
-        """A fault's answers, by `run`, where they leave little of what is outside in all stacks
-        together; else None.
+        """Return a fault's answers by `run`, one for each stack, if they leave little of the
+        difference in `outside` over all stacks; else None.
 
-        The draw with the largest difference is looked at first, unless the fault may work across
-        draws, and then the stack with the largest: most faults end there.
+        Most faults end at the draw with the largest difference, which comes first unless the fault
+        may work across draws, or at the stack with the largest.
         """
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
-        if (
-            not across_draws
-            and not _size(self.seen - _own(run(self.first), self.first)[self.outside]) < most
-        ):
-            return None
+        if not across_draws:
+            wrong = _own(run(self.worst_draw), self.worst_draw)
+            if not _size(self.seen_there - wrong[self.outside]) < most:
+                return None
         for stack in np.argsort(self.apart)[::-1].tolist():
             found[stack] = _own(run(self.problems[stack]), self.problems[stack])
-            left = math.hypot(
-                left, _size(self.observed[stack][self.outside] - found[stack][self.outside])
-            )
+            difference = self.observed[stack][self.outside] - found[stack][self.outside]
+            left = math.hypot(left, _size(difference))
             if not left < most:  # true for NaN
                 return None
         return [found[stack] for stack in range(len(found))]
 
-    def leaves(self, fault: Fault, wrong: Sequence[Answers]) -> dict[str, float] | None:
-        """The share that a fault leaves of what is outside, and of what follows; None where it does
-        not explain it.
+    def unexplained(self, fault: Fault, wrong: Sequence[Answers]) -> dict[str, float] | None:
+        """Return the share of the difference that a fault leaves in `outside` and in the later
+        quantities that it changes; None if it does not explain them.
         """
         first, observed, right = QUANTITIES.index(self.outside), self.observed, self.right
-        given = [name for name in QUANTITIES if all(name in seen for seen in observed)]
-        left = {
-            name: _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300)
-            for name in given
-        }
-        after = [
-            name
-            for name in given
-            if QUANTITIES.index(name) > first and _apart(name, wrong, right) > 0
-        ]
-        if any(left[name] > 2 for name in given if QUANTITIES.index(name) < first):
-            return None
-        for stack, answers in enumerate(wrong):
-            if not self._explained(stack, fault, answers, [self.outside, *after]):
+        left: dict[str, float] = {}
+        for position, name in enumerate(QUANTITIES):
+            if not all(name in seen for seen in observed):
+                continue
+            share = _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300)
+            if position < first and share > 2:
                 return None
-        return {name: left[name] for name in (self.outside, *after)}
+            if position == first or (position > first and _apart(name, wrong, right) > 0):
+                left[name] = share
+        for stack, answers in enumerate(wrong):
+            if not self._explains(stack, fault, answers, list(left)):
+                return None
+        return left
 
-    def _explained(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
-        """Does a fault leave as little of the differences in a stack as is asked, or only what may
-        be rounding?
+    def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
+        """Does a fault leave little of the differences in a stack, or no more than rounding?
 
-        Its bounds, which take several times as long as its answers, are computed where it comes to
-        that.
+        Its bounds are computed only if it leaves more, since they take several times as long as its
+        answers.
         """
         seen, right = self.observed[stack], self.right[stack]
-        sizes = {
-            name: (_size(seen[name] - wrong[name]), _size(seen[name] - right[name]))
-            for name in names
-        }
-        doubts = [name for name, (left, apart) in sizes.items() if not left <= UNEXPLAINED * apart]
+        doubts = []
+        for name in names:
+            left, apart = _size(seen[name] - wrong[name]), _size(seen[name] - right[name])
+            if not left <= UNEXPLAINED * apart:  # true for NaN
+                doubts.append(name)
         if not doubts:
             return True
         bound = bounds(fault, self.problems[stack], self.contract)
-        return not any(
-            is_outside(seen[name], bound[name], self.contract.largest) for name in doubts
-        )
-
-
-class _NoScaling(Exception):
-    """A fit of scalings has taken more evaluations than one that ends well."""
-
-
-def _scaled(problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say) -> str:
-    """Other scales and shifts of the columns of inputs and outputs, where they explain what was
-    observed, in words.
-
-    They are fitted to one stack by least squares (Levenberg-Marquardt, from none) and must explain
-    all. A fit that has not ended after PATIENCE evaluations for each number finds none; `say` is
-    told how many it took so far.
-    """
-    network: Any = problems[0].formulation.network
-    sides = ("inputs", "outputs")
-    columns = [
-        f"column {i} of the {side}" for side in sides for i in range(sum(getattr(network, side)))
-    ]
-    inputs = sum(network.inputs)
-
-    def differences(numbers: Array, stacks: Iterable[int]) -> Array:
-        scale, shift = numbers.reshape(2, -1)
-        found = []
-        for i in stacks:
-            tape, read = (
-                Tape(Plain(Contract()), *problems[i].inputs.shape[:2]),
-                problems[i].inputs * scale[:inputs],
-            )
-            given = outputs(tape, network, problems[i].theta, read + shift[:inputs])[2].value
-            found.append((given * scale[inputs:] + shift[inputs:] - observed[i]["forward"]).ravel())
-        return np.concatenate(found)
-
-    none, everywhere = np.repeat([1.0, 0.0], len(columns)), range(len(problems))
-    one = next((i for i in everywhere if problems[i].kind == "random"), 0)
-    apart = differences(none, everywhere)
-    if not np.isfinite(apart).all() or observed[one]["forward"].size < 10 * len(none):
-        return ""
-    if observed[one]["forward"].size * len(none) > MOST_SLOPES:
-        return ""
-    most, tried = PATIENCE * (1 + len(none)), itertools.count(1)
-
-    def tries(numbers: Array) -> Array:
-        if (number := next(tried)) > most:
-            raise _NoScaling
-        say(f"looking for another scaling of inputs and outputs, evaluation {number:,} of {most:,}")
-        return differences(numbers, [one])
-
-    try:
-        found = optimize.least_squares(tries, none, method="lm")
-    except _NoScaling:
-        return ""
-    fit, sizes = found.x, np.linalg.svd(found.jac, compute_uv=False)
-    if sizes[-1] < DETERMINED * sizes[0]:  # several scalings do the same: none of them is told
-        return ""
-    left = float(np.linalg.norm(differences(fit, everywhere)) / np.linalg.norm(apart))
-    if not left < UNEXPLAINED:
-        return ""
-    numbers = sorted(
-        zip(columns, *fit.reshape(2, -1), strict=True), key=lambda n: -max(abs(n[1] - 1), abs(n[2]))
-    )
-    largest = max(max(abs(scale - 1), abs(shift)) for _, scale, shift in numbers)
-    digits = 5 if largest > 1e-4 else 12
-    changed = [
-        f"{column} enters as {scale:.{digits}g} x"
-        + (f" {'+' if shift > 0 else '-'} {abs(shift):.3g}" if abs(shift) > largest / 1e4 else "")
-        for column, scale, shift in numbers
-        if max(abs(scale - 1), abs(shift)) > largest / 1e4
-    ]
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
+        largest = self.contract.largest
+        return not any(is_outside(seen[name], bound[name], largest) for name in doubts)
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:
-    """The gradient by the subject's own parameters."""
+    """With the gradient by the subject's own parameters (D, P)."""
     return {**answers, "gradient": problem.formulation.pull_back(answers["gradient"])}
 
 

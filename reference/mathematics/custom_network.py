@@ -1,6 +1,4 @@
-"""A network of one's own: its forward pass is written once, and gradients and bounds follow from
-it.
-"""
+"""A user's own network: its forward pass is written once; gradients and bounds follow from it."""
 
 from __future__ import annotations
 
@@ -27,13 +25,13 @@ GROUPS = 9  # of inputs, and heads, at most
 
 @dataclass(frozen=True, eq=False, init=False)
 class Equations(Derived):
-    """A network of one's own, written over the operations of `reference.mathematics.tape.Tape`.
+    """A user's own network, written in the operations of `reference.mathematics.tape.Tape`.
 
-    `inputs` and `outputs` are widths, a number or one for each group; `shapes` are those of the
-    blocks of parameters by name, (n, k) or (n,), which theta holds one after the other. `forward(m,
-    p, x)` gives the outputs, or a tuple of one tensor a head: m has the operations, p the blocks by
-    name, and x is the inputs, rows of numbers; several groups come as x1, x2, ... A block (n,) is
-    rows that are all alike. Raises ValueError, in a sentence, where that is no network.
+    `inputs` and `outputs` are widths, a number or one for each group. `shapes` are those of the
+    blocks of parameters by name, (n, k) or (n,); theta holds them one after the other. `forward(m,
+    p, x)` gives the outputs, or a tuple of one tensor for each head: m has the operations, p the
+    blocks by name, and x is the inputs, rows of numbers; several groups come as x1, x2, ... A block
+    (n,) comes as rows that are all alike. Raises ValueError, in a sentence, for anything else.
     """
 
     name: str
@@ -50,18 +48,13 @@ class Equations(Derived):
         shapes: Mapping[str, int | tuple[int, ...]],
         forward: Callable[..., object],
     ) -> None:
-        sides = [
-            widths(f"{name}: {what}", w, GROUPS)
-            for what, w in (("inputs", inputs), ("outputs", outputs))
-        ]
-        layout = _with_roles(
-            Layout.of_shapes(
-                {block: widths(f"{name}: block {block}", w, 2) for block, w in shapes.items()}
-            )
-        )
-        for field, value in zip(
-            self.__dataclass_fields__, (name, *sides, layout, forward), strict=True
-        ):
+        sources = widths(f"{name}: inputs", inputs, GROUPS)
+        sinks = widths(f"{name}: outputs", outputs, GROUPS)
+        blocks = {}
+        for block, shape in shapes.items():
+            blocks[block] = widths(f"{name}: block {block}", shape, 2)
+        values = name, sources, sinks, _with_roles(Layout.of_shapes(blocks)), forward
+        for field, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, field, value)
         with ours():
             assert self._looked_at  # what is wrong shows now
@@ -103,56 +96,57 @@ class Equations(Derived):
     @cached_property
     def _looked_at(self) -> _Looking:
         tape = _Looking()
-        zeros = [
-            np.zeros((1, *shape))
-            for shape in ((self.layout.size,), (1, sum(self.inputs)), (1, sum(self.outputs)))
-        ]
+        theta, inputs = np.zeros((1, self.layout.size)), np.zeros((1, 1, sum(self.inputs)))
         try:
-            blocks, x, output = outputs(tape, self, *zeros[:2])
+            blocks, x, output = outputs(tape, self, theta, inputs)
         except Exception as error:  # whatever a user's function raises
             said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
             raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
-        slopes = tape.slopes(output, zeros[2])
-        for name, node in zip(
-            (*(block.name for block in self.layout.blocks), "inputs"), (*blocks, x), strict=True
-        ):
+        slopes = tape.slopes(output, np.zeros((1, 1, sum(self.outputs))))
+        names = [*(block.name for block in self.layout.blocks), "inputs"]
+        for name, node in zip(names, [*blocks, x], strict=True):
             if node not in slopes:
                 raise ValueError(
                     f"{self.name}: forward: {name} reach no output, expected all to be used: leave"
                     " them out"
                 )
-        tape.sums += [node.sum for node in tape.nodes] + list(slopes.values())
+        tape.sums += (node.sum for node in tape.nodes)
+        tape.sums += slopes.values()
         for each in tape.sums:
             assert each.formed is not None
         return tape
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """In the order in which they are computed."""
+        """Names of the activations, in the order in which they are computed."""
         return tuple(self._looked_at.activations)
 
     @property
     def widest(self) -> int:
-        """Terms of the longest sum."""
+        """The number of terms of the longest sum."""
         return self._looked_at.counting.longest
 
     @property
     def added(self) -> int:
-        """Products of blocks, and numbers beside them, that are added up to one number, at most."""
+        """The most products of blocks, and numbers beside them, that one number is the sum of."""
         return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
 
     def longest_sum(self, amounts: Array) -> int:
-        """At most: each product in a sum reads one row of a block, or one column, or one entry."""
-        most = max(len(each.pairs) for each in self._looked_at.sums)
-        blocks = [block.of(amounts) for block in self.layout.blocks]
-        sums = [
-            b.max() if b.ndim == 1 else max(b.sum(axis=0).max(), b.sum(axis=1).max())
-            for b in blocks
-        ]
-        return most * int(sum(sums))
+        """Return a bound on the largest total of `amounts` (T,) over one sum: each product in it
+        reads one row of a block, or one column, or one entry.
+        """
+        products = max(len(each.pairs) for each in self._looked_at.sums)
+        total = 0.0
+        for block in self.layout.blocks:
+            part = block.of(amounts)
+            if block.role == "bias":
+                total += part.max()
+            else:
+                total += max(part.sum(axis=0).max(), part.sum(axis=1).max())
+        return products * int(total)
 
     def sentence(self) -> str:
-        """The network in a few words."""
+        """Return the network's name."""
         return self.name
 
 

@@ -37,14 +37,12 @@ def logistic(z):
 def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...]:
     """Return a width, or one for each group, as a tuple. Raises ValueError for anything else."""
     group = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not 0 < len(group) <= most or not all(isinstance(w, Integral) and int(w) > 0 for w in group):
-        numbers = (
-            "a whole number, at least 1"
-            if name == "hidden"
-            else f"one to {most} whole numbers from 1"
-        )
-        raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
-    return tuple(int(w) for w in group)
+    if 0 < len(group) <= most and all(isinstance(w, Integral) and int(w) > 0 for w in group):
+        return tuple(int(w) for w in group)
+    numbers = f"one to {most} whole numbers from 1"
+    if name == "hidden":
+        numbers = "a whole number, at least 1"
+    raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
 
 
 class Derived:
@@ -113,22 +111,14 @@ class Network(Derived):
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
     ) -> None:
-        given_widths = (("inputs", inputs), ("hidden", [hidden]), ("outputs", outputs))
-        sources, (hidden,), sinks = (widths(name, w) for name, w in given_widths)
-        for name, act in (("activation", activation), ("output", output)):
-            if act not in ACTIVATIONS:
-                called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
-                raise ValueError(
-                    f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}"
-                )
-        shapes = {"to_hidden": (hidden, sum(sources)), "to_output": (sum(sinks), hidden)}
-        masks = []
-        for (name, shape), given in zip(shapes.items(), (to_hidden, to_output), strict=True):
-            mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
-            if mask.shape != shape:
-                raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
-            masks.append(mask)
-        values = (sources, hidden, sinks, activation, output, *masks)
+        sources = widths("inputs", inputs)
+        (hidden,) = widths("hidden", [hidden])
+        sinks = widths("outputs", outputs)
+        _expect_activation("activation", activation)
+        _expect_activation("output", output)
+        into_hidden = _mask("to_hidden", to_hidden, (hidden, sum(sources)))
+        into_output = _mask("to_output", to_output, (sum(sinks), hidden))
+        values = sources, hidden, sinks, activation, output, into_hidden, into_output
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -138,12 +128,12 @@ class Network(Derived):
 
     @property
     def widest(self) -> int:
-        """Terms of the longest sum that a parameter enters."""
+        """The number of terms of the longest sum that a parameter enters."""
         return max(1 + sum(self.inputs), 1 + self.hidden, sum(self.outputs))
 
     @property
     def added(self) -> int:
-        """Products of matrices, and biases, that are added up to one number, at most."""
+        """The most products of matrices, and biases, that one number is the sum of."""
         return max(len(self.inputs) + 1, len(self.outputs))
 
     @cached_property
@@ -151,14 +141,11 @@ class Network(Derived):
         """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no
         connection.
         """
-        exists = [
-            np.pad(mask, ((0, 0), (1, 0)), constant_values=True)
-            for mask in (self.to_hidden, self.to_output)
-        ]
-        flat = np.concatenate([each.ravel() for each in exists])
-        places = np.where(flat, np.cumsum(flat) - 1, -1)
-        A, B = np.split(places, [exists[0].size])
-        return A.reshape(exists[0].shape), B.reshape(exists[1].shape)
+        A = np.pad(self.to_hidden, ((0, 0), (1, 0)), constant_values=True)
+        B = np.pad(self.to_output, ((0, 0), (1, 0)), constant_values=True)
+        exists = np.concatenate([A.ravel(), B.ravel()])
+        places = np.where(exists, np.cumsum(exists) - 1, -1)
+        return places[: A.size].reshape(A.shape), places[A.size :].reshape(B.shape)
 
     @cached_property
     def layout(self) -> Layout:
@@ -201,11 +188,14 @@ class Network(Derived):
         return np.ascontiguousarray(entries[..., exists])
 
     def longest_sum(self, amounts: Array) -> int:
-        """The largest total of `amounts` (T,) over a row of A or B, or over a column, which is one
-        input or unit.
+        """Return the largest total of `amounts` (T,) over a row of A or B, or over a column, which
+        is one input or unit.
         """
-        weights = [part.of(amounts) for part in self.parts]
-        return int(max(max(w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max()) for w in weights))
+        longest = 0.0
+        for part in self.parts:
+            w = part.of(amounts)
+            longest = max(longest, w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max())
+        return int(longest)
 
     def script(self) -> str:
         """Return `network`, a NumPy function of blocks and groups of inputs, real or complex, that
@@ -237,6 +227,21 @@ class Network(Derived):
             f"{inputs}-{self.hidden}-{outputs}, {self.activation} hidden, {self.output}"
             f" outputs{sparse}"
         )
+
+
+def _expect_activation(name: str, act: str) -> None:
+    if act not in ACTIVATIONS:
+        called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
+        raise ValueError(
+            f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}"
+        )
+
+
+def _mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
+    if mask.shape != shape:
+        raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
+    return mask
 
 
 def _activated(name: str, terms: Sequence[str]) -> str:

@@ -1,6 +1,4 @@
-"""The oracle: what a problem's exact answers are, and how far from them its contract lets an
-implementation be.
-"""
+"""The oracle: a problem's answers, each with a bound on how far an implementation's may be off."""
 
 from __future__ import annotations
 
@@ -22,24 +20,22 @@ from reference.mathematics.questions import chunks
 def oracle(
     problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
 ) -> Bounds:
-    """Every quantity of `equations.evaluate`, and of `optimisers.steps` where the problem has a
-    recipe, with its bound.
+    """Return every quantity of `equations.evaluate` with its bound, and the steps of
+    `optimisers.steps` if the problem has a recipe.
 
-    Where the problem asks for it, and grid arithmetic proves a draw's tensor exact, the bound is 0.
-    Where float64 itself overflows, it is not finite. `seen` (D, R, W) is what an implementation has
-    computed on its way, a column for each number of a row: then every layer is bounded by itself
-    (see `harness.arithmetic.staged`). `known` is what this gave under a contract that differs in
-    the logistic's clip only: parts in which no clip acts are taken from it.
+    The bound is 0 if the problem is to be exact and grid arithmetic proves a draw's tensor so. It
+    is not finite if float64 itself overflows. With `seen` (D, R, W), an implementation's own
+    intermediate numbers, a column for each number of a row, every layer is bounded by itself (see
+    `harness.arithmetic.staged`). `known` are the bounds under a contract that differs in the
+    logistic's clip only; parts of the stack in which no clip acts are taken from it.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _bounded(problem, contract, seen, known)
 
 
 def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-    """How many of the numbers of a row that an implementation keeps are among those `seen`, of how
-    many.
-
-    And the first activation that is not, in words.
+    """Return how many intermediate numbers of a row were found in `seen` (D, R, W), how many there
+    are, and the first activation that was not found, in words.
     """
     network = equations_of(problem.formulation.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)
@@ -59,9 +55,10 @@ def _bounded(
         return Bounds(known, clip, known.reach)
     for number, draws in enumerate(chunks(problem)):
         if known is not None and known.unclipped(clip)[number]:
-            found.append(
-                {name: Bounded(of.value[draws], of.error[draws]) for name, of in known.items()}
-            )
+            part = {}
+            for name, bound in known.items():
+                part[name] = Bounded(bound.value[draws], bound.error[draws])
+            found.append(part)
             reach.append(known.reach[number])
             continue
         m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
@@ -82,9 +79,7 @@ def _bounded(
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """The loss, not bounded where an implementation may overflow on the way: in the sums of squares
-    that it weighs.
-    """
+    """The loss without a bound in draws whose sums of squares may overflow in an implementation."""
     squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
     if problem.loss.decay:
         squares += (problem.theta**2).sum(axis=1)
@@ -92,18 +87,17 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 
 def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
-    """The outputs with a share of each head's largest in a draw on top of the oracle's own
-    bound.
-    """
-    parts = np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1)
-    largest = [np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape) for part in parts]
+    """The outputs with a share of each head's largest in a draw added to the oracle's own bound."""
+    largest = []
+    for part in np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1):
+        largest.append(np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape))
     return Bounded(o.value, o.error + share * np.concatenate(largest, axis=-1))
 
 
 def _sharpened(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
-    """With the exact values, and no bound, where it is proved that nothing rounds."""
+    """Exact values with a bound of 0 in draws for which it is proved that nothing rounds."""
     sharp = {}
     for name, proof in certificates(problem, contract).items():
         proved = _per_draw(proof, answers[name].error)
@@ -113,11 +107,9 @@ def _sharpened(
 
 
 def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
-    """For each quantity and draw (D,): is it proved that nothing rounds on the way to it?"""
-    return {
-        name: value.exact(contract.factor_bits)
-        for name, value in evaluate(GridArithmetic(contract), problem).items()
-    }
+    """Return for each quantity in which draws (D,) it is proved that nothing rounds."""
+    found = evaluate(GridArithmetic(contract), problem)
+    return {name: value.exact(contract.factor_bits) for name, value in found.items()}
 
 
 def _per_draw(flags: NDArray[np.bool_], like: Array) -> NDArray[np.bool_]:

@@ -193,7 +193,7 @@ def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(
 ) -> None:
     """Its slopes are a matrix of all outputs by all numbers."""
     monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
-    monkeypatch.setattr("reference.faults.likely.MOST_SLOPES", 1_000)
+    monkeypatch.setattr("reference.faults.scaling.MOST_SLOPES", 1_000)
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
     assert said == []

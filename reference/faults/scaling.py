@@ -1,0 +1,139 @@
+"""Another scaling of inputs and outputs, fitted to observed outputs."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize
+
+from harness.arithmetic.plain import Plain
+from harness.core.contract import Array, Contract
+from harness.core.problem import Problem
+from harness.core.progress import Say
+from reference.mathematics.equations import equations_of, outputs
+from reference.mathematics.tape import Tape
+
+DETERMINED = 1e-6  # least ratio of singular values for which scalings can be told apart
+# Evaluations of a fit of scalings, for each number and one more. Fits that end well take 3 to 10
+# where data were standardised, pixels divided or one factor was wrong, and 14 (the median) where
+# factors lie between 1e-3 and 1e3.
+PATIENCE = 50
+MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
+UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
+
+
+class Column(NamedTuple):
+    """A column of inputs or outputs that enters as scale x + shift."""
+
+    name: str
+    scale: float
+    shift: float
+
+    @property
+    def change(self) -> float:
+        """By how much the scale or the shift changes the column."""
+        return max(abs(self.scale - 1), abs(self.shift))
+
+
+def describe_scaling(
+    problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say
+) -> str:
+    """Return scales and shifts of the columns of inputs and outputs that explain all observed
+    outputs, in words; "" if none do.
+
+    They are fitted to one stack by least squares (Levenberg-Marquardt), from scales of 1 and shifts
+    of 0. A fit fails after PATIENCE evaluations for each number; `say` is told how many it took.
+    """
+    scaled = _Scaled(problems, observed)
+    none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
+    apart = scaled.differences(none, everywhere)
+    kinds = [problem.kind for problem in problems]
+    one = kinds.index("random") if "random" in kinds else 0
+    numbers = observed[one]["forward"].size
+    if not np.isfinite(apart).all() or numbers < 10 * len(none):
+        return ""
+    if numbers * len(none) > MOST_SLOPES:
+        return ""
+    fit = _fit(lambda numbers: scaled.differences(numbers, [one]), none, say)
+    if fit is None:
+        return ""
+    left = float(np.linalg.norm(scaled.differences(fit, everywhere)) / np.linalg.norm(apart))
+    if not left < UNEXPLAINED:
+        return ""
+    return _in_words(map(Column, scaled.names, *fit.reshape(2, -1)), left)
+
+
+class _Scaled:
+    """The equations with scaled and shifted columns, beside observed outputs.
+
+    `numbers` (2 n,) are the scales of all n columns, inputs first, and then their shifts.
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
+    ) -> None:
+        self.problems, self.observed = problems, observed
+        self.network = equations_of(problems[0].formulation.network)
+        self.inputs = sum(self.network.inputs)
+        self.names = [f"column {i} of the inputs" for i in range(self.inputs)]
+        self.names += [f"column {i} of the outputs" for i in range(sum(self.network.outputs))]
+
+    def differences(self, numbers: Array, stacks: Iterable[int]) -> Array:
+        """Return computed less observed outputs of some stacks, in one vector."""
+        scale, shift = numbers.reshape(2, -1)
+        found = []
+        for stack in stacks:
+            problem = self.problems[stack]
+            tape = Tape(Plain(Contract()), problem.draws, problem.rows)
+            read = problem.inputs * scale[: self.inputs] + shift[: self.inputs]
+            given = outputs(tape, self.network, problem.theta, read)[2].value
+            scaled = given * scale[self.inputs :] + shift[self.inputs :]
+            found.append((scaled - self.observed[stack]["forward"]).ravel())
+        return np.concatenate(found)
+
+
+class _NoFit(Exception):
+    """A fit has taken more evaluations than one that ends well."""
+
+
+def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array | None:
+    """Return the numbers that make the differences least; None if the fit does not end, or if
+    other numbers do the same.
+    """
+    most, tried = PATIENCE * (1 + len(start)), itertools.count(1)
+
+    def counted(numbers: Array) -> Array:
+        number = next(tried)
+        if number > most:
+            raise _NoFit
+        say(f"looking for another scaling of inputs and outputs, evaluation {number:,} of {most:,}")
+        return differences(numbers)
+
+    try:
+        fit = optimize.least_squares(counted, start, method="lm")
+    except _NoFit:
+        return None
+    sizes = np.linalg.svd(fit.jac, compute_uv=False)
+    if sizes[-1] < DETERMINED * sizes[0]:
+        return None
+    return np.asarray(fit.x, dtype=np.float64)
+
+
+def _in_words(columns: Iterable[Column], left: float) -> str:
+    """Name the three columns that change most; `left` is the share of the difference that remains
+    unexplained.
+    """
+    ordered = sorted(columns, key=lambda column: -column.change)
+    largest = ordered[0].change
+    digits = 5 if largest > 1e-4 else 12
+    changed = []
+    for column in ordered:
+        if column.change <= largest / 1e4:
+            continue
+        text = f"{column.name} enters as {column.scale:.{digits}g} x"
+        if abs(column.shift) > largest / 1e4:
+            text += f" {'+' if column.shift > 0 else '-'} {abs(column.shift):.3g}"
+        changed.append(text)
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
