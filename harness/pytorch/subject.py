@@ -354,4 +354,4 @@ def _seed(seed: int) -> None:
     if accelerators is None or accelerators.is_available():
         torch.manual_seed(seed)
     else:
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
