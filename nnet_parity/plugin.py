@@ -8,6 +8,7 @@ first one is collected.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -22,6 +23,12 @@ GROUP = "nnet-parity"
 JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
 R_MODES = ("auto", "live", "recorded")
 FEWEST_STARTS = 2
+# an import of ours that names what asks R
+NAMES_R = re.compile(
+    rb"^\s*from (?:nnet_parity|reference)[\w.]* import (?:\([^)]*?|[^(\n]*?)"
+    rb"\b(?:r_nnet|nnet_fit|optim_bfgs)\b",
+    re.MULTILINE,
+)
 R_SWITCH = "NNET_PARITY_R"  # in the environment: as --parity-r
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --parity-device, separated by spaces
 RENAMED = ("device", "require-device", "r", "speed", "starts", "baseline", "report-dir")
@@ -125,6 +132,7 @@ class Guest:
         self.verified: list[Any] = []
         self.collected: list[Any] = []
         self.races_left_out = 0
+        self.has_woken_r = False
 
     def note(self, verification: Any) -> None:
         """Take what `verify` was given: inside a test it is judged at once, at import it must be
@@ -230,6 +238,20 @@ def load_judge(config: pytest.Config) -> Any:
     )
     config.pluginmanager.register(judge, JUDGE)
     return judge
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> None:
+    """Start R before a file is imported that names it: R's start then passes while torch is
+    imported.
+    """
+    guest = parent.config.stash[GUEST]
+    if guest.has_woken_r or not NAMES_R.search(module_path.read_bytes()):
+        return
+    guest.has_woken_r = True
+    if get_r_mode(parent.config) != "recorded" and not any(map(explain_shadowing, OURS)):
+        from reference import r_nnet
+
+        r_nnet.wake()
 
 
 @pytest.hookimpl(tryfirst=True)

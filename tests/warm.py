@@ -86,9 +86,11 @@ def load() -> None:
     import torch
 
     import harness.reporting.figures
-    import harness.running.plugin  # noqa: F401
-    import reference.faults.likely  # noqa: F401
+    import harness.running.plugin
+    import reference.faults.likely
 
+    # pytest would warn that it comes too late to rewrite their assertions
+    harness.__doc__ = reference.__doc__ = "PYTEST_DONT_REWRITE"
     # the first optimiser loads half of torch
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     sys.path.remove(str(ROOT))
@@ -130,6 +132,10 @@ def become(pipes: list[int], arguments: list[str], folder: str, environment: dic
     for number, pipe in enumerate(pipes):
         os.dup2(pipe, number)
         os.close(pipe)
+    # the streams of the server may have been opened on something that seeks
+    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()

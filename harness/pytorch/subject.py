@@ -221,7 +221,7 @@ class Subject:
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
-            torch.manual_seed(seed)
+            _seed(seed)
             try:
                 module = self.build()
                 if isinstance(module, torch.nn.Module) and any(
@@ -341,3 +341,17 @@ class SameOnCpu:
             )
             return Observation({}, Missing(Status.BROKEN, why))
         return self.subject.observe(problem, self.dtype)
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's random numbers.
+
+    Where there is no accelerator, torch.manual_seed would only format a stack trace for each kind.
+    """
+    import torch
+
+    accelerators = getattr(torch, "accelerator", None)  # since torch 2.6
+    if accelerators is None or accelerators.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)

@@ -180,6 +180,32 @@ def test_cases_that_train_start_first() -> None:
     assert not queue
 
 
+WOKEN = """
+from nnet_parity import ({names})
+from reference.r.nnet_reference import LIVE
+IS_AWAKE = LIVE._worker is not None
+def test_it(): assert IS_AWAKE is {awake}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "is_awake"),
+    [
+        ("\n    numpy_net,\n    r_nnet,\n", [], True),
+        ("nnet_fit", [], True),
+        ("r_nnet", ["--parity-r", "recorded"], False),
+        ("numpy_net", [], False),
+    ],
+)
+def test_r_starts_before_a_file_that_names_it_is_imported(
+    mine: Mine, warm_python: str, live_r: None, names: str, options: list[str], is_awake: bool
+) -> None:
+    """Its half second passes while torch is imported; nobody else waits for it."""
+    mine.pytester.makepyfile(test_mine=WOKEN.format(names=names, awake=is_awake))
+    options = ["-p", "nnet_parity.plugin", *options]
+    mine.pytest_apart(warm_python, *options).assert_outcomes(passed=1)
+
+
 EXPORTED = """
 def exported():
     sizes = ({0: torch.export.Dim.AUTO},)

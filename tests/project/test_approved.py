@@ -54,12 +54,23 @@ def test_a_sentence_that_nobody_approved_is_seen(theirs: pytest.Pytester) -> Non
     assert not (theirs.path / "__snapshots__").exists()
 
 
-def test_a_sentence_that_is_not_said_any_more_is_seen(theirs: pytest.Pytester) -> None:
-    """Its test has gone, its text has not."""
-    run(theirs, "one and two", "--snapshot-update")
-    theirs.makepyfile(test_mine="def test_it(): pass\n")
-    result = theirs.runpytest_subprocess("-p", "syrupy", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1)
+@pytest.mark.parametrize("processes", [[], ["-p", "xdist", "-n", "2", "--dist", "worksteal"]])
+def test_a_sentence_that_is_not_said_any_more_is_seen(
+    theirs: pytest.Pytester, processes: list[str]
+) -> None:
+    """Its test has gone, its text has not; also where two processes share the tests, as run.py has
+    them do.
+    """
+    two = "def test_it(approved): approved('one')\ndef test_other(approved): approved('two')\n"
+    arguments = ("-p", "syrupy", "-p", "no:cacheprovider", *processes)
+    theirs.makepyfile(test_mine=two)
+    theirs.runpytest_subprocess("-p", "syrupy", "-p", "no:cacheprovider", "--snapshot-update")
+    result = theirs.runpytest_subprocess(*arguments)
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0
+    theirs.makepyfile(test_mine=two.replace("approved('two')", "pass"))
+    result = theirs.runpytest_subprocess(*arguments)
+    result.assert_outcomes(passed=2)
     assert result.ret == 1
 
 

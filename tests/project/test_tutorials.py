@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,22 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return [(language, before, text) for before, language, text in found]
 
 
-def ran(command: str, folder: Path) -> str:
-    """What a command of a tutorial prints, with this Python."""
-    home = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+@pytest.fixture
+def programs(warm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the programs that a tutorial calls, by the Python that has imported torch."""
+    folder = tmp_path_factory.mktemp("programs")
+    entries = {"pytest": "pytest:main", "nnet-parity": "nnet_parity.console:main"}
+    for name, entry in entries.items():
+        module, function = entry.split(":")
+        code = f"import sys; from {module} import {function} as main; sys.exit(main())"
+        (folder / name).write_text(f'#!/bin/sh\nexec {warm_python} -c "{code}" "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def ran(command: str, folder: Path, programs: Path) -> str:
+    """What a command of a tutorial prints."""
+    home = os.pathsep.join([str(programs), os.environ["PATH"]])
     env = os.environ | {"PATH": home, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
     found = subprocess.run(
         command.split(), cwd=folder, env=env, capture_output=True, text=True, timeout=300
@@ -43,7 +55,9 @@ def shows(screen: str, expected: str) -> bool:
     return re.search("".join(parts), screen) is not None
 
 
-def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) -> None:
+def followed(
+    page: str, folder: Path, programs: Path, changes: dict[int, tuple[str, str, str]]
+) -> None:
     """Write each file, run each command; before the n-th command a file is changed as the page
     says.
     """
@@ -57,7 +71,7 @@ def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) 
                 assert old in source
                 (folder / name).write_text(source.replace(old, new))
             commands += 1
-            screen = ran(command.removeprefix("$ "), folder)
+            screen = ran(command.removeprefix("$ "), folder, programs)
             assert shows(screen, expected), f"{command}\n{screen}"
         else:
             (name,) = re.findall(r"`(\w+\.\w+)`:$", before)
@@ -67,15 +81,18 @@ def followed(page: str, folder: Path, changes: dict[int, tuple[str, str, str]]) 
 @pytest.mark.skipif(
     not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core"
 )
-def test_a_model_of_nnet_and_its_port(tmp_path: Path, live_r: None) -> None:
+def test_a_model_of_nnet_and_its_port(tmp_path: Path, programs: Path, live_r: None) -> None:
     """From fit.R to the verdict, and the wrong scaling found."""
     right, wrong = "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), "
     followed(
-        "from-r.md", tmp_path, {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)}
+        "from-r.md",
+        tmp_path,
+        programs,
+        {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)},
     )
 
 
-def test_a_prototype_in_numpy_and_its_port(tmp_path: Path) -> None:
+def test_a_prototype_in_numpy_and_its_port(tmp_path: Path, programs: Path) -> None:
     """Both pass, and a prototype that is wrong is told from a port that is."""
     wrong = ("prototype.py", "e = 2 * r @", "e = r @")
-    followed("from-numpy.md", tmp_path, {1: wrong})
+    followed("from-numpy.md", tmp_path, programs, {1: wrong})
