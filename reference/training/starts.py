@@ -15,12 +15,12 @@ def uniform(reach: float = 0.7, seed: int = 0) -> Start:
     """Draw theta uniformly from -reach to reach, as nnet's `rang` does. All formulations of a
     network start at the same ones.
     """
-    return _draw_theta(seed, lambda rng, size: rng.uniform(-reach, reach, size))
+    return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
 
 def normal(seed: int = 0) -> Start:
     """Draw theta from the standard normal distribution, as torch.randn does."""
-    return _draw_theta(seed, lambda rng, size: rng.standard_normal(size))
+    return _drawn(seed, lambda rng, size: rng.standard_normal(size))
 
 
 def linear(seed: int = 0) -> Start:
@@ -38,7 +38,7 @@ def linear(seed: int = 0) -> Start:
         feeding: dict[int | None, int] = {1: sum(network.inputs), 2: network.hidden}
         reach = [feeding[block.layer] ** -0.5 for block in network.layout.blocks]
         each = np.array(reach)[network.layout.owners]
-        draw = _draw_theta(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)
+        draw = _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)
         return draw(formulation, count)
 
     return start
@@ -46,10 +46,10 @@ def linear(seed: int = 0) -> Start:
 
 def given(theta: ArrayLike) -> Start:
     """Use the same theta (T,) for every start."""
-    return _draw_theta(0, lambda rng, size: np.broadcast_to(np.asarray(theta, np.float64), (size,)))
+    return _drawn(0, lambda rng, size: np.broadcast_to(np.asarray(theta, np.float64), (size,)))
 
 
-def _draw_theta(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
+def _drawn(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
     """Make starts whose own parameters give the theta that `draw` draws.
 
     Redundant and held own parameters are 0.
