@@ -61,11 +61,12 @@ def say(text: str) -> None:
     print(f"run.py: {text}", file=sys.stderr)
 
 
-def done(*command: str) -> bool:
-    """Runs a command quietly (a terminal shows its latest line); if it fails, shows all that it
-    printed.
+def run(*command: str) -> bool:
+    """Run a command; returns whether it succeeded. A terminal shows its latest line, and all of its
+    output if it fails.
     """
-    latest, lines = "\r\x1b[K{}" if sys.stderr.isatty() else "", []
+    latest = "\r\x1b[K{}" if sys.stderr.isatty() else ""
+    lines = []
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     # In a session of its own: Ctrl-C comes here first, is passed on once, and ends this program
     # only after the command.
@@ -101,59 +102,71 @@ def done(*command: str) -> bool:
     return process.returncode == 0
 
 
-def debian_packages_missing(with_r: bool) -> list[str]:
-    """What to ask apt for, told by files alone: starting R would take half a second of every
-    run.
+def find_missing_packages(with_r: bool) -> list[str]:
+    """The Debian packages to install, found by looking at files: starting R would take half a
+    second of every run.
     """
-    lacking = [] if STAMP.exists() or importlib.util.find_spec("ensurepip") else ["python3-venv"]
+    missing = []
+    if not STAMP.exists() and not importlib.util.find_spec("ensurepip"):
+        missing.append("python3-venv")
     if not with_r:
-        return lacking
-    if (r := which("R")) is None:
-        lacking += ["r-base-core", "r-cran-nnet"]
-    elif home := re.search(r"^R_HOME_DIR=(.+)$", Path(r).read_text(errors="replace"), re.MULTILINE):
-        libraries = [
-            f"{home[1]}/library",
-            f"{home[1]}/site-library",
-            "/usr/local/lib/R/site-library",
-        ]
-        lacking += (
-            [] if any(Path(folder, "nnet").exists() for folder in libraries) else ["r-cran-nnet"]
-        )
-    return lacking if which("make") else [*lacking, "make"]
+        return missing
+    r = which("R")
+    if r is None:
+        missing += ["r-base-core", "r-cran-nnet"]
+    elif not has_nnet(r):
+        missing.append("r-cran-nnet")
+    if not which("make"):
+        missing.append("make")
+    return missing
+
+
+def has_nnet(r: str) -> bool:
+    """Is nnet in a library of this R? True if its start script does not name its home."""
+    script = Path(r).read_text(errors="replace")
+    home = re.search(r"^R_HOME_DIR=(.+)$", script, re.MULTILINE)
+    if home is None:
+        return True
+    libraries = (f"{home[1]}/library", f"{home[1]}/site-library", "/usr/local/lib/R/site-library")
+    return any(Path(folder, "nnet").exists() for folder in libraries)
 
 
 def get_debian_packages(names: list[str]) -> None:
-    """Gets them through apt, or says how to. Without R the run goes on; without venv it cannot."""
-    what = " and ".join(dict.fromkeys("venv" if name == "python3-venv" else "R" for name in names))
+    """Install packages through apt, or print how to. Exits if venv is still missing, but goes on
+    without R.
+    """
+    kinds = []
+    if "python3-venv" in names:
+        kinds.append("venv")
+    if set(names) - {"python3-venv"}:
+        kinds.append("R")
+    what = " and ".join(kinds)
     install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
     if which("apt-get") and os.geteuid() == 0:
-        say(
-            f"installing {what} through apt:"
-            f" {' '.join(names)}{'; --no-r leaves R out' if 'R' in what else ''}"
-        )
-        done("apt-get", "update")
-        if done(*install):
+        hint = "; --no-r leaves R out" if "R" in kinds else ""
+        say(f"installing {what} through apt: {' '.join(names)}{hint}")
+        run("apt-get", "update")
+        if run(*install):
             return
     else:
         why = "this is not root" if which("apt-get") else "there is no apt here"
         say(f"{what} not complete here, and {why}. To have it: sudo {shlex.join(install)}")
-    if "venv" in what:
+    if "venv" in kinds:
         sys.exit(1)
     say("going on without R")
 
 
 def set_up() -> None:
-    """Makes .venv complete, unless its stamp says that it is: for this folder, this Python and
-    these files.
+    """Make .venv, unless its stamp says that it is complete for this folder, this Python and the
+    files that decide what it holds.
     """
     place = hashlib.sha256(
         f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()
     ).hexdigest()
     # rpy2 asks R, R asks make
     extras = "r,test,dev" if which("make") or not which("R") else "test,dev"
-    files = b"".join(
-        (ROOT / name).read_bytes() for name in ("run.py", "pyproject.toml", "constraints.txt")
-    )
+    names = "run.py", "pyproject.toml", "constraints.txt"
+    files = b"".join((ROOT / name).read_bytes() for name in names)
     stamp = f"{place} {hashlib.sha256(files + extras.encode()).hexdigest()}"
     lock = os.open(ROOT, os.O_RDONLY)  # held until this process ends or becomes pytest
     try:
@@ -161,18 +174,20 @@ def set_up() -> None:
     except BlockingIOError:
         say("waiting for another run.py that sets this checkout up")
         fcntl.flock(lock, fcntl.LOCK_EX)
-    old = STAMP.read_text() if STAMP.exists() and PYTHON.exists() else ""
+    old = ""
+    if STAMP.exists() and PYTHON.exists():
+        old = STAMP.read_text()
     if old == stamp:
         return
-    # whatever stops us from here on, the next run sees that .venv is half made
+    # if anything stops us from here on, the next run sees that .venv is incomplete
     STAMP.unlink(missing_ok=True)
-    if not old.startswith(place) and not done(sys.executable, "-m", "venv", "--clear", ".venv"):
+    if not old.startswith(place) and not run(sys.executable, "-m", "venv", "--clear", ".venv"):
         sys.exit(1)
     say(
         "installing the project and what constraints.txt pins into .venv; the first time takes a"
         " minute or more"
     )
-    if not done(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
+    if not run(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
         sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
     half = STAMP.with_suffix(".half")
     half.write_text(stamp)
@@ -180,11 +195,18 @@ def set_up() -> None:
 
 
 def lengthen(word: str) -> str:
-    """The option of the plugin for a short one, with its value where `=` gives it one; any other
-    word as it is.
+    """The plugin's option for a short one, with its value after `=` if it has one; any other word
+    as it is.
     """
     option, equals, value = word.partition("=")
-    return f"--parity-{option.removeprefix('--')}{equals}{value}" if option in SHORT else word
+    if option in SHORT:
+        return f"--parity-{option.removeprefix('--')}{equals}{value}"
+    return word
+
+
+def is_path(word: str) -> bool:
+    """Does an argument name an existing file or folder, or a test in one?"""
+    return not word.startswith("-") and Path(word.partition("::")[0]).exists()
 
 
 def count_cores() -> int:
@@ -195,8 +217,8 @@ def count_cores() -> int:
 
 
 def share(command: str, words: list[str]) -> list[str]:
-    """The options by which two processes share the whole folder of a command; none where it is not
-    to be shared.
+    """The options by which two processes share the whole folder of a command; none if they must
+    not share it.
     """
     if count_cores() < 2 or any(UNSHARED.fullmatch(word) for word in words):
         return []
@@ -221,20 +243,22 @@ def main(arguments: list[str]) -> int:
         os.environ["NNET_PARITY_R"] = "recorded"
     # rpy2 reads it when it is installed and again when it is imported
     os.environ["RPY2_CFFI_MODE"] = "ABI"
-    if missing := debian_packages_missing(with_r=os.environ.get("NNET_PARITY_R") != "recorded"):
+    if missing := find_missing_packages(with_r=os.environ.get("NNET_PARITY_R") != "recorded"):
         get_debian_packages(missing)
     set_up()
     tool, *options = COMMANDS[command]
     folder = options[-1:]
-    rest = [lengthen(word) for word in rest]
-    paths = [not word.startswith("-") and Path(word.partition("::")[0]).exists() for word in rest]
-    rest = [
-        str(Path(word).absolute()) if path else word for word, path in zip(rest, paths, strict=True)
-    ]
-    named = any(paths) or any(word.startswith(tuple(folder)) for word in rest)
-    whole = [] if named else [*share(command, rest), *folder]
+    words, named = [], False
+    for word in map(lengthen, rest):
+        if is_path(word):
+            words.append(str(Path(word).absolute()))
+            named = True
+        else:
+            words.append(word)
+            named = named or word.startswith(tuple(folder))
+    whole = [] if named else [*share(command, words), *folder]
     os.chdir(ROOT)
-    os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *whole, *rest])
+    os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *whole, *words])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""The one door to the public names: `from nnet_parity import Case, verify, Network, probes,
-numpy_net, r_nnet`.
+"""The public names: `from nnet_parity import Case, verify, Network, probes, numpy_net, r_nnet`.
 
-Nothing is loaded before a name is first used, so that the plugin costs a foreign run of pytest
-nothing.
+A name is loaded when it is first used, so that the plugin does not slow down other runs of pytest.
 """
 
 from __future__ import annotations
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from harness import *  # noqa: F403
     from reference import *  # noqa: F403
 
-# The package that each public name is from; tests/guest/test_door.py compares this with what the
-# packages offer.
+# The public names of each package; tests/guest/test_door.py compares them with the packages.
 PUBLIC = {
     "harness": (
         "Bounded",
@@ -61,13 +58,15 @@ PUBLIC = {
         "starts",
     ),
 }
-PACKAGES = {name: package for package, names in PUBLIC.items() for name in names}
+PACKAGES: dict[str, str] = {}  # the package of each public name
+for _package, _names in PUBLIC.items():
+    PACKAGES |= dict.fromkeys(_names, _package)
 __all__ = list(PACKAGES)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name. Raises ImportError, in a sentence, where another package stands in the
-    place of ours.
+    """Load a public name. Raises ImportError if Python finds another package in the place of
+    ours.
     """
     if name not in PACKAGES:
         raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")

@@ -9,8 +9,10 @@ from nnet_parity.names import OURS, explain_shadowing
 
 
 def main() -> int:
-    """Run `harness.cli`, if it is ours and whole; else print a sentence and return 2."""
-    sentence = next(filter(None, map(explain_shadowing, OURS)), "")
+    """Run `harness.cli`; if it is another package or incomplete, print a sentence and return 2."""
+    sentence = ""
+    for name in OURS:
+        sentence = sentence or explain_shadowing(name)
     try:
         if not sentence:
             from harness.cli import main as command

@@ -1,6 +1,4 @@
-"""`harness` and `reference` are names that others use too: sentences for the case that Python finds
-theirs or ours.
-"""
+"""Explains clashes with other packages that are called `harness` or `reference` too."""
 
 from __future__ import annotations
 
@@ -13,15 +11,8 @@ OURS = ("harness", "reference")
 
 
 def explain_shadowing(name: str) -> str:
-    """The sentence for a package of ours, where Python finds somebody else's in its place; "" where
-    it finds ours.
-    """
-    found = find_spec(name)
-    place = (
-        Path([*(found.submodule_search_locations or ()), found.origin][0] or "").resolve()
-        if found
-        else None
-    )
+    """A sentence if Python finds another package in the place of ours; "" if it finds ours."""
+    place = _find_place(name)
     if place == HERE / name:
         return ""
     return (
@@ -32,14 +23,26 @@ def explain_shadowing(name: str) -> str:
 
 
 def explain_hiding(name: str) -> str:
-    """The sentence for somebody's own package on the path, where Python finds ours in its place; ""
-    without one.
+    """A sentence if Python finds ours in the place of a user's package or module; "" if there is
+    none.
     """
-    for path in (Path(entry, name, "__init__.py") for entry in sys.path):
-        theirs = next((p for p in (path, path.parent.with_suffix(".py")) if p.exists()), path)
-        if theirs.exists() and not theirs.resolve().is_relative_to(HERE / name):
+    for entry in sys.path:
+        for theirs in (Path(entry, name, "__init__.py"), Path(entry, f"{name}.py")):
+            if not theirs.exists():
+                continue
+            if theirs.resolve().is_relative_to(HERE / name):
+                break  # this entry of the path is ours
             return (
                 f"`import {name}` finds {HERE / name}, not {theirs}: rename yours, or leave"
                 " nnet-parity out with `pytest -p no:nnet_parity`"
             )
     return ""
+
+
+def _find_place(name: str) -> Path | None:
+    """The folder of a package as Python finds it, the file of a module; None if there is none."""
+    spec = find_spec(name)
+    if spec is None:
+        return None
+    places = [*(spec.submodule_search_locations or ()), spec.origin]
+    return Path(places[0] or "").resolve()

@@ -1,8 +1,8 @@
-"""Under pytest-xdist: the trials of a case go to one process, and all other tests where they would
-go without us.
+"""Under pytest-xdist, gives the trials of a case to one process, and leaves all other tests to the
+scheduler that xdist has chosen.
 
-The controller collects nothing, and chooses its scheduler before the workers have collected: so the
-choice is made again when the first worker says which tests there are.
+The controller chooses its scheduler before the workers have collected, and collects nothing itself.
+So the choice is made again when the first worker reports its tests.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-PART = "nnet_parity"  # the name of ours in what workers and controller send each other
-# values of --dist that would share out the trials of a case
+PART = "nnet_parity"  # our key in messages between workers and controller
+# values of --dist that would split the trials of a case among processes
 SPLITS_CASES = ("load", "worksteal", "loadgroup")
 TRIAL = re.compile(
     r"\[.+-[a-z]+(?::\d+)?-(?:float64|float32|tf32|bfloat16|float16)-.+-vs-.+\]$", re.DOTALL
@@ -41,27 +41,32 @@ def is_shared(config: pytest.Config) -> bool:
 
 
 def register(config: pytest.Config, get_merger: Callable[[], Any]) -> None:
-    """Watch the workers, where this process controls some; `get_merger` loads what puts their
-    findings together.
+    """Watch the workers, if this process controls some; `get_merger` loads the object that merges
+    their results.
     """
     if is_shared(config) and not is_worker(config):
         config.pluginmanager.register(Controller(config, get_merger), "nnet_parity_controller")
 
 
 def get_group(nodeid: str) -> str:
-    """The name of the test for a trial of ours, the whole id for any other test."""
+    """The name of the case for a trial of ours, the whole id for any other test."""
+    if not TRIAL.search(nodeid):
+        return nodeid
     file, _, name = nodeid.partition("::")
-    return f"{file}::{name.partition('[')[0]}" if TRIAL.search(nodeid) else nodeid
+    return f"{file}::{name.partition('[')[0]}"
 
 
 def get_weight(nodeids: Iterable[str]) -> int:
-    """About how long tests take, in trials that train nothing."""
-    return sum(WEIGHT_OF_FIT if FITS.search(nodeid) else 1 for nodeid in nodeids)
+    """Estimate the time of tests; a trial that does not train takes 1."""
+    weight = 0
+    for nodeid in nodeids:
+        weight += WEIGHT_OF_FIT if FITS.search(nodeid) else 1
+    return weight
 
 
 class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
-    """Groups of tests, of which the one that takes longest is taken first: what is left for the end
-    is short.
+    """Groups of tests; the one that takes longest is taken first, so that the last ones are
+    short.
     """
 
     def __init__(self) -> None:
@@ -77,18 +82,19 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
 
     def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
         """Take the heaviest group; of several, the one that was added first."""
-        while (group := heappop(self._by_weight)[-1]) not in self:
-            pass
+        group = heappop(self._by_weight)[-1]
+        while group not in self:  # it was removed
+            group = heappop(self._by_weight)[-1]
         return group, self.pop(group)
 
 
 class Controller:
-    """In the process that controls the workers: hands the findings of those that judge to
-    `harness.running.xdist.Merger`.
+    """Sends the results of workers that judge to `harness.running.xdist.Merger`, in the process
+    that controls them.
     """
 
     def __init__(self, config: pytest.Config, get_merger: Callable[[], Any]) -> None:
-        # where a worker notes whom it asks: it may not survive that
+        # in this folder a worker notes which model it runs, since that may end the process
         self.marks = Path(mkdtemp(prefix="nnet-parity-"))
         self.config, self.get_merger = config, get_merger
         self.order: dict[str, int] = {}
@@ -100,7 +106,9 @@ class Controller:
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
         chosen = yield
-        return ByCase(chosen, config, log) if config.getoption("dist") in SPLITS_CASES else chosen
+        if config.getoption("dist") in SPLITS_CASES:
+            return ByCase(chosen, config, log)
+        return chosen
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -128,8 +136,8 @@ class Controller:
 
 
 class ByCase:
-    """The scheduler that xdist chose, until a worker reports trials of ours: then one that keeps
-    cases together.
+    """Acts as the scheduler that xdist chose, and, once a worker reports trials of ours, as one
+    that keeps cases together.
     """
 
     def __init__(self, chosen: Any, config: pytest.Config, log: Any) -> None:
@@ -140,33 +148,38 @@ class ByCase:
         return getattr(self._scheduler, name)
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Take the ids of one worker's tests."""
+        """Receive the ids of one worker's tests."""
         if not self._asked:
             self._asked = True
             if any(TRIAL.search(nodeid) for nodeid in collection):
-                known, self._scheduler = self._scheduler.nodes, group_cases(self._config, self._log)
+                known = self._scheduler.nodes
+                self._scheduler = group_cases(self._config, self._log)
                 for each in known:
                     self._scheduler.add_node(each)
         self._scheduler.add_node_collection(node, collection)
 
 
 def group_cases(config: pytest.Config, log: Any) -> Any:
-    """A scheduler of xdist's that gives the trials of a case to one worker, and every other test to
-    whoever is free.
+    """Make a scheduler of xdist's that gives the trials of a case to one worker, and each other
+    test to any free worker.
     """
     scheduler: Any = import_module("xdist.scheduler").LoadGroupScheduling(config, log)
     get_xdist_group, remove = scheduler._split_scope, scheduler.remove_node
 
     def remove_node(node: Any) -> Any:
-        """The test that ended a process has had its turn: xdist would run it again, and again."""
-        units = scheduler.assigned_work[node].values()
-        ended = next(
-            ((unit, test) for unit in units for test, done in unit.items() if not done), None
-        )
-        if ended:
-            ended[0][ended[1]] = True
+        """Remove a worker that has ended, and return the test that ended it.
+
+        That test is marked as run: xdist would run it again, and again.
+        """
+        ended = None
+        for unit in scheduler.assigned_work[node].values():
+            waiting = [test for test, has_run in unit.items() if not has_run]
+            if waiting:
+                ended = waiting[0]
+                unit[ended] = True
+                break
         remove(node)
-        return ended and ended[1]
+        return ended
 
     scheduler.workqueue = HeaviestFirst()
     scheduler._split_scope = lambda nodeid: get_group(get_xdist_group(nodeid))

@@ -16,7 +16,7 @@ from harness.core.python_text import called, quoted
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.same_loss import are_no_squares, exact_draws
-from harness.pytorch.parameters import Words, meaning, spelled
+from harness.pytorch.parameters import Words, meaning, spell
 from harness.pytorch.single_precision import find_single_precision
 from harness.pytorch.subject import Subject
 
@@ -170,7 +170,7 @@ def other_meaning(asked: Comparison) -> str:
     if not isinstance(subject, Subject) or asked.quantity != "forward":
         return ""
     ways = subject.meanings(asked.problems[0].formulation.network)[1] or ()
-    return next((spelled(way) for way in ways if _vanishes(asked, way)), "")
+    return next((spell(way) for way in ways if _vanishes(asked, way)), "")
 
 
 def _vanishes(asked: Comparison, way: Words) -> bool:

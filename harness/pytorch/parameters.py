@@ -29,43 +29,60 @@ class Unclear(ValueError):
 
 
 def meaning(words: Words, network: Family) -> Meaning:
-    """The map of own tensors, by name, to the network's blocks.
+    """Return the map from own tensors, by name, to the network's blocks.
 
     A block is a parameter by its name, or a part of it ("weight.T", "weight[:, 1:]"), several
-    joined along the axis that gives its shape, a constant, or a function of all own tensors. Raises
-    ValueError for a name that is not there, and where several do not join.
+    joined along the axis that gives its shape, a constant, or a function of all own tensors. The
+    map raises ValueError for an unknown name, and for parts that do not join.
     """
-    shapes = {block.name: block.places.shape for block in network.layout.blocks}
-    return lambda p: {block: _part(part, p, shapes.get(block, ())) for block, part in words.items()}
+    shapes = list_shapes(network.layout)
+
+    def evaluate(tensors: Tensors) -> dict[str, ArrayLike]:
+        return {
+            block: _evaluate(part, tensors, shapes.get(block, ())) for block, part in words.items()
+        }
+
+    return evaluate
 
 
-def _part(part: Part, p: Tensors, shape: tuple[int, ...]) -> ArrayLike:
+def list_shapes(layout: Layout) -> Shapes:
+    """The shape of each block, by name."""
+    return {block.name: block.places.shape for block in layout.blocks}
+
+
+def _evaluate(part: Part, tensors: Tensors, shape: tuple[int, ...]) -> ArrayLike:
+    """The tensor of this shape that a part stands for."""
     if callable(part):
-        return part(p)
+        return part(tensors)
     if isinstance(part, str):
-        return _spelled(part, p)
+        return _look_up(part, tensors)
     if isinstance(part, Sequence) and part and all(isinstance(name, str) for name in part):
-        return _joined([_spelled(str(name), p) for name in part], shape)
+        return _join([_look_up(str(name), tensors) for name in part], shape)
     return part
 
 
-def _spelled(text: str, p: Tensors) -> Array:
-    if text in p:
-        return p[text]
-    found = SPELLED.fullmatch(text)
-    if not found or found["name"] not in p:
+def _look_up(text: str, tensors: Tensors) -> Array:
+    """The tensor that a text names, or the part of one: "weight", "weight[:, 1:]", "weight.T"."""
+    if text in tensors:
+        return tensors[text]
+    match = SPELLED.fullmatch(text)
+    if not match or match["name"] not in tensors:
         raise ValueError(f"no parameter is called {text!r}, expected {HOW}")
-    tensor = p[found["name"]]
-    if found["index"]:
-        axes = [
-            [int(n) if n.strip() else None for n in axis.split(":")]
-            for axis in found["index"].split(",")
-        ]
-        tensor = tensor[tuple(axis[0] if len(axis) == 1 else slice(*axis) for axis in axes)]
-    return tensor.T if found["T"] else tensor
+    tensor = tensors[match["name"]]
+    if match["index"]:
+        axes = [_parse_index(axis) for axis in match["index"].split(",")]
+        tensor = tensor[tuple(axes)]
+    return tensor.T if match["T"] else tensor
 
 
-def _joined(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
+def _parse_index(text: str) -> int | slice | None:
+    """The index that a text like "3", "1:" or ":-1" means."""
+    numbers = [int(number) if number.strip() else None for number in text.split(":")]
+    return numbers[0] if len(numbers) == 1 else slice(*numbers)
+
+
+def _join(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    """Join parts along the axis that gives this shape. Raises ValueError if none does."""
     for axis in range(len(shape)):
         try:
             whole = np.concatenate(parts, axis)
@@ -76,88 +93,119 @@ def _joined(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
     raise ValueError(f"{' and '.join(str(part.shape) for part in parts)} do not join to {shape}")
 
 
-def mapped(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str, ...]]:
-    """What is said, for the other blocks own parameters by name, or by shape where it is unique,
-    and biases left out.
+def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str, ...]]:
+    """Complete a user's words: each other block is the parameter of its name, or of its shape if
+    there is only one.
 
-    Raises Unclear.
+    Returns the words for all blocks, and the biases that the model has left out. Raises Unclear.
     """
-    # what is said, and is wrong, is told first
+    # a mistake in the user's words is reported before all others
     meaning(said, network)(own.split(np.zeros(own.size)))
-    free, blocks = left_open(own, network, said)
-    if any(callable(part) for part in said.values()) or set(said) - {
-        block.name for block in network.layout.blocks
-    }:
+    shapes = list_shapes(network.layout)
+    if any(callable(part) for part in said.values()) or not set(said) <= set(shapes):
         return said, ()
-    may_be = {block: _candidates(block, blocks, free, network) for block in blocks}
-    none = [block for block, found in may_be.items() if not found]
-    taken = [text for found in may_be.values() for text in found]
-    idle = sorted(set(free) - {name for text in taken for name in _names(text, free)})
-    unique = all(len(found) <= 1 for found in may_be.values()) and len(set(taken)) == len(taken)
-    if unique and not idle and all(len(blocks[block]) == 1 for block in none):
-        words = {block: found[0] for block, found in may_be.items() if found}
-        return {**words, **said}, tuple(none)
-    doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in none]
-    doubts += [
-        f"{b} {blocks[b]} may be {' or '.join(found)}"
-        for b, found in may_be.items()
-        if len(found) > 1
-    ]
-    doubts += [
-        f"{text} alone may be several"
-        for text in sorted(set(taken))
-        if unique and taken.count(text) > 1
-    ]
+    free, blocks = find_unmapped(own, network, said)
+    candidates = {block: _find_candidates(block, blocks, free, network) for block in blocks}
+    absent = [block for block in blocks if not candidates[block]]
+    taken: list[str] = []
+    for texts in candidates.values():
+        taken += texts
+    used: set[str] = set()
+    for text in taken:
+        used.update(_names(text, free))
+    idle = sorted(set(free) - used)
+    one_each = all(len(texts) <= 1 for texts in candidates.values())
+    all_biases = all(len(blocks[block]) == 1 for block in absent)
+    if one_each and len(set(taken)) == len(taken) and not idle and all_biases:
+        words: dict[str, Part] = {}
+        for block, texts in candidates.items():
+            if texts:
+                words[block] = texts[0]
+        return {**words, **said}, tuple(absent)
+    doubts = [f"no parameter has the shape of {block} {blocks[block]}" for block in absent]
+    doubts += _list_doubts(candidates, blocks)
     doubts += [f"no block is left that {name} {free[name]} could be" for name in idle]
-    wanted = ", ".join(f"{block.name} {block.places.shape}" for block in network.layout.blocks)
+    wanted = ", ".join(f"{block} {shape}" for block, shape in shapes.items())
     raise Unclear(
         f"which parameter is which block is not clear from names and shapes ({'; '.join(doubts)}); "
         f"the network's blocks are {wanted}"
     )
 
 
-def left_open(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
-    """The parameters and the blocks, with their shapes, of which nothing is said."""
-    shapes = {block.name: block.places.shape for block in own.blocks}
-    used = {name for part in said.values() for name in _names(part, shapes)}
+def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[str]:
+    """Blocks with several candidates; if there are none, candidates of several blocks."""
+    doubts = []
+    taken: list[str] = []
+    for block, texts in candidates.items():
+        taken += texts
+        if len(texts) > 1:
+            doubts.append(f"{block} {blocks[block]} may be {' or '.join(texts)}")
+    if doubts:
+        return doubts
+    return [f"{text} alone may be several" for text in sorted(set(taken)) if taken.count(text) > 1]
+
+
+def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
+    """The shapes of the parameters and of the blocks that a user's words do not name."""
+    shapes = list_shapes(own)
+    used: set[str] = set()
+    for part in said.values():
+        used.update(_names(part, shapes))
     free = {name: shape for name, shape in shapes.items() if name not in used}
-    return free, {
-        block.name: block.places.shape for block in network.layout.blocks if block.name not in said
-    }
+    of_blocks = list_shapes(network.layout)
+    return free, {name: shape for name, shape in of_blocks.items() if name not in said}
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
-    """The parameters that a part is made of."""
-    parts = [part] if isinstance(part, str) else part if isinstance(part, Sequence) else []
-    named = [
-        found for text in parts if isinstance(text, str) and (found := SPELLED.fullmatch(text))
-    ]
-    return [found.string if found.string in shapes else found["name"] for found in named]
+    """The names of the parameters that a part is made of; `shapes` are those of all parameters."""
+    texts: Sequence[object] = ()
+    if isinstance(part, str):
+        texts = [part]
+    elif isinstance(part, Sequence):
+        texts = part
+    names = []
+    for text in texts:
+        match = SPELLED.fullmatch(text) if isinstance(text, str) else None
+        if match and match.string in shapes:
+            names.append(match.string)
+        elif match:
+            names.append(match["name"])
+    return names
 
 
-def _candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
-    """Parameters that can be a block: those of its name, else of its shape, else of its shape when
-    they are turned.
+def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
+    """Texts of the free parameters that may be a block: of those with its name, or else of all.
+
+    Those with its shape are preferred to those that have it only transposed or cut.
     """
-    telling = {
-        each.name: _names_of(each, network) for each in network.layout.blocks if each.name in blocks
-    }
-    called = [name for name in free if name.lower() in telling[block]]
-    others = [name for name in free if not any(name.lower() in names for names in telling.values())]
-    # the only column of a matrix is no bias where it is the weights of another block
-    if len(blocks[block]) == 1:
-        others = [
-            name
-            for name in others
-            if free[name] == blocks[block] or free[name] not in blocks.values()
-        ]
-    fitted = [(name, _fitted(name, free[name], blocks[block])) for name in called or others]
-    return [text for name, text in fitted if text == name] or [text for _, text in fitted if text]
+    names: list[str] = []
+    named: list[str] = []
+    for each in network.layout.blocks:
+        if each.name in blocks:
+            names += _names_of(each, network)
+        if each.name == block:
+            named = [name for name in free if name.lower() in _names_of(each, network)]
+    fits = []
+    for name in named or _find_unnamed(block, blocks, free, names):
+        if text := _fit(name, free[name], blocks[block]):
+            fits.append((name, text))
+    whole = [text for name, text in fits if text == name]
+    return whole or [text for _, text in fits]
+
+
+def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:
+    """The free parameters whose name tells of no block, and that may be this one."""
+    unnamed = [name for name in free if name.lower() not in names]
+    if len(blocks[block]) != 1:
+        return unnamed
+    # the only column of a matrix is no bias if the matrix has the shape of another block
+    shapes = blocks.values()
+    return [name for name in unnamed if free[name] == blocks[block] or free[name] not in shapes]
 
 
 def _names_of(block: Block, network: Family) -> tuple[str, ...]:
-    """Return names, in lower case, that a parameter which is this block may have: that of the
-    block, and one for a layer called as the block or, for a head's bias, as the head's weights.
+    """The names, in lower case, that a parameter for a block may have: the block's, that of a
+    layer's weights called as the block or, for a head's bias, of the layer of the head's weights.
     """
     layer = f"{block.name}.weight"
     for each in network.layout.blocks:
@@ -166,29 +214,28 @@ def _names_of(block: Block, network: Family) -> tuple[str, ...]:
     return block.name.lower(), layer.lower()
 
 
-def _fitted(name: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """A parameter as it is, turned, or as its only row or column, where that has the shape; else
-    "".
+def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Make the wanted shape of a parameter: whole, transposed, or its only row or column; returns
+    the text for that, or "".
     """
-    if found == shape:
+    if shape == wanted:
         return name
-    if len(shape) == 1:
-        return (
-            f"{name}[0]"
-            if found == (1, *shape)
-            else f"{name}[:, 0]"
-            if found == (*shape, 1)
-            else ""
-        )
-    return f"{name}.T" if found == shape[::-1] else ""
+    if len(wanted) == 1:
+        if shape == (1, *wanted):
+            return f"{name}[0]"
+        return f"{name}[:, 0]" if shape == (*wanted, 1) else ""
+    return f"{name}.T" if shape == wanted[::-1] else ""
 
 
-def spelled(words: Words) -> str:
-    """As its user writes it."""
-    return f"{{{', '.join(f'{quoted(block)}: {_written(part)}' for block, part in words.items())}}}"
+def spell(words: Words) -> str:
+    """Write words as a user writes them, as a dict of Python."""
+    items = [f"{quoted(block)}: {_write_part(part)}" for block, part in words.items()]
+    return f"{{{', '.join(items)}}}"
 
 
-def _written(part: Part) -> str:
+def _write_part(part: Part) -> str:
     if isinstance(part, str):
         return quoted(exact(part))
-    return literal(list(map(exact, part)) if isinstance(part, list) else np.asarray(part).tolist())
+    if isinstance(part, list):
+        return literal([exact(name) for name in part])
+    return literal(np.asarray(part).tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from harness.pytorch.parameters import (
     HOW,
     Unclear,
     Words,
-    mapped,
+    list_shapes,
+    map_blocks,
     meaning,
-    spelled,
+    spell,
 )
 from harness.pytorch.tensors import plain
 from harness.pytorch.trying import candidate_mappings, matching
@@ -42,15 +44,15 @@ class Subject:
 
     `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with
     `shapes` (by name), a function called as `f(x, name=tensor, ...)`. `parameters` says which of
-    its parameters is which block of the network (see `mapping.meaning`), for the blocks of which
-    names and shapes do not tell: {"W1": "left.weight", "W2": "out.T"}; or, for all of them at once,
-    is a function that takes them by name, as arrays, and gives the blocks by name. `network` is the
-    network that it maps into where that is not the case's; `relu_at_zero` its convention for the
-    derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its logistic is exactly 0
-    or 1, where it copies R nnet's (15); `loss(outputs, targets)` its own loss. `held` names own
-    parameters, as masks by name, that every probe leaves at 0. `stagewise` says whether it is
-    judged layer by layer, from its own numbers: by default where its dtype rounds more than float32
-    does. Raises TypeError or ValueError, in a sentence, for what is none of these.
+    its parameters is which block of the network (see `parameters.meaning`); names and shapes
+    decide for a block that it leaves out: {"W1": "left.weight", "W2": "out.T"}. It may also be a
+    function that takes all parameters by name, as arrays, and returns the blocks by name.
+    `network` is the network that it maps into, by default the case's; `relu_at_zero` its
+    convention for the derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its
+    logistic is exactly 0 or 1, if it copies R nnet's (15); `loss(outputs, targets)` its own loss.
+    `held` names own parameters, as masks by name, that every probe leaves at 0. `stagewise` says
+    whether it is judged layer by layer, from its own numbers; by default it is if its dtype rounds
+    more than float32. Raises TypeError or ValueError for wrong arguments.
     """
 
     build: Callable[..., Any]
@@ -92,10 +94,12 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """A subject or trainer as it is, or one of a class, factory or function; TypeError for
-        anything else.
+        """Make a subject of a class, factory or function; a subject or a trainer is returned as it
+        is. Raises TypeError for anything else.
         """
-        return given if isinstance(given, Subject) or hasattr(given, "fit") else cls(given)
+        if isinstance(given, Subject) or hasattr(given, "fit"):
+            return given  # type: ignore[no-any-return]
+        return cls(given)
 
     def contract(self, dtype: str) -> Contract:
         return Contract(
@@ -107,39 +111,48 @@ class Subject:
 
     @property
     def meaning_key(self) -> tuple[Any, ...]:
-        """The name and the ids of all that the meaning of its parameters depends on."""
-        return self.name, *map(
-            id, (self.build, self.parameters, self.shapes, self.network, self.held)
-        )
+        """A key of all that the meaning of its parameters depends on: its name, and ids."""
+        parts = self.build, self.parameters, self.shapes, self.network, self.held
+        return self.name, *map(id, parts)
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
-        """The map of its parameters into the network's; raises ValueError where it is not clear.
+        """The map of its parameters into the network's. Raises ValueError if it is not clear.
 
-        A bias of the network that it has left out is a parameter more, on which nothing that it
-        computes depends. `say` is told how far the reading of a large map is.
+        A bias that the model has left out becomes one more own parameter, without effect on its
+        results. `say` reports the progress of reading a large map.
         """
         network = self.network or network
-        own, buffers = self._held(network)
-        found = ", ".join(f"{block.name} {block.places.shape}" for block in own.blocks) or "none"
+        own, buffers = self._read_state(network)
         try:
             return replace(self._formulation(own, network, say), buffers=buffers)
         except Exception as error:  # whatever a user's function raises
-            own_words, kind = words_of(error), type(error)
-            said = own_words if issubclass(kind, ValueError) else f"its parameters {raised(error)}"
-            said = f"no parameter is called {own_words}" if issubclass(kind, KeyError) else said
-            said += f"; {self._tried(network)}" if kind is Unclear else ""
-            raise ValueError(f"{self.name}: {said}; its parameters are {found}") from error
+            kind = type(error)
+            if issubclass(kind, KeyError):
+                said = f"no parameter is called {words_of(error)}"
+            elif issubclass(kind, ValueError):
+                said = words_of(error)
+            else:
+                said = f"its parameters {raised(error)}"
+            if kind is Unclear:
+                said += f"; {self._propose(network)}"
+            found = [f"{name} {shape}" for name, shape in list_shapes(own).items()]
+            parameters = ", ".join(found) or "none"
+            raise ValueError(f"{self.name}: {said}; its parameters are {parameters}") from error
 
     def _formulation(self, own: Layout, network: Family, say: Say) -> Formulation:
         if callable(self.parameters):
             means = self.parameters
         else:
-            words, left_out = mapped(own, network, self.parameters or {})
+            words, left_out = map_blocks(own, network, self.parameters or {})
             own = own.with_left_out(
                 block for block in network.layout.blocks if block.name in left_out
             )
-            means = meaning({**words, **{name: left_out_as(name) for name in left_out}}, network)
-        held = {block.name: 0 for block in own.blocks} | dict(self.held or {})
+            all_words = dict(words)
+            for name in left_out:
+                all_words[name] = left_out_as(name)
+            means = meaning(all_words, network)
+        names = [block.name for block in own.blocks]
+        held = dict.fromkeys(names, 0) | dict(self.held or {})
         try:
             mask = own.join(held) != 0
         except ValueError as error:
@@ -147,62 +160,58 @@ class Subject:
         with np.errstate(all="ignore"):
             return Formulation.from_meaning(own, network, means, mask, say=say)
 
-    def _tried(self, network: Family) -> str:
-        """What trying the ways in which its parameters may be the blocks has shown, and what to
-        write.
+    def _propose(self, network: Family) -> str:
+        """A sentence on what to write for `parameters`: the ways by which the network computes
+        what the model does, found by trying.
         """
-        fit, found = self.meanings(network)
-        if not found:
-            none = (
-                f"none of {fit} ways that fit makes the network compute what the model does; "
-                if found == []
-                else ""
-            )
-            return f'{none}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
-        as_well = f", as {len(found) - 1} more do" if len(found) > 1 else ""
-        count = "the only way that fits" if fit == 1 else f"of {fit} ways that fit this one"
-        said = f"{count} makes the network compute what the model does{as_well}"
-        return f"{said}: unless that is the mistake, write parameters={spelled(found[0])}"
+        count, ways = self.meanings(network)
+        if not ways:
+            tried = ""
+            if ways is not None:
+                tried = (
+                    f"none of {count} ways that fit makes the network compute what the model does; "
+                )
+            return f'{tried}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
+        which = "the only way that fits" if count == 1 else f"of {count} ways that fit this one"
+        others = f", as {len(ways) - 1} more do" if len(ways) > 1 else ""
+        said = f"{which} makes the network compute what the model does{others}"
+        return f"{said}: unless that is the mistake, write parameters={spell(ways[0])}"
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
-        """In how many ways its parameters may be the blocks, and those by which the network
-        computes what it does.
-
-        None where nothing can be tried.
+        """Try the ways in which its parameters may be the blocks. Returns their number, and those
+        by which the network computes what the model does; None if nothing can be tried.
         """
-        network, own = self.network or network, self.own(network)
-        model = self._built(own, network, "float64", "cpu")
+        network = self.network or network
+        own = self.own(network)
+        model = self._build(own, network, "float64", "cpu")
         if callable(self.parameters) or isinstance(model, Missing):
             return 0, None
-        fit = candidate_mappings(own, network, self.parameters or {})
-        return len(fit), matching(
-            model, own, network, fit, self.contract("float64")
-        ) if fit else None
+        ways = candidate_mappings(own, network, self.parameters or {})
+        if not ways:
+            return 0, None
+        return len(ways), matching(model, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
-        """Its own parameters, one after the other."""
-        return self._held(self.network or network)[0]
+        """The layout of its own parameters."""
+        return self._read_state(self.network or network)[0]
 
-    def _held(self, network: Family) -> tuple[Layout, dict[str, Array]]:
-        """Its own parameters, and what else it holds as it is built."""
+    def _read_state(self, network: Family) -> tuple[Layout, dict[str, Array]]:
+        """The layout of its own parameters, and the values of its buffers as it is built."""
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self._module(network)
-        shapes = {
-            name.replace(COMPILED, ""): tuple(plain(p).shape)
-            for name, p in module.named_parameters()
-        }
-        buffers = {
-            name.replace(COMPILED, ""): plain(buffer).detach()
-            for name, buffer in module.named_buffers()
-        }
-        return Layout.of_shapes(shapes), {
-            name: buffer.double().numpy() for name, buffer in buffers.items()
-        }
+        shapes = {}
+        for name, parameter in module.named_parameters():
+            shapes[name.replace(COMPILED, "")] = tuple(plain(parameter).shape)
+        buffers = {}
+        for name, buffer in module.named_buffers():
+            buffers[name.replace(COMPILED, "")] = plain(buffer).detach()
+        layout = Layout.of_shapes(shapes)
+        return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
         """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1,
-        ...
+        ... Raises ValueError for a function.
         """
         if self.shapes is not None:
             raise ValueError(
@@ -213,40 +222,29 @@ class Subject:
         for seed, start in enumerate(starts):
             module = self._module(formulation.network, seed)
             built = [plain(p).detach().double().numpy().ravel() for p in module.parameters()]
-            start[: sum(part.size for part in built)] = np.concatenate(built)
+            values = np.concatenate(built)
+            start[: values.size] = values
         return starts
 
     def _module(self, network: Family, seed: int = 0) -> Any:
-        """Built, and called once where it is built lazily."""
+        """Build the module under a seed of torch, and check it. Raises TypeError."""
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
             _seed(seed)
             try:
                 module = self.build()
-                if isinstance(module, torch.nn.Module) and any(
-                    map(torch.nn.parameter.is_lazy, module.parameters())
-                ):
-                    with torch.no_grad():
-                        module(*(torch.zeros(1, width) for width in network.inputs))
+                if isinstance(module, torch.nn.Module):
+                    _initialise_lazy(module, network)
             except Exception as error:  # a user's constructor may raise anything
-                lacks = issubclass(type(error), TypeError) and "argument" in shown(
-                    error, MOST_SAID, str
-                )
-                advice = (
-                    f"class, write lambda: {called(self.name)}(...)"
-                    if isinstance(self.build, type)
-                    else FUNCTION
-                )
-                raise TypeError(
-                    f"{self.name} {raised(error)}{f' (for a {advice})' if lacks else ''}"
-                ) from error
+                raise TypeError(f"{self.name} {raised(error)}{self._advise(error)}") from error
         if not isinstance(module, torch.nn.Module):
             raise TypeError(
                 f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})"
             )
         for name, parameter in module.named_parameters():
-            if (held := plain(parameter)) is None:
+            held = plain(parameter)
+            if held is None:
                 what = f"parameter {shown(name, say=str)} is a {class_name(parameter)}"
                 raise TypeError(f"{self.name}: {what}, expected a torch.Tensor")
             if not held.is_floating_point():
@@ -255,46 +253,48 @@ class Subject:
                 )
         return module
 
-    def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
-        """The subject built, with the parameters of the formulation, or why it cannot be."""
-        return self._built(formulation.own, formulation.network, dtype, device)
+    def _advise(self, error: Exception) -> str:
+        """What to write if `build` lacks arguments; "" for another error."""
+        is_type_error = issubclass(type(error), TypeError)
+        if not is_type_error or "argument" not in shown(error, MOST_SAID, str):
+            return ""
+        if isinstance(self.build, type):
+            return f" (for a class, write lambda: {called(self.name)}(...))"
+        return f" (for a {FUNCTION})"
 
-    def _built(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
+    def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
+        """Build the subject with the parameters of a formulation; returns why if it cannot be."""
+        return self._build(formulation.own, formulation.network, dtype, device)
+
+    def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
+        """The same, with own parameters of a layout.
+
+        Those that the module does not have, left-out biases, are tensors without effect.
+        """
         import torch
 
         kind = held_in(dtype)
-        tensors = {
-            block.name: torch.zeros(
-                block.places.shape, dtype=kind, device=device, requires_grad=True
-            )
-            for block in own.blocks
-        }
+        tensors = {}
+        for block in own.blocks:
+            shape = block.places.shape
+            zeros = torch.zeros(shape, dtype=kind, device=device, requires_grad=True)
+            tensors[block.name] = zeros
         if self.shapes is not None:
             given = {name: tensors[name] for name in self.shapes}
-            return Model(
-                lambda *xs: self.build(*xs, **given),
-                list(tensors.values()),
-                self.loss,
-                dtype,
-                device,
-            )
+            call = partial(_call_function, self.build, given)
+            return Model(call, list(tensors.values()), self.loss, dtype, device)
         try:
             module = self._module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))
-        return Model(
-            module,
-            [*parameters, *list(tensors.values())[len(parameters) :]],
-            self.loss,
-            dtype,
-            device,
-        )
+        parameters += list(tensors.values())[len(parameters) :]
+        return Model(module, parameters, self.loss, dtype, device)
 
     def observe(
         self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
     ) -> Observation:
-        """Its answers; `live` is the subject where it is built already."""
+        """Its answers; `live` is the subject if it is built already."""
         live = live or self.live(problem.formulation, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)
@@ -302,11 +302,24 @@ class Subject:
         return live.observe(problem, stagewise)
 
 
+def _initialise_lazy(module: Any, network: Family) -> None:
+    """Call a module with lazy parameters once, which gives them their shapes."""
+    import torch
+
+    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
+        with torch.no_grad():
+            module(*(torch.zeros(1, width) for width in network.inputs))
+
+
+def _call_function(
+    function: Callable[..., Any], parameters: Mapping[str, Any], *inputs: Any
+) -> Any:
+    return function(*inputs, **parameters)
+
+
 @dataclass(frozen=True, eq=False)
 class SameOnCpu:
-    """A subject on the CPU, as a reference for the same subject on another device, or in a
-    stack.
-    """
+    """A subject on the CPU, as the reference for itself on another device, or in a stack."""
 
     subject: Subject
     dtype: str
@@ -327,13 +340,11 @@ class SameOnCpu:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at the problem's own parameters, which must be its own: those of these names
-        and shapes.
+        """Its answers at a problem's own parameters. They are BROKEN unless its parameters have the
+        same names and shapes.
         """
-        mine, theirs = (
-            [(block.name, block.places.shape) for block in own.blocks]
-            for own in (self.subject.own(problem.formulation.network), problem.formulation.own)
-        )
+        mine = list(list_shapes(self.subject.own(problem.formulation.network)).items())
+        theirs = list(list_shapes(problem.formulation.own).items())
         if self.subject.shapes is None and mine != theirs[: len(mine)]:
             why = (
                 f"{self.subject.name} has the parameters {mine}, expected those of the subject,"

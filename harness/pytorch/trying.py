@@ -1,7 +1,8 @@
 """Which own parameter is which block of a network, found by trying."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,128 +14,141 @@ from harness.core.judge import budget
 from harness.core.layout import Layout
 from harness.core.problem import Problem
 from harness.pytorch.module import Model
-from harness.pytorch.parameters import Part, Words, left_open, meaning
+from harness.pytorch.parameters import Part, Words, find_unmapped, meaning
 
 TRIED = 200  # ways at most
 STEPS = 20_000  # of the search for ways, at most
 
 
-def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
-    """Ways, TRIED at most, to make the blocks of which nothing is said of whole parameters and of
-    parts of them.
+class Cut(NamedTuple):
+    """A parameter, or a part of it, as text, and the places of its numbers."""
 
-    Each number is used once. Where there is no such way: with biases that are 0, and then with
-    numbers used more than once (tied weights).
+    text: str
+    places: NDArray[np.intp]
+
+
+def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
+    """List ways, TRIED at most, to make the unnamed blocks of whole parameters and of parts of
+    them.
+
+    Each number is used once. If there is no such way, biases may be 0, and after that numbers may
+    be used more than once (tied weights).
     """
-    free, blocks = left_open(own, network, said)
-    left_over = Layout.of_shapes(free)
-    cuts = [cut for block in left_over.blocks for cut in _cuts(block.name, block.places, network)]
-    parts = {
-        block: [(text, p.ravel()) for text, p in cuts if p.shape == shape]
-        for block, shape in blocks.items()
-    }
-    order = sorted(parts, key=lambda block: len(parts[block]))
-    zeros = {block for block, shape in blocks.items() if len(shape) == 1}
-    search = _Search(parts, zeros)
+    free, blocks = find_unmapped(own, network, said)
+    unused = Layout.of_shapes(free)
+    cuts: list[Cut] = []
+    for block in unused.blocks:
+        cuts += _list_cuts(block.name, block.places, network)
+    fits: dict[str, list[Cut]] = {}
+    for name, shape in blocks.items():
+        fits[name] = [cut for cut in cuts if cut.places.shape == shape]
+    order = sorted(fits, key=lambda name: len(fits[name]))
+    biases = {name for name, shape in blocks.items() if len(shape) == 1}
+    search = _Search(fits, biases)
     for tied, idle in ((False, False), (False, True), (True, False)):
-        unused = np.zeros(left_over.size, dtype=np.intp)
-        if found := list(islice(search.find(order, unused, tied, idle), TRIED)):
-            return [{**{block: way[block] for block in blocks}, **said} for way in found]
+        counts = np.zeros(unused.size, dtype=np.intp)
+        ways = list(islice(search.find(order, counts, tied, idle), TRIED))
+        if ways:
+            return [_order_words(way, blocks, said) for way in ways]
     return []
 
 
-class _Search:
-    """Tries the parts that fit each block, depth first, STEPS at most in all.
+def _order_words(way: Words, blocks: Iterable[str], said: Words) -> Words:
+    """A way's words in the order of the blocks, and then the user's."""
+    ordered = {block: way[block] for block in blocks}
+    return {**ordered, **said}
 
-    `parts` are the texts and places that fit each block, `zeros` the blocks that may be 0.
+
+class _Search:
+    """Tries the cuts that fit each block, depth first, STEPS at most in all.
+
+    `fits` are these cuts; `biases` are the blocks that may be 0.
     """
 
-    def __init__(
-        self, parts: Mapping[str, Sequence[tuple[str, NDArray[np.intp]]]], zeros: set[str]
-    ) -> None:
-        self.parts, self.zeros = parts, zeros
+    def __init__(self, fits: Mapping[str, Sequence[Cut]], biases: set[str]) -> None:
+        self.fits = fits
+        self.biases = biases
         self.steps = 0
 
     def find(
         self, blocks: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
     ) -> Iterator[dict[str, Part]]:
-        """Yield a part for each of the blocks, such that every number is used.
+        """Yield words for the blocks that use every number.
 
-        `used` counts how often each number is used already; a number is used once unless `tied`,
-        and with `idle` a bias may be 0.
+        `used` counts how often each number is used already. A number is used once, or more often if
+        `tied`; a bias may be 0 if `idle`.
         """
         if not blocks:
             if (used > 0).all():
                 yield {}
             return
         block, *rest = blocks
-        for text, places in self.parts[block]:
+        for text, places in self.fits[block]:
             self.steps += 1
             if self.steps > STEPS:
                 return
-            if tied or not used[places].any():
+            if tied or not used[places.ravel()].any():
                 now = used.copy()
-                now[places] += 1
+                now[places.ravel()] += 1
                 for way in self.find(rest, now, tied, idle):
                     yield {block: text, **way}
-        if idle and block in self.zeros:
+        if idle and block in self.biases:
             for way in self.find(rest, used, tied, idle):
                 yield {block: 0, **way}
 
 
-def _cuts(
-    name: str, places: NDArray[np.intp], network: Family
-) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """A parameter as it is, turned, and cut where a bias or a group of inputs or outputs may
+def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[Cut]:
+    """Yield a parameter whole, transposed, and cut where a bias or a group of inputs or outputs may
     begin.
     """
-    yield name, places
+    yield Cut(name, places)
     if places.ndim == 2:
-        yield f"{name}.T", places.T
-    borders = {
-        0,
-        1,
-        *np.cumsum(network.inputs),
-        *(1 + np.cumsum(network.inputs)),
-        *np.cumsum(network.outputs),
-    }
+        yield Cut(f"{name}.T", places.T)
     for axis, length in enumerate(places.shape):
-        index = ":, " * axis
-        ends = sorted({int(b) for b in (*borders, length - 1, length) if 0 <= b <= length})
+        before = ":, " * axis
         if places.ndim == 2:
-            for at, spelled in ((0, "0"), (length - 1, "-1")):
-                yield f"{name}[{index}{spelled}]", places.take([at], axis).ravel()
-        for start in ends:
-            for end in (end for end in ends if end > start and (start, end) != (0, length)):
-                cut = places.take(range(start, end), axis)
-                spelled = f"{name}[{index}{start or ''}:{end if end < length else ''}]"
-                yield spelled, cut
-                if cut.ndim == 2:
-                    yield f"{spelled}.T", cut.T
+            yield Cut(f"{name}[{before}0]", places.take([0], axis).ravel())
+            yield Cut(f"{name}[{before}-1]", places.take([length - 1], axis).ravel())
+        for start, end in _list_ranges(length, network):
+            cut = places.take(range(start, end), axis)
+            text = f"{name}[{before}{start or ''}:{end if end < length else ''}]"
+            yield Cut(text, cut)
+            if cut.ndim == 2:
+                yield Cut(f"{text}.T", cut.T)
+
+
+def _list_ranges(length: int, network: Family) -> list[tuple[int, int]]:
+    """The parts of an axis, from and to, between places where a bias or a group may begin."""
+    borders = {0, 1, length - 1, length}
+    for groups in (network.inputs, network.outputs):
+        borders.update(int(end) for end in np.cumsum(groups))
+    borders.update(1 + int(end) for end in np.cumsum(network.inputs))
+    ends = sorted(border for border in borders if 0 <= border <= length)
+    return [part for part in combinations(ends, 2) if part != (0, length)]
 
 
 def matching(
     model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
 ) -> list[Words] | None:
-    """Those of the ways by which the network computes what the model, built in float64, does on a
-    few numbers.
+    """The ways by which the network computes the outputs of the model on a few numbers.
 
-    `contract` is the model's, in float64.
-
-    None where the model does not compute anything, of which it is told when it is judged.
+    The model is built in float64; `contract` is the subject's in that dtype. None if the model
+    gives no outputs, which its trial reports.
     """
     draw = np.random.default_rng(0)
-    shapes = (8, own.size), (8, 5, sum(network.inputs)), (8, 5, sum(network.outputs))
-    vector, inputs, targets = (draw.uniform(-1, 1, shape) for shape in shapes)
-    observed: Array | Missing | None = None
+    vector = draw.uniform(-1, 1, (8, own.size))
+    inputs = draw.uniform(-1, 1, (8, 5, sum(network.inputs)))
+    targets = draw.uniform(-1, 1, (8, 5, sum(network.outputs)))
+    outputs: Array | Missing | None = None
     found = []
     for way in ways:
         formulation = Formulation.from_meaning(own, network, meaning(way, network), idle=True)
-        asked = Problem("tried", formulation, vector, inputs, targets)
-        observed = model.observe(asked).answer("forward") if observed is None else observed
-        if isinstance(observed, Missing):
+        problem = Problem("tried", formulation, vector, inputs, targets)
+        if outputs is None:  # they are the same by all ways
+            outputs = model.observe(problem).answer("forward")
+        if isinstance(outputs, Missing):
             return None
-        bound = network.oracle(asked, contract)["forward"]
-        if budget(observed - bound.value, bound.error).max() <= 1:
+        bound = network.oracle(problem, contract)["forward"]
+        if budget(outputs - bound.value, bound.error).max() <= 1:
             found.append(way)
     return found

@@ -1,6 +1,4 @@
-"""A failure on its own: a script of a few lines that fails as a trial did, and needs torch and
-NumPy, or R, alone.
-"""
+"""Writes a short script that fails as a trial did, and needs only torch and NumPy, or R."""
 
 import re
 import runpy
@@ -37,7 +35,7 @@ from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
 
 MOST_LETTERS = 80  # of a file's name
-MANY = 200  # numbers of a tensor: where most are 0, they are not written out
+MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written
 HERE = Path()  # the working folder
 
 
@@ -45,11 +43,8 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> t
     """The path, in `folder`, of a script that fails as the trial does, or why there is none; both
     are "" if none is looked for.
 
-    `folder` is told as it is; where it is relative, it is one of `start`, wherever a model has gone
-    meanwhile.
-
-    A failure that cannot be had on its own, or told, is only that: nothing that happens here is
-    raised.
+    A relative `folder` is one in `start`: a model may have changed the working folder. Raises
+    nothing but KeyboardInterrupt; an error is a reason why there is no script.
     """
     if (
         not isinstance(trial.subject, Subject)
@@ -65,33 +60,36 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> t
 def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # a user's pytest may make them errors
-            return _written(trial, cache, folder / file_name(trial), start)
+            return _write(trial, cache, folder / file_name(trial), start)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a model may raise anything, SystemExit too
         return "", one_line(f"no script of it, writing one {raised(error)}")
 
 
-def _written(trial: Trial, cache: Cache, told: Path, start: Path) -> tuple[str, str]:
+def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, str]:
+    """Write the first script that fails to the path `shown`, which is relative to `start`."""
     asked = Comparison(trial, cache, cache.stacks(trial), trial.check)
     judgement = asked.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
     SCRIPTS.prepare()
-    if (small := shrink(asked, judgement)) is None:
+    small = shrink(asked, judgement)
+    if small is None:
         return "", "it does not fail on its own, only together with what was asked before it"
-    path = start / told
+    path = start / shown
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in scripts(trial, small):
         replace_whole({path: text})
         if fails(path):
-            return str(told), ""
+            return str(shown), ""
     path.unlink()
     return "", "no script of it fails again"
 
 
 def file_name(trial: Trial) -> str:
-    """A name that is safe whatever the case and the subject are called, and no other trial's.
+    """A file name for a trial's script, safe for any names of the case and the subject, and of no
+    other trial.
 
     It names the reference, unless that is the first of its case.
     """
@@ -110,43 +108,46 @@ def file_name(trial: Trial) -> str:
 
 
 def fails(path: Path) -> bool:
-    """Does a script, run as a program of its own, say that it fails again, and exit with 1?"""
+    """Run a script: does it print that it fails again, and exit with 1?"""
     code, said = SCRIPTS.run(path)
     return code == 1 and said.endswith("\nfails again\n")
 
 
 def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
-    """Texts that may fail again, the best first: with the model's source or file, by the reference
-    or its number.
+    """Yield texts of scripts, the best first: with the reference or else with its number, and with
+    the model's source or else with its file.
     """
     written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
     for witness in [written, None] if written else [None]:
         for source in (_own_source, _own_file):
             try:
                 yield _script(trial, small, source(trial.subject, trial.case), witness)
-            except (Unwritten, TypeError, OSError):  # what is of no file, or not to be copied
+            except (Unwritten, TypeError, OSError):  # it is of no file, or cannot be copied
                 continue
 
 
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
-    """What the template says of a model: the statements that it needs, copied."""
+    """The template's variables on a model: the statements that it needs, copied."""
     source = Source()
-    build, loss = (
-        None if each is None else source.expression(each) for each in (subject.build, subject.loss)
-    )
+    build = source.expression(subject.build)
+    loss = None if subject.loss is None else source.expression(subject.loss)
     names = " and ".join(ascii(Path(file).name) for file in source.files)
     origin = f"The model, from {names}." if names else "The model."
     return _model(build, loss, source.text(), origin)
 
 
-def _model(build: str | None, loss: str | None, source: str, origin: str) -> dict[str, Any]:
-    """What is no name but code."""
-    parts = {"build": build, "loss": loss, "source": source, "origin": origin}
-    return {name: None if part is None else Code(part) for name, part in parts.items()}
+def _model(build: str, loss: str | None, source: str, origin: str) -> dict[str, Any]:
+    """The template's variables on a model, marked as code."""
+    return {
+        "build": Code(build),
+        "loss": None if loss is None else Code(loss),
+        "source": Code(source),
+        "origin": Code(origin),
+    }
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """The same: its author's file, imported."""
+    """The same, but the author's file is imported."""
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
@@ -161,23 +162,20 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
 
 
 def find_subject(file: str, case: str, name: str) -> Subject:
-    """The subject of this name in a file: of the case of that name, else of anything that the file
-    holds.
+    """Find the subject of this name in a file: in the case of that name, or else in any variable.
 
-    Raises LookupError where it is not there any more.
+    Raises LookupError if there is none.
     """
     with reading():
         things = list(runpy.run_path(file).values())
-    cases = [
-        each
-        for each in (getattr(thing, "case", thing) for thing in things)
-        if isinstance(each, Case)
-    ]
-    for thing in [*(each for one in cases if one.name == case for each in one.subjects), *things]:
-        if (
-            callable(getattr(thing, "build", thing))
-            and getattr(thing, "name", getattr(thing, "__name__", "")) == name
-        ):
+    subjects: list[Any] = []
+    for thing in things:
+        found = getattr(thing, "case", thing)
+        if isinstance(found, Case) and found.name == case:
+            subjects += found.subjects
+    for thing in [*subjects, *things]:
+        thing_name = getattr(thing, "name", getattr(thing, "__name__", ""))
+        if callable(getattr(thing, "build", thing)) and thing_name == name:
             return Subject.of(thing)
     raise LookupError(f"{file} has no subject called {name}")
 
@@ -185,17 +183,19 @@ def find_subject(file: str, case: str, name: str) -> Subject:
 def _script(
     trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None
 ) -> str:
-    """The text of a script."""
-    (problem, judgement), quantity = small, trial.check
-    formulation, (language, written) = problem.formulation, witness or ("", "")
-    where = title(quantity) + (
-        "" if quantity == "loss" else f" at {element(problem, quantity, judgement.index)}"
-    )
-    owners, index = tensors(problem, quantity)[1], judgement.index[1:]
-    tensor = int(owners[index])
-    at = np.subtract(index, np.argwhere(owners == tensor).min(axis=0)).astype(int).tolist()
-    if quantity == "gradient":
-        at = [int(i) for i in np.unravel_index(at[0], formulation.own.blocks[tensor].places.shape)]
+    """The text of a script.
+
+    `model` are the variables on the model; `witness` is the language and the text of the
+    reference's part, None if the script holds the reference's number.
+    """
+    problem, judgement = small
+    quantity, index = trial.check, judgement.index[1:]
+    formulation = problem.formulation
+    language, written = witness or ("", "")
+    where = title(quantity)
+    if quantity != "loss":
+        where += f" at {element(problem, quantity, judgement.index)}"
+    tensor, at = _locate(problem, quantity, index)
     shapes, blocks = trial.subject.shapes, formulation.network.layout.blocks
     if language == "NumPy" and not all(is_name(block.name) for block in blocks):
         raise Unwritten("a block of the network has a name that is no variable's")
@@ -214,9 +214,7 @@ def _script(
         "numbers": _numbers,
         "at": Code(", ".join(map(str, at)) or "()"),
         "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
-        "picked": Code(_picked(trial, problem, index) if language == "R" else ""),
-    }
-    given |= {
+        "picked": Code(_pick(trial, problem, index) if language == "R" else ""),
         "trial": trial,
         "problem": problem,
         "judgement": judgement,
@@ -226,21 +224,32 @@ def _script(
     return filled("reproduce/script.py.j2", str, language=language, written=written, **given)
 
 
-def _picked(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
-    """The element, in R's answer: the loss, its gradient by the weights, and the outputs, column by
-    column.
+def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[int, list[int]]:
+    """The number of the tensor that an element of a quantity is in, and its index there."""
+    owners = tensors(problem, quantity)[1]
+    tensor = int(owners[index])
+    first = np.argwhere(owners == tensor).min(axis=0)
+    at: list[int] = np.subtract(index, first).astype(int).tolist()
+    if quantity == "gradient":
+        shape = problem.formulation.own.blocks[tensor].places.shape
+        at = [int(place) for place in np.unravel_index(at[0], shape)]
+    return tensor, at
+
+
+def _pick(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
+    """An expression for the element in R's `answer`, which holds the loss, its gradient by the
+    weights, and the outputs, column by column.
     """
     formulation = trial.reference.as_evaluated(problem).formulation
     if trial.check == "loss":
         return "answer[0]"
     if trial.check == "forward":
-        return f"answer[{1 + formulation.network.layout.size + index[1] * problem.rows + index[0]}]"
-    return (
-        " + ".join(
-            f"{factor} * answer[{1 + place}]" for place, factor in _enters(formulation, index[0])
-        )
-        or "0.0"
-    )
+        first = 1 + formulation.network.layout.size
+        return f"answer[{first + index[1] * problem.rows + index[0]}]"
+    terms = []
+    for place, factor in _enters(formulation, index[0]):
+        terms.append(f"{factor} * answer[{1 + place}]")
+    return " + ".join(terms) or "0.0"
 
 
 def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
@@ -250,15 +259,18 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
 
 
 def _groups(whole: Array, widths: tuple[int, ...]) -> Code:
+    """The one draw of an array (1, R, W) as a list with the numbers of each group."""
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
     return Code(f"[{', '.join(_numbers(part[0]) for part in parts)}]")
 
 
 def _numbers(array: Array) -> Code:
-    """Nested lists as they are written; where there are many, and most are 0, by the others and
-    their places.
+    """An array as nested lists; a large one of mostly zeros as a call of `zeros_but`, which has the
+    others by place.
     """
     if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
         return Code(array.tolist())
-    others = {tuple(place): float(array[tuple(place)]) for place in np.argwhere(array).tolist()}
+    others = {}
+    for place in map(tuple, np.argwhere(array).tolist()):
+        others[place] = float(array[place])
     return Code(f"zeros_but({array.shape}, {others})")

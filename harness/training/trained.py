@@ -1,4 +1,4 @@
-"""A PyTorch model in training, as its user trains it."""
+"""A PyTorch model and its training, as its user trains it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,14 +32,14 @@ VISITED = 50  # steps along which every loss, gradient and step is judged
 class Trained:
     """A model and the recipe by which it is trained.
 
-    `start(formulation, D)` gives the starts (D, P), by default the model's own initialisation under
-    seeds 0, 1, .... `stacked(inputs, parameters)` computes D copies at once, from a list of inputs
-    (D, R, I) and parameters by name (D, *shape), and takes the model's place in training; without
-    it each start is trained by itself, `most` of them. `iterate(loss, parameters)` is an iteration
-    in its author's own words, from backward() to zeroed gradients; `before` and `after` are called
-    with the model around the optimiser's step. `says` is what a table calls it. `floor(inputs,
-    targets)` is the loss (D,), with the rounding of computing it, that none of its fits can be
-    below.
+    `start(formulation, D)` returns the starts (D, P), by default the model's own initialisation
+    under seeds 0, 1, .... `stacked(inputs, parameters)` computes D copies at once, from a list of
+    inputs (D, R, I) and parameters by name (D, *shape), and is trained in place of the model;
+    without it each start is trained by itself, `most` of them. `iterate(loss, parameters)` is an
+    author's own iteration, from backward() to zeroed gradients; `before` and `after` are called
+    with the model around the optimiser's step. `says` is its name in tables. `floor(inputs,
+    targets)` is the loss (D,) that no fit can be below, with the rounding of computing it. Raises
+    TypeError or ValueError for wrong arguments.
     """
 
     model: Any
@@ -72,13 +72,14 @@ class Trained:
                 f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at"
                 " least one"
             )
-        if self.stacked and (
-            self.iterate or self.before or self.after or self.recipe.optimiser == "lbfgs"
-        ):
+        if not self.stacked:
+            return
+        own_steps = self.iterate or self.before or self.after
+        if own_steps or self.recipe.optimiser == "lbfgs":
             raise ValueError(
                 f"{self.name} is stacked, expected sgd or adam, without iterate, before and after"
             )
-        if self.stacked and self.subject.loss is not None:
+        if self.subject.loss is not None:
             raise ValueError(
                 f"{self.name} is stacked and its model has a loss of its own, which a stack does"
                 " not use, expected Population(loss=...)"

@@ -1,11 +1,11 @@
-"""Who trains what, on what data, and what training came to."""
+"""Trainers, their data, and the results of training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.formulation import Family, Formulation
@@ -21,13 +21,13 @@ Floor = Callable[[Array, Array], Bounded]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """What all trainers of a case are given: D draws of data, and when a fit is good.
+    """The data of all trainers of a case, D draws, and when a fit is good.
 
-    `data(D)` gives inputs (D, R, I) and targets (D, R, O), the i-th draw the same however many
-    there are. A fit is good when its sum of squares, per `per` rows if given, is at most `quality`.
-    `marks` and `grid` (G, I) are inputs at which predictions are judged too, told and drawn.
-    `margin` is how far two shares of good fits may lie apart and be called equivalent. `table`
-    makes the case's fits rows of the report's table of changes, under that heading.
+    `data(D)` returns inputs (D, R, I) and targets (D, R, O); its i-th draw does not depend on D.
+    A fit is good if its sum of squares, per `per` rows if given, is at most `quality`. Predictions
+    are judged too, at the inputs `marks`, which the report lists by name, and `grid` (G, I), which
+    it draws. Two shares of good fits are equivalent if they differ by at most `margin`. `table` is
+    the heading in the report's table of changes under which the case's fits are rows.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -50,13 +50,16 @@ class Population:
             )
         if not isinstance(self.table, str):
             raise TypeError(f"table is {shown(self.table, 40)}, expected text")
-        if wrong := next((mark for mark in self.marks if not isinstance(mark, str)), None):
-            raise TypeError(
-                f"marks has {shown(wrong, 40)}, expected text: what the input is called"
-            )
+        for mark in self.marks:
+            if not isinstance(mark, str):
+                raise TypeError(
+                    f"marks has {shown(mark, 40)}, expected text: what the input is called"
+                )
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
-        """Starts (D, P) and their data as a stack, rounded to the dtype."""
+        """The problem of starts (D, P) and their data, rounded to the dtype. Raises TypeError if
+        `data` does not return two arrays.
+        """
         with users():
             given = self.data(len(own))
         if not isinstance(given, tuple | list) or len(given) != 2:
@@ -64,34 +67,36 @@ class Population:
                 f"data({len(own)}) gave {class_name(given)}, expected two arrays: inputs and"
                 " targets"
             )
-        own, inputs, targets = (
-            np.asarray(part).astype(dtype).astype(np.float64) for part in (own, *given)
-        )
+        own, inputs, targets = [_round(part, dtype) for part in (own, *given)]
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:
         """The same networks at the marks and on the grid, with targets of 0."""
-        at = np.concatenate(
-            [np.reshape(list(self.marks.values()), (-1, self.grid.shape[1])), self.grid]
-        )
+        marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
+        at = np.concatenate([marks, self.grid])
         inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
         targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
         return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
 
     def scale(self, rows: int) -> float:
-        """What a loss is multiplied by before it is told."""
+        """The factor from a loss to the one in the report, which is per `per` rows."""
         return 1.0 if self.per is None else self.per / rows
+
+
+def _round(numbers: ArrayLike, dtype: str) -> Array:
+    """Round numbers to a dtype; returns them in float64."""
+    return np.asarray(numbers).astype(dtype).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What training came to from D starts: `end` holds the final own parameters of those that
-    stayed `finite` (D,).
+    """The results of training from D starts.
 
-    `silent` holds those that are finite without a finite loss claimed for them, where there are
-    such. `claimed` are their losses as the trainer gives them; `ended` says how each start ended
-    (D,); `curve` is loss by iteration from the first start; `seconds` what one start took, where
-    several went together their share.
+    `finite` (D,) says which starts ended with finite own parameters and a finite claimed loss;
+    `end` holds these parameters, and `claimed` these losses, as the trainer computes them. `silent`
+    holds finite own parameters whose claimed loss is not finite. Both are None if there are none.
+    `ended` says how each start ended (D,); `curve` is the loss by iteration of the first start;
+    `seconds` is the time of one start, on average.
     """
 
     end: Problem | None
@@ -112,19 +117,25 @@ class Fitted:
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
     ) -> Self:
-        """Of the final own parameters (D, P) and claimed losses (D,) of every start, finite or
-        not.
+        """Make it of the final own parameters (D, P) and claimed losses (D,) of all starts, finite
+        or not.
         """
-        held = np.isfinite(own).all(axis=1)
-        finite, silent = held & np.isfinite(claimed), held & ~np.isfinite(claimed)
-        end, mute = (start.at(own, some) if some.any() else None for some in (finite, silent))
-        return cls(end, finite, claimed[finite], ended, curve, seconds / len(own), mute)
+        finite = np.isfinite(own).all(axis=1)
+        has_loss = np.isfinite(claimed)
+        good, silent = finite & has_loss, finite & ~has_loss
+        return cls(
+            end=start.at(own, good) if good.any() else None,
+            finite=good,
+            claimed=claimed[good],
+            ended=ended,
+            curve=curve,
+            seconds=seconds / len(own),
+            silent=start.at(own, silent) if silent.any() else None,
+        )
 
 
 class Trainer(Protocol):
-    """Somebody who trains a network: a PyTorch model with a Recipe, R nnet's own fit, or one's
-    own.
-    """
+    """Trains a network: a PyTorch model with a Recipe, R nnet's own fit, or a user's own."""
 
     @property
     def name(self) -> str: ...
@@ -134,41 +145,42 @@ class Trainer(Protocol):
 
     @property
     def floor(self) -> Floor | None:
-        """From inputs and targets the loss (D,) that none of its fits can be below, where that is
-        known.
+        """A function from inputs and targets to the loss (D,) that no fit can be below; None if
+        unknown.
         """
 
     @property
     def comparison_offset(self) -> float:
-        """What is added to two weights before they are compared: a move that does not show then has
-        no loss of its own.
+        """A number that the trainer adds to weights before it compares them: a smaller change of
+        a weight gets no loss of its own.
 
-        R's vmmin (reltest in optim.c): 10. 0 for who tells the loss of the very weights that it
-        returns.
+        It is 10 for R's vmmin (reltest in optim.c), and 0 for a trainer that claims the loss of
+        exactly the weights that it returns.
         """
 
     def title(self) -> str:
-        """Name and version, or what is special about it, as a person reads it."""
+        """Its name for a report, with its version or what is special about it."""
 
     def contract(self, dtype: str = "float64") -> Contract: ...
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        """Why this trainer is not to be had, or None when it is."""
+        """Why this trainer cannot be used, or None if it can."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Its starts and data."""
+        """The problem of its starts and their data."""
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start; `say` is told how far it is."""
+        """Train from every start; `say` reports the progress."""
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        """What its own implementation computes at a problem's parameters."""
+        """The answers of its own implementation at a problem's parameters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A trainer's fits from one population: `losses` (D,) as the oracle computes them, infinite
-    where not finite.
+    """A trainer's fits from one population.
+
+    `losses` (D,) are those of the oracle, infinity for a fit that is not finite.
     """
 
     trainer: Trainer
@@ -181,6 +193,6 @@ class Ended:
 
     @property
     def end(self) -> Problem:
-        """The final parameters of the starts that stayed finite; only where some did."""
+        """The final parameters of the finite fits; there must be some."""
         assert self.fitted.end is not None
         return self.fitted.end

@@ -1,5 +1,5 @@
-"""What this machine has of all that the project can use, tried rather than believed, and what mends
-the rest.
+"""The verb `nnet-parity doctor`: tries everything that the project can use on this machine, and
+says how to install the rest.
 """
 
 import json
@@ -33,8 +33,10 @@ PATIENCE = 60.0  # seconds for a program to say its version
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked for, what was found, and, where that is not what is needed, why, the line
-    that mends it, and what is lost until then ("" if nothing can be judged without it).
+    """What the doctor looked for, and what it found.
+
+    If that does not fit, `why` is the reason, `mend` the command that mends it, and `lost` what
+    does not work until then, or "" if nothing can be judged without it.
     """
 
     name: str
@@ -48,12 +50,12 @@ class Finding:
         return bool(self.why) and not self.lost
 
     def __str__(self) -> str:
+        if not self.why:
+            return f"{self.name:<17} {self.found}"
         lost = f"; {self.lost}" if self.lost else ""
         mend = f". This mends it: {self.mend}" if self.mend else ""
-        state = "MISSING" if self.fails else "not here" if self.why else ""
-        return f"{self.name:<17} {self.found or state}" + (
-            f": {self.why}{lost}{mend}" if self.why else ""
-        )
+        state = "MISSING" if self.fails else "not here"
+        return f"{self.name:<17} {self.found or state}: {self.why}{lost}{mend}"
 
 
 def doctor(parser: ArgumentParser) -> Callable[[Namespace], int]:
@@ -73,7 +75,7 @@ def doctor(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
 def _doctor(given: Namespace) -> int:
     findings = []
-    for finding in examined():
+    for finding in examine():
         findings.append(finding)
         if not given.json:
             print(printable(str(finding)), flush=True)
@@ -87,8 +89,8 @@ def _doctor(given: Namespace) -> int:
     return int(bool(failing))
 
 
-def examined() -> Iterator[Finding]:
-    """Everything, one after the other; raises nothing."""
+def examine() -> Iterator[Finding]:
+    """Look for everything, one thing after the other."""
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield from packages()
     yield from torch()
@@ -100,22 +102,23 @@ def examined() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """What pyproject.toml says is needed."""
+    """Look for the packages that pyproject.toml requires."""
     for line in metadata.requires("nnet-parity") or ():
         needed = Requirement(line)
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
-        found = next((one.version for one in metadata.distributions(name=needed.name)), "")
-        right = bool(found) and needed.specifier.contains(found, prereleases=True)
-        mend = shell_line(
-            sys.executable, "-m", "pip", "install", f"{needed.name}{needed.specifier}"
-        )
-        why = f"expected {needed.name}{needed.specifier}"
-        yield Finding(needed.name, found) if right else Finding(needed.name, found, why, mend)
+        versions = [one.version for one in metadata.distributions(name=needed.name)]
+        found = versions[0] if versions else ""
+        if found and needed.specifier.contains(found, prereleases=True):
+            yield Finding(needed.name, found)
+            continue
+        wanted = f"{needed.name}{needed.specifier}"
+        mend = shell_line(sys.executable, "-m", "pip", "install", wanted)
+        yield Finding(needed.name, found, f"expected {wanted}", mend)
 
 
 def torch() -> Iterator[Finding]:
-    """Does torch load, and does it see a GPU? (Its version stands among the packages.)"""
+    """Load torch, and look for a GPU. (Its version is among the packages.)"""
     try:
         lacks = {kind.title: kind.find_lack("") for kind in device.DEVICES.values()}
     except Exception as error:  # whatever its libraries raise
@@ -131,7 +134,7 @@ def torch() -> Iterator[Finding]:
 
 
 def r() -> Iterator[Finding]:
-    """R, nnet and rpy2, which only fit together; asked of R itself."""
+    """Start R, and ask it for the versions of R, nnet and rpy2."""
     lost = "recordings and NumPy judge"
     if os.environ.get(SWITCH) == "recorded":
         why = f"R was left out ({SWITCH}=recorded, which --no-r sets): run again without it"
@@ -151,34 +154,30 @@ def r() -> Iterator[Finding]:
 
 
 def make() -> Finding:
-    """pip asks R how to build rpy2, and R asks make."""
+    """Look for make: pip asks R how to build rpy2, and R asks make."""
     return _program(
         "make", "make", "make", "not found", "only pip needs it, when it installs rpy2 beside R"
     )
 
 
 def compiler() -> Finding:
-    """torch.compile writes C++."""
-    lost, program = (
-        "models under torch.compile cannot be asked, others can",
-        os.environ.get("CXX") or "g++",
-    )
+    """Look for the C++ compiler that torch.compile needs."""
+    lost = "models under torch.compile cannot be asked, others can"
+    program = os.environ.get("CXX") or "g++"
     return _program("C++ compiler", program, "g++", "g++ was not found and CXX names none", lost)
 
 
 def _program(name: str, program: str, package: str, why: str, lost: str) -> Finding:
-    """The first line that a program says of its version, or the package that brings it."""
-    code, said = _ran(which(program) or program, "--version")
-    found = "" if code else said.partition("\n")[0]
-    return (
-        Finding(name, found)
-        if found
-        else Finding(name, "", why, f"apt-get install {package}", lost)
-    )
+    """Ask a program for its version; if there is none, name the package that has it."""
+    code, output = _run(which(program) or program, "--version")
+    version = output.partition("\n")[0]
+    if code == 0 and version:
+        return Finding(name, version)
+    return Finding(name, "", why, f"apt-get install {package}", lost)
 
 
-def _ran(*command: str) -> tuple[int, str]:
-    """The exit code of a command and all that it says."""
+def _run(*command: str) -> tuple[int, str]:
+    """Run a command; returns its exit code and its output."""
     try:
         run = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE
@@ -189,7 +188,7 @@ def _ran(*command: str) -> tuple[int, str]:
 
 
 def plugin() -> Finding:
-    """Does pytest, started as its user starts it, load our plugin, and from here?"""
+    """Run pytest as a user does: it must load our plugin from here."""
     ours = Path(device.__file__).parents[2] / "nnet_parity" / "plugin.py"
     with tempfile.TemporaryDirectory() as empty:
         options = (
@@ -198,35 +197,24 @@ def plugin() -> Finding:
             f"--parity-report-dir={empty}",
             f"--rootdir={empty}",
         )
-        _, said = _ran(sys.executable, "-m", "pytest", *options, empty)
-    if f"<module 'nnet_parity.plugin' from '{ours}'>" in said:
-        other = _ran(sys.executable, "-c", SHADOWED)[1].strip()
-        return (
-            Finding("pytest", "", other)
-            if other
-            else Finding("pytest", f"loads the plugin, {ours}")
-        )
-    return Finding(
-        "pytest",
-        "",
-        f"it does not load {ours}",
-        shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"),
-    )
+        _, output = _run(sys.executable, "-m", "pytest", *options, empty)
+    if f"<module 'nnet_parity.plugin' from '{ours}'>" not in output:
+        mend = shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin")
+        return Finding("pytest", "", f"it does not load {ours}", mend)
+    _, shadowing = _run(sys.executable, "-c", SHADOWED)
+    if shadowing.strip():
+        return Finding("pytest", "", shadowing.strip())
+    return Finding("pytest", f"loads the plugin, {ours}")
 
 
 def folder() -> Finding:
-    """Can the report be written where it goes if nothing is said?"""
+    """Try to write into the default folder of the report."""
     place = Path("build/report").absolute()
     there = next(each for each in (place, *place.parents) if each.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
             return Finding("report", f"can be written to {place}")
     except OSError as error:
+        why = f"it cannot be written to {place}: {error}"
         lost = "models are judged, and the screen says so"
-        return Finding(
-            "report",
-            "",
-            f"it cannot be written to {place}: {error}",
-            "pytest --parity-report-dir DIR",
-            lost,
-        )
+        return Finding("report", "", why, "pytest --parity-report-dir DIR", lost)

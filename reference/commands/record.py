@@ -1,11 +1,11 @@
-"""The verb `nnet-parity record`: asks R all that the cases of test files ask of it, and keeps what
-it answers.
+"""The verb `nnet-parity record`: makes the asks of test files' cases to R, and stores the
+answers.
 """
 
 import io
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
 from harness.core.text import one_line, printable
 from harness.judging.cache import STARTS, Cache
-from harness.judging.case import ENDS, Case
+from harness.judging.case import ENDS, Case, Trial
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
@@ -69,7 +70,7 @@ def _record(given: Namespace) -> int:
         if sys.stdout.isatty():
             print(f"\r\x1b[K{name} ...", end="", flush=True)
         try:
-            said = _recorded(case, file, given)
+            said = _record_case(case, file, given)
         except (ValueError, TypeError, OSError, RError, RUnavailable) as error:
             failed, said = True, f"not recorded: {words_of(error)}"
         except KeyboardInterrupt:
@@ -77,43 +78,42 @@ def _record(given: Namespace) -> int:
             return 130
         except BaseException as error:  # whatever a user's problems or models raise
             failed, said = True, f"not recorded: {raised(error)}{at(error)}"
-        print(
-            ("\r\x1b[K" if sys.stdout.isatty() else "") + printable(f"{name}: {said}"), flush=True
-        )
+        if sys.stdout.isatty():
+            print("\r\x1b[K", end="")
+        print(printable(f"{name}: {said}"), flush=True)
     return int(failed)
 
 
 def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
-    """The cases that pytest collects, each with its file; or what pytest says, where it finds
-    none.
-    """
+    """The cases that pytest collects, each with its file; pytest's output if it finds none."""
     import pytest
 
     from harness.running.plugin import TrialItem
 
-    class Found:
-        """What pytest has collected, as its user wrote it."""
+    class Collector:
+        """A plugin of pytest that notes the cases of the collected items."""
+
+        def __init__(self) -> None:
+            self.verifications: dict[int, Any] = {}
 
         def pytest_collection_finish(self, session: pytest.Session) -> None:
-            self.items = [item for item in session.items if isinstance(item, TrialItem)]
+            for item in session.items:
+                if isinstance(item, TrialItem):
+                    self.verifications[id(item.verification)] = item.verification
 
-    found, said = Found(), io.StringIO()
-    with redirect_stdout(said):
-        code = pytest.main(
-            [*files, "--collect-only", "-q", "--assert=plain", "--parity-r", mode], plugins=[found]
-        )
-    asked = {id(item.verification): item.verification for item in getattr(found, "items", ())}
-    cases = [(verification.case, verification.file) for verification in asked.values()]
-    return (
-        cases
-        if code == 0 and cases
-        else said.getvalue() + ("" if code else "no case was found: give test files")
-    )
+    collector, output = Collector(), io.StringIO()
+    options = ["--collect-only", "-q", "--assert=plain", "--parity-r", mode]
+    with redirect_stdout(output):
+        code = pytest.main([*files, *options], plugins=[collector])
+    if code != 0:
+        return output.getvalue()
+    cases = [(each.case, each.file) for each in collector.verifications.values()]
+    return cases or f"{output.getvalue()}no case was found: give test files"
 
 
-def _recorded(case: Case, file: str, given: Namespace) -> str:
-    """Record a case; what was done, in a sentence. Raises ValueError, RError or RUnavailable where
-    that cannot be.
+def _record_case(case: Case, file: str, given: Namespace) -> str:
+    """Record a case; returns a sentence on what was done. Raises ValueError, RError or RUnavailable
+    if it cannot be recorded.
     """
     path, old = place(file, case.name), None
     if path.exists() and given.intent == "create":
@@ -130,7 +130,7 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
         if given.intent == "trim":
             raise
         unread = f"; what was there, {error}"
-    if given.intent == "trim" and old:  # no answer is changed, so they are as old as they were
+    if given.intent == "trim" and old:  # no answer changes, so the date does not either
         recorder = Recorder(Recorded(old, path, file))
         facts = structs.replace(old.facts, intent="trim", reason=given.reason)
     else:
@@ -144,7 +144,7 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
     if not recorder.noted:
         return "asks R nothing that a recording can hold"
     write(path, Recording(facts, list(recorder.noted.values())))
-    changed = f"; {_changed(old, recorder.noted)}" if old else unread
+    changed = f"; {_describe_changes(old, recorder.noted)}" if old else unread
     return (
         f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
     )
@@ -152,44 +152,56 @@ def _recorded(case: Case, file: str, given: Namespace) -> str:
 
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
-    """Everything that judging the case asks of R. Raises RError where R fails."""
+    """Make all asks of R that judging the case makes. Raises RError if R fails."""
     limit_threads()
     cache = Cache(case, starts)
     for trial in case.trials():
         network = case.network if case.contrast else trial.subject.network or case.network
         for one in (trial.subject, trial.reference):
-            if getattr(one, "source", "") != recorder.source or one.cannot_answer(
-                network, trial.check
-            ):
+            if getattr(one, "source", "") != recorder.source:
                 continue
-            answers: Any = ()
-            if trial.check in ENDS:
-                ended = cache.ended(one, trial.dtype, "cpu")
-                if isinstance(ended, Missing) or ended.fitted.end:
-                    answers = [ended if isinstance(ended, Missing) else predictions(cache, ended)]
-            elif not isinstance(trial.subject, Trained):  # whose states no recording holds
-                problems = cache.problems(cache.claimed()) if case.contrast else cache.stacks(trial)
-                answers = [cache.reference(one, problem).missing for problem in problems]
-            for answer in answers:
+            if one.cannot_answer(network, trial.check):
+                continue
+            for answer in _list_answers(case, cache, trial, one):
                 if isinstance(answer, Missing) and answer.status.fails:
                     raise RError(answer.why)
 
 
-def _changed(old: Recording, new: dict[str, Ask]) -> str:
-    """What a new recording has changed of an old one."""
-    both = [(old.answers[key].answer, ask.answer) for key, ask in new.items() if key in old.answers]
-    apart = [
-        max(float(np.max(abs(was[n] - now[n]) / np.spacing(abs(was[n]).max()))) for n in now)
-        for was, now in both
-    ]
-    differ = [most for most in apart if most]
-    ulps = (
-        f", by at most {max(differ):.3g} units in the last place of their largest number"
-        if differ
-        else ""
-    )
+def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]:
+    """The answers of a subject or reference to a trial."""
+    if trial.check in ENDS:
+        ended = cache.ended(one, trial.dtype, "cpu")
+        if isinstance(ended, Missing):
+            return [ended]
+        return [predictions(cache, ended)] if ended.fitted.end else []
+    if isinstance(trial.subject, Trained):  # a recording does not hold the states of training
+        return []
+    problems = cache.problems(cache.claimed()) if case.contrast else cache.stacks(trial)
+    return [cache.reference(one, problem).missing for problem in problems]
+
+
+def _describe_changes(old: Recording, new: Mapping[str, Ask]) -> str:
+    """A sentence on what a new recording has changed of an old one."""
+    common = [key for key in new if key in old.answers]
+    changes = [_find_change(old.answers[key].answer, new[key].answer) for key in common]
+    differ = [change for change in changes if change]
+    ulps = ""
+    if differ:
+        most = f"{max(differ):.3g}"
+        ulps = f", by at most {most} units in the last place of their largest number"
     of = (
-        f"of {len(old.answers)} before {len(both)} are asked still, {len(differ)} answers"
+        f"of {len(old.answers)} before {len(common)} are asked still, {len(differ)} answers"
         f" differ{ulps}"
     )
-    return f"{of}; {len(new) - len(both)} are new"
+    return f"{of}; {len(new) - len(common)} are new"
+
+
+def _find_change(before: Mapping[str, Array], now: Mapping[str, Array]) -> float:
+    """The largest change of an answer, in units in the last place of each array's largest
+    number.
+    """
+    changes = []
+    for name, array in now.items():
+        unit = np.spacing(abs(before[name]).max())
+        changes.append(float(np.max(abs(before[name] - array) / unit)))
+    return max(changes)

@@ -1,6 +1,4 @@
-"""The verb `nnet-parity selfcheck`: runs tests/selfcheck/selfcheck.py, which is part of a checkout
-and not of an installation.
-"""
+"""The verb `nnet-parity selfcheck`: runs tests/selfcheck/selfcheck.py, found in a checkout only."""
 
 import os
 import subprocess
@@ -37,14 +35,7 @@ def _selfcheck(given: Namespace) -> int:
         raise ValueError(
             f"the selfcheck needs a checkout of nnet-parity, and {SCRIPT} is not there: clone it"
         )
-    command = [
-        sys.executable,
-        "-m",
-        "tests.selfcheck.selfcheck",
-        "--seconds",
-        str(given.seconds),
-        "--out",
-        given.out,
-    ]
+    command = [sys.executable, "-m", "tests.selfcheck.selfcheck"]
+    command += ["--seconds", str(given.seconds), "--out", given.out]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}).returncode

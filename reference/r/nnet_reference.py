@@ -27,11 +27,11 @@ LIVE = RSession()  # the one R of this process, which the first ask starts
 
 @dataclass(frozen=True)
 class RNnet:
-    """R nnet, which can express logistic hidden units (tanh by 2 logistic(2z) - 1) and linear or
+    """R nnet as a reference: logistic hidden units (tanh by 2 logistic(2z) - 1), and linear or
     logistic outputs.
 
-    Its logistic is clipped, which its contract declares; `declare_clip=False` shows what happens
-    without. `r` is who answers for R: R itself, a recording, or nobody.
+    Its logistic is clipped, and its contract declares this unless `declare_clip` is False. `r` is
+    the session that answers for R: R itself, a recording, or nobody.
     """
 
     declare_clip: bool = True
@@ -50,30 +50,27 @@ class RNnet:
         return f"R nnet {versions['nnet']} ({self.r.provenance})" if versions else "R nnet"
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """The same where `mode` (auto, live, recorded, or a session) and the recording of a case
-        say who answers.
+        """This reference with the session for a case of a file, which `mode` decides: auto, live,
+        recorded, or a session.
 
-        Raises LookupError where R must be live and is not here, ValueError where the recording is
-        not sound.
+        Raises LookupError if R must be live and is not available, ValueError if the case's
+        recording is damaged.
         """
-        found = answering(self.r, file, case, states_only, mode)
-        return self if found is self.r else replace(self, r=found)
+        session = answering(self.r, file, case, states_only, mode)
+        return self if session is self.r else replace(self, r=session)
 
     def versions(self) -> dict[str, str]:
-        """R's and nnet's, for the report's environment, and when it was recorded; none where nobody
+        """The versions of R and nnet for the report, and the date of a recording; none if nobody
         answers.
         """
         try:
-            return {
-                name: found
-                for name, found in self.r.versions().items()
-                if name in ("R", "nnet", "recorded")
-            }
+            versions = self.r.versions()
         except (RUnavailable, RCrashed):
             return {}
+        return {name: versions[name] for name in ("R", "nnet", "recorded") if name in versions}
 
     def wake(self) -> None:
-        """Start R now, so that its half second passes while something else is imported."""
+        """Start R without waiting for it; it takes half a second."""
         with suppress(RUnavailable):
             self.r.start()
 
@@ -100,15 +97,17 @@ class RNnet:
 
     def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
-        return problem.through(_as_logistic(network)) if network.activation == "tanh" else problem
+        if network.activation == "tanh":
+            return problem.through(_as_logistic(network))
+        return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
-        """In R, where R answers: nnet's own engine at a problem of one draw, which prints value,
-        gradient, outputs.
+        """The language and the text of a script that runs nnet's own engine on a problem of one
+        draw, see `engine`; None unless R itself answers.
         """
-        return (
-            ("R", engine(self.as_evaluated(at_theta(problem)))) if self.source == "live" else None
-        )
+        if self.source != "live":
+            return None
+        return "R", engine(self.as_evaluated(at_theta(problem)))
 
     def observe(self, problem: Problem) -> Observation:
         loss = problem.loss
@@ -139,8 +138,8 @@ class RNnet:
 
 @cache
 def _as_logistic(network: Network) -> Formulation:
-    """tanh(z) = 2 logistic(2z) - 1: hidden and output weights doubled, each output bias less the
-    sum of its weights.
+    """Express a network of tanh by logistic units: tanh(z) = 2 logistic(2z) - 1 doubles hidden and
+    output weights, and takes the sum of an output's weights from its bias.
     """
     size, blocks = network.layout.size, network.layout.blocks
     biases = {block.head: block.places for block in blocks if block.role == "bias"}
@@ -164,21 +163,20 @@ def _as_logistic(network: Network) -> Formulation:
 
 @cache
 def topology(network: Network) -> Topology:
-    """The network as nnet's list of connections: unit 0 is the bias, then inputs, hidden units,
-    outputs.
+    """A network as nnet's lists of connections. Unit 0 is the bias, then come inputs, hidden units
+    and outputs.
     """
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
     outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
-    connections = tuple(tuple(int(i) for i in unit) for unit in (*hidden, *outputs))
-    return Topology(
-        sources, network.hidden, sum(network.outputs), connections, network.output == "identity"
-    )
+    connections = tuple(tuple(map(int, unit)) for unit in (*hidden, *outputs))
+    linear = network.output == "identity"
+    return Topology(sources, network.hidden, sum(network.outputs), connections, linear)
 
 
 def engine(problem: Problem) -> str:
-    """nnet's engine asked for one draw, as a text for Rscript; it prints loss, gradient by the
-    weights, outputs.
+    """The text of an R script that runs nnet's engine on one draw, and prints the loss, its
+    gradient by the weights, and the outputs.
     """
     network: Any = problem.formulation.network
     n, nconn, conn, linear = topology(network).engine
@@ -190,12 +188,13 @@ def engine(problem: Problem) -> str:
         "linear": linear,
         "w": problem.theta[0],
         "data": data,
+        "decay": [problem.loss.decay],
+        "share": [problem.shares[0]],
     }
-    given |= {"decay": [problem.loss.decay], "share": [problem.shares[0]]}
-    lines = [
-        f"{name} <- c({', '.join(f'{each:.17g}' for each in some)})\n"
-        for name, some in given.items()
-    ]
+    lines = []
+    for name, numbers in given.items():
+        texts = [f"{number:.17g}" for number in numbers]
+        lines.append(f"{name} <- c({', '.join(texts)})\n")
     return "".join(lines) + Path(__file__).with_name("alone.R").read_text(encoding="utf-8")
 
 

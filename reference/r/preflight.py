@@ -1,4 +1,4 @@
-"""Is everything here that R needs, and what mends it if not."""
+"""Finds what is missing for R, and the command that installs it."""
 
 import os
 import shutil
@@ -19,18 +19,17 @@ class RUnavailable(Exception):
 
 
 def what_is_missing(symptom: str) -> RUnavailable | None:
-    """What this machine lacks, given what the worker said; None if nothing is seen to be missing
-    and the worker said nothing.
+    """The error for what this machine lacks, given the worker's error message; None if nothing
+    seems to be missing.
     """
     has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))
-    rpy2 = [found.version for found in metadata.distributions(name="rpy2-rinterface")][:1]
-    # Where R is found, pip asks it for its settings to build rpy2, which takes make.
-    pip = PIP if shutil.which("make") or not has_r else f"apt-get install make && {PIP}"
+    rpy2 = [each.version for each in metadata.distributions(name="rpy2-rinterface")]
+    pip = PIP
+    if has_r and not shutil.which("make"):  # pip asks R for its settings, and R asks make
+        pip = f"apt-get install make && {PIP}"
     if not has_r or "r_home is None" in symptom:
-        found, expected = (
-            "R was not found: it is not on PATH and R_HOME is not set",
-            "R 4.2 or newer with nnet",
-        )
+        found = "R was not found: it is not on PATH and R_HOME is not set"
+        expected = "R 4.2 or newer with nnet"
         mend = "apt-get install r-base-core r-cran-nnet make"
     elif not rpy2 or "No module named 'rpy2" in symptom:
         found, expected, mend = "R was found, rpy2 was not", "rpy2-rinterface 3.6.5", pip
@@ -38,11 +37,8 @@ def what_is_missing(symptom: str) -> RUnavailable | None:
         found = f"rpy2-rinterface {rpy2[0]} needs R 4.5 or newer (symbol R_getVar), this R is older"
         expected, mend = "rpy2-rinterface 3.6.5", pip
     elif "no package called" in symptom and "nnet" in symptom:
-        found, expected, mend = (
-            "R was found, its package nnet was not",
-            "nnet 7.3",
-            "apt-get install r-cran-nnet",
-        )
+        found = "R was found, its package nnet was not"
+        expected, mend = "nnet 7.3", "apt-get install r-cran-nnet"
     elif symptom:
         return RUnavailable(f"R did not start in its worker. It said: {symptom}")
     else:

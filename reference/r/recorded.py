@@ -1,5 +1,5 @@
-"""R as a recording has it: sessions that note what R answers, give it again, or say why nobody
-answers.
+"""Sessions in place of R: they record its answers, give those of a recording, or say why there are
+none.
 """
 
 import os
@@ -18,153 +18,144 @@ from reference.r.recording import ANSWERS, CODE, Ask, Recording, What, read
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Array, Evaluation, Fit
 
-# units in the last place of the largest: as far as two C libraries, or NumPys, may be apart
+# units in the last place of the largest number: two C libraries, or NumPys, may differ by so much
 NEAR = 8
 STATES = "the states of a training run are this machine's own numbers, which no recording holds"
 
 
 class RStale(RError):
-    """A recording that does not answer what is asked now: what has changed, and the line that
-    records again.
+    """A recording has no answer to an ask: says what has changed, and the command that records
+    again.
     """
 
 
 class _Asks(ABC):
-    """`evaluate`, `fit` and `optim` as RSession offers them; all arguments, defaults too, make one
-    ask.
+    """Offers `evaluate`, `fit` and `optim` as RSession does; makes one Ask of all their
+    arguments.
     """
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
-        """As RSession has it."""
-        return Evaluation(**self._answered("evaluate", given, named))
+        """See RSession."""
+        return Evaluation(**self._find_answer("evaluate", given, named))
 
     def fit(self, *given: Any, **named: Any) -> Fit:
-        """As RSession has it; what it took is not known."""
+        """See RSession; its seconds are NaN."""
         return self._fit("fit", given, named)
 
     def optim(self, *given: Any, **named: Any) -> Fit:
-        """As RSession has it; what it took is not known."""
+        """See RSession; its seconds are NaN."""
         return self._fit("optim", given, named)
 
     def _fit(self, what: What, given: Any, named: Any) -> Fit:
-        found = self._answered(what, given, named)
-        return Fit(
-            found["weights"],
-            float(found["value"]),
-            found["outputs"],
-            int(found["convergence"]),
-            np.nan,
-        )
+        answer = self._find_answer(what, given, named)
+        value, convergence = float(answer["value"]), int(answer["convergence"])
+        return Fit(answer["weights"], value, answer["outputs"], convergence, np.nan)
 
-    def _answered(self, what: What, given: Any, named: Any) -> dict[str, Array]:
+    def _find_answer(self, what: What, given: Any, named: Any) -> dict[str, Array]:
+        """The arrays of the answer to a call of an RSession's method."""
         bound = signature(getattr(RSession, what)).bind(None, *given, **named)
         bound.apply_defaults()
         _, topology, *arguments = bound.arguments.items()
-        arrays = {
-            name: np.array(value, np.float64, order="C")
-            for name, value in arguments
-            if value is not None
-        }
+        arrays = {}
+        for name, value in arguments:
+            if value is not None:
+                arrays[name] = np.array(value, np.float64, order="C")
         return dict(self._answer(Ask(what, topology[1], arrays, {})).answer)
 
     @abstractmethod
     def _answer(self, asked: Ask) -> Ask:
-        """The same with what R answered."""
+        """The ask with its answer."""
 
 
 class Recorder(_Asks):
-    """Another session, live or recorded, whose answers are noted."""
+    """Asks another session, live or recorded, and notes its answers."""
 
     def __init__(self, session: Any) -> None:
-        self.session, self.source, self.provenance, self.starts = (
-            session,
-            session.source,
-            session.provenance,
-            None,
-        )
+        self.session = session
+        self.source = session.source
+        self.provenance = session.provenance
+        self.starts = None
         self.noted: dict[str, Ask] = {}
 
     def versions(self) -> dict[str, str]:
-        """Of the session."""
+        """The versions of the session."""
         return dict(self.session.versions())
 
     def _answer(self, asked: Ask) -> Ask:
         if asked.key not in self.noted:
+            method = getattr(self.session, asked.what)
             try:
-                found = vars(getattr(self.session, asked.what)(asked.topology, **asked.arguments))
-            # what is asked and has no answer is never left out in silence
-            except RUnavailable as error:
+                result = vars(method(asked.topology, **asked.arguments))
+            except RUnavailable as error:  # an ask without an answer is an error, never left out
                 raise RError(str(error)) from None
-            answer = {name: np.asarray(found[name], np.float64) for name in ANSWERS[asked.what]}
+            answer = {name: np.asarray(result[name], np.float64) for name in ANSWERS[asked.what]}
             if not all(np.isfinite(array).all() for array in answer.values()):
                 raise RError(
-                    f"gave what is not finite to {_named(asked)}, which a recording does not hold"
+                    f"gave what is not finite to {_describe(asked)},"
+                    " which a recording does not hold"
                 )
             self.noted[asked.key] = Ask(asked.what, asked.topology, asked.arguments, answer)
         return self.noted[asked.key]
 
 
 class Recorded(_Asks):
-    """The answers of a recording; RStale for what it does not hold, RUnavailable for what it nearly
-    holds.
+    """Gives the answers of a recording.
+
+    Raises RStale for an ask that was not recorded, RUnavailable for one that differs from a
+    recorded one only by rounding.
     """
 
     source = "recorded"
 
     def __init__(self, recording: Recording, path: Path, file: str) -> None:
-        self.recording, self.starts = recording, recording.facts.starts
+        self.recording = recording
+        self.starts = recording.facts.starts
         self.provenance = f"recorded {recording.facts.date}"
-        self._name, self._again = os.path.relpath(path), _record_line(file)
+        self._name = os.path.relpath(path)
+        self._again = _record_line(file)
 
     def versions(self) -> dict[str, str]:
-        """Those of R when it was recorded, and when that was."""
+        """R's versions when it was recorded, and the date."""
         return {**self.recording.facts.versions, "recorded": self.recording.facts.date}
 
     def _answer(self, asked: Ask) -> Ask:
-        changed = "R's code (nnet.R) has changed since" if self.recording.facts.code != CODE else ""
-        if not changed and (found := self.recording.answers.get(asked.key)):
+        facts = self.recording.facts
+        if facts.code != CODE:
+            raise self._make_stale("R's code (nnet.R) has changed since")
+        if found := self.recording.answers.get(asked.key):
             return found
-        if not changed and (apart := self._nearly(asked)):
+        if difference := self._find_rounding(asked):
             raise RUnavailable(
-                f"this machine computes {apart} than the one that recorded R, and the recording is"
-                " of those bits: judge this where R is"
+                f"this machine computes {difference} than the one that recorded R, and the"
+                " recording is of those bits: judge this where R is"
             )
-        then = self.recording.facts.versions.get("numpy", "")
-        other = (
-            f" (NumPy was {then}, is {np.__version__}: it may draw otherwise)"
-            if then != np.__version__
-            else ""
+        then = facts.versions.get("numpy", "")
+        other = ""
+        if then != np.__version__:
+            other = f" (NumPy was {then}, is {np.__version__}: it may draw otherwise)"
+        raise self._make_stale(
+            f"its case asks for what was not recorded: {_describe(asked)}{other}"
         )
-        changed = changed or f"its case asks for what was not recorded: {_named(asked)}{other}"
-        since = f"{self._name} of {self.recording.facts.date} is stale: {changed}"
-        raise RStale(f"{since}. On a machine with R: {self._again} --intent fix")
 
-    def _nearly(self, asked: Ask) -> str:
-        """In what an ask that was recorded differs from this one, where that is the last bits of
-        some numbers only.
-        """
+    def _make_stale(self, changed: str) -> RStale:
+        since = f"{self._name} of {self.recording.facts.date} is stale: {changed}"
+        return RStale(f"{since}. On a machine with R: {self._again} --intent fix")
+
+    def _find_rounding(self, asked: Ask) -> str:
+        """Find a recorded ask that differs only by rounding; returns by how much, or ""."""
         for other in self.recording.asks:
-            shapes = [
-                {name: array.shape for name, array in ask.arguments.items()}
-                for ask in (asked, other)
-            ]
-            if (other.what, other.topology, shapes[1]) != (asked.what, asked.topology, shapes[0]):
+            if (other.what, other.topology) != (asked.what, asked.topology):
                 continue
-            pairs = [(name, here, other.arguments[name]) for name, here in asked.arguments.items()]
-            apart = [
-                (name, here, abs(here - there).max())
-                for name, here, there in pairs
-                if (here != there).any()
-            ]
-            if all(
-                here.ndim and most <= NEAR * np.spacing(abs(here).max()) for _, here, most in apart
-            ):
-                return " and ".join(f"{name} otherwise by {most:.1g}" for name, _, most in apart)
+            differences = _compare(asked, other)
+            if differences:
+                return " and ".join(
+                    f"{name} otherwise by {most:.1g}" for name, most in differences.items()
+                )
         return ""
 
 
 class Nobody:
-    """Why neither R nor a recording answers."""
+    """Says why neither R nor a recording answers."""
 
     source, provenance = "absent", "absent"
 
@@ -172,27 +163,43 @@ class Nobody:
         self.why = why
 
     def versions(self) -> dict[str, str]:
-        """RUnavailable, in the sentence."""
+        """Raises RUnavailable."""
         raise RUnavailable(self.why)
 
 
-def _named(asked: Ask) -> str:
-    """An ask in words."""
-    sizes = ", ".join(
-        f"{name} {array.shape}" for name, array in asked.arguments.items() if array.ndim
-    )
-    return f"{asked.what} of {sizes}"
+def _compare(asked: Ask, other: Ask) -> dict[str, float]:
+    """The largest difference of each argument that differs; none unless it is rounding in all."""
+    if _list_shapes(asked) != _list_shapes(other):
+        return {}
+    differences: dict[str, float] = {}
+    for name, here in asked.arguments.items():
+        there = other.arguments[name]
+        if not (here != there).any():
+            continue
+        most = abs(here - there).max()
+        if not here.ndim or most > NEAR * np.spacing(abs(here).max()):
+            return {}
+        differences[name] = most
+    return differences
+
+
+def _list_shapes(asked: Ask) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in asked.arguments.items()}
+
+
+def _describe(asked: Ask) -> str:
+    """An ask in words: "evaluate of theta (1, 9), ..."."""
+    arrays = {name: shape for name, shape in _list_shapes(asked).items() if shape}
+    return f"{asked.what} of {', '.join(f'{name} {shape}' for name, shape in arrays.items())}"
 
 
 def _record_line(file: str) -> str:
-    """The line that records what a file's cases ask."""
+    """The command that records the cases of a file."""
     return shell_line("nnet-parity", "record", path_word(os.path.relpath(file)))
 
 
 def place(file: str, case: str) -> Path:
-    """Where the recording of a case lies: beside the case's file, named by both, whatever the case
-    is called.
-    """
+    """The path of the recording of a case: in a folder beside the case's file, named by both."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", case).strip("-")[:60]
     digest = sha256(case.encode(errors="backslashreplace")).hexdigest()[:8]
     name = f"{Path(file).stem}.{plain}-{digest}.recording"
@@ -200,11 +207,10 @@ def place(file: str, case: str) -> Path:
 
 
 def answering(live: RSession, file: str, case: str, states_only: bool, mode: Any) -> Any:
-    """Who answers for R in a case: R itself, its recording, or nobody; a session as `mode` answers
-    itself.
+    """The session that answers for R in a case: R itself, its recording, or nobody.
 
-    Raises LookupError where R must be live and is not here, ValueError where the recording is not
-    sound.
+    `mode` is "auto", "live" or "recorded", or else a session, which is returned. Raises
+    LookupError if R must be live and is not available, ValueError if the recording is damaged.
     """
     if not isinstance(mode, str):
         return mode
@@ -214,14 +220,15 @@ def answering(live: RSession, file: str, case: str, states_only: bool, mode: Any
             live.versions()
             return live
         except RCrashed:
-            return live  # its trials tell it
+            return live  # its trials report the crash
         except RUnavailable as error:
             why = str(error)
     if mode == "live":
         raise LookupError(why)
     if states_only:
         return Nobody(f"{STATES}; {why}")
-    if not (path := place(file, case)).exists():
+    path = place(file, case)
+    if not path.exists():
         return Nobody(
             f"nothing was recorded (on a machine with R: {_record_line(file)}), and {why}"
         )

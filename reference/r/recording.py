@@ -1,7 +1,7 @@
-"""A recording of R as a value and as a file: what R was asked, word for word, and what it answered.
+"""A recording of R as a value and as a file: each ask with all its arguments, and R's answer.
 
 The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code.
-It is read strictly.
+Anything unexpected in it is an error.
 """
 
 import lzma
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.core.files import replace_whole
 from reference.r.topology import Array, Topology
@@ -24,8 +25,8 @@ from reference.r.topology import Array, Topology
 CODE = sha256(Path(__file__).with_name("nnet.R").read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 MAGIC = b"nnet-parity recording 1 "
 MOST_BYTES, MOST_UNPACKED = 1 << 26, 1 << 28  # 64 and 256 MiB
-# The axes of every array, a letter a length: draws, rows, inputs, outputs, weights. What is not
-# named is one number.
+# The axes of every array, a letter a length: draws, rows, inputs, outputs, weights. An argument
+# that is not named here is one number.
 AXES = {"theta": "DT", "inputs": "DRI", "targets": "DRO", "row_weights": "DR", "mask": "DT"}
 ANSWERS = {
     "evaluate": {"value": "D", "outputs": "DRO", "gradient": "DT"},
@@ -34,14 +35,12 @@ ANSWERS = {
 ANSWERS["optim"] = ANSWERS["fit"]
 
 
-What = Literal["evaluate", "fit", "optim"]  # may be asked of R
+What = Literal["evaluate", "fit", "optim"]  # the methods of RSession that are recorded
 
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """One ask of an R session with all of its arguments, and the answer; arrays by the names that
-    RSession has.
-    """
+    """An ask of an RSession with all its arguments, and the answer; arrays by RSession's names."""
 
     what: What
     topology: Topology
@@ -50,16 +49,15 @@ class Ask:
 
     @cached_property
     def key(self) -> str:
-        """Digest of what was asked: equal keys, the same ask to the last bit."""
-        parts = [
-            (name, array.shape, array.tobytes()) for name, array in sorted(self.arguments.items())
-        ]
+        """A digest of the ask: equal keys mean equal asks, bit for bit."""
+        arrays = sorted(self.arguments.items())
+        parts = [(name, array.shape, array.tobytes()) for name, array in arrays]
         return sha256(repr((self.what, self.topology, parts)).encode()).hexdigest()
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of a recording: whose it is, why and when it was made, with what, and how many starts a
-    population had.
+    """Facts of a recording: its case, why, when and with what versions it was made, and how many
+    starts a population had.
     """
 
     case: str
@@ -74,7 +72,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What R answered to a case."""
+    """R's answers to the asks of a case."""
 
     facts: Facts
     asks: Sequence[Ask]
@@ -86,8 +84,8 @@ class Recording:
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """An array: the first bytes of all numbers, then all second ones, ..., which packs well;
-    float32 where it fits.
+    """An array in a file: the first bytes of all numbers, then all second ones, ..., which
+    compresses well; as float32 if that loses nothing.
     """
 
     shape: tuple[Annotated[int, msgspec.Meta(ge=1)], ...]
@@ -109,47 +107,50 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write(path: Path, recording: Recording) -> None:
-    """The file, whole or not at all; each array is stored once."""
+    """Write the file, whole or not at all. Each array is stored once."""
     places: dict[Any, int] = {}
 
-    def stored(arrays: Mapping[str, Array]) -> dict[str, int]:
-        return {
-            name: places.setdefault((a.shape, a.tobytes()), len(places))
-            for name, a in sorted(arrays.items())
-        }
+    def store(arrays: Mapping[str, Array]) -> dict[str, int]:
+        stored = {}
+        for name, array in sorted(arrays.items()):
+            stored[name] = places.setdefault((array.shape, array.tobytes()), len(places))
+        return stored
 
-    asks = [
-        _Asked(a.what, a.topology, stored(a.arguments), stored(a.answer)) for a in recording.asks
-    ]
-    arrays = [_packed(shape, np.frombuffer(data)) for shape, data in places]
+    asks = []
+    for ask in recording.asks:
+        asks.append(_Asked(ask.what, ask.topology, store(ask.arguments), store(ask.answer)))
+    arrays = [_pack(shape, np.frombuffer(data)) for shape, data in places]
     packed = lzma.compress(msgspec.msgpack.encode(_File(recording.facts, arrays, asks)), preset=6)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole({path: MAGIC + sha256(packed).hexdigest().encode() + b"\n" + packed})
 
 
-def _packed(shape: tuple[int, ...], numbers: Array) -> _Stored:
+def _pack(shape: tuple[int, ...], numbers: Array) -> _Stored:
     with np.errstate(over="ignore"):
         single = numbers.astype("<f4")
-    kept = single if single.astype("<f8").tobytes() == numbers.tobytes() else numbers.astype("<f8")
-    return _Stored(
-        shape,
-        8 if kept.itemsize == 8 else 4,
-        kept.view(np.uint8).reshape(-1, kept.itemsize).T.tobytes(),
-    )
+    if single.astype("<f8").tobytes() == numbers.tobytes():
+        return _Stored(shape, 4, _order_bytes(single))
+    return _Stored(shape, 8, _order_bytes(numbers.astype("<f8")))
+
+
+def _order_bytes(numbers: NDArray[Any]) -> bytes:
+    """The first bytes of all numbers, then all second ones, and so on."""
+    return numbers.view(np.uint8).reshape(-1, numbers.itemsize).T.tobytes()
 
 
 def read(path: Path, case: str) -> Recording:
-    """The recording of a case; ValueError, in a sentence that names the file, where it is not whole
-    and sound.
+    """Read the recording of a case. Raises ValueError, which names the file, if it is damaged or of
+    another case.
     """
     shown = os.path.relpath(path)
     try:
-        found = _parsed(path)
-        if lacking := sorted({"R", "nnet"} - set(found.facts.versions)):
+        recording = _parse(path)
+        facts = recording.facts
+        if lacking := sorted({"R", "nnet"} - set(facts.versions)):
             raise ValueError(f"it does not say the version of {' and '.join(lacking)}, expected it")
-        if found.facts.case != case:
-            raise ValueError(f"it is of the case {found.facts.case!r:.80}, expected {case!r:.80}")
-        return found
+        if facts.case != case:
+            raise ValueError(f"it is of the case {facts.case!r:.80}, expected {case!r:.80}")
+        return recording
     except (ValueError, OSError, lzma.LZMAError, EOFError, MemoryError) as error:
         why = str(error) or type(error).__name__
         raise ValueError(
@@ -157,8 +158,8 @@ def read(path: Path, case: str) -> Recording:
         ) from None
 
 
-def _parsed(path: Path) -> Recording:
-    if not path.is_file():  # a pipe would be waited for, a device might never end
+def _parse(path: Path) -> Recording:
+    if not path.is_file():  # a pipe or a device might never end
         raise ValueError("it is not a file")
     if (size := path.stat().st_size) > MOST_BYTES:
         raise ValueError(f"it has {size} bytes, expected at most {MOST_BYTES}")
@@ -172,19 +173,15 @@ def _parsed(path: Path) -> Recording:
     if not unpacker.eof or unpacker.unused_data:
         raise ValueError(f"it does not end where it should, within {MOST_UNPACKED} bytes")
     file = msgspec.msgpack.decode(data, type=_File)
-    arrays = [_unpacked(stored) for stored in file.arrays]
-    return Recording(file.facts, [_checked(asked, arrays) for asked in file.asks])
+    arrays = [_unpack(stored) for stored in file.arrays]
+    return Recording(file.facts, [_make_ask(asked, arrays) for asked in file.asks])
 
 
-def _unpacked(stored: _Stored) -> Array:
+def _unpack(stored: _Stored) -> Array:
     if len(stored.data) != prod(stored.shape) * stored.size:
         raise ValueError(f"an array of shape {stored.shape} has {len(stored.data)} bytes")
-    numbers = (
-        np.frombuffer(stored.data, np.uint8)
-        .reshape(stored.size, -1)
-        .T.copy()
-        .view(f"<f{stored.size}")
-    )
+    table = np.frombuffer(stored.data, np.uint8).reshape(stored.size, -1)
+    numbers = table.T.copy().view(f"<f{stored.size}")
     array = numbers.astype(np.float64).reshape(stored.shape)
     if not np.isfinite(array).all():
         raise ValueError("it holds a number that is not finite")
@@ -192,14 +189,13 @@ def _unpacked(stored: _Stored) -> Array:
     return array
 
 
-def _checked(asked: _Asked, arrays: Sequence[Array]) -> Ask:
-    """An ask whose arrays have the shapes that its topology and its inputs give them."""
+def _make_ask(asked: _Asked, arrays: Sequence[Array]) -> Ask:
+    """Make an ask of a file's. Raises ValueError for arrays that its topology does not allow."""
     places = [*asked.arguments.values(), *asked.answer.values()]
     if not all(0 <= place < len(arrays) for place in places):
         raise ValueError("an ask names an array that is not there")
-    given, answer = (
-        {n: arrays[i] for n, i in named.items()} for named in (asked.arguments, asked.answer)
-    )
+    given = {name: arrays[place] for name, place in asked.arguments.items()}
+    answer = {name: arrays[place] for name, place in asked.answer.items()}
     topology, expected = asked.topology, ANSWERS[asked.what]
     if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= given.keys():
         raise ValueError(f"{asked.what} has the arrays {sorted(given)} and {sorted(answer)}")

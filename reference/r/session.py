@@ -1,8 +1,6 @@
-"""R's nnet, asked from Python: the parent's side. R itself lives in a process of its own
-(worker.py, nnet.R).
+"""Asks R's nnet from Python. R runs in a process of its own (worker.py, nnet.R).
 
-Whatever happens to R there, crash, endless loop or quit(), it is killed, started again and asked
-once more.
+If R crashes, does not answer in time or quits, it is killed, started again and asked once more.
 """
 
 import os
@@ -13,6 +11,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -24,20 +23,24 @@ from reference.r.preflight import RUnavailable, what_is_missing
 from reference.r.topology import Array, Evaluation, Fit, Topology
 from reference.r.worker import receive, send
 
-START_DEADLINE = 60.0  # seconds for R to come up, however short the deadline of an ask
+START_DEADLINE = 60.0  # seconds for R to start, however short the deadline of an ask
 # NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
 SPECIAL = np.array(
     [0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64
 ).view(np.float64)
-# What a user's environment may not change: startup files, packages (those that nnet imports),
+# R's environment does not depend on the user's: startup files, packages (those that nnet imports),
 # language, clock, threads.
 OWN = {
     "R_PROFILE_USER": os.devnull,
     "R_ENVIRON_USER": os.devnull,
     "R_DEFAULT_PACKAGES": "stats,utils",
+    "RPY2_CFFI_MODE": "ABI",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
-OWN |= {"RPY2_CFFI_MODE": "ABI", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-OWN |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class RError(Exception):
@@ -49,10 +52,14 @@ class RCrashed(Exception):
 
 
 class _Worker:
-    """One process and the socket to it; started at once, waited for when it is first asked."""
+    """One process of R, and the socket to it.
+
+    The constructor does not wait until R has started; the first ask does.
+    """
 
     def __init__(self, deadline: float) -> None:
-        self.deadline, self.parent = deadline, os.getpid()
+        self.deadline = deadline
+        self.parent = os.getpid()
         self.versions: dict[str, str] = {}
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
         self.socket, theirs = socket.socketpair()
@@ -70,7 +77,9 @@ class _Worker:
         self.end = weakref.finalize(self, _end, self.process, self.socket, self.log, self.parent)
 
     def ask(self, ask: str, *arguments: Any) -> Any:
-        """The answer of worker.py; TimeoutError, ConnectionError or EOFError if none comes."""
+        """The answer of worker.py. Raises TimeoutError, ConnectionError or EOFError if there is
+        none.
+        """
         if not self.versions:
             self._shake_hands()
         send(self.socket, (ask, arguments))
@@ -92,23 +101,22 @@ class _Worker:
         self.socket.settimeout(self.deadline)
 
     def fate(self, reason: Exception) -> str:
-        """How the process ended, with its last words; it is ended here if it has not."""
-        if late := isinstance(reason, TimeoutError):
+        """Describe how the process ended, with its last output; it is killed if it still runs."""
+        if isinstance(reason, TimeoutError):
             self.process.kill()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
         code = self.process.returncode or 0
-        ended = (
-            f"was ended by {signal.Signals(-code).name}"
-            if code < 0
-            else f"ended with exit status {code}"
-        )
+        if isinstance(reason, TimeoutError):
+            ended = "did not answer in time and was killed"
+        elif code < 0:
+            ended = f"was ended by {signal.Signals(-code).name}"
+        else:
+            ended = f"ended with exit status {code}"
         self.log.seek(0)
         words = self.log.read().decode(errors="replace").strip()[-400:]
         self.end()
-        return ("did not answer in time and was killed" if late else ended) + (
-            f", saying: {words}" if words else ""
-        )
+        return f"{ended}, saying: {words}" if words else ended
 
 
 def _end(
@@ -116,7 +124,7 @@ def _end(
 ) -> None:
     socket.close()
     log.close()
-    if os.getpid() == parent:  # a fork of the parent has no say in this
+    if os.getpid() == parent:  # a fork of the parent leaves the process alone
         process.kill()
         process.wait()
 
@@ -125,9 +133,9 @@ class RSession:
     """R with nnet in a process of its own. Threads may share a session: one ask at a time.
 
     Every ask raises RUnavailable if R cannot be started (looked for once, and again after close()),
-    RError with R's message if R raises, RCrashed if R died or did not answer within `deadline`
-    seconds, twice; the next ask then starts afresh. After an ask, `console` holds what R printed
-    and `warnings` the warnings that it gave.
+    RError with R's message if R raises an error, RCrashed if R died or did not answer within
+    `deadline` seconds, twice; the next ask then starts R again. After an ask, `console` holds R's
+    output and `warnings` its warnings.
     """
 
     source = provenance = "live"
@@ -141,27 +149,24 @@ class RSession:
         self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Start R without waiting for it. Unneeded, but saves the first ask half a second."""
+        """Start R without waiting for it, which saves the first ask half a second."""
         with self._lock:
-            self._started()
+            self._get_worker()
 
     def close(self) -> None:
-        """End R; the next ask starts it again. Happens by itself when Python ends, however it
-        ends.
-        """
+        """End R; the next ask starts it again. The end of Python ends it too."""
         with self._lock:
             if self._worker is not None:
                 self._worker.end()
-            self._worker, self._missing = None, None
+            self._worker = None
+            self._missing = None
 
     def versions(self) -> dict[str, str]:
-        """Versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"; asked of R
-        once.
-        """
+        """The versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"."""
         with self._lock:
             if self._worker is None or not self._worker.versions:
                 self._ask("versions()", "hello", SPECIAL)
-            return dict(self._started().versions)
+            return dict(self._get_worker().versions)
 
     def evaluate(
         self,
@@ -172,31 +177,31 @@ class RSession:
         row_weights: ArrayLike | None = None,
         decay: float = 0.0,
     ) -> Evaluation:
-        """nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass, VR_dfunc
-        in nnet.c).
+        """Run nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass,
+        VR_dfunc in nnet.c).
 
         theta (D, T), inputs (D, R, I), targets (D, R, O), row_weights (D, R) not negative, 1 by
         default. The value is the sum over rows and outputs of row_weight * (output - target)**2,
         not halved, plus decay * sum(theta**2). Raises ValueError for another shape, an empty one,
         or a number that is not finite.
         """
-        x = _checked("inputs", inputs, None, None, topology.inputs)
+        x = _check("inputs", inputs, None, None, topology.inputs)
         draws, rows, weights = *x.shape[:2], topology.n_weights
-        y = _checked("targets", targets, draws, rows, topology.outputs)
-        w = (
-            None
-            if row_weights is None
-            else _checked("row_weights", row_weights, draws, rows, least=0.0)
-        )
+        y = _check("targets", targets, draws, rows, topology.outputs)
+        w = None
+        if row_weights is not None:
+            w = _check("row_weights", row_weights, draws, rows, least=0.0)
         # nnet wants the data of a draw column by column, inputs first.
         data = np.concatenate([x, y], axis=2).swapaxes(1, 2).reshape(draws, -1)
-        arguments = _checked("decay", decay), _checked("theta", theta, draws, weights), data, w
+        arguments = _check("decay", decay), _check("theta", theta, draws, weights), data, w
         what = f"evaluate({draws} draws, {rows} rows, {weights} weights)"
-        found = self._ask(what, "evaluate", *topology.engine, *arguments)
-        assert found.shape == (draws, 1 + weights + rows * topology.outputs), found.shape
-        outputs = found[:, 1 + weights :].reshape(draws, topology.outputs, rows).swapaxes(1, 2)
+        numbers = self._ask(what, "evaluate", *topology.engine, *arguments)
+        assert numbers.shape == (draws, 1 + weights + rows * topology.outputs), numbers.shape
+        outputs = numbers[:, 1 + weights :].reshape(draws, topology.outputs, rows).swapaxes(1, 2)
         return Evaluation(
-            *map(np.ascontiguousarray, (found[:, 0], outputs, found[:, 1 : 1 + weights]))
+            np.ascontiguousarray(numbers[:, 0]),
+            np.ascontiguousarray(outputs),
+            np.ascontiguousarray(numbers[:, 1 : 1 + weights]),
         )
 
     def fit(
@@ -213,32 +218,24 @@ class RSession:
         mask: ArrayLike | None = None,
         row_weights: ArrayLike | None = None,
     ) -> Fit:
-        """One fit from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with
+        """Fit a net from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with
         nnet()'s arguments.
 
-        A dense topology goes through `nnet::nnet(x, y, size=, linout=, Wts=, ...)` as its user
-        calls it, any other through the same engine with its connections. mask (T,) is True where a
-        weight is trained; row_weights (R,). Raises ValueError as evaluate does.
+        A dense topology is fitted by `nnet::nnet(x, y, size=, linout=, Wts=, ...)`, as its users
+        call it, any other by the same engine with its connections. mask (T,) is True for a weight
+        that is trained; row_weights (R,). Raises ValueError as evaluate does.
         """
         data = _of_one(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
-        m = None if mask is None else _checked("mask", mask, weights)
-        w = None if row_weights is None else _checked("row_weights", row_weights, rows, least=0.0)
-        settings = (
-            _checked("maxit, abstol, reltol, decay", v) for v in (maxit, abstol, reltol, decay)
-        )
+        m = None if mask is None else _check("mask", mask, weights)
+        w = None if row_weights is None else _check("row_weights", row_weights, rows, least=0.0)
+        numbers = maxit, abstol, reltol, decay
+        settings = [_check("maxit, abstol, reltol, decay", number) for number in numbers]
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
             ask = ("fit_nnet", topology.hidden, topology.linear_outputs)
-        return self._fit(
-            f"fit({rows} rows, {weights} weights, maxit {maxit})",
-            topology,
-            *ask,
-            *data,
-            m,
-            w,
-            *settings,
-        )
+        what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
+        return self._fit(what, topology, *ask, *data, m, w, *settings)
 
     def optim(
         self,
@@ -248,28 +245,21 @@ class RSession:
         targets: ArrayLike,
         maxit: int = 10_000,
     ) -> Fit:
-        """One fit by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as for
-        `fit`.
+        """Fit a net by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as
+        for `fit`.
         """
         data = _of_one(topology, theta, inputs, targets)
         what = f"optim({data[0].shape[1]} rows, {topology.n_weights} weights)"
         return self._fit(
-            what, topology, "fit_optim", *topology.engine, *data, _checked("maxit", maxit)
+            what, topology, "fit_optim", *topology.engine, *data, _check("maxit", maxit)
         )
 
     def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
         seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask)
-        assert (end.shape, len(outputs)) == ((topology.n_weights,), topology.outputs), (
-            end.shape,
-            outputs.shape,
-        )
-        return Fit(
-            end,
-            float(value[0]),
-            np.ascontiguousarray(outputs.T),
-            int(convergence[0]),
-            float(seconds[0]),
-        )
+        assert end.shape == (topology.n_weights,), end.shape
+        assert len(outputs) == topology.outputs, outputs.shape
+        outputs = np.ascontiguousarray(outputs.T)
+        return Fit(end, float(value[0]), outputs, int(convergence[0]), float(seconds[0]))
 
     def time_gradient(
         self,
@@ -279,14 +269,14 @@ class RSession:
         targets: ArrayLike,
         repetitions: int,
     ) -> float:
-        """Seconds that nnet's engine takes for one value and gradient, without the way there;
-        shapes as for `fit`.
+        """The seconds that nnet's engine takes for one value and gradient, inside R; shapes as for
+        `fit`.
         """
         data = _of_one(topology, theta, inputs, targets)
-        what, ask = f"time_gradient({data[0].shape[1]} rows)", (*topology.engine, *data)
-        return float(
-            self._ask(what, "time_gradient", *ask, _checked("repetitions", repetitions))[0]
-        )
+        what = f"time_gradient({data[0].shape[1]} rows)"
+        count = _check("repetitions", repetitions)
+        seconds = self._ask(what, "time_gradient", *topology.engine, *data, count)
+        return float(seconds[0])
 
     def eval_text(self, code: str) -> Any:
         """The value of R code in R's global environment: numbers as an array, strings and lists as
@@ -294,26 +284,28 @@ class RSession:
         """
         return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)
 
-    def _started(self) -> _Worker:
+    def _get_worker(self) -> _Worker:
+        """The process of R, started if there is none."""
         if self._worker is None or self._worker.parent != os.getpid():  # a fork starts its own
             self._worker = _Worker(self.deadline)
         return self._worker
 
     def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
+        """Ask R, and once more if it crashes; `what` describes the ask in an error."""
         with self._lock:
             if self._missing:  # it stays missing until close(): do not look again at every ask
                 missing = self._missing
                 raise RUnavailable(missing.found, missing.mend)
             fates: list[str] = []
             while len(fates) < 2:
-                worker = self._started()
+                worker = self._get_worker()
                 try:
                     kind, value, self.warnings, self.console = worker.ask(ask, *arguments)
                 except (TimeoutError, ConnectionError, EOFError) as reason:
                     fates.append(worker.fate(reason))
                     self._worker = None
                     continue
-                # Ctrl-C too: a late answer must not be taken for the next ask's
+                # Ctrl-C too: the next ask must not read this one's late answer
                 except BaseException as reason:
                     self.close()
                     self._missing = None
@@ -332,24 +324,35 @@ def _of_one(
     topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
 ) -> tuple[Array, Array, Array]:
     """Inputs (I, R), targets (O, R) and weights (T,) of one draw, as nnet.R takes them."""
-    x = _checked("inputs", inputs, None, topology.inputs)
-    y = _checked("targets", targets, len(x), topology.outputs)
-    return x.T, y.T, _checked("theta", theta, topology.n_weights)
+    x = _check("inputs", inputs, None, topology.inputs)
+    y = _check("targets", targets, len(x), topology.outputs)
+    return x.T, y.T, _check("theta", theta, topology.n_weights)
 
 
-def _checked(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
-    """`value` as float64 of a shape (None: any length but 0), or a ValueError: what was found, what
-    was expected.
+def _check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
+    """Convert a value to float64, and check its shape (None: any length but 0) and its numbers.
+
+    Raises ValueError for another shape, and for a number that is not finite or below `least`.
     """
     array = np.asarray(value, np.float64)
-    axes = zip(array.shape, shape, strict=False)
-    if array.ndim != len(shape) or any(n == 0 or want not in (None, n) for n, want in axes):
-        expected = ", ".join("any" if n is None else str(n) for n in shape)
+    if not _has_shape(array, shape):
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    if not (good := np.isfinite(array) & (array >= least)).all():
+    good = np.isfinite(array) & (array >= least)
+    if not good.all():
         place = tuple(map(int, np.argwhere(~good)[0]))
         expected = "a finite number" if least < 0 else f"a finite number from {least:g}"
         raise ValueError(
             f"{name}{list(place) if place else ''} is {array[place]}, expected {expected}"
         )
     return array
+
+
+def _has_shape(array: Array, shape: Sequence[int | None]) -> bool:
+    """Has an array this shape? None stands for any length but 0."""
+    if array.ndim != len(shape):
+        return False
+    for length, wanted in zip(array.shape, shape, strict=True):
+        if length == 0 or wanted not in (None, length):
+            return False
+    return True

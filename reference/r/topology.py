@@ -1,5 +1,5 @@
-"""What nnet's C engine is asked for and what it gives: a net as lists of connections, an
-evaluation, a fit.
+"""A net as nnet's C engine takes it, as lists of connections; and its results, an evaluation and a
+fit.
 """
 
 from __future__ import annotations
@@ -41,26 +41,21 @@ class Topology:
                 f"found {found}; expected an input, an output, and connections of all {units} units"
             )
         for unit, sources in enumerate(self.connections, start=1 + self.inputs):
-            # The engine computes units in order, and its gradient is wrong where an output feeds
+            # The engine computes units in order, and its gradient is wrong if an output feeds
             # another.
-            if not all(0 <= source < min(unit, first_output) for source in sources):
-                raise ValueError(
-                    f"unit {unit} has sources {sources}, expected 0..{min(unit, first_output) - 1}"
-                )
+            last = min(unit, first_output) - 1
+            if not all(0 <= source <= last for source in sources):
+                raise ValueError(f"unit {unit} has sources {sources}, expected 0..{last}")
 
     @classmethod
     def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
-        """The net that nnet(size=hidden) makes: all inputs into each hidden unit, all of these into
-        each output.
+        """The net of nnet(size=hidden): each hidden unit has all inputs as sources, and each output
+        has all hidden units.
         """
-        into_hidden, into_outputs = range(1 + inputs), (0, *range(1 + inputs, 1 + inputs + hidden))
-        return cls(
-            inputs,
-            hidden,
-            outputs,
-            (tuple(into_hidden),) * hidden + (into_outputs,) * outputs,
-            linear_outputs,
-        )
+        into_hidden = tuple(range(1 + inputs))
+        into_outputs = (0, *range(1 + inputs, 1 + inputs + hidden))
+        connections = (into_hidden,) * hidden + (into_outputs,) * outputs
+        return cls(inputs, hidden, outputs, connections, linear_outputs)
 
     @property
     def is_dense(self) -> bool:
@@ -76,8 +71,12 @@ class Topology:
     def engine(self) -> tuple[Sequence[int], ...]:
         """n, nconn, conn, nsunits: the first arguments of VR_set_net."""
         nconn = [0] * (1 + self.inputs) + list(accumulate(map(len, self.connections), initial=0))
-        conn = [source for sources in self.connections for source in sources]
-        nsunits = 1 + self.inputs + self.hidden + (0 if self.linear_outputs else self.outputs)
+        conn: list[int] = []
+        for sources in self.connections:
+            conn += sources
+        nsunits = 1 + self.inputs + self.hidden
+        if not self.linear_outputs:
+            nsunits += self.outputs
         return (self.inputs, self.hidden, self.outputs), nconn, conn, (nsunits,)
 
 
@@ -94,10 +93,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fit:
-    """The end of one fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was
-    reached).
-
-    `seconds` is what it took inside R.
+    """The result of a fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was
+    reached), and the seconds that it took inside R.
     """
 
     weights: Array

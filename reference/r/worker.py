@@ -1,8 +1,7 @@
-"""The process that holds R: started by session.py as a script, told the number of its socket and
-the parent's pid.
+"""The process that holds R; session.py starts it as a script.
 
-It answers (ask, arguments) with (kind, value, warnings, console), one at a time, and ends when its
-parent does.
+Its arguments are the number of its socket and the parent's pid. It answers each (ask, arguments)
+with (kind, value, warnings, console), and ends when its parent does.
 """
 
 import os
@@ -21,42 +20,45 @@ import numpy as np
 
 
 def send(to: socket.socket, message: Any) -> None:
-    """Any message; its arrays go beside the pickle, not in it, which takes a third of the time."""
+    """Send a message. Its arrays go beside the pickle, not in it: this takes a third of the
+    time.
+    """
     buffers: list[pickle.PickleBuffer] = []
-    parts = [
-        memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append)),
-        *(b.raw() for b in buffers),
-    ]
-    to.sendall(struct.pack(f"={1 + len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
+    parts = [memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append))]
+    parts += [buffer.raw() for buffer in buffers]
+    sizes = [part.nbytes for part in parts]
+    to.sendall(struct.pack(f"={1 + len(sizes)}Q", len(sizes), *sizes))
     for part in parts:
         to.sendall(part)
 
 
 def receive(source: socket.socket) -> Any:
-    """The next message. TimeoutError if the socket has a timeout and it passes, EOFError if the
-    other end is gone.
+    """Receive a message. Raises TimeoutError if the socket has a timeout and it passes, EOFError
+    if the other end is closed.
     """
 
     def read(size: int) -> bytearray:
         data = bytearray(size)
         rest = memoryview(data)
         while rest:
-            if not (got := source.recv_into(rest)):
+            received = source.recv_into(rest)
+            if not received:
                 raise EOFError
-            rest = rest[got:]
+            rest = rest[received:]
         return data
 
     (count,) = struct.unpack("=Q", read(8))
-    message, *buffers = map(read, struct.unpack(f"={count}Q", read(8 * count)))
+    sizes = struct.unpack(f"={count}Q", read(8 * count))
+    message, *buffers = [read(size) for size in sizes]
     return pickle.loads(message, buffers=buffers)
 
 
 def end_with(parent: int, fd: int) -> None:
-    """End this process when the other end of the socket closes or the parent is gone, whatever R is
-    doing.
+    """End this process when the other end of the socket closes or the parent ends, whatever R
+    does.
     """
-    # A watch, not PR_SET_PDEATHSIG: that kills as soon as the *thread* that started us ends. The
-    # pid is asked too, since a forked child of the parent may hold the socket open.
+    # PR_SET_PDEATHSIG would do so as soon as the *thread* ends that started us. The pid is read
+    # too, since a forked child of the parent may hold the socket open.
     hang_up = select.poll()
     hang_up.register(fd, 0)
     while not hang_up.poll(250) and os.getppid() == parent:
@@ -65,7 +67,7 @@ def end_with(parent: int, fd: int) -> None:
 
 
 class R:
-    """The embedded R: asks go in as Python values, answers come out as Python values."""
+    """The embedded R. Asks and answers are Python values."""
 
     def __init__(self) -> None:
         self.r: Any = import_module("rpy2.rinterface")
@@ -77,7 +79,7 @@ class R:
         callbacks: Any = import_module("rpy2.rinterface_lib.callbacks")
         callbacks.consolewrite_print = callbacks.consolewrite_warnerror = self.console.append
         callbacks.showmessage = self.console.append
-        callbacks.consoleread = lambda prompt: ""  # nobody is there to answer
+        callbacks.consoleread = lambda prompt: ""  # nobody can answer
         # Nothing here needs R's temporary folder, and a killed process could not remove it later.
         self.r.evalr("unlink(tempdir(), recursive = TRUE)")
         env = self.r.evalr('new.env(parent = asNamespace("nnet"))')
@@ -86,16 +88,16 @@ class R:
         self.answer = env["answer"]
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """(kind, value, warnings, console): kind is "value" or, with R's message as value,
-        "error".
+        """Ask R; returns (kind, value, warnings, console). The kind is "value", or "error" with
+        R's message as the value.
         """
         self.console.clear()
         kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
         return kind[0], value, warnings, "".join(self.console)
 
     def to_r(self, value: Any) -> Any:
-        """None, a string, or numbers as doubles; the axes of an array are reversed, so that no
-        element moves.
+        """Convert None, a string, or numbers, which become doubles. The axes of an array are
+        reversed, so that its memory stays as it is.
         """
         if value is None:
             return self.r.NULL
@@ -108,8 +110,8 @@ class R:
         return vector
 
     def to_python(self, value: Any) -> Any:
-        """The way back: doubles copied out of R's memory, axes reversed; strings and lists as
-        lists.
+        """Convert a value of R: doubles to an array of its own with reversed axes, strings and
+        lists to lists.
         """
         if isinstance(value, self.r.FloatSexpVector):
             # not memoryview(): it leaks a reference to None
@@ -120,7 +122,7 @@ class R:
 
 
 def main(fd: int, parent: int) -> None:
-    """Say "ready" (or why not) before anything is asked, then answer until the parent hangs up."""
+    """Send "ready", or why R cannot start; then answer until the parent closes the socket."""
     os.set_inheritable(fd, False)
     threading.Thread(target=end_with, args=(parent, fd), daemon=True).start()
     with socket.socket(fileno=fd) as ours, suppress(EOFError, ConnectionError):

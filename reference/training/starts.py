@@ -1,4 +1,4 @@
-"""Where training starts: the i-th start is the same however many are asked for."""
+"""Starts of training: the i-th start does not depend on their number."""
 
 from collections.abc import Callable
 
@@ -12,20 +12,20 @@ from reference.mathematics.network import Network
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
-    """theta from -reach to reach, as nnet's `rang` has it: the same networks in every formulation
-    of them.
+    """Draw theta uniformly from -reach to reach, as nnet's `rang` does. All formulations of a
+    network start at the same ones.
     """
     return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
 
 def normal(seed: int = 0) -> Start:
-    """Own parameters from the standard normal distribution, as torch.randn gives them."""
+    """Draw theta from the standard normal distribution, as torch.randn does."""
     return _drawn(seed, lambda rng, size: rng.standard_normal(size))
 
 
 def linear(seed: int = 0) -> Start:
-    """theta as torch.nn.Linear draws it: from plus or minus 1 / sqrt(units that feed a layer),
-    biases too.
+    """Draw theta as torch.nn.Linear does: uniformly up to 1 / sqrt(number of a layer's inputs) in
+    size, biases too.
     """
 
     def start(formulation: Formulation, count: int) -> Array:
@@ -38,18 +38,22 @@ def linear(seed: int = 0) -> Start:
         feeding: dict[int | None, int] = {1: sum(network.inputs), 2: network.hidden}
         reach = [feeding[block.layer] ** -0.5 for block in network.layout.blocks]
         each = np.array(reach)[network.layout.owners]
-        return _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)(formulation, count)
+        draw = _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)
+        return draw(formulation, count)
 
     return start
 
 
 def given(theta: ArrayLike) -> Start:
-    """The same theta (T,) for every start."""
+    """Use the same theta (T,) for every start."""
     return _drawn(0, lambda rng, size: np.broadcast_to(np.asarray(theta, np.float64), (size,)))
 
 
 def _drawn(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
-    """theta carried by own parameters; what is redundant, and what is held, starts at 0."""
+    """Make starts whose own parameters give the theta that `draw` draws.
+
+    Redundant and held own parameters are 0.
+    """
 
     def start(formulation: Formulation, count: int) -> Array:
         leads = formulation.leads

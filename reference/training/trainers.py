@@ -1,6 +1,4 @@
-"""Who else trains a network: R nnet's own fit, R's optim(), SciPy and plain gradient descent, from
-any start.
-"""
+"""Trainers other than PyTorch: R nnet's own fit, R's optim(), SciPy, and plain gradient descent."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,19 +25,19 @@ from reference.r.topology import Fit, Topology
 from reference.training.objectives import objective
 from reference.training.starts import uniform
 
-ABSTOL, RELTOL = 1e-8, 1e-9  # the seed question's, for whoever stops as nnet does
-# vmmin in R's optim.c ends where 10 + weight is the same before and after a step, with the loss
-# before
+ABSTOL, RELTOL = 1e-8, 1e-9  # those of the seed question, for trainers that stop as nnet does
+# vmmin in R's optim.c ends when 10 + weight is the same before and after a step, and returns the
+# loss before that step
 RELTEST = 10.0
 ROUND = 0.01  # seconds that a round of a race takes R at least
 ITERATIONS = 1_000  # of SciPy's optimisers, at most
-# iterations of nnet that are looked at
+# the iterations at which nnet's loss is read for its curve
 CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 
 
 class One(NamedTuple):
-    """A fit from one start: final theta (T,), the loss that it claims, how it ended, and its losses
-    by iteration.
+    """A fit from one start: final theta (T,), its claimed loss, how it ended, and its losses by
+    iteration.
     """
 
     theta: Array
@@ -72,15 +70,15 @@ class ReferenceTrainer:
         return self.implementation.source
 
     def title(self) -> str:
-        told = self.says.replace("{provenance}", getattr(self._session, "provenance", ""))
-        return told.replace("{r}", self.implementation.title())
+        title = self.says.replace("{provenance}", getattr(self._session, "provenance", ""))
+        return title.replace("{r}", self.implementation.title())
 
     def versions(self) -> dict[str, str]:
-        """Those of its implementation, where these tell of where it was run."""
+        """The versions of its implementation, if that reports any."""
         return dict(getattr(self.implementation, "versions", dict)())
 
     def answering(self, *where: Any) -> Self:
-        """The same, R's answered as its implementation decides (see there)."""
+        """This trainer with the session that answers for R, see RNnet.answering."""
         if not isinstance(self.implementation, RNnet):
             return self
         found = self.implementation.answering(*where)
@@ -151,20 +149,20 @@ def nnet_fit(
 
         fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
-        return _ended(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
+        return _make_one(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
     return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST), **given)
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
-    """A draw as R is given it: the network as a topology, theta (T,), inputs (R, I) and targets (R,
+    """The arguments of RSession.fit for a draw: topology, theta (T,), inputs (R, I) and targets (R,
     O).
     """
     network: Any = problem.formulation.network
     return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
 
 
-def _ended(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
+def _make_one(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
     return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
 
 
@@ -174,7 +172,7 @@ def _biases(network: Any) -> Any:
 
 
 def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
-    return _ended(nnet.r.optim(*_in_r(problem, draw)))
+    return _make_one(nnet.r.optim(*_in_r(problem, draw)))
 
 
 class _Losses(list[float]):
@@ -189,13 +187,13 @@ class _Losses(list[float]):
             raise StopIteration
 
 
-def _minimised(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
+def _minimise(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
     from scipy import optimize  # it takes a third of a second to import
 
     losses = _Losses()
-    settings = {"maxiter": ITERATIONS, "gtol": 0.0} | (
-        {"ftol": 0.0} if method == "L-BFGS-B" else {}
-    )
+    settings = {"maxiter": ITERATIONS, "gtol": 0.0}
+    if method == "L-BFGS-B":
+        settings["ftol"] = 0.0
     end = optimize.minimize(
         objective(problem, draw),
         problem.own[draw],
@@ -215,12 +213,11 @@ def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
     end = optimize.least_squares(
         asked.residuals, start, asked.jacobian, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
     )
-    return One(
-        end.x, 2 * float(end.cost), "converged" if end.success else f"{ITERATIONS:,} iterations"
-    )
+    ended = "converged" if end.success else f"{ITERATIONS:,} iterations"
+    return One(end.x, 2 * float(end.cost), ended)
 
 
-def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
+def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
     asked, theta, losses = objective(problem, draw), problem.own[draw], list[float]()
     for _ in range(steps):
         loss, slope = asked(theta)
@@ -232,8 +229,8 @@ def _descended(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int
 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
-    """theta - lr gradient, by NumPy."""
-    one = partial(_descended, lr, steps)
+    """Plain gradient descent, theta - lr gradient, by NumPy."""
+    one = partial(_descend, lr, steps)
     return replace(
         ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given
     )
@@ -243,9 +240,9 @@ def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
 optim_bfgs = ReferenceTrainer(
     "optim_bfgs", "R optim(BFGS) ({provenance})", _optim, r_nnet, comparison_offset=RELTEST
 )
-scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimised, "BFGS"), numpy_net)
+scipy_bfgs = ReferenceTrainer("scipy_bfgs", "SciPy BFGS", partial(_minimise, "BFGS"), numpy_net)
 scipy_lbfgsb = ReferenceTrainer(
-    "scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimised, "L-BFGS-B"), numpy_net
+    "scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimise, "L-BFGS-B"), numpy_net
 )
 least_squares = ReferenceTrainer(
     "least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net

@@ -65,7 +65,7 @@ def test_what_is_needed_and_missing_fails(
         Finding("Python", "3.11"),
         Finding("torch", "2.1", "expected torch>=2.4", "pip install torch>=2.4"),
     ]
-    monkeypatch.setattr(doctor, "examined", lambda: iter(findings))
+    monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
     parser = ArgumentParser()
     asked = doctor.doctor(parser)
     assert asked(parser.parse_args([])) == 1

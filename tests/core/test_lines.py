@@ -14,7 +14,7 @@ import pytest
 from harness.core.python_text import Code, called, literal, quoted, raw
 from harness.core.shell import path_word, rerun_line, shell_line
 from harness.core.text import printable
-from harness.pytorch.parameters import spelled
+from harness.pytorch.parameters import spell
 from tests.conftest import Approved, Mine
 
 WORDS = [
@@ -157,7 +157,7 @@ def test_what_parameters_mean_is_pasted_as_it_is() -> None:
         "b_w": np.array([0.5]),
         "W\n2": 0,
     }
-    written = spelled(words)
+    written = spell(words)
     assert written.isascii()
     assert written.isprintable()
     assert eval(written) == words | {"b_w": [0.5]}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness import Case, Layout, Status, Subject
 from harness.judging.cache import Cache
-from harness.pytorch.parameters import Unclear, mapped, meaning
+from harness.pytorch.parameters import Unclear, map_blocks, meaning
 from harness.pytorch.trying import TRIED, candidate_mappings
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
@@ -165,7 +165,7 @@ def test_ways_are_tried_up_to_a_number(approved: Approved) -> None:
     network = Network((4, 4), 4, (4, 4), "tanh")
     own = Layout.of_shapes({f"m{i}": (4, 4) for i in range(4)} | {f"v{i}": (4,) for i in range(3)})
     with approved.raises(Unclear):
-        mapped(own, network, {})
+        map_blocks(own, network, {})
     assert len(candidate_mappings(own, network, {})) == TRIED
 
 
