@@ -10,6 +10,7 @@ from harness.core.numpy_errors import users
 from harness.core.report import Fit, Points, Row
 from harness.core.text import exact, shown
 from harness.judging.cache import Cache
+from harness.judging.ends import get_ends
 from harness.judging.fitting import predictions
 from harness.judging.shares import interval
 from harness.pytorch.errors import raised
@@ -79,19 +80,19 @@ def table(cache: Cache) -> list[Row]:
     """A case's trainers as rows of the table of changes, the references last."""
     references = [reference.name for reference in cache.case.references]
     rows = []
-    for ended in sorted(cache.fits.values(), key=lambda ended: ended.trainer.name in references):
+    for ended in sorted(get_ends(cache), key=lambda ended: ended.trainer.name in references):
         low, middle, high = (
             _finite(np.quantile(ended.losses, q, method="nearest")) for q in (0, 0.5, 1)
         )
         rows.append(
             Row(cache.population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
         )
-    return rows if cache.fits and cache.population.table else []
+    return rows if rows and cache.population.table else []
 
 
 def answer(cache: Cache, rows: list[Row]) -> str:
     """What a case makes of its rows, where all its trainers ended."""
-    trained = {ended.trainer.name for ended in cache.fits.values()}
+    trained = {ended.trainer.name for ended in get_ends(cache)}
     complete = trained >= {
         getattr(trainer, "name", "") for trainer in (*cache.case.subjects, *cache.case.references)
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
@@ -12,7 +11,9 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, missing
+from harness.judging.ends import get_ends
 from harness.judging.fits import answer, fit, points, table
+from harness.judging.store import Store
 from harness.pytorch.devices import kind_of, lacking
 from harness.pytorch.errors import at, raised
 from harness.reporting.environment import limit_threads
@@ -45,7 +46,7 @@ class Runner:
         self.unusable: dict[str, str] = {}
         self.gone: dict[tuple[str, str, str], str] = {}
         self._cache: Cache | None = None
-        self._fitted: dict[Any, Any] = {}
+        self._across_cases = Store()
 
     def note(self, part: Findings) -> None:
         """Add to what was found."""
@@ -109,7 +110,7 @@ class Runner:
         if self._cache is None or self._cache.case is not trial.case:
             self.close_case()
             limit_threads()
-            self._cache = Cache(trial.case, self.starts, self.say, self._fitted)
+            self._cache = Cache(trial.case, self.starts, self.say, self._across_cases)
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:
@@ -137,23 +138,23 @@ class Runner:
         except BaseException as error:
             lost = f"the fits of {cache.case.name}: collecting them {raised(error)}"
             self.note(Findings(lost=(lost,)))
-        if cache.most_draws >= MANY_DRAWS:
+        timing = cache.timing
+        if timing.most_draws >= MANY_DRAWS:
             case = cache.case.name
-            seconds = cache.subject_seconds / cache.asked
-            cost = Cost(case, cache.most_draws, cache.overhead, seconds)
+            seconds = timing.subject_seconds / timing.problems
+            cost = Cost(case, timing.most_draws, timing.overhead, seconds)
             self.note(Findings(costs={case: cost}))
 
     def _note_fits(self, cache: Cache) -> None:
         """Note the fits of a case, those of its references first, and what it says of them."""
         case = cache.case
         references = [reference.name for reference in case.references]
-        references_first = sorted(
-            cache.fits.values(), key=lambda ended: ended.trainer.name not in references
-        )
+        ends = get_ends(cache)
+        references_first = sorted(ends, key=lambda ended: ended.trainer.name not in references)
         for ended in references_first:
             key = case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
             self.note(Findings(fits={key: fit(cache, ended)}))
-        if cache.fits:
+        if ends:
             rows = table(cache)
             self.note(Findings(rows=tuple(rows)))
             if said := answer(cache, rows):

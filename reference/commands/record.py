@@ -18,6 +18,7 @@ from harness.core.numpy_errors import ours
 from harness.core.text import one_line, printable
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import ENDS, Case
+from harness.judging.ends import train
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
@@ -164,7 +165,7 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
                 continue
             answers: Any = ()
             if trial.check in ENDS:
-                ended = cache.ended(one, trial.dtype, "cpu")
+                ended = train(cache, one, trial.dtype, "cpu")
                 if isinstance(ended, Missing) or ended.fitted.end:
                     answers = [ended if isinstance(ended, Missing) else predictions(cache, ended)]
             elif not isinstance(trial.subject, Trained):  # whose states no recording holds
