@@ -18,7 +18,7 @@ from harness.core.progress import PATIENCE
 from harness.core.report import REPRODUCERS, Race
 from harness.core.shell import rerun_line
 from harness.core.text import one_line, printable, shown
-from harness.core.verdict import Status
+from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
 from harness.pytorch import devices as device
@@ -98,19 +98,21 @@ class Judge:
             # shown when all is collected: pytest listens then
             self.ending.refused = f"--parity-r live: {error}"
             return []
-        given = {"verification": found, "judge": self}
-        return [
-            TrialItem.from_parent(
-                collector, name=one_line(f"{name}[{trial.id}]"), trial=trial, **given
+        items = []
+        for trial in trials:
+            label = one_line(f"{name}[{trial.id}]")
+            items.append(
+                TrialItem.from_parent(
+                    collector, name=label, trial=trial, verification=found, judge=self
+                )
             )
-            for trial in trials
-        ]
+        return items
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.ending.refused:
             raise pytest.UsageError(self.ending.refused)
-        trials = [item for item in session.items if isinstance(item, TrialItem)]
-        self.runner.note(Findings(collected=len(trials)))
+        collected = sum(isinstance(item, TrialItem) for item in session.items)
+        self.runner.note(Findings(collected=collected))
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
         """Note the cases that were verified at import and never collected."""
@@ -122,8 +124,9 @@ class Judge:
             self.runner.note(Findings(uncollected=((f"{file}:{line}", one_line(name)),)))
 
     def judge_in_test(self, item: pytest.Item, verification: Verification) -> None:
-        """Judge a case inside a running test. Raises VerdictFailed where a trial fails, or nothing
-        could be judged.
+        """Judge a case inside a running test.
+
+        Raises VerdictFailed if a trial fails, or nothing could be judged.
         """
         __tracebackhide__ = True
         try:
@@ -135,20 +138,28 @@ class Judge:
         self.runner.note(Findings(called=len(trials)))
         verdicts, again = [], get_rerun_line(item)
         for trial in trials:
+            name, marked = f"{test}[{trial.id}]", note_xfail(trial, item)
             with quiet_torch():
-                verdicts.append(self.runner.judge(f"{test}[{trial.id}]", mark(trial, item), again))
+                verdicts.append(self.runner.judge(name, marked, again))
         failed = [verdict for verdict in verdicts if verdict.status.fails]
         for verdict in failed:
-            failure = Failure(verification.file, verification.line, verdict)
-            self.runner.note(Findings(failures=(failure,)))
+            self.note_failure(verification, verdict)
         if failed:
-            more = f"\nand {len(failed) - 1} more of {len(verdicts)} trials: the report holds them"
-            raise VerdictFailed(printable(failed[0].why + (more if len(failed) > 1 else "")))
+            why = failed[0].why
+            if len(failed) > 1:
+                why += (
+                    f"\nand {len(failed) - 1} more of {len(verdicts)} trials: the report holds them"
+                )
+            raise VerdictFailed(printable(why))
         if not any(verdict.status.judges for verdict in verdicts):
             reasons = dict.fromkeys(f"  {verdict.status}: {verdict.why}" for verdict in verdicts)
-            raise VerdictFailed(
-                printable("\n".join([f"nothing was judged in {verification.case.name}", *reasons]))
-            )
+            lines = [f"nothing was judged in {verification.case.name}", *reasons]
+            raise VerdictFailed(printable("\n".join(lines)))
+
+    def note_failure(self, verification: Verification, verdict: Verdict) -> None:
+        """Note a verdict that fails the run, at the line of its case."""
+        failure = Failure(verification.file, verification.line, verdict)
+        self.runner.note(Findings(failures=(failure,)))
 
     def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
         """The fixture `raced`: races through pytest-benchmark, for the report and
@@ -194,9 +205,9 @@ class TrialItem(pytest.Item):
         return get_rerun_line(self)
 
     def runtest(self) -> None:
-        runner = self.judge.runner
+        trial = note_xfail(self.trial, self)
         with quiet_torch():
-            verdict = runner.judge(self.nodeid, mark(self.trial, self), self.again)
+            verdict = self.judge.runner.judge(self.nodeid, trial, self.again)
         for name, value in (
             ("status", verdict.status),
             ("budget_used", verdict.budget_used),
@@ -205,8 +216,7 @@ class TrialItem(pytest.Item):
             if value is not None:
                 self.user_properties.append((name, str(value)))
         if verdict.status.fails:
-            failure = Failure(self.verification.file, self.verification.line, verdict)
-            runner.note(Findings(failures=(failure,)))
+            self.judge.note_failure(self.verification, verdict)
             raise VerdictFailed(verdict.why)
         if verdict.status is Status.KNOWN:
             pytest.xfail(one_line(verdict.known))
@@ -235,16 +245,13 @@ def get_rerun_line(item: pytest.Item) -> str:
     return rerun_line(item.path, item.config.invocation_params.dir, test)
 
 
-def mark(trial: Trial, item: pytest.Item) -> Trial:
-    """The trial with the reason for which a mark of its item says that it is expected to fail."""
-    for each in item.iter_markers("xfail"):
-        conditions = [
-            *each.args,
-            *([each.kwargs["condition"]] if "condition" in each.kwargs else []),
-        ]
+def note_xfail(trial: Trial, item: pytest.Item) -> Trial:
+    """The trial, with the reason of a mark of its item that says that it is expected to fail."""
+    for mark in item.iter_markers("xfail"):
+        conditions = list(mark.args)
+        if "condition" in mark.kwargs:
+            conditions.append(mark.kwargs["condition"])
         if not conditions or any(condition is True for condition in conditions):
-            return replace(
-                trial,
-                marked=one_line(shown(each.kwargs.get("reason", ""), say=str)) or "marked as xfail",
-            )
+            reason = one_line(shown(mark.kwargs.get("reason", ""), say=str))
+            return replace(trial, marked=reason or "marked as xfail")
     return trial

@@ -24,7 +24,7 @@ class StopSignals:
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back
+    """Let SIGTERM raise KeyboardInterrupt, unless it is handled already. Returns a function that
     undoes this.
     """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
@@ -35,8 +35,8 @@ def as_ctrl_c() -> Callable[[], Any]:
 
 @contextmanager
 def deferred_signals(wanted: bool) -> Iterator[list[int]]:
-    """While this lasts, if wanted, a first SIGINT or SIGTERM goes into the list and no further; a
-    second interrupts.
+    """Defer a first SIGINT or SIGTERM: while this lasts it is only noted in the list, if wanted; a
+    second one interrupts.
     """
     came: list[int] = []
 
