@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from harness.core.report import Cost, Fit, Points, Race, Row
 from harness.core.verdict import Verdict
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -80,25 +81,32 @@ def merge(first: Findings, second: Findings) -> Findings:
     each runs tests of its own, so the trials that these called for add up.
     """
     return Findings(
-        verdicts={**first.verdicts, **second.verdicts},
+        verdicts=_join(first.verdicts, second.verdicts),
         failures=first.failures + second.failures,
         collected=max(first.collected, second.collected),
         called=first.called + second.called,
-        cases={**first.cases, **second.cases},
-        known={**first.known, **second.known},
+        cases=_join(first.cases, second.cases),
+        known=_join(first.known, second.known),
         uncollected=_distinct(first.uncollected + second.uncollected),
-        environment={**first.environment, **second.environment},
-        devices={**first.devices, **second.devices},
-        contracts={**first.contracts, **second.contracts},
+        environment=_join(first.environment, second.environment),
+        devices=_join(first.devices, second.devices),
+        contracts=_join(first.contracts, second.contracts),
         versions=_distinct(first.versions + second.versions),
-        fits={**first.fits, **second.fits},
+        fits=_join(first.fits, second.fits),
         rows=first.rows + second.rows,
-        answers={**first.answers, **second.answers},
+        answers=_join(first.answers, second.answers),
         points=second.points if first.points is None else first.points,
         races=first.races + second.races,
-        costs={**first.costs, **second.costs},
+        costs=_join(first.costs, second.costs),
         lost=first.lost + second.lost,
     )
+
+
+def _join(first: Mapping[K, V], second: Mapping[K, V]) -> Mapping[K, V]:
+    """Both; most parts of a run hold little, and what is empty copies nothing."""
+    if not first or not second:
+        return first or second
+    return {**first, **second}
 
 
 def _distinct(things: tuple[V, ...]) -> tuple[V, ...]:
