@@ -173,21 +173,23 @@ class Cache(Store):
         key = SharedMeaning(subject.meaning_key, Same(network), subject)
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
-    def claimed(self) -> Formulation:
+    def own_formulation(self) -> Formulation:
         """The case's own network."""
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
         """What a trial's subject is asked; of a model in training, the states that it visits."""
         if isinstance(trial.subject, Trained):
-            return [self.visited(trial.subject, trial.dtype, trial.device)[0]]
+            return [self.visited_states(trial.subject, trial.dtype, trial.device)[0]]
         return self.problems(self.formulation(trial.subject), trial.dtype)
 
     def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
         """The problems of a formulation, in numbers that the dtype holds; float32 holds those of
         the probes.
         """
-        problems = self.get_or_make(Problems(formulation), lambda: self.case.asked(formulation))
+        problems = self.get_or_make(
+            Problems(formulation), lambda: self.case.make_problems(formulation)
+        )
         contract = Contract(dtype)
         if not contract.narrow:
             return problems
@@ -213,7 +215,7 @@ class Cache(Store):
     ) -> Observation:
         """The subject's answers to a problem."""
         if isinstance(subject, Trained):
-            return self.visited(subject, dtype, device)[1]
+            return self.visited_states(subject, dtype, device)[1]
 
         def ask() -> Observation:
             with self.timing.measure_subject(problem.draws):
@@ -223,7 +225,9 @@ class Cache(Store):
 
         return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), ask)
 
-    def visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
+    def visited_states(
+        self, trained: Trained, dtype: str, device: str
+    ) -> tuple[Problem, Observation]:
         """The states that a model visits in training, and its answers there."""
         key = VisitedStates(trained.name, dtype, device)
         network, population = self.case.network, self.population

@@ -149,7 +149,7 @@ class Case:
             references.append(SameOnCpu(model, dtype))
         return references
 
-    def asked(self, formulation: Formulation) -> list[Problem]:
+    def make_problems(self, formulation: Formulation) -> list[Problem]:
         """The stacks of problems for a formulation.
 
         Raises TypeError if a maker gives something else, ValueError if they make none.

@@ -29,7 +29,7 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
     computes it, beyond 0.
     """
     passed = []
-    for problem, claimed in zip(problems, cache.problems(cache.claimed()), strict=True):
+    for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
         if problem.rows != len(asked.rows):
             rows = (
                 f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"

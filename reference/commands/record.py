@@ -169,7 +169,10 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
                 if isinstance(ended, Missing) or ended.fitted.end:
                     answers = [ended if isinstance(ended, Missing) else predictions(cache, ended)]
             elif not isinstance(trial.subject, Trained):  # whose states no recording holds
-                problems = cache.problems(cache.claimed()) if case.contrast else cache.stacks(trial)
+                if case.contrast:
+                    problems = cache.problems(cache.own_formulation())
+                else:
+                    problems = cache.stacks(trial)
                 answers = [cache.reference(one, problem).missing for problem in problems]
             for answer in answers:
                 if isinstance(answer, Missing) and answer.status.fails:
