@@ -99,13 +99,14 @@ def test_what_counts_if_both_have_found_something() -> None:
     parts = [
         Findings(collected=7, called=1, contracts={"a": "old"}, rows=(Row("d", "c", 1),)),
         Findings(collected=7, called=2, contracts={"a": "new"}, rows=(Row("d", "c", 1),)),
-        Findings(collected=7, versions=(("R", "4.3"),)),
-        Findings(versions=(("R", "4.4"), ("R", "4.3"))),
+        Findings(collected=7, versions=(("R", "4.3"),), lost=("one",)),
+        Findings(versions=(("R", "4.4"), ("R", "4.3")), lost=("two", "one")),
     ]
     found = reduce(merge, parts)
     assert (found.collected, found.called, found.chosen) == (7, 3, 10)
     assert (found.contracts, len(found.rows)) == ({"a": "new"}, 2)
     assert found.versions == (("R", "4.3"), ("R", "4.4"))
+    assert found.lost == ("one", "two", "one")
 
 
 def test_only_findings_and_failures_are_unpacked() -> None:
