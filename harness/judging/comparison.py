@@ -1,6 +1,4 @@
-"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the
-making.
-"""
+"""Compares a subject with a reference on a trial's problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +49,7 @@ def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observa
 
 
 class Comparison(NamedTuple):
-    """What is being judged: a trial's problems and the quantity asked for."""
+    """A subject and a reference on a trial's problems, and the quantity that is compared."""
 
     trial: Trial
     cache: Cache
