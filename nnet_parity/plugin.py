@@ -218,7 +218,8 @@ def load_judge(config: pytest.Config) -> Any:
         return judge
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
-    from harness.running.plugin import Judge, Options
+    from harness.running.options import Options
+    from harness.running.plugin import Judge
 
     option = config.getoption
     required = option("--parity-require-device") or ""

@@ -1,39 +1,148 @@
-"""What the trials of one case share: each implementation is asked once."""
+"""What the trials of one case share: problems, answers and bounds, each of them made once."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from time import perf_counter
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from harness.core.contract import Bounded, Bounds, Contract
+from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing, Observation, Reference
-from harness.core.judge import outside
 from harness.core.problem import Problem
 from harness.core.progress import Say, patient, silent
-from harness.core.verdict import Status
+from harness.judging.asking import ask_reference, ask_subject, visit_states
 from harness.judging.case import Case, Trial
-from harness.pytorch.compiled import COMPILER, limited
-from harness.pytorch.devices import kind_of
-from harness.pytorch.errors import words_of
+from harness.judging.narrowing import narrow_problems
+from harness.judging.store import Key, Same, Store
+from harness.judging.timing import Timing
 from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
-from harness.training.trained import FEW, Trained
-from harness.training.trainer import Ended, Population, Trainer
+from harness.training.trained import Trained
+from harness.training.trainer import Population
 
-Result = TypeVar("Result")
 STARTS = 20  # of a population, where --parity-starts does not say
 
 
-class Cache:
-    """Answers by (implementation, problem, dtype); `subject_seconds` is what the subjects
-    themselves took.
+@dataclass(frozen=True)
+class Meaning(Key[Formulation]):
+    """What the parameters of a subject of the case mean."""
 
-    `starts` is how many starts a population has; `say` is told how far what takes long is; `known`
-    outlives a case: trainers that several cases share are not asked to train from the same starts
-    again, and what the parameters of a subject mean is read once.
+    subject: str
+
+
+@dataclass(frozen=True)
+class SharedMeaning(Key[Formulation]):
+    """What the parameters of a subject mean, for all cases of a network.
+
+    `meaning_key` holds ids, which stay its own as long as `subject` is alive.
+    """
+
+    meaning_key: Hashable
+    network: Same
+    subject: Subject = field(compare=False)
+
+
+@dataclass(frozen=True)
+class OwnMeaning(Key[Formulation]):
+    """The parameters of the case's own network."""
+
+
+@dataclass(frozen=True)
+class Problems(Key[list[Problem]]):
+    """The problems of a formulation."""
+
+    formulation: Formulation
+
+
+@dataclass(frozen=True)
+class NarrowProblems(Key[list[Problem]]):
+    """The problems of a formulation, in a dtype of a narrower range than float32."""
+
+    formulation: Formulation
+    dtype: str
+
+
+@dataclass(frozen=True)
+class LiveModel(Key[Model | Missing]):
+    """A subject as it is built for a dtype and device."""
+
+    subject: str
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
+class SubjectAnswers(Key[Observation]):
+    """A subject's answers to a problem."""
+
+    subject: str
+    problem: Problem
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
+class VisitedStates(Key[tuple[Problem, Observation]]):
+    """The states that a model visits in training, and its answers there."""
+
+    trained: str
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
+class ReferenceAnswers(Key[Observation]):
+    """A reference's answers to all problems of a network that have the same numbers."""
+
+    reference: Same
+    network: Same
+    numbers: str
+
+
+@dataclass(frozen=True)
+class ProblemAsEvaluated(Key[Problem]):
+    """A problem as the network that a reference really evaluates."""
+
+    reference: Same
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class NetworkBounds(Key[Bounds]):
+    """The bounds of a problem's whole network under a contract."""
+
+    problem: Problem
+    contract: Contract
+
+
+@dataclass(frozen=True)
+class UnclippedBounds(Key[Bounds]):
+    """Bounds of a problem under some contract that differs from this one at most by its clip."""
+
+    problem: Problem
+    contract: Contract
+
+
+@dataclass(frozen=True)
+class StagedBounds(Key[Bounds]):
+    """The bounds of a problem, layer by layer from what was observed on the way."""
+
+    problem: Problem
+    contract: Contract
+    observed: Observation
+
+
+@dataclass(frozen=True)
+class Stages(Key[tuple[int, int, str]]):
+    """What was observed on the way of the numbers that a contract asks for."""
+
+    observed: Observation
+    contract: Contract
+
+
+class Cache(Store):
+    """The cache of one case.
+
+    `starts` is the number of starts of a population, `say` is told how far something is that takes
+    long. `across_cases` outlives the case: it holds what other cases of the run need too.
     """
 
     def __init__(
@@ -41,98 +150,12 @@ class Cache:
         case: Case,
         starts: int = STARTS,
         say: Say = silent,
-        known: dict[Hashable, Any] | None = None,
+        across_cases: Store | None = None,
     ) -> None:
+        super().__init__()
         self.case, self.starts, self.say = case, starts, say
-        self._across_cases = {} if known is None else known
-        self.fits: dict[str, Ended] = {}
-        self.subject_seconds = 0.0
-        self.seconds = 0.0
-        self.asked = 0
-        self.most_draws = 0
-        self._known: dict[Hashable, Any] = {}
-
-    def get_or_make(
-        self, key: Hashable, make: Callable[[], Result], kept: dict[Hashable, Any] | None = None
-    ) -> Result:
-        """What has this key, made where it is first asked for; `kept` is where else than in this
-        case it is kept.
-        """
-        kept = self._known if kept is None else kept
-        if key not in kept:
-            try:
-                kept[key] = make()
-            except (ValueError, TypeError) as error:  # what cannot be made need not be tried again
-                kind = TypeError if issubclass(type(error), TypeError) else ValueError
-                # its words alone: frames hold whatever was read so far
-                kept[key] = kind(words_of(error))
-        known: Result | Exception = kept[key]
-        if isinstance(known, Exception):
-            raise type(known)(str(known))  # a new one: what is raised takes hold of its frames
-        return known
-
-    def formulation(self, subject: Any) -> Formulation:
-        """What the parameters of a subject mean, read once a run for each network."""
-        return self.get_or_make(("means", subject.name), lambda: self._read(subject))
-
-    def _read(self, subject: Any) -> Formulation:
-        network, kept = self.case.network, self._across_cases
-        key = "means", subject.meaning_key, id(network)
-        kept["alive", key] = subject, network  # as long as their ids are a key
-        say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
-
-        def read() -> Formulation:
-            found: Formulation = subject.formulation(network, say)
-            return found
-
-        return self.get_or_make(key, read, kept)
-
-    def claimed(self) -> Formulation:
-        """The case's own network."""
-        return self.get_or_make("claimed", lambda: Formulation.identity(self.case.network))
-
-    def stacks(self, trial: Trial) -> list[Problem]:
-        """What a trial's subject is asked; of a model in training, the states that it visits."""
-        if isinstance(trial.subject, Trained):
-            return [self._visited(trial.subject, trial.dtype, trial.device)[0]]
-        return self.problems(self.formulation(trial.subject), trial.dtype)
-
-    def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
-        """What is asked, in numbers that the dtype holds; probes are of numbers that float32 holds.
-
-        Draws that leave the range of a narrower one are left out, unless no others are there.
-        """
-        asked = self.get_or_make(
-            ("problems", id(formulation)), lambda: self.case.asked(formulation)
-        )
-        contract = Contract(dtype)
-        if not contract.narrow:
-            return asked
-        return self.get_or_make(
-            ("problems", id(formulation), dtype), lambda: narrowed(asked, contract)
-        )
-
-    def stages(
-        self, problem: Problem, contract: Contract, observed: Observation
-    ) -> tuple[int, int, str]:
-        """How many numbers of a row were seen on the way, of how many, and the first activation
-        that was not.
-        """
-        if (seen := observed.seen) is None:
-            return 0, 0, ""
-        ask = problem.formulation.network.stages
-        return self.get_or_make(
-            ("stages", id(observed), contract), lambda: ask(problem, contract, seen)
-        )
-
-    def _visited(self, trained: Trained, dtype: str, device: str) -> tuple[Problem, Observation]:
-        def visit() -> tuple[Problem, Observation]:
-            start = trained.starting(self.case.network, self.population, FEW, dtype)
-            with COMPILER.asking((trained, dtype, device)):
-                problem, observation = trained.visit(start, dtype, device)
-            return problem, replace(observation, ran=COMPILER.says(None))
-
-        return self.get_or_make(("visited", trained.name, dtype, device), visit)
+        self.across_cases = Store() if across_cases is None else across_cases
+        self.timing = Timing()
 
     @property
     def population(self) -> Population:
@@ -140,111 +163,83 @@ class Cache:
         assert isinstance(self.case.problems, Population)
         return self.case.problems
 
-    def gives(self, ended: Ended) -> dict[str, Bounded]:
-        """What the final weights of a trainer give, with the bounds of its contract."""
-        return self.oracle(ended.end, ended.trainer.contract(ended.dtype))
+    def formulation(self, subject: Subject) -> Formulation:
+        """What the parameters of a subject mean."""
+        return self.get_or_make(Meaning(subject.name), lambda: self._read_meaning(subject))
 
-    def ended(self, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
-        """What training came to, with the losses that the oracle computes at the final weights."""
+    def _read_meaning(self, subject: Subject) -> Formulation:
+        network = self.case.network
+        say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
+        key = SharedMeaning(subject.meaning_key, Same(network), subject)
+        return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
-        def train() -> Ended | Missing:
-            start = trainer.starting(self.case.network, self.population, self.starts, dtype)
-            key = id(trainer), id(start.formulation.network), start.key, dtype, device
-            if key not in self._across_cases:
-                told = f"training {self.case.name}: {trainer.title()}"
-                with COMPILER.asking((trainer, dtype, device)):
-                    self._across_cases[key] = trainer.fit(
-                        start, dtype, device, lambda how: self.say(f"{told}: {how}")
-                    )
-            fitted = self._across_cases[key]
-            if isinstance(fitted, Missing):
-                return fitted
-            losses = np.full(start.draws, np.inf)
-            if fitted.end is not None:
-                given = start.part(fitted.finite)
-                if not all(
-                    map(
-                        np.array_equal,
-                        (fitted.end.inputs, fitted.end.targets),
-                        (given.inputs, given.targets),
-                    )
-                ):
-                    return Missing(Status.FAIL, "ended on other data than it was given")
-                losses[fitted.finite] = self.oracle(fitted.end, trainer.contract(dtype))[
-                    "loss"
-                ].value
-            ended = Ended(
-                trainer, fitted, losses * self.population.scale(start.rows), start, dtype, device
-            )
-            self.fits[f"{trainer.name} {dtype} {device}"] = ended
-            return ended
+    def own_formulation(self) -> Formulation:
+        """The case's own network."""
+        return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
-        return self.get_or_make(("fit", trainer.name, dtype, device), train)
+    def stacks(self, trial: Trial) -> list[Problem]:
+        """What a trial's subject is asked; of a model in training, the states that it visits."""
+        if isinstance(trial.subject, Trained):
+            return [self.visited_states(trial.subject, trial.dtype, trial.device)[0]]
+        return self.problems(self.formulation(trial.subject), trial.dtype)
 
-    def subject(
-        self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
-    ) -> Observation:
-        if isinstance(subject, Trained):
-            return self._visited(subject, dtype, device)[1]
-
-        def ask() -> Observation:
-            started = perf_counter()
-            with kind_of(device).hold_precision(device, dtype):
-                live = self.live(subject, dtype, device)
-                with COMPILER.asking((subject, dtype, device)):
-                    observation = subject.observe(problem, dtype, device, live)
-            observation = replace(
-                observation, ran=COMPILER.says(subject.build if subject.shapes else live)
-            )
-            self.subject_seconds += perf_counter() - started
-            self.asked += problem.draws
-            self.most_draws = max(self.most_draws, problem.draws)
-            when = self._otherwise(observation, problem, subject.contract(dtype))
-            return (
-                Observation({}, Missing(Status.FAIL, f"gave other outputs {when}"))
-                if when
-                else observation
-            )
-
-        return self.get_or_make((subject.name, id(problem), dtype, device), ask)
-
-    def _otherwise(self, observed: Observation, problem: Problem, contract: Contract) -> str:
-        """When it gives outputs that are other ones by more than rounding, of the whole network; ""
-        for never.
+    def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
+        """The problems of a formulation, in numbers that the dtype holds; float32 holds those of
+        the probes.
         """
-        others = observed.others.items()
-        asked = (
-            when
-            for when, o in others
-            if outside(o, self.oracle(problem, contract)["forward"], contract.largest)
+        problems = self.get_or_make(
+            Problems(formulation), lambda: self.case.make_problems(formulation)
         )
-        return next(asked, "")
+        contract = Contract(dtype)
+        if not contract.narrow:
+            return problems
+        key = NarrowProblems(formulation, dtype)
+        return self.get_or_make(key, lambda: narrow_problems(problems, contract))
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
-        """The subject built once for all stacks in a dtype: what it keeps from one to the next
+        """The subject, built once for all stacks in a dtype: what it keeps from one to the next
         shows.
         """
-        return self.get_or_make(
-            ("live", subject.name, dtype, device),
-            lambda: subject.live(self.formulation(subject), dtype, device),
-        )
+        key = LiveModel(subject.name, dtype, device)
+        return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
 
     def model(self, trial: Trial) -> Model | None:
-        """A trial's subject as it is built, where it is a model."""
+        """A trial's subject as it is built, None if it is no model."""
         if not isinstance(trial.subject, Subject):
             return None
         live = self.live(trial.subject, trial.dtype, trial.device)
         return live if isinstance(live, Model) else None
 
-    def reference(self, reference: Reference, problem: Problem) -> Observation:
-        def ask() -> Observation:
-            with limited():  # it may be a model too
-                found = reference.observe(problem)
-            values = {name: np.asarray(value, np.float64) for name, value in found.values.items()}
-            # a reference of a user's own may give arrays of its own class
-            return replace(found, values=values)
+    def subject(
+        self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
+    ) -> Observation:
+        """The subject's answers to a problem."""
+        if isinstance(subject, Trained):
+            return self.visited_states(subject, dtype, device)[1]
 
-        return self.get_or_make((id(reference), id(problem.formulation.network), problem.key), ask)
+        def ask() -> Observation:
+            with self.timing.measure_subject(problem.draws):
+                return ask_subject(
+                    subject, problem, dtype, device, lambda: self.live(subject, dtype, device)
+                )
+
+        return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), ask)
+
+    def visited_states(
+        self, trained: Trained, dtype: str, device: str
+    ) -> tuple[Problem, Observation]:
+        """The states that a model visits in training, and its answers there."""
+        key = VisitedStates(trained.name, dtype, device)
+        network, population = self.case.network, self.population
+        return self.get_or_make(
+            key, lambda: visit_states(trained, network, population, dtype, device)
+        )
+
+    def reference(self, reference: Reference, problem: Problem) -> Observation:
+        """The reference's answers to a problem."""
+        network = Same(problem.formulation.network)
+        key = ReferenceAnswers(Same(reference), network, problem.key)
+        return self.get_or_make(key, lambda: ask_reference(reference, problem))
 
     def oracle(
         self,
@@ -253,53 +248,42 @@ class Cache:
         reference: Reference | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
-        """Bounds of an implementation: of the network that a reference really evaluates, or of the
-        problem's own.
+        """The bounds of an implementation: of the problem's own network, or of the one that a
+        reference really evaluates.
 
-        Layer by layer, where it was observed with what it computes on its way.
+        They go layer by layer if it was observed with what it computes on its way.
         """
-        asked = problem
         if reference is not None:
-            asked = self.get_or_make(
-                ("as_evaluated", id(reference), id(problem)),
-                lambda: reference.as_evaluated(problem),
-            )
-        seen = observed.seen if observed else None
-        network, alike = (
-            asked.formulation.network,
-            ("oracle", id(asked), replace(contract, logistic_clip=None)),
-        )
-
-        def bounds() -> Bounds:
-            if seen is not None:
-                return network.oracle(asked, contract, seen)
-            # nnet's clip acts in few draws: the others have the bounds that they have without it
-            self._known[alike] = found = network.oracle(
-                asked, contract, known=self._known.get(alike)
-            )
-            return found
-
+            problem = self._as_evaluated(reference, problem)
+        if observed is None or observed.seen is None:
+            key = NetworkBounds(problem, contract)
+            return self.get_or_make(key, lambda: self._make_bounds(problem, contract))
+        network, seen = problem.formulation.network, observed.seen
         return self.get_or_make(
-            ("oracle", id(asked), contract, None if seen is None else id(observed)), bounds
+            StagedBounds(problem, contract, observed),
+            lambda: network.oracle(problem, contract, seen),
         )
 
-    @property
-    def overhead(self) -> float:
-        """Seconds a problem and dtype for everything that is not the subject itself."""
-        return (self.seconds - self.subject_seconds) / max(self.asked, 1)
+    def _as_evaluated(self, reference: Reference, problem: Problem) -> Problem:
+        key = ProblemAsEvaluated(Same(reference), problem)
+        return self.get_or_make(key, lambda: reference.as_evaluated(problem))
 
+    def _make_bounds(self, problem: Problem, contract: Contract) -> Bounds:
+        # nnet's clip acts in few draws: the others have the bounds that they have without it
+        alike = UnclippedBounds(problem, replace(contract, logistic_clip=None))
+        network = problem.formulation.network
+        bounds = network.oracle(problem, contract, known=self.get(alike))
+        self.put(alike, bounds)
+        return bounds
 
-def narrowed(asked: list[Problem], contract: Contract) -> list[Problem]:
-    """The same questions in a narrower dtype, of its draws those whose answers it holds, if there
-    are any.
-    """
-    held, kept = [problem.rounded(contract) for problem in asked], []
-    for problem in held:
-        bounds = problem.formulation.network.oracle(problem, contract).values()
-        sizes = [
-            (abs(bound.value) + bound.error).reshape(problem.draws, -1).max(axis=1)
-            for bound in bounds
-        ]
-        inside = np.max(sizes, axis=0) <= contract.largest
-        kept += [problem.part(inside)] if inside.any() else []
-    return kept or held
+    def stages(
+        self, problem: Problem, contract: Contract, observed: Observation
+    ) -> tuple[int, int, str]:
+        """How many numbers of a row were seen on the way, of how many, and the first activation
+        that was not.
+        """
+        if observed.seen is None:
+            return 0, 0, ""
+        network, seen = problem.formulation.network, observed.seen
+        key = Stages(observed, contract)
+        return self.get_or_make(key, lambda: network.stages(problem, contract, seen))

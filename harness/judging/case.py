@@ -84,33 +84,46 @@ class Case:
         there.
         """
         self._validate()
-        return [
-            Trial(self, subject, reference, device, dtype, check)
-            for subject in map(Subject.of, self.subjects)
-            for device in devices
-            for dtype in self.dtypes
-            for check in self._checks()
-            for reference in self._references(subject, check, device, dtype)
-        ]
+        trials: list[Trial] = []
+        for subject in map(Subject.of, self.subjects):
+            for device in devices:
+                for dtype in self.dtypes:
+                    trials += self._trials_of(subject, device, dtype)
+        return trials
+
+    def _trials_of(self, subject: Any, device: str, dtype: str) -> list[Trial]:
+        """The trials of one subject on a device and in a dtype, by check and reference."""
+        trials = []
+        for check in self._checks():
+            for reference in self._references(subject, check, device, dtype):
+                trials.append(Trial(self, subject, reference, device, dtype, check))
+        return trials
 
     def answering(self, file: str, mode: Any) -> Case:
-        """With everyone who asks R answered as `mode` has it (auto, live, recorded, or a session of
-        R's to be asked).
+        """The case with everyone who asks R answered as `mode` says: auto, live, recorded, or a
+        session of R's to be asked.
 
-        Raises LookupError where R must be live and is not here, ValueError where the recording is
-        not sound.
+        Raises LookupError if R must be live and is not here, ValueError if the recording is not
+        sound.
         """
         self._validate()
-        where = file, self.name, bool(self.population) and not set(self._checks()) & set(ENDS), mode
-        answered = [
-            [getattr(one, "answering", lambda *_, one=one: one)(*where) for one in some]
-            for some in (self.subjects, self.references)
-        ]
-        return replace(self, subjects=answered[0], references=answered[1])
+        visits = bool(self.population) and not self._trains_to_the_end()
+
+        def answered(one: Any) -> Any:
+            """Who answers in the place of one, itself if it does not ask R."""
+            if not hasattr(one, "answering"):
+                return one
+            return one.answering(file, self.name, visits, mode)
+
+        return replace(
+            self,
+            subjects=[answered(one) for one in self.subjects],
+            references=[answered(one) for one in self.references],
+        )
 
     @property
     def population(self) -> Population | None:
-        """What its trainers are given, where it is about training."""
+        """What its trainers are given; None if it is not about training."""
         return self.problems if isinstance(self.problems, Population) else None
 
     def _checks(self) -> Sequence[str]:
@@ -118,21 +131,28 @@ class Case:
             return (self.contrast.name,)
         if self.expect == "differs" and not self.population:
             return ("forward",)
-        return self.checks if self.checks is not None else ENDS if self.population else QUANTITIES
+        if self.checks is not None:
+            return self.checks
+        return ENDS if self.population else QUANTITIES
+
+    def _trains_to_the_end(self) -> bool:
+        return bool(set(self._checks()) & set(ENDS))
 
     def _references(self, subject: Any, check: str, device: str, dtype: str) -> list[Reference]:
         """Those of the case; on another device than the CPU also the subject itself on the CPU."""
-        model = subject.subject if isinstance(subject, Trained) else subject
-        alone = device == "cpu" or self.expect == "differs" or check in ENDS
-        asked = [
-            SameOnCpu(one, dtype, one.name) if isinstance(one, Subject) else one
-            for one in self.references
-        ]
-        return asked if alone else [*asked, SameOnCpu(model, dtype)]
+        references: list[Reference] = []
+        for one in self.references:
+            is_model = isinstance(one, Subject)
+            references.append(SameOnCpu(one, dtype, one.name) if is_model else one)
+        if device != "cpu" and self.expect != "differs" and check not in ENDS:
+            model = subject.subject if isinstance(subject, Trained) else subject
+            references.append(SameOnCpu(model, dtype))
+        return references
 
-    def asked(self, formulation: Formulation) -> list[Problem]:
-        """The stacks of problems for a formulation; raises TypeError where a maker gives something
-        else.
+    def make_problems(self, formulation: Formulation) -> list[Problem]:
+        """The stacks of problems for a formulation.
+
+        Raises TypeError if a maker gives something else, ValueError if they make none.
         """
         assert not isinstance(self.problems, Population)
         makers = [self.problems] if callable(self.problems) else self.problems
@@ -140,9 +160,7 @@ class Case:
         for make in makers:
             with users():
                 made = make(formulation)
-            if not isinstance(made, Sequence) or not all(
-                isinstance(problem, Problem) for problem in made
-            ):
+            if not _are_problems(made):
                 raise TypeError(f"its problems are {shown(made)}, expected a list of problems")
             problems += made
         if not problems:
@@ -253,17 +271,15 @@ class Case:
 
     def _validate_training(self, who: str) -> None:
         """Trainers are asked on a Population, and a Population needs trainers."""
-        ends, width = bool(set(self._checks()) & set(ENDS)), sum(self.network.inputs)
+        ends, width = self._trains_to_the_end(), sum(self.network.inputs)
         if self.population and self.population.grid.shape[1] != width:
             raise ValueError(
                 f"{who}: grid has shape {self.population.grid.shape}, expected (points, {width})"
             )
         for what, given in (("subject", self.subjects), ("reference", self.references)):
             for one in given:
-                trains, found = (
-                    hasattr(one, "fit"),
-                    getattr(one, "name", getattr(one, "__name__", one)),
-                )
+                trains = hasattr(one, "fit")
+                found = getattr(one, "name", getattr(one, "__name__", one))
                 if trains and not self.population:
                     raise TypeError(
                         f"{who}: {what} {shown(found, say=str)} is trained, expected a Population"
@@ -274,6 +290,12 @@ class Case:
                         f"{who}: {what} {shown(found, say=str)} is not trained, expected"
                         " Trained(...) or a trainer"
                     )
+
+
+def _are_problems(made: object) -> bool:
+    if not isinstance(made, Sequence):
+        return False
+    return all(isinstance(problem, Problem) for problem in made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +322,5 @@ class Trial:
 
     @property
     def known(self) -> str:
-        """Why it is known to fail, as its mark, subject or case says; "" where it is expected to
-        pass.
-        """
+        """Why it is known to fail, as its mark, subject or case says; "" if it is to pass."""
         return self.marked or getattr(self.subject, "known", "") or self.case.known

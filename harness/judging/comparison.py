@@ -1,16 +1,14 @@
-"""A trial being asked: its problems, both implementations' answers judged, and the verdict in the
-making.
-"""
+"""Compares a subject with a reference on a trial's problems."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from harness.core import wording
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import Judgement, Side, judge
+from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.naming import element, tensors
 from harness.core.problem import Problem
 from harness.core.text import exact, shown
@@ -18,11 +16,40 @@ from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
+from harness.judging.store import Key
 from harness.pytorch.errors import MOST_SAID
 
 
+@dataclass(frozen=True)
+class CheckedAnswers(Key[Observation]):
+    """A subject's answers, checked against the other outputs that it gave, under a contract."""
+
+    observed: Observation
+    problem: Problem
+    contract: Contract
+
+
+def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observation:
+    """The subject's answers to a problem; none if it gave other outputs elsewhere, under no_grad
+    or in eval(), that are not within the bounds of the whole network.
+    """
+    observed = cache.subject(trial.subject, problem, trial.dtype, trial.device)
+    if not observed.others:
+        return observed
+    contract = trial.subject.contract(trial.dtype)
+
+    def check() -> Observation:
+        for when, outputs in observed.others.items():
+            bound = cache.oracle(problem, contract)["forward"]
+            if outside(outputs, bound, contract.largest):
+                return Observation({}, Missing(Status.FAIL, f"gave other outputs {when}"))
+        return observed
+
+    return cache.get_or_make(CheckedAnswers(observed, problem, contract), check)
+
+
 class Comparison(NamedTuple):
-    """What is being judged: a trial's problems and the quantity asked for."""
+    """A subject and a reference on a trial's problems, and the quantity that is compared."""
 
     trial: Trial
     cache: Cache
@@ -48,7 +75,7 @@ class Comparison(NamedTuple):
 
     def subject(self, problem: Problem) -> Observation:
         """The subject's answers."""
-        return self.cache.subject(self.trial.subject, problem, self.trial.dtype, self.trial.device)
+        return get_subject_answers(self.trial, self.cache, problem)
 
     def reference(self, problem: Problem) -> Observation:
         """The reference's answers."""
@@ -106,12 +133,7 @@ class Comparison(NamedTuple):
         """
         trial, cache = self.trial, self.cache
         contract = trial.subject.contract(trial.dtype)
-        each = [
-            cache.stages(
-                problem, contract, cache.subject(trial.subject, problem, trial.dtype, trial.device)
-            )
-            for problem in self.problems
-        ]
+        each = [cache.stages(problem, contract, self.subject(problem)) for problem in self.problems]
         found, asked, missing = zip(*each, strict=True)
         return sum(found), sum(asked), next(filter(None, missing), "")
 

@@ -15,7 +15,13 @@ from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Contrast, Trial
-from harness.judging.comparison import failure, finding_of, measured, missing
+from harness.judging.comparison import (
+    failure,
+    finding_of,
+    get_subject_answers,
+    measured,
+    missing,
+)
 
 
 def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast) -> Verdict:
@@ -23,7 +29,7 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
     computes it, beyond 0.
     """
     passed = []
-    for problem, claimed in zip(problems, cache.problems(cache.claimed()), strict=True):
+    for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
         if problem.rows != len(asked.rows):
             rows = (
                 f"contrast {asked.name} combines {len(asked.rows)} rows, the problem has"
@@ -59,7 +65,7 @@ def _sides(
     """The contrast of both: the subject at its own parameters, the reference at those of the case's
     network.
     """
-    mine = cache.subject(trial.subject, problem, trial.dtype, trial.device).answer("forward")
+    mine = get_subject_answers(trial, cache, problem).answer("forward")
     if isinstance(mine, Missing):
         return replace(mine, why=f"{trial.subject.name} {mine.why}")
     theirs = cache.reference(trial.reference, claimed).answer("forward")

@@ -177,7 +177,7 @@ def _vanishes(asked: Comparison, way: Words) -> bool:
     """Is every output of every stack inside where the parameters mean this, and did they not mean
     it before?
     """
-    trial, cache = asked.trial, asked.cache
+    trial = asked.trial
     for problem in asked.problems:
         before, network = problem.formulation, problem.formulation.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
@@ -186,7 +186,7 @@ def _vanishes(asked: Comparison, way: Words) -> bool:
         bound = network.oracle(
             replace(problem, formulation=other), trial.subject.contract(trial.dtype)
         )["forward"]
-        answer = cache.subject(trial.subject, problem, trial.dtype, trial.device).values["forward"]
+        answer = asked.subject(problem).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
     return True
@@ -197,9 +197,7 @@ def _likely(asked: Comparison) -> Hint | None:
     trial, cache = asked.trial, asked.cache
     if asked.quantity == STEP:
         return None
-    observed = [
-        cache.subject(trial.subject, p, trial.dtype, trial.device).values for p in asked.problems
-    ]
+    observed = [asked.subject(problem).values for problem in asked.problems]
     told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
     network = asked.problems[0].formulation.network
     say = patient(lambda how: cache.say(f"{told}: {how}"))

@@ -1,4 +1,4 @@
-"""What the trainers of a case came to, as the report holds it."""
+"""The results of the trainers of a case, as the report holds them."""
 
 from collections import Counter
 from typing import Any
@@ -10,6 +10,7 @@ from harness.core.numpy_errors import users
 from harness.core.report import Fit, Points, Row
 from harness.core.text import exact, shown
 from harness.judging.cache import Cache
+from harness.judging.ends import get_ends
 from harness.judging.fitting import predictions
 from harness.judging.shares import interval
 from harness.pytorch.errors import raised
@@ -19,33 +20,23 @@ CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a re
 
 
 def fit(cache: Cache, ended: Ended) -> Fit:
-    """A trainer's fits."""
-    losses, curve, start = ended.losses, ended.fitted.curve, ended.start
-    good, scale = (
-        int((losses <= cache.population.quality).sum()),
-        cache.population.scale(start.rows),
-    )
+    """The fits of a trainer."""
+    losses, quality = ended.losses, cache.population.quality
+    good = int((losses <= quality).sum())
     low, high = interval(good, len(losses))
-    with users():
-        floor = (
-            ended.trainer.floor
-            and ended.trainer.floor(start.inputs, start.targets).value[0] * scale
-        )
-    some = np.unique(np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1)[
-        : len(curve)
-    ]
+    scale = cache.population.scale(ended.start.rows)
     return Fit(
         cache.case.name,
         ended.trainer.title(),
         ended.trainer.source,
         len(losses),
-        curve=[(curve[i][0], _finite(curve[i][1] * scale)) for i in some] or None,
+        curve=_curve(ended, scale) or None,
         ended=dict(Counter(ended.fitted.ended)),
         compared="; ".join(ended.compared) or None,
         best=_finite(losses.min()),
         median=_finite(np.median(losses)),
-        floor=None if floor is None else _finite(floor),
-        quality=cache.population.quality,
+        floor=_floor(ended, scale),
+        quality=quality,
         share=good / len(losses),
         share_low=low,
         share_high=high,
@@ -54,12 +45,34 @@ def fit(cache: Cache, ended: Ended) -> Fit:
     )
 
 
+def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
+    """Iterations and losses of the first start, at most CURVE of them, the first ones denser."""
+    curve = ended.fitted.curve
+    places = np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1
+    points: list[tuple[float, float | None]] = []
+    for place in np.unique(places)[: len(curve)]:
+        iteration, loss = curve[place]
+        points.append((iteration, _finite(loss * scale)))
+    return points
+
+
+def _floor(ended: Ended, scale: float) -> float | None:
+    """The loss that no fit of the first data can be below, None if it is not known."""
+    if not ended.trainer.floor:
+        return None
+    with users():
+        floor = ended.trainer.floor(ended.start.inputs, ended.start.targets)
+        return _finite(floor.value[0] * scale)
+
+
 def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
-    """Predictions and weights of the best start; nothing where none is finite or there are too many
-    to be shown.
+    """Predictions and weights of the best start; nothing if no start is finite, no weights if
+    there are more than WEIGHTS.
     """
-    predicted = predictions(cache, ended) if ended.fitted.end else None
-    if predicted is None or isinstance(predicted, Missing):
+    if not ended.fitted.end:
+        return {}
+    predicted = predictions(cache, ended)
+    if isinstance(predicted, Missing):
         return {}
     draw = int(np.count_nonzero(ended.fitted.finite[: np.argmin(ended.losses)]))
     answer, grid, marks = predicted.answer[draw], cache.population.grid, cache.population.marks
@@ -77,29 +90,29 @@ def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
 
 def table(cache: Cache) -> list[Row]:
     """A case's trainers as rows of the table of changes, the references last."""
+    ends = get_ends(cache)
+    if not ends or not cache.population.table:
+        return []
     references = [reference.name for reference in cache.case.references]
     rows = []
-    for ended in sorted(cache.fits.values(), key=lambda ended: ended.trainer.name in references):
-        low, middle, high = (
-            _finite(np.quantile(ended.losses, q, method="nearest")) for q in (0, 0.5, 1)
-        )
-        rows.append(
-            Row(cache.population.table, ended.trainer.title(), len(ended.losses), middle, low, high)
-        )
-    return rows if cache.fits and cache.population.table else []
+    for ended in sorted(ends, key=lambda ended: ended.trainer.name in references):
+        quantiles = np.quantile(ended.losses, (0, 0.5, 1), method="nearest")
+        low, middle, high = map(_finite, quantiles)
+        title, starts = ended.trainer.title(), len(ended.losses)
+        rows.append(Row(cache.population.table, title, starts, middle, low, high))
+    return rows
 
 
 def answer(cache: Cache, rows: list[Row]) -> str:
-    """What a case makes of its rows, where all its trainers ended."""
-    trained = {ended.trainer.name for ended in cache.fits.values()}
-    complete = trained >= {
-        getattr(trainer, "name", "") for trainer in (*cache.case.subjects, *cache.case.references)
-    }
-    if not cache.case.answer or not complete:
+    """What a case says of its rows; "" if it says nothing, or not all its trainers ended."""
+    case = cache.case
+    trained = {ended.trainer.name for ended in get_ends(cache)}
+    wanted = {getattr(trainer, "name", "") for trainer in (*case.subjects, *case.references)}
+    if not case.answer or not trained >= wanted:
         return ""
     try:
         with users():
-            said = cache.case.answer(rows)
+            said = case.answer(rows)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a user's function raises, the report is written
@@ -108,11 +121,13 @@ def answer(cache: Cache, rows: list[Row]) -> str:
 
 
 def points(cache: Cache) -> Points | None:
-    """The first data that a case's trainers are given, where they can be drawn."""
+    """The first data that a case's trainers are given, None if they cannot be drawn."""
     with users():
         data = cache.population.data(1)
     x, y = (np.asarray(part[0], np.float64) for part in data)
-    return {"x": x[:, 0].tolist(), "y": y[:, 0].tolist()} if x.shape[1] == y.shape[1] == 1 else None
+    if not x.shape[1] == y.shape[1] == 1:
+        return None
+    return {"x": x[:, 0].tolist(), "y": y[:, 0].tolist()}
 
 
 def _finite(value: float) -> float | None:

@@ -2,16 +2,17 @@
 by statistics.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.core.contract import Bounded
 from harness.core.finding import Claim, Finding, Form
-from harness.core.implementation import Missing
+from harness.core.implementation import Missing, Observation
 from harness.core.judge import TOO_WIDE, Side, judge
 from harness.core.numpy_errors import users
+from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.cache import Cache
@@ -24,11 +25,27 @@ from harness.judging.comparison import (
     missing,
     title_of,
 )
+from harness.judging.ends import get_bounds_at_end, train
 from harness.judging.shares import CONVINCING, Pairs, interval
+from harness.judging.store import Key
 from harness.pytorch.errors import raised, words_of
 from harness.training.trainer import Ended, Population
 
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
+
+
+@dataclass(frozen=True)
+class PredictionProblem(Key[Problem]):
+    """The final weights of a trainer at the inputs where its predictions are judged."""
+
+    ended: Ended
+
+
+@dataclass(frozen=True)
+class PredictionAnswers(Key[Observation]):
+    """What a trainer's own implementation computes there."""
+
+    ended: Ended
 
 
 def ended(trial: Trial, cache: Cache) -> Verdict:
@@ -38,7 +55,7 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
         if why := trainer.cannot_answer(trial.case.network, trial.check):
             return blank(trial, Status.ABSENT, why)
         try:
-            found = cache.ended(trainer, trial.dtype, device)
+            found = train(cache, trainer, trial.dtype, device)
         except (ValueError, TypeError) as error:
             return failure(trial, Status.BROKEN, words_of(error))
         except Exception as error:  # whatever a user's data or start raises
@@ -116,7 +133,8 @@ def _claimed(ended: Ended, cache: Cache) -> Side:
     times that. What the curvature adds, of the order of the square, is far below the rounding of
     the loss.
     """
-    loss, slope = (cache.gives(ended)[quantity] for quantity in ("loss", "gradient"))
+    bounds = get_bounds_at_end(cache, ended)
+    loss, slope = bounds["loss"], bounds["gradient"]
     if not ended.trainer.comparison_offset:
         return Side(ended.fitted.claimed, loss)
     moved = np.spacing(ended.trainer.comparison_offset + abs(ended.end.own))
@@ -130,10 +148,11 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
-        ("told", id(ended)), lambda: cache.population.prediction_problem(ended.end, dtype)
+        PredictionProblem(ended),
+        lambda: cache.population.prediction_problem(ended.end, dtype),
     )
     answers = cache.get_or_make(
-        ("predicted", id(ended)), lambda: trainer.answers(problem, dtype, ended.device)
+        PredictionAnswers(ended), lambda: trainer.answers(problem, dtype, ended.device)
     )
     found = answers.answer("forward")
     if isinstance(found, Missing):
@@ -164,7 +183,7 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
         return ""
     with users():
         floor = ended.trainer.floor(ended.end.inputs, ended.end.targets)
-    loss = cache.gives(ended)["loss"]
+    loss = get_bounds_at_end(cache, ended)["loss"]
     under = loss.value + loss.error < floor.value - floor.error
     worst = int(np.argmax(under))
     below = (

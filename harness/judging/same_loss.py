@@ -8,7 +8,7 @@ follow from its slopes by the outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +21,19 @@ from harness.core.naming import tensors, title
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison
+from harness.judging.store import Key
 
 Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
+
+
+@dataclass(frozen=True)
+class LossSlopes(Key[Problem | None]):
+    """A problem with the slopes of the loss that a subject has at its own outputs."""
+
+    problem: Problem
+    subject: str
+    dtype: str
+    device: str
 
 
 def are_no_squares(asked: Comparison) -> bool:
@@ -153,5 +164,5 @@ def _sloped(asked: Comparison, problem: Problem) -> Problem | None:
         return None if slopes is None else replace(problem, slopes=slopes)
 
     return asked.cache.get_or_make(
-        ("slopes", id(problem), trial.subject.name, trial.dtype, trial.device), ask
+        LossSlopes(problem, trial.subject.name, trial.dtype, trial.device), ask
     )

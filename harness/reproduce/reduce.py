@@ -16,8 +16,9 @@ from harness.core.judge import Judgement
 from harness.core.naming import tensors
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Cache
+from harness.judging.cache import Cache, Meaning, ReferenceAnswers
 from harness.judging.comparison import Comparison
+from harness.judging.store import Same
 
 PATIENCE = 2.0  # seconds that a reduction may take
 MANY = 2_000  # parameters: more of them are too slow to clear one by one
@@ -88,10 +89,10 @@ def _judge(
     numbers differ by more than is allowed.
     """
     trial, cache = asked.trial, Cache(asked.trial.case)
-    cache.get_or_make(("means", trial.subject.name), lambda: problem.formulation)
+    cache.put(Meaning(trial.subject.name), problem.formulation)
     if known is not None:
-        key = id(trial.reference), id(problem.formulation.network), problem.key
-        cache.get_or_make(key, lambda: known)
+        network = Same(problem.formulation.network)
+        cache.put(ReferenceAnswers(Same(trial.reference), network, problem.key), known)
     comparison = Comparison(trial, cache, [problem], asked.quantity)
     judgements: dict[str, Judgement] = {}
     for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:

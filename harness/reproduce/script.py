@@ -4,6 +4,7 @@ import re
 import runpy
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from inspect import getfile
 from pathlib import Path
@@ -25,6 +26,7 @@ from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import Comparison, heading
+from harness.judging.store import Key
 from harness.judging.verification import reading
 from harness.pytorch.devices import held_in, kind_of
 from harness.pytorch.errors import raised
@@ -37,6 +39,17 @@ from harness.reproduce.source import Source, Unwritten
 MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written
 HERE = Path()  # the working folder
+
+
+@dataclass(frozen=True)
+class Script(Key[tuple[str, str]]):
+    """The script of a failure against a reference, and what is said of it."""
+
+    subject: str
+    reference: str
+    device: str
+    dtype: str
+    quantity: str
 
 
 def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
@@ -52,8 +65,13 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> t
         or trial.case.expect != "equal"
     ):
         return "", ""
-    asked = trial.subject.name, exact(trial.reference.name), trial.device, trial.dtype, trial.check
-    key = "script", *asked
+    key = Script(
+        trial.subject.name,
+        exact(trial.reference.name),
+        trial.device,
+        trial.dtype,
+        trial.check,
+    )
     return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
 
 

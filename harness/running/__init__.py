@@ -1,1 +1,1 @@
-"""What pytest runs: trials, the session, processes of xdist, interruptions, races."""
+"""What pytest runs: trials, what a process finds, processes of xdist, interruptions, races."""

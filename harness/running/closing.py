@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
-from harness.core.report import Report
+from harness.core.report import Report, grouped
 from harness.core.text import shown
+from harness.pytorch.devices import KNOWN, lacking
 from harness.pytorch.errors import at, raised
+from harness.reporting.environment import environment
 from harness.reporting.writing import discard, summarise, write
-from harness.running.session import Run
+from harness.running.findings import Findings
+from harness.running.runner import Runner
 
 
 class Closed(NamedTuple):
@@ -26,26 +30,51 @@ class Closed(NamedTuple):
     lacking: bool
 
 
+def make_report(found: Findings, is_interrupted: bool) -> Report:
+    """The report of what was found; complete if every trial that was chosen has its verdict."""
+    versions = {}
+    for name, pairs in grouped(found.versions, itemgetter(0)).items():
+        versions[name] = ", ".join(version for _, version in pairs)
+    devices = {}
+    for name in KNOWN:
+        devices[name] = found.devices[name] if name in found.devices else lacking(name)
+    return Report(
+        environment=dict(found.environment or environment()) | versions,
+        verdicts=list(found.verdicts.values()),
+        costs=list(found.costs.values()),
+        contracts=dict(found.contracts),
+        complete=len(found.verdicts) >= found.chosen and not is_interrupted,
+        devices=devices | dict(found.devices),
+        fits=list(found.fits.values()),
+        changes=list(found.rows),
+        races=list(found.races),
+        points=found.points,
+        said=dict(found.answers),
+    )
+
+
 @ours()
-def close(run: Run, folder: Path) -> Closed:
+def close(runner: Runner, is_interrupted: bool, folder: Path) -> Closed:
     """Make and write the report of a run. Whatever goes wrong with it is told, not raised."""
     report, said, wrong, summary = None, "", [], []
+    has_races = bool(runner.found.races)
     try:
-        report = run.report()
-        wrong += [f"the report lacks {each}" for each in run.lost]
+        runner.close_case()
+        report = make_report(runner.found, is_interrupted)
+        wrong += [f"the report lacks {each}" for each in runner.found.lost]
         # of what draws it: a user's pytest may make them errors
         with catch_warnings(action="ignore"):
             write(report, folder)
         said = f"report: {folder / 'index.html'}, report.md and results.json"
     except KeyboardInterrupt:  # told a second time to stop
-        discard(folder, bool(run.races))
+        discard(folder, has_races)
         raise
     except Exception as error:
-        advice = (
-            "; choose a folder with --parity-report-dir" if issubclass(type(error), OSError) else ""
-        )
+        advice = ""
+        if issubclass(type(error), OSError):
+            advice = "; choose a folder with --parity-report-dir"
         wrong.append(f"report not written to {folder}: {_why(error)}{advice}")
-        if left := discard(folder, bool(run.races)):
+        if left := discard(folder, has_races):
             wrong.append(
                 f"what lies in {folder} is of another run: {', '.join(left)} could not be removed"
             )

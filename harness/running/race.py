@@ -67,15 +67,15 @@ class Round(NamedTuple):
 
 
 def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
-    """Why a model may not race: the sentences of the first trial of its case that does not pass, or
-    "".
+    """Why a model may not race: the sentences of the first trial of its case that does not pass;
+    "" if all pass.
     """
     cache = Cache(entry.case, starts)
     for trial in entry.case.trials((device,)):
-        if trial.dtype == dtype and (verdict := run(trial, cache)).status not in (
-            Status.PASS,
-            Status.ABSENT,
-        ):
+        if trial.dtype != dtype:
+            continue
+        verdict = run(trial, cache)
+        if verdict.status not in (Status.PASS, Status.ABSENT):
             return f"{trial.id} {verdict.status}: {verdict.why}"
     return ""
 
@@ -144,10 +144,9 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     limit_threads()
     draws = entry.rounds if entry.fits else 1
     start = entry.trained.starting(entry.case.network, entry.population, draws, dtype)
-    pace, turn = (
-        entry.pacemaker(start),
-        (_fits if entry.fits else _gradients)(entry, start, dtype, device),
-    )
+    pace = entry.pacemaker(start)
+    make_turn = _fits if entry.fits else _gradients
+    turn = make_turn(entry, start, dtype, device)
     firsts: list[tuple[float, float, float]] = []
     losses: list[float] = []
 
@@ -172,14 +171,16 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
     timed = list(benchmark.stats.stats.data)
     lately = zip(firsts[-len(timed) :], timed, losses[-len(timed) :], strict=True)
     rounds = [Round(*first, second, loss) for first, second, loss in lately]
-    found = told(entry, rounds, turn.evaluations, device, dtype)
-    benchmark.extra_info.update(
-        {name: value for name, value in vars(found).items() if value is not None}
-    )
+    found = summarise_rounds(entry, rounds, turn.evaluations, device, dtype)
+    for name, value in vars(found).items():
+        if value is not None:
+            benchmark.extra_info[name] = value
     return found
 
 
-def told(entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str) -> Race:
+def summarise_rounds(
+    entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str
+) -> Race:
     """The race in figures; a turn of the model is `count` evaluations."""
     low, ratio, high = np.quantile(
         [each.second / count / each.pace for each in rounds], QUARTILES

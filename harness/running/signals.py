@@ -9,17 +9,22 @@ from threading import current_thread, main_thread
 from typing import Any
 
 
-def begin(config: Any, run: Any) -> None:
-    """Note that this run of pytest asks something of ours: from now on SIGTERM ends it as Ctrl-C
-    does.
-    """
-    if not run.begun:
-        run.begun = True
-        config.add_cleanup(as_ctrl_c())
+class StopSignals:
+    """SIGTERM ends a run of pytest as Ctrl-C does, from its first case on."""
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+        self.are_watched = False
+
+    def watch(self) -> None:
+        """Note that this run has a case."""
+        if not self.are_watched:
+            self.are_watched = True
+            self._config.add_cleanup(as_ctrl_c())
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let SIGTERM raise KeyboardInterrupt, unless somebody handles it already; what is given back
+    """Let SIGTERM raise KeyboardInterrupt, unless it is handled already. Returns a function that
     undoes this.
     """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
@@ -29,9 +34,9 @@ def as_ctrl_c() -> Callable[[], Any]:
 
 
 @contextmanager
-def held(wanted: bool) -> Iterator[list[int]]:
-    """While this lasts, if wanted, a first SIGINT or SIGTERM goes into the list and no further; a
-    second interrupts.
+def deferred_signals(wanted: bool) -> Iterator[list[int]]:
+    """Defer a first SIGINT or SIGTERM: while this lasts it is only noted in the list, if wanted; a
+    second one interrupts.
     """
     came: list[int] = []
 

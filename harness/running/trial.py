@@ -1,6 +1,6 @@
 """From one trial to its verdict: observe both, judge, and say what came of it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -29,11 +29,19 @@ from harness.judging.contrast import contrasted
 from harness.judging.diagnosis import diagnose, other_meaning
 from harness.judging.fitting import ended
 from harness.judging.same_loss import same_loss
+from harness.judging.store import Key
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import lacking
 from harness.pytorch.errors import raised, words_of
 from harness.pytorch.settings import hold_settings
 from harness.reproduce.script import HERE, reproduce
+
+
+@dataclass(frozen=True)
+class FirstTrial(Key[str]):
+    """The first trial of a case whose verdict says this."""
+
+    said: str
 
 
 @ours()
@@ -56,7 +64,7 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
     if verdict.status is Status.FAIL and trial.known:
         verdict = replace(verdict, status=Status.KNOWN, known=trial.known)
     seconds = perf_counter() - started
-    cache.seconds += seconds
+    cache.timing.seconds += seconds
     finding, script = verdict.finding, ""
     if finding is not None and verdict.status is Status.FAIL and folder:
         script, no_script = reproduce(trial, cache, folder, start)
@@ -79,7 +87,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
     except Exception as error:  # whatever a user's maker of problems raises
         plain = issubclass(type(error), ValueError | TypeError)
         said = words_of(error) if plain else f"its problems {raised(error)}"
-        first = cache.get_or_make(("said", said), lambda: trial.id)
+        first = cache.get_or_make(FirstTrial(said), lambda: trial.id)
         reason = said if first == trial.id else f"as {first} says"
         return failure(trial, Status.BROKEN, reason)
     if trial.case.contrast:

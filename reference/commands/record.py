@@ -19,6 +19,7 @@ from harness.core.numpy_errors import ours
 from harness.core.text import one_line, printable
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import ENDS, Case, Trial
+from harness.judging.ends import train
 from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
@@ -170,13 +171,13 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
 def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]:
     """The answers of a subject or reference to a trial."""
     if trial.check in ENDS:
-        ended = cache.ended(one, trial.dtype, "cpu")
+        ended = train(cache, one, trial.dtype, "cpu")
         if isinstance(ended, Missing):
             return [ended]
         return [predictions(cache, ended)] if ended.fitted.end else []
     if isinstance(trial.subject, Trained):  # a recording does not hold the states of training
         return []
-    problems = cache.problems(cache.claimed()) if case.contrast else cache.stacks(trial)
+    problems = cache.problems(cache.own_formulation()) if case.contrast else cache.stacks(trial)
     return [cache.reference(one, problem).missing for problem in problems]
 
 

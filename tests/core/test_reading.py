@@ -16,7 +16,7 @@ from harness.core.contract import Array
 from harness.core.layout import Layout
 from harness.core.slopes import UNIT, NotAffine, TooLarge, group_counts, read_slopes
 from harness.judging.cache import Cache
-from harness.running.session import Run
+from harness.running.runner import Runner
 from reference import Network, numpy_net, probes
 from reference.faults.changes import B_V, B_W, swap_blocks
 from reference.faults.kinds import reading
@@ -253,18 +253,18 @@ def test_what_parameters_mean_is_read_once_a_run() -> None:
     """Where a subject is in two cases of one network; again for another network, and for another
     subject.
     """
-    means, run = Counted(renamed), Run()
+    means, runner = Counted(renamed), Runner()
     sizes = {block.name: block.places.shape for block in NET.layout.blocks}
     subject = Subject(function, "one", parameters=means, shapes=sizes)
     [first, second] = [
-        [run.judged(name, trial, "") for trial in a_case(name, subject, NET).trials()]
+        [runner.judge(name, trial, "") for trial in a_case(name, subject, NET).trials()]
         for name in ("a", "b")
     ]
     assert {verdict.status.name for verdict in (*first, *second)} == {"PASS"}
     once = means.images
     assert 0 < once < 50
     other = Network(NET.inputs, NET.hidden, NET.outputs, NET.activation)
-    [run.judged("c", trial, "") for trial in a_case("c", subject, other).trials()]
+    [runner.judge("c", trial, "") for trial in a_case("c", subject, other).trials()]
     assert means.images == 2 * once
 
 

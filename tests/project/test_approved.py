@@ -84,7 +84,7 @@ UNAPPROVED = {
         "CUDA devices, 'cuda": CUDA,
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
-    "harness/running/session.py": {"cannot be used any more after an error in": CUDA},
+    "harness/running/runner.py": {"cannot be used any more after an error in": CUDA},
     "harness/pytorch/parameters.py": {
         "alone may be several": "no parameters are such that it is said"
     },

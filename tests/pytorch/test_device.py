@@ -12,7 +12,7 @@ from harness.judging.case import Trial
 from harness.pytorch.devices import chosen, kind_of, lacking
 from harness.pytorch.subject import SameOnCpu, Subject
 from harness.reporting.environment import environment
-from harness.running.session import Run
+from harness.running.runner import Runner
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.conftest import RIGHT, Approved, Mine
@@ -147,11 +147,11 @@ def test_after_a_device_side_assert_the_rest_is_not_run() -> None:
     assert kind_of("cuda:0").is_spoiled_by(why)
     assert not kind_of("cuda").is_spoiled_by("raised OutOfMemoryError")
     case = Case("sine", CASE.network, [Asserting], [numpy_net], probes(draws=4))
-    found, trials = Run(), case.trials()
+    runner, trials = Runner(), case.trials()
     verdicts = [
-        found.judged(str(number), trial, "pytest") for number, trial in enumerate(trials[:2])
+        runner.judge(str(number), trial, "pytest") for number, trial in enumerate(trials[:2])
     ]
     assert [verdict.status for verdict in verdicts] == [Status.BROKEN, Status.BROKEN]
-    found.unusable["cpu"] = "cpu cannot be used any more"
-    verdict = found.judged("2", trials[2], "pytest")
+    runner.unusable["cpu"] = "cpu cannot be used any more"
+    verdict = runner.judge("2", trials[2], "pytest")
     assert (verdict.status, verdict.why) == (Status.NOT_RUN, "cpu cannot be used any more")

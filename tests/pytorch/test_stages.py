@@ -18,7 +18,8 @@ from harness.core.contract import PRECISION
 from harness.core.implementation import Observation
 from harness.core.problem import QUANTITIES
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Cache, narrowed
+from harness.judging.cache import Cache
+from harness.judging.narrowing import narrow_problems
 from harness.pytorch.devices import held_in
 from harness.pytorch.intermediates import Stages
 from harness.running.trial import run
@@ -412,10 +413,12 @@ def test_draws_beyond_the_range_of_a_narrow_dtype_are_left_out() -> None:
     [saturated] = probes(kinds=["saturated"], draws=30, rows=20)(
         Subject(Layers).formulation(network("relu"))
     )
-    [kept] = narrowed([saturated], Contract("float16"))
+    [kept] = narrow_problems([saturated], Contract("float16"))
     assert 0 < kept.draws < saturated.draws
     large = [saturated.at(2.0**10 * saturated.own)]
-    assert [problem.draws for problem in narrowed(large, Contract("float16"))] == [saturated.draws]
+    assert [problem.draws for problem in narrow_problems(large, Contract("float16"))] == [
+        saturated.draws
+    ]
 
 
 def test_data_beyond_the_range_are_told(mine: Mine, approved: Approved) -> None:

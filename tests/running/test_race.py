@@ -12,7 +12,7 @@ import pytest
 from harness import Case, Entry, Recipe, Trained
 from harness.core.report import Race, Report
 from harness.reporting.screen import raced
-from harness.running.race import Round, told
+from harness.running.race import Round, summarise_rounds
 from harness.training.trainer import Fitted
 from reference import Network, nnet_fits, nnet_gradients, numpy_net, probes
 from tests.conftest import SINE_NET, Approved, Mine, screen_of, unfolded
@@ -166,7 +166,7 @@ def test_a_ratio_is_a_turns_time_over_the_pacemakers() -> None:
         Round(pace=0.01, first=0.4, wanted=np.inf, second=0.1 * k, loss=np.inf)
         for k in (1, 2, 3, 4, 5)
     ]
-    found = told(entry(False), rounds, 10, "cpu", "float64")
+    found = summarise_rounds(entry(False), rounds, 10, "cpu", "float64")
     assert (round(found.ratio, 12), found.rounds, found.share) == (3.0, 5, None)
     assert found.quartiles is not None
     assert np.round(found.quartiles, 12).tolist() == [2.0, 4.0]
@@ -178,7 +178,7 @@ def test_a_share_counts_the_starts_that_reach_the_loss() -> None:
     """Up to a millionth above it."""
     losses = [0.5, 1.0, 1.0 + 1e-7, 1.1]
     rounds = [Round(pace=1, first=1, wanted=1.0, second=1, loss=loss) for loss in losses]
-    found = told(entry(True), rounds, 1, "cpu", "float64")
+    found = summarise_rounds(entry(True), rounds, 1, "cpu", "float64")
     assert (found.share, found.loss) == (0.75, (1.0 + (1.0 + 1e-7)) / 2)  # the median
 
 

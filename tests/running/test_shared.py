@@ -12,7 +12,10 @@ from torch import nn
 
 from harness import Case
 from harness.core.verdict import Status, Verdict
-from harness.running.session import Run
+from harness.running.closing import make_report
+from harness.running.complaints import find_cases_without_evidence
+from harness.running.findings import Findings, merge
+from harness.running.runner import Runner
 from reference import Network, probes, r_nnet
 from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, baseline_of, screen_of
 
@@ -125,21 +128,22 @@ def test_what_is_handed_over_makes_one_run() -> None:
     """Nothing is handed over twice; a case whose trials all came without evidence is known, and so
     is a lack of any.
     """
-    part, whole = Run(), Run()
+    runner, whole = Runner(), Findings()
     relu = Case(
         "sine", Network(1, 4, 1, "relu"), [nn.Identity], [r_nnet], probes(), dtypes=["float64"]
     )
-    part.collect("test_mine.py::test_sine", replace(relu, checks=["forward", "loss"]).trials())
-    part.chosen = 2
+    runner.collect("test_mine.py::test_sine", replace(relu, checks=["forward", "loss"]).trials())
+    runner.note(Findings(collected=2))
     named = "sine", "SineNet", "r_nnet", "live", "forward", "cpu", "float64", Status.ABSENT
     for number in range(2):
-        assert not whole.without_evidence()
+        assert not find_cases_without_evidence(whole)
         assert len(whole.verdicts) == number
-        part.verdicts[f"test_mine.py::test_sine[{number}]"] = Verdict(str(number), *named)
-        whole.take(part.hand_over())
-        assert not part.verdicts
-        assert whole.report().complete is bool(number)
-    assert whole.without_evidence() == ["test_mine.py::test_sine"]
+        verdict = Verdict(str(number), *named)
+        runner.note(Findings(verdicts={f"test_mine.py::test_sine[{number}]": verdict}))
+        whole = merge(whole, runner.hand_over())
+        assert not runner.found.verdicts
+        assert make_report(whole, is_interrupted=False).complete is bool(number)
+    assert find_cases_without_evidence(whole) == ["test_mine.py::test_sine"]
 
 
 RACED = """

@@ -17,7 +17,7 @@ from harness import Contract, Loss
 from harness.core.contract import PRECISION
 from harness.core.judge import TOO_WIDE
 from harness.core.problem import QUANTITIES
-from harness.judging.cache import narrowed
+from harness.judging.narrowing import narrow_problems
 from reference.faults.catalogue import OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case
@@ -131,7 +131,7 @@ def _observed(
     with Tf32() if dtype == "tf32" else nullcontext():
         return [
             (problem, live.observe(problem, stagewise=True))
-            for problem in narrowed(asked, Contract(dtype))
+            for problem in narrow_problems(asked, Contract(dtype))
         ]
 
 

@@ -26,6 +26,8 @@ from harness.core.implementation import Missing
 from harness.core.problem import Loss
 from harness.judging import fits
 from harness.judging.cache import Cache
+from harness.judging.ends import get_bounds_at_end, train
+from harness.judging.store import Store
 from harness.running.trial import run
 from harness.training.trainer import Ended, Fitted
 from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
@@ -295,7 +297,7 @@ def test_one_trainer_of_two_networks_trains_both() -> None:
     """What a run knows of its fits in one network is not told of another, whose starts are the
     same.
     """
-    trainer, known = gradient_descent(1e-3, 5), dict[Any, Any]()
+    trainer, known = gradient_descent(1e-3, 5), Store()
     claims = []
     for net in (TANH, LOGISTIC):
         case = Case(
@@ -306,7 +308,7 @@ def test_one_trainer_of_two_networks_trains_both() -> None:
             POPULATION,
             dtypes=["float64"],
         )
-        found = Cache(case, 3, known=known).ended(trainer, "float64", "cpu")
+        found = train(Cache(case, 3, across_cases=known), trainer, "float64", "cpu")
         assert isinstance(found, Ended)
         assert found.end.formulation.network is net
         claims.append(found.fitted.claimed)
@@ -411,9 +413,9 @@ def test_nnet_may_move_its_weights_after_its_last_loss(live_r: None) -> None:
     cache = Cache(case, starts=20)
     verdict = run(case.trials()[0], cache)
     assert verdict.status is Status.PASS, verdict.why
-    ended = cache.ended(trainer, "float64", "cpu")
+    ended = train(cache, trainer, "float64", "cpu")
     assert not isinstance(ended, Missing)
-    loss = cache.gives(ended)["loss"]
+    loss = get_bounds_at_end(cache, ended)["loss"]
     assert (abs(ended.fitted.claimed - loss.value) > loss.error).any()
 
 

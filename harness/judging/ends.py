@@ -1,0 +1,79 @@
+"""Trains what the case names, and computes the losses at the final weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.core.contract import Bounds
+from harness.core.implementation import Missing
+from harness.core.problem import Problem
+from harness.core.verdict import Status
+from harness.judging.cache import Cache
+from harness.judging.store import Key, Same
+from harness.pytorch.compiled import COMPILER
+from harness.training.trainer import Ended, Fitted, Trainer
+
+
+@dataclass(frozen=True)
+class TrainedEnd(Key[Ended | Missing]):
+    """The fits of a trainer of the case."""
+
+    trainer: str
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
+class SharedFit(Key[Fitted | Missing]):
+    """The fits of a trainer from the same starts and data, for all cases."""
+
+    trainer: Same
+    network: Same
+    start: str
+    dtype: str
+    device: str
+
+
+def train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
+    """The fits of a trainer, with the losses that the oracle computes at the final weights."""
+    key = TrainedEnd(trainer.name, dtype, device)
+    return cache.get_or_make(key, lambda: _train(cache, trainer, dtype, device))
+
+
+def _train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
+    start = trainer.starting(cache.case.network, cache.population, cache.starts, dtype)
+    key = SharedFit(Same(trainer), Same(start.formulation.network), start.key, dtype, device)
+    fitted = cache.across_cases.get_or_make(key, lambda: _fit(cache, trainer, start, dtype, device))
+    if isinstance(fitted, Missing):
+        return fitted
+    losses = np.full(start.draws, np.inf)
+    if fitted.end is not None:
+        if not _has_same_data(fitted.end, start.part(fitted.finite)):
+            return Missing(Status.FAIL, "ended on other data than it was given")
+        bounds = cache.oracle(fitted.end, trainer.contract(dtype))
+        losses[fitted.finite] = bounds["loss"].value
+    scaled = losses * cache.population.scale(start.rows)
+    return Ended(trainer, fitted, scaled, start, dtype, device)
+
+
+def _fit(
+    cache: Cache, trainer: Trainer, start: Problem, dtype: str, device: str
+) -> Fitted | Missing:
+    told = f"training {cache.case.name}: {trainer.title()}"
+    with COMPILER.asking((trainer, dtype, device)):
+        return trainer.fit(start, dtype, device, lambda how: cache.say(f"{told}: {how}"))
+
+
+def _has_same_data(end: Problem, start: Problem) -> bool:
+    same_inputs = np.array_equal(end.inputs, start.inputs)
+    return same_inputs and np.array_equal(end.targets, start.targets)
+
+
+def get_ends(cache: Cache) -> list[Ended]:
+    """The fits of all trainers of the case so far."""
+    return [end for end in cache.get_all(TrainedEnd) if isinstance(end, Ended)]
+
+
+def get_bounds_at_end(cache: Cache, ended: Ended) -> Bounds:
+    """What the final weights of a trainer give, with the bounds of its contract."""
+    return cache.oracle(ended.end, ended.trainer.contract(ended.dtype))

@@ -1,0 +1,68 @@
+"""Why a run fails although none of its trials does."""
+
+from collections.abc import Sequence
+
+from harness.core.verdict import Status, Verdict
+from harness.running.findings import Findings
+
+NAMED = 3  # cases without evidence that are named, before the rest is counted
+
+
+def make_complaints(found: Findings, is_whole: bool) -> list[str]:
+    """A sentence for each thing that fails a run beside failed trials.
+
+    `is_whole` says whether pytest has run everything that was chosen.
+    """
+    lines = [
+        f"{where}: the case {case} was not collected: give it a name of its own, test_... ="
+        " verify(...), or call verify inside a test"
+        for where, case in found.uncollected
+    ]
+    if without := find_cases_without_evidence(found):
+        lines.append(
+            f"{_enumerate(without)} gave no evidence: no trial passed, which is a failure; give it"
+            " a reference that can judge it"
+        )
+    elif is_whole and found.chosen and not _has_evidence(list(found.verdicts.values())):
+        trials = "1 trial was" if found.chosen == 1 else f"{found.chosen} trials were"
+        lines.append(f"nothing was judged: {trials} chosen, which is a failure")
+    return lines + _describe_mended(found)
+
+
+def find_cases_without_evidence(found: Findings) -> list[str]:
+    """The tests of which every trial has run and none was judged: no evidence is not a pass."""
+    without = []
+    for test, case in found.cases.items():
+        verdicts = _get_verdicts(found, test)
+        if len(verdicts) == case.trials and not _has_evidence(verdicts):
+            without.append(test)
+    return without
+
+
+def _describe_mended(found: Findings) -> list[str]:
+    """A sentence for each subject that was known to fail and passes in all of its trials."""
+    sentences = []
+    for (test, subject), known in found.known.items():
+        verdicts = [verdict for verdict in _get_verdicts(found, test) if verdict.subject == subject]
+        still_fails = any(verdict.status is Status.KNOWN for verdict in verdicts)
+        if len(verdicts) == known.trials and not still_fails:
+            sentences.append(
+                f"{test}: {subject} was known to fail ({known.why}), and passes now: remove known="
+            )
+    return sentences
+
+
+def _get_verdicts(found: Findings, test: str) -> list[Verdict]:
+    return [verdict for name, verdict in found.verdicts.items() if name.startswith(f"{test}[")]
+
+
+def _has_evidence(verdicts: Sequence[Verdict]) -> bool:
+    return any(verdict.status.judges for verdict in verdicts)
+
+
+def _enumerate(tests: Sequence[str]) -> str:
+    """The first few by name, the rest as a number."""
+    named = ", ".join(tests[:NAMED])
+    if len(tests) > NAMED:
+        named += f" and {len(tests) - NAMED} more"
+    return named

@@ -1,0 +1,128 @@
+"""The end of a run of pytest: what fails it, its report, and what its screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.text import printable
+from harness.reporting import github
+from harness.reporting.regressions import against
+from harness.reporting.screen import NARROWEST, screen
+from harness.reporting.writing import discard
+from harness.running.closing import Closed, close, make_report
+from harness.running.complaints import make_complaints
+from harness.running.options import Options
+from harness.running.runner import Runner
+from harness.running.signals import StopSignals, deferred_signals
+from harness.running.xdist import Merger
+
+
+class Ending:
+    """A plugin of pytest for the end of a run; only the process that makes the report reports.
+
+    `refused` says why the run ends before any test.
+    """
+
+    def __init__(
+        self, runner: Runner, merger: Merger, signals: StopSignals, options: Options
+    ) -> None:
+        self.runner, self.merger, self.signals = runner, merger, signals
+        self.options = options
+        self.refused = ""
+        self._interrupted = ""
+        self._complaints: list[str] = []
+        self._regressions: list[str] = []
+        self._closed: Closed | None = None
+
+    @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+    def pytest_finished(self, session: pytest.Session) -> Generator[None]:
+        """Whoever is told to stop from here on writes the report first."""
+        with deferred_signals(self.signals.are_watched) as came:
+            yield
+        if came:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            said = "interrupted after the last trial: the report was finished"
+            session.config.get_terminal_writer().line(said, red=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report, and fail the run for anything beside a failed trial."""
+        if self.options.is_worker:
+            return
+        self.runner.note(self.merger.merge())
+        option = session.config.option
+        runs_tests = not (option.collectonly or option.setuponly or option.setupplan)
+        if runs_tests:
+            self._interrupted = self._describe_interruption(session)
+        is_whole = runs_tests and not self._interrupted
+        self._complaints = make_complaints(self.runner.found, is_whole)
+        fails = bool(self._complaints)
+        if runs_tests:
+            fails |= self._report(fails)
+        if fails and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _report(self, fails: bool) -> bool:
+        """Write the report, if there is anything to report. Returns whether the report fails the
+        run, which may fail already.
+        """
+        if self.options.baseline:  # read before this run's report can take its place
+            fails |= self._compare_with_baseline()
+        found, folder = self.runner.found, self.options.report_folder
+        if found.verdicts or found.races or found.chosen or self._interrupted or fails:
+            self._closed = close(self.runner, bool(self._interrupted), folder)
+            fails |= self._closed.lacking
+        elif self.refused:
+            discard(folder)
+        return fails
+
+    def _describe_interruption(self, session: pytest.Session) -> str:
+        """How much was judged before the run was interrupted; "" if it was not."""
+        ends_early = session.exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
+        if not (self.signals.are_watched and ends_early):
+            return ""
+        found = self.runner.found
+        # the size of an interrupted collection is not known
+        if session.testscollected and found.chosen:
+            return f"interrupted: {len(found.verdicts)} of {found.chosen} trials were judged"
+        return "interrupted: no trial was judged"
+
+    def _compare_with_baseline(self) -> bool:
+        """Note what differs from the baseline. Returns whether anything got worse."""
+        self.runner.close_case()
+        report = make_report(self.runner.found, bool(self._interrupted))
+        baseline = Path(self.options.baseline)
+        self._regressions, got_worse = against(baseline, report, NARROWEST)
+        return got_worse
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what got worse, the report, and what failed the run."""
+        terminal = terminalreporter
+        say, warn = terminal.write_line, partial(terminal.write_line, red=True)
+        if self._regressions:
+            terminal.section("since the baseline")
+        for line in [*self._regressions, *github.errors(self.runner.found.failures)]:
+            say(line)
+        closed = self._closed
+        if closed is None:
+            return
+        terminal.section("nnet-parity")
+        for line in screen(closed.report, terminal._tw.fullwidth) if closed.report else ():
+            say(line)
+        for line in self._complaints:
+            warn(printable(line))
+        if self._interrupted:
+            warn(self._interrupted)
+        if closed.said:
+            say(printable(closed.said))
+        for line in closed.wrong:
+            warn(printable(line))

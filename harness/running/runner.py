@@ -1,0 +1,168 @@
+"""Runs trials, and notes what they find."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.core.implementation import Missing
+from harness.core.numpy_errors import ours
+from harness.core.progress import Say, silent
+from harness.core.report import Cost
+from harness.core.verdict import Status, Verdict
+from harness.judging.cache import STARTS, Cache
+from harness.judging.case import Trial
+from harness.judging.comparison import blank, failure, missing
+from harness.judging.ends import get_ends
+from harness.judging.fits import answer, fit, points, table
+from harness.judging.store import Store
+from harness.pytorch.devices import kind_of, lacking
+from harness.pytorch.errors import at, raised
+from harness.reporting.environment import limit_threads
+from harness.running.findings import CaseCount, Findings, KnownFailure, merge
+from harness.running.trial import run
+
+MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
+
+
+class Runner:
+    """Runs the trials of one process, case by case.
+
+    `found` is what it has found since it was last handed over. `unusable` says of a device why it
+    is not used any more, `gone` of a case, subject and device why the subject is not asked again.
+    """
+
+    def __init__(
+        self,
+        starts: int = STARTS,
+        say: Say = silent,
+        scripts: Path | None = None,
+        start: Path | None = None,
+    ) -> None:
+        """Scripts are written into the folder `scripts`, relative to the folder `start`, which is
+        the working folder by default.
+        """
+        self.starts, self.say = starts, say
+        self.scripts, self.start = scripts, start or Path.cwd()
+        self.found = Findings()
+        self.unusable: dict[str, str] = {}
+        self.gone: dict[tuple[str, str, str], str] = {}
+        self._cache: Cache | None = None
+        self._across_cases = Store()
+
+    def note(self, part: Findings) -> None:
+        """Add to what was found."""
+        self.found = merge(self.found, part)
+
+    def collect(self, test: str, trials: Sequence[Trial]) -> None:
+        """Note the trials of a case that is to be judged.
+
+        Raises ValueError if another test has a case of the same name: verdicts go by it.
+        """
+        name = trials[0].case.name
+        for other, case in self.found.cases.items():
+            if case.name == name and other != test:
+                raise ValueError(
+                    f"{test} has a case called {name!r}, and so has {other}: expected a name for"
+                    " each"
+                )
+        known: dict[tuple[str, str], KnownFailure] = {}
+        for trial in trials:
+            if trial.known:
+                key = test, trial.subject.name
+                before = known[key].trials if key in known else 0
+                known[key] = KnownFailure(trial.known, before + 1)
+        self.note(Findings(cases={test: CaseCount(name, len(trials))}, known=known))
+
+    def judge(self, name: str, trial: Trial, again: str) -> Verdict:
+        """The verdict of a trial, noted under pytest's id of it.
+
+        An error that spoils a device ends the trials on this device, not the run.
+        """
+        if trial.device in self.unusable:
+            verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
+        elif why := self.gone.get((trial.case.name, trial.subject.name, trial.device)):
+            verdict = failure(trial, Status.BROKEN, why, again)
+        else:
+            verdict = self._run(trial, again)
+            broken = verdict.finding if verdict.status is Status.BROKEN else None
+            if broken and kind_of(trial.device).is_spoiled_by(broken.reason):
+                self.unusable[trial.device] = (
+                    f"{trial.device} cannot be used any more after an error in {trial.id}"
+                )
+        device = trial.device
+        self.note(Findings(verdicts={name: verdict}, devices={device: lacking(device)}))
+        return verdict
+
+    def _run(self, trial: Trial, again: str) -> Verdict:
+        try:
+            verdict = run(trial, self._get_cache(trial), again, self.scripts, self.start)
+            self._note_contracts(trial)
+            return verdict
+        except KeyboardInterrupt:
+            # pytest cannot show a frame that was interrupted between two lines
+            raise KeyboardInterrupt from None
+        # a model may call sys.exit(), a user's own reference raise anywhere
+        except BaseException as error:
+            why = f"{raised(error)}{at(error)}"
+            return missing(trial, Missing(Status.BROKEN, why), trial.check, again)
+
+    def _get_cache(self, trial: Trial) -> Cache:
+        """The cache of the trial's case; that of the case before is given up."""
+        if self._cache is None or self._cache.case is not trial.case:
+            self.close_case()
+            limit_threads()
+            self._cache = Cache(trial.case, self.starts, self.say, self._across_cases)
+        return self._cache
+
+    def _note_contracts(self, trial: Trial) -> None:
+        """Note the contract of both columns of the report, and the versions of the reference."""
+        subject, reference = trial.subject, trial.reference
+        contracts = {
+            f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
+            reference.title(): reference.contract().sentence(),
+        }
+        self.note(Findings(contracts=contracts))
+        versions: dict[str, str] = getattr(reference, "versions", dict)()
+        self.note(Findings(versions=tuple(versions.items())))
+
+    def close_case(self) -> None:
+        """Note the fits and the cost of the case that has just ended, and give up its cache."""
+        cache, self._cache = self._cache, None
+        if cache is None:
+            return
+        try:
+            with ours():
+                self._note_fits(cache)
+        except KeyboardInterrupt:
+            raise
+        # a user's data or floor may raise when they are asked once more
+        except BaseException as error:
+            lost = f"the fits of {cache.case.name}: collecting them {raised(error)}"
+            self.note(Findings(lost=(lost,)))
+        timing = cache.timing
+        if timing.most_draws >= MANY_DRAWS:
+            case = cache.case.name
+            seconds = timing.subject_seconds / timing.problems
+            cost = Cost(case, timing.most_draws, timing.overhead, seconds)
+            self.note(Findings(costs={case: cost}))
+
+    def _note_fits(self, cache: Cache) -> None:
+        """Note the fits of a case, those of its references first, and what it says of them."""
+        case = cache.case
+        references = [reference.name for reference in case.references]
+        ends = get_ends(cache)
+        references_first = sorted(ends, key=lambda ended: ended.trainer.name not in references)
+        for ended in references_first:
+            key = case.name, f"{ended.trainer.name} {ended.dtype} {ended.device}"
+            self.note(Findings(fits={key: fit(cache, ended)}))
+        if ends:
+            rows = table(cache)
+            self.note(Findings(rows=tuple(rows)))
+            if said := answer(cache, rows):
+                self.note(Findings(answers={case.question: said}))
+            self.note(Findings(points=points(cache)))
+
+    def hand_over(self) -> Findings:
+        """What was found since the last time; it is not kept."""
+        found = self.found
+        self.found = Findings(collected=found.collected)
+        return found
