@@ -116,7 +116,7 @@ def catches(name: str, label: str, rules: Sequence[Rule]) -> Markup:
     """
     dtypes: set[str] = set()
     for rule in rules:
-        dtypes.update(key.split()[1] for key in rule.catch_rate)
+        dtypes.update(caught.dtype for caught in rule.caught)
 
     def paint(figure: Figure) -> None:
         panels = figure.subplots(1, len(dtypes) or 1, sharey=True, squeeze=False)[0]
@@ -134,10 +134,9 @@ def catches(name: str, label: str, rules: Sequence[Rule]) -> Markup:
 def _list_rates(rule: Rule, dtype: str) -> tuple[list[float], list[float]]:
     """The sizes of planted faults in a dtype, ascending, and the percentage caught of each."""
     rates: dict[float, float] = {}
-    for key, rate in rule.catch_rate.items():
-        size, of_dtype = key.split()
-        if of_dtype == dtype and size != "structural":
-            rates[float(size)] = 100 * rate
+    for caught in rule.caught:
+        if caught.dtype == dtype and caught.size is not None:
+            rates[caught.size] = 100 * caught.rate
     sizes = sorted(rates)
     return sizes, [rates[size] for size in sizes]
 

@@ -5,7 +5,7 @@ report's folder.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,14 @@ Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0-9]+$")]
 
 
+class Caught(NamedTuple):
+    """The rate of faults caught of a size, which is None for structural faults, in a dtype."""
+
+    size: float | None
+    dtype: str
+    rate: float
+
+
 @dataclass(frozen=True)
 class Rule:
     """The judge or a published rule, with its rate of false alarms, and its rate of faults caught
@@ -27,6 +35,15 @@ class Rule:
     rule: Line
     false_alarm_rate: Rate
     catch_rate: Annotated[dict[Size, Rate], msgspec.Meta(max_length=200)]
+
+    @property
+    def caught(self) -> list[Caught]:
+        """`catch_rate`, with its names taken apart."""
+        found = []
+        for name, rate in self.catch_rate.items():
+            size, dtype = name.split()
+            found.append(Caught(None if size == "structural" else float(size), dtype, rate))
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 import runpy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from inspect import getfile
@@ -151,16 +151,26 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     loss = None if subject.loss is None else source.expression(subject.loss)
     names = " and ".join(ascii(Path(file).name) for file in source.files)
     origin = f"The model, from {names}." if names else "The model."
-    return _model(build, loss, source.text(), origin)
+    return _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
 
 
-def _model(build: str, loss: str | None, source: str, origin: str) -> dict[str, Any]:
-    """The template's variables on a model, marked as code."""
+def _is_lazy(subject: Subject) -> bool:
+    """Does the model, as it is built, have parameters whose shapes its first call decides?"""
+    if subject.shapes is not None:
+        return False
+    from torch.nn.parameter import is_lazy
+
+    return any(map(is_lazy, subject.build().parameters()))
+
+
+def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -> dict[str, Any]:
+    """The template's variables on a model; all but `lazy` are marked as code."""
     return {
         "build": Code(build),
         "loss": None if loss is None else Code(loss),
         "source": Code(source),
         "origin": Code(origin),
+        "lazy": lazy,
     }
 
 
@@ -176,7 +186,7 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     origin = (
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
     )
-    return _model("SUBJECT.build", loss, source, origin)
+    return _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
 
 
 def find_subject(file: str, case: str, name: str) -> Subject:
@@ -217,6 +227,7 @@ def _script(
     shapes, blocks = trial.subject.shapes, formulation.network.layout.blocks
     if language == "NumPy" and not all(is_name(block.name) for block in blocks):
         raise Unwritten("a block of the network has a name that is no variable's")
+    numbers = _Numbers()
     given = model | {
         "title": f"{heading(trial)}: {one_line(where)}",
         "place": one_line(f"{trial.subject.name}: {where}"),
@@ -227,9 +238,9 @@ def _script(
         "names": None if shapes is None else list(map(exact, shapes)),
         "decay": float(problem.loss.decay),
         "settings": Code("\n".join(settings_lines(trial.case.settings))),
-        "inputs": _groups(problem.inputs, formulation.network.inputs),
-        "targets": _groups(problem.targets, formulation.network.outputs),
-        "numbers": _numbers,
+        "inputs": _groups(problem.inputs, formulation.network.inputs, numbers),
+        "targets": _groups(problem.targets, formulation.network.outputs, numbers),
+        "numbers": numbers,
         "at": Code(", ".join(map(str, at)) or "()"),
         "enters": _enters(formulation, index[0]) if quantity == "gradient" else [],
         "picked": Code(_pick(trial, problem, index) if language == "R" else ""),
@@ -276,19 +287,26 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
     return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))
 
 
-def _groups(whole: Array, widths: tuple[int, ...]) -> Code:
+def _groups(whole: Array, widths: tuple[int, ...], numbers: Callable[[Array], Code]) -> Code:
     """The one draw of an array (1, R, W) as a list with the numbers of each group."""
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
-    return Code(f"[{', '.join(_numbers(part[0]) for part in parts)}]")
+    return Code(f"[{', '.join(numbers(part[0]) for part in parts)}]")
 
 
-def _numbers(array: Array) -> Code:
-    """An array as nested lists; a large one of mostly zeros as a call of `zeros_but`, which has the
-    others by place.
-    """
-    if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
-        return Code(array.tolist())
-    others = {}
-    for place in map(tuple, np.argwhere(array).tolist()):
-        others[place] = float(array[place])
-    return Code(f"zeros_but({array.shape}, {others})")
+class _Numbers:
+    """Writes arrays; `are_sparse` says whether one was written by its numbers other than 0."""
+
+    def __init__(self) -> None:
+        self.are_sparse = False
+
+    def __call__(self, array: Array) -> Code:
+        """An array as nested lists; a large one of mostly zeros as a call of `zeros_but`, which has
+        the others by place.
+        """
+        if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
+            return Code(array.tolist())
+        self.are_sparse = True
+        others = {}
+        for place in map(tuple, np.argwhere(array).tolist()):
+            others[place] = float(array[place])
+        return Code(f"zeros_but({array.shape}, {others})")
