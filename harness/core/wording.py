@@ -142,7 +142,8 @@ def _unanswered(verdict: Verdict, finding: Finding) -> str:
 
 
 def _claim(verdict: Verdict, finding: Finding) -> str:
-    assert finding.claim is not None
+    if finding.claim is None:  # of a file that a person wrote
+        return finding.reason
     claim, actual = finding.claim, _number(finding.actual)
     expected, allowed = _number(finding.expected), _number(finding.allowed)
     gives = f"its final weights give {expected:.9g}, allowed ±{allowed:.2g}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.finding import Form, HintKind
+from harness.core.finding import Finding, Form, HintKind
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import blame, headline, with_finding
@@ -124,6 +124,15 @@ def test_what_a_verdict_without_a_finding_says() -> None:
     """All of it, and nobody is blamed."""
     passed = next(verdict for verdict in read(OLDER).verdicts if verdict.status is Status.PASS)
     assert (headline(passed), blame(passed)) == (passed.why, "")
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_file_may_leave_out_the_data_of_a_finding(form: Form) -> None:
+    """Its sentences say less, and nothing is raised."""
+    [failed, *_] = read(OLDER).failures()
+    told = with_finding(failed, Finding(form, "R nnet"))
+    assert told.why.startswith("sine-1-4-1: Wrong (cpu, float64) against R nnet\n")
+    assert headline(told) in told.why
 
 
 # Nothing reads the sentences.
