@@ -21,11 +21,11 @@ from harness.core.linear import LinearMap
 
 
 class BoundedArithmetic:
-    """Values are `Bounded`: value v and error e, |x| <= |v| + e for what an implementation holds.
+    """Values are `Bounded`: value v and error e, with |x - v| <= e for an implementation's x.
 
-    `parts` is how many products, and numbers beside them, are added up to one, at most: in a dtype
+    `parts` is the most products, and numbers beside them, that one number is the sum of. In a dtype
     whose sums are kept in a wider one, each of them and each sum of them may be stored on the way,
-    as may each product of two numbers, and what makes a sum longer than that.
+    as may each product of two numbers, and the terms by which a sum is longer than that.
     """
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
@@ -57,7 +57,7 @@ class BoundedArithmetic:
     def linear(
         self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array
     ) -> Bounded:
-        """matrix @ x + constant with `roundings` of them acting on the sizes of each entry's
+        """matrix @ x + constant, with `roundings` (rows,) that act on the sizes of each entry's
         summands.
         """
         value, error = matrix(x.value), matrix.absolute(x.error)
@@ -115,14 +115,14 @@ class BoundedArithmetic:
         return Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error))
 
     def _storing(self, extra: int) -> float:
-        """What a sum loses, relatively, by what is stored on the way to it."""
+        """The relative error of a sum by numbers that are stored on the way to it."""
         if self.contract.bits >= SINGLE:
             return 0.0
         stored = (1 + self.parts + extra) * self.u
         return stored / max(1 - stored, self.u)  # what is stored as often as this is no evidence
 
     def constant(self, like: Bounded, value: float) -> Bounded:
-        """A number in every place, which the dtype may have to round."""
+        """A number in every place; the dtype may have to round it."""
         return Bounded(
             np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value))
         )
@@ -165,18 +165,17 @@ class BoundedArithmetic:
         return self._rounded(value, error, 1)
 
     def root(self, a: Bounded) -> Bounded:
-        """The square root of what is not negative."""
+        """The square root of a, which is not negative."""
         value = np.sqrt(a.value)
         slope = value + np.sqrt(np.maximum(a.value - a.error, 0.0))
         error = np.minimum(np.sqrt(a.error), a.error / np.where(slope > 0, slope, 1.0))
         return self._rounded(value, np.where(slope > 0, error, np.sqrt(a.error)), 1)
 
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
-        """Times a constant: exact for a power of two, else the constant itself and two operations
-        round.
+        """A constant times a: exact for a power of two, else the constant and two operations round.
 
-        A product with a power of two may underflow all the same. `slack` is the relative error of a
-        constant that is itself computed.
+        A product with a power of two may still underflow. `slack` is the relative error of a
+        computed constant.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
@@ -186,11 +185,10 @@ class BoundedArithmetic:
         return self._rounded(value, error, 3)
 
     def stored(self, x: Bounded) -> Bounded:
-        """x as an implementation keeps it: nothing bounds what it computes from a number that may
-        overflow.
+        """x as an implementation stores it; a number that may overflow has no bound.
 
-        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity, which is
-        as right.
+        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity is as
+        right.
         """
         return Bounded(
             x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
@@ -201,9 +199,7 @@ class BoundedArithmetic:
         return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """The activation and its derivative, however the derivative is computed from the
-        activation's value.
-        """
+        """The activation of z and its derivative, None for 1."""
         if name == "identity":
             return z, None
         if name == "relu":

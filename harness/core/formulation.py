@@ -1,4 +1,4 @@
-"""What a model's own parameters mean: an affine map into the parameters of a network."""
+"""The meaning of a model's own parameters: an affine map to the parameters of a network."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class Family(Hashable, Protocol):
 class Formulation:
     """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
 
-    `absolute` and `magnitude` are the same map with the sizes of all its summands in place of the
-    summands, so that cancellation within it is accounted for. `held` are the own parameters (P,)
-    that probes leave at 0; `buffers` what else the module holds as it is built, by name.
+    `absolute` and `magnitude` are the same map of the sizes of all summands, so that cancellation
+    within it is accounted for. `held` (P,) marks the own parameters that probes leave at 0.
+    `buffers` are the other tensors of a newly built module, by name.
     """
 
     own: Layout
@@ -104,12 +104,12 @@ class Formulation:
         idle: bool = False,
         say: Say = silent,
     ) -> Formulation:
-        """The map that `meaning` performs: it takes the own tensors by name and gives the network's
-        blocks by name.
+        """Read the map that `meaning` performs, from own tensors by name to the network's blocks by
+        name.
 
-        `say` is told how far the reading is. Raises ValueError when a block is missing or of
-        another shape, when the map is not affine or too large to be read, and, unless `idle` allows
-        it, when an own tensor reaches no block.
+        `say` is told how far the reading is. Raises ValueError if a block is missing or has another
+        shape, if the map is not affine or too large to be read, and, unless `idle` allows it, if an
+        own tensor reaches no block.
         """
 
         def image(vector: Array) -> Array:
@@ -124,18 +124,16 @@ class Formulation:
             if not (np.isfinite(sizes) & (apart <= (own.size + 2) * 2.0**-52 * sizes)).all():
                 raise NotAffine
         used = matrix.transpose.entries > 0
-        unused = [
-            block.name for block in own.blocks if block.places.size and not used[block.places].any()
-        ]
-        if unused and not idle:
-            raise ValueError(
-                f"parameter {unused[0]} has no meaning: it reaches no block of the network"
-            )
+        for block in own.blocks:
+            if block.places.size and not used[block.places].any() and not idle:
+                raise ValueError(
+                    f"parameter {block.name} has no meaning: it reaches no block of the network"
+                )
         held = np.zeros(own.size, dtype=bool) if held is None else held
         return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
 
     def then(self, outer: Formulation) -> Formulation:
-        """This map followed by `outer`, which takes this network's parameters as its own."""
+        """Return this map followed by `outer`, which takes this network's parameters as its own."""
         return Formulation(
             self.own,
             outer.network,
@@ -147,50 +145,49 @@ class Formulation:
         )
 
     def theta(self, own: Array) -> Array:
-        """The network's parameters (D, T) of own parameters (D, P), in float64."""
+        """Return the network's parameters (D, T) of own parameters (D, P), in float64."""
         return np.asarray(self.matrix(own) + self.constant)
 
     def pull_back(self, gradient: Array) -> Array:
-        """The gradient by own parameters (D, P) of a gradient by the network's parameters (D,
-        T).
-        """
+        """Turn a gradient by the network's parameters (D, T) into one by own parameters (D, P)."""
         return self.matrix.transpose(gradient)
 
     def same_map(self, other: Formulation) -> bool:
-        """Does the other one mean the same?"""
+        """Is the other one the same map?"""
         same = (self.matrix.matrix != other.matrix.matrix).nnz == 0
         return same and bool(np.array_equal(self.constant, other.constant))
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
-        """For each entry of theta the first free own parameter that adds to it alone, with factor 1
-        (T,); else -1.
+        """The first free own parameter that adds, with factor 1, to one entry of theta alone, for
+        each entry (T,); -1 if there is none.
         """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
         alone = np.flatnonzero((back.entries == 1) & ~self.held)
         first = back.matrix.indptr[alone]
-        alone, first = (part[back.matrix.data[first] == 1] for part in (alone, first))
+        by_one = back.matrix.data[first] == 1
+        alone, first = alone[by_one], first[by_one]
         # of several the first is written last
         leads[back.matrix.indices[first][::-1]] = alone[::-1]
         return leads
 
     def reaches(self, own: int) -> str:
-        """What the network calls an own parameter; "" where that is not one entry of theta."""
+        """Return the network's name for an own parameter; "" if it is not one entry of theta."""
         back = self.matrix.transpose.matrix
         rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
         return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
 
     @cached_property
     def summands(self) -> NDArray[np.intp]:
-        """How many numbers each entry of theta is a sum of (T,)."""
+        """The number of summands of each entry of theta (T,)."""
         constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
         return self.absolute.entries + constants
 
     @cached_property
     def extra_terms(self) -> int:
-        """By how many terms a sum over this formulation's parameters is longer than one over theta:
-        S7's bias by 1.
+        """The number of terms by which a sum over own parameters may be longer than one over
+        theta.
         """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
@@ -198,17 +195,17 @@ class Formulation:
     def forward_roundings(self) -> Array:
         """Roundings that an entry of theta may carry (T,), relative to the sizes of its summands.
 
-        One summand times a power of two is exact. Several may never be summed by the
-        implementation, which can add each product on its own: then every rounding of the sums that
-        theta enters acts on the summands' sizes.
+        One summand times a power of two is exact. An implementation may never sum several, but add
+        each product by itself: then every rounding of the sums that theta enters acts on the sizes
+        of the summands.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """By how many terms a gradient's sum over rows is longer where an own parameter enters
-        theta several times.
+        """Return the number of terms by which a gradient's sum over rows may be longer if an own
+        parameter enters theta several times.
 
         An implementation may then add up the products of all its places, row by row, before
         anything cancels.
@@ -235,18 +232,18 @@ class Formulation:
 
 
 def _witnesses(own: Layout) -> Iterator[Array]:
-    """Vectors (P,) at which a map that is not affine shows: both signs, whole numbers and not,
-    small and large.
+    """Yield vectors (P,) at which a map that is not affine differs from an affine one.
 
-    And such as are nearly all 0: one block, half of the numbers, the first or the last number of a
-    block.
+    They have both signs, are whole numbers and not, small and large; some are nearly all 0: one
+    block, half of the numbers, the first or the last number of a block.
     """
     rng = np.random.default_rng(0)
     drawn = [rng.standard_normal(own.size) * 2.0 ** rng.uniform(-6, 6, own.size) for _ in range(4)]
     yield np.arange(own.size, dtype=np.float64) % 7 - 3
     yield from (*drawn, -drawn[0])
     yield drawn[1] * (rng.random(own.size) < 0.5)
-    for places in (block.places[block.places >= 0].ravel() for block in own.blocks):
+    for block in own.blocks:
+        places = block.places[block.places >= 0].ravel()
         for some in (places, places[:1], places[-1:]):
             witness = np.zeros(own.size)
             witness[some] = drawn[2][some]

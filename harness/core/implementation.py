@@ -1,4 +1,4 @@
-"""What an implementation answered, and what asking one looks like."""
+"""An implementation's answers, and the interface of a reference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,10 +26,10 @@ class Observation:
     """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P),
     input_gradient (D, R, I).
 
-    The gradient is by theta (D, T), or, where `by_own`, by the own parameters of the problem's
-    formulation (D, P). `missing` is why those that are not here did not come. `seen` (D, R, W) is
-    what was computed on the way, a column for each number of a row. `others` are outputs (D, R, O)
-    other than these, to the bit, by when they were given. `ran` says how a model ran that
+    The gradient is by theta (D, T), or, with `by_own`, by the own parameters of the problem's
+    formulation (D, P). `missing` is why other answers are missing. `seen` (D, R, W) are
+    intermediate numbers, a column for each number of a row. `others` are outputs (D, R, O) that
+    differ from these in some bit, by when they were given. `ran` says how a model ran that
     torch.compile is meant to compile: compiled, compiled in part, or eager.
     """
 
@@ -47,7 +47,9 @@ class Observation:
 
 
 class Reference(Protocol):
-    """Somebody who is asked the same question: `r_nnet`, `numpy_net`, or one's own."""
+    """A reference, which answers the same problems as a subject: `r_nnet`, `numpy_net`, or a
+    user's own.
+    """
 
     @property
     def name(self) -> str: ...
@@ -70,6 +72,4 @@ class Reference(Protocol):
         """The problem as the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at `problem.theta`; the gradient by theta, or by own parameters if it says
-        so.
-        """
+        """Return its answers at `problem.theta`, with gradients by theta unless `by_own`."""

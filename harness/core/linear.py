@@ -21,7 +21,7 @@ class LinearMap:
     matrix: sparse.csr_array
 
     def __call__(self, x: NDArray[Number]) -> NDArray[Number]:
-        """Stacks (D, columns) to stacks (D, rows)."""
+        """Apply the map to stacks (..., columns); they become stacks (..., rows)."""
         if self._is_identity:
             return x
         if self._picks is not None:
@@ -46,7 +46,7 @@ class LinearMap:
 
     @cached_property
     def entries(self) -> NDArray[np.intp]:
-        """How many entries each row has (rows,)."""
+        """The number of entries of each row (rows,)."""
         starts: NDArray[np.intp] = self.matrix.indptr.astype(np.intp)
         return starts[1:] - starts[:-1]
 
@@ -62,8 +62,8 @@ class LinearMap:
 
     @cached_property
     def _picks(self) -> NDArray[np.intp] | None:
-        """The column that each row picks, the one past the last for none; None where the map does
-        more than pick.
+        """The column that each row picks, the one past the last for none; None if the map does more
+        than pick.
         """
         if (self.entries > 1).any() or (self.matrix.data != 1).any():
             return None

@@ -1,6 +1,4 @@
-"""NumPy's state of errors and of printing: the harness's while it computes, a user's while the
-user's code runs.
-"""
+"""NumPy's handling of errors and printing: ours while we compute, a user's in the user's code."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
 
 
 class _State(ContextDecorator):
-    """A context that does not touch an exception on its way, as one made of a generator would."""
+    """A context through which exceptions pass unchanged, unlike one made of a generator."""
 
     def __init__(self) -> None:
         self._left = ExitStack()
@@ -45,16 +43,15 @@ class _State(ContextDecorator):
     def __exit__(self, *_: object) -> None:
         self._left.close()
 
-    # of ContextDecorator: each call of what is decorated enters anew
+    # of ContextDecorator: each call of a decorated function enters anew
     def _recreate_cm(self) -> _State:
         return type(self)()
 
 
 class ours(_State):
-    """While this lasts, NumPy ignores floating-point errors and prints by its defaults, whatever a
-    user has set.
+    """While this lasts, NumPy ignores floating-point errors and prints by its defaults.
 
-    Afterwards the user's state is back, with what the user's code has changed of it meanwhile.
+    Afterwards the user's settings are back, with changes that the user's code made meanwhile.
     """
 
     def __enter__(self) -> None:
@@ -89,10 +86,10 @@ def _give_back() -> None:
 
 
 class users(_State):
-    """While this lasts, inside `ours`, NumPy's errors are as the user has set them; what the user
-    changes is kept.
+    """While this lasts, inside `ours`, NumPy handles errors as the user has set; changes that the
+    user makes are kept.
 
-    With `quiet`, what would only warn is ignored.
+    With `quiet`, errors that would only warn are ignored.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -115,7 +112,7 @@ class users(_State):
 
 
 def _keep(errors: _Errors, begun: _Errors) -> None:
-    """Note what the user's code has changed of its errors."""
+    """Note which settings the user's code has changed."""
     left = _Errors.now()
     how = dict(errors.how)
     for kind, handling in left.how.items():

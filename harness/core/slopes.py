@@ -36,13 +36,13 @@ class TooLarge(ValueError):
 
 
 def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
-    """The matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,) to
-    vectors (T,).
+    """Return the matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,)
+    to vectors (T,).
 
     Parameters of a block that never meet in one entry of the image are read together, by two
-    images: of ones, which are the slopes, and of numbers that are all different, by which each
-    slope's parameter is known. `say` is told how far it is. Nothing dense of P x T numbers is made.
-    Raises TooLarge, and NotAffine where an image is not finite.
+    images: that of ones gives the slopes, and that of numbers that all differ tells each slope's
+    parameter. `say` is told how far it is. No dense matrix is made. Raises TooLarge, and NotAffine
+    if an image is not finite.
     """
     if not own.size:
         raise ValueError("there are no parameters, expected at least one")
@@ -53,7 +53,7 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
 
 
 class _Reader:
-    """The entries that were read so far, block by block."""
+    """Reads the entries of the matrix, block by block."""
 
     def __init__(self, own: Layout, image: Image, constant: Array, say: Say) -> None:
         self.own, self.image, self.constant, self.say = own, image, constant, say
@@ -87,7 +87,7 @@ class _Reader:
                 return
 
     def group(self, places: NDArray[np.intp]) -> Entries | None:
-        """The rows, columns and slopes of some columns; None where two of these have an entry in
+        """Return the rows, columns and slopes of some columns; None if two of them have an entry in
         one row.
         """
         slopes = self.slopes(places, np.ones(places.size))
@@ -108,7 +108,9 @@ class _Reader:
         return rows, places[which], slopes[rows]
 
     def slopes(self, places: NDArray[np.intp], numbers: Array) -> Array:
-        """The slopes (T,) along the vector with these numbers at these places and 0 elsewhere."""
+        """Return the slopes (T,) along the vector with these numbers at these places, 0
+        elsewhere.
+        """
         vector = np.zeros(self.own.size)
         vector[places] = numbers * UNIT
         slopes = (self.image(vector) - self.constant) / UNIT
@@ -117,7 +119,7 @@ class _Reader:
         return slopes
 
     def refuse_many(self, found: list[Entries]) -> None:
-        """Raise TooLarge where these entries, with all that were read before, are too many."""
+        """Raise TooLarge if these entries, with all that were read before, are too many."""
         if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
             raise TooLarge(
                 f"the map from the parameters to the network's has more than {MOST_ENTRIES:,}"
@@ -126,15 +128,15 @@ class _Reader:
             )
 
     def matrix(self) -> sparse.csr_array:
-        """All that was read."""
+        """Return the matrix (T, P) of all entries that were read."""
         rows, columns, slopes = (np.concatenate(part) for part in zip(*self.found, strict=True))
         shape = self.constant.size, self.own.size
         return sparse.csr_array(sparse.coo_array((slopes, (rows, columns)), shape=shape))
 
 
 def group_counts(size: int) -> Iterator[int]:
-    """Numbers of groups to try for `size` parameters: one, then primes, each half as large again,
-    at last `size`.
+    """Yield numbers of groups to try for `size` parameters: one, then primes, each half as large
+    again, at last `size`.
 
     Every count-th parameter goes to one group. A prime that is not less than the longest sum keeps
     apart what is added up along an axis of a tensor, whichever axis it is, unless the axis beside

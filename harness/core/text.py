@@ -1,4 +1,4 @@
-"""Text from outside, so that it is only text wherever it is shown."""
+"""Text from outside, made harmless wherever it is shown."""
 
 import re
 from collections.abc import Callable
@@ -7,10 +7,9 @@ DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 
 def printable(text: str) -> str:
-    """Text that drives nothing that shows it: no terminal, no direction of writing, no log of
-    GitHub's.
+    """Return a text that cannot control a terminal, a direction of writing or GitHub's log.
 
-    Without control characters, and without halves of characters.
+    Control characters and halves of characters are left out.
     """
     text = re.sub(DRIVING, "", text)
     # how GitHub's runner knows a command
@@ -18,15 +17,14 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same, on one line."""
+    """Return `printable` text on one line."""
     return printable(" ".join(text.splitlines()))
 
 
 def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) -> str:
-    """Return what an object says of itself, cut to `most` characters; `say` is repr or str.
+    """Return an object's repr, or its str by `say`, cut to `most` characters.
 
-    Nothing that the object does is raised: an object that cannot say anything is named by its
-    class.
+    Raises nothing: an object whose repr raises is named by its class.
     """
     try:
         return exact(say(thing), most)
@@ -37,9 +35,9 @@ def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) ->
 
 
 def exact(text: str, most: int | None = None) -> str:
-    """Return the characters of a text, at most so many, as a str that is of no subclass.
+    """Return the characters of a text, at most `most`, as a str of no subclass.
 
-    Raises TypeError for what is no text.
+    Raises TypeError for anything but a text.
     """
     return str.__getitem__(text, slice(0, most))
 

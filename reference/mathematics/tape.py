@@ -1,11 +1,10 @@
-"""A network's equations as they are evaluated forward, so that their gradients follow, in the same
-arithmetic.
+"""The operations in which networks are written, with their gradients, in any arithmetic.
 
-Reverse mode (Rumelhart, Hinton and Williams 1986). What is bounded is every implementation that
-forms the same numbers from the same sums, each sum in any order: what `affine`, `add`, `sub`,
-`scale` and `columns` give is one sum, however they are nested, until `act`, `mul`, `beside` or
-another `affine` is put to it; and so is what flows back to a number that is used several times. Not
-bounded is an implementation that multiplies such a product out.
+Reverse mode (Rumelhart, Hinton and Williams 1986). Bounds hold for every implementation that forms
+the same numbers from the same sums, each sum in any order. The result of nested `affine`, `add`,
+`sub`, `scale` and `columns` is one sum, until `act`, `mul`, `beside` or another `affine` takes it;
+so is the gradient by a number that is used several times. Bounds do not hold for an implementation
+that multiplies such a product out.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
 
 @dataclass(frozen=True, eq=False)
 class Node(Generic[V]):
-    """A tensor of the equations: numbers for each row, shape (None, width), or a block of
-    parameters (n, k).
+    """A tensor of the equations: rows of numbers (None, width), or a block of parameters (n, k).
 
     `places` are where a block's entries stand in theta, `bias` where the number that is added to
     each column stands, if there is one.
