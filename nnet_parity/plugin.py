@@ -7,6 +7,7 @@ first one is collected.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -23,7 +24,8 @@ GROUP = "nnet-parity"
 JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
 R_MODES = ("auto", "live", "recorded")
 FEWEST_STARTS = 2
-# an import of ours that names what asks R
+# imports of ours, and one that names what asks R
+NAMES_US = re.compile(rb"^\s*(?:from|import) (?:nnet_parity|harness|reference)\b", re.MULTILINE)
 NAMES_R = re.compile(
     rb"^\s*from (?:nnet_parity|reference)[\w.]* import (?:\([^)]*?|[^(\n]*?)"
     rb"\b(?:r_nnet|nnet_fit|optim_bfgs)\b",
@@ -132,7 +134,6 @@ class Guest:
         self.verified: list[Any] = []
         self.collected: list[Any] = []
         self.races_left_out = 0
-        self.has_woken_r = False
 
     def note(self, verification: Any) -> None:
         """Take what `verify` was given: inside a test it is judged at once, at import it must be
@@ -241,15 +242,28 @@ def load_judge(config: pytest.Config) -> Any:
     return judge
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> None:
-    """Start R before a file is imported that names it: R's start then passes while torch is
-    imported.
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
+    """Import a file that names us quickly: R starts while torch is imported, and the garbage
+    collector does not walk through torch while it grows.
     """
-    guest = parent.config.stash[GUEST]
-    if guest.has_woken_r or not NAMES_R.search(module_path.read_bytes()):
-        return
-    guest.has_woken_r = True
-    if get_r_mode(parent.config) != "recorded" and not any(map(explain_shadowing, OURS)):
+    if not isinstance(collector, pytest.Module) or not gc.isenabled():
+        return (yield)
+    text = collector.path.read_bytes()
+    if not NAMES_US.search(text):
+        return (yield)
+    if NAMES_R.search(text):
+        wake_r(collector.config)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+def wake_r(config: pytest.Config) -> None:
+    """Start R, unless recordings answer for it or other packages stand in the place of ours."""
+    if get_r_mode(config) != "recorded" and not any(map(explain_shadowing, OURS)):
         from reference import r_nnet
 
         r_nnet.wake()

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 T = TypeVar("T")
+# constants are made literals, or harmless, when a template is compiled
+COMPILED_BY = [
+    Path(__file__).with_name(f"{name}.py") for name in ("template", "python_text", "text")
+]
 
 
 def filled(name: str, harmless: Callable[[str], str], **context: object) -> str:
@@ -30,12 +34,15 @@ def filled(name: str, harmless: Callable[[str], str], **context: object) -> str:
 def _template(name: str, harmless: Callable[[str], str]) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from harness.core.compiled_templates import CompiledTemplates
+
     def finalize(value: object) -> object:
         return harmless(value) if type(value) is str else value
 
     python = name.endswith(".py.j2")
     environment = Environment(
         autoescape=name.endswith(".html.j2"),
+        bytecode_cache=CompiledTemplates(COMPILED_BY),
         finalize=literal if python else finalize,
         keep_trailing_newline=True,
         loader=FileSystemLoader(Path(__file__).parents[1]),

@@ -27,7 +27,6 @@ def limit_threads() -> None:
 
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
-    gc.collect()
     gc.freeze()
 
 
