@@ -145,7 +145,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
 
 
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
-    """The template's variables on a model: the statements that it needs, copied."""
+    """The template's variables for a model whose source is copied into the script."""
     source = Source()
     build = source.expression(subject.build)
     loss = None if subject.loss is None else source.expression(subject.loss)
@@ -155,7 +155,7 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
 
 
 def _model(build: str, loss: str | None, source: str, origin: str) -> dict[str, Any]:
-    """The template's variables on a model, marked as code."""
+    """The template's variables for a model, marked as code."""
     return {
         "build": Code(build),
         "loss": None if loss is None else Code(loss),
@@ -165,7 +165,7 @@ def _model(build: str, loss: str | None, source: str, origin: str) -> dict[str, 
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """The same, but the author's file is imported."""
+    """The template's variables for a model whose file the script imports."""
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
@@ -203,8 +203,8 @@ def _script(
 ) -> str:
     """The text of a script.
 
-    `model` are the variables on the model; `witness` is the language and the text of the
-    reference's part, None if the script holds the reference's number.
+    `model` has the template's variables for the model; `witness` is the language and the text of
+    the reference's part, None if the script holds the reference's number.
     """
     problem, judgement = small
     quantity, index = trial.check, judgement.index[1:]
@@ -277,14 +277,14 @@ def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
 
 
 def _groups(whole: Array, widths: tuple[int, ...]) -> Code:
-    """The one draw of an array (1, R, W) as a list with the numbers of each group."""
+    """Write the draw of an array (1, R, W) as a list with the columns of each group."""
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
     return Code(f"[{', '.join(_numbers(part[0]) for part in parts)}]")
 
 
 def _numbers(array: Array) -> Code:
-    """An array as nested lists; a large one of mostly zeros as a call of `zeros_but`, which has the
-    others by place.
+    """Write an array as nested lists, or, if it is large and mostly 0, as a call of the script's
+    function `zeros_but`.
     """
     if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
         return Code(array.tolist())

@@ -157,7 +157,7 @@ class Source:
             self._define(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
-        """A statement for a file of the author's: the names of it that a text reads."""
+        """A statement in place of a user's module, with the names of it that a text reads."""
         used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
         for each in used:
             self._take(each, module, "")
