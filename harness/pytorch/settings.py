@@ -56,11 +56,10 @@ def _write_precision(torch: Any, value: Any) -> None:
 def _precision_lines(value: Any) -> str:
     if isinstance(value, str):
         return f"torch.set_float32_matmul_precision({value!r})"
-    each = zip(BACKENDS, value, strict=True)
-    return "\n".join(
-        f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}"
-        for backend, precision in each
-    )
+    lines = []
+    for backend, precision in zip(BACKENDS, value, strict=True):
+        lines.append(f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}")
+    return "\n".join(lines)
 
 
 SWITCHES = {
@@ -120,6 +119,9 @@ def _write(settings: Settings, now: Settings) -> None:
 
 def settings_lines(settings: Settings) -> list[str]:
     """The lines of a script that set the settings which are not the defaults."""
-    return [
-        SWITCHES[n].line(value) for n, value in settings.items() if value != SWITCHES[n].default
-    ]
+    lines = []
+    for name, value in settings.items():
+        switch = SWITCHES[name]
+        if value != switch.default:
+            lines.append(switch.line(value))
+    return lines

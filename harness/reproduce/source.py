@@ -251,7 +251,8 @@ def _enclosed(thing: Any) -> dict[str, Any]:
     """The values, by name, that a function or the methods of a class have from the function around
     them, or by default arguments (`x=x`).
     """
-    functions = [each for each in (thing, *vars(thing).values()) if isinstance(each, FunctionType)]
+    things = [thing, *vars(thing).values()]
+    functions = [each for each in things if isinstance(each, FunctionType)]
     values: dict[str, Any] = {}
     for function in functions:
         for parameter in signature(function).parameters.values():
