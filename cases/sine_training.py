@@ -1,4 +1,4 @@
-"""Who was to learn the sine, from where, on what points, and by which recipe."""
+"""The models that were to learn the sine, their starts, points and recipes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ S1_START = starts.given(np.arange(13) * (1 / 12))  # Wts = seq(0, 1, by = 1/12),
 
 
 def from_r(seed: int) -> Array:
-    """R's set.seed(seed); sort(10 * runif(50)), as a column."""
+    """The numbers of set.seed(seed); sort(10 * runif(50)) in R, as a column."""
     return np.sort(10 * runif(seed, 50))[:, None]
 
 
@@ -43,39 +43,41 @@ def many_draws(count: int) -> tuple[Array, Array]:
 
 
 def random_points(count: int) -> tuple[Array, Array]:
-    """S4's: 1,000 of 10 * random(), drawn anew for each start."""
-    x = np.stack(
-        [10 * np.random.default_rng([2016, draw]).random((1000, 1)) for draw in range(count)]
-    )
+    """S4's points: 1,000 of 10 * random(), others for each start."""
+    generators = [np.random.default_rng([2016, draw]) for draw in range(count)]
+    x = np.stack([10 * generator.random((1000, 1)) for generator in generators])
     return x, np.sin(x)
 
 
 def grid_points(count: int) -> tuple[Array, Array]:
-    """S6's: 1,000 on a grid."""
+    """S6's points: 1,000 on a grid."""
     x = np.tile(np.linspace(0, 10, 1000)[:, None], (count, 1, 1))
     return x, np.sin(x)
 
 
 def line_through_origin(x: Array, y: Array) -> Bounded:
-    """What the best c x leaves of a sum of squares (D,): yy - xy^2 / xx, with the rounding of
-    computing it.
+    """The sum of squares (D,) of the best line c x: yy - xy^2 / xx, with the rounding of computing
+    it.
     """
     m = BoundedArithmetic(Contract())
-    xs, ys = (m.lift(part.swapaxes(1, 2)) for part in (x, y))
-    yy, xy, xx = (m.each(np.ravel, m.dot(a, m.lift(b))) for a, b in ((ys, y), (xs, y), (xs, x)))
+
+    def product(a: Array, b: Array) -> Bounded:
+        return m.each(np.ravel, m.dot(m.lift(a.swapaxes(1, 2)), m.lift(b)))
+
+    yy, xy, xx = product(y, y), product(x, y), product(x, x)
     return m.sub(yy, m.divide(m.mul(xy, xy), xx))
 
 
 def sine_population(
     data: Callable[[int], tuple[Array, Array]], quality: float = GOOD, **more: Any
 ) -> Population:
-    """A sum of squares is given per 50 points, however many there are."""
+    """A population of points of the sine; sums of squares are per 50 points."""
     return Population(data, quality, GRID, MARKS, per=50, **more)
 
 
 def update_by_hand(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> None:
-    """S4's iteration as its author wrote it; its remark has it that something is called too late
-    here.
+    """S4's iteration as its author wrote it. The question remarks that a call in it comes too
+    late.
     """
     loss.backward()
     with torch.no_grad():
@@ -87,16 +89,24 @@ def update_by_hand(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> 
 SLOW = Recipe("sgd", 1000, {"lr": 1e-5})
 ADAM = Recipe("adam", 1000, {"lr": 0.01})
 RELU, RELU_BIASED = BY_HAND[:2]
-TANH, TANH_BIASED = (
-    Subject(build, shapes=like.shapes, parameters=like.parameters, network=network("tanh"))
-    for build, like in ((sine.by_hand_tanh, RELU), (sine.by_hand_tanh_with_biases, RELU_BIASED))
-)
+
+
+def with_tanh(build: Callable[..., Tensor], like: Subject) -> Subject:
+    """A function of the same parameters as another subject, with tanh."""
+    return Subject(build, shapes=like.shapes, parameters=like.parameters, network=network("tanh"))
+
+
+TANH = with_tanh(sine.by_hand_tanh, RELU)
+TANH_BIASED = with_tanh(sine.by_hand_tanh_with_biases, RELU_BIASED)
 RELU_STACK, TANH_STACK = stacks.by_hand(stacks.clamped), stacks.by_hand(torch.tanh)
 
 
 def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = None) -> Trained:
-    """A row of the table: a model by hand, trained as a stack; without biases it has a floor."""
-    tanh, biased = model in (TANH, TANH_BIASED), model in (RELU_BIASED, TANH_BIASED)
+    """A row of the table: a model by hand, trained as a stack. A line through the origin is the
+    floor of a ReLU network without biases.
+    """
+    tanh = model in (TANH, TANH_BIASED)
+    biased = model in (RELU_BIASED, TANH_BIASED)
     mapped = replace(model, network=network("tanh" if tanh else "relu"), relu_at_zero=1.0)
     floor = None if tanh or biased else line_through_origin
     stacked = TANH_STACK if tanh else RELU_STACK
@@ -106,7 +116,7 @@ def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = N
 
 
 def longer(recipe: Recipe) -> Recipe:
-    """Twice the steps."""
+    """The recipe with twice the steps."""
     return replace(recipe, steps=2 * recipe.steps)
 
 
@@ -126,15 +136,18 @@ FORWARDS = [
 
 
 def why_not(rows: Sequence[Row]) -> str:
-    """What the table of changes says: what a bias is, and what it bought."""
+    """The answer, from the table of changes: what a bias is, and what each change gains."""
     left = {row.change.partition(":")[0]: row.median for row in rows}
-    S4, S6, nnet = (
-        next(left[name] for name in left if name.startswith(start))
-        for start in ("S4", "biases, tanh, Adam", "R")
-    )
-    alone = ", ".join(
-        f"{name.removeprefix('only ')} {left[name]:.3g}" for name in left if name.startswith("only")
-    )
+
+    def find(start: str) -> float:
+        return next(left[name] for name in left if name.startswith(start))
+
+    S4, S6, nnet = find("S4"), find("biases, tanh, Adam"), find("R")
+    single = []
+    for name, loss in left.items():
+        if name.startswith("only"):
+            single.append(f"{name.removeprefix('only ')} {loss:.3g}")
+    alone = ", ".join(single)
     return (
         "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin,"
         " and S4 ends as the best such line or dead at 0 (median sum of squares per 50 points"
@@ -147,12 +160,16 @@ TANH_SINE = partial(Trained, Subject(sine.TanhSine, network=network("tanh")))
 TANH_SINE_STACK = stacks.module(torch.tanh, "hidden", "output")
 LOGISTIC = partial(Trained, Subject(sine.LogisticSine, network=network("logistic")))
 LOGISTIC_STACK = stacks.module(torch.sigmoid, "0", "2")
+
+
+def trained_with_extra(bias: bool, extra: bool, most: int) -> Trained:
+    """S7 in training, with each of its two biases on or off."""
+    return Trained(replace(with_extra(bias, extra), network=network("tanh")), ADAM, most=most)
+
+
 EXTRA = [
-    Trained(
-        replace(with_extra(bias, extra), network=network("tanh")),
-        ADAM,
-        most=3 if bias and extra else 1,
-    )
-    for bias in (True, False)
-    for extra in (True, False)
+    trained_with_extra(True, True, most=3),
+    trained_with_extra(True, False, most=1),
+    trained_with_extra(False, True, most=1),
+    trained_with_extra(False, False, most=1),
 ]

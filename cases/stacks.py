@@ -1,5 +1,5 @@
-"""Many copies of a small network trained at once: parameters with a leading axis of starts, points
-on the last axis.
+"""Stacks: many copies of a small network computed at once. Parameters have a leading axis of
+starts.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ def _affine(W: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def module(g: Activation, hidden: str, output: str) -> Stacked:
-    """Of an nn.Module with two Linear layers of these names."""
+    """The stack of an nn.Module with two Linear layers of these names."""
     names = [f"{layer}.{what}" for layer in (hidden, output) for what in ("weight", "bias")]
     return lambda inputs, p: layers(g, inputs[0], *(p[name] for name in names))
 
 
 def by_hand(g: Activation) -> Stacked:
-    """Of a model by hand, whose matrices are w1 (I, H) and w2 (H, O), with or without b1 and b2."""
+    """The stack of a model by hand with matrices w1 (I, H), w2 (H, O), and with or without biases
+    b1 and b2.
+    """
     return lambda inputs, p: layers(g, inputs[0], p["w1"].mT, p.get("b1"), p["w2"].mT, p.get("b2"))
 
 

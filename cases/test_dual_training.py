@@ -33,33 +33,36 @@ CLAMPED = SEED.block_diagonal()
 
 
 def taught(count: int) -> tuple[Array, Array]:
-    """64 rows of what another such network, the same for every start, makes of random inputs."""
+    """64 rows of random inputs with the outputs of a network of this kind; all starts have them."""
     rng = np.random.default_rng(7)
     x = rng.uniform(-1, 1, (64, 10))
-    A, B = (part.of(TEACHER) for part in SEED.network.parts)
+    A, B = [part.of(TEACHER) for part in SEED.network.parts]
     h = 1 / (1 + np.exp(-(A[:, 0] + x @ A[:, 1:].T)))
     y = B[:, 0] + h @ B[:, 1:].T
     return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))
 
 
 def population(**more: Any) -> Population:
-    """Rows of both inputs side by side; the grid is two corners of them."""
+    """The population of the teacher's data, both inputs side by side; the grid is two points."""
     return Population(taught, quality=0.1, grid=np.outer([-0.5, 0.5], np.ones(10)), **more)
 
 
 def clamp(model: Any) -> None:
-    """D3's zeros restored."""
+    """Restore D3's zeros."""
     model.clamp_()
 
 
 def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
-    """A formulation in training; the momentum of what is clamped away stays in the optimiser, and
-    must do no harm.
+    """A formulation in training. In D3 the optimiser keeps the momentum of clamped entries, which
+    must have no effect.
     """
-    kind = recipe.optimiser + ("_momentum" if "momentum" in recipe.settings else "")
+    kind = recipe.optimiser
+    if "momentum" in recipe.settings:
+        kind += "_momentum"
     subject = CLAMPED if name == "BlockDiagonal" else SAME[name]
-    hooks = {"after": clamp} if name.startswith("BlockDiagonal") else {}
-    return Trained(subject, recipe, f"{name}_{kind}", start=starts.uniform(), **hooks | how)
+    if name.startswith("BlockDiagonal"):
+        how = {"after": clamp} | how
+    return Trained(subject, recipe, f"{name}_{kind}", start=starts.uniform(), **how)
 
 
 test_dual_steps = verify(

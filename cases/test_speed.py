@@ -27,7 +27,7 @@ ONCE = Recipe("sgd", 1)
 
 
 def points(rows: int) -> Population:
-    """Of the sine, on a grid."""
+    """Points of the sine on a grid."""
 
     def data(count: int) -> tuple[Array, Array]:
         x = np.tile(np.linspace(0, 10, rows)[:, None], (count, 1, 1))
@@ -37,19 +37,17 @@ def points(rows: int) -> Population:
 
 
 def taught_rows(rows: int) -> Population:
-    """Of the dual-head teacher's data, repeated or cut to so many rows."""
+    """The dual-head teacher's data, repeated or cut to a number of rows."""
 
     def data(count: int) -> tuple[Array, Array]:
-        x, y = (np.resize(part[0], (rows, part.shape[2])) for part in taught(1))
+        x, y = [np.resize(part[0], (rows, part.shape[2])) for part in taught(1)]
         return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))
 
     return Population(data, quality=0.1, grid=population().grid)
 
 
 def asked(subject: Subject, net: object, rows: int) -> Case:
-    """What a model must have passed before it may race, at the number of rows that it races at, up
-    to 1,000.
-    """
+    """The case that a model must pass before it may race, at its number of rows or 1,000."""
     shapes = [
         probes(seed=21, draws=8),
         probes(seed=22, draws=2, rows=min(rows, 1000), kinds=["random"]),
@@ -59,13 +57,13 @@ def asked(subject: Subject, net: object, rows: int) -> Case:
 
 
 def gradients(name: str, subject: Subject, net: object, rows: int, where: Population) -> Entry:
-    """Value and gradient."""
+    """The race for one value and gradient."""
     trained = Trained(subject, ONCE, subject.name, start=starts.uniform())
     return Entry(name, trained, asked(subject, net, rows), where, nnet_gradients)
 
 
 def fits(recipe: Recipe) -> Entry:
-    """Training to the loss at which nnet ends, from shared starts."""
+    """The race to the loss at which nnet ends, from shared starts."""
     trained = LOGISTIC(recipe, start=starts.uniform(), most=100)
     net = network("logistic")
     where = sine_population(one_draw)
@@ -81,22 +79,18 @@ def fits(recipe: Recipe) -> Entry:
 
 
 def sine_entries(rows: int) -> list[Entry]:
-    """S1's and S6's networks."""
+    """Races of the networks of S1 and S6."""
     models = (LOGISTIC(ONCE).subject, "logistic"), (TANH_SINE(ONCE).subject, "tanh")
     name = f"value and gradient, sine, {rows:,} points"
     return [gradients(name, model, network(net), rows, points(rows)) for model, net in models]
 
 
 def dual_entries(rows: int) -> list[Entry]:
-    """Every formulation that is the two-headed network, at the question's size; a few at a large
-    one.
-    """
+    """Races of all formulations that are the two-headed network; of two of them with many rows."""
     name = f"value and gradient, two heads, {rows:,} rows"
-    models = (
-        DUAL.same()
-        if rows < 100
-        else [one for one in DUAL.same() if one.name in ("ParallelInputs", "StackedHeads")]
-    )
+    models = DUAL.same()
+    if rows >= 100:
+        models = [one for one in models if one.name in ("ParallelInputs", "StackedHeads")]
     return [gradients(name, model, DUAL.network, rows, taught_rows(rows)) for model in models]
 
 

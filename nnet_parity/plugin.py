@@ -1,8 +1,8 @@
-"""The pytest plugin as every suite of an environment meets it: it imports nothing of ours before a
-suite uses us.
+"""The pytest plugin. It is loaded by all runs of pytest in an environment, so it imports our other
+packages only if a suite has cases.
 
-It knows our options, notices cases, and loads `harness.running.plugin`, which judges them, when the
-first one is collected.
+It adds our options, collects cases, and with the first one loads `harness.running.plugin`, which
+judges them.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
-    """Explain an old name of an option that no other plugin and no conftest knows: pytest is about
-    to refuse it.
+    """Explain the old name of an option, unless another plugin or a conftest defines it: pytest
+    will refuse it.
     """
     yield
     words = dict.fromkeys(word.partition("=")[0] for word in args)
@@ -123,8 +123,8 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 
 
 class Guest:
-    """One run of pytest: the running test, the collected modules, and the cases that `verify` was
-    given at import.
+    """State of one run of pytest: the running test, the collected modules, and the cases that
+    `verify` got at import.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -136,7 +136,7 @@ class Guest:
         self.races_left_out = 0
 
     def note(self, verification: Any) -> None:
-        """Take what `verify` was given: inside a test it is judged at once, at import it must be
+        """Receive a case from `verify`. Inside a test it is judged at once; at import it must be
         collected later.
         """
         __tracebackhide__ = True
@@ -146,9 +146,9 @@ class Guest:
             load_judge(self.config).judge_in_test(self.running, verification)
 
     def find_uncollected(self) -> list[Any]:
-        """The cases that a collected module has verified and that are no tests.
+        """Find the cases that a collected module has verified, but pytest has not collected.
 
-        Not those of modules that others import, nor of files of which only some tests were named.
+        Modules that are only imported are left out, and files of which only some tests are named.
         """
         if self.config.option.collectonly:
             return []
@@ -192,7 +192,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def get_r_mode(config: pytest.Config) -> str:
-    """Who answers for R: as the command line, else the environment, else the ini file says."""
+    """Who answers for R: one of R_MODES, from the command line, the environment or the ini file."""
     given = config.getoption("--parity-r") or os.environ.get(R_SWITCH) or config.getini("parity_r")
     if given not in R_MODES:
         raise pytest.UsageError(
@@ -202,7 +202,7 @@ def get_r_mode(config: pytest.Config) -> str:
 
 
 def get_starts(config: pytest.Config) -> int:
-    """The number of starts: as the command line, else the ini file says."""
+    """The number of starts, from the command line or the ini file."""
     given = str(config.getoption("--parity-starts") or config.getini("parity_starts"))
     if not given.isdigit() or int(given) < FEWEST_STARTS:
         raise pytest.UsageError(
@@ -212,8 +212,8 @@ def get_starts(config: pytest.Config) -> int:
 
 
 def load_judge(config: pytest.Config) -> Any:
-    """The `harness.running.plugin.Judge` of this run. Raises ImportError where another harness
-    stands in the place of ours.
+    """Load the `harness.running.plugin.Judge` of this run. Raises ImportError if Python finds
+    another package in the place of our harness.
     """
     if judge := config.pluginmanager.get_plugin(JUDGE):
         return judge
@@ -271,8 +271,8 @@ def wake_r(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
-    """Trials for a case; None for all else, without a look at it where nothing of ours is
-    loaded.
+    """Make the trials of a case; None for any other object, which is not touched unless our judge
+    is loaded.
     """
     ours = sys.modules.get("harness.judging.verification")
     if ours is None:
@@ -313,9 +313,7 @@ def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave races out, unless --parity-speed asks for them: they take minutes, and the whole
-    machine.
-    """
+    """Leave races out without --parity-speed: they take minutes, and need the whole machine."""
     if config.getoption("--parity-speed"):
         return
     races = [item for item in items if _is_race(item)]
@@ -334,8 +332,8 @@ def _is_race(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Count the races that were left out, and explain a file that could not be imported for the
-    name of a package.
+    """Print how many races were left out, and explain an import that failed because of a package's
+    name.
     """
     if left_out := config.stash[GUEST].races_left_out:
         races = "1 race was" if left_out == 1 else f"{left_out} races were"

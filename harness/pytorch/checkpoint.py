@@ -1,4 +1,4 @@
-"""Trained weights, as a checkpoint has them."""
+"""Reads the trained weights of a checkpoint."""
 
 import re
 from collections.abc import Mapping
@@ -17,59 +17,63 @@ KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin":
 
 
 def weights(given: Checkpoint, formulation: Formulation) -> Array:
-    """The own parameters (P,) of a state_dict, or of a file of one (.safetensors, or .pt, .pth,
-    .bin of torch.save).
+    """Return the own parameters (P,) of a state_dict, or of a file with one: .safetensors, or .pt,
+    .pth, .bin of torch.save.
 
-    No code of a file is run. Prefixes that torch.compile, DataParallel and Lightning put before
-    every name are passed over. Raises ValueError where a parameter is not there, has another shape
-    or holds what is not a finite number, where what is no parameter is not what the module is built
-    with, and where the file is none.
+    No code of a file is run. Prefixes of names, as torch.compile, DataParallel and Lightning add
+    them, are ignored. Raises ValueError if the file cannot be read, if a parameter is missing, has
+    another shape or holds numbers that are not finite, and if any other tensor is not a buffer as
+    the module is built with it.
     """
-    where = "the state_dict" if isinstance(given, Mapping) else str(given)
-    named = dict(given if isinstance(given, Mapping) else _read(Path(given)))
+    if isinstance(given, Mapping):
+        where, named = "the state_dict", dict(given)
+    else:
+        where, named = str(given), dict(_read(Path(given)))
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
-    found = _without_prefixes(where, named, formulation)
+    found = _strip_prefixes(where, named, formulation)
     tensors: dict[str, Any] = {}
     for block in formulation.own.blocks:
         if block.left_out:
-            # any number: a model that has no such parameter cannot feel it
+            # any number will do: it has no effect on the model
             tensors[block.name] = 1.0
             continue
         if block.name not in found:
             has = ", ".join(map(str, named)) or "nothing"
             raise ValueError(f"{where} has no {block.name}, expected it; it has {has}")
-        tensors[block.name] = array = found.pop(block.name)
+        array = found.pop(block.name)
         if array.shape != block.places.shape:
             raise ValueError(
                 f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
+        tensors[block.name] = array
     _expect_buffers(where, found, formulation)
     return formulation.own.join(tensors)
 
 
-def _without_prefixes(
+def _strip_prefixes(
     where: str, named: Mapping[str, Any], formulation: Formulation
 ) -> dict[str, Array]:
-    """Return the tensors by the names that the model has for them. Raises ValueError for two of a
-    name.
-    """
-    known = {*formulation.buffers, *(block.name for block in formulation.own.blocks)}
+    """Return the tensors by the model's names for them. Raises ValueError if two have one name."""
+    known = set(formulation.buffers)
+    known.update(block.name for block in formulation.own.blocks)
     found: dict[str, Array] = {}
     for name, tensor in named.items():
-        bare = str(name) if name in known else PREFIXES.sub("", str(name))
+        bare = str(name)
+        if name not in known:
+            bare = PREFIXES.sub("", bare)
         if bare in found:
             raise ValueError(
                 f"{where} has several {bare}, {name} and others: give those of one model"
             )
-        found[bare] = _array(where, bare, tensor)
+        found[bare] = _to_array(where, bare, tensor)
     return found
 
 
 def _expect_buffers(where: str, found: Mapping[str, Array], formulation: Formulation) -> None:
-    """Raise ValueError for a tensor that is no buffer of the model, or another one."""
+    """Raise ValueError for a tensor that is no buffer of the model, or has other values."""
     for name, array in found.items():
         if name not in formulation.buffers:
             raise ValueError(
@@ -83,17 +87,18 @@ def _expect_buffers(where: str, found: Mapping[str, Array], formulation: Formula
             )
 
 
-def _array(where: str, name: str, tensor: Any) -> Array:
-    array = np.asarray(
-        tensor.detach().cpu().float() if "bfloat16" in str(getattr(tensor, "dtype", "")) else tensor
-    )
+def _to_array(where: str, name: str, tensor: Any) -> Array:
+    """Convert a tensor to float64. Raises ValueError unless it holds real numbers."""
+    if "bfloat16" in str(getattr(tensor, "dtype", "")):  # NumPy has no such dtype
+        tensor = tensor.detach().cpu().float()
+    array = np.asarray(tensor)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{where}: {name} is of {array.dtype}, expected real numbers")
     return array.astype(np.float64)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A file's tensors by name."""
+    """Read a file's tensors by name. Raises ValueError if it holds none."""
     kind = KINDS.get(path.suffix)
     if kind is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""torch.compile: whether a model ran compiled, and code that was compiled for its dtype."""
+"""torch.compile: counts what it compiles for a model, and limits how often it compiles."""
 
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -74,8 +74,9 @@ COMPILER = Compiler()  # of this process: torch.compile's caches are too
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Let torch.compile compile a function LIMIT times in this context; the next time raises an
-    error, where torch would run the function uncompiled.
+    """Limit torch.compile to LIMIT compilations of a function in this context.
+
+    One more raises an error; without this context torch would run the function uncompiled.
     """
     config = getattr(sys.modules.get("torch._dynamo"), "config", None)
     if config is None:
@@ -88,12 +89,12 @@ def limited() -> Iterator[None]:
 
 
 def _find_option(config: Any, names: Sequence[str]) -> str:
-    """The name that this version of torch has for an option."""
+    """The name of an option in this version of torch, out of its names in all versions."""
     return next(name for name in names if hasattr(config, name))
 
 
 def limit_reached(error: BaseException) -> str:
-    """A sentence for the error of `limited`; "" for another error."""
+    """Describe the error that `limited` makes torch raise; "" for another error."""
     if class_name(error) not in REACHED:
         return ""
     return (
@@ -111,7 +112,7 @@ def is_compiled(model: Any) -> bool:
 
 
 def _holds_compiled(module: Any) -> bool:
-    """The same, of one module without its parts, or of a function."""
+    """Is a function, or a module without its parts, meant to be compiled?"""
     held = [module, getattr(module, "forward", None), *_attributes(module).values()]
     return any("_torchdynamo_orig_callable" in _attributes(thing) for thing in held)
 
@@ -121,7 +122,7 @@ def _attributes(thing: Any) -> Mapping[str, Any]:
 
 
 def _read_counts() -> Counts:
-    """The counts of this process so far."""
+    """Read the counts of this process from torch.compile."""
     if "torch._dynamo" not in sys.modules:
         return Counts()
     from torch._dynamo.utils import counters

@@ -22,10 +22,12 @@ class Device:
 
     def find_lack(self, index: str) -> str:
         """Return why the device of this index ("" for none) cannot be used here; "" if it can."""
-        return f"the CPU has no index, 'cpu:{index}' was asked for: write cpu" if index else ""
+        if index:
+            return f"the CPU has no index, 'cpu:{index}' was asked for: write cpu"
+        return ""
 
     def describe(self) -> dict[str, str]:
-        """Return what a report's environment says of it, by name."""
+        """Describe the device for a report, by name."""
         return {}
 
     @contextmanager
@@ -38,7 +40,7 @@ class Device:
         return []
 
     def synchronize(self, device: str) -> None:
-        """Wait until the device has done what it was told."""
+        """Wait until the device has finished. Call this before reading a clock."""
 
     def has_foreach(self) -> bool:
         """Do PyTorch's optimisers update all tensors of a group at once by default?"""
@@ -76,9 +78,10 @@ class Cuda(Device):
 
     @contextmanager
     def hold_precision(self, device: str, dtype: str) -> Iterator[None]:
-        """Arithmetic probes the state: two switches write it (`allow_tf32`, `fp32_precision`).
+        """Set `allow_tf32`, and multiply to see whether it holds, since `fp32_precision` sets it
+        too.
 
-        Raises RuntimeError where products are rounded to TF32 all the same.
+        Raises RuntimeError if products are still rounded to TF32.
         """
         import torch
 
@@ -140,12 +143,15 @@ def chosen(asked: Sequence[str]) -> list[str]:
 
 
 def describe_devices() -> dict[str, str]:
-    """What a report's environment says of the devices of this machine."""
-    return {key: text for device in DEVICES.values() for key, text in device.describe().items()}
+    """Describe the devices of this machine for a report, by name."""
+    descriptions: dict[str, str] = {}
+    for device in DEVICES.values():
+        descriptions |= device.describe()
+    return descriptions
 
 
 def held_in(dtype: str) -> Any:
-    """PyTorch's dtype of what a contract calls so: TF32 is how float32 is multiplied."""
+    """PyTorch's dtype for a contract's: numbers of TF32 are stored as float32."""
     import torch
 
     return torch.float32 if dtype == "tf32" else getattr(torch, dtype)

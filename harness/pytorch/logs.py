@@ -1,4 +1,4 @@
-"""Log lines of torch that say nothing to a person."""
+"""Hides log lines that torch writes for its own tools."""
 
 import logging
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ TRACE = "torch.__trace"
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Keep torch's trace out of what pytest shows of a failure; other handlers of that logger still
-    get it.
+    """Keep torch's trace out of pytest's report of a failure; other handlers still get it.
 
-    torch keeps the trace from the root logger, but pytest puts its handlers on such loggers too.
+    torch does not pass the trace to the root logger, but pytest adds its handlers to such loggers
+    too.
     """
     logger = logging.getLogger(TRACE)
     hidden = [

@@ -12,8 +12,9 @@ EVALUATE = "; for eval() write subjects=[lambda: MyModel().eval()]"
 
 
 def describe_modes(module: Any) -> dict[bool, str]:
-    """The modes to call a model in again, False as it is and True in eval(); each with the end of
-    a failure's sentence.
+    """List the modes in which to call a model again: False as it is, and True in eval().
+
+    Each has the end of the sentence that reports a mode with other outputs.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A PyTorch model that is built: asked draw by draw, as its user calls it and as it is trained."""
+"""A PyTorch model on a device: evaluated draw by draw, as users call it and as they train it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Model:
     ) -> Observation:
         """Evaluate each draw once, inside the context `watched()`.
 
-        `as_trained` holds for all draws or, if False, for every sixteenth.
+        Every sixteenth draw is evaluated `as_trained`, see Draw, or every draw if that is True.
         """
         values, inputs, targets = make_tensors(problem, self.dtype, self.device)
         draws = zip(_unbind(values), _unbind(inputs), _unbind(targets), strict=True)
@@ -141,7 +141,7 @@ class Model:
                 return
 
     def _collect(self, problem: Problem, answers: Answers) -> Observation:
-        """Stack the draws of each quantity that all draws have."""
+        """Make the observation: a quantity is stacked if all draws have it, and missing if not."""
         by_row = (problem.draws, problem.rows, -1)
         shapes: tuple[tuple[int, ...], ...] = by_row, (problem.draws,), (problem.draws, -1), by_row
         arrays: dict[str, Array] = {}
@@ -223,7 +223,7 @@ class Model:
         return heads
 
     def _call(self, inputs: Sequence[torch.Tensor]) -> Any:
-        """Call the model; a TypeError for a wrong number of inputs says how it is called."""
+        """Call the model; a TypeError because of its arguments then says how it was called."""
         try:
             return self.call(*inputs)
         except TypeError as error:
@@ -241,7 +241,9 @@ class Model:
     def loss(
         self, problem: Problem, heads: list[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """Its user's own loss, or else the squared error that the problem states."""
+        """The user's own loss, or else the problem's squared error. Raises WrongAnswer unless it is
+        a single real number.
+        """
         loss: Any
         if self.user_loss is None:
             loss = squared_error(problem.loss, heads, targets, self.parameters)
@@ -272,7 +274,7 @@ class Model:
     def _slopes_at(
         self, problem: Problem, output: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor | None:
-        """The same at one draw's outputs and targets (R, O)."""
+        """The derivatives at the outputs and targets (R, O) of one draw, see `loss_slopes`."""
         import torch
 
         widths = problem.formulation.network.outputs
@@ -291,7 +293,7 @@ class Model:
         return torch.cat(columns, -1)
 
     def _repeat(self, problem: Problem, draw: Draw) -> Iterator[tuple[str, list[torch.Tensor]]]:
-        """Call the model again in other modes; yield each mode with other outputs, and these.
+        """Call the model again in other modes; yield each mode that gives other outputs, and these.
 
         PyTorch may round otherwise under no_grad. Raises WrongAnswer if a call changes the inputs
         or the parameters.
@@ -327,7 +329,7 @@ class Model:
 
 
 def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Split stacks (D, ...) into draws; each is a list with one tensor a stack."""
+    """Yield for each draw a list with its tensors, one of each stack (D, ...)."""
     for parts in zip(*(stack.unbind() for stack in stacks), strict=True):
         yield list(parts)
 

@@ -1,4 +1,4 @@
-"""Which own parameter is which block of a network: as its user says, else by names and shapes."""
+"""Maps own parameters to a network's blocks: as a user says, or else by names and shapes."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +157,7 @@ def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Sh
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
-    """The names of the parameters that a part is made of; `shapes` are those of all parameters."""
+    """The names of the parameters that a part consists of; `shapes` has those of all parameters."""
     texts: Sequence[object] = ()
     if isinstance(part, str):
         texts = [part]
@@ -174,9 +174,9 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 
 
 def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
-    """Texts of the free parameters that may be a block: of those with its name, or else of all.
+    """List the free parameters that may be a block, as texts: those with its name, or else any.
 
-    Those with its shape are preferred to those that have it only transposed or cut.
+    Parameters with its shape are preferred to those that have it when transposed or cut.
     """
     names: list[str] = []
     named: list[str] = []
@@ -194,7 +194,7 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
 
 
 def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:
-    """The free parameters whose name tells of no block, and that may be this one."""
+    """List the free parameters without a name of any block that may be this block."""
     unnamed = [name for name in free if name.lower() not in names]
     if len(blocks[block]) != 1:
         return unnamed

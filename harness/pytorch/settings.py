@@ -1,5 +1,5 @@
-"""What PyTorch as a whole is told, as it stood where a case was verified: models are built and
-asked under it.
+"""PyTorch's global settings: read when a case is verified, and restored to build and evaluate its
+models.
 """
 
 import sys
@@ -13,8 +13,8 @@ Settings = Mapping[str, Any]  # by the name of the switch
 
 
 class Switch(NamedTuple):
-    """One of torch's switches: its value at first, how it is read and set, and the line of a script
-    that sets it.
+    """A global setting of torch: its default, functions that read and set it, and one that writes
+    the line of a script which sets it.
     """
 
     default: Any
@@ -37,8 +37,8 @@ BACKENDS = tuple(device.backend for device in DEVICES.values())
 
 
 def _read_precision(torch: Any) -> Any:
-    """Of products of float32: one word, or one for each backend where it was set by the names of
-    torch 2.9.
+    """Read the precision of products of float32: one word, or one word for each backend if it was
+    set by the names of torch 2.9.
     """
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()
@@ -56,11 +56,10 @@ def _write_precision(torch: Any, value: Any) -> None:
 def _precision_lines(value: Any) -> str:
     if isinstance(value, str):
         return f"torch.set_float32_matmul_precision({value!r})"
-    each = zip(BACKENDS, value, strict=True)
-    return "\n".join(
-        f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}"
-        for backend, precision in each
-    )
+    lines = []
+    for backend, precision in zip(BACKENDS, value, strict=True):
+        lines.append(f"torch.backends.{backend}.matmul.fp32_precision = {precision!r}")
+    return "\n".join(lines)
 
 
 SWITCHES = {
@@ -88,7 +87,7 @@ SWITCHES = {
 
 
 def read_settings() -> Settings:
-    """What torch is told now; what it is told at first where nobody has imported it."""
+    """Read the settings; the defaults if torch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {name: switch.default for name, switch in SWITCHES.items()}
@@ -97,7 +96,7 @@ def read_settings() -> Settings:
 
 @contextmanager
 def hold_settings(settings: Settings) -> Iterator[None]:
-    """Tell torch this, with gradients, while it lasts; what it was told before is restored."""
+    """Set these settings, and allow gradients, in this context; it restores the former ones."""
     import torch
 
     before = read_settings()
@@ -110,7 +109,7 @@ def hold_settings(settings: Settings) -> Iterator[None]:
 
 
 def _write(settings: Settings, now: Settings) -> None:
-    """Set what is other than now: some switches take long to set."""
+    """Set the settings that differ from those of `now`: some take long to set."""
     import torch
 
     for name, value in settings.items():
@@ -119,7 +118,10 @@ def _write(settings: Settings, now: Settings) -> None:
 
 
 def settings_lines(settings: Settings) -> list[str]:
-    """The lines of a script that tell torch so, for what is other than at first."""
-    return [
-        SWITCHES[n].line(value) for n, value in settings.items() if value != SWITCHES[n].default
-    ]
+    """The lines of a script that set the settings which are not the defaults."""
+    lines = []
+    for name, value in settings.items():
+        switch = SWITCHES[name]
+        if value != switch.default:
+            lines.append(switch.line(value))
+    return lines

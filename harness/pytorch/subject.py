@@ -1,4 +1,4 @@
-"""A PyTorch model under test, and what its own parameters mean."""
+"""A PyTorch model under test, and the map from its own parameters to a network's."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Subject:
         return len(ways), matching(model, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
-        """The layout of its own parameters."""
+        """The layout of the subject's own parameters."""
         return self._read_state(self.network or network)[0]
 
     def _read_state(self, network: Family) -> tuple[Layout, dict[str, Array]]:
@@ -267,9 +267,9 @@ class Subject:
         return self._build(formulation.own, formulation.network, dtype, device)
 
     def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
-        """The same, with own parameters of a layout.
+        """Build the subject with the parameters of a layout; returns why if it cannot be.
 
-        Those that the module does not have, left-out biases, are tensors without effect.
+        A bias that the module has left out becomes a tensor without effect.
         """
         import torch
 
@@ -294,7 +294,7 @@ class Subject:
     def observe(
         self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
     ) -> Observation:
-        """Its answers; `live` is the subject if it is built already."""
+        """The subject's answers to a problem; `live` is the subject if it is built already."""
         live = live or self.live(problem.formulation, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)

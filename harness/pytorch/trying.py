@@ -1,4 +1,4 @@
-"""Which own parameter is which block of a network, found by trying."""
+"""Maps own parameters to a network's blocks by trying all ways that fit."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice

@@ -46,9 +46,9 @@ def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
 
 
 def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait for the parent to ask or to close the socket; did it, or has it ended?
+    """Wait until the parent asks, closes the socket, or ends; False if the time is over.
 
-    A parent that has ended may have a fork which holds the socket open.
+    The parent's end is looked for too, since a fork of it may hold the socket open.
     """
     return os.getppid() != parent or bool(select.select([ours], [], [], seconds)[0])
 

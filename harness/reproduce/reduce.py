@@ -29,7 +29,7 @@ NUMBERS = ("own", "inputs", "targets")
 
 
 class Reduced(NamedTuple):
-    """A problem of one draw that fails, and how."""
+    """A problem of one draw that fails, and the judgement on it."""
 
     problem: Problem
     judgement: Judgement
@@ -85,8 +85,8 @@ def _judge(
 ) -> dict[str, Judgement] | None:
     """Judge the trial's quantity and those before it on a problem, by a subject built anew.
 
-    `known` is the reference's answer, if there is one. None unless the quantity fails, and its two
-    numbers differ by more than is allowed.
+    `known` is the reference's answer, if there is one. Returns None unless the quantity fails and
+    its two numbers differ by more than is allowed.
     """
     trial, cache = asked.trial, Cache(asked.trial.case)
     cache.put(Meaning(trial.subject.name), problem.formulation)
@@ -174,8 +174,8 @@ class _Search:
         return self.keep(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
 
     def clear(self) -> None:
-        """Set numbers to 0: whole blocks, units, then halves, quarters, ... of the others, and
-        each by itself.
+        """Set numbers to 0: first whole blocks and units, then halves, quarters, ... of the other
+        numbers, then single ones.
         """
         for units in self._group_parameters():
             most = 1 if self.best.problem.own.size <= MANY else len(units)
@@ -232,7 +232,7 @@ class _Search:
                         break
 
     def _put(self, name: str, places: Any, by: Array | float) -> bool:
-        """Put other numbers at some places, see `keep`; False if they are not others."""
+        """Replace the numbers at some places, see `keep`; False if they are the same."""
         before = getattr(self.best.problem, name)
         numbers = before.copy()
         numbers.flat[places] = by

@@ -145,7 +145,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
 
 
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
-    """The template's variables on a model: the statements that it needs, copied."""
+    """The template's variables for a model whose source is copied into the script."""
     source = Source()
     build = source.expression(subject.build)
     loss = None if subject.loss is None else source.expression(subject.loss)
@@ -175,7 +175,7 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """The same, but the author's file is imported."""
+    """The template's variables for a model whose file the script imports."""
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
@@ -213,8 +213,8 @@ def _script(
 ) -> str:
     """The text of a script.
 
-    `model` are the variables on the model; `witness` is the language and the text of the
-    reference's part, None if the script holds the reference's number.
+    `model` has the template's variables for the model; `witness` is the language and the text of
+    the reference's part, None if the script holds the reference's number.
     """
     problem, judgement = small
     quantity, index = trial.check, judgement.index[1:]

@@ -157,7 +157,7 @@ class Source:
             self._define(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
-        """A statement for a file of the author's: the names of it that a text reads."""
+        """A statement in place of a user's module, with the names of it that a text reads."""
         used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
         for each in used:
             self._take(each, module, "")
@@ -251,7 +251,8 @@ def _enclosed(thing: Any) -> dict[str, Any]:
     """The values, by name, that a function or the methods of a class have from the function around
     them, or by default arguments (`x=x`).
     """
-    functions = [each for each in (thing, *vars(thing).values()) if isinstance(each, FunctionType)]
+    things = [thing, *vars(thing).values()]
+    functions = [each for each in things if isinstance(each, FunctionType)]
     values: dict[str, Any] = {}
     for function in functions:
         for parameter in signature(function).parameters.values():

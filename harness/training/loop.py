@@ -109,9 +109,7 @@ class Training:
         self._latest[number] = parameter.grad.clone()
 
     def _record_step(self) -> None:
-        """Record the last gradients of a step; 0 for a parameter that the loss does not depend
-        on.
-        """
+        """Record the last gradients of a step; 0 for a parameter without effect on the loss."""
         if not self._visits:
             return
         if self.procedure.iterate and not self._latest:
@@ -165,8 +163,8 @@ class Training:
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
     def count_finite_steps(self) -> int:
-        """Count the first steps that begin at a finite state, of all starts; a step may end
-        anywhere.
+        """Count the steps until the first that begins at a state which is not finite, of any
+        start.
         """
         for step, state in enumerate(self.states()):
             if not np.isfinite(state).all():
@@ -183,7 +181,9 @@ class Training:
 
 
 def describe_ends(losses: Array, stopped: str) -> list[str]:
-    """How each start ended, by its losses at all states (K + 1, D) and by `train`'s answer."""
+    """Describe how each start ended; `losses` are those at all states (K + 1, D), and `stopped` is
+    the reason that `train` has returned.
+    """
     ends = []
     for of_start in losses.T:
         lost = np.flatnonzero(~np.isfinite(of_start))

@@ -1,4 +1,4 @@
-"""A PyTorch model and its training, as its user trains it."""
+"""A PyTorch model and how it is trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -168,7 +168,7 @@ class Trained:
         return Fitted.of(start, own, claimed, ends, curve, seconds)
 
     def _parts(self, start: Problem) -> list[Problem]:
-        """What is trained together: the whole stack of starts, or each start by itself."""
+        """Split starts into parts that are trained together: all of them, or one each."""
         if self.stacked:
             return [start]
         return [start.part(slice(draw, draw + 1)) for draw in range(start.draws)]
@@ -213,7 +213,7 @@ class Trained:
 
 
 def _join(of_runs: list[Array]) -> Array:
-    """Join what runs have recorded, (K, D, ...) each, along the starts."""
+    """Join arrays of several runs, (K, D, ...) each, along the starts."""
     return np.concatenate(of_runs, axis=1)
 
 

@@ -71,7 +71,7 @@ class Population:
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:
-        """The same networks at the marks and on the grid, with targets of 0."""
+        """The problem of trained networks at the marks and on the grid, with targets of 0."""
         marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
         at = np.concatenate([marks, self.grid])
         inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
@@ -117,8 +117,8 @@ class Fitted:
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
     ) -> Self:
-        """Make it of the final own parameters (D, P) and claimed losses (D,) of all starts, finite
-        or not.
+        """Sort the final own parameters (D, P) and claimed losses (D,) of all starts by whether
+        they are finite.
         """
         finite = np.isfinite(own).all(axis=1)
         has_loss = np.isfinite(claimed)

@@ -1,5 +1,5 @@
-"""The verb `nnet-parity record`: makes the asks of test files' cases to R, and stores the
-answers.
+"""The verb `nnet-parity record`: makes all calls to R that the cases of test files need, and stores
+the answers.
 """
 
 import io
@@ -153,7 +153,7 @@ def _record_case(case: Case, file: str, given: Namespace) -> str:
 
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
-    """Make all asks of R that judging the case makes. Raises RError if R fails."""
+    """Make all calls to R that judging the case needs. Raises RError if R fails."""
     limit_threads()
     cache = Cache(case, starts)
     for trial in case.trials():

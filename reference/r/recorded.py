@@ -35,15 +35,15 @@ class _Asks(ABC):
     """
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
-        """See RSession."""
+        """Evaluate draws, see RSession.evaluate."""
         return Evaluation(**self._find_answer("evaluate", given, named))
 
     def fit(self, *given: Any, **named: Any) -> Fit:
-        """See RSession; its seconds are NaN."""
+        """Fit a net, see RSession.fit; the seconds are NaN."""
         return self._fit("fit", given, named)
 
     def optim(self, *given: Any, **named: Any) -> Fit:
-        """See RSession; its seconds are NaN."""
+        """Fit a net, see RSession.optim; the seconds are NaN."""
         return self._fit("optim", given, named)
 
     def _fit(self, what: What, given: Any, named: Any) -> Fit:
@@ -168,7 +168,7 @@ class Nobody:
 
 
 def _compare(asked: Ask, other: Ask) -> dict[str, float]:
-    """The largest difference of each argument that differs; none unless it is rounding in all."""
+    """The largest difference of each argument that differs; empty unless all are rounding."""
     if _list_shapes(asked) != _list_shapes(other):
         return {}
     differences: dict[str, float] = {}

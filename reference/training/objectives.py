@@ -1,4 +1,4 @@
-"""The loss of one draw as a function of the network's parameters: what an optimiser is given."""
+"""Objectives for optimisers: the loss of one draw as a function of theta."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from reference.mathematics.network import Network
 
 
 class Objective:
-    """Value, gradient and Jacobian of one draw of a problem that is put at the network's own
-    parameters.
+    """Computes loss, gradient and Jacobian of one draw at any theta (T,), for any network.
 
-    By the equations of any network. All theta are (T,).
+    The problem's own parameters must be theta, see `at_theta`.
     """
 
     def __init__(self, problem: Problem, draw: int) -> None:
@@ -29,17 +28,18 @@ class Objective:
             return evaluate(self.plain, replace(self.problem, own=theta[None]))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Loss and gradient (T,)."""
+        """The loss, and its gradient (T,)."""
         found = self._evaluate(theta)
         return float(found["loss"][0]), found["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
-        """Outputs less targets (R O,)."""
+        """The outputs less the targets (R O,)."""
         return (self._evaluate(theta)["forward"] - self.problem.targets).ravel()
 
     def jacobian(self, theta: Array) -> Array:
-        """The derivatives of the residuals (R O, T): the gradient of each one's square where it is
-        one half.
+        """The derivatives of the residuals by theta (R O, T).
+
+        The gradient of a squared residual is its derivative if the residual is one half.
         """
         rows, outputs = self.problem.targets.shape[1:]
         forward = self._evaluate(theta)["forward"][0]
@@ -53,8 +53,7 @@ class Objective:
 
 
 class HiddenLayerObjective(Objective):
-    """The same of a network of one hidden layer with all its connections, written out: a tenth of
-    the time.
+    """An Objective for networks of one hidden layer with all connections, ten times as fast.
 
     With x1 = [1, x] and h1 = [1, h]: o = f(h1 B'), h = g(x1 A'), and theta is A, then B, by rows.
     """
@@ -62,7 +61,7 @@ class HiddenLayerObjective(Objective):
     def __init__(self, problem: Problem, draw: int) -> None:
         super().__init__(problem, draw)
         network: Any = self.problem.formulation.network
-        self.shape_of_A, self.shape_of_B = (part.places.shape for part in network.parts)
+        self.shape_of_A, self.shape_of_B = [part.places.shape for part in network.parts]
         self.split = self.shape_of_A[0] * self.shape_of_A[1]
         self.hidden, self.output = network.activations
         self.targets = self.problem.targets[0]
@@ -71,7 +70,10 @@ class HiddenLayerObjective(Objective):
         self.shares, self.decay = self.problem.shares, self.problem.loss.decay
 
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
-        """A, B, the outputs (R, O), and the derivatives of f (R, O) and g (R, H), None for 1."""
+        """A, B, the outputs (R, O), and the derivatives of f (R, O) and g (R, H).
+
+        None stands for derivatives of 1.
+        """
         A = theta[: self.split].reshape(self.shape_of_A)
         B = theta[self.split :].reshape(self.shape_of_B)
         self.h1[:, 1:], hidden_slope = self.plain.act(self.hidden, self.x1 @ A.T)
@@ -112,12 +114,12 @@ class HiddenLayerObjective(Objective):
 
 
 def _per_output(slope: Array | None) -> Array | None:
-    """Derivatives (R, H) as (R, 1, H), the same for each output."""
+    """Reshape derivatives (R, H), which are the same for each output, to (R, 1, H)."""
     return None if slope is None else slope[:, None, :]
 
 
 def objective(problem: Problem, draw: int) -> Objective:
-    """The objective of one draw; of several that are the same, the fastest."""
+    """The fastest objective for a draw."""
     network = problem.formulation.network
     if isinstance(network, Network) and network.is_complete and problem.slopes is None:
         return HiddenLayerObjective(problem, draw)

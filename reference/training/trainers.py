@@ -50,9 +50,8 @@ class One(NamedTuple):
 class ReferenceTrainer:
     """A trainer that is no PyTorch model.
 
-    `one(implementation, problem, draw)` fits one start; `implementation` is whose forward pass it
-    uses; `network` what it trains where that is not the case's; `most` how many starts it is given
-    at most.
+    `one(implementation, problem, draw)` fits one start with the forward pass of `implementation`.
+    `network` is the network that it trains, by default the case's; it gets at most `most` starts.
     """
 
     name: str
@@ -95,7 +94,7 @@ class ReferenceTrainer:
         return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """Its starts, in the parameters of the network that it really trains."""
+        """The problem of its starts, in the parameters of the network that it trains."""
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
         problem = population.problem(formulation, own, dtype)
@@ -105,7 +104,7 @@ class ReferenceTrainer:
         return self.implementation.observe(problem)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """One start after the other."""
+        """Fit one start after the other."""
         began, found = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
             why = (
@@ -136,8 +135,9 @@ def nnet_fit(
     biases: bool = True,
     **given: Any,
 ) -> ReferenceTrainer:
-    """R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`; without biases its `mask`
-    holds them at 0.
+    """The trainer of R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`.
+
+    Without `biases` nnet's `mask` holds them at 0.
     """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
@@ -229,7 +229,7 @@ def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) 
 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
-    """Plain gradient descent, theta - lr gradient, by NumPy."""
+    """The trainer of plain gradient descent, theta - lr gradient, by NumPy."""
     one = partial(_descend, lr, steps)
     return replace(
         ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given
@@ -250,7 +250,9 @@ least_squares = ReferenceTrainer(
 
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """R nnet as a pacemaker: seconds for one value and gradient at a draw, and the loss there."""
+    """R nnet as a pacemaker: a function from a draw to the seconds of one value and gradient, and
+    infinity.
+    """
     asked = at_theta(r_nnet.as_evaluated(problem))
     once = LIVE.time_gradient(*_in_r(asked, 0), 1)
     repetitions = max(1, round(ROUND / max(once, 1e-6)))
@@ -258,7 +260,9 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """R nnet as a pacemaker: seconds for its own fit from a start, and the loss that it ends at."""
+    """R nnet as a pacemaker: a function from a start to the seconds of nnet's fit, and its final
+    loss.
+    """
     asked = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
