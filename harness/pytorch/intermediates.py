@@ -15,7 +15,7 @@ from harness.core.contract import Array
 
 class Stages:
     """Records the columns of intermediate results, one number a row, of a model that is called in
-    the context `watched()`.
+    the context `record()`.
     """
 
     def __init__(self, rows: int) -> None:
@@ -23,14 +23,14 @@ class Stages:
         self._draws: list[list[Array]] = []
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def record(self) -> Iterator[None]:
         """Record one draw."""
         columns: list[Array] = []
         with _make_recorder(self.rows, columns):
             yield
         self._draws.append(columns)
 
-    def seen(self) -> Array | None:
+    def columns(self) -> Array | None:
         """The columns of all draws (D, R, W); None if there are none, or if draws ran different
         operations.
         """

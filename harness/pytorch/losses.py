@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.problem import Loss
 from harness.core.text import class_name
 from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.tensors import plain
+from harness.pytorch.tensors import to_plain
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def squared_error(
 
 def check_loss(loss: Any) -> torch.Tensor:
     """Return a loss as a plain tensor. Raises WrongAnswer unless it is a single real number."""
-    tensor: torch.Tensor | None = plain(loss)
+    tensor: torch.Tensor | None = to_plain(loss)
     if tensor is None:
         raise WrongAnswer(
             f"gave a {class_name(loss)} as its loss, expected a tensor of shape (): a single number"
@@ -83,5 +83,5 @@ def copy_gradient(variable: torch.Tensor, gradient: torch.Tensor | None) -> torc
 
     if gradient is None:
         return torch.zeros_like(variable)
-    copied: torch.Tensor = plain(gradient).clone()
+    copied: torch.Tensor = to_plain(gradient).clone()
     return copied

@@ -24,9 +24,9 @@ from harness.pytorch.tensors import (
     describe_shape,
     list_heads,
     make_tensors,
-    plain,
     split_columns,
     to_array,
+    to_plain,
 )
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class Model:
         if not stagewise or observation.missing is not None:
             return observation
         stages = Stages(problem.rows)
-        watched = self._observe(problem, stagewise, stages.watched)
+        watched = self._observe(problem, stagewise, stages.record)
         if watched.missing is None and _have_same_values(observation, watched):
-            return replace(observation, seen=stages.seen())
+            return replace(observation, seen=stages.columns())
         return observation
 
     def _observe(
@@ -302,7 +302,7 @@ class Model:
 
         before = [x.clone() for x in draw.inputs]
         heads = self.heads(problem, draw.inputs)
-        own = [plain(parameter) for parameter in self.parameters]
+        own = [to_plain(parameter) for parameter in self.parameters]
         _expect_unchanged("inputs", draw.inputs, before)
         _expect_unchanged("own parameters", own, draw.values)
         module: Any = self.call

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from harness.pytorch.tensors import plain
+from harness.pytorch.tensors import to_plain
 
 
 def find_single_precision(module: Any) -> list[str]:
@@ -27,7 +27,7 @@ def find_single_precision(module: Any) -> list[str]:
             kind = "buffer" if name in buffers else "plain attribute"
             # a quantised tensor, or one without data, cannot be read, and is not named
             with suppress(Exception):
-                if is_single(plain(tensor)):
+                if is_single(to_plain(tensor)):
                     found.append(f"{kind} {prefix}{'.' if prefix else ''}{name}")
     return found
 

@@ -31,7 +31,7 @@ from harness.pytorch.parameters import (
     meaning,
     spell,
 )
-from harness.pytorch.tensors import plain
+from harness.pytorch.tensors import to_plain
 from harness.pytorch.trying import candidate_mappings, matching
 
 FUNCTION = "function, give `shapes`"
@@ -202,10 +202,10 @@ class Subject:
         module = self._module(network)
         shapes = {}
         for name, parameter in module.named_parameters():
-            shapes[name.replace(COMPILED, "")] = tuple(plain(parameter).shape)
+            shapes[name.replace(COMPILED, "")] = tuple(to_plain(parameter).shape)
         buffers = {}
         for name, buffer in module.named_buffers():
-            buffers[name.replace(COMPILED, "")] = plain(buffer).detach()
+            buffers[name.replace(COMPILED, "")] = to_plain(buffer).detach()
         layout = Layout.of_shapes(shapes)
         return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
@@ -221,7 +221,7 @@ class Subject:
         starts = np.zeros((count, formulation.own.size))
         for seed, start in enumerate(starts):
             module = self._module(formulation.network, seed)
-            built = [plain(p).detach().double().numpy().ravel() for p in module.parameters()]
+            built = [to_plain(p).detach().double().numpy().ravel() for p in module.parameters()]
             values = np.concatenate(built)
             start[: values.size] = values
         return starts
@@ -243,7 +243,7 @@ class Subject:
                 f"{self.name} gave {class_name(module)}, expected an nn.Module (for a {FUNCTION})"
             )
         for name, parameter in module.named_parameters():
-            held = plain(parameter)
+            held = to_plain(parameter)
             if held is None:
                 what = f"parameter {shown(name, say=str)} is a {class_name(parameter)}"
                 raise TypeError(f"{self.name}: {what}, expected a torch.Tensor")

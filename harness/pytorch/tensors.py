@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN_TYPES = (type(None), bool, int, float, str)  # an output of another type is only named
 
 
-def plain(given: Any) -> Any:
+def to_plain(given: Any) -> Any:
     """Convert a tensor of any subclass to a dense torch.Tensor; None for an object of another type.
 
     A user's subclass may override methods and its shape; those of the result are PyTorch's own.
@@ -70,7 +70,7 @@ def to_array(parts: Sequence[torch.Tensor], *shape: int) -> Array:
     """Reshape each tensor to `shape` and join them along the last axis, in float64."""
     import torch
 
-    flat = [plain(part).detach().reshape(shape) for part in parts]
+    flat = [to_plain(part).detach().reshape(shape) for part in parts]
     return np.asarray(torch.cat(flat, dim=-1).double().cpu().numpy())
 
 
@@ -83,7 +83,7 @@ def list_heads(output: Any) -> list[Any]:
         output = list(output.values())
     heads = list(output) if issubclass(type(output), tuple | list) else [output]
     for place, head in enumerate(heads):
-        tensor = plain(head)
+        tensor = to_plain(head)
         if tensor is not None:
             heads[place] = tensor
     return heads

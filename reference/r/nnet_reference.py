@@ -18,7 +18,7 @@ from harness.core.verdict import Status
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
 from reference.r.preflight import RUnavailable
-from reference.r.recorded import answering
+from reference.r.recorded import choose_session
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
 
@@ -56,7 +56,7 @@ class RNnet:
         Raises LookupError if R must be live and is not available, ValueError if the case's
         recording is damaged.
         """
-        session = answering(self.r, file, case, states_only, mode)
+        session = choose_session(self.r, file, case, states_only, mode)
         return self if session is self.r else replace(self, r=session)
 
     def versions(self) -> dict[str, str]:

@@ -206,8 +206,8 @@ def place(file: str, case: str) -> Path:
     return Path(file).with_name("recordings") / name
 
 
-def answering(live: RSession, file: str, case: str, states_only: bool, mode: Any) -> Any:
-    """The session that answers for R in a case: R itself, its recording, or nobody.
+def choose_session(live: RSession, file: str, case: str, states_only: bool, mode: Any) -> Any:
+    """Choose the session that answers for R in a case: R itself, its recording, or nobody.
 
     `mode` is "auto", "live" or "recorded", or else a session, which is returned. Raises
     LookupError if R must be live and is not available, ValueError if the recording is damaged.

@@ -22,7 +22,7 @@ import torch
 from harness.core.numpy_errors import ours, users
 from harness.core.text import exact, shown
 from harness.pytorch.errors import raised
-from harness.pytorch.tensors import plain
+from harness.pytorch.tensors import to_plain
 from tests.conftest import RIGHT, Approved, Mine
 
 HOSTILE = """
@@ -957,11 +957,11 @@ def test_a_tensor_is_taken_out_of_what_holds_it() -> None:
         ) -> Any:
             return 7
 
-    found = plain((3 * x).as_subclass(Doubled))
+    found = to_plain((3 * x).as_subclass(Doubled))
     assert type(found) is torch.Tensor
     found.sum().backward()
     assert torch.equal(x.grad, torch.full((2,), 3.0))  # type: ignore[arg-type]
-    assert plain(x) is x
-    assert torch.equal(plain(torch.eye(2).to_sparse()), torch.eye(2))
+    assert to_plain(x) is x
+    assert torch.equal(to_plain(torch.eye(2).to_sparse()), torch.eye(2))
     for other in (None, 5, np.ones(2), torch.Tensor, torch.float64, [x]):
-        assert plain(other) is None
+        assert to_plain(other) is None

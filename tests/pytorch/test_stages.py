@@ -294,12 +294,12 @@ def test_every_result_of_as_many_rows_is_seen_as_it_was() -> None:
     sparse ones.
     """
     stages = Stages(3)
-    with stages.watched():
+    with stages.record():
         a = torch.arange(6.0).reshape(3, 2) + 0
         a.mul_(2)
         torch.arange(3) + 1
         (torch.eye(3).to_sparse() * 2, torch.ones(1, 2, 3) * 5, torch.ones(4, 4) * 7)
-    seen = stages.seen()
+    seen = stages.columns()
     assert seen is not None
     columns = {tuple(column) for column in seen[0].T}
     assert {(0, 2, 4), (1, 3, 5), (0, 4, 8), (2, 6, 10), (5, 5, 5)} <= columns
