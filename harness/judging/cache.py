@@ -8,14 +8,14 @@ from harness.core.formulation import Formulation
 from harness.core.implementation import Missing, Observation, Reference
 from harness.core.problem import Problem
 from harness.core.progress import Say, patient, silent
-from harness.judging.asking import ask_reference, ask_subject, visit_states
 from harness.judging.case import Case, Trial
 from harness.judging.narrowing import narrow_problems
 from harness.judging.store import Key, Same, Store
 from harness.judging.timing import Timing
+from harness.pytorch.asking import ask_reference, ask_subject
 from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
-from harness.training.trained import Trained
+from harness.training.trained import Trained, visit_states
 from harness.training.trainer import Population
 
 STARTS = 20  # of a population, where --parity-starts does not say

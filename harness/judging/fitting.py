@@ -72,11 +72,9 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
             return failure(trial, Status.FAIL, lost)
         sides.append(found)
     mine, theirs = sides
-    return (
-        _final(trial, cache, sides)
-        if trial.check == "final"
-        else _compared(trial, mine, theirs, cache.population)
-    )
+    if trial.check == "final":
+        return _final(trial, cache, sides)
+    return _compared(trial, mine, theirs, cache.population)
 
 
 class _Claim(NamedTuple):
@@ -98,14 +96,14 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
             return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
         claims.append(_Claim(who, "claims a loss of", _claimed(ended, cache)))
         claims.append(_Claim(who, "predicts", predicted))
-    exact = [
-        Side(c.side.oracle.value, Bounded(c.side.oracle.value, 0 * c.side.oracle.error))
-        for c in claims
-    ]
-    owners = [np.full(claim.side.answer.shape[1:], number) for number, claim in enumerate(claims)]
-    judged = judge(
-        [claim.side for claim in claims], exact, owners, trial.subject.contract(trial.dtype).largest
-    )
+    sides_of_claims, exact, owners = [], [], []
+    for number, (_, _, side) in enumerate(claims):
+        value = side.oracle.value
+        sides_of_claims.append(side)
+        exact.append(Side(value, Bounded(value, 0 * side.oracle.error)))
+        owners.append(np.full(side.answer.shape[1:], number))
+    largest = trial.subject.contract(trial.dtype).largest
+    judged = judge(sides_of_claims, exact, owners, largest)
     who, what, _ = claims[judged.stack]
     claim = Claim(who, what, judged.index[0])
     where = f"{who} {what} (start {claim.start})"
@@ -198,7 +196,7 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
 
 
 def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
-    """Do as many starts end well, or claimedly not?"""
+    """The verdict of a `fit` check: whether as many starts end well as the case claims."""
     n = min(len(mine.losses), len(theirs.losses))
     for here, there in (
         (mine.start.inputs, theirs.start.inputs),
@@ -215,14 +213,11 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
     pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
     told = (
         f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most"
-        f" {population.quality:g}"
+        f" {population.quality:g}, of {theirs.trainer.title()} {shares[1]}"
     )
-    told = f"{told}, of {theirs.trainer.title()} {shares[1]}"
     low, high = pairs.difference
-    used, power = (
-        pairs.margin_used(population.margin),
-        f"power {pairs.power(population.margin):.2f}",
-    )
+    used = pairs.margin_used(population.margin)
+    power = f"power {pairs.power(population.margin):.2f}"
     difference = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
     same, other = used <= 1, pairs.p < CONVINCING
     worse = other and pairs.first < pairs.second
@@ -241,12 +236,7 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         more = "ask for more with --parity-starts, and most= where that caps a trainer's"
         why = f"{told}: {n} starts cannot tell; {difference}, {margin}: {more}"
     mine.compared.append(why)
-    holds, fails = (
-        (same, other)
-        if trial.case.expect == "equal"
-        else (worse and not same, same or (other and not worse))
-    )
-    status = Status.PASS if holds else Status.FAIL if fails else Status.VACUOUS
+    status = _decide(trial.case.expect, same, other, worse)
     budget = used if trial.case.expect == "equal" else None
     if status is not Status.FAIL:
         return replace(blank(trial, status, why), budget_used=budget)
@@ -255,6 +245,20 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
         claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
     reason = f"{trial.subject.title()} {claim}: {why}"
     return replace(failure(trial, status, reason), budget_used=budget)
+
+
+def _decide(expect: str, same: bool, other: bool, worse: bool) -> Status:
+    """The status of a claim about two shares.
+
+    `same` says that they are equivalent, `other` that they differ by more than chance, `worse` that
+    the subject's is then the smaller one.
+    """
+    holds, fails = same, other
+    if expect == "differs":
+        holds, fails = worse and not same, same or (other and not worse)
+    if holds:
+        return Status.PASS
+    return Status.FAIL if fails else Status.VACUOUS
 
 
 def _share(good: int, of: int) -> str:

@@ -130,36 +130,37 @@ def _of_same_loss(asked: Comparison, judgement: Judgement | None, by: str) -> Ve
 
 
 def _sentence(asked: Comparison, judgement: Judgement) -> str:
-    """What is said of a trial that did not fail."""
+    """The sentence of a trial that did not fail."""
     dtype, names = asked.trial.dtype, tensors(asked.problems[0], asked.quantity)[0]
     if judgement.status is Status.UNDEFINED:
         return f"the exact {title(asked.quantity)} leaves the range of {dtype}: use smaller data"
     if judgement.status is Status.PASS:
-        stated = " and its reference states" if asked.trial.reference.source == "stated" else ""
-        found, of, _ = asked.stages()
-        layers = (
-            f", layer by layer ({'all' if found == of else f'{found} of {of}'} of its numbers seen)"
-            if of
-            else ""
+        return _describe_pass(asked, judgement)
+    unseen = ", ".join(names[i] for i in judgement.unseen)
+    wide = ", ".join(names[i] for i in judgement.too_wide)
+    reasons = []
+    if unseen:
+        verb = "are" if "," in unseen else "is"
+        reasons.append(
+            f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"
         )
-        ran = f"; it ran {asked.ran}" if asked.ran else ""
-        return (
-            f"inside: {judgement.budget_used:.2g} of what {dtype} may differ"
-            f" by{stated}{layers}{ran}"
-        )
-    unseen, wide = (
-        ", ".join(names[i] for i in which) for which in (judgement.unseen, judgement.too_wide)
-    )
-    verb = "are" if "," in unseen else "is"
-    reasons = (
-        [f"{unseen} {verb} never other than 0 (not seen): choose other data or parameters"]
-        if unseen
-        else []
-    )
-    reasons += (
-        [f"the bound of {wide} exceeds a tenth of its largest value in every draw"] if wide else []
-    )
+    if wide:
+        reasons.append(f"the bound of {wide} exceeds a tenth of its largest value in every draw")
     return "; ".join(reasons)
+
+
+def _describe_pass(asked: Comparison, judgement: Judgement) -> str:
+    """How much of the bound was used, how much was judged layer by layer, and how the model ran."""
+    used = f"inside: {judgement.budget_used:.2g} of what {asked.trial.dtype} may differ by"
+    if asked.trial.reference.source == "stated":
+        used += " and its reference states"
+    found, of, _ = asked.stages()
+    if of:
+        seen = "all" if found == of else f"{found} of {of}"
+        used += f", layer by layer ({seen} of its numbers seen)"
+    if asked.ran:
+        used += f"; it ran {asked.ran}"
+    return used
 
 
 def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:

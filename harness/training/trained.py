@@ -16,7 +16,7 @@ from harness.core.progress import Say, silent
 from harness.core.recipe import Recipe
 from harness.core.text import exact, shown
 from harness.core.verdict import Status
-from harness.pytorch.compiled import limited
+from harness.pytorch.compiled import COMPILER, limited
 from harness.pytorch.devices import kind_of
 from harness.pytorch.errors import raised
 from harness.pytorch.subject import Subject
@@ -220,3 +220,13 @@ def _join(of_runs: list[Array]) -> Array:
 def _flatten(by_step: Array) -> Array:
     """Reshape (K, D, P) to (K D, P)."""
     return by_step.reshape(-1, by_step.shape[2])
+
+
+def visit_states(
+    trained: Trained, network: Family, population: Population, dtype: str, device: str
+) -> tuple[Problem, Observation]:
+    """The states that a model visits in training, as a stack of problems, and its answers there."""
+    start = trained.starting(network, population, FEW, dtype)
+    with COMPILER.asking((trained, dtype, device)):
+        problem, observation = trained.visit(start, dtype, device)
+    return problem, replace(observation, ran=COMPILER.says(None))

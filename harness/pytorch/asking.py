@@ -5,15 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation, Reference
 from harness.core.problem import Problem
 from harness.pytorch.compiled import COMPILER, limited
 from harness.pytorch.devices import kind_of
 from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
-from harness.training.trained import FEW, Trained
-from harness.training.trainer import Population
 
 
 def ask_subject(
@@ -29,16 +26,6 @@ def ask_subject(
         with COMPILER.asking((subject, dtype, device)):
             observation = subject.observe(problem, dtype, device, live)
     return replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
-
-
-def visit_states(
-    trained: Trained, network: Family, population: Population, dtype: str, device: str
-) -> tuple[Problem, Observation]:
-    """The states that a model visits in training, as a stack of problems, and its answers there."""
-    start = trained.starting(network, population, FEW, dtype)
-    with COMPILER.asking((trained, dtype, device)):
-        problem, observation = trained.visit(start, dtype, device)
-    return problem, replace(observation, ran=COMPILER.says(None))
 
 
 def ask_reference(reference: Reference, problem: Problem) -> Observation:
