@@ -873,11 +873,14 @@ def test_scripts_of_an_earlier_run_are_removed(mine: Mine) -> None:
     assert [path.name for path in folder.iterdir()] == ["notes.py"]
 
 
-def test_processes_of_xdist_write_them_too(mine: Mine) -> None:
+def test_processes_of_xdist_write_them_too(
+    mine: Mine, warm_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever judges writes, and the report knows them."""
     pytest.importorskip("xdist")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     mine.write_sine(WRONG_SINE, checks='["forward"]', dtypes='["float64"]')
-    mine.pytester.runpytest_inprocess("-n1", "-p", "xdist", "-p", "nnet_parity.plugin")
+    mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
     (failed,) = [v for v in mine.results()["verdicts"] if v["status"] == "FAIL"]
     assert (mine.pytester.path / failed["alone"]).is_file()
 
