@@ -889,10 +889,10 @@ def test_a_trial_does_not_count_what_its_script_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a verdict took, and the cost of a case, are of judging."""
-    monkeypatch.setattr("harness.running.trial.reproduce", lambda *given: (sleep(0.5), ("", ""))[1])
+    monkeypatch.setattr("harness.running.trial.reproduce", lambda *given: (sleep(2), ("", ""))[1])
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     cache = Cache(case)
     run(case.trials()[0], cache)
     before = cache.timing.seconds
-    assert run(case.trials()[0], cache, folder=tmp_path).seconds < 0.5
-    assert cache.timing.seconds - before < 0.5
+    assert run(case.trials()[0], cache, folder=tmp_path).seconds < 2
+    assert cache.timing.seconds - before < 2
