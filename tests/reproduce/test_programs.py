@@ -50,7 +50,7 @@ def write(tmp_path: Path) -> Write:
 
 def is_gone(pid: int) -> bool:
     """Has a process ended, within some seconds? One that nobody has waited for has ended too."""
-    for _ in range(200):
+    for _ in range(2_000):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:

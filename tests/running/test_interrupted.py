@@ -143,7 +143,7 @@ def parent(pid: int, of: int) -> bool:
 
 def gone(pids: list[int]) -> bool:
     """Do these processes end within a moment?"""
-    late = time.monotonic() + 5
+    late = time.monotonic() + 60
     while (left := {pid for pid, _ in processes()} & set(pids)) and time.monotonic() < late:
         time.sleep(0.02)
     return not left
