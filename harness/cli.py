@@ -11,10 +11,10 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
-from harness.core.text import one_line
 from harness.reporting import regressions as baseline
 from harness.reporting.results import read
 from harness.reporting.screen import NARROWEST
+from harness.text.harmless import one_line
 
 # Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.
 GROUP = "nnet_parity.verbs"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from harness.core.files import replace_whole
+from harness.text.files import replace_whole
 
 
 class CompiledTemplates(jinja2.BytecodeCache):

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.text import shown
+from harness.text.harmless import shown
 
 Array = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)  # of an array of any dtype

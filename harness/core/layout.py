@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.core.contract import Number
-from harness.core.text import exact, shown
+from harness.text.harmless import exact, shown
 
 Role = Literal["weight", "bias"]
 

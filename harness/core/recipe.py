@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from harness.core.text import shown
+from harness.text.harmless import shown
 
 SGD = {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
 ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}

@@ -9,41 +9,40 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.core.python_text import Code, literal, raw
 from harness.core.report import grouped
+from harness.text import harmless, python
+from harness.text.python import Code, literal, raw
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 T = TypeVar("T")
 # constants are made literals, or harmless, when a template is compiled
-COMPILED_BY = [
-    Path(__file__).with_name(f"{name}.py") for name in ("template", "python_text", "text")
-]
+COMPILED_BY = [Path(__file__), Path(str(python.__file__)), Path(str(harmless.__file__))]
 
 
-def filled(name: str, harmless: Callable[[str], str], **context: object) -> str:
+def filled(name: str, make_harmless: Callable[[str], str], **context: object) -> str:
     """Return a template filled with values; each text is made harmless, and escaped in HTML.
 
     In a template of Python every value becomes a literal, except code.
     """
-    return str(_template(name, harmless).render(context))
+    return str(_template(name, make_harmless).render(context))
 
 
 @cache  # it takes longer to be read than to be filled in
-def _template(name: str, harmless: Callable[[str], str]) -> Template:
+def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from harness.core.compiled_templates import CompiledTemplates
 
     def finalize(value: object) -> object:
-        return harmless(value) if type(value) is str else value
+        return make_harmless(value) if type(value) is str else value
 
-    python = name.endswith(".py.j2")
+    is_python = name.endswith(".py.j2")
     environment = Environment(
         autoescape=name.endswith(".html.j2"),
         bytecode_cache=CompiledTemplates(COMPILED_BY),
-        finalize=literal if python else finalize,
+        finalize=literal if is_python else finalize,
         keep_trailing_newline=True,
         loader=FileSystemLoader(Path(__file__).parents[1]),
         lstrip_blocks=True,

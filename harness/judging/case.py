@@ -12,10 +12,10 @@ from harness.core.implementation import Reference
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.core.report import Row
-from harness.core.text import exact, one_line, shown
 from harness.pytorch.errors import MOST_SAID
 from harness.pytorch.settings import Settings, read_settings
 from harness.pytorch.subject import SameOnCpu, Subject
+from harness.text.harmless import exact, one_line, shown
 from harness.training.trained import Trained
 from harness.training.trainer import Population
 

@@ -11,13 +11,13 @@ from harness.core.implementation import Missing, Observation
 from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.naming import element, tensors
 from harness.core.problem import Problem
-from harness.core.text import exact, shown
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.store import Key
 from harness.pytorch.errors import MOST_SAID
+from harness.text.harmless import exact, shown
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from harness.core.text import class_name
+from harness.text.harmless import class_name
 
 # A model is asked with gradients and without, on inputs that need them and that do not, in train()
 # and in eval(), on stacks of 1, 4, 5 and 67 rows and of a user's own: all are compiled anew where

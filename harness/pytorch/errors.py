@@ -8,8 +8,8 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-from harness.core.text import class_name, shown
 from harness.pytorch.compiled import limit_reached
+from harness.text.harmless import class_name, shown
 
 MOST_SAID = 2_000  # characters of what an exception says
 STANDARD = sysconfig.get_path("stdlib")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.problem import Loss
-from harness.core.text import class_name
 from harness.pytorch.errors import WrongAnswer
 from harness.pytorch.tensors import to_plain
+from harness.text.harmless import class_name
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,6 @@ from harness.core.contract import Array
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, Problem
-from harness.core.text import class_name, shown
 from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, WrongAnswer, raised
@@ -28,6 +27,7 @@ from harness.pytorch.tensors import (
     to_array,
     to_plain,
 )
+from harness.text.harmless import class_name, shown
 
 if TYPE_CHECKING:
     import torch

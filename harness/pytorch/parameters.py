@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from harness.core.contract import Array
 from harness.core.formulation import Family, Meaning
 from harness.core.layout import Block, Layout
-from harness.core.python_text import literal, quoted
-from harness.core.text import exact
+from harness.text.harmless import exact
+from harness.text.python import literal, quoted
 
 Tensors = dict[str, Array]
 Part = str | Sequence[str] | float | ArrayLike | Callable[[Tensors], ArrayLike]

@@ -16,8 +16,6 @@ from harness.core.layout import Layout, left_out_as
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
-from harness.core.python_text import called
-from harness.core.text import class_name, exact, shown
 from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, raised, words_of
@@ -33,6 +31,8 @@ from harness.pytorch.parameters import (
 )
 from harness.pytorch.tensors import to_plain
 from harness.pytorch.trying import candidate_mappings, matching
+from harness.text.harmless import class_name, exact, shown
+from harness.text.python import called
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names

@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.problem import Problem
-from harness.core.text import class_name, one_line, shown
 from harness.pytorch.devices import held_in
+from harness.text.harmless import class_name, one_line, shown
 
 if TYPE_CHECKING:
     import torch

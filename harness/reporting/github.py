@@ -6,8 +6,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from harness.core.report import grouped
-from harness.core.text import printable
 from harness.core.verdict import Verdict
+from harness.text.harmless import printable
 
 
 def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:

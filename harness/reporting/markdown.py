@@ -6,10 +6,10 @@ from markupsafe import Markup
 
 from harness.core.report import Report
 from harness.core.template import filled
-from harness.core.text import one_line
 from harness.reporting.screen import answered, costed, counted, raced, unjudged
 from harness.reporting.selfcheck_result import Selfcheck
 from harness.reporting.table import table
+from harness.text.harmless import one_line
 
 
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:

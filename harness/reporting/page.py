@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from warnings import catch_warnings
 
-from harness.core.files import replace_whole
 from harness.core.report import Report
 from harness.core.template import filled
-from harness.core.text import printable
 from harness.core.verdict import Status
 from harness.reporting.results import read
 from harness.reporting.screen import answered, costed, counted, unjudged
 from harness.reporting.selfcheck_result import Selfcheck, read_beside
 from harness.reporting.table import Column, Row, table
+from harness.text.files import replace_whole
+from harness.text.harmless import printable
 
 CELLS = 1_500  # of all tables at most: the page stays under 500 KiB
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from harness.core.files import replace_whole
 from harness.core.report import SCHEMA, Report
 from harness.reporting.results import ReportInFile, VerdictInFile
+from harness.text.files import replace_whole
 
 FILE = Path(__file__).with_name("results.schema.json")
 

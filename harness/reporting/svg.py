@@ -11,7 +11,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from harness.core.text import printable
+from harness.text.harmless import printable
 
 # drawn colours, each of which `draw` replaces by the one in COLOURS
 INK, LINE, CARD, PLUS, MINUS = (f"#00000{number}" for number in range(1, 6))

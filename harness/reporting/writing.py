@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.core.files import append_whole, replace_whole
 from harness.core.report import MARK, REPRODUCERS, Report
 from harness.reporting.markdown import markdown
 from harness.reporting.page import page
 from harness.reporting.results import parsed
 from harness.reporting.selfcheck_result import read_beside
+from harness.text.files import append_whole, replace_whole
 
 # the files of a report, in its folder
 RESULTS, MARKDOWN, PAGE = "results.json", "report.md", "index.html"

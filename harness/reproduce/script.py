@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
-from harness.core.files import replace_whole
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement
 from harness.core.naming import element, tensors, title
 from harness.core.problem import QUANTITIES, Problem
-from harness.core.python_text import Code, is_name
 from harness.core.report import MARK
 from harness.core.template import filled
-from harness.core.text import exact, one_line
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
@@ -35,6 +32,9 @@ from harness.pytorch.subject import Subject
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
+from harness.text.files import replace_whole
+from harness.text.harmless import exact, one_line
+from harness.text.python import Code, is_name
 
 MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.text import shown
+from harness.text.harmless import shown
 
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # every script imports them

@@ -9,13 +9,13 @@ from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
 from harness.core.report import Report, grouped
-from harness.core.text import shown
 from harness.pytorch.devices import KNOWN, lacking
 from harness.pytorch.errors import at, raised
 from harness.reporting.environment import environment
 from harness.reporting.writing import discard, summarise, write
 from harness.running.findings import Findings
 from harness.running.runner import Runner
+from harness.text.harmless import shown
 
 
 class Closed(NamedTuple):

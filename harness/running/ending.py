@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from harness.core.text import printable
 from harness.reporting import github
 from harness.reporting.regressions import against
 from harness.reporting.screen import NARROWEST, screen
@@ -20,6 +19,7 @@ from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals, deferred_signals
 from harness.running.xdist import Merger
+from harness.text.harmless import printable
 
 
 class Ending:

@@ -16,8 +16,6 @@ import pytest
 
 from harness.core.progress import PATIENCE
 from harness.core.report import REPRODUCERS, Race
-from harness.core.shell import rerun_line
-from harness.core.text import one_line, printable, shown
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
@@ -30,6 +28,8 @@ from harness.running.options import Options
 from harness.running.race import Entry, race, unfit
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals
+from harness.text.harmless import one_line, printable, shown
+from harness.text.shell import rerun_line
 
 
 class Progress:

@@ -8,11 +8,11 @@ from harness.core.numpy_errors import ours
 from harness.core.progress import Say, silent
 from harness.core.report import Cost
 from harness.core.verdict import Status, Verdict
+from harness.fits.ends import get_ends
+from harness.fits.summary import answer, fit, points, table
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, missing
-from harness.judging.ends import get_ends
-from harness.judging.fits import answer, fit, points, table
 from harness.judging.store import Store
 from harness.pytorch.devices import kind_of, lacking
 from harness.pytorch.errors import at, raised

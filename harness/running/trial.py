@@ -14,6 +14,7 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
+from harness.fits.verdicts import ended
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
 from harness.judging.comparison import (
@@ -27,7 +28,6 @@ from harness.judging.comparison import (
 )
 from harness.judging.contrast import contrasted
 from harness.judging.diagnosis import diagnose, other_meaning
-from harness.judging.fitting import ended
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
 from harness.pytorch.compiled import limited

@@ -14,12 +14,12 @@ from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
 from harness.core.recipe import Recipe
-from harness.core.text import exact, shown
 from harness.core.verdict import Status
 from harness.pytorch.compiled import COMPILER, limited
 from harness.pytorch.devices import kind_of
 from harness.pytorch.errors import raised
 from harness.pytorch.subject import Subject
+from harness.text.harmless import exact, shown
 from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start

@@ -13,7 +13,7 @@ from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
 from harness.core.progress import Say
-from harness.core.text import class_name, shown
+from harness.text.harmless import class_name, shown
 
 Start = Callable[[Formulation, int], Array]
 Floor = Callable[[Array, Array], Bounded]

@@ -17,9 +17,9 @@ from shutil import which
 
 from packaging.requirements import Requirement
 
-from harness.core.shell import shell_line
-from harness.core.text import printable
 from harness.pytorch import devices as device
+from harness.text.harmless import printable
+from harness.text.shell import shell_line
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed

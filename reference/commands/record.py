@@ -16,14 +16,14 @@ from msgspec import structs
 from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
-from harness.core.text import one_line, printable
+from harness.fits.ends import train
+from harness.fits.verdicts import predictions
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import ENDS, Case, Trial
-from harness.judging.ends import train
-from harness.judging.fitting import predictions
 from harness.pytorch.errors import at, raised, words_of
 from harness.pytorch.settings import hold_settings
 from harness.reporting.environment import find_version, limit_threads
+from harness.text.harmless import one_line, printable
 from harness.training.trained import Trained
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable

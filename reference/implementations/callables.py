@@ -15,9 +15,9 @@ from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
-from harness.core.text import exact, shown
 from harness.core.verdict import Status
 from harness.pytorch.errors import WrongAnswer, raised
+from harness.text.harmless import exact, shown
 
 UNSTATED = {
     "loss": "the loss: let NumPy judge it",

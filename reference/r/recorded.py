@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.shell import path_word, shell_line
+from harness.text.shell import path_word, shell_line
 from reference.r.preflight import RUnavailable
 from reference.r.recording import ANSWERS, CODE, Ask, Recording, What, read
 from reference.r.session import RCrashed, RError, RSession

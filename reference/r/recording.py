@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.files import replace_whole
+from harness.text.files import replace_whole
 from reference.r.topology import Array, Topology
 
 # R's code

@@ -26,6 +26,7 @@ from harness.core.problem import QUANTITIES, Loss
 from harness.core.report import Cost, Fit, Race, Report, Row
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
+from harness.reporting.older_results import add_finding
 from harness.reporting.results import parsed
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
@@ -381,7 +382,10 @@ reports = st.builds(
 def test_a_report_read_back_is_the_report(report: Report) -> None:
     """To the last bit of every number and letter of every text; infinity and NaN are null, as JSON
     has it.
+
+    Each failure has a finding, as judged ones have.
     """
+    report = replace(report, verdicts=[add_finding(verdict) for verdict in report.verdicts])
     written = json.dumps(report.record(), allow_nan=False)
     found = parsed(written.encode())
     assert json.dumps(found.record(), allow_nan=False) == written

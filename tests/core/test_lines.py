@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.core.python_text import Code, called, literal, quoted, raw
-from harness.core.shell import path_word, rerun_line, shell_line
-from harness.core.text import printable
 from harness.pytorch.parameters import spell
+from harness.text.harmless import printable
+from harness.text.python import Code, called, literal, quoted, raw
+from harness.text.shell import path_word, rerun_line, shell_line
 from tests.conftest import Approved, Mine
 
 WORDS = [

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from harness.core.files import replace_whole
 from harness.core.problem import STEP
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.markdown import markdown
 from harness.reporting.screen import screen
 from harness.reproduce.script import find_subject
+from harness.text.files import replace_whole
 from reference import Network, r_nnet
 from reference.r.recording import Recording, read, write
 from tests.conftest import Approved, Mine

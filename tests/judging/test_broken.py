@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from harness.core.numpy_errors import ours, users
-from harness.core.text import exact, shown
 from harness.pytorch.errors import raised
 from harness.pytorch.tensors import to_plain
+from harness.text.harmless import exact, shown
 from tests.conftest import RIGHT, Approved, Mine
 
 HOSTILE = """

@@ -17,11 +17,13 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "running",
         "reporting",
         "reproduce",
+        "fits",
         "judging",
         "training",
         "pytorch",
         "arithmetic",
         "core",
+        "text",
     ),
     "reference": (
         "commands",

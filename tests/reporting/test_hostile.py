@@ -25,13 +25,13 @@ from torch import nn
 
 from harness import Case, Layout, Subject
 from harness.core.report import MARK
-from harness.core.text import printable
 from harness.judging.cache import Cache
 from harness.reporting.markdown import escape, markdown
 from harness.reporting.page import page
 from harness.reporting.results import parsed, read
 from harness.reporting.screen import screen
 from harness.running.trial import run
+from harness.text.harmless import printable
 from reference import Network, numpy_net, probes
 from tests.conftest import IMPORTS, SINE_NET, Approved, Mine
 from tests.reporting.test_baseline import ran

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from harness.core.files import append_whole, replace_whole
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.writing import write
+from harness.text.files import append_whole, replace_whole
 from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine
 
 ROOT = Path(__file__).parents[2]
@@ -505,7 +505,7 @@ def test_an_answer_that_raises_is_told(mine: Mine, approved: Approved) -> None:
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-from harness.core.files import replace_whole
+from harness.text.files import replace_whole
 
 folder, draw = Path(sys.argv[1]), random.Random(0)
 names = ("results.json", "report.md", "index.html")
@@ -621,7 +621,7 @@ def test_a_full_disk_is_a_sentence(
 
 
 def test_every_file_is_written_by_one_writer() -> None:
-    """Nothing opens a file to write it but harness/core/files.py, and shared.py its marks in a
+    """Nothing opens a file to write it but harness/text/files.py, and shared.py its marks in a
     temporary folder.
     """
     mode = r"[\"'][rbt]*[wax+][rwaxbt+]*[\"']"
@@ -635,4 +635,4 @@ def test_every_file_is_written_by_one_writer() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if writes.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"harness/core/files.py", "harness/running/xdist.py"}
+    assert found == {"harness/text/files.py", "harness/running/xdist.py"}

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from harness.core.text import printable
 from harness.reporting import figures, page, svg
 from harness.reporting.selfcheck_result import Rule
+from harness.text.harmless import printable
 
 WIDTH, LINE, COLUMNS = 720, 20, 2
 COLOURS = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8").partition("* {")[0]

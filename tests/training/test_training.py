@@ -24,9 +24,9 @@ from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
 from harness.core.implementation import Missing
 from harness.core.problem import Loss
-from harness.judging import fits
+from harness.fits import summary
+from harness.fits.ends import get_bounds_at_end, train
 from harness.judging.cache import Cache
-from harness.judging.ends import get_bounds_at_end, train
 from harness.judging.store import Store
 from harness.running.trial import run
 from harness.training.trainer import Ended, Fitted
@@ -462,7 +462,7 @@ def test_an_answer_of_a_case_that_is_no_text_is_told(approved: Approved) -> None
     )
     cache = Cache(case, starts=3)
     run(case.trials()[0], cache)
-    approved(fits.answer(cache, []))
+    approved(summary.answer(cache, []))
 
 
 def test_a_model_alone_is_no_witness_for_steps(approved: Approved) -> None:

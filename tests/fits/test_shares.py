@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import harness.judging.shares
-from harness.judging.shares import CONVINCING, Pairs, interval
+import harness.fits.shares
+from harness.fits.shares import CONVINCING, Pairs, interval
 
 counts = st.integers(0, 60)
 pairs = st.builds(Pairs, counts, counts, counts, counts).filter(lambda found: found.n > 0)
@@ -43,7 +43,7 @@ def test_newcombes_example(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worked example of method 10 in Newcombe (1998): 36, 12, 2, 0 gives 0.0569 to 0.3404 at 95
     %.
     """
-    monkeypatch.setattr(harness.judging.shares, "TOST", 0.95)
+    monkeypatch.setattr(harness.fits.shares, "TOST", 0.95)
     low, high = Pairs(36, 12, 2, 0).difference
     assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
 

@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from harness.core.text import DRIVING
+from harness.text.harmless import DRIVING
 
 DRIVEN = rf"{DRIVING}|[\t\n]|##(?=[:\[])"  # what a screen leaves out, or breaks a line at
 

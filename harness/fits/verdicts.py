@@ -15,6 +15,8 @@ from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
+from harness.fits.ends import get_bounds_at_end, train
+from harness.fits.shares import CONVINCING, Pairs, interval
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import (
@@ -25,8 +27,6 @@ from harness.judging.comparison import (
     missing,
     title_of,
 )
-from harness.judging.ends import get_bounds_at_end, train
-from harness.judging.shares import CONVINCING, Pairs, interval
 from harness.judging.store import Key
 from harness.pytorch.errors import raised, words_of
 from harness.training.trainer import Ended, Population

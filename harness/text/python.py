@@ -3,7 +3,7 @@
 import math
 import re
 
-from harness.core.text import class_name, exact
+from harness.text.harmless import class_name, exact
 
 
 class Code(str):

@@ -8,12 +8,12 @@ import numpy as np
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.report import Fit, Points, Row
-from harness.core.text import exact, shown
+from harness.fits.ends import get_ends
+from harness.fits.shares import interval
+from harness.fits.verdicts import predictions
 from harness.judging.cache import Cache
-from harness.judging.ends import get_ends
-from harness.judging.fitting import predictions
-from harness.judging.shares import interval
 from harness.pytorch.errors import raised
+from harness.text.harmless import exact, shown
 from harness.training.trainer import Ended
 
 CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a report holds at most

@@ -1,0 +1,1 @@
+"""Fits of trainers: claims are judged, shares of good fits are compared, reports sum them up."""
