@@ -50,7 +50,7 @@ def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
         undefined=StrictUndefined,
     )
     environment.filters |= {"by": by, "figure": figure, "place": place}
-    if python:
+    if is_python:
         environment.filters |= {"code": Code, "literal": literal, "raw": raw}
     return environment.get_template(name)
 
