@@ -135,6 +135,10 @@ class Guest:
         self.collected: list[Any] = []
         self.races_left_out = 0
 
+    def note_races(self, count: int) -> None:
+        """Note how many races were left out; processes that share a run leave out the same."""
+        self.races_left_out = max(self.races_left_out, count)
+
     def note(self, verification: Any) -> None:
         """Receive a case from `verify`. Inside a test it is judged at once; at import it must be
         collected later.
@@ -183,7 +187,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[GUEST] = guest
     GUESTS.append(guest)
     config.add_cleanup(lambda: GUESTS.remove(guest))
-    workers.register(config, lambda: load_judge(config).merger)
+    workers.register(config, lambda: load_judge(config).merger, guest.note_races)
     if any(
         map(config.getoption, ("--parity-device", "--parity-require-device", "--parity-baseline"))
     ):
@@ -318,7 +322,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     races = [item for item in items if _is_race(item)]
     if races:
-        config.stash[GUEST].races_left_out = len(races)
+        config.stash[GUEST].note_races(len(races))
+        workers.tell_races(config, len(races))
         items[:] = [item for item in items if item not in races]
         config.hook.pytest_deselected(items=races)
 

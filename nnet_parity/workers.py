@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+RACES = "nnet_parity_races"  # the number of races that a worker has left out
 PART = "nnet_parity"  # our key in messages between workers and controller
 # values of --dist that would split the trials of a case among processes
 SPLITS_CASES = ("load", "worksteal", "loadgroup")
@@ -40,12 +41,21 @@ def is_shared(config: pytest.Config) -> bool:
     return is_worker(config) or config.getoption("dist", "no") != "no"
 
 
-def register(config: pytest.Config, get_merger: Callable[[], Any]) -> None:
+def register(
+    config: pytest.Config, get_merger: Callable[[], Any], note_races: Callable[[int], None]
+) -> None:
     """Watch the workers, if this process controls some; `get_merger` loads the object that merges
-    their results.
+    their results, `note_races` takes the number of races that each has left out.
     """
     if is_shared(config) and not is_worker(config):
-        config.pluginmanager.register(Controller(config, get_merger), "nnet_parity_controller")
+        controller = Controller(config, get_merger, note_races)
+        config.pluginmanager.register(controller, "nnet_parity_controller")
+
+
+def tell_races(config: pytest.Config, count: int) -> None:
+    """Tell the controller, if this is a worker, how many races it has left out."""
+    if is_worker(config):
+        config.workeroutput[RACES] = count  # type: ignore[attr-defined]
 
 
 def get_group(nodeid: str) -> str:
@@ -93,10 +103,15 @@ class Controller:
     that controls them.
     """
 
-    def __init__(self, config: pytest.Config, get_merger: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        get_merger: Callable[[], Any],
+        note_races: Callable[[int], None],
+    ) -> None:
         # in this folder a worker notes which model it runs, since that may end the process
         self.marks = Path(mkdtemp(prefix="nnet-parity-"))
-        self.config, self.get_merger = config, get_merger
+        self.config, self.get_merger, self.note_races = config, get_merger, note_races
         self.order: dict[str, int] = {}
 
     @pytest.hookimpl(optionalhook=True)
@@ -128,7 +143,9 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        if part := getattr(node, "workeroutput", {}).get(PART):
+        output = getattr(node, "workeroutput", {})
+        self.note_races(output.get(RACES, 0))
+        if part := output.get(PART):
             self.get_merger().take_rest(part, len(self.order))
 
     def pytest_unconfigure(self) -> None:

@@ -161,3 +161,11 @@ def test_nobody_races_beside_others(ours: Mine, warm_python: str, approved: Appr
         number for number, line in enumerate(result.outlines) if line.strip("_") == " test_race "
     )
     approved(result.outlines[title + 2])  # below the line that says which process it was
+
+
+def test_races_that_processes_leave_out_are_counted_once(ours: Mine, warm_python: str) -> None:
+    """All of them collect the same tests."""
+    ours.pytester.makepyfile(test_speed=RACED, test_other="def test_it(): pass")
+    result = shared(ours, warm_python)
+    result.assert_outcomes(passed=1)
+    assert "1 race was left out: --parity-speed runs them" in result.outlines
