@@ -315,9 +315,9 @@ def test_a_crash_is_contained(impatient: RSession, code: str, approved: Approved
 
 
 def test_what_was_asked_is_told_where_no_answer_comes(approved: Approved) -> None:
-    """How large it was: of evaluations and of fits."""
+    """How large it was: of evaluations and of fits, which do not fit into the socket's memory."""
     hasty = RSession(deadline=1e-9)
-    theta, x, y, _ = draw(SINE, 2, 5)
+    theta, x, y, _ = draw(SINE, 2, 40_000)
     with approved.raises(RCrashed):
         hasty.evaluate(SINE, theta, x, y)
     with approved.raises(RCrashed):
