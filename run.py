@@ -49,11 +49,15 @@ SHARED = {"verify": ["-n", "2"], "test": ["-n", "2", "--dist", "worksteal"]}
 # itself, or if it is told how many processes to use.
 UNSHARED = re.compile(
     r"-[qvlxs]*[xs][qvlxs]*|-[kmn].*|--(numprocesses|dist|exitfirst|maxfail|pdb|trace|capture"
-    r"|stepwise|sw|last-failed|lf|collect-only|co|snapshot-update"
-    r"|parity-speed|parity-device|parity-require-device)(-.+|=.*)?"
+    r"|stepwise|sw|last-failed|lf|collect-?only|co|setup|fixtures|cache-show|snapshot-update"
+    r"|parity-speed|parity-device|parity-require-device)(-.+|=.*)?|(-p)?no:xdist"
 )
-
-
+# Options whose next word may be a path that names no tests.
+TAKES_PATH = re.compile(
+    r"-[co]|--(parity-baseline|parity-report-dir|junit-?xml|ignore|ignore-glob|deselect|basetemp"
+    r"|rootdir|confcutdir|config-file|log-file|benchmark-json)"
+)
+TAKE_WORDS = ("-k", "-m", "-p")  # options whose next word is no path, though one may be called so
 SHORT = ("--device", "--require-device", "--r", "--speed", "--starts", "--baseline", "--report-dir")
 
 
@@ -248,14 +252,13 @@ def main(arguments: list[str]) -> int:
     set_up()
     tool, *options = COMMANDS[command]
     folder = options[-1:]
-    words, named = [], False
+    words, named, before = [], False, ""
     for word in map(lengthen, rest):
-        if is_path(word):
-            words.append(str(Path(word).absolute()))
-            named = True
-        else:
-            words.append(word)
-            named = named or word.startswith(tuple(folder))
+        names_path = is_path(word) and before not in TAKE_WORDS
+        words.append(str(Path(word).absolute()) if names_path else word)
+        if before not in TAKE_WORDS and not TAKES_PATH.fullmatch(before):
+            named = named or names_path or word.startswith(tuple(folder))
+        before = word
     whole = [] if named else [*share(command, words), *folder]
     os.chdir(ROOT)
     os.execv(PYTHON, [str(PYTHON), "-m", tool, *options[:-1], *whole, *words])

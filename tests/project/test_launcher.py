@@ -210,6 +210,7 @@ ONE_CORE, TWO_CORES = (
         (["verify"], [*NOT_NEEDED, "-n", "2", "cases/"]),
         (["test"], ["-n", "2", "--dist", "worksteal", "tests/"]),
         (["test", "-k", "a or b", "-x"], ["tests/", "-k", "a or b", "-x"]),
+        (["test", "-k", "/"], ["tests/", "-k", "/"]),
         (
             ["verify", "cases/test_sine.py::test_it[a b]"],
             [*NOT_NEEDED, "cases/test_sine.py::test_it[a b]"],
@@ -252,6 +253,9 @@ def test_pytest_gets_the_folder_and_the_arguments(
     [
         (["-q"], True),
         (["-rs"], True),
+        (["--parity-baseline", __file__], True),
+        (["--report-dir", str(PROJECT)], True),
+        (["--ignore", "cases/test_speed.py"], True),
         (["--junitxml=build/report/junit.xml"], True),
         (["--color=yes"], True),
         (["-x"], False),
@@ -267,6 +271,10 @@ def test_pytest_gets_the_folder_and_the_arguments(
         (["--device", "cuda"], False),
         (["--parity-require-device=cuda"], False),
         (["--snapshot-update"], False),
+        (["--collectonly"], False),
+        (["--setup-plan"], False),
+        (["--fixtures"], False),
+        (["-p", "no:xdist"], False),
         (["cases/test_sine.py::test_it"], False),
     ],
 )
@@ -276,6 +284,13 @@ def test_whole_folders_are_shared_between_two_processes(
     """Where two cores are (played), unless an option asks for one process or says how many."""
     passed = json.loads(checkout.run("verify", *option, played=TWO_CORES).stdout)["arguments"]
     assert ("-n 2" in " ".join(passed)) is is_shared
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--parity-report-dir", "--deselect", "-o"])
+def test_a_path_that_an_option_takes_names_no_tests(checkout: Checkout, option: str) -> None:
+    """The folder of the command stays beside it: pytest would run all folders of the ini file."""
+    passed = json.loads(checkout.run("verify", option, __file__).stdout)["arguments"]
+    assert "cases/" in passed
 
 
 def test_one_core_runs_one_process(checkout: Checkout) -> None:
