@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def explain_hiding(name: str) -> str:
                 " nnet-parity out with `pytest -p no:nnet_parity`"
             )
     return ""
+
+
+def has_names_of_ours(folders: Iterable[Path]) -> bool:
+    """Does one of the folders hold something that Python could import in the place of ours?
+
+    pytest puts the folder of a test file on the path only when it imports the file.
+    """
+    theirs = [folder for folder in folders if folder != HERE]
+    names = (*OURS, *(f"{name}.py" for name in OURS))
+    return any((folder / name).exists() for folder in theirs for name in names)
 
 
 def _find_place(name: str) -> Path | None:

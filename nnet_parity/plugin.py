@@ -12,13 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nnet_parity import workers
-from nnet_parity.names import OURS, explain_hiding, explain_shadowing
+from nnet_parity.names import OURS, explain_hiding, explain_shadowing, has_names_of_ours
 
 GROUP = "nnet-parity"
 JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
@@ -253,11 +254,13 @@ def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
     """
     if not isinstance(collector, pytest.Module) or not gc.isenabled():
         return (yield)
-    text = collector.path.read_bytes()
+    text = b""
+    with suppress(OSError):  # another plugin may make a module without a file
+        text = collector.path.read_bytes()
     if not NAMES_US.search(text):
         return (yield)
     if NAMES_R.search(text):
-        wake_r(collector.config)
+        wake_r(collector)
     gc.disable()
     try:
         return (yield)
@@ -265,12 +268,17 @@ def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
         gc.enable()
 
 
-def wake_r(config: pytest.Config) -> None:
-    """Start R, unless recordings answer for it or other packages stand in the place of ours."""
-    if get_r_mode(config) != "recorded" and not any(map(explain_shadowing, OURS)):
-        from reference import r_nnet
+def wake_r(module: pytest.Module) -> None:
+    """Start R for a file, unless recordings answer for it, no test is run, or other packages stand
+    in the place of ours.
+    """
+    if module.config.option.collectonly or get_r_mode(module.config) == "recorded":
+        return
+    with suppress(Exception):  # the import of the file will tell it
+        if not any(map(explain_shadowing, OURS)) and not has_names_of_ours(module.path.parents):
+            from reference import r_nnet
 
-        r_nnet.wake()
+            r_nnet.wake()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,11 +15,10 @@ from harness.text.files import replace_whole
 
 
 class CompiledTemplates(jinja2.BytecodeCache):
-    """One file a template, in `__pycache__` beside this module; where it cannot be written there is
-    none.
+    """Keeps one file a template in `__pycache__` beside this module, if it can be written.
 
-    `made_by` are the files whose code the compiler calls: a change in one makes all files anew, as
-    another version of Jinja does. Jinja itself sees whether a template has changed.
+    `made_by` are the files whose code the compiler calls. If one of them or the version of Jinja
+    changes, all templates are compiled again; Jinja itself notices a changed template.
     """
 
     def __init__(self, made_by: Sequence[Path]) -> None:
@@ -29,7 +28,7 @@ class CompiledTemplates(jinja2.BytecodeCache):
         self.version = digest.hexdigest()[:16]
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        with suppress(OSError):
+        with suppress(Exception):  # a damaged file is none; unpickling raises anything
             bucket.load_bytecode(BytesIO(self._place(bucket).read_bytes()))
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:

@@ -53,6 +53,18 @@ def test_a_change_compiles_it_anew(folder: Path, change: str) -> None:
     assert (after == before) is (change != "the code")
 
 
+@pytest.mark.parametrize("size", [0, 3, 12, 20, 60])
+def test_half_a_compiled_file_is_not_read(folder: Path, size: int) -> None:
+    """However much of it is left, the template is compiled anew."""
+    code = folder.parent / "code.py"
+    render("a {{ word }}", code)
+    [compiled] = folder.iterdir()
+    whole = compiled.read_bytes()
+    compiled.write_bytes(whole[:size])
+    assert render("a {{ word }}", code) == "a &lt;word&gt;"
+    assert compiled.read_bytes() == whole
+
+
 def test_where_nothing_can_be_written_it_is_compiled_each_time(folder: Path) -> None:
     """The package may be read-only."""
     folder.rmdir()

@@ -183,8 +183,8 @@ def test_cases_that_train_start_first() -> None:
 WOKEN = """
 from nnet_parity import ({names})
 from reference.r.nnet_reference import LIVE
-IS_AWAKE = LIVE._worker is not None
-def test_it(): assert IS_AWAKE is {awake}
+assert (LIVE._worker is not None) is {awake}
+def test_it(): pass
 """
 
 
@@ -194,6 +194,7 @@ def test_it(): assert IS_AWAKE is {awake}
         ("\n    numpy_net,\n    r_nnet,\n", [], True),
         ("nnet_fit", [], True),
         ("r_nnet", ["--parity-r", "recorded"], False),
+        ("r_nnet", ["--collect-only"], False),
         ("numpy_net", [], False),
     ],
 )
@@ -203,7 +204,67 @@ def test_r_starts_before_a_file_that_names_it_is_imported(
     """Its half second passes while torch is imported; nobody else waits for it."""
     mine.pytester.makepyfile(test_mine=WOKEN.format(names=names, awake=is_awake))
     options = ["-p", "nnet_parity.plugin", *options]
-    mine.pytest_apart(warm_python, *options).assert_outcomes(passed=1)
+    assert mine.pytest_apart(warm_python, *options).ret == 0
+
+
+def test_a_foreign_reference_that_names_r_is_theirs(suite: pytest.Pytester) -> None:
+    """Their package is found only when pytest has put the folder of the tests on the path."""
+    package = suite.path / "theirs" / "reference"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "models.py").write_text("r_nnet = 'theirs'\n")
+    (package.parent / "test_it.py").write_text(
+        "from reference.models import r_nnet\ndef test_it(): assert r_nnet == 'theirs'\n"
+    )
+    suite.runpytest_subprocess(*WITH_US, "theirs").assert_outcomes(passed=1)
+
+
+def test_what_stops_an_early_start_of_r_is_told_by_the_file(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an error of its collection: pytest goes on with the other files."""
+    broken = suite.mkdir("broken")
+    (broken / "scipy.py").write_text("raise ValueError('this scipy is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{broken}:{ROOT}")
+    suite.makepyfile(test_mine="from nnet_parity import r_nnet", test_other="def test_it(): pass")
+    result = suite.runpytest_subprocess(*WITH_US, "--continue-on-collection-errors")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*this scipy is broken*"])
+
+
+def test_a_module_without_a_file_is_collected(suite: pytest.Pytester) -> None:
+    """Another plugin may make one of something else."""
+    suite.makeconftest(
+        """
+        import types, pytest
+        class Made(pytest.Module):
+            def _getobj(self):
+                made = types.ModuleType("made")
+                exec("def test_it(): pass", made.__dict__)
+                return made
+        def pytest_collect_file(file_path, parent):
+            if file_path.suffix == ".made":
+                return Made.from_parent(parent, path=file_path.with_suffix(".nowhere"))
+        """
+    )
+    suite.makefile(".made", "")
+    suite.runpytest_subprocess(*WITH_US).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("end", ["", "raise ValueError", "pytest.exit('enough')"])
+def test_the_garbage_collector_is_switched_on_again(suite: pytest.Pytester, end: str) -> None:
+    """However the import of a file that names us ends."""
+    suite.makeconftest(
+        """
+        import gc
+        def pytest_unconfigure(): print("it is on:", gc.isenabled())
+        """
+    )
+    off = "from nnet_parity import names\nimport gc, pytest\nassert not gc.isenabled()\n"
+    suite.makepyfile(test_mine=f"{off}{end}")
+    result = suite.runpytest_subprocess(*WITH_US)
+    assert "it is on: True" in result.stdout.str()
+    assert "AssertionError" not in result.stdout.str()
 
 
 EXPORTED = """
