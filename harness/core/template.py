@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 T = TypeVar("T")
-# constants are made literals, or harmless, when a template is compiled
+# constants are made literals when a template of Python is compiled
 COMPILED_BY = [Path(__file__), Path(str(python.__file__)), Path(str(harmless.__file__))]
 
 
@@ -31,11 +31,12 @@ def filled(name: str, make_harmless: Callable[[str], str], **context: object) ->
 
 @cache  # it takes longer to be read than to be filled in
 def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 
     from harness.core.compiled_templates import CompiledTemplates
 
-    def finalize(value: object) -> object:
+    @pass_context  # else constants would be made harmless when the template is compiled
+    def finalize(_: object, value: object) -> object:
         return make_harmless(value) if type(value) is str else value
 
     is_python = name.endswith(".py.j2")

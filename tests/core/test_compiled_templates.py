@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from harness.core import compiled_templates
+from harness.core import compiled_templates, template
 from harness.core.compiled_templates import CompiledTemplates
 
 
@@ -70,3 +70,14 @@ def test_where_nothing_can_be_written_it_is_compiled_each_time(folder: Path) -> 
     folder.rmdir()
     folder.write_text("no folder")
     assert render("a {{ word }}", folder.parent / "code.py") == "a &lt;word&gt;"
+
+
+def test_words_of_a_template_are_made_harmless_when_it_is_filled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the function that is given; what it made of them is not kept."""
+    monkeypatch.setattr(template, "__file__", str(folder / "template.py"))
+    (folder.parent / "it.md.j2").write_text("{{ 'one' }} {{ word }}")
+    assert template.filled("it.md.j2", str.upper, word="two") == "ONE TWO"
+    assert len(list(folder.iterdir())) == 1
+    assert template.filled("it.md.j2", str.title, word="two") == "One Two"
