@@ -25,36 +25,36 @@ FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
-def diagnose(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
+def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
     """Why an answer is outside its bounds: by how much, where, whose fault it is, and how it may
     have come about.
     """
-    trial, before = asked.trial, _before(asked)
-    finding = finding_of(verdict, trial, Form.OUTSIDE, asked.quantity)
-    seen, of, missing = asked.stages()
-    hints = [_other_convention(asked)]
+    trial, before = comparison.trial, _before(comparison)
+    finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity)
+    seen, of, missing = comparison.stages()
+    hints = [_other_convention(comparison)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
-        first = hints[0] or _in_float32(asked, judgement) or _likely(asked)
-        hints = [first, *_of_its_parameters(asked)]
+        first = hints[0] or _in_float32(comparison, judgement) or _likely(comparison)
+        hints = [first, *_of_its_parameters(comparison)]
     return replace(
         finding,
         witness=finding.against.split()[0],
-        first_outside=_first_outside(asked, judgement, before),
+        first_outside=_first_outside(comparison, judgement, before),
         layers=Layers(seen, of, missing) if of else None,
-        ran=asked.ran,
+        ran=comparison.ran,
         blamed=judgement.outside,
-        losses=_other_losses(asked) if are_no_squares(asked) else "",
+        losses=_other_losses(comparison) if are_no_squares(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
     )
 
 
-def _before(asked: Comparison) -> dict[str, Judgement]:
+def _before(comparison: Comparison) -> dict[str, Judgement]:
     """The earlier quantities, from which this one follows, up to the first that is outside."""
     found = {}
-    for earlier in ORDER[: ORDER.index(asked.quantity)]:
-        if earlier in GRADIENTS and asked.quantity in GRADIENTS:
+    for earlier in ORDER[: ORDER.index(comparison.quantity)]:
+        if earlier in GRADIENTS and comparison.quantity in GRADIENTS:
             continue
-        judged = asked.judged(earlier)
+        judged = comparison.judged(earlier)
         if isinstance(judged, Judgement):
             found[earlier] = judged
             if judged.status is Status.FAIL:
@@ -63,25 +63,25 @@ def _before(asked: Comparison) -> dict[str, Judgement]:
 
 
 def _first_outside(
-    asked: Comparison, judgement: Judgement, before: dict[str, Judgement]
+    comparison: Comparison, judgement: Judgement, before: dict[str, Judgement]
 ) -> FirstOutside:
     """The first quantity outside, its tensors, and the earlier quantities that are inside."""
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
             return FirstOutside(earlier, figure(judged.budget_used))
-    names = tensors(asked.problems[0], asked.quantity)[0]
+    names = tensors(comparison.problems[0], comparison.quantity)[0]
     outside = tuple(names[i] for i in judgement.tensors_outside)
     within = tuple(name for name in names if name not in outside)
     most = max((judged.budget_used for judged in before.values()), default=0.0)
     factor = figure(judgement.budget_used)
-    return FirstOutside(asked.quantity, factor, outside, within, tuple(before), figure(most))
+    return FirstOutside(comparison.quantity, factor, outside, within, tuple(before), figure(most))
 
 
-def _other_losses(asked: Comparison) -> str:
+def _other_losses(comparison: Comparison) -> str:
     """Why two losses that are both no sum of squares are not taken for the same."""
     names, count = (
-        (asked.trial.subject.name, asked.trial.reference.name),
-        sum(int(c.sum()) for c in exact_draws(asked)),
+        (comparison.trial.subject.name, comparison.trial.reference.name),
+        sum(int(c.sum()) for c in exact_draws(comparison)),
     )
     both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
     if not count:
@@ -95,22 +95,25 @@ def _other_losses(asked: Comparison) -> str:
     )
 
 
-def _other_convention(asked: Comparison) -> Hint | None:
+def _other_convention(comparison: Comparison) -> Hint | None:
     """The line to write if the failure vanishes under another derivative of ReLU at exactly 0, or
     under nnet's clip.
     """
-    name, promised = asked.trial.subject.name, asked.trial.subject.contract(asked.trial.dtype)
-    activations = asked.problems[0].formulation.network.activations
-    if "relu" in activations and asked.quantity not in ("forward", "loss"):
+    name, promised = (
+        comparison.trial.subject.name,
+        comparison.trial.subject.contract(comparison.trial.dtype),
+    )
+    activations = comparison.problems[0].formulation.network.activations
+    if "relu" in activations and comparison.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():
             other = replace(promised, relu_at_zero=value)
-            if value != promised.relu_at_zero and _passes(asked, other):
+            if value != promised.relu_at_zero and _passes(comparison, other):
                 cause = f"the derivative of ReLU at exactly 0 is {value:g}, as {written} has it"
                 write = f"Subject({called(name)}, relu_at_zero={value:g})"
                 return Hint(HintKind.VANISHES, cause, write)
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
-        if _passes(asked, replace(promised, logistic_clip=clip)):
+        if _passes(comparison, replace(promised, logistic_clip=clip)):
             return _other_clip(name, clip)
     return None
 
@@ -124,19 +127,19 @@ def _other_clip(name: str, clip: float | None) -> Hint:
     return Hint(HintKind.VANISHES, cause, f"Subject({called(name)}, logistic_clip={clip:g})")
 
 
-def _passes(asked: Comparison, contract: Contract) -> bool:
+def _passes(comparison: Comparison, contract: Contract) -> bool:
     """Is the quantity inside if the subject promises this?"""
-    judged = asked.judged(asked.quantity, contract)
+    judged = comparison.judged(comparison.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
-def _in_float32(asked: Comparison, judgement: Judgement) -> Hint | None:
+def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
     """What of a float64 model holds numbers of float32, if no more than that may be wrong."""
-    trial = asked.trial
+    trial = comparison.trial
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
         abs(judgement.expected), 1.0
     )
-    model = asked.cache.model(trial) if trial.dtype == "float64" and small else None
+    model = comparison.cache.model(trial) if trial.dtype == "float64" and small else None
     if not model or not (names := find_single_precision(model.call)):
         return None
     hold = "holds" if len(names) == 1 else "hold"
@@ -147,38 +150,38 @@ def _in_float32(asked: Comparison, judgement: Judgement) -> Hint | None:
     return Hint(HintKind.LIKELY, cause)
 
 
-def _of_its_parameters(asked: Comparison) -> Iterator[Hint]:
+def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
     """A bias that the model has left out, or another meaning of its parameters that explains it."""
-    subject, formulation = asked.trial.subject, asked.problems[0].formulation
-    if not isinstance(subject, Subject) or asked.quantity not in ("forward", "loss"):
+    subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
+    if not isinstance(subject, Subject) or comparison.quantity not in ("forward", "loss"):
         return
     left_out = [block.left_out for block in formulation.own.blocks if block.left_out]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
         write = f"Subject({called(subject.name)}, parameters={{{zero}}})"
         yield Hint(HintKind.NO_PARAMETER, " and ".join(left_out), write)
-    elif meant := other_meaning(asked):
+    elif meant := other_meaning(comparison):
         write = f"Subject({called(subject.name)}, parameters={meant})"
         yield Hint(HintKind.VANISHES, "its parameters mean this", write)
 
 
-def other_meaning(asked: Comparison) -> str:
+def other_meaning(comparison: Comparison) -> str:
     """What the parameters would have to mean for every output to be inside, as its user writes it;
     "" for nothing.
     """
-    subject = asked.trial.subject
-    if not isinstance(subject, Subject) or asked.quantity != "forward":
+    subject = comparison.trial.subject
+    if not isinstance(subject, Subject) or comparison.quantity != "forward":
         return ""
-    ways = subject.meanings(asked.problems[0].formulation.network)[1] or ()
-    return next((spell(way) for way in ways if _vanishes(asked, way)), "")
+    ways = subject.meanings(comparison.problems[0].formulation.network)[1] or ()
+    return next((spell(way) for way in ways if _vanishes(comparison, way)), "")
 
 
-def _vanishes(asked: Comparison, way: Words) -> bool:
+def _vanishes(comparison: Comparison, way: Words) -> bool:
     """Is every output of every stack inside where the parameters mean this, and did they not mean
     it before?
     """
-    trial = asked.trial
-    for problem in asked.problems:
+    trial = comparison.trial
+    for problem in comparison.problems:
         before, network = problem.formulation, problem.formulation.network
         other = Formulation.from_meaning(before.own, network, meaning(way, network), idle=True)
         if other.same_map(before):
@@ -186,20 +189,20 @@ def _vanishes(asked: Comparison, way: Words) -> bool:
         bound = network.oracle(
             replace(problem, formulation=other), trial.subject.contract(trial.dtype)
         )["forward"]
-        answer = asked.subject(problem).values["forward"]
+        answer = comparison.subject(problem).values["forward"]
         if budget(answer - bound.value, bound.error).max() > 1:
             return False
     return True
 
 
-def _likely(asked: Comparison) -> Hint | None:
+def _likely(comparison: Comparison) -> Hint | None:
     """The known fault that explains what was observed."""
-    trial, cache = asked.trial, asked.cache
-    if asked.quantity == STEP:
+    trial, cache = comparison.trial, comparison.cache
+    if comparison.quantity == STEP:
         return None
-    observed = [asked.subject(problem).values for problem in asked.problems]
+    observed = [comparison.subject(problem).values for problem in comparison.problems]
     told, contract = f"{trial.case.name}: {trial.subject.name}", trial.subject.contract(trial.dtype)
-    network = asked.problems[0].formulation.network
+    network = comparison.problems[0].formulation.network
     say = patient(lambda how: cache.say(f"{told}: {how}"))
-    fault = network.likely(asked.problems, observed, asked.quantity, contract, say)
+    fault = network.likely(comparison.problems, observed, comparison.quantity, contract, say)
     return Hint(HintKind.LIKELY, fault) if fault else None

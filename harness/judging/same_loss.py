@@ -36,18 +36,18 @@ class LossSlopes(Key[Problem | None]):
     device: str
 
 
-def are_no_squares(asked: Comparison) -> bool:
+def are_no_squares(comparison: Comparison) -> bool:
     """Do both sides have right outputs and a loss of their own, which is another one than the
     case's sum of squares?
     """
-    contracts = asked.contracts
-    if asked.quantity == "forward" or not all(contract.own_loss for contract in contracts):
+    contracts = comparison.contracts
+    if comparison.quantity == "forward" or not all(contract.own_loss for contract in contracts):
         return False
     beyond = {"forward": np.zeros(2, dtype=bool), "loss": np.zeros(2, dtype=bool)}
-    for problem in asked.problems:
-        bounds = asked.bounds(problem)
+    for problem in comparison.problems:
+        bounds = comparison.bounds(problem)
         for quantity in beyond:
-            answers = asked.answers(problem, quantity)
+            answers = comparison.answers(problem, quantity)
             if not isinstance(answers, tuple):
                 return False
             both = zip(answers, (each[quantity] for each in bounds), strict=True)
@@ -57,10 +57,11 @@ def are_no_squares(asked: Comparison) -> bool:
     return not beyond["forward"].any() and bool(beyond["loss"].all())
 
 
-def exact_draws(asked: Comparison) -> Chosen:
+def exact_draws(comparison: Comparison) -> Chosen:
     """In which draws nothing rounds on the way to the outputs, on neither side."""
     errors = (
-        sum(both["forward"].error for both in asked.bounds(problem)) for problem in asked.problems
+        sum(both["forward"].error for both in comparison.bounds(problem))
+        for problem in comparison.problems
     )
     return [np.asarray(error).max(axis=(1, 2)) == 0 for error in errors]
 
@@ -74,48 +75,51 @@ class SameLoss(NamedTuple):
     by: str
 
 
-def same_loss(asked: Comparison) -> SameLoss | None:
+def same_loss(comparison: Comparison) -> SameLoss | None:
     """The judgement where both sides have the same loss, which is no sum of squares; None where
     that is not so.
     """
-    if not are_no_squares(asked):
+    if not are_no_squares(comparison):
         return None
     every, exact = (
-        [np.ones(problem.draws, dtype=bool) for problem in asked.problems],
-        exact_draws(asked),
+        [np.ones(problem.draws, dtype=bool) for problem in comparison.problems],
+        exact_draws(comparison),
     )
-    found, where = _same(asked, every, "loss"), "in every draw"
+    found, where = _same(comparison, every, "loss"), "in every draw"
     if found is None:
         count, rest = (
             sum(int(chosen.sum()) for chosen in some)
             for some in (exact, [~chosen for chosen in exact])
         )
-        found, where = _same(asked, exact, "loss"), f"in the {count} draws whose outputs are exact"
-        where += f" (the other {rest} are not judged)" if asked.quantity == "loss" else ""
+        found, where = (
+            _same(comparison, exact, "loss"),
+            f"in the {count} draws whose outputs are exact",
+        )
+        where += f" (the other {rest} are not judged)" if comparison.quantity == "loss" else ""
     if found is None:
         return None
     both = (
         f"both sides have the same loss, to the last bit, {where}; it is not the case's sum of"
         " squares"
     )
-    if asked.quantity == "loss":
+    if comparison.quantity == "loss":
         return SameLoss(found, f"{both}, so its equations were not asked")
-    if slopes := _from_slopes(asked, exact):
+    if slopes := _from_slopes(comparison, exact):
         return SameLoss(
             slopes, f"{both}, so this follows from the loss's own slopes by the outputs"
         )
-    if found := _same(asked, every, asked.quantity):
+    if found := _same(comparison, every, comparison.quantity):
         return SameLoss(found, f"{both}, and this is the same to the last bit in every draw too")
-    return SameLoss(None, f"{both}, and no bound is derived for its {title(asked.quantity)}")
+    return SameLoss(None, f"{both}, and no bound is derived for its {title(comparison.quantity)}")
 
 
-def _same(asked: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
+def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
     """The judgement of a quantity that is the same in the chosen draws, and finite in all; None
     where it is not.
     """
     sides, owners, seen = [], [], False
-    for problem, some in zip(asked.problems, chosen, strict=True):
-        answers = asked.answers(problem, quantity)
+    for problem, some in zip(comparison.problems, chosen, strict=True):
+        answers = comparison.answers(problem, quantity)
         if not isinstance(answers, tuple):
             return None
         mine, theirs = answers
@@ -125,37 +129,43 @@ def _same(asked: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
         owners.append(tensors(problem, quantity)[1])
         seen |= bool(theirs[some].any())
     subjects, references = zip(*sides, strict=True)
-    found = judge(subjects, references, owners, asked.contracts[0].largest)
+    found = judge(subjects, references, owners, comparison.contracts[0].largest)
     return found if seen and found.status is Status.PASS else None
 
 
-def _from_slopes(asked: Comparison, exact: Chosen) -> Judgement | None:
+def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
     """A gradient judged by the slopes of the subject's loss, also the reference's where outputs are
     exact.
 
     None where the subject's loss has none, or depends on its parameters by itself.
     """
     sides, owners = [], []
-    for problem, some in zip(asked.problems, exact, strict=True):
-        answers, sloped = asked.answers(problem, asked.quantity), _sloped(asked, problem)
+    for problem, some in zip(comparison.problems, exact, strict=True):
+        answers, sloped = (
+            comparison.answers(problem, comparison.quantity),
+            _sloped(comparison, problem),
+        )
         if sloped is None or not isinstance(answers, tuple):
             return None
-        mine, theirs = (both[asked.quantity] for both in asked.bounds(sloped))
+        mine, theirs = (both[comparison.quantity] for both in comparison.bounds(sloped))
         chosen = some.reshape(-1, *[1] * (mine.value.ndim - 1))
         expected = np.where(chosen, answers[1], mine.value)
         bound = Bounded(mine.value, np.where(chosen, theirs.error, 0.0))
         sides.append((Side(answers[0], mine), Side(expected, bound)))
-        owners.append(tensors(problem, asked.quantity)[1])
+        owners.append(tensors(problem, comparison.quantity)[1])
     subjects, references = zip(*sides, strict=True)
-    return judge(subjects, references, owners, asked.contracts[0].largest)
+    return judge(subjects, references, owners, comparison.contracts[0].largest)
 
 
-def _sloped(asked: Comparison, problem: Problem) -> Problem | None:
+def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:
     """The problem with the slopes of the subject's loss at the outputs that it gave."""
-    trial = asked.trial
+    trial = comparison.trial
 
     def ask() -> Problem | None:
-        model, outputs = asked.cache.model(trial), asked.subject(problem).answer("forward")
+        model, outputs = (
+            comparison.cache.model(trial),
+            comparison.subject(problem).answer("forward"),
+        )
         slopes = (
             model.loss_slopes(problem, outputs)
             if model and not isinstance(outputs, Missing)
@@ -163,6 +173,6 @@ def _sloped(asked: Comparison, problem: Problem) -> Problem | None:
         )
         return None if slopes is None else replace(problem, slopes=slopes)
 
-    return asked.cache.get_or_make(
+    return comparison.cache.get_or_make(
         LossSlopes(problem, trial.subject.name, trial.dtype, trial.device), ask
     )

@@ -35,21 +35,21 @@ class Reduced(NamedTuple):
     judgement: Judgement
 
 
-def shrink(asked: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
+def shrink(comparison: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
     """Find the smallest problem that fails as the trial did, in `patience` seconds.
 
     None if no draw fails without the others.
     """
-    reference = asked.trial.reference
+    reference = comparison.trial.reference
     until = perf_counter() + patience
-    for stack, draw in _order_draws(asked, failed):
-        observation = asked.cache.reference(reference, asked.problems[stack])
+    for stack, draw in _order_draws(comparison, failed):
+        observation = comparison.cache.reference(reference, comparison.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in observation.values.items()}
-        problem = asked.problems[stack].part(slice(draw, draw + 1))
-        judged = _judge(asked, problem, replace(observation, values=answers))
+        problem = comparison.problems[stack].part(slice(draw, draw + 1))
+        judged = _judge(comparison, problem, replace(observation, values=answers))
         if judged is None:
             continue
-        search = _Search(asked, Reduced(problem, judged[asked.quantity]), judged, until)
+        search = _Search(comparison, Reduced(problem, judged[comparison.quantity]), judged, until)
         if reference.source != "recorded":  # a recording has no answers to other problems
             search.drop_rows()
             search.clear()
@@ -58,48 +58,48 @@ def shrink(asked: Comparison, failed: Judgement, patience: float = PATIENCE) -> 
     return None
 
 
-def _order_draws(asked: Comparison, failed: Judgement) -> Iterable[tuple[int, int]]:
+def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[int, int]]:
     """Stack and draw of the worst failures; in a large model those with the most zeros first."""
-    worst = _find_worst(asked, failed)
-    if asked.problems[0].formulation.own.size <= MANY:
+    worst = _find_worst(comparison, failed)
+    if comparison.problems[0].formulation.own.size <= MANY:
         return worst
 
     def count_numbers(place: tuple[int, int]) -> int:
         stack, draw = place
-        return int(np.count_nonzero(asked.problems[stack].own[draw]))
+        return int(np.count_nonzero(comparison.problems[stack].own[draw]))
 
     return sorted(set(worst), key=count_numbers)
 
 
-def _find_worst(asked: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
+def _find_worst(comparison: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
     """Yield stack and draw of the worst failure, then of the worst in each stack that fails."""
     yield failed.stack, failed.index[0]
-    for stack, problem in enumerate(asked.problems):
-        judged = asked._replace(problems=[problem]).judged(asked.quantity)
+    for stack, problem in enumerate(comparison.problems):
+        judged = comparison._replace(problems=[problem]).judged(comparison.quantity)
         if isinstance(judged, Judgement) and judged.status is Status.FAIL:
             yield stack, judged.index[0]
 
 
 def _judge(
-    asked: Comparison, problem: Problem, known: Observation | None = None
+    comparison: Comparison, problem: Problem, known: Observation | None = None
 ) -> dict[str, Judgement] | None:
     """Judge the trial's quantity and those before it on a problem, by a subject built anew.
 
     `known` is the reference's answer, if there is one. Returns None unless the quantity fails and
     its two numbers differ by more than is allowed.
     """
-    trial, cache = asked.trial, Cache(asked.trial.case)
+    trial, cache = comparison.trial, Cache(comparison.trial.case)
     cache.put(Meaning(trial.subject.name), problem.formulation)
     if known is not None:
         network = Same(problem.formulation.network)
         cache.put(ReferenceAnswers(Same(trial.reference), network, problem.key), known)
-    comparison = Comparison(trial, cache, [problem], asked.quantity)
+    again = Comparison(trial, cache, [problem], comparison.quantity)
     judgements: dict[str, Judgement] = {}
-    for quantity in QUANTITIES[: QUANTITIES.index(asked.quantity) + 1]:
-        judged = comparison.judged(quantity)
+    for quantity in QUANTITIES[: QUANTITIES.index(comparison.quantity) + 1]:
+        judged = again.judged(quantity)
         if isinstance(judged, Judgement):
             judgements[quantity] = judged
-    last = judgements.get(asked.quantity)
+    last = judgements.get(comparison.quantity)
     if last is None or last.status is not Status.FAIL:
         return None
     if abs(last.actual - last.expected) <= last.allowed:  # false for NaN
@@ -113,9 +113,9 @@ class _Search:
     """
 
     def __init__(
-        self, asked: Comparison, start: Reduced, judged: dict[str, Judgement], until: float
+        self, comparison: Comparison, start: Reduced, judged: dict[str, Judgement], until: float
     ) -> None:
-        self.asked = asked
+        self.comparison = comparison
         self.best = start
         self.until = until
         self.least = min(start.judgement.budget_used, CLEAR)
@@ -127,7 +127,7 @@ class _Search:
         finite.
         """
         judgement = reduced.judgement
-        owners = tensors(reduced.problem, self.asked.quantity)[1]
+        owners = tensors(reduced.problem, self.comparison.quantity)[1]
         finite = np.isfinite([judgement.actual, judgement.expected])
         return int(owners[judgement.index[1:]]), judgement.outside, *finite.tolist()
 
@@ -141,13 +141,13 @@ class _Search:
         if self.late:
             return False
         problem = replace(self.best.problem, **changed)
-        judged = _judge(self.asked, problem)
+        judged = _judge(self.comparison, problem)
         if judged is None:
             return False
         for name in self.passing:  # a quantity before this one must not begin to fail
             if name in judged and judged[name].status is Status.FAIL:
                 return False
-        reduced = Reduced(problem, judged[self.asked.quantity])
+        reduced = Reduced(problem, judged[self.comparison.quantity])
         if reduced.judgement.budget_used < self.least or self._place(reduced) != self.place:
             return False
         self.best = reduced

@@ -87,12 +87,12 @@ def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[s
 
 def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, str]:
     """Write the first script that fails to the path `shown`, which is relative to `start`."""
-    asked = Comparison(trial, cache, cache.stacks(trial), trial.check)
-    judgement = asked.judged(trial.check)
+    comparison = Comparison(trial, cache, cache.stacks(trial), trial.check)
+    judgement = comparison.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
         return "", ""
     SCRIPTS.prepare()
-    small = shrink(asked, judgement)
+    small = shrink(comparison, judgement)
     if small is None:
         return "", "it does not fail on its own, only together with what was asked before it"
     path = start / shown

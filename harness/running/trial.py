@@ -92,21 +92,21 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
         return failure(trial, Status.BROKEN, reason)
     if trial.case.contrast:
         return contrasted(trial, cache, problems, trial.case.contrast)
-    asked = Comparison(trial, cache, problems, quantity)
-    judgement = asked.judged(quantity)
+    comparison = Comparison(trial, cache, problems, quantity)
+    judgement = comparison.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
-    verdict = measured(trial, judgement, asked.where(judgement.index, judgement.stack))
+    verdict = measured(trial, judgement, comparison.where(judgement.index, judgement.stack))
     verdict = replace(
         verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), "")
     )
     if trial.case.expect == "differs":
-        return _differs(asked, judgement, verdict)
+        return _differs(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:
-        if same := same_loss(asked):
-            return _of_same_loss(asked, *same)
-        return with_finding(verdict, diagnose(asked, judgement, verdict))
-    return replace(verdict, why=_sentence(asked, judgement))
+        if same := same_loss(comparison):
+            return _of_same_loss(comparison, *same)
+        return with_finding(verdict, diagnose(comparison, judgement, verdict))
+    return replace(verdict, why=_sentence(comparison, judgement))
 
 
 def _absent(trial: Trial, quantity: str) -> str:
@@ -118,24 +118,28 @@ def _absent(trial: Trial, quantity: str) -> str:
     return next(filter(None, reasons), "")
 
 
-def _of_same_loss(asked: Comparison, judgement: Judgement | None, by: str) -> Verdict:
+def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) -> Verdict:
     """The verdict where both sides have the same loss, which is not the case's."""
     if judgement is None:
-        return blank(asked.trial, Status.VACUOUS, by)
-    verdict = measured(asked.trial, judgement, asked.where(judgement.index, judgement.stack))
+        return blank(comparison.trial, Status.VACUOUS, by)
+    verdict = measured(
+        comparison.trial, judgement, comparison.where(judgement.index, judgement.stack)
+    )
     if judgement.status is Status.FAIL:
-        finding = finding_of(verdict, asked.trial, Form.OUTSIDE, asked.quantity)
+        finding = finding_of(verdict, comparison.trial, Form.OUTSIDE, comparison.quantity)
         return with_finding(verdict, replace(finding, losses=by))
-    return replace(verdict, why=f"{_sentence(asked, judgement)}; {by}")
+    return replace(verdict, why=f"{_sentence(comparison, judgement)}; {by}")
 
 
-def _sentence(asked: Comparison, judgement: Judgement) -> str:
+def _sentence(comparison: Comparison, judgement: Judgement) -> str:
     """The sentence of a trial that did not fail."""
-    dtype, names = asked.trial.dtype, tensors(asked.problems[0], asked.quantity)[0]
+    dtype, names = comparison.trial.dtype, tensors(comparison.problems[0], comparison.quantity)[0]
     if judgement.status is Status.UNDEFINED:
-        return f"the exact {title(asked.quantity)} leaves the range of {dtype}: use smaller data"
+        return (
+            f"the exact {title(comparison.quantity)} leaves the range of {dtype}: use smaller data"
+        )
     if judgement.status is Status.PASS:
-        return _describe_pass(asked, judgement)
+        return _describe_pass(comparison, judgement)
     unseen = ", ".join(names[i] for i in judgement.unseen)
     wide = ", ".join(names[i] for i in judgement.too_wide)
     reasons = []
@@ -149,27 +153,27 @@ def _sentence(asked: Comparison, judgement: Judgement) -> str:
     return "; ".join(reasons)
 
 
-def _describe_pass(asked: Comparison, judgement: Judgement) -> str:
+def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
     """How much of the bound was used, how much was judged layer by layer, and how the model ran."""
-    used = f"inside: {judgement.budget_used:.2g} of what {asked.trial.dtype} may differ by"
-    if asked.trial.reference.source == "stated":
+    used = f"inside: {judgement.budget_used:.2g} of what {comparison.trial.dtype} may differ by"
+    if comparison.trial.reference.source == "stated":
         used += " and its reference states"
-    found, of, _ = asked.stages()
+    found, of, _ = comparison.stages()
     if of:
         seen = "all" if found == of else f"{found} of {of}"
         used += f", layer by layer ({seen} of its numbers seen)"
-    if asked.ran:
-        used += f"; it ran {asked.ran}"
+    if comparison.ran:
+        used += f"; it ran {comparison.ran}"
     return used
 
 
-def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
+def _differs(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
     """A claimed difference passes with a counterexample: two finite numbers further apart than both
     bounds.
     """
-    trial, allowed = asked.trial, judgement.allowed
+    trial, allowed = comparison.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
-        if meant := other_meaning(asked):
+        if meant := other_meaning(comparison):
             reason = f"it does not differ if its parameters mean this: parameters={meant}"
             finding = Finding(Form.REASON, title_of(trial), reason)
             return with_finding(replace(verdict, status=Status.FAIL), finding)
@@ -179,5 +183,5 @@ def _differs(asked: Comparison, judgement: Judgement, verdict: Verdict) -> Verdi
             f" at the same parameters (allowed ±{allowed:.1e})"
         )
         return replace(verdict, status=Status.PASS, why=why)
-    finding = finding_of(verdict, trial, Form.SAME, asked.quantity)
+    finding = finding_of(verdict, trial, Form.SAME, comparison.quantity)
     return with_finding(replace(verdict, status=Status.FAIL), finding)
