@@ -101,11 +101,9 @@ class BoundedArithmetic:
         size = most_a @ most_b
         error = a.error @ most_b + size_a @ b.error
         if plus is not None:
-            value, size, counts = (
-                value + plus.value,
-                size + abs(plus.value) + plus_error,
-                counts + 1.0,
-            )
+            value = value + plus.value
+            size = size + abs(plus.value) + plus_error
+            counts = counts + 1.0
         spread = counts * self.summing + self._storing(extra)
         error += plus_error + spread * size + counts * self.tiny * (size > 0)
         return Bounded(value, error * DIRECTED)

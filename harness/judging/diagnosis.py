@@ -79,10 +79,8 @@ def _first_outside(
 
 def _other_losses(comparison: Comparison) -> str:
     """Why two losses that are both no sum of squares are not taken for the same."""
-    names, count = (
-        (comparison.trial.subject.name, comparison.trial.reference.name),
-        sum(int(c.sum()) for c in exact_draws(comparison)),
-    )
+    names = (comparison.trial.subject.name, comparison.trial.reference.name)
+    count = sum(int(c.sum()) for c in exact_draws(comparison))
     both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
     if not count:
         return (
@@ -99,10 +97,8 @@ def _other_convention(comparison: Comparison) -> Hint | None:
     """The line to write if the failure vanishes under another derivative of ReLU at exactly 0, or
     under nnet's clip.
     """
-    name, promised = (
-        comparison.trial.subject.name,
-        comparison.trial.subject.contract(comparison.trial.dtype),
-    )
+    name = comparison.trial.subject.name
+    promised = comparison.trial.subject.contract(comparison.trial.dtype)
     activations = comparison.problems[0].formulation.network.activations
     if "relu" in activations and comparison.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():

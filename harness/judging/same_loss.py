@@ -81,20 +81,16 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
     """
     if not are_no_squares(comparison):
         return None
-    every, exact = (
-        [np.ones(problem.draws, dtype=bool) for problem in comparison.problems],
-        exact_draws(comparison),
-    )
+    every = [np.ones(problem.draws, dtype=bool) for problem in comparison.problems]
+    exact = exact_draws(comparison)
     found, where = _same(comparison, every, "loss"), "in every draw"
     if found is None:
         count, rest = (
             sum(int(chosen.sum()) for chosen in some)
             for some in (exact, [~chosen for chosen in exact])
         )
-        found, where = (
-            _same(comparison, exact, "loss"),
-            f"in the {count} draws whose outputs are exact",
-        )
+        found = _same(comparison, exact, "loss")
+        where = f"in the {count} draws whose outputs are exact"
         where += f" (the other {rest} are not judged)" if comparison.quantity == "loss" else ""
     if found is None:
         return None
@@ -141,10 +137,8 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
     """
     sides, owners = [], []
     for problem, some in zip(comparison.problems, exact, strict=True):
-        answers, sloped = (
-            comparison.answers(problem, comparison.quantity),
-            _sloped(comparison, problem),
-        )
+        answers = comparison.answers(problem, comparison.quantity)
+        sloped = _sloped(comparison, problem)
         if sloped is None or not isinstance(answers, tuple):
             return None
         mine, theirs = (both[comparison.quantity] for both in comparison.bounds(sloped))
@@ -162,10 +156,8 @@ def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:
     trial = comparison.trial
 
     def ask() -> Problem | None:
-        model, outputs = (
-            comparison.cache.model(trial),
-            comparison.subject(problem).answer("forward"),
-        )
+        model = comparison.cache.model(trial)
+        outputs = comparison.subject(problem).answer("forward")
         slopes = (
             model.loss_slopes(problem, outputs)
             if model and not isinstance(outputs, Missing)

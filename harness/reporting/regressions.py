@@ -96,15 +96,11 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
     earlier = was.status if was is not None and _judged(was) else None
     failed = earlier is not None and earlier is not Status.PASS
     used, uses = was.budget_used if was else None, now.budget_used
-    told, size = (
-        f"{was.status if was else 'not asked'} before, {now.status} now",
-        math.inf if uses is None else uses,
-    )
+    told = f"{was.status if was else 'not asked'} before, {now.status} now"
+    size = math.inf if uses is None else uses
     if not _judged(now):
-        kind, told = (
-            Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW,
-            f"{told}: {now.why}",
-        )
+        kind = Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW
+        told = f"{told}: {now.why}"
     elif now.status.fails:
         passed = earlier is Status.PASS
         kind = (
@@ -119,17 +115,13 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
     elif was is None or earlier is None:
         kind = Kind.NEW
     elif was.expect != now.expect:
-        kind, told = (
-            Kind.NOT_COMPARABLE,
-            f"{told}, but claimed {was.expect} before, {now.expect} now",
-        )
+        kind = Kind.NOT_COMPARABLE
+        told = f"{told}, but claimed {was.expect} before, {now.expect} now"
     elif failed:
         kind = Kind.IMPROVEMENT
     elif rounding:
-        kind, told = (
-            Kind.NOT_COMPARABLE,
-            f"passes as before; what it uses of its bound is not compared: {rounding}",
-        )
+        kind = Kind.NOT_COMPARABLE
+        told = f"passes as before; what it uses of its bound is not compared: {rounding}"
     elif (
         now.expect == "equal"
         and used is not None

@@ -38,7 +38,6 @@ from harness.text.python import Code, is_name
 
 MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written
-HERE = Path()  # the working folder
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Script(Key[tuple[str, str]]):
     quantity: str
 
 
-def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path = HERE) -> tuple[str, str]:
+def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
     """The path, in `folder`, of a script that fails as the trial does, or why there is none; both
     are "" if none is looked for.
 

@@ -34,7 +34,9 @@ from harness.pytorch.compiled import limited
 from harness.pytorch.devices import lacking
 from harness.pytorch.errors import raised, words_of
 from harness.pytorch.settings import hold_settings
-from harness.reproduce.script import HERE, reproduce
+from harness.reproduce.script import reproduce
+
+HERE = Path()  # the working folder
 
 
 @dataclass(frozen=True)

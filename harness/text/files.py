@@ -50,10 +50,8 @@ def append_whole(path: Path, text: str) -> None:
     nothing.
     """
     with path.open("ab", buffering=0) as file:
-        size, rest = (
-            os.fstat(file.fileno()).st_size,
-            memoryview(text.encode(errors="backslashreplace")),
-        )
+        size = os.fstat(file.fileno()).st_size
+        rest = memoryview(text.encode(errors="backslashreplace"))
         try:
             while rest:
                 rest = rest[file.write(rest) :]

@@ -41,9 +41,7 @@ class Procedure:
 class Training:
     """A training run. With `visits` it records the state and the gradients of every step."""
 
-    def __init__(
-        self, learner: Learner, procedure: Procedure, device: str, visits: bool = False
-    ) -> None:
+    def __init__(self, learner: Learner, procedure: Procedure, device: str, visits: bool) -> None:
         self.learner = learner
         self.procedure = procedure
         self.device = device

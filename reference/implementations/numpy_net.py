@@ -61,10 +61,8 @@ class NumpyNet:
         )
 
     def observe(self, problem: Problem) -> Observation:
-        arithmetic, asked = (
-            Plain(replace(self.contract(), logistic_clip=self.logistic_clip)),
-            at_theta(problem),
-        )
+        arithmetic = Plain(replace(self.contract(), logistic_clip=self.logistic_clip))
+        asked = at_theta(problem)
         with np.errstate(all="ignore"):
             parts = [evaluate(arithmetic, asked.part(draws)) for draws in chunks(asked)]
             answers = {name: arithmetic.stack([part[name] for part in parts]) for name in parts[0]}

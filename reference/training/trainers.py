@@ -121,10 +121,8 @@ class ReferenceTrainer:
         except (RCrashed, RError) as error:
             return Missing(Status.BROKEN, f"R: {error}")
         seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
-        own, claimed = (
-            np.stack([one.theta for one in found]),
-            np.array([one.claimed for one in found]),
-        )
+        own = np.stack([one.theta for one in found])
+        claimed = np.array([one.claimed for one in found])
         return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
 
 

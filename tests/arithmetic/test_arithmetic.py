@@ -166,10 +166,8 @@ def test_a_moving_average_of_numbers_too_far_apart_is_unbounded() -> None:
     """Their difference may leave the range, though the average does not; on its edge it does
     not.
     """
-    a, b = (
-        known([0.75 * LARGEST, 0.5 * LARGEST], 0.0),
-        known([-0.75 * LARGEST, -0.5 * LARGEST], 0.0),
-    )
+    a = known([0.75 * LARGEST, 0.5 * LARGEST], 0.0)
+    b = known([-0.75 * LARGEST, -0.5 * LARGEST], 0.0)
     found = m.mix(a, b, 0.25).error.ravel()
     assert found[0] == inf
     assert found[1] < LARGEST
@@ -266,10 +264,8 @@ def test_tanh(z: float, e: float, exp_ulp: float) -> None:
     Its derivative, 1 - h^2 or 4 / (e^z + e^-z)^2, by the error of h, the rounding of h^2, and 2 (k
     + 1) + 2 of its own.
     """
-    k, (h, slope) = (
-        K[exp_ulp],
-        BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("tanh", known(z, e)),
-    )
+    k = K[exp_ulp]
+    h, slope = BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("tanh", known(z, e))
     value = float(np.tanh(z))
     d = 1 - value * value
     steepest = min(d * (1 + 3.5 * e), 1) if e <= 0.5 else 1.0
@@ -292,10 +288,8 @@ def test_logistic(z: float, e: float, exp_ulp: float) -> None:
     Its derivative, h (1 - h) or e^-z / (1 + e^-z)^2, by the error of h and by 2 k + 4 roundings of
     its own.
     """
-    k, (h, slope) = (
-        K[exp_ulp],
-        BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("logistic", known(z, e)),
-    )
+    k = K[exp_ulp]
+    h, slope = BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act("logistic", known(z, e))
     value = logistic(z)
     d = value * (1 - value)
     steepest = min(d * (1 + 1.75 * e), 0.25) if e <= 0.5 else 0.25
@@ -337,14 +331,10 @@ def test_the_clipped_logistic(sign: int) -> None:
     """Beyond the clip exactly 0 or 1, its derivative 0; a jump is allowed only where the clip is
     within the error.
     """
-    z, e = (
-        np.array([16.0, 14.0, 15.05, 14.95, 15.0, 15.5]) * sign,
-        np.array([0.5, 0.5, 0.125, 0.125, 0.0, 0.5]),
-    )
-    (h, slope), (plain_h, plain_slope) = (
-        CLIPPED.act("logistic", known(z, e)),
-        m.act("logistic", known(z, e)),
-    )
+    z = np.array([16.0, 14.0, 15.05, 14.95, 15.0, 15.5]) * sign
+    e = np.array([0.5, 0.5, 0.125, 0.125, 0.0, 0.5])
+    h, slope = CLIPPED.act("logistic", known(z, e))
+    plain_h, plain_slope = m.act("logistic", known(z, e))
     assert slope is not None
     assert plain_slope is not None
     top = float(sign > 0)
@@ -367,10 +357,8 @@ def test_the_clipped_logistic(sign: int) -> None:
 @pytest.mark.parametrize("z", [14.95, -14.95, 15.05, -15.05])
 def test_a_jump_is_allowed_to_a_number_alone(z: float) -> None:
     """Whatever else is in the stack."""
-    (h, _), (together, _) = (
-        CLIPPED.act("logistic", known(z, 0.125)),
-        CLIPPED.act("logistic", known([z, 20], [0.125, 0])),
-    )
+    h, _ = CLIPPED.act("logistic", known(z, 0.125))
+    together, _ = CLIPPED.act("logistic", known([z, 20], [0.125, 0]))
     assert h.error[0, 0] == together.error[0, 0] >= JUMP
 
 

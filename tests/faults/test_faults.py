@@ -43,12 +43,10 @@ class Known:
     """A fault that answers each problem once, however often it is tried."""
 
     def __init__(self, fault: Fault) -> None:
-        self.name, self.words, self.run, self.fault = (
-            fault.name,
-            fault.words,
-            cache(fault.run),
-            fault,
-        )
+        self.name = fault.name
+        self.words = fault.words
+        self.run = cache(fault.run)
+        self.fault = fault
         self.across_draws = fault.across_draws
 
 

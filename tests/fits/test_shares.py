@@ -16,10 +16,8 @@ pairs = st.builds(Pairs, counts, counts, counts, counts).filter(lambda found: fo
 
 def test_pairs_are_counted_start_by_start() -> None:
     """Of both, of the first alone, of the second alone, of neither."""
-    mine, theirs = (
-        np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool),
-        np.array([1, 0, 0, 0, 1, 1, 0, 0, 0, 0], bool),
-    )
+    mine = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], bool)
+    theirs = np.array([1, 0, 0, 0, 1, 1, 0, 0, 0, 0], bool)
     assert Pairs.of(mine, theirs) == Pairs(1, 3, 2, 4)
     assert Pairs(1, 3, 2, 4).shares == (0.4, 0.3)
 
@@ -69,10 +67,8 @@ def test_a_correlation_of_less_than_half_a_start_is_none(cells: tuple[int, int, 
     """
     found = Pairs(*cells)
     (first, second), n = found.shares, found.n
-    (low1, high1), (low2, high2) = (
-        interval(round(first * n), n, 0.90),
-        interval(round(second * n), n, 0.90),
-    )
+    low1, high1 = interval(round(first * n), n, 0.90)
+    low2, high2 = interval(round(second * n), n, 0.90)
     low, high = hypot(first - low1, high2 - second), hypot(high1 - first, second - low2)
     assert found.difference == pytest.approx(
         (first - second - low, first - second + high), rel=1e-12

@@ -12,7 +12,6 @@ import reference
 from tests.conftest import Approved
 
 ROOT = Path(__file__).parents[2]
-LATE = "starts"  # a module that is public
 
 
 @pytest.mark.parametrize("package", [harness, reference], ids=["harness", "reference"])

@@ -30,10 +30,8 @@ class Port(nn.Module):
 
     def __init__(self, network: Network, logistic: Callable[[Tensor], Tensor] = clipped) -> None:
         super().__init__()
-        self.hidden, self.out = (
-            nn.Linear(*network.inputs, network.hidden),
-            nn.Linear(network.hidden, *network.outputs),
-        )
+        self.hidden = nn.Linear(*network.inputs, network.hidden)
+        self.out = nn.Linear(network.hidden, *network.outputs)
         self.logistic, self.network = logistic, network
 
     def forward(self, x: Tensor) -> Tensor:

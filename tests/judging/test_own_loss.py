@@ -30,10 +30,8 @@ class Port(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.hidden, self.act = (
-            nn.Linear(sum(network.inputs), network.hidden),
-            getattr(torch, network.activation),
-        )
+        self.hidden = nn.Linear(sum(network.inputs), network.hidden)
+        self.act = getattr(torch, network.activation)
         self.W2 = nn.Linear(network.hidden, network.outputs[0])
         self.V2 = (
             nn.Linear(network.hidden, network.outputs[1]) if len(network.outputs) > 1 else None

@@ -279,11 +279,9 @@ class _Finder(MetaPathFinder):
     """Finds one module, the mutant, before it is looked for on the disk."""
 
     def __init__(self, file: str, code: CodeType) -> None:
-        self.name, self.path, self.code = (
-            file.removesuffix(".py").replace("/", "."),
-            str(Path(file).resolve()),
-            code,
-        )
+        self.name = file.removesuffix(".py").replace("/", ".")
+        self.path = str(Path(file).resolve())
+        self.code = code
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if fullname != self.name:
@@ -433,11 +431,9 @@ def judged(
     )
     start, tried, killed, timeouts, survived = time.monotonic(), 0, 0, 0, []
     for mutant, outcome in outcomes(tests, chosen, 10 + PATIENCE * took, jobs):
-        tried, killed, timeouts = (
-            tried + 1,
-            killed + (outcome != "survived"),
-            timeouts + (outcome == "timeout"),
-        )
+        tried = tried + 1
+        killed = killed + (outcome != "survived")
+        timeouts = timeouts + (outcome == "timeout")
         if outcome == "survived":
             reason = plan.reasons.get((file, mutant.function, mutant.change))
             survived.append(

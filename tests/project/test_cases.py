@@ -211,10 +211,8 @@ def test_s4_ends_at_its_floor_or_dead() -> None:
     S4 = case.subjects[0]
     start = S4.starting(case.network, case.problems, 40, "float32")
     ended = S4.fit(start, "float32", "cpu", lambda said: None)
-    floor, dead = (
-        sine_training.line_through_origin(start.inputs, start.targets).value,
-        (start.targets**2).sum((1, 2)),
-    )
+    floor = sine_training.line_through_origin(start.inputs, start.targets).value
+    dead = (start.targets**2).sum((1, 2))
     at = (ended.claimed - floor) / (dead - floor)
     assert ended.finite.all()
     assert ((abs(at) < 0.01) | (abs(at - 1) < 0.01)).all()

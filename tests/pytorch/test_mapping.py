@@ -175,11 +175,9 @@ def models(draw: st.DrawFn) -> tuple[Network, Subject]:
     write them.
     """
     inputs, hidden, outputs = (draw(st.integers(1, 4)) for _ in range(3))
-    turned, ones, names = (
-        draw(st.booleans()),
-        draw(st.booleans()),
-        draw(st.permutations(["u", "v", "w", "x"])),
-    )
+    turned = draw(st.booleans())
+    ones = draw(st.booleans())
+    names = draw(st.permutations(["u", "v", "w", "x"]))
 
     class Written(nn.Module):
         def __init__(self) -> None:

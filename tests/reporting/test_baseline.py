@@ -84,7 +84,6 @@ def change(old: Verdict | None, new: Verdict | None, **how: Any) -> Change:
 # What became of a trial
 
 EVIDENCE = {None: None, "PASS": "passes", "FAIL": "fails", "BROKEN": "fails", "KNOWN": "known"}
-WITHOUT = ("ABSENT", "VACUOUS", "UNDEFINED", "NOT RUN")
 EXPECTED = {
     ("passes", "passes"): Kind.UNCHANGED,
     ("passes", "fails"): Kind.REGRESSION,
@@ -560,10 +559,8 @@ def test_the_command_is_a_program(tmp_path: Path, approved: Approved) -> None:
         "scripts"
     ]
     assert scripts == {"nnet-parity": "nnet_parity.console:main"}
-    old, new = (
-        saved(tmp_path, report(verdict()), "old"),
-        saved(tmp_path, report(verdict("FAIL", 12.0)), "new"),
-    )
+    old = saved(tmp_path, report(verdict()), "old")
+    new = saved(tmp_path, report(verdict("FAIL", 12.0)), "new")
     program = (
         "import sys; from harness.cli import main; sys.exit(main() + 10 * ('torch' in sys.modules))"
     )

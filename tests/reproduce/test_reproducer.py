@@ -74,10 +74,8 @@ MEANS = {"W1": "hidden.weight", "b": "hidden.bias", "W2": "out.weight", "b_w": "
 class Wrong(nn.Module):
     def __init__(self, network: Network, how: str) -> None:
         super().__init__()
-        self.hidden, self.out = (
-            nn.Linear(*network.inputs, network.hidden),
-            nn.Linear(network.hidden, *network.outputs),
-        )
+        self.hidden = nn.Linear(*network.inputs, network.hidden)
+        self.out = nn.Linear(network.hidden, *network.outputs)
         self.how = how
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,10 +105,8 @@ def test_what_is_left_fails_as_the_whole_did(
         return
     small = shrink(whole, failed)
     assert small is not None
-    before, after = (
-        whole.problems[failed.stack].part(slice(failed.index[0], failed.index[0] + 1)),
-        small.problem,
-    )
+    before = whole.problems[failed.stack].part(slice(failed.index[0], failed.index[0] + 1))
+    after = small.problem
     assert after.draws == 1
     assert after.rows <= before.rows
     assert all(

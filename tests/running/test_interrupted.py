@@ -621,8 +621,8 @@ def test_a_full_disk_is_a_sentence(
 
 
 def test_every_file_is_written_by_one_writer() -> None:
-    """Nothing opens a file to write it but harness/text/files.py, and shared.py its marks in a
-    temporary folder.
+    """Nothing opens a file to write it but harness/text/files.py, and harness/running/xdist.py its
+    marks in a temporary folder.
     """
     mode = r"[\"'][rbt]*[wax+][rwaxbt+]*[\"']"
     writes = re.compile(

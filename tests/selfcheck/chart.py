@@ -44,10 +44,8 @@ def drawn(found: dict[str, Any]) -> str:
 
 def _key(rule: Rule, number: int, y: int, column: int) -> Markup:
     """A rule's line, its name, and what it flags of what is right."""
-    x, dash = (
-        24 + column * WIDTH // COLUMNS,
-        " ".join(map(str, svg.DASHES[number % len(svg.DASHES)])),
-    )
+    x = 24 + column * WIDTH // COLUMNS
+    dash = " ".join(map(str, svg.DASHES[number % len(svg.DASHES)]))
     says = _text(f"{rule.rule}: flags {rule.false_alarm_rate:.2%} of what is right")
     stroke = f'stroke="var(--s{number % 8})" stroke-width="{1.6 if number else 2.6}"'
     line = f'<path d="M{x} {y - 4}h32" fill="none" {stroke} stroke-dasharray="{dash or "none"}"/>'

@@ -32,11 +32,9 @@ class Case:
 
     def asked(self, formulation: Formulation) -> list[Problem]:
         """Probes of every kind, and random ones with decay, in the parameters of a formulation."""
-        plain, decayed = (
-            probes(self.seed, draws=self.draws, rows=self.rows),
-            probes(
-                self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED
-            ),
+        plain = probes(self.seed, draws=self.draws, rows=self.rows)
+        decayed = probes(
+            self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED
         )
         return [*plain(formulation), *decayed(formulation)]
 
