@@ -1,4 +1,4 @@
-"""Trains what the case names, and computes the losses at the final weights."""
+"""Trains the trainers that the case names, and computes the losses at their final weights."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from harness.training.trainer import Ended, Fitted, Trainer
 
 @dataclass(frozen=True)
 class TrainedEnd(Key[Ended | Missing]):
-    """The fits of a trainer of the case."""
+    """Key of the fits of a trainer of the case, or of why they are missing."""
 
     trainer: str
     dtype: str
@@ -25,7 +25,7 @@ class TrainedEnd(Key[Ended | Missing]):
 
 @dataclass(frozen=True)
 class SharedFit(Key[Fitted | Missing]):
-    """The fits of a trainer from the same starts and data, for all cases."""
+    """Key of the fits of a trainer from the same starts and data, shared by all cases."""
 
     trainer: Same
     network: Same
@@ -35,7 +35,10 @@ class SharedFit(Key[Fitted | Missing]):
 
 
 def train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | Missing:
-    """The fits of a trainer, with the losses that the oracle computes at the final weights."""
+    """Return the fits of a trainer, with the losses at its final weights, or why they are missing.
+
+    The losses are those of the oracle: the network's equations in bounded arithmetic.
+    """
     key = TrainedEnd(trainer.name, dtype, device)
     return cache.get_or_make(key, lambda: _train(cache, trainer, dtype, device))
 
@@ -70,10 +73,10 @@ def _has_same_data(end: Problem, start: Problem) -> bool:
 
 
 def get_ends(cache: Cache) -> list[Ended]:
-    """The fits of all trainers of the case so far."""
+    """Return the fits of all trainers of the case that have been trained so far."""
     return [end for end in cache.get_all(TrainedEnd) if isinstance(end, Ended)]
 
 
 def get_bounds_at_end(cache: Cache, ended: Ended) -> Bounds:
-    """What the final weights of a trainer give, with the bounds of its contract."""
+    """Return all answers at the final weights of a trainer, with their bounds under its contract."""
     return cache.oracle(ended.end, ended.trainer.contract(ended.dtype))

@@ -1,4 +1,5 @@
-"""Two shares of successes on the same starts: do they differ, are they equivalent?
+"""Statistics of two trainers' shares of good fits from the same starts: do the shares differ, are
+they equivalent?
 
 Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe's interval for their
 difference (Statistics in Medicine 17 (1998) 2635, method 10), and from it two one-sided tests
@@ -17,22 +18,28 @@ TOST = 0.90  # confidence of the interval, for two tests at 5 %
 
 
 def stats() -> Any:
-    """SciPy's: to load them takes longer than all else that a run without training needs."""
+    """Return `scipy.stats`, imported on the first call.
+
+    The import takes longer than everything else that a run without training needs.
+    """
     from scipy import stats
 
     return stats
 
 
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a share."""
+    """Return Wilson's interval for the share `successes` / `of`."""
     found = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
     return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Successes of two trainers on the same n starts: of both, of the first alone, of the second
-    alone, of neither.
+    """Numbers of successes of two trainers on the same n starts.
+
+    `both` counts the starts on which both succeed, `first` the starts on which the first trainer
+    alone succeeds, `second` the starts on which the second alone succeeds, `neither` all other
+    starts.
     """
 
     both: int
@@ -42,7 +49,7 @@ class Pairs:
 
     @classmethod
     def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Self:
-        """Of two lists of successes (n,); start i of one belongs to start i of the other."""
+        """Count the successes of two trainers (n,); start i is the same for both."""
         counts = (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs)
         return cls(*(int(np.count_nonzero(count)) for count in counts))
 
@@ -56,15 +63,17 @@ class Pairs:
 
     @property
     def p(self) -> float:
-        """McNemar's exact test: the probability of as uneven a split of the starts on which only
-        one succeeds.
+        """Return the p-value of McNemar's exact test.
+
+        Of the starts on which only one trainer succeeds, it is the probability of so uneven a
+        split, or a more uneven one, by chance.
         """
         apart = self.first + self.second
         return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
 
     @property
     def difference(self) -> tuple[float, float]:
-        """Newcombe's 90 % interval for the first share less the second."""
+        """Return Newcombe's 90 % interval for the first trainer's share minus the second's."""
         a, b, c, d = self.both, self.first, self.second, self.neither
         shares, bounds = self.shares, [interval(a + b, self.n, TOST), interval(a + c, self.n, TOST)]
         below, above = (
@@ -80,12 +89,12 @@ class Pairs:
         return shares[0] - shares[1] - low, shares[0] - shares[1] + high
 
     def margin_used(self, margin: float) -> float:
-        """How much of the margin of equivalence the interval takes: 1 is the limit."""
+        """Return the share of the equivalence margin that the interval reaches; 1 is the limit."""
         return max(abs(bound) for bound in self.difference) / margin
 
     def power(self, margin: float) -> float:
-        """The probability that n such pairs show equivalence when there is no difference (normal
-        approximation).
+        """Return the probability that n such pairs show equivalence if the shares do not differ
+        (normal approximation).
         """
         spread = sqrt(max(self.first + self.second, 1)) / self.n
         return max(

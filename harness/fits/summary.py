@@ -20,7 +20,7 @@ CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a re
 
 
 def fit(cache: Cache, ended: Ended) -> Fit:
-    """The fits of a trainer."""
+    """Return the fits of a trainer as the report holds them."""
     losses, quality = ended.losses, cache.population.quality
     good = int((losses <= quality).sum())
     low, high = interval(good, len(losses))
@@ -46,7 +46,10 @@ def fit(cache: Cache, ended: Ended) -> Fit:
 
 
 def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
-    """Iterations and losses of the first start, at most CURVE of them, the first ones denser."""
+    """Return at most CURVE pairs of iteration and loss of the first start, denser at its beginning.
+
+    `scale` is the factor from a loss to the loss in the report.
+    """
     curve = ended.fitted.curve
     places = np.geomspace(1, max(len(curve), 1), CURVE).round().astype(int) - 1
     points: list[tuple[float, float | None]] = []
@@ -57,7 +60,7 @@ def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
 
 
 def _floor(ended: Ended, scale: float) -> float | None:
-    """The loss that no fit of the first data can be below, None if it is not known."""
+    """Return the loss that no fit of the first draw's data can be below, None if it is not known."""
     if not ended.trainer.floor:
         return None
     with users():
@@ -66,8 +69,10 @@ def _floor(ended: Ended, scale: float) -> float | None:
 
 
 def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
-    """Predictions and weights of the best start; nothing if no start is finite, no weights if
-    there are more than WEIGHTS.
+    """Return the predictions and weights of the start with the smallest loss.
+
+    It is empty if no start is finite. It lacks the weights if there are more than WEIGHTS, and the
+    predictions if inputs or outputs have more than one column.
     """
     if not ended.fitted.end:
         return {}
@@ -89,7 +94,9 @@ def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
 
 
 def table(cache: Cache) -> list[Row]:
-    """A case's trainers as rows of the table of changes, the references last."""
+    """Return a row of the report's table of changes for each trainer of a case, the references
+    last.
+    """
     ends = get_ends(cache)
     if not ends or not cache.population.table:
         return []
@@ -104,7 +111,11 @@ def table(cache: Cache) -> list[Row]:
 
 
 def answer(cache: Cache, rows: list[Row]) -> str:
-    """What a case says of its rows; "" if it says nothing, or not all its trainers ended."""
+    """Return the sentence that the case's `answer` makes of its rows.
+
+    It is "" if the case has no `answer`, or if not all of its trainers have ended. An error in
+    `answer` becomes the sentence.
+    """
     case = cache.case
     trained = {ended.trainer.name for ended in get_ends(cache)}
     wanted = {getattr(trainer, "name", "") for trainer in (*case.subjects, *case.references)}
@@ -121,7 +132,9 @@ def answer(cache: Cache, rows: list[Row]) -> str:
 
 
 def points(cache: Cache) -> Points | None:
-    """The first data that a case's trainers are given, None if they cannot be drawn."""
+    """Return the first draw of the trainers' data; None if inputs or targets have more than one
+    column, since the page cannot draw them.
+    """
     with users():
         data = cache.population.data(1)
     x, y = (np.asarray(part[0], np.float64) for part in data)

@@ -1,5 +1,5 @@
-"""What training came to, judged: what each claims by what its weights give, and shares of good fits
-by statistics.
+"""Judges the results of training: each trainer's claims by its final weights, and shares of good
+fits by statistics.
 """
 
 from dataclasses import dataclass, replace
@@ -36,20 +36,22 @@ CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final
 
 @dataclass(frozen=True)
 class PredictionProblem(Key[Problem]):
-    """The final weights of a trainer at the inputs where its predictions are judged."""
+    """Key of the problem that has a trainer's final weights, and the inputs where predictions are
+    judged.
+    """
 
     ended: Ended
 
 
 @dataclass(frozen=True)
 class PredictionAnswers(Key[Observation]):
-    """What a trainer's own implementation computes there."""
+    """Key of the answers of a trainer's own implementation to its PredictionProblem."""
 
     ended: Ended
 
 
 def ended(trial: Trial, cache: Cache) -> Verdict:
-    """The verdict of a `final` or `fit` check."""
+    """Train both sides of a trial, and return the verdict of its `final` or `fit` check."""
     sides: list[Ended] = []
     for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
         if why := trainer.cannot_answer(trial.case.network, trial.check):
@@ -78,7 +80,10 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
 
 
 class _Claim(NamedTuple):
-    """One thing that a trainer says of its final weights, and what these give."""
+    """A trainer's claim about its final weights: its losses or predictions, and the oracle's there.
+
+    The oracle is the network's equations in bounded arithmetic.
+    """
 
     who: str
     what: str
@@ -86,8 +91,10 @@ class _Claim(NamedTuple):
 
 
 def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
-    """Claimed losses and predictions against the oracle's at the final weights; losses against
-    their floor.
+    """Return the verdict of a `final` check.
+
+    The losses and predictions that each trainer claims are compared with the oracle's at its final
+    weights; the subject's losses are compared with their floor too.
     """
     claims: list[_Claim] = []
     for ended in sides:
@@ -125,11 +132,13 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
 
 
 def _claimed(ended: Ended, cache: Cache) -> Side:
-    """The losses that a trainer claims, with the oracle's bounds at its final weights.
+    """Return the losses (D,) that a trainer claims, with the oracle's bounds at its final weights.
 
-    Where it may have moved these after its last loss, by less than it notices, they allow the slope
-    times that. What the curvature adds, of the order of the square, is far below the rounding of
-    the loss.
+    D is the number of starts that ended finite. A trainer with a `comparison_offset` does not
+    notice a small change of its weights: it may have moved them by so much after it computed its
+    last loss. The bounds then also allow the slope of the loss times this change. The curvature
+    adds a term of the order of the change's square, which is far below the rounding of the loss and
+    left out.
     """
     bounds = get_bounds_at_end(cache, ended)
     loss, slope = bounds["loss"], bounds["gradient"]
@@ -141,8 +150,11 @@ def _claimed(ended: Ended, cache: Cache) -> Side:
 
 
 def predictions(cache: Cache, ended: Ended) -> Side | Missing:
-    """What a trainer's own implementation predicts at the marks and on the grid, with the oracle's
+    """Return a trainer's predictions at the population's marks and on its grid, with the oracle's
     bounds.
+
+    The predictions are computed by the trainer's own implementation. If it gives none, the result
+    is why.
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
@@ -159,8 +171,10 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
 
 
 def _silent(ended: Ended, cache: Cache) -> str:
-    """No finite loss claimed where the final weights give one that is nowhere near the end of the
-    dtype's range.
+    """Return a sentence if a trainer claims no finite loss although its final weights give a plain
+    one, else "".
+
+    A loss is plain if its bound is narrow and it is inside the dtype's range.
     """
     if ended.fitted.silent is None:
         return ""
@@ -174,8 +188,10 @@ def _silent(ended: Ended, cache: Cache) -> str:
 
 
 def _below_floor(ended: Ended, cache: Cache) -> str:
-    """A loss below what no fit can be below: then the floor is wrong, or the data are not what was
-    said.
+    """Return a sentence if a loss is below the stated floor, else "".
+
+    No fit can be below a right floor, so then the floor is wrong, or the network or data are not as
+    stated.
     """
     if ended.trainer.floor is None:
         return ""
@@ -196,7 +212,7 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
 
 
 def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
-    """The verdict of a `fit` check: whether as many starts end well as the case claims."""
+    """Return the verdict of a `fit` check: do as many starts end in a good fit as the case claims?"""
     n = min(len(mine.losses), len(theirs.losses))
     for here, there in (
         (mine.start.inputs, theirs.start.inputs),
@@ -248,10 +264,10 @@ def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) 
 
 
 def _decide(expect: str, same: bool, other: bool, worse: bool) -> Status:
-    """The status of a claim about two shares.
+    """Return the status of a claim about two shares of good fits.
 
-    `same` says that they are equivalent, `other` that they differ by more than chance, `worse` that
-    the subject's is then the smaller one.
+    `same` says that the shares are equivalent, `other` that they differ by more than chance,
+    `worse` that they differ and the subject's share is the smaller one.
     """
     holds, fails = same, other
     if expect == "differs":

@@ -1,4 +1,11 @@
-"""What the trials of one case share: problems, answers and bounds, each of them made once."""
+"""A cache of the problems, answers and bounds that the trials of one case share.
+
+Each value is stored under a typed key and computed when it is first needed. A problem is a stack of
+D draws; each draw has parameters, inputs and targets of its own. A formulation is the affine map
+from a model's own parameters (its own tensors, flattened) to theta (the network's parameters in
+nnet's order). A contract is the arithmetic that an implementation promises, such as its dtype.
+Bounds say how far a correct implementation under a contract may be from the exact answers.
+"""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
@@ -23,16 +30,16 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 @dataclass(frozen=True)
 class Meaning(Key[Formulation]):
-    """What the parameters of a subject of the case mean."""
+    """Key of the formulation of a subject of the case, by the subject's name."""
 
     subject: str
 
 
 @dataclass(frozen=True)
 class SharedMeaning(Key[Formulation]):
-    """What the parameters of a subject mean, for all cases of a network.
+    """Key of the formulation of a subject, shared by all cases of a network.
 
-    `meaning_key` holds ids, which stay its own as long as `subject` is alive.
+    `meaning_key` contains ids of objects. They stay unique as long as `subject` is alive.
     """
 
     meaning_key: Hashable
@@ -42,19 +49,19 @@ class SharedMeaning(Key[Formulation]):
 
 @dataclass(frozen=True)
 class OwnMeaning(Key[Formulation]):
-    """The parameters of the case's own network."""
+    """Key of the formulation whose own parameters are theta of the case's network."""
 
 
 @dataclass(frozen=True)
 class Problems(Key[list[Problem]]):
-    """The problems of a formulation."""
+    """Key of the problems that the case makes for a formulation."""
 
     formulation: Formulation
 
 
 @dataclass(frozen=True)
 class NarrowProblems(Key[list[Problem]]):
-    """The problems of a formulation, in a dtype of a narrower range than float32."""
+    """Key of the problems of a formulation, rounded to a dtype narrower than float32."""
 
     formulation: Formulation
     dtype: str
@@ -62,7 +69,7 @@ class NarrowProblems(Key[list[Problem]]):
 
 @dataclass(frozen=True)
 class LiveModel(Key[Model | Missing]):
-    """A subject as it is built for a dtype and device."""
+    """Key of the model that a subject builds for a dtype and device, or of why there is none."""
 
     subject: str
     dtype: str
@@ -71,7 +78,7 @@ class LiveModel(Key[Model | Missing]):
 
 @dataclass(frozen=True)
 class SubjectAnswers(Key[Observation]):
-    """A subject's answers to a problem."""
+    """Key of a subject's answers to a problem in a dtype on a device."""
 
     subject: str
     problem: Problem
@@ -81,7 +88,9 @@ class SubjectAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class VisitedStates(Key[tuple[Problem, Observation]]):
-    """The states that a model visits in training, and its answers there."""
+    """Key of the states (parameters) that a model passes through in training, and its answers
+    there.
+    """
 
     trained: str
     dtype: str
@@ -90,7 +99,11 @@ class VisitedStates(Key[tuple[Problem, Observation]]):
 
 @dataclass(frozen=True)
 class ReferenceAnswers(Key[Observation]):
-    """A reference's answers to all problems of a network that have the same numbers."""
+    """Key of a reference's answers.
+
+    `numbers` is a digest of a problem's numbers: all problems of a network with the same digest
+    have the same answers.
+    """
 
     reference: Same
     network: Same
@@ -99,7 +112,7 @@ class ReferenceAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class ProblemAsEvaluated(Key[Problem]):
-    """A problem as the network that a reference really evaluates."""
+    """Key of a problem, rewritten for the network that a reference really evaluates."""
 
     reference: Same
     problem: Problem
@@ -107,7 +120,7 @@ class ProblemAsEvaluated(Key[Problem]):
 
 @dataclass(frozen=True)
 class NetworkBounds(Key[Bounds]):
-    """The bounds of a problem's whole network under a contract."""
+    """Key of the bounds of a problem under a contract, computed for the whole network at once."""
 
     problem: Problem
     contract: Contract
@@ -115,7 +128,11 @@ class NetworkBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class UnclippedBounds(Key[Bounds]):
-    """Bounds of a problem under some contract that differs from this one at most by its clip."""
+    """Key of bounds of a problem whose contract is this one, apart from the logistic's clip.
+
+    `contract` has no clip. The stored bounds may be those under a contract with a clip, and the
+    other way round: they are equal in all draws in which the clip does not act.
+    """
 
     problem: Problem
     contract: Contract
@@ -123,7 +140,10 @@ class UnclippedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class StagedBounds(Key[Bounds]):
-    """The bounds of a problem, layer by layer from what was observed on the way."""
+    """Key of the bounds of a problem that are computed layer by layer.
+
+    The bounds of each layer start from the intermediate numbers in `observed`.
+    """
 
     problem: Problem
     contract: Contract
@@ -132,7 +152,7 @@ class StagedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class Stages(Key[tuple[int, int, str]]):
-    """What was observed on the way of the numbers that a contract asks for."""
+    """Key of the result of `Cache.stages` for an observation under a contract."""
 
     observed: Observation
     contract: Contract
@@ -141,8 +161,9 @@ class Stages(Key[tuple[int, int, str]]):
 class Cache(Store):
     """The cache of one case.
 
-    `starts` is the number of starts of a population, `say` is told how far something is that takes
-    long. `across_cases` outlives the case: it holds what other cases of the run need too.
+    `starts` is the number of starts from which each trainer of a population trains. `say` is called
+    with a sentence on the progress of slow work. `across_cases` is a store that outlives the case:
+    it holds values that other cases of the run need too.
     """
 
     def __init__(
@@ -159,12 +180,14 @@ class Cache(Store):
 
     @property
     def population(self) -> Population:
-        """What the trainers of the case are given."""
+        """Return the population on which the case's trainers are judged: their data, and the
+        criterion of a good fit.
+        """
         assert isinstance(self.case.problems, Population)
         return self.case.problems
 
     def formulation(self, subject: Subject) -> Formulation:
-        """What the parameters of a subject mean."""
+        """Return the formulation of a subject: how its own parameters map to theta."""
         return self.get_or_make(Meaning(subject.name), lambda: self._read_meaning(subject))
 
     def _read_meaning(self, subject: Subject) -> Formulation:
@@ -174,18 +197,24 @@ class Cache(Store):
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
     def own_formulation(self) -> Formulation:
-        """The case's own network."""
+        """Return the formulation whose own parameters are theta of the case's network."""
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
-        """What a trial's subject is asked; of a model in training, the states that it visits."""
+        """Return the problems that a trial's subject is asked.
+
+        For a model in training this is a single problem, whose draws are the states (parameters)
+        that it passes through.
+        """
         if isinstance(trial.subject, Trained):
             return [self.visited_states(trial.subject, trial.dtype, trial.device)[0]]
         return self.problems(self.formulation(trial.subject), trial.dtype)
 
     def problems(self, formulation: Formulation, dtype: str = "float64") -> list[Problem]:
-        """The problems of a formulation, in numbers that the dtype holds; float32 holds those of
-        the probes.
+        """Return the problems of a formulation, with numbers that the dtype holds exactly.
+
+        For a dtype narrower than float32 they are rounded. Other dtypes hold the numbers of the
+        probes as they are.
         """
         problems = self.get_or_make(
             Problems(formulation), lambda: self.case.make_problems(formulation)
@@ -197,14 +226,18 @@ class Cache(Store):
         return self.get_or_make(key, lambda: narrow_problems(problems, contract))
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
-        """The subject, built once for all stacks in a dtype: what it keeps from one to the next
-        shows.
+        """Return the model that a subject builds for a dtype and device, or why there is none.
+
+        It is built once and asked all stacks, so that a model which keeps state from one call to
+        the next is found out by its answers.
         """
         key = LiveModel(subject.name, dtype, device)
         return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
 
     def model(self, trial: Trial) -> Model | None:
-        """A trial's subject as it is built, None if it is no model."""
+        """Return the built model of a trial's subject; None if the subject is no PyTorch model or
+        cannot be built.
+        """
         if not isinstance(trial.subject, Subject):
             return None
         live = self.live(trial.subject, trial.dtype, trial.device)
@@ -213,7 +246,7 @@ class Cache(Store):
     def subject(
         self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
     ) -> Observation:
-        """The subject's answers to a problem."""
+        """Return a subject's answers to a problem in a dtype on a device."""
         if isinstance(subject, Trained):
             return self.visited_states(subject, dtype, device)[1]
 
@@ -228,7 +261,11 @@ class Cache(Store):
     def visited_states(
         self, trained: Trained, dtype: str, device: str
     ) -> tuple[Problem, Observation]:
-        """The states that a model visits in training, and its answers there."""
+        """Return the states (parameters) that a model passes through in training, and its answers
+        there.
+
+        The states are the draws of one problem.
+        """
         key = VisitedStates(trained.name, dtype, device)
         network, population = self.case.network, self.population
         return self.get_or_make(
@@ -236,7 +273,7 @@ class Cache(Store):
         )
 
     def reference(self, reference: Reference, problem: Problem) -> Observation:
-        """The reference's answers to a problem."""
+        """Return a reference's answers to a problem."""
         network = Same(problem.formulation.network)
         key = ReferenceAnswers(Same(reference), network, problem.key)
         return self.get_or_make(key, lambda: ask_reference(reference, problem))
@@ -248,10 +285,11 @@ class Cache(Store):
         reference: Reference | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
-        """The bounds of an implementation: of the problem's own network, or of the one that a
-        reference really evaluates.
+        """Return the bounds on a correct implementation's answers to a problem under a contract.
 
-        They go layer by layer if it was observed with what it computes on its way.
+        They are the bounds of the problem's own network or, with `reference`, of the network that
+        this reference really evaluates. If `observed` has intermediate numbers (`observed.seen`),
+        the bounds are computed layer by layer from these numbers.
         """
         if reference is not None:
             problem = self._as_evaluated(reference, problem)
@@ -279,8 +317,11 @@ class Cache(Store):
     def stages(
         self, problem: Problem, contract: Contract, observed: Observation
     ) -> tuple[int, int, str]:
-        """How many numbers of a row were seen on the way, of how many, and the first activation
-        that was not.
+        """Return how many intermediate numbers of a row were found, how many there are, and the
+        first activation that was not found.
+
+        A row is one row of inputs. The result is (0, 0, "") if `observed` has no intermediate
+        numbers.
         """
         if observed.seen is None:
             return 0, 0, ""

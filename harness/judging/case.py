@@ -1,4 +1,4 @@
-"""A question of a model, and what `pytest` makes of it."""
+"""Cases (questions about implementations of a network) and the trials that pytest makes of them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ LOCKSTEP = ("loss", "gradient", STEP)
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of rows of the outputs that is claimed to be 0 for a subject and is not for the
-    case's network.
+    """A combination of an output's rows, claimed to be 0 for a subject and not 0 for the case's
+    network.
 
-    `rows` are the coefficients; `head` the only head looked at, all when None. `on_logits` undoes a
-    logistic output first. `asks` says in words what the combination measures.
+    The combination is the sum over the rows of inputs of a coefficient in `rows` times the output
+    of that row. It is computed for each output of the head `head`, or of all heads if `head` is
+    None. With `on_logits` the outputs' logistic is undone before. `asks` names the measured thing
+    in words.
     """
 
     name: str
@@ -45,17 +47,25 @@ class Contrast:
 class Case:
     """One question, asked of every subject and every reference that can judge it, in every dtype.
 
-    `expect` is the answer claimed: "equal", or "differs", which passes only with a counterexample
-    beyond the bounds: outputs at one theta, or a `contrast`. `problems` makes the stacks of a
-    formulation, one maker or several, or is a Population, on which trainers are judged: `final` (is
-    the loss that each claims that of its weights, and are its predictions?) and `fit` (do as many
-    starts end well?) by default; or loss, gradient and step at every state that a model visits in
-    training. A reference may be a Subject: then that model itself. `question` is the sentence that
-    the report answers; cases that share one are answered together. `answer` makes a sentence of the
-    case's rows of the table of changes, which then comes first. `known` says why trials are known
-    to fail: those that do are KNOWN and fail nothing, and the run fails when none does any more. A
-    Subject has a `known` of its own. `settings` are what torch as a whole is told while the case's
-    models are built and asked: what it was told when the case was verified.
+    A subject is an implementation that is judged; a reference is an implementation that it is
+    compared with. A reference may itself be a Subject.
+
+    `expect` is the claimed answer. "equal" claims that subject and reference agree. "differs"
+    claims that they do not, and passes only with a counterexample beyond the bounds: different
+    outputs at one theta (the network's parameters in nnet's order), or a `contrast`.
+
+    `problems` is a function, or several, from a formulation to stacks of problems. It may also be a
+    Population: then the subjects are trainers, and the checks are by default `final` (are the loss
+    and the predictions that each trainer claims those of its final weights?) and `fit` (do as many
+    starts end in a good fit?). The other checks of trainers are loss, gradient and step, at every
+    state that a model passes through in training.
+
+    `question` is the sentence that the report answers; cases with the same question are answered
+    together. `answer` makes a sentence of the case's rows in the report's table of changes; this
+    sentence then comes first. `known` is the reason why trials of the case are known to fail: a
+    trial that fails is then KNOWN and does not fail the run, and the run fails once no trial fails
+    any more. A Subject may have a `known` of its own. `settings` are torch's global settings as
+    they were when the case was made; they hold while its models are built and asked.
     """
 
     name: str
@@ -78,10 +88,10 @@ class Case:
                 object.__setattr__(self, each, exact(text))
 
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
-        """Every trial of the case, those that share work side by side.
+        """Return every trial of the case; trials that share work follow each other.
 
-        Raises ValueError or TypeError, in a sentence, when the case asks for something that is not
-        there.
+        Raises ValueError or TypeError, in a sentence, if the case asks for something that does not
+        exist.
         """
         self._validate()
         trials: list[Trial] = []
@@ -92,7 +102,9 @@ class Case:
         return trials
 
     def _trials_of(self, subject: Any, device: str, dtype: str) -> list[Trial]:
-        """The trials of one subject on a device and in a dtype, by check and reference."""
+        """Return the trials of one subject on a device and in a dtype, ordered by check, then by
+        reference.
+        """
         trials = []
         for check in self._checks():
             for reference in self._references(subject, check, device, dtype):
@@ -100,17 +112,19 @@ class Case:
         return trials
 
     def answering(self, file: str, mode: Any) -> Case:
-        """The case with everyone who asks R answered as `mode` says: auto, live, recorded, or a
-        session of R's to be asked.
+        """Return a copy of the case whose subjects and references get R's answers as `mode` says.
 
-        Raises LookupError if R must be live and is not here, ValueError if the recording is not
-        sound.
+        `mode` is "auto", "live" (from R itself), "recorded" (from a file beside `file`), or an R
+        session to be asked. Raises LookupError if R must be live and is not here, ValueError if the
+        recording is not sound.
         """
         self._validate()
         visits = bool(self.population) and not self._trains_to_the_end()
 
         def answered(one: Any) -> Any:
-            """Who answers in the place of one, itself if it does not ask R."""
+            """Return the object that answers in the place of `one`: `one` itself if it does not ask
+            R.
+            """
             if not hasattr(one, "answering"):
                 return one
             return one.answering(file, self.name, visits, mode)
@@ -123,7 +137,9 @@ class Case:
 
     @property
     def population(self) -> Population | None:
-        """What its trainers are given; None if it is not about training."""
+        """Return the data on which the case's trainers train; None if the case is not about
+        training.
+        """
         return self.problems if isinstance(self.problems, Population) else None
 
     def _checks(self) -> Sequence[str]:
@@ -139,7 +155,11 @@ class Case:
         return bool(set(self._checks()) & set(ENDS))
 
     def _references(self, subject: Any, check: str, device: str, dtype: str) -> list[Reference]:
-        """Those of the case; on another device than the CPU also the subject itself on the CPU."""
+        """Return the references for a check of a subject.
+
+        On a device other than the CPU, the subject itself on the CPU is a reference too, unless a
+        difference is claimed or the check is `final` or `fit`.
+        """
         references: list[Reference] = []
         for one in self.references:
             is_model = isinstance(one, Subject)
@@ -150,9 +170,10 @@ class Case:
         return references
 
     def make_problems(self, formulation: Formulation) -> list[Problem]:
-        """The stacks of problems for a formulation.
+        """Return the stacks of problems for a formulation.
 
-        Raises TypeError if a maker gives something else, ValueError if they make none.
+        Raises TypeError if a function in `problems` returns anything but a list of problems,
+        ValueError if all of them return no problem.
         """
         assert not isinstance(self.problems, Population)
         makers = [self.problems] if callable(self.problems) else self.problems
@@ -170,7 +191,10 @@ class Case:
         return problems
 
     def _validate(self) -> None:
-        """Raise ValueError or TypeError, in a sentence that names the case and the argument."""
+        """Check every argument of the case.
+
+        Raises ValueError or TypeError, in a sentence that names the case and the argument.
+        """
         who = f"case {shown(self.name, MOST_SAID)}"
         self._validate_lists(who)
         self._validate_network(who)
@@ -225,7 +249,7 @@ class Case:
                 )
 
     def _validate_words(self, who: str) -> None:
-        """Checks, dtypes and the claim are among those that are known."""
+        """Check that the checks, the dtypes and the claimed answer are known words."""
         checks = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
         dtypes = DTYPES if self.population or self.contrast else tuple(PRECISION)
         for what, given, known in (
@@ -240,7 +264,7 @@ class Case:
                     )
 
     def _validate_contrast(self, who: str) -> None:
-        """The head that it looks at exists."""
+        """Check that the network has the head that the contrast looks at."""
         heads = len(self.network.outputs)
         head = self.contrast.head if self.contrast else None
         if head is not None and not 0 <= head < heads:
@@ -250,7 +274,9 @@ class Case:
             )
 
     def _validate_names(self, who: str) -> None:
-        """Each is text on one line, and one of its kind."""
+        """Check that each name is text on one line, and that no two subjects or references share a
+        name.
+        """
         named = {
             "subjects": [Subject.of(subject).name for subject in self.subjects],
             "cases": [self.name],
@@ -270,7 +296,7 @@ class Case:
                 )
 
     def _validate_training(self, who: str) -> None:
-        """Trainers are asked on a Population, and a Population needs trainers."""
+        """Check that trainers have a Population, and that a Population has trainers."""
         ends, width = self._trains_to_the_end(), sum(self.network.inputs)
         if self.population and self.population.grid.shape[1] != width:
             raise ValueError(
@@ -300,9 +326,9 @@ def _are_problems(made: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Case x subject x reference x device x dtype x check: one pytest item.
+    """One item of pytest: one check of one subject against one reference, on a device, in a dtype.
 
-    `marked` is why a mark of pytest's says that it is expected to fail.
+    `marked` is the reason of a pytest mark by which the trial is expected to fail, or "".
     """
 
     case: Case
@@ -315,12 +341,14 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """Stable and readable: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
+        """Return a stable and readable name: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
         return (
             f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
         )
 
     @property
     def known(self) -> str:
-        """Why it is known to fail, as its mark, subject or case says; "" if it is to pass."""
+        """Return why the trial is known to fail, by its mark, subject or case; "" if it is expected
+        to pass.
+        """
         return self.marked or getattr(self.subject, "known", "") or self.case.known

@@ -1,4 +1,4 @@
-"""Compares a subject with a reference on a trial's problems."""
+"""Compares a subject with a reference on a trial's problems, and makes verdicts of the results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from harness.text.harmless import exact, shown
 
 @dataclass(frozen=True)
 class CheckedAnswers(Key[Observation]):
-    """A subject's answers, checked against the other outputs that it gave, under a contract."""
+    """Key of a subject's answers, after a check of the outputs that it gives in other modes."""
 
     observed: Observation
     problem: Problem
@@ -30,8 +30,12 @@ class CheckedAnswers(Key[Observation]):
 
 
 def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observation:
-    """The subject's answers to a problem; none if it gave other outputs elsewhere, under no_grad
-    or in eval(), that are not within the bounds of the whole network.
+    """Return the subject's answers to a problem, or a failure if it gives wrong outputs in another
+    mode.
+
+    A model is also called under no_grad and in eval(). If its outputs there differ from the usual
+    ones and are outside the bounds of the whole network, none of its answers is returned: all are
+    missing, with the status FAIL.
     """
     observed = cache.subject(trial.subject, problem, trial.dtype, trial.device)
     if not observed.others:
@@ -57,33 +61,44 @@ class Comparison(NamedTuple):
     quantity: str
 
     def where(self, index: tuple[int, ...], stack: int) -> str:
-        """What a person calls an element of the quantity, and its draw."""
+        """Return the name, for a person, of an element of the quantity and of its draw.
+
+        A draw is one problem of a stack. `index` is the index of the element, the draw first;
+        `stack` is the number of the stack.
+        """
         problem = self.problems[stack]
         return f"{element(problem, self.quantity, index)} ({problem.called(index[0])})"
 
     @property
     def contracts(self) -> tuple[Contract, Contract]:
-        """What the subject promises, and the reference."""
+        """Return the contract of the subject and that of the reference: the arithmetic that each
+        promises.
+        """
         return self.trial.subject.contract(self.trial.dtype), self.trial.reference.contract()
 
     def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
-        """What both may answer, as whole networks."""
+        """Return the bounds on the subject's answers and on the reference's, by quantity.
+
+        They are computed for the whole network at once, not layer by layer.
+        """
         mine, theirs = self.contracts
         return self.cache.oracle(problem, mine), self.cache.oracle(
             problem, theirs, self.trial.reference
         )
 
     def subject(self, problem: Problem) -> Observation:
-        """The subject's answers."""
+        """Return the subject's answers to a problem."""
         return get_subject_answers(self.trial, self.cache, problem)
 
     def reference(self, problem: Problem) -> Observation:
-        """The reference's answers."""
+        """Return the reference's answers to a problem."""
         return self.cache.reference(self.trial.reference, problem)
 
     def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
-        """A quantity as the subject and as the reference give it, gradients by the subject's own
-        parameters.
+        """Return a quantity as the subject gives it and as the reference gives it, or why one is
+        missing.
+
+        Both gradients are by the subject's own parameters (its own tensors, flattened).
         """
         mine, observed = self.subject(problem).answer(quantity), self.reference(problem)
         if isinstance(mine, Missing):
@@ -96,8 +111,10 @@ class Comparison(NamedTuple):
         return mine, theirs
 
     def judged(self, quantity: str, contract: Contract | None = None) -> Judgement | Missing:
-        """Subject against reference in every stack; under another contract of the subject's where
-        one is given.
+        """Judge the subject's answers against the reference's in all stacks, or return why one is
+        missing.
+
+        The subject's bounds are computed under `contract`, or under its own contract if None.
         """
         trial, cache = self.trial, self.cache
         contract = contract or trial.subject.contract(trial.dtype)
@@ -119,17 +136,19 @@ class Comparison(NamedTuple):
 
     @property
     def ran(self) -> str:
-        """How the subject ran, where torch.compile is meant to compile it: compiled, compiled in
-        part, or eager.
+        """Return how the subject ran: compiled, compiled in part, or eager.
+
+        The text is "" if torch.compile is not meant to compile it.
         """
         found = {self.subject(problem).ran for problem in self.problems}
         return found.pop() if len(found) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
-        """How many numbers of a row were seen on the subject's way, of how many, and the first
-        activation that was not.
+        """Return how many intermediate numbers of a row were seen in the subject, how many there
+        are, and the first activation that was not seen.
 
-        (0, 0, "") where it is not judged layer by layer.
+        Both numbers are sums over the problems. The result is (0, 0, "") if the subject is not
+        judged layer by layer.
         """
         trial, cache = self.trial, self.cache
         contract = trial.subject.contract(trial.dtype)
@@ -139,7 +158,7 @@ class Comparison(NamedTuple):
 
 
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
-    """A verdict without numbers."""
+    """Return a verdict on a trial that has a status and a reason, but no numbers."""
     case, subject, reference = trial.case, trial.subject, trial.reference
     named = (
         trial.id,
@@ -161,12 +180,12 @@ def blank(trial: Trial, status: Status, why: str) -> Verdict:
 
 
 def _text(given: object) -> str:
-    """The text of a reason: a user's reference may give anything as one."""
+    """Return a reason as text, whatever object a user's reference gives as its reason."""
     return exact(given) if isinstance(given, str) else shown(given, MOST_SAID, str)
 
 
 def title_of(trial: Trial) -> str:
-    """The title of a trial's reference, or its name if the title cannot be had."""
+    """Return the title of a trial's reference, or its name if asking for the title raises."""
     try:
         title: str = trial.reference.title()
     except Exception:  # a reference of a user's own
@@ -175,18 +194,18 @@ def title_of(trial: Trial) -> str:
 
 
 def heading(trial: Trial) -> str:
-    """The first line of a failure."""
+    """Return the first line of the message on a trial's failure."""
     return wording.heading(blank(trial, Status.FAIL, ""), title_of(trial))
 
 
 def failure(trial: Trial, status: Status, reason: str, rerun: str = "") -> Verdict:
-    """The verdict on a trial that fails for a reason that has no figures."""
+    """Return the verdict on a trial that fails for a reason without numbers."""
     finding = Finding(Form.REASON, title_of(trial), _text(reason), rerun=rerun)
     return with_finding(blank(trial, status, ""), finding)
 
 
 def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Verdict:
-    """The verdict on an answer that is missing."""
+    """Return the verdict on a trial in which an answer is missing."""
     if answer.status is Status.ABSENT:
         return blank(trial, answer.status, answer.why)
     reason = _text(f"{answer.why}")
@@ -198,14 +217,14 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
 
 
 def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
-    """The verdict with a judgement's numbers, and no sentence yet."""
+    """Return a verdict with the numbers of a judgement, and without a sentence."""
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}
     return replace(blank(trial, judgement.status, ""), where=where, **figures)
 
 
 def finding_of(verdict: Verdict, trial: Trial, form: Form, quantity: str) -> Finding:
-    """The finding with the numbers of a measured verdict."""
+    """Return a finding (a failure as data) with the numbers of a measured verdict."""
     names = ("actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: figure(getattr(verdict, name)) for name in names}
     factor = None if verdict.budget_used is None else figure(verdict.budget_used)

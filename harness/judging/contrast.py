@@ -1,5 +1,7 @@
-"""Two families told apart: a combination of outputs that is 0 for one and beyond the bounds for the
-other.
+"""Shows that a subject and the case's network compute different families of functions.
+
+The proof is a contrast: a combination of outputs that is 0 for the subject and beyond its bounds
+for the case's network.
 """
 
 from collections.abc import Sequence
@@ -25,8 +27,10 @@ from harness.judging.comparison import (
 
 
 def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast) -> Verdict:
-    """The contrast of the subject against 0, and of the case's own network, as the reference
-    computes it, beyond 0.
+    """Return the verdict on a contrast.
+
+    It passes if, in every problem, the subject's combination of outputs is 0 within its bounds, and
+    the combination of the case's network, as the reference computes it, is beyond 0.
     """
     passed = []
     for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
@@ -62,8 +66,10 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
 def _sides(
     trial: Trial, cache: Cache, problem: Problem, claimed: Problem, asked: Contrast
 ) -> tuple[Bounded, Bounded] | Missing:
-    """The contrast of both: the subject at its own parameters, the reference at those of the case's
-    network.
+    """Return the contrast of the subject and that of the reference, or why an answer is missing.
+
+    The subject answers `problem`, at its own parameters; the reference answers `claimed`, at the
+    parameters of the case's network.
     """
     mine = get_subject_answers(trial, cache, problem).answer("forward")
     if isinstance(mine, Missing):
@@ -87,7 +93,9 @@ def _sides(
 
 
 def _columns(problem: Problem, head: int | None) -> slice:
-    """Where a head's outputs stand among all outputs."""
+    """Return the columns of a head's outputs among the outputs of all heads; all columns if `head`
+    is None.
+    """
     widths = problem.formulation.network.outputs
     return (
         slice(0, sum(widths))

@@ -1,5 +1,5 @@
-"""Why a trial fails: how far outside, where, in what order, whose fault, and how it may have come
-about.
+"""Diagnoses a failed trial: how far outside, in which tensors, which quantity first, whose fault,
+and by which cause.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,10 @@ RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
 def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Finding:
-    """Why an answer is outside its bounds: by how much, where, whose fault it is, and how it may
-    have come about.
+    """Return the finding (a failure as data) of a trial whose answer is outside its bounds.
+
+    It says how far outside the answer is, where, on whose side, which quantity is outside first in
+    order of computation, and which causes are likely.
     """
     trial, before = comparison.trial, _before(comparison)
     finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity)
@@ -49,7 +51,11 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
 
 
 def _before(comparison: Comparison) -> dict[str, Judgement]:
-    """The earlier quantities, from which this one follows, up to the first that is outside."""
+    """Judge the quantities that the trial's quantity is computed from, in order of computation.
+
+    Stops at the first quantity that is outside its bounds. The gradient and the input gradient are
+    not computed from each other.
+    """
     found = {}
     for earlier in ORDER[: ORDER.index(comparison.quantity)]:
         if earlier in GRADIENTS and comparison.quantity in GRADIENTS:
@@ -65,7 +71,11 @@ def _before(comparison: Comparison) -> dict[str, Judgement]:
 def _first_outside(
     comparison: Comparison, judgement: Judgement, before: dict[str, Judgement]
 ) -> FirstOutside:
-    """The first quantity outside, its tensors, and the earlier quantities that are inside."""
+    """Return the first quantity outside its bounds, in order of computation.
+
+    For the trial's own quantity the result also has its tensors outside and inside, and the earlier
+    quantities, all of which are inside.
+    """
     for earlier, judged in before.items():
         if judged.status is Status.FAIL:
             return FirstOutside(earlier, figure(judged.budget_used))
@@ -78,9 +88,13 @@ def _first_outside(
 
 
 def _other_losses(comparison: Comparison) -> str:
-    """Why two losses that are both no sum of squares are not taken for the same."""
-    names = (comparison.trial.subject.name, comparison.trial.reference.name)
-    count = sum(int(c.sum()) for c in exact_draws(comparison))
+    """Return a sentence on why two losses, neither of them a sum of squares, are not taken for the
+    same.
+    """
+    names, count = (
+        (comparison.trial.subject.name, comparison.trial.reference.name),
+        sum(int(c.sum()) for c in exact_draws(comparison)),
+    )
     both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
     if not count:
         return (
@@ -94,8 +108,10 @@ def _other_losses(comparison: Comparison) -> str:
 
 
 def _other_convention(comparison: Comparison) -> Hint | None:
-    """The line to write if the failure vanishes under another derivative of ReLU at exactly 0, or
-    under nnet's clip.
+    """Return a hint if the failure vanishes under another convention of an activation, else None.
+
+    The conventions are the derivative of ReLU at exactly 0, and nnet's clip of the logistic. The
+    hint has the line that a user writes to declare the convention.
     """
     name = comparison.trial.subject.name
     promised = comparison.trial.subject.contract(comparison.trial.dtype)
@@ -115,7 +131,9 @@ def _other_convention(comparison: Comparison) -> Hint | None:
 
 
 def _other_clip(name: str, clip: float | None) -> Hint:
-    """The line to write for a logistic that is clipped there, or that is not clipped."""
+    """Return a hint with the line that declares the logistic clipped at |z| > `clip`, or not
+    clipped.
+    """
     if clip is None:
         write = f"Subject({called(name)}) without logistic_clip"
         return Hint(HintKind.VANISHES, "its logistic is not clipped", write)
@@ -124,13 +142,16 @@ def _other_clip(name: str, clip: float | None) -> Hint:
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
-    """Is the quantity inside if the subject promises this?"""
+    """Return whether the quantity is inside its bounds if the subject promises this contract."""
     judged = comparison.judged(comparison.quantity, contract)
     return isinstance(judged, Judgement) and judged.status is Status.PASS
 
 
 def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
-    """What of a float64 model holds numbers of float32, if no more than that may be wrong."""
+    """Return a hint that names tensors of a float64 model which hold float32 numbers, else None.
+
+    It is None too if the error is larger than rounding to float32 can explain.
+    """
     trial = comparison.trial
     small = abs(judgement.actual - judgement.expected) <= FLOAT32_SEEN * max(
         abs(judgement.expected), 1.0
@@ -147,7 +168,11 @@ def _in_float32(comparison: Comparison, judgement: Judgement) -> Hint | None:
 
 
 def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
-    """A bias that the model has left out, or another meaning of its parameters that explains it."""
+    """Yield a hint about the meaning of the model's parameters.
+
+    The hint names the biases that the model has left out or, if it has all, another meaning of its
+    parameters under which the failure vanishes.
+    """
     subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
     if not isinstance(subject, Subject) or comparison.quantity not in ("forward", "loss"):
         return
@@ -162,8 +187,10 @@ def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
 
 
 def other_meaning(comparison: Comparison) -> str:
-    """What the parameters would have to mean for every output to be inside, as its user writes it;
-    "" for nothing.
+    """Return another meaning of the parameters that puts every output inside its bounds, as a user
+    writes it.
+
+    It is "" if there is none.
     """
     subject = comparison.trial.subject
     if not isinstance(subject, Subject) or comparison.quantity != "forward":
@@ -173,8 +200,9 @@ def other_meaning(comparison: Comparison) -> str:
 
 
 def _vanishes(comparison: Comparison, way: Words) -> bool:
-    """Is every output of every stack inside where the parameters mean this, and did they not mean
-    it before?
+    """Return whether the meaning `way` puts every output inside its bounds and is a new one.
+
+    A new meaning is another map of the parameters than the one that the trial has assumed.
     """
     trial = comparison.trial
     for problem in comparison.problems:
@@ -192,7 +220,7 @@ def _vanishes(comparison: Comparison, way: Words) -> bool:
 
 
 def _likely(comparison: Comparison) -> Hint | None:
-    """The known fault that explains what was observed."""
+    """Return a hint with the known fault that explains the observed answers, else None."""
     trial, cache = comparison.trial, comparison.cache
     if comparison.quantity == STEP:
         return None

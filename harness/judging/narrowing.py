@@ -1,4 +1,4 @@
-"""Problems in a dtype of a narrower range than float32."""
+"""Problems in a dtype narrower than float32."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,10 @@ from harness.core.problem import Problem
 
 
 def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem]:
-    """The problems rounded to a narrower dtype, with those draws whose answers it can hold.
+    """Round problems to a narrower dtype, and keep the draws whose answers the dtype can hold.
 
-    Keeps all draws if it can hold none.
+    A draw is one problem of a stack. If the dtype can hold the answers of no draw, all draws are
+    kept.
     """
     rounded = [problem.rounded(contract) for problem in problems]
     kept = []
@@ -22,7 +23,9 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
 
 
 def _fits(problem: Problem, contract: Contract) -> NDArray[np.bool_]:
-    """Whether the dtype holds every answer that is inside its bound, for each draw (D,)."""
+    """Return for each of the D draws whether the dtype can hold every answer inside the bounds
+    (D,).
+    """
     largest = np.zeros(problem.draws)
     for bound in problem.formulation.network.oracle(problem, contract).values():
         sizes = (abs(bound.value) + bound.error).reshape(problem.draws, -1)

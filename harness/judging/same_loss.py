@@ -1,8 +1,9 @@
-"""Two losses of one's own that are no sum of squares: the same loss to the last bit, or a failure.
+"""Judges a loss that is no sum of squares: both sides must give the same loss to the last bit.
 
-The equations know squares only, and no bound is derived for another loss. But where the outputs are
-exact, they are the same on both sides, and so is one loss of them, to the last bit. Its gradients
-follow from its slopes by the outputs.
+The equations know squares only, so no bound is derived for another loss. But in a draw (one problem
+of a stack) whose outputs are computed without rounding, both sides have the same outputs. The same
+loss of the same outputs is then the same number, to the last bit. Gradients are judged by way of
+the slopes of the subject's loss: its derivatives by the outputs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 
 @dataclass(frozen=True)
 class LossSlopes(Key[Problem | None]):
-    """A problem with the slopes of the loss that a subject has at its own outputs."""
+    """Key of a problem with the slopes of a subject's loss at the subject's own outputs."""
 
     problem: Problem
     subject: str
@@ -37,8 +38,11 @@ class LossSlopes(Key[Problem | None]):
 
 
 def are_no_squares(comparison: Comparison) -> bool:
-    """Do both sides have right outputs and a loss of their own, which is another one than the
-    case's sum of squares?
+    """Return whether both sides have right outputs, and a loss that is not the case's sum of
+    squares.
+
+    Then both contracts declare a loss of their own, all outputs are inside their bounds, and on
+    each side a loss is outside the bounds of the sum of squares.
     """
     contracts = comparison.contracts
     if comparison.quantity == "forward" or not all(contract.own_loss for contract in contracts):
@@ -58,7 +62,9 @@ def are_no_squares(comparison: Comparison) -> bool:
 
 
 def exact_draws(comparison: Comparison) -> Chosen:
-    """In which draws nothing rounds on the way to the outputs, on neither side."""
+    """Return for each stack in which of its D draws neither side rounds on the way to the outputs
+    (D,).
+    """
     errors = (
         sum(both["forward"].error for both in comparison.bounds(problem))
         for problem in comparison.problems
@@ -67,8 +73,10 @@ def exact_draws(comparison: Comparison) -> Chosen:
 
 
 class SameLoss(NamedTuple):
-    """How a quantity is judged where both sides have the same loss, and in words by what; None
-    where it cannot be.
+    """The judgement of a quantity if both sides have the same loss, and a text on how it was
+    judged.
+
+    `judgement` is None if the quantity cannot be judged.
     """
 
     judgement: Judgement | None
@@ -76,8 +84,8 @@ class SameLoss(NamedTuple):
 
 
 def same_loss(comparison: Comparison) -> SameLoss | None:
-    """The judgement where both sides have the same loss, which is no sum of squares; None where
-    that is not so.
+    """Judge the quantity if both sides have the same loss and this loss is no sum of squares, else
+    None.
     """
     if not are_no_squares(comparison):
         return None
@@ -110,8 +118,11 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
 
 
 def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | None:
-    """The judgement of a quantity that is the same in the chosen draws, and finite in all; None
-    where it is not.
+    """Return a passing judgement if a quantity is the same on both sides in the chosen draws, else
+    None.
+
+    The subject's answers must be finite in all draws, and the reference's other than 0 in a chosen
+    one.
     """
     sides, owners, seen = [], [], False
     for problem, some in zip(comparison.problems, chosen, strict=True):
@@ -130,10 +141,10 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
 
 
 def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
-    """A gradient judged by the slopes of the subject's loss, also the reference's where outputs are
-    exact.
+    """Judge a gradient by the equations, with the slopes of the subject's loss.
 
-    None where the subject's loss has none, or depends on its parameters by itself.
+    The reference's gradient is judged only in the draws `exact`, whose outputs are exact. Returns
+    None if the subject's loss has no slopes, or depends on its parameters directly.
     """
     sides, owners = [], []
     for problem, some in zip(comparison.problems, exact, strict=True):
@@ -152,7 +163,9 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
 
 
 def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:
-    """The problem with the slopes of the subject's loss at the outputs that it gave."""
+    """Return the problem with the slopes of the subject's loss at the subject's outputs, None if it
+    has none.
+    """
     trial = comparison.trial
 
     def ask() -> Problem | None:

@@ -1,4 +1,4 @@
-"""Values under typed keys, each made once."""
+"""A store of values under typed keys; each value is made once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ T = TypeVar("T")
 
 
 class Key(Generic[T]):
-    """What a value of type T is stored under: a frozen dataclass for each kind of value."""
+    """Base of the keys of values of type T; each kind of value has a frozen dataclass as its key."""
 
 
 @dataclass(frozen=True, eq=False)
 class Same:
-    """An object as part of a key. It equals itself only, however it compares, and stays alive as
-    long as the key.
+    """An object as part of a key, compared by identity.
+
+    It equals only a `Same` of the very same object, even if that object defines `==`. It keeps the
+    object alive as long as the key.
     """
 
     thing: object
@@ -29,8 +31,9 @@ class Same:
 
 
 class _Refusal(NamedTuple):
-    """Why a value could not be made: the words of its error, whose frames hold whatever was read
-    so far.
+    """The kind and the words of the error that was raised instead of a value.
+
+    The error itself is not kept: its frames hold all that was read so far.
     """
 
     kind: type[ValueError] | type[TypeError]
@@ -38,15 +41,16 @@ class _Refusal(NamedTuple):
 
 
 class Store:
-    """Values by key."""
+    """A store of values by key."""
 
     def __init__(self) -> None:
         self._values: dict[Key[Any], Any] = {}
 
     def get_or_make(self, key: Key[T], make: Callable[[], T]) -> T:
-        """The value of a key, made when it is asked for first.
+        """Return the value of a key; `make` is called when it is first asked for.
 
-        Raises a ValueError or TypeError of `make` each time, and calls it only once.
+        If `make` raises a ValueError or TypeError, this and every later call for the key raises it,
+        without calling `make` again.
         """
         if key not in self._values:
             try:
@@ -61,16 +65,16 @@ class Store:
         return found
 
     def get(self, key: Key[T]) -> T | None:
-        """The value of a key, None if it has none."""
+        """Return the value of a key, or None if it has none."""
         value = self._values.get(key)
         return None if isinstance(value, _Refusal) else value
 
     def put(self, key: Key[T], value: T) -> None:
-        """Store a value, in place of the one that the key may have."""
+        """Store a value under a key; an older value is replaced."""
         self._values[key] = value
 
     def get_all(self, kind: type[Key[T]]) -> list[T]:
-        """All values under keys of a kind, in the order in which they were first stored."""
+        """Return all values whose keys are of a kind, in the order in which they were first stored."""
         return [
             value
             for key, value in self._values.items()

@@ -8,10 +8,10 @@ from time import perf_counter
 
 @dataclass
 class Timing:
-    """The seconds that all trials of a case took, and those of them that its subjects took.
+    """The seconds that the trials of a case took, in total and in its subjects alone.
 
-    `problems` counts the problems that subjects answered, in each dtype; `most_draws` is the
-    number of draws of the largest stack.
+    `problems` counts the problems that subjects answered, in each dtype; `most_draws` is the number
+    of draws (single problems) of the largest stack.
     """
 
     seconds: float = 0.0
@@ -21,7 +21,7 @@ class Timing:
 
     @contextmanager
     def measure_subject(self, draws: int) -> Iterator[None]:
-        """Add the time that a subject takes for a stack of problems."""
+        """Add the time of the `with` block, in which a subject answers a stack of `draws` problems."""
         started = perf_counter()
         yield
         self.subject_seconds += perf_counter() - started
@@ -30,5 +30,5 @@ class Timing:
 
     @property
     def overhead(self) -> float:
-        """Seconds per problem and dtype for everything but the subjects."""
+        """Return the seconds per problem and dtype that everything but the subjects took."""
         return (self.seconds - self.subject_seconds) / max(self.problems, 1)

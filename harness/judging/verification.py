@@ -34,8 +34,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """A case, the file and line where `verify` was called, and the line of the module whose import
-    led there.
+    """A case, the file and line where `verify` was called, and the import that led there.
+
+    `imported` is the line of the module whose import led to the call; None if a test or the main
+    program did.
     """
 
     case: Case
@@ -45,12 +47,13 @@ class Verification:
 
 
 def verify(case: Case) -> Verification:
-    """Ask the case: as a test, `test_sine = verify(Case(...))`, or in a function that a test calls,
-    which then judges.
+    """Ask a case: pytest runs its trials.
 
-    At import pytest collects it by its name; the run fails where it has none. Raises VerdictFailed,
-    an AssertionError, inside a test where a trial fails or nothing could be judged, and
-    RuntimeError where pytest runs a test without the plugin.
+    At import, as in `test_sine = verify(Case(...))`, pytest collects the case by that name; the run
+    fails if the case has no name. In a function that a test calls, the case is judged at once.
+
+    Raises VerdictFailed, an AssertionError, inside a test where a trial fails or nothing could be
+    judged, and RuntimeError where pytest runs a test without the plugin.
     """
     __tracebackhide__ = True
     frame = sys._getframe(1)
@@ -68,8 +71,8 @@ def verify(case: Case) -> Verification:
 
 
 def _find_import(frame: FrameType | None) -> Place | None:
-    """The line of the module whose import leads to a frame; None where a test leads there, or the
-    main program.
+    """Return the line of the module whose import leads to a frame; None if a test or the main
+    program does.
     """
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
@@ -84,8 +87,9 @@ def _find_import(frame: FrameType | None) -> Place | None:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """While this lasts `verify` only binds cases: a file is read for what stands in it, whatever
-    runs around it.
+    """Let `verify` only bind cases while the `with` block runs, without judging them.
+
+    A file can then be read for its cases, even while a test runs.
     """
     before = _reading.set(True)
     try:
@@ -97,11 +101,11 @@ def reading() -> Iterator[None]:
 def expand(
     name: str, found: object, devices: Sequence[str] = ("cpu",), mode: str = "auto"
 ) -> list[Trial]:
-    """The trials of a Verification that a test file calls `name`, R answering as `mode` (auto,
-    live, recorded) says.
+    """Return the trials of the object that a test file calls `name`.
 
-    Raises ValueError or TypeError, at its line, where it is no case; LookupError where R must be
-    live and is not here.
+    `mode` is how R answers: "auto", "live" or "recorded". Raises ValueError or TypeError if the
+    object is no sound case, with the line of its `verify`; LookupError if R must be live and is not
+    here.
     """
     if isinstance(found, Case):
         raise TypeError(f"{name} is a Case, expected it verified: {name} = verify(Case(...))")
