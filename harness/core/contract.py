@@ -1,4 +1,8 @@
-"""An implementation's promise about its arithmetic, and bounds that follow from it."""
+"""An implementation's promise about its arithmetic (its contract), and bounds that follow from it.
+
+A bound is the largest error that a correct implementation may make. A draw is one problem of a
+stack of problems that are evaluated together.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +37,22 @@ NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoi
 
 @dataclass(frozen=True)
 class Contract:
-    """The arithmetic that an implementation promises; round to nearest, gradual or flushed
-    underflow.
+    """The arithmetic that an implementation promises: its dtype, and how exactly it computes
+    functions.
 
-    `dtype` is float64, float32, bfloat16, float16, or tf32, which is float32 with products of
-    factors of 11 bits. Sums of numbers of less than 24 bits are kept in float32, and rounded where
+    Every operation rounds to nearest; underflow may be gradual or flushed to zero. `dtype` is
+    float64, float32, bfloat16, float16 or tf32; tf32 is float32 whose matrix products round their
+    factors to 11 bits. In a dtype of fewer than 24 bits, sums are kept in float32 and rounded when
     they are stored.
 
-    `exp_ulp` is the accuracy of exp and tanh in units in the last place. `logistic_clip` is the |z|
-    beyond which the logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c).
-    `relu_at_zero` is the derivative of ReLU at exactly 0 (`relu` 0, `clamp(min=0)` 1,
-    `torch.maximum` one half). `own_loss` says that its loss and the slopes of that are its author's
-    own: constants and a root may round there. `stated` is what is not derived but said: by how much
-    of the largest output of a head in a draw each of its outputs may be off; `why` is who says so.
+    `exp_ulp` is the largest error of exp and tanh, in units in the last place. `logistic_clip` is
+    the |z| beyond which the logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c); None
+    if it never does. `relu_at_zero` is the derivative of ReLU at exactly 0 (`relu` 0,
+    `clamp(min=0)` 1, `torch.maximum` one half). `own_loss` says that the loss and its gradient by
+    the outputs are the user's own code: constants and a root may round there.
+
+    `stated` is an error that is not derived but stated: each output may be off by this share of the
+    largest output of its head in the same draw. `why` names who states so.
     """
 
     dtype: str = "float64"
@@ -74,32 +81,39 @@ class Contract:
 
     @property
     def bits(self) -> int:
-        """Significand bits of the dtype, the hidden one included."""
+        """The number of significand bits of the dtype, the hidden bit included."""
         return PRECISION[self.dtype][0]
 
     @property
     def factor_bits(self) -> int:
-        """Significand bits of what products of matrices are made of."""
+        """The number of significand bits of the factors of a matrix product."""
         return PRECISION[self.dtype][1]
 
     @property
     def roundoff(self) -> float:
-        """Unit roundoff u of the dtype: 2^-53, 2^-24, 2^-11 or 2^-8."""
+        """The unit roundoff u of the dtype: 2^-53, 2^-24, 2^-11 or 2^-8."""
         return 2.0**-self.bits
 
     @property
     def loss_slack(self) -> float:
-        """The relative error of a weight in a loss of one's own, beyond that of any constant (see
-        `scale`).
+        """The relative error of a weight in a user's own loss, beyond the error of one constant
+        (see `scale` of an arithmetic).
 
-        Such a loss may be mean() * numel(), the same of every chunk, or norm() ** 2. Two constants
-        act on the way from a square to the loss, and back to the slope by an output: each may be
-        rounded, and its product and quotient round, 6 roundings (or four that are whole numbers,
-        and one operation each). A root is rounded, which its square doubles, and so is that square,
-        3 roundings; back go the product with twice the root, the quotient by it, and the product
-        with the difference, 3 too. What the sum under a root has lost is halved and doubled again,
-        or cancels. 3 of these 9 are a constant's; n of them come to n u / (1 - n u) (Higham, lemma
-        3.1).
+        Such a loss may be written as mean() * numel(), as the same over each chunk of rows, or as
+        norm() ** 2. Its roundings are counted as follows.
+
+        Constants: two constants act between a square and the loss, and again between the loss and
+        its gradient by an output. Each may be rounded, and a product and a quotient with it round:
+        6 roundings. (Alternatively, four constants that are whole numbers act, with one operation
+        each.)
+
+        Root: the root rounds once, its square doubles this error and rounds itself: 3 roundings. On
+        the way back, the product with twice the root, the quotient by the root and the product with
+        the difference round: 3 roundings too. The error of the sum under the root is halved and
+        doubled again, or cancels.
+
+        This makes 9 roundings. `scale` counts 3 of them already, as roundings of a constant. The
+        other n = 6 add up to at most n u / (1 - n u) (Higham, lemma 3.1).
         """
         if not self.own_loss:
             return 0.0
@@ -107,17 +121,19 @@ class Contract:
 
     @property
     def narrow(self) -> bool:
-        """Does it round more than float32? Then a model is judged layer by layer."""
+        """Does the dtype, or a factor of its matrix products, have fewer bits than float32? Then a
+        model is judged layer by layer.
+        """
         return self.factor_bits < SINGLE
 
     @property
     def tiny(self) -> float:
-        """Smallest normal number of the dtype: an underflow loses no more."""
+        """The smallest normal number of the dtype: an underflow loses at most as much."""
         return float(np.finfo(PRECISION[self.dtype][2]).tiny)
 
     @property
     def largest(self) -> float:
-        """Largest finite number of the dtype."""
+        """The largest finite number of the dtype."""
         return float(np.ldexp(1 - self.roundoff, np.finfo(PRECISION[self.dtype][2]).maxexp))
 
     def rounded(self, x: Array) -> Array:
@@ -155,17 +171,19 @@ def _is_number(given: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """A value and, element by element, the largest error of a correct implementation."""
+    """A value and, for each of its elements, the largest error that a correct implementation may
+    make.
+    """
 
     value: Array
     error: Array
 
 
 class Bounds(dict[str, Bounded]):
-    """Every quantity with its bound, by name, under a contract whose logistic is clipped at `clip`
-    (None if it is not).
+    """The bound of every quantity of a problem, by the quantity's name, under one contract.
 
-    `reach` is, for each part of the stack, the largest |z| of which a logistic may be taken.
+    `clip` is the contract's `logistic_clip`. `reach` has one number for each part of the stack
+    (draws that are evaluated together): the largest |z| at which a logistic may be evaluated there.
     """
 
     def __init__(
@@ -175,8 +193,11 @@ class Bounds(dict[str, Bounded]):
         self.clip, self.reach = clip, reach
 
     def unclipped(self, clip: float | None) -> list[bool]:
-        """Return for each part of the stack whether its bounds are the same, to the bit, under a
-        contract whose logistic is clipped at `clip`.
+        """Return, for each part of the stack, whether another contract gives the same bounds, to
+        the bit.
+
+        The other contract differs only in its `logistic_clip`, which is `clip`. Its bounds are the
+        same in a part in which no |z| goes beyond either of the two clips.
         """
         clips = [each for each in (self.clip, clip) if each is not None]
         least = min(clips, default=np.inf)

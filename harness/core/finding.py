@@ -1,4 +1,7 @@
-"""Why a trial failed, as data; `wording` makes its sentences."""
+"""The reason why a trial failed, as data; the module `wording` turns it into sentences.
+
+A trial compares a subject (the implementation under test) with a reference.
+"""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ Figure = float | Literal["nan", "inf", "-inf"]
 
 
 def figure(number: float) -> Figure:
-    """A number as JSON can hold it."""
+    """Return a number in a form that JSON can hold."""
     if math.isnan(number):
         return "nan"
     if math.isinf(number):
@@ -20,7 +23,9 @@ def figure(number: float) -> Figure:
 
 
 class Form(StrEnum):
-    """In which way a trial fails; a finding of each form has the fields that its form needs."""
+    """The ways in which a trial can fail; a finding of each form fills the fields that the form
+    needs.
+    """
 
     OUTSIDE = "outside"  # two answers differ by more than rounding
     UNANSWERED = "unanswered"  # a quantity was not answered: `reason`
@@ -32,7 +37,7 @@ class Form(StrEnum):
 
 
 class HintKind(StrEnum):
-    """In which way a hint helps."""
+    """The ways in which a hint can help."""
 
     LIKELY = "likely"  # `cause` explains the difference
     VANISHES = "vanishes"  # the difference vanishes under the condition `cause`: `write` states it
@@ -41,7 +46,7 @@ class HintKind(StrEnum):
 
 @dataclass(frozen=True)
 class Hint:
-    """How a failure may have come about, and what its user may write to mend it."""
+    """A possible cause of a failure, and the code that a user may write to mend it."""
 
     kind: HintKind
     cause: str
@@ -50,11 +55,14 @@ class Hint:
 
 @dataclass(frozen=True)
 class FirstOutside:
-    """The first quantity outside its bounds, in order of computation.
+    """The first quantity outside its bounds, in order of computation: forward, loss, gradient,
+    input_gradient.
 
-    An earlier quantity than the finding's has its `factor` only. The finding's own quantity has the
-    names of its tensors outside and within, and the earlier quantities, all of which are inside,
-    with the largest share `most` of a bound that they use.
+    If it comes before the finding's own quantity, only `factor` is filled: how many times the
+    allowed difference it differs by. If it is the finding's own quantity, the other fields are
+    filled: `tensors` names its tensors outside their bounds, `within` its tensors inside, and
+    `inside` the earlier quantities, all of which are inside; `most` is the largest share of a bound
+    that these earlier quantities use.
     """
 
     quantity: str
@@ -67,8 +75,10 @@ class FirstOutside:
 
 @dataclass(frozen=True)
 class Layers:
-    """How many numbers of a row were seen on the subject's way, of how many, and the first
-    activation that was not seen.
+    """How far a model's intermediate numbers were found when it was judged layer by layer.
+
+    Of the `of` numbers that the equations compute for a row, `seen` were found among the model's
+    own; `missing` names the first activation that was not found.
     """
 
     seen: int
@@ -78,7 +88,9 @@ class Layers:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a trainer says of its final weights (`claims a loss of`, `predicts`), at which start."""
+    """A trainer's claim about its final weights (`says`: "claims a loss of" or "predicts"), and the
+    number of the training start that it belongs to.
+    """
 
     trainer: str
     says: str
@@ -87,14 +99,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """Why a trial failed against the reference whose title is `against`.
+    """The reason why a trial failed against the reference whose title is `against`.
 
-    `actual`, `expected` (which `witness` gave) and `allowed` are of the worst element, `where`;
-    `factor` is how many times the allowed difference it differs by, `contract_share` the part of
-    `allowed` that the two contracts declare. `blamed` are the sides that are outside their own
-    bounds. `ran` says how a compiled model ran, `losses` what holds of two losses that are no sum
-    of squares. `script` is the path of a script that fails in the same way, `no_script` why there
-    is none, `rerun` the line that runs the trial again.
+    `where` names the worst element. Its figures are `actual`, `expected` (given by `witness`) and
+    `allowed`, the difference that would be allowed. `factor` is the difference divided by the
+    allowed one. `contract_share` is the part of `allowed` that comes from different declarations in
+    the two contracts.
+
+    `blamed` names the sides (subject, reference) that are outside their own bounds. `ran` says how
+    a compiled model ran. `losses` is a sentence about two losses that are no sums of squares.
+    `script` is the path of a script that fails in the same way, `no_script` the reason if there is
+    none, and `rerun` the shell line that runs the trial again.
     """
 
     form: Form

@@ -1,4 +1,10 @@
-"""The meaning of a model's own parameters: an affine map to the parameters of a network."""
+"""The meaning of a model's own parameters: an affine map to the parameters of a network.
+
+Own parameters are the model's own tensors, flattened into one vector of P numbers. theta is the
+vector of the network's T parameters, in the order of the network's layout (for a network with one
+hidden layer the order of R's nnet). In shapes, D counts draws (problems of a stack), R rows of
+data, and W intermediate numbers of a row.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +29,8 @@ Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 class Family(Hashable, Protocol):
     """A network as the harness knows it: its shapes, its layout, and bounds on its answers.
 
-    Problems are declared as `object`, since they are made of formulations of a network.
+    The type of a problem is written as `object` here, since a problem contains a formulation, which
+    contains a network.
     """
 
     @property
@@ -45,18 +52,23 @@ class Family(Hashable, Protocol):
     ) -> Bounds:
         """Return every quantity of a problem with its bound under a contract.
 
-        With `seen` (D, R, W), an implementation's own intermediate numbers, each layer is bounded
-        by itself. `known` are the bounds under a contract that differs in the logistic's clip
-        only; parts of the stack in which no clip acts are taken from it.
+        `seen` (D, R, W) are an implementation's own intermediate numbers: with them, each layer is
+        bounded by itself, starting from these numbers. `known` are bounds under a contract that
+        differs only in the logistic's clip: they are reused in parts of the stack in which no clip
+        acts.
         """
 
     def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row were found in `seen` (D, R, W), how many
-        there are, and the first activation that was not found.
+        """Look for the intermediate numbers of a row among an implementation's own, `seen` (D, R,
+        W).
+
+        Return how many were found, how many there are, and the first activation that was not found.
         """
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return the largest total of `amounts` (T,) over the parameters that enter one sum."""
+        """Return the largest total of `amounts` (T,), one for each parameter, over the parameters
+        that enter one sum.
+        """
 
     def likely(
         self,
@@ -66,18 +78,23 @@ class Family(Hashable, Protocol):
         contract: Contract,
         say: Say,
     ) -> str:
-        """Return the known fault that explains observed answers, in words; "" if none does."""
+        """Return, in words, the known fault that explains observed answers; "" if there is none.
+
+        `outside` names the first quantity outside its bounds.
+        """
 
     def sentence(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Formulation:
-    """theta = matrix @ own + constant, shapes (T, P) and (T,); gradients go back by the transpose.
+    """The affine map theta = matrix @ own + constant, with matrix (T, P) and constant (T,).
 
-    `absolute` and `magnitude` are the same map of the sizes of all summands, so that cancellation
-    within it is accounted for. `held` (P,) marks the own parameters that probes leave at 0.
-    `buffers` are the other tensors of a newly built module, by name.
+    The transpose of `matrix` maps gradients back to own parameters. `absolute` and `magnitude` form
+    a second map: from the absolute values of own parameters to the total size of the summands of
+    each entry of theta, so that cancellation between summands is accounted for. `held` (P,) marks
+    own parameters that probes leave at 0. `buffers` are, by name, the tensors of a newly built
+    module that are no parameters.
     """
 
     own: Layout
@@ -91,7 +108,7 @@ class Formulation:
 
     @classmethod
     def identity(cls, network: Family) -> Formulation:
-        """Return the formulation whose own parameters are the network's."""
+        """Return the formulation of a model whose own parameters are theta itself."""
         return _identity(network)
 
     @classmethod
@@ -104,9 +121,9 @@ class Formulation:
         idle: bool = False,
         say: Say = silent,
     ) -> Formulation:
-        """Read the map that `meaning` performs, from own tensors by name to the network's blocks by
-        name.
+        """Read the affine map that the function `meaning` performs.
 
+        `meaning` takes the model's own tensors by name and returns the network's blocks by name.
         `say` is told how far the reading is. Raises ValueError if a block is missing or has another
         shape, if the map is not affine or too large to be read, and, unless `idle` allows it, if an
         own tensor reaches no block.
@@ -133,7 +150,7 @@ class Formulation:
         return cls(own, network, matrix, constant, matrix.absolute, abs(constant), held)
 
     def then(self, outer: Formulation) -> Formulation:
-        """Return this map followed by `outer`, which takes this network's parameters as its own."""
+        """Return this map followed by `outer`, whose own parameters are this network's theta."""
         return Formulation(
             self.own,
             outer.network,
@@ -145,7 +162,7 @@ class Formulation:
         )
 
     def theta(self, own: Array) -> Array:
-        """Return the network's parameters (D, T) of own parameters (D, P), in float64."""
+        """Return the network's parameters (D, T) for own parameters (D, P), computed in float64."""
         return np.asarray(self.matrix(own) + self.constant)
 
     def pull_back(self, gradient: Array) -> Array:
@@ -153,14 +170,16 @@ class Formulation:
         return self.matrix.transpose(gradient)
 
     def same_map(self, other: Formulation) -> bool:
-        """Is the other one the same map?"""
+        """Do both formulations have the same matrix and the same constant?"""
         same = (self.matrix.matrix != other.matrix.matrix).nnz == 0
         return same and bool(np.array_equal(self.constant, other.constant))
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
-        """The first free own parameter that adds, with factor 1, to one entry of theta alone, for
-        each entry (T,); -1 if there is none.
+        """For each entry of theta (T,), the index of an own parameter that moves only this entry,
+        with factor 1; -1 if there is none.
+
+        Parameters that are held do not count. Of several, it is the first.
         """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
@@ -173,48 +192,52 @@ class Formulation:
         return leads
 
     def reaches(self, own: int) -> str:
-        """Return the network's name for an own parameter; "" if it is not one entry of theta."""
+        """Return the network's name for the entry of theta that an own parameter enters; "" unless
+        it enters exactly one entry.
+        """
         back = self.matrix.transpose.matrix
         rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
         return self.network.layout.label(int(rows[0])) if len(rows) == 1 else ""
 
     @cached_property
     def summands(self) -> NDArray[np.intp]:
-        """The number of summands of each entry of theta (T,)."""
+        """The number of summands of each entry of theta (T,), with the constant unless it is 0."""
         constants: NDArray[np.intp] = (self.magnitude != 0).astype(np.intp)
         return self.absolute.entries + constants
 
     @cached_property
     def extra_terms(self) -> int:
-        """The number of terms by which a sum over own parameters may be longer than one over
-        theta.
+        """The number of terms by which a sum is longer if it is written out in own parameters, not
+        in entries of theta.
         """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
     @cached_property
     def forward_roundings(self) -> Array:
-        """Roundings that an entry of theta may carry (T,), relative to the sizes of its summands.
+        """The number of roundings that each entry of theta (T,) may carry, relative to the sizes of
+        its summands.
 
-        One summand times a power of two is exact. An implementation may never sum several, but add
-        each product by itself: then every rounding of the sums that theta enters acts on the sizes
-        of the summands.
+        An entry that is one own parameter times a power of two is exact. An entry with several
+        summands may never be formed: an implementation may multiply the data by each summand and
+        add the products. Then every rounding of the sums that the entry enters acts on the sizes of
+        the summands.
         """
         longest = self.network.widest * int(self.summands.max(initial=1))
         plain = (self.summands <= 1) & self.absolute.powers_of_two
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """Return the number of terms by which a gradient's sum over rows may be longer if an own
-        parameter enters theta several times.
+        """Return by how many terms a gradient's sum over rows is longer if an own parameter enters
+        several entries of theta.
 
-        An implementation may then add up the products of all its places, row by row, before
+        An implementation may then add up the products of all these entries, row by row, before
         anything cancels.
         """
         return (int(self.absolute.transpose.entries.max(initial=1)) - 1) * (rows + 2)
 
     @property
     def is_renaming(self) -> bool:
-        """Are the own parameters those of the network in another order?"""
+        """Are the own parameters the network's parameters, possibly in another order?"""
         N = self.matrix
         square = N.matrix.shape[0] == N.matrix.shape[1]
         ones = bool(
@@ -226,16 +249,19 @@ class Formulation:
 
     @cached_property
     def backward_roundings(self) -> Array:
-        """Roundings of the pulled-back gradient (P,), relative to the sizes of its summands."""
+        """The number of roundings that each entry of the gradient by own parameters (P,) may carry
+        when it is computed from the gradient by theta, relative to the sizes of its summands.
+        """
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)
 
 
 def _witnesses(own: Layout) -> Iterator[Array]:
-    """Yield vectors (P,) at which a map that is not affine differs from an affine one.
+    """Yield own parameters (P,) at which a map that is not affine differs from an affine one.
 
-    They have both signs, are whole numbers and not, small and large; some are nearly all 0: one
-    block, half of the numbers, the first or the last number of a block.
+    The numbers have both signs; some are whole and some are not, some small and some large. In some
+    vectors many numbers are 0: all outside one block, about half of them, or all but the first or
+    the last number of a block.
     """
     rng = np.random.default_rng(0)
     drawn = [rng.standard_normal(own.size) * 2.0 ** rng.uniform(-6, 6, own.size) for _ in range(4)]

@@ -1,4 +1,9 @@
-"""An implementation's answers, and the interface of a reference."""
+"""The answers of an implementation, and the interface of a reference.
+
+In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs
+of all heads, and W intermediate numbers of a row. T counts the network's parameters, which form the
+vector theta in the order of R's nnet. P counts own parameters: the model's own tensors, flattened.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +17,10 @@ from harness.core.verdict import Status
 
 @dataclass(frozen=True)
 class Missing:
-    """Why an answer is missing: a status (BROKEN, ABSENT or FAIL), a reason, and whether the
-    subject owed it.
+    """The reason why an answer is missing, with the status that this gives the trial: BROKEN,
+    ABSENT or FAIL.
+
+    `of_subject` says that the missing answer is the subject's, not the reference's.
     """
 
     status: Status
@@ -23,14 +30,16 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Answers by quantity, float64: forward (D, R, O), loss (D,), gradient (D, T or P),
-    input_gradient (D, R, I).
+    """The answers of an implementation to a stack of problems, by quantity, in float64.
 
-    The gradient is by theta (D, T), or, with `by_own`, by the own parameters of the problem's
-    formulation (D, P). `missing` is why other answers are missing. `seen` (D, R, W) are
-    intermediate numbers, a column for each number of a row. `others` are outputs (D, R, O) that
-    differ from these in some bit, by when they were given. `ran` says how a model ran that
-    torch.compile is meant to compile: compiled, compiled in part, or eager.
+    `values` holds forward (D, R, O), loss (D,), gradient and input_gradient (D, R, I). The gradient
+    is by theta, the network's parameters (D, T), unless `by_own` is set: then it is by own
+    parameters, the model's own tensors (D, P). `missing` is the reason why a quantity has no value.
+
+    `seen` (D, R, W) are the model's intermediate numbers, W for each row. `others` are further
+    outputs (D, R, O) of the model, by the condition under which it gave them (under no_grad, in
+    eval()), if they differ from forward in any bit. `ran` says how a model for torch.compile ran:
+    compiled, compiled in part, or eager.
     """
 
     values: Mapping[str, Array]
@@ -56,20 +65,24 @@ class Reference(Protocol):
 
     @property
     def source(self) -> str:
-        """ "live" when R answers, "recorded" when it did, "stated" where no bound is derived,
-        "computed" otherwise.
+        """The source of the answers: "live", "recorded", "stated" or "computed".
+
+        It is "live" if R computes them in this run, "recorded" if R computed them earlier, "stated"
+        if their bounds are stated and not derived, and "computed" otherwise.
         """
 
     def title(self) -> str:
-        """Name and version, as a failure shows it."""
+        """Return the name and version, as a failure shows them."""
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        """Why this reference cannot judge that, or None when it can."""
+        """Return why this reference cannot judge a quantity of a network; None if it can."""
 
     def contract(self) -> Contract: ...
 
     def as_evaluated(self, problem: Problem) -> Problem:
-        """The problem as the network that this reference really evaluates."""
+        """Return the problem for the network that this reference really evaluates."""
 
     def observe(self, problem: Problem) -> Observation:
-        """Return its answers at `problem.theta`, with gradients by theta unless `by_own`."""
+        """Return the answers to a problem at its `theta`, with the gradient by theta unless the
+        observation sets `by_own`.
+        """

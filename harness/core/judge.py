@@ -1,5 +1,8 @@
-"""Where numbers are compared: one implementation's answer against another's, within what both may
-differ by.
+"""Compare numbers: one implementation's answers with another's, and decide whether they match.
+
+In shapes, D counts draws (problems of a stack), R rows of data and O outputs; (D, ...) is the shape
+of any quantity. The oracle computes the exact answer and a bound on an implementation's error. A
+side is the subject or the reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +21,9 @@ HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
 @dataclass(frozen=True)
 class Side:
-    """An implementation's answer and the oracle's under its contract, same shapes (D, ...)."""
+    """An implementation's answer, and the oracle's under the same contract; both have the shape (D,
+    ...).
+    """
 
     answer: Array
     oracle: Bounded
@@ -26,8 +31,16 @@ class Side:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The worst element of a comparison, who is outside his own bounds, and which tensors were not
+    """The result of a comparison: a status, the worst element, and the tensors that were not
     judged.
+
+    `stack` and `index` say which element is the worst, `actual`, `expected` and `allowed` are its
+    figures. `budget_used` is its difference divided by the allowed one. `contract_share` is the
+    part of `allowed` that comes from different declarations in the two contracts. `outside` names
+    the sides that are outside their own bounds at this element.
+
+    Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
+    draws, and `too_wide` have bounds that are too wide to judge by.
     """
 
     status: Status
@@ -45,8 +58,10 @@ class Judgement:
 
 
 def budget(difference: Array, allowed: Array) -> Array:
-    """|difference| / allowed; 0/0 is 0 (equal where equality is demanded), x/0 and everything not
-    finite infinite.
+    """Return |difference| / allowed for each element, the share of the allowed difference that is
+    used.
+
+    0/0 is 0 (equal where equality is demanded); x/0 and everything that is not finite are infinite.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used = abs(difference) / allowed
@@ -56,8 +71,9 @@ def budget(difference: Array, allowed: Array) -> Array:
 
 
 def outside(answer: Array, bound: Bounded, largest: float) -> bool:
-    """Is any element beyond its bound, of those that are within the dtype's range, whose largest
-    number this is?
+    """Does any element differ from the exact value by more than its bound?
+
+    Only elements count that stay within the dtype's range, up to its largest number `largest`.
     """
     held = abs(bound.value) + bound.error <= largest
     return bool((held & (budget(answer - bound.value, bound.error) > 1)).any())
@@ -69,11 +85,13 @@ def judge(
     owners: Sequence[NDArray[np.intp]],
     largest: float,
 ) -> Judgement:
-    """Judge stacks of answers: what differs beyond the two contracts' declared difference, against
-    both bounds' sum.
+    """Compare a subject's answers with a reference's, stack by stack, and return the worst element
+    and the trial's status.
 
-    Both are judged against their own oracle too, which says who is outside. `owners` gives for each
-    stack the number of the tensor that an element belongs to (shape of one draw); `largest` is the
+    The exact answers under the two contracts may differ; this declared difference is subtracted
+    first. The remaining difference may be as large as the sum of both bounds. Each side is also
+    compared with its own oracle, which shows who is outside. `owners` gives for each stack the
+    number of the tensor that each element belongs to (in the shape of one draw); `largest` is the
     dtype's largest finite number. Raises ValueError when there is nothing to judge: no evidence is
     not a pass.
     """
@@ -129,8 +147,8 @@ def judge(
 
 
 def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
-    """The budget that a side uses of its own bounds, for those that are not inside everywhere, as
-    they nearly are.
+    """Return the share that each side uses of its own bounds, element by element, for sides that
+    are not inside everywhere.
     """
     differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
     bounds = {who: side.oracle.error for who, side in sides.items()}
@@ -142,21 +160,23 @@ def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
 
 
 def _top(ranks: Array) -> tuple[int, ...]:
-    """The index of the largest."""
+    """Return the index of the largest element."""
     return tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
 
 
 def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array) -> Judgement:
-    """A judgement with the figures of one element: what was given, what was expected, what was
-    allowed.
+    """Return the judgement of the element at `index`.
+
+    `used` are the shares of bounds; `figures` are the arrays of given answers, of expected answers
+    and of allowed differences.
     """
     actual, expected, allowed = (float(figure[index]) for figure in figures)
     return Judgement(status, float(used[index]), 0, index, actual, expected, allowed)
 
 
 def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
-    """Which draws (D, 1, ...) have an exact answer beyond the dtype's range; None where none
-    has.
+    """Return a mask (D, 1, ...) of the draws whose exact answer lies beyond the dtype's range; None
+    if no draw's does.
     """
     if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, and found sooner
         return None
@@ -167,8 +187,10 @@ def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
 
 
 def _rank(shares: Array, answers: Array) -> Array:
-    """What is worst: not finite, then the largest share of a bound, then what must be equal and is
-    not.
+    """Return a rank for each element; the worst element has the largest.
+
+    An answer that is not finite is the worst. Other elements rank by the share of their bound. An
+    element that must be equal, and is not, has an infinite share; it ranks just above 1.
     """
     if shares.max() < np.inf:
         return shares
@@ -180,8 +202,8 @@ def _rank(shares: Array, answers: Array) -> Array:
 def _evidence(
     value: Array, allowed: Array, owner: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.intp]]:
-    """For each tensor: is it other than zero in a draw, and is it, in such a draw, bounded narrowly
-    enough to judge?
+    """Return for each tensor whether it is ever other than zero, whether its bound is then narrow
+    enough to judge by in some draw, and the tensor's number.
     """
     flat = owner.ravel()
     order = np.argsort(flat, kind="stable")
@@ -199,7 +221,9 @@ def _evidence(
 def _concluded(
     worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]
 ) -> Judgement:
-    """The trial's status: its worst draw, then whether it was evidence at all."""
+    """Return the judgement with the trial's status, which follows from the worst element and, if
+    this passes, from the tensors that were not judged.
+    """
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
     if worst.budget_used > 1:
         status = Status.FAIL
@@ -213,8 +237,10 @@ def _concluded(
 
 
 def contrast(side: Side, rows: Sequence[float], on_logits: bool = False) -> Bounded:
-    """The combination `rows` (D, O) of the outputs (D, R, O), or of what the logistic that gave
-    them was put to.
+    """Return the linear combination (D, O), with factors `rows` (R,), of the rows of a side's
+    outputs (D, R, O).
+
+    With `on_logits`, the logistic's arguments are combined, not the outputs that the logistic gave.
     """
     answer, error = side.answer, side.oracle.error
     if on_logits:
@@ -240,11 +266,13 @@ def _logit(p: Array) -> Array:
 
 
 def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Judgement]:
-    """The subject's combination against 0, and the reference's: one must be inside its bounds, the
-    other beyond.
+    """Judge the claim that a contrast is 0 for the subject and other than 0 for the reference;
+    return a judgement of each part.
 
-    The second is of the draw and output where it is largest among those that are beyond both
-    bounds.
+    A contrast is a linear combination of rows, as `contrast` computes it. The first judgement
+    passes if the subject's contrast is 0 within its bounds in all draws and outputs. The second
+    judgement passes if the reference's contrast lies somewhere beyond both bounds together; its
+    figures belong to the largest such contrast.
     """
     used = budget(subject.value, subject.error)
     top = _top(used)

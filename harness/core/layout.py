@@ -1,4 +1,7 @@
-"""The named blocks of a parameter vector, and their roles in a network."""
+"""The named blocks of a parameter vector, and their roles in a network.
+
+Places are positions in this vector.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +19,13 @@ Role = Literal["weight", "bias"]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A named tensor of the vector: `places` has the tensor's shape and holds positions, -1 where
-    no parameter is.
+    """A named tensor whose numbers stand in a parameter vector.
 
-    A block of a network knows its `role`, its `layer` (1 is the first), the `group` of inputs that
-    it weighs and the `head` of outputs that it gives (0 is the first of each); None means unknown
-    or all of them. `left_out` is the name of the network's bias that this parameter stands for if
-    its model has none.
+    `places` has the tensor's shape and holds the position of each number in the vector; -1 marks an
+    entry that is no parameter. A block of a network knows its `role`, its `layer` (1 is the first),
+    the `group` of inputs that it weighs and the `head` of outputs that it gives (0 is the first of
+    each); None means unknown or all of them. `left_out` is for a block that stands for a bias that
+    the model does not have: it is the network's name of this bias.
     """
 
     name: str
@@ -41,8 +44,10 @@ class Block:
         )
 
     def of(self, vector: NDArray[Number]) -> NDArray[Number]:
-        """Return this block (..., *shape) of vectors (..., size), 0 where no parameter is; a view
-        if it can be one.
+        """Return this block (..., *shape) of vectors (..., size), with 0 for entries that are no
+        parameters.
+
+        The result is a view of the vectors if that is possible.
         """
         if self._in_a_row:
             whole = vector[..., self.places.flat[0] : self.places.flat[0] + self.places.size]
@@ -61,8 +66,11 @@ class Layout:
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """Return blocks one after the other, each in row-major order, as a module's own parameters
-        are laid out.
+        """Return the layout of blocks of these shapes, one after the other, each in row-major
+        order.
+
+        A module's own parameters are laid out in this way. Raises ValueError for a name that is not
+        a text on one line.
         """
         blocks, start = [], 0
         for name, shape in shapes.items():
@@ -78,8 +86,8 @@ class Layout:
         return cls(start, tuple(blocks))
 
     def with_left_out(self, biases: Iterable[Block]) -> Self:
-        """Return this layout with one more block for each of a network's biases that a model has
-        left out.
+        """Return this layout with one more block at the end for each bias of a network that a model
+        has left out.
         """
         blocks, size = list(self.blocks), self.size
         for bias in biases:
@@ -90,13 +98,14 @@ class Layout:
         return type(self)(size, tuple(blocks))
 
     def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Return the blocks of `vector` (..., size) by name, each (..., *its shape), 0 where no
-        parameter is.
+        """Return the blocks of `vector` (..., size) by name, each (..., *its shape), with 0 for
+        entries that are no parameters.
         """
         return {block.name: np.array(block.of(vector), dtype=np.float64) for block in self.blocks}
 
     def join(self, tensors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return the vector (size,) of these blocks; a scalar fills its block.
+        """Return the vector (size,) that consists of these tensors, given by block name; a scalar
+        fills its block.
 
         Raises ValueError when a block is missing, unknown or of another shape.
         """
@@ -124,14 +133,16 @@ class Layout:
 
     @cached_property
     def owners(self) -> NDArray[np.intp]:
-        """The number of the block of each position (size,)."""
+        """For each position in the vector (size,), the number of the block that it belongs to; -1
+        for none.
+        """
         owners = np.full(self.size + 1, -1, dtype=np.intp)
         for number, block in enumerate(self.blocks):
             owners[block.places] = number
         return owners[:-1]
 
     def label(self, position: int) -> str:
-        """Return the name of a position: `V1[3, 2]`."""
+        """Return the name of a position in the vector, such as `V1[3, 2]`."""
         block: Block = self.blocks[int(self.owners[position])]
         if block.places.ndim == 0:
             return block.name
@@ -140,5 +151,7 @@ class Layout:
 
 
 def left_out_as(bias: str) -> str:
-    """Return the name of the parameter that stands for a bias that a model has left out."""
+    """Return the name of the parameter that stands for a network's bias if the model has left it
+    out.
+    """
     return f"{bias} (left out)"

@@ -14,8 +14,9 @@ from harness.core.contract import Number
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """y = matrix @ x for stacks x (..., columns) of any dtype; most maps only pick entries, which
-    costs less.
+    """The linear map y = matrix @ x, for stacks x (..., columns) of any dtype.
+
+    Most maps only pick entries of x; these are applied by indexing, which costs less.
     """
 
     matrix: sparse.csr_array
@@ -41,18 +42,20 @@ class LinearMap:
 
     @cached_property
     def absolute(self) -> LinearMap:
-        """The map of sizes: |entry| for every entry."""
+        """The map whose matrix has the absolute values of all entries."""
         return self if (self.matrix.data >= 0).all() else LinearMap(abs(self.matrix))
 
     @cached_property
     def entries(self) -> NDArray[np.intp]:
-        """The number of entries of each row (rows,)."""
+        """The number of entries in each row of the matrix (rows,)."""
         starts: NDArray[np.intp] = self.matrix.indptr.astype(np.intp)
         return starts[1:] - starts[:-1]
 
     @cached_property
     def powers_of_two(self) -> NDArray[np.bool_]:
-        """Is every entry of a row a power of two, so that its products are exact (rows,)?"""
+        """For each row (rows,), whether all its entries are powers of two, so that products with
+        them are exact.
+        """
         m = self.matrix
         odd = sparse.csr_array(
             (np.frexp(abs(m.data))[0] != 0.5, m.indices, m.indptr), shape=m.shape
@@ -62,8 +65,9 @@ class LinearMap:
 
     @cached_property
     def _picks(self) -> NDArray[np.intp] | None:
-        """The column that each row picks, the one past the last for none; None if the map does more
-        than pick.
+        """For each row (rows,), the column that it picks; None if the map does more than pick.
+
+        An empty row has the number of columns, which is one past the last column.
         """
         if (self.entries > 1).any() or (self.matrix.data != 1).any():
             return None

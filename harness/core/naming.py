@@ -1,4 +1,4 @@
-"""Names of quantities and places in them, and figures, for people."""
+"""Names of quantities and of their elements, and figures, as people read them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from harness.core.problem import STEP, Problem
 
 
 def title(quantity: str) -> str:
-    """Return the name of a quantity."""
+    """Return the name of a quantity as people read it."""
     return "gradient by the inputs" if quantity == "input_gradient" else quantity
 
 
 def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:
-    """Return the names of a quantity's tensors, and for each element of one draw the number of its
-    tensor.
+    """Return the names of a quantity's tensors, and for each element of one draw the number of the
+    tensor that it belongs to.
     """
     network, own = problem.formulation.network, problem.formulation.own
     if quantity == "loss":
@@ -29,7 +29,11 @@ def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp
 
 
 def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
-    """Return the name of an element: `left.weight[3, 2] = W1[3, 2]`, or `o2[row 1, 0]`."""
+    """Return the name of one element of a quantity, for example `left.weight[3, 2] = W1[3, 2]` or
+    `o2[row 1, 0]`.
+
+    `index` is the position in the stack's array; its first number is the draw, which is not named.
+    """
     if quantity in ("gradient", STEP):
         formulation = problem.formulation
         own, meant = formulation.own.label(index[1]), formulation.reaches(index[1])
@@ -43,7 +47,7 @@ def element(problem: Problem, quantity: str, index: tuple[int, ...]) -> str:
 
 
 def distinct_digits(a: float, b: float) -> tuple[str, str]:
-    """Return two figures with the least number of digits, from five, in which they differ."""
+    """Return two figures as text, with as few digits (from five on) as show that they differ."""
     digits = 5
     while digits < 17 and f"{a:.{digits}g}" == f"{b:.{digits}g}":
         digits += 1
@@ -51,7 +55,9 @@ def distinct_digits(a: float, b: float) -> tuple[str, str]:
 
 
 def format_factor(budget_used: float) -> str:
-    """Return a factor with four digits, written out up to a million million: 865,900."""
+    """Return a factor with four significant digits, written out from a thousand up to a million
+    million: 865,900.
+    """
     rounded = f"{budget_used:.4g}"
     if 1000 <= budget_used <= 1e12:
         return f"{float(rounded):,.0f}"

@@ -1,4 +1,6 @@
-"""NumPy's handling of errors and printing: ours while we compute, a user's in the user's code."""
+"""NumPy's settings for floating-point errors and printing: the harness's own while it computes, a
+user's in the user's code.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ Handling = Literal["ignore", "warn", "raise", "call", "print", "log"]
 
 
 class _Errors(NamedTuple):
-    """How floating-point errors are handled, by kind; `restore_call` sets the function that is
-    called for them.
+    """NumPy's settings for floating-point errors.
+
+    `how` says for each kind of error what NumPy does. `restore_call` sets the function that NumPy
+    calls for an error.
     """
 
     how: dict[str, Handling]
@@ -35,7 +39,9 @@ _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
 
 
 class _State(ContextDecorator):
-    """A context through which exceptions pass unchanged, unlike one made of a generator."""
+    """A context manager that lets exceptions pass unchanged, unlike one that is made of a
+    generator.
+    """
 
     def __init__(self) -> None:
         self._left = ExitStack()
@@ -49,9 +55,10 @@ class _State(ContextDecorator):
 
 
 class ours(_State):
-    """While this lasts, NumPy ignores floating-point errors and prints by its defaults.
+    """A context in which NumPy ignores floating-point errors and prints by its defaults.
 
-    Afterwards the user's settings are back, with changes that the user's code made meanwhile.
+    Afterwards the user's settings are back, with the changes that the user's code has made
+    meanwhile.
     """
 
     def __enter__(self) -> None:
@@ -86,10 +93,10 @@ def _give_back() -> None:
 
 
 class users(_State):
-    """While this lasts, inside `ours`, NumPy handles errors as the user has set; changes that the
-    user makes are kept.
+    """A context, inside `ours`, in which NumPy handles floating-point errors as the user has set.
 
-    With `quiet`, errors that would only warn are ignored.
+    Changes that the user's code makes are kept. With `quiet`, errors that would only warn are
+    ignored.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -112,7 +119,7 @@ class users(_State):
 
 
 def _keep(errors: _Errors, begun: _Errors) -> None:
-    """Note which settings the user's code has changed."""
+    """Store the settings that the user's code has changed since it began."""
     left = _Errors.now()
     how = dict(errors.how)
     for kind, handling in left.how.items():

@@ -1,4 +1,9 @@
-"""The question to every implementation: a stack of parameters, inputs and targets, and a loss."""
+"""The question to every implementation: a stack of parameters, inputs and targets, and a loss.
+
+A draw is one problem of a stack. In shapes, D counts draws, R rows of data, I inputs of all groups,
+and O outputs of all heads. T counts the network's parameters, which form the vector theta; P counts
+own parameters: the model's own tensors, flattened.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,8 @@ class Loss:
     """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's
     `decay`).
 
-    `reduction` is "sum", or "mean" over the rows and units of each head. No factor one half.
+    `reduction` is "sum", or "mean" over the rows and units of each head. There is no factor of one
+    half.
     """
 
     reduction: str = "sum"
@@ -35,7 +41,9 @@ class Loss:
             raise ValueError(f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean'")
 
     def shares(self, rows: int, outputs: tuple[int, ...]) -> Array:
-        """The weight of each output's squared error (sum of outputs,)."""
+        """Return the weight (O,) of each output's squared error in the loss; `outputs` are the
+        widths of the heads.
+        """
         if self.reduction == "sum":
             return np.ones(sum(outputs))
         return np.concatenate([np.full(width, 1 / (rows * width)) for width in outputs])
@@ -46,17 +54,19 @@ SUM_OF_SQUARES = Loss()
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A stack of D questions: own parameters (D, P), inputs (D, R, I), targets (D, R, O); float64,
-    read-only.
+    """A stack of D draws with one formulation and one loss; each draw is a question of its own.
 
-    Inputs and outputs of several groups stand side by side on the last axis. `kind` says which
-    probes these are; `exact` asks the oracle to prove which of its values are exact. With a
-    `recipe`, the draws are the states of training runs that went on side by side (all first states,
-    all second ones, ...), `runs` of them, and `optimiser_gradients` (D, P) are the gradients that
-    the optimiser was given there. `slopes` (D, R, O) are those by the outputs of another loss, from
-    which gradients then follow. `caveat` is a sentence on what an answer to it does not prove, for
-    the verdict.
-    Raises ValueError on wrong shapes and on values that are not finite.
+    The arrays are own parameters (D, P), inputs (D, R, I) and targets (D, R, O); they are float64
+    and read-only. Inputs and outputs of several groups stand side by side on the last axis. `kind`
+    names the kind of probes. `exact` asks the oracle to prove which of its values are exact.
+
+    With a `recipe`, the draws are states of training runs. The stack holds the first states of all
+    `runs` runs, then all their second states, and so on. `optimiser_gradients` (D, P) are the
+    gradients that the optimiser was given in these states.
+
+    `slopes` (D, R, O), if given, is the gradient of another loss by the outputs, from which all
+    other gradients are computed. `caveat` is a sentence for the verdict on the limits of what the
+    answers prove. Raises ValueError on wrong shapes and on values that are not finite.
     """
 
     kind: str
@@ -103,8 +113,11 @@ class Problem:
     def _hold(
         self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str
     ) -> None:
-        """Keep an array as it should be held, or raise ValueError; axes by name are as long as
-        `known` says.
+        """Check an array and keep it in float64, read-only.
+
+        `axes` are the expected lengths. An axis that is given by name, such as "draws", must have
+        the length in `known`, or sets it there. Raises ValueError for another shape and for numbers
+        that are not finite.
         """
         given = getattr(self, name)
         expected: list[str | int] = []
@@ -138,7 +151,7 @@ class Problem:
 
     @cached_property
     def theta(self) -> Array:
-        """The network's parameters (D, T), evaluated in float64, as every reference gets them."""
+        """The network's parameters (D, T), computed in float64, as every reference gets them."""
         theta = self.formulation.theta(self.own)
         theta.flags.writeable = False
         return theta
@@ -149,17 +162,21 @@ class Problem:
         return self.loss.shares(self.rows, self.formulation.network.outputs)
 
     def called(self, draw: int) -> str:
-        """Return the name of a draw for a person."""
+        """Return the name of a draw as people read it."""
         if self.recipe is None:
             return f"{self.kind} draw {draw}"
         return f"step {draw // self.runs} from start {draw % self.runs}"
 
     def through(self, outer: Formulation) -> Problem:
-        """Return the problem for another network, whose parameters are `outer` of this one's."""
+        """Return the problem for another network: `outer` maps this network's parameters to that
+        one's.
+        """
         return replace(self, formulation=self.formulation.then(outer))
 
     def part(self, draws: slice | NDArray[np.bool_]) -> Problem:
-        """Return some of the draws, without a recipe and its record."""
+        """Return the problem with some of the draws only, without a recipe, its runs and its
+        gradients.
+        """
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         slopes = None if self.slopes is None else self.slopes[draws]
         return replace(
@@ -174,8 +191,8 @@ class Problem:
         )
 
     def rounded(self, contract: Contract) -> Problem:
-        """Return the problem in numbers that a narrower dtype holds. Raises ValueError for numbers
-        beyond its range.
+        """Return the problem with numbers rounded to the contract's dtype. Raises ValueError for
+        numbers beyond its range.
         """
         held: dict[str, Array] = {}
         for name in ("own", "inputs", "targets"):
@@ -188,13 +205,17 @@ class Problem:
         return replace(self, own=held["own"], inputs=held["inputs"], targets=held["targets"])
 
     def at(self, own: Array, draws: NDArray[np.bool_] | None = None) -> Problem:
-        """Return the problem with other own parameters (D, P), of all draws or some."""
+        """Return the problem at other own parameters (D, P), with all draws or only the marked
+        ones.
+        """
         chosen = np.ones(len(own), dtype=bool) if draws is None else draws
         return replace(self.part(chosen), own=own[chosen], kind="end")
 
     @cached_property
     def key(self) -> str:
-        """Digest of everything that a reference reads: equal keys give equal answers."""
+        """A digest of everything that a reference reads: problems with equal keys have equal
+        answers.
+        """
         parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
         if self.optimiser_gradients is not None:
             parts += [self.own, self.optimiser_gradients]
@@ -208,7 +229,7 @@ class Problem:
 
 
 def _fits(shape: tuple[int, ...], expected: Sequence[str | int]) -> bool:
-    """Is a shape as expected? An axis by name may have any length."""
+    """Does a shape have the expected lengths? An axis given by name may have any length."""
     if len(shape) != len(expected):
         return False
     for length, want in zip(shape, expected, strict=True):
@@ -218,7 +239,9 @@ def _fits(shape: tuple[int, ...], expected: Sequence[str | int]) -> bool:
 
 
 def _is_settled(given: object) -> bool:
-    """Is it an array as problems hold it, to which nobody else can write?"""
+    """Is this an array as problems hold it: float64, contiguous, read-only, and with memory of its
+    own?
+    """
     if not isinstance(given, np.ndarray) or given.dtype != np.float64:
         return False
     return given.base is None and given.flags.c_contiguous and not given.flags.writeable

@@ -1,4 +1,4 @@
-"""How far something is that takes long, said to whoever waits for it."""
+"""Messages to a waiting person on how far a long computation is."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -12,7 +12,9 @@ def silent(said: str) -> None:
 
 
 def patient(say: Say) -> Say:
-    """The same, which says nothing of what has ended after PATIENCE seconds."""
+    """Return a version of `say` that is silent for the first PATIENCE seconds, so that short work
+    says nothing.
+    """
     began = perf_counter()
 
     def later(said: str) -> None:

@@ -1,4 +1,4 @@
-"""How something is trained."""
+"""The recipe of a training: its optimiser, the optimiser's settings, and when it stops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ class Recipe:
     """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
 
     `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay)
-    or "lbfgs" (lr, max_iter, history_size; strong Wolfe line search). It stops after `steps` steps,
-    or after the first whose loss, before it, is at most `until`. Raises ValueError for another
-    optimiser or setting.
+    or "lbfgs" (lr, max_iter, history_size; strong Wolfe line search). Training stops after `steps`
+    steps. It stops earlier, after a step, if the loss before that step is at most `until`. Raises
+    ValueError for another optimiser or setting.
     """
 
     optimiser: str
@@ -57,5 +57,5 @@ class Recipe:
             )
 
     def setting(self, name: str) -> float:
-        """As given, or PyTorch's default."""
+        """Return a setting as it was given, or PyTorch's default."""
         return self.settings.get(name, OPTIMISERS[self.optimiser][name])

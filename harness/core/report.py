@@ -1,4 +1,4 @@
-"""The report: everything that a run found, as one value."""
+"""The report: all results of a run, as one value."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,8 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a problem cost in one dtype, in seconds: everything but the subject, and the subject
-    itself.
+    """The time that one problem took in one dtype, in seconds: `subject` for the subject itself,
+    `harness` for everything else.
     """
 
     case: str
@@ -27,14 +27,14 @@ class Cost:
 
 
 class Points(TypedDict):
-    """The data that was fitted."""
+    """The data points to which functions were fitted."""
 
     x: list[float]
     y: list[float]
 
 
 class Curve(TypedDict):
-    """A function's values on a grid, None where there is none."""
+    """The values `y` of a function on a grid `x`; None for a value that is not a finite number."""
 
     x: list[float]
     y: list[float | None]
@@ -42,13 +42,17 @@ class Curve(TypedDict):
 
 @dataclass(frozen=True)
 class Fit:
-    """What one trainer came to on one case's data, over its starts.
+    """The result of one trainer on one case's data, over all its starts (initial weights).
 
-    `share` is that of starts whose loss is at most `quality`, with its 95 % confidence interval;
-    `best` and `median` are losses as the oracle computes them at the final weights, `floor` what
-    they cannot be below. The rest is of the best start: `curve` loss by iteration (of the first
-    start), `plot` the prediction on a grid, `at` at some inputs, and `weights` by name. `ended`
-    counts how starts ended; `compared` is what the comparison with a reference said.
+    `share` is the share of starts that end with a loss of at most `quality`; `share_low` and
+    `share_high` are its 95 % confidence interval. `best` and `median` are losses over the starts,
+    as the oracle computes them at the final weights; `floor` is a lower limit of all losses.
+    `ended` counts starts by the way in which they ended. `compared` is the result of the comparison
+    with a reference, in words.
+
+    `curve` is the loss by iteration of the first start. The other fields are of the best start:
+    `plot` is the prediction on a grid, `at` the prediction at some inputs, and `weights` the final
+    weights by name.
     """
 
     case: str
@@ -73,8 +77,8 @@ class Fit:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of changes: what a change leaves of the loss, median and range over the
-    starts.
+    """A row of the table of changes: the remaining loss after a change of the training, as median
+    and range (`low` to `high`) over the starts.
     """
 
     direction: str
@@ -87,11 +91,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Race:
-    """A subject's time over R nnet's in the same run, interleaved; `aa_ratio` is the same of one
-    against itself.
+    """A subject's time divided by R nnet's; both were measured in the same run, in turns.
 
-    Where a fit was raced, `loss` is the median that it ended at, and `share` that of starts that
-    reached R's.
+    `aa_ratio` is the same measurement of one program against itself, which shows the noise. If the
+    race was a fit, `loss` is the median of the final losses, and `share` is the share of starts
+    that reached R's loss.
     """
 
     name: str
@@ -108,7 +112,7 @@ class Race:
 
 
 def default_question(verdict: Verdict) -> str:
-    """The question of a case that has none of its own."""
+    """Return the question of a verdict whose case asks none of its own."""
     if verdict.check == "fit":
         return f"Does {verdict.case} end as well as its references do?"
     return f"Is {verdict.case} what its references compute?"
@@ -116,11 +120,14 @@ def default_question(verdict: Verdict) -> str:
 
 @dataclass(frozen=True)
 class Report:
-    """A run: where, what was found, what it cost, the contract of every column, and why a device
-    was not used ("").
+    """The results of one run.
 
-    Of training: the fits, the rows of the table of changes, the races, the points to draw, and what
-    cases said, by question, of their rows.
+    `environment` says where it ran. `verdicts` are the outcomes of the trials, `costs` their times,
+    `contracts` the contract behind every column. `devices` says for each device why it was not
+    used, "" if it was. `complete` says that every chosen trial has a verdict.
+
+    On training it holds the `fits`, the rows of the table of `changes`, the `races`, the `points`
+    to draw, and in `said`, by question, the sentences in which cases sum up their rows.
     """
 
     environment: dict[str, object]
@@ -137,27 +144,29 @@ class Report:
 
     @property
     def commit(self) -> str:
-        """What the run was of, "unknown" where nobody said."""
+        """The commit that the run tested; "unknown" if nobody said."""
         return str(self.environment.get("commit", "unknown"))
 
     def counts(self) -> Counter[Status]:
         return Counter(verdict.status for verdict in self.verdicts)
 
     def questions(self) -> dict[str, list[Verdict]]:
-        """Verdicts by the question they answer, in the order in which they were asked."""
+        """Return the verdicts by the question they answer, in the order in which the questions were
+        asked.
+        """
         return grouped(self.verdicts, lambda v: v.question or default_question(v))
 
     def failures(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.status.fails]
 
     def record(self) -> dict[str, object]:
-        """The report as JSON holds it."""
+        """Return the report as JSON holds it."""
         verdicts = [verdict.record() for verdict in self.verdicts]
         return {"schema": SCHEMA, **asdict(self), "verdicts": verdicts}
 
 
 def grouped(things: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
-    """The things by what `key` says of each, in the order in which they first come."""
+    """Group things by their key, in the order in which the keys first occur."""
     groups: dict[K, list[T]] = {}
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)

@@ -1,4 +1,10 @@
-"""The slopes of an affine function of a vector, read off its images into a sparse matrix."""
+"""Read the slopes of an affine function of a vector into a sparse matrix, from values of the
+function.
+
+The function maps P own parameters (a model's own tensors, flattened) to theta, the T parameters of
+a network. The image of a vector is the function's value there. Places are positions in the vector
+of own parameters.
+"""
 
 from collections.abc import Callable, Iterator
 from math import isqrt
@@ -32,17 +38,18 @@ class NotAffine(ValueError):
 
 
 class TooLarge(ValueError):
-    """A map has more entries, or takes more time to read, than is sensible."""
+    """A map has too many entries, or takes too much time to read."""
 
 
 def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
-    """Return the matrix N (T, P) of the function `image`, N own + constant, from own vectors (P,)
-    to vectors (T,).
+    """Return the matrix N (T, P) of the affine function `image`: own parameters (P,) to N own +
+    constant (T,).
 
-    Parameters of a block that never meet in one entry of the image are read together, by two
-    images: that of ones gives the slopes, and that of numbers that all differ tells each slope's
-    parameter. `say` is told how far it is. No dense matrix is made. Raises TooLarge, and NotAffine
-    if an image is not finite.
+    The columns of several parameters of a block are read together if no two of these parameters
+    enter the same entry of an image. Two images are enough for such a group. With ones in these
+    places, the image gives the slopes; with numbers that all differ, it tells which parameter each
+    slope belongs to. `say` is told how far the reading is. No dense matrix is made. Raises
+    TooLarge, and NotAffine if an image is not finite.
     """
     if not own.size:
         raise ValueError("there are no parameters, expected at least one")
@@ -62,8 +69,9 @@ class _Reader:
         self.read_so_far = 0
 
     def read(self, places: NDArray[np.intp]) -> None:
-        """Read the columns of these parameters, in as few groups as keep apart those that meet in
-        one entry.
+        """Read the columns of the parameters in these places, in as few groups as possible.
+
+        No two parameters of a group may enter the same entry of an image.
         """
         for count in group_counts(places.size):
             images = count if count == places.size else 2 * count
@@ -87,8 +95,10 @@ class _Reader:
                 return
 
     def group(self, places: NDArray[np.intp]) -> Entries | None:
-        """Return the rows, columns and slopes of some columns; None if two of them have an entry in
-        one row.
+        """Read the columns of one group of parameters, from two images.
+
+        Return the rows, columns and slopes of all entries; None if two of the columns have an entry
+        in the same row.
         """
         slopes = self.slopes(places, np.ones(places.size))
         if places.size == 1:
@@ -108,7 +118,7 @@ class _Reader:
         return rows, places[which], slopes[rows]
 
     def slopes(self, places: NDArray[np.intp], numbers: Array) -> Array:
-        """Return the slopes (T,) along the vector with these numbers at these places, 0
+        """Return the slopes (T,) of the function along a vector: `numbers` in these places and 0
         elsewhere.
         """
         vector = np.zeros(self.own.size)
@@ -119,7 +129,9 @@ class _Reader:
         return slopes
 
     def refuse_many(self, found: list[Entries]) -> None:
-        """Raise TooLarge if these entries, with all that were read before, are too many."""
+        """Raise TooLarge if these entries, together with all entries that were read before, are too
+        many.
+        """
         if sum(rows.size for rows, _, _ in [*self.found, *found]) > MOST_ENTRIES:
             raise TooLarge(
                 f"the map from the parameters to the network's has more than {MOST_ENTRIES:,}"
@@ -135,12 +147,12 @@ class _Reader:
 
 
 def group_counts(size: int) -> Iterator[int]:
-    """Yield numbers of groups to try for `size` parameters: one, then primes, each half as large
-    again, at last `size`.
+    """Yield the numbers of groups to try for `size` parameters: one, then primes that grow by a
+    half each time, at last `size`.
 
-    Every count-th parameter goes to one group. A prime that is not less than the longest sum keeps
-    apart what is added up along an axis of a tensor, whichever axis it is, unless the axis beside
-    it is a multiple of the prime.
+    With a number of groups n, every n-th parameter belongs to the same group. Suppose that the
+    function adds up numbers along one axis of a tensor. Their groups differ if n is a prime and not
+    less than the number of summands, unless the length of the axis beside it is a multiple of n.
     """
     count = 1
     while count < size:

@@ -1,4 +1,6 @@
-"""The templates of the rooms, `reporting/page.html.j2` say, and the filters that they know."""
+"""Fill in the packages' templates, such as `reporting/page.html.j2`; this module also has their
+filters.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ COMPILED_BY = [Path(__file__), Path(str(python.__file__)), Path(str(harmless.__f
 def filled(name: str, make_harmless: Callable[[str], str], **context: object) -> str:
     """Return a template filled with values; each text is made harmless, and escaped in HTML.
 
-    In a template of Python every value becomes a literal, except code.
+    In a template of Python every value becomes a literal, except for `Code`.
     """
     return str(_template(name, make_harmless).render(context))
 
@@ -57,7 +59,7 @@ def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
 
 
 def by(things: Iterable[T], field: str) -> list[tuple[object, list[T]]]:
-    """Group things by one of their fields, in the order in which they first come."""
+    """Group things by one of their fields, in the order in which its values first occur."""
     return list(grouped(things, attrgetter(field)).items())
 
 
@@ -70,6 +72,8 @@ def figure(value: float | None) -> str:
 
 
 def place(value: float, among: Sequence[float | None]) -> float:
-    """Return the place of a number among others on a logarithmic scale, in percent."""
+    """Return the position of a number among others on a logarithmic scale, from 0 to 100
+    percent.
+    """
     logs = [math.log10(max(each, 1e-30)) for each in (*among, value) if each is not None]
     return round(100 * (logs[-1] - min(logs)) / (max(logs) - min(logs) or 1), 1)

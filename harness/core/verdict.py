@@ -1,4 +1,4 @@
-"""What a trial came to."""
+"""The outcome of a trial, which compares a subject with a reference."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ R = ("live", "recorded")  # the sources of what R itself computed, now or when i
 
 
 class Status(StrEnum):
-    """What a trial came to, from worst to best."""
+    """The outcome of a trial, from worst to best."""
 
     FAIL = "FAIL"  # differs by more than rounding, is not finite, or has the wrong shape
     BROKEN = "BROKEN"  # raised, died or passed its deadline
@@ -22,25 +22,26 @@ class Status(StrEnum):
 
     @property
     def fails(self) -> bool:
-        """Does this end the run with a failure?"""
+        """Does this status make the whole run fail?"""
         return self in (Status.FAIL, Status.BROKEN)
 
     @property
     def judges(self) -> bool:
-        """Was something found out, good or bad?"""
+        """Did the trial find something out, good or bad?"""
         return self.fails or self in (Status.KNOWN, Status.PASS)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One trial's outcome; `budget_used` is the largest share of an allowed difference that was
-    used (1 is the limit).
+    """One trial's outcome, with the figures of its worst element.
 
-    `where`, `actual`, `expected` and `allowed` are of the worst element; `contract_share` is the
-    part of `allowed` that comes from what the two contracts declare differently. `why` is the
-    sentence a person reads; of a failure, `wording` makes it of `finding`, which is the same as
-    data. `alone` is the script that fails in the same way on its own, `known` why a trial that
-    fails is expected to, `caveat` what the verdict does not prove.
+    `where` names this element; `actual`, `expected` and `allowed` are its figures. `budget_used` is
+    the largest share of an allowed difference that was used (1 is the limit). `contract_share` is
+    the part of `allowed` that comes from different declarations in the two contracts.
+
+    `why` is the sentence that a person reads. For a failure, `wording` makes it from `finding`,
+    which holds the same as data. `alone` is the script that fails in the same way on its own.
+    `known` says why a failure is expected, `caveat` names the limits of what the verdict proves.
     """
 
     id: str
@@ -68,8 +69,9 @@ class Verdict:
     finding: Finding | None = None
 
     def record(self) -> dict[str, object]:
-        """The verdict as JSON holds it: numbers that JSON lacks (infinity, NaN) are null, and `why`
-        tells them.
+        """Return the verdict as JSON holds it.
+
+        Numbers that JSON lacks (infinity, NaN) become null; `why` tells them.
         """
         values = asdict(self).items()
         return {

@@ -1,4 +1,4 @@
-"""The sentences of a finding: the one place where they are made."""
+"""The sentences of a finding; they are all made here."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,27 +12,27 @@ from harness.text.shell import path_word, shell_line
 
 
 def with_finding(verdict: Verdict, finding: Finding) -> Verdict:
-    """The verdict with a finding, and with its sentences as `why`."""
+    """Return the verdict with a finding, and with the finding's sentences as `why`."""
     found = replace(verdict, finding=finding)
     lines = [heading(found, finding.against), *_sentences(found, finding)]
     return replace(found, why="\n".join(lines))
 
 
 def heading(verdict: Verdict, against: str) -> str:
-    """The first line of a failure: which trial failed."""
+    """Return the first line of a failure, which names the trial that failed."""
     where = f"({verdict.device}, {verdict.dtype})"
     return one_line(f"{verdict.case}: {verdict.subject} {where} against {against}")
 
 
 def headline(verdict: Verdict) -> str:
-    """What a verdict finds, in one line."""
+    """Return the result of a verdict in one line."""
     if verdict.finding is None:
         return verdict.why
     return _HEADLINES[verdict.finding.form](verdict, verdict.finding).partition("\n")[0].strip()
 
 
 def blame(verdict: Verdict) -> str:
-    """Which sides are outside their own bounds, in a sentence; "" if neither is."""
+    """Return a sentence that names the sides outside their own bounds; "" if there is none."""
     finding = verdict.finding
     if finding is None or not finding.blamed:
         return ""
@@ -44,7 +44,7 @@ def blame(verdict: Verdict) -> str:
 
 
 def hint_sentence(verdict: Verdict, hint: Hint) -> str:
-    """A hint in a sentence."""
+    """Return a hint as a sentence."""
     if hint.kind is HintKind.LIKELY:
         return f"likely: {hint.cause}"
     if hint.kind is HintKind.VANISHES:
@@ -54,7 +54,7 @@ def hint_sentence(verdict: Verdict, hint: Hint) -> str:
 
 
 def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
-    """All lines of a failure after its heading."""
+    """Yield all lines of a failure after its heading."""
     yield _HEADLINES[finding.form](verdict, finding)
     if finding.form is Form.OUTSIDE:
         for line in _details(verdict, finding):
@@ -66,7 +66,7 @@ def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
 
 
 def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
-    """The lines of answers that differ by more than rounding."""
+    """Yield the lines on answers that differ by more than rounding."""
     yield _worst(finding)
     if finding.first_outside:
         first = _first_outside(finding.quantity, finding.first_outside)
@@ -88,7 +88,7 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
 
 
 def _reproduction(finding: Finding) -> Iterator[str]:
-    """The lines that tell how to see the failure again."""
+    """Yield the lines that tell how to see the failure again."""
     if finding.script:
         yield f"alone: {shell_line('python', path_word(finding.script))}"
     elif finding.no_script:
@@ -192,5 +192,5 @@ def _are_finite(finding: Finding) -> bool:
 
 
 def _number(given: Figure | None) -> float:
-    """A figure as a number; NaN if there is none."""
+    """Return a figure as a number; NaN if there is none."""
     return math.nan if given is None else float(given)
