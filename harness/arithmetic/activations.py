@@ -1,6 +1,7 @@
-"""Bounds of activations and of their derivatives, however these are computed from the activation.
+"""Bounds on activations and on their derivatives.
 
-Each function takes z and a contract, and returns the activation and its derivative by z.
+Each function takes z and a contract, and returns the activation h and its derivative by z. The
+bounds hold for every usual formula of the derivative in terms of the activation.
 """
 
 import numpy as np
@@ -13,7 +14,10 @@ Activated = tuple[Bounded, Bounded]  # the activation and its derivative
 
 
 def bound_relu(z: Bounded, contract: Contract) -> Activated:
-    """ReLU, which does not round; at the kink its derivative may be 0 or 1."""
+    """Bound ReLU and its derivative.
+
+    ReLU does not round. If z may be on either side of 0, the derivative may be 0 or 1.
+    """
     live = z.value + z.error > 0
     kink = (abs(z.value) <= z.error) & (z.error > 0)
     height = Bounded(np.maximum(z.value, 0.0), z.error * live)
@@ -21,7 +25,9 @@ def bound_relu(z: Bounded, contract: Contract) -> Activated:
 
 
 def bound_tanh(z: Bounded, contract: Contract) -> Activated:
-    """tanh, within the contract's units in the last place."""
+    """Bound tanh, which is accurate to the contract's units in the last place, and its
+    derivative.
+    """
     u, tiny = total_roundoff(contract), contract.tiny
     h = np.tanh(z.value)
     d = 1 - h * h
@@ -34,7 +40,9 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
 
 
 def bound_logistic(z: Bounded, contract: Contract) -> Activated:
-    """The logistic, within the contract's units in the last place of exp, and its clip."""
+    """Bound the logistic and its derivative, by the contract's accuracy of exp and its clip of the
+    logistic.
+    """
     u, tiny = total_roundoff(contract), contract.tiny
     h = logistic(z.value)
     d = h * (1 - h)

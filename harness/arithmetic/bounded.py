@@ -1,11 +1,13 @@
-"""Bounded arithmetic: a float64 value and a bound on how far any correct implementation may be from
-the exact one.
+"""Bounded arithmetic: a float64 value, and a bound on the error of any correct implementation.
 
 Error analysis after Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), section
-3.1, with the bound n u for sums in any order without a second-order term of Jeannerod and Rump,
+3.1. Sums in any order have the bound n u, without a second-order term, of Jeannerod and Rump,
 "Improved error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl.
-34 (2013). The roundoff used is that of the contract plus the oracle's own, and each bound is a
-polynomial in it with non-negative coefficients: the oracle's error is in it.
+34 (2013). The roundoff u is that of the contract plus the oracle's own (float64). Each bound is a
+polynomial in u with non-negative coefficients; therefore it includes the error of the oracle's own
+value.
+
+In shapes, D counts draws (problems of a stack), n, k and m are any lengths.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from harness.core.linear import LinearMap
 
 
 class BoundedArithmetic:
-    """Values are `Bounded`: value v and error e, with |x - v| <= e for an implementation's x.
+    """Arithmetic on `Bounded` values: value v and error e, with |x - v| <= e for the number x of
+    any correct implementation.
 
-    `parts` is the most products, and numbers beside them, that one number is the sum of. In a dtype
-    whose sums are kept in a wider one, each of them and each sum of them may be stored on the way,
-    as may each product of two numbers, and the terms by which a sum is longer than that.
+    `parts` is the largest number of matrix products and single terms that are added up to one
+    number. It matters in a dtype whose sums are kept in a wider dtype. There an implementation may
+    round intermediate results to the narrow dtype to store them: each matrix product, each single
+    term, each partial sum of these, each product of two numbers, and each extra term of a longer
+    sum.
     """
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
@@ -50,15 +55,17 @@ class BoundedArithmetic:
         return self.stack([a, b], axis=-1)
 
     def stack(self, parts: Sequence[Bounded], axis: int = 0) -> Bounded:
-        """One after the other on an axis."""
+        """Join values one after the other along an axis."""
         values, errors = [part.value for part in parts], [part.error for part in parts]
         return Bounded(np.concatenate(values, axis), np.concatenate(errors, axis))
 
     def linear(
         self, matrix: LinearMap, x: Bounded, constant: Array | float, roundings: Array
     ) -> Bounded:
-        """matrix @ x + constant, with `roundings` (rows,) that act on the sizes of each entry's
-        summands.
+        """Return matrix @ x + constant.
+
+        `roundings` (rows,) is the number of roundings that may act on the sizes of the summands of
+        each entry.
         """
         value, error = matrix(x.value), matrix.absolute(x.error)
         exact = np.asarray(constant, dtype=np.float64)
@@ -72,7 +79,11 @@ class BoundedArithmetic:
         return Bounded(value, error)
 
     def dot(self, a: Bounded, b: Bounded, extra: int = 0, plus: Bounded | None = None) -> Bounded:
-        """Sum of products in any order, tree, blocking or FMA, `plus` somewhere among the terms."""
+        """Return a @ b + plus, as sums of products in any order, tree, blocking or FMA.
+
+        `plus` may be added anywhere among the terms. An implementation's sum may have `extra` more
+        terms.
+        """
         if self.factor:
             a, b = self._as_factor(a), self._as_factor(b)
         size_a, size_b = abs(a.value), abs(b.value)
@@ -109,18 +120,22 @@ class BoundedArithmetic:
         return Bounded(value, error * DIRECTED)
 
     def _as_factor(self, x: Bounded) -> Bounded:
-        """A number rounded to the contract's factors of products of matrices."""
+        """Return x with the added error of rounding it to the contract's factors of matrix
+        products.
+        """
         return Bounded(x.value, x.error + self.factor * (abs(x.value) + x.error))
 
     def _storing(self, extra: int) -> float:
-        """The relative error of a sum by numbers that are stored on the way to it."""
+        """Return the relative error of a sum that comes from storing intermediate results in a
+        narrow dtype.
+        """
         if self.contract.bits >= SINGLE:
             return 0.0
         stored = (1 + self.parts + extra) * self.u
         return stored / max(1 - stored, self.u)  # what is stored as often as this is no evidence
 
     def constant(self, like: Bounded, value: float) -> Bounded:
-        """A number in every place; the dtype may have to round it."""
+        """Return one number in the shape of `like`; the dtype may have to round it."""
         return Bounded(
             np.full(like.value.shape, value), np.full(like.value.shape, self.u * abs(value))
         )
@@ -143,10 +158,10 @@ class BoundedArithmetic:
         return self._rounded(value, error, 1)
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
-        """(1 - share) a + share b, in that form or, share being at most a half, as a + share (b -
-        a).
+        """Return (1 - share) a + share b, for a share of at most one half.
 
-        The difference rounds in proportion to both, also where share is a power of two.
+        An implementation may compute it in this form or as a + share (b - a). The difference b - a
+        rounds in proportion to both numbers, even if share is a power of two.
         """
         value = (1 - share) * a.value + share * b.value
         error = (1 - share) * a.error + share * b.error
@@ -163,17 +178,18 @@ class BoundedArithmetic:
         return self._rounded(value, error, 1)
 
     def root(self, a: Bounded) -> Bounded:
-        """The square root of a, which is not negative."""
+        """Return the square root of a, which is not negative."""
         value = np.sqrt(a.value)
         slope = value + np.sqrt(np.maximum(a.value - a.error, 0.0))
         error = np.minimum(np.sqrt(a.error), a.error / np.where(slope > 0, slope, 1.0))
         return self._rounded(value, np.where(slope > 0, error, np.sqrt(a.error)), 1)
 
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
-        """A constant times a: exact for a power of two, else the constant and two operations round.
+        """Return a times a constant.
 
-        A product with a power of two may still underflow. `slack` is the relative error of a
-        computed constant.
+        The product is exact for a power of two, unless it underflows. For any other constant there
+        are three roundings: of the constant, and of two operations. `slack` is the relative error
+        of a constant that was computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
@@ -183,10 +199,10 @@ class BoundedArithmetic:
         return self._rounded(value, error, 3)
 
     def stored(self, x: Bounded) -> Bounded:
-        """x as an implementation stores it; a number that may overflow has no bound.
+        """Return x as an implementation stores it; a number that may overflow has no bound.
 
-        The model x (1 + delta) + eta holds up to the largest number; beyond it infinity is as
-        right.
+        The model of rounding, x (1 + delta) + eta, holds up to the dtype's largest number. Beyond
+        that number infinity is a correct answer too.
         """
         return Bounded(
             x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
@@ -197,7 +213,7 @@ class BoundedArithmetic:
         return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """The activation of z and its derivative, None for 1."""
+        """Return the activation of z and its derivative; None is a derivative of 1."""
         if name == "identity":
             return z, None
         if name == "relu":

@@ -1,9 +1,9 @@
-"""Grid arithmetic: proves that no correct implementation rounds on the way to a result.
+"""Grid arithmetic: a proof that no correct implementation rounds on the way to a result.
 
-An array whose elements are all multiples of one quantum 2^-q is exact in every order of summation,
-tree, blocking and FMA as long as the sum of the sizes of its terms is at most 2^p quanta, p being
-the significand bits; the largest such count over everything that the array was computed from
-decides.
+Suppose that all terms of a sum are multiples of one quantum 2^-q, and that the sizes of the terms
+add up to at most 2^p quanta, with p significand bits. Then the sum is exact in every order of
+summation, tree, blocking and FMA. Each value keeps the largest count of quanta among itself and all
+values from which it was computed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ NEVER = np.inf
 
 @dataclass(frozen=True, eq=False)
 class OnGrid:
-    """Exact `value` (D, ...), multiples of 2^-quantum, and the largest count of quanta of each draw
-    (D,).
+    """Exact numbers `value` (D, ...) for D draws (problems of a stack), all multiples of
+    2^-quantum.
 
-    `size` is |value|; of a sum that an implementation may never form, the sizes of its summands.
+    `quanta` (D,) is the largest count of quanta in each draw so far. `size` is |value|; for a sum
+    that an implementation may never form, it is the total size of the summands.
     """
 
     value: Array
@@ -35,12 +36,14 @@ class OnGrid:
     size: Array
 
     def exact(self, bits: int) -> NDArray[np.bool_]:
-        """Return in which draws (D,) the value is exact in a significand of `bits` bits."""
+        """Return for each draw (D,) whether the value is exact with a significand of `bits`
+        bits.
+        """
         return self.quanta <= 2.0**bits
 
 
 class GridArithmetic:
-    """Values are `OnGrid`."""
+    """Arithmetic on `OnGrid` values."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
@@ -94,7 +97,9 @@ class GridArithmetic:
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """A constant times a: on a grid only if the constant is a power of two, without slack."""
+        """Return a times a constant; it is on a grid only if the constant is a power of two and has
+        no slack (error).
+        """
         mantissa, exponent = np.frexp(np.abs(factor))
         if slack or not (mantissa == 0.5).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
@@ -106,7 +111,11 @@ class GridArithmetic:
         return x
 
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:
-        """ReLU anywhere; tanh and the logistic only in draws where every z is exactly 0."""
+        """Return the activation of z and its derivative; None is a derivative of 1.
+
+        ReLU is exact everywhere; tanh and the logistic are exact only in draws in which every z is
+        0.
+        """
         if name == "identity":
             return z, None
         if name == "relu":

@@ -1,6 +1,4 @@
-"""Ordinary NumPy arithmetic of one dtype: what a NumPy implementation computes; complex works
-too.
-"""
+"""Ordinary NumPy arithmetic in one dtype, real or complex, as a NumPy implementation computes."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ Values = NDArray[Any]
 
 
 class Plain:
-    """Values are arrays of `dtype`."""
+    """Arithmetic on NumPy arrays of `dtype`, which is the contract's by default."""
 
     def __init__(self, contract: Contract, dtype: str | None = None) -> None:
         self.contract = contract
@@ -95,12 +93,12 @@ class Plain:
 
 
 def logistic(z: Values) -> Values:
-    """1 / (1 + exp(-z)); where exp(-z) overflows the result is 0, and says nothing."""
+    """Return 1 / (1 + exp(-z)); if exp(-z) overflows, the result is 0, without a warning."""
     with np.errstate(over="ignore"):
         result: Values = 1 / (1 + np.exp(-z))
     return result
 
 
 def relu_slope(z: Values, contract: Contract) -> Values:
-    """The derivative of ReLU under the contract's convention at exactly 0."""
+    """Return the derivative of ReLU, with the contract's choice at exactly 0."""
     return np.where(z > 0, 1.0, np.where(z == 0, contract.relu_at_zero, 0.0))

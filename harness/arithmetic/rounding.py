@@ -1,4 +1,4 @@
-"""Constants of the bounds."""
+"""The roundoff and the constants from which bounds are computed."""
 
 from harness.core.contract import Contract
 

@@ -1,9 +1,13 @@
-"""Bounded arithmetic that goes on from a model's own intermediate numbers: each of its layers is
+"""Bounded arithmetic that goes on from a model's own intermediate numbers, so that each layer is
 judged by itself.
 
-A number that an implementation stores is replaced by its own number within the bound; if there are
-several, by the interval that holds them. So errors are not carried on, and the bounds of all
-layers, one after the other, decide. A number that is not found keeps its bound.
+A number that the equations compute is replaced by the model's own number within its bound; if
+several of the model's numbers are within it, by the interval that holds them. So the errors of
+earlier layers are not carried on, and the bounds of all layers, one after the other, decide. A
+number for which nothing is found keeps its bound.
+
+In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate numbers of a
+row.
 """
 
 from __future__ import annotations
@@ -20,14 +24,15 @@ from harness.core.contract import Array, Bounded, Contract
 
 @dataclass(frozen=True, eq=False)
 class Replaced(Bounded):
-    """An implementation's own numbers in place of `derived` ones."""
+    """An implementation's own numbers, which replace the `derived` ones."""
 
     derived: Bounded
 
 
 class StagedArithmetic(BoundedArithmetic):
-    """`own` (D, R, W) are an implementation's intermediate numbers: W columns, each with one number
-    for each row.
+    """Bounded arithmetic that replaces numbers by an implementation's own intermediate numbers.
+
+    These are `own` (D, R, W): W columns, each with one number for each row.
     """
 
     def __init__(self, contract: Contract, parts: int, own: Array) -> None:
@@ -37,18 +42,23 @@ class StagedArithmetic(BoundedArithmetic):
         self.missing: list[str] = []
 
     def stored(self, x: Bounded) -> Bounded:
-        """As the implementation keeps it, which is seen where it is there to be seen."""
+        """Return x as the implementation stores it: its own numbers if they are found, else x with
+        its bound.
+        """
         return self._seen(super().stored(x))
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """The activation of its own argument, replaced by its own result."""
+        """Return the activation of z and its derivative; z and then the activation are replaced by
+        the implementation's own numbers.
+        """
         h, slope = super().act(name, self._seen(z))
         return self._seen(h, name), slope
 
     def _seen(self, x: Bounded, name: str = "") -> Bounded:
-        """Replace each column by own ones within its bound; units may stand in another order.
+        """Replace each column (one unit) of x by the own columns within its bound; own units may
+        stand in another order.
 
-        A column of an activation `name` that is not found is noted as missing.
+        If x is the activation `name`, a unit that is not found is noted as missing.
         """
         if isinstance(x, Replaced) or x.value.ndim != 3 or x.value.shape[:2] != self.own.shape[:2]:
             return x
@@ -74,5 +84,5 @@ class StagedArithmetic(BoundedArithmetic):
 
 
 def before(x: Any) -> Bounded:
-    """Return the derived number of a replaced one, and others as they are."""
+    """Return the derived numbers of a replaced value; any other value is returned unchanged."""
     return x.derived if isinstance(x, Replaced) else x
