@@ -1,4 +1,4 @@
-"""How files are written: whole or not at all, whatever stops the writer."""
+"""Write files whole or not at all, even if the writer is stopped."""
 
 import errno
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files so that nobody ever sees half of one; where one cannot be written (OSError), none
+    """Write files so that nobody ever sees half of one; if one cannot be written (OSError), none
     is.
 
-    What a writer that was killed left beside them is removed.
+    Temporary files that a killed writer left beside them are removed.
     """
     halves: dict[Path, Path] = {}
     try:
@@ -46,8 +46,9 @@ def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
 
 
 def append_whole(path: Path, text: str) -> None:
-    """Append to a file that others append to as well: all of it or, where that cannot be (OSError),
-    nothing.
+    """Append a text to a file to which others append as well.
+
+    Either all of the text is appended or, if that fails (OSError), nothing.
     """
     with path.open("ab", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size

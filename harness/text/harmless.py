@@ -1,4 +1,4 @@
-"""Text from outside, made harmless wherever it is shown."""
+"""Make text from outside harmless before it is shown."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ DRIVING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 def printable(text: str) -> str:
     """Return a text that cannot control a terminal, a direction of writing or GitHub's log.
 
-    Control characters and halves of characters are left out.
+    Control characters and unpaired surrogates (halves of characters) are left out.
     """
     text = re.sub(DRIVING, "", text)
     # how GitHub's runner knows a command
@@ -22,7 +22,8 @@ def one_line(text: str) -> str:
 
 
 def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) -> str:
-    """Return an object's repr, or its str by `say`, cut to `most` characters.
+    """Return the text that `say` gives of an object (its repr by default), cut to `most`
+    characters.
 
     Raises nothing: an object whose repr raises is named by its class.
     """
@@ -35,7 +36,7 @@ def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) ->
 
 
 def exact(text: str, most: int | None = None) -> str:
-    """Return the characters of a text, at most `most`, as a str of no subclass.
+    """Return a text, cut to `most` characters, as a plain str and no subclass.
 
     Raises TypeError for anything but a text.
     """

@@ -1,4 +1,4 @@
-"""Values as Python text, in which a name is never anything but a literal."""
+"""Values as Python source text; a text from outside can only become a literal in it."""
 
 import math
 import re
@@ -7,15 +7,15 @@ from harness.text.harmless import class_name, exact
 
 
 class Code(str):
-    """Python text that stands in a script as it is."""
+    """Python source text that is put into a script unchanged."""
 
     __slots__ = ()
 
 
 def literal(value: object) -> str:
-    """Return Python text, ASCII on one line, that gives a plain value again; code as it is.
+    """Return a plain value as a Python literal, in ASCII on one line; `Code` is returned unchanged.
 
-    Raises TypeError for what is no plain value: an object's own repr may be any text.
+    Raises TypeError for a value that is not plain: an object's own repr may be any text.
     """
     if type(value) is Code:
         return exact(value)
@@ -32,24 +32,29 @@ def literal(value: object) -> str:
 
 
 def raw(text: str) -> Code:
-    """Return a text of several lines as a raw string, as people read it, where nothing in it can
-    end that.
+    """Return a text of several lines as a raw string literal, which people can read.
+
+    If some part of the text could end such a literal, or is not ASCII, return an ordinary literal.
     """
     plain = re.fullmatch(r"[\n -~]*", text) and '"""' not in text and not text.endswith(('"', "\\"))
     return Code(f'r"""\n{text}"""' if plain else ascii(text))
 
 
 def quoted(text: str) -> str:
-    """Return a text as a literal in double quotes, as people write a dict of parameters."""
+    """Return a text as a literal in double quotes, as people write the keys of a dict of
+    parameters.
+    """
     escaped = text.encode("unicode_escape").decode().replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def called(name: str) -> str:
-    """Return a name where it may stand for a class in a line to be pasted; else an ellipsis."""
+    """Return `name` if it can be the name of a class in a line of Python to be pasted; else an
+    ellipsis.
+    """
     return name if name.isidentifier() else "..."
 
 
 def is_name(text: str) -> bool:
-    """Is it the name of a Python variable, in ASCII, so that nothing else can be read in it?"""
+    """Is the text a name of a Python variable, in ASCII, so that it cannot hold any other code?"""
     return text.isascii() and text.isidentifier()

@@ -11,15 +11,15 @@ DRIVEN = rf"{DRIVING}|[\t\n]|##(?=[:\[])"  # what a screen leaves out, or breaks
 
 
 def shell_line(*words: str) -> str:
-    """Return words as one line for a POSIX shell; a word with control characters takes bash or
+    """Join words into one line for a POSIX shell; a word with control characters needs bash or
     zsh.
     """
     return " ".join(map(_quoted, words))
 
 
 def path_word(path: str | Path) -> str:
-    """Return a path that no program reads as an option and pytest does not read as a file of
-    arguments (@).
+    """Return a path so that no program reads it as an option, nor pytest as a file of arguments
+    (@).
     """
     return f"./{path}" if str(path).startswith(("-", "@")) else str(path)
 
@@ -27,8 +27,9 @@ def path_word(path: str | Path) -> str:
 def rerun_line(path: Path, start: Path, test: str) -> str:
     """Return the line that runs one test of a file again, from the folder `start`.
 
-    pytest does not take a path that holds "[" or "::" before a test's name: such a folder is
-    entered first, and such a file is run with its folder.
+    pytest does not accept "[" or "::" in the path before a test's name. If the folder's path has
+    them, the line changes to this folder first; if the file's name has them, the line runs the
+    whole folder.
     """
     relative = Path(os.path.relpath(path, start))
     if not _splits(str(relative)):
