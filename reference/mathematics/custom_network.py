@@ -1,4 +1,7 @@
-"""A user's own network: its forward pass is written once; gradients and bounds follow from it."""
+"""A user's own network: its forward pass is written once; gradients and bounds follow from it.
+
+theta is the vector of the network's T parameters.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,12 @@ GROUPS = 9  # of inputs, and heads, at most
 class Equations(Derived):
     """A user's own network, written in the operations of `reference.mathematics.tape.Tape`.
 
-    `inputs` and `outputs` are widths, a number or one for each group. `shapes` are those of the
-    blocks of parameters by name, (n, k) or (n,); theta holds them one after the other. `forward(m,
-    p, x)` gives the outputs, or a tuple of one tensor for each head: m has the operations, p the
-    blocks by name, and x is the inputs, rows of numbers; several groups come as x1, x2, ... A block
-    (n,) comes as rows that are all alike. Raises ValueError, in a sentence, for anything else.
+    `inputs` and `outputs` are widths: one number, or one for each group. `shapes` gives each block
+    of parameters, by name, its shape (n, k) or (n,); theta holds the blocks one after the other.
+    `forward(m, p, x)` returns the outputs, or a tuple of one tensor for each head. In it, m has the
+    operations, p the blocks by name, and x is the inputs as rows of numbers; several groups of
+    inputs come as x1, x2, ... A block (n,) comes as rows that are all alike. Raises ValueError, in
+    a sentence, for anything else.
     """
 
     name: str
@@ -61,16 +65,16 @@ class Equations(Derived):
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks as the tape takes them: (n,) is one column."""
+        """The blocks in the form that the tape takes: a block (n,) becomes one column (n, 1)."""
         return tuple(
             replace(block, places=block.places.reshape(len(block.places), -1))
             for block in self.layout.blocks
         )
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs of `forward`, heads side by side.
+        """Return the outputs of `forward`, with the heads side by side.
 
-        Raises ValueError if it does not give rows of each head's width.
+        Raises ValueError if `forward` does not return rows of each head's width.
         """
         p = {}
         for block, node in zip(self.layout.blocks, blocks, strict=True):
@@ -90,7 +94,7 @@ class Equations(Derived):
         return rows[0] if len(rows) == 1 else tape.beside(*rows)
 
     def connected(self, entries: Array) -> Array:
-        """All entries of the blocks are parameters (..., T)."""
+        """Return all entries of the blocks: all of them are parameters (..., T)."""
         return entries
 
     @cached_property
@@ -128,12 +132,16 @@ class Equations(Derived):
 
     @property
     def added(self) -> int:
-        """The most products of blocks, and numbers beside them, that one number is the sum of."""
+        """The largest number of matrix products and single terms that are added up to one
+        number.
+        """
         return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return a bound on the largest total of `amounts` (T,) over one sum: each product in it
-        reads one row of a block, or one column, or one entry.
+        """Return a bound on the largest total of `amounts` (T,), one for each parameter, over one
+        sum.
+
+        Each product in a sum reads one row of a block, one column or one entry.
         """
         products = max(len(each.pairs) for each in self._looked_at.sums)
         total = 0.0
@@ -151,7 +159,7 @@ class Equations(Derived):
 
 
 def _with_roles(layout: Layout) -> Layout:
-    """Return the layout with blocks of one axis as biases and the others as weights."""
+    """Return the layout with the role "bias" for blocks of one axis and "weight" for all others."""
     blocks = []
     for block in layout.blocks:
         role: Role = "bias" if block.places.ndim == 1 else "weight"
@@ -160,7 +168,7 @@ def _with_roles(layout: Layout) -> Layout:
 
 
 class _Counting(Plain):
-    """Ordinary arithmetic that notes the terms of its longest sum."""
+    """Ordinary arithmetic that notes the number of terms of its longest sum."""
 
     longest = 1
 
@@ -170,7 +178,7 @@ class _Counting(Plain):
 
 
 class _Looking(Tape[Values]):
-    """One row, to see what the equations are made of."""
+    """A tape for one draw of one row, which notes the activations and sums of the equations."""
 
     def __init__(self) -> None:
         self.counting = _Counting(Contract())
@@ -179,6 +187,6 @@ class _Looking(Tape[Values]):
         self.sums: list[Sum[Values]] = []
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """Note the activation's name."""
+        """Note the activation's name, and return the activation."""
         self.activations.append(name)
         return super().act(name, z)

@@ -1,9 +1,14 @@
-"""The outputs, loss and gradients of a network, once, for every arithmetic.
+"""The outputs, loss and gradients of a network, written once for every arithmetic.
 
     loss = sum share (o - t)^2 + decay |theta|^2
 
-Gradients go back over the tape on which the network's outputs were computed; decay enters inside
-the sum, as nnet's C code starts it with 2 decay w.
+Here o are the outputs, t the targets, `share` an output's weight in the loss, and theta the vector
+of the network's T parameters. In shapes, D counts draws (problems of a stack), R rows of data, I
+inputs of all groups, O outputs of all heads, and P own parameters (a model's own tensors,
+flattened).
+
+Gradients go back over the tape on which the network's outputs were computed. Decay enters inside
+the sum, as nnet's C code starts the sum with 2 decay w.
 """
 
 from __future__ import annotations
@@ -26,51 +31,56 @@ V = TypeVar("V")
 
 
 class HasEquations(Family, Protocol):
-    """A network that is written on a tape."""
+    """A network whose equations are written on a tape."""
 
     @property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks of parameters, (n, k) each, as the tape takes them."""
+        """The blocks of parameters, (n, k) each, in the form that the tape takes."""
 
     @property
     def added(self) -> int:
-        """How many products of blocks, and numbers beside them, one number is the sum of, at
-        most.
+        """The largest number of matrix products and single terms that are added up to one
+        number.
         """
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs, rows of all heads, from its parts and its inputs x."""
+        """Return the outputs, with the heads side by side, from the network's parts and its inputs
+        x.
+        """
 
     def connected(self, entries: Array) -> Array:
-        """Return those entries of the parts, flat (..., n), that are parameters (..., T)."""
+        """Return the entries that are parameters (..., T), out of all entries of the parts, flat
+        (..., n).
+        """
 
 
 def equations_of(network: Family) -> HasEquations:
-    """Return a network as one that is written on a tape."""
+    """Return the same network, typed as one whose equations are written on a tape."""
     assert hasattr(network, "outputs_on"), network.sentence()
     return cast(HasEquations, network)
 
 
 def column(a: Array) -> Array:
-    """Each draw as one column (D, n, 1)."""
+    """Reshape each draw's numbers to one column (D, n, 1)."""
     return a.reshape(a.shape[0], -1, 1)
 
 
 def row(a: Array) -> Array:
-    """Each draw as one row (D, 1, n)."""
+    """Reshape each draw's numbers to one row (D, 1, n)."""
     return a.reshape(a.shape[0], 1, -1)
 
 
 def flat(a: Array) -> Array:
-    """Each draw as a vector (D, n)."""
+    """Reshape each draw's numbers to a vector (D, n)."""
     return a.reshape(a.shape[0], -1)
 
 
 def outputs(
     tape: Tape[V], network: HasEquations, theta: V, inputs: V
 ) -> tuple[list[Node[V]], Node[V], Node[V]]:
-    """Return the network's parts, its inputs and its outputs as nodes, at theta (D, T) and inputs
-    (D, R, I).
+    """Return three things as nodes: the network's parts, its inputs and its outputs.
+
+    They are computed at theta (D, T) and inputs (D, R, I).
     """
     blocks = [
         tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
@@ -81,8 +91,10 @@ def outputs(
 
 
 def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
-    """Return forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient
-    (D, R, I), in arithmetic m.
+    """Return the four quantities of a problem by name, computed in arithmetic m.
+
+    They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
+    R, I).
     """
     formulation, loss = problem.formulation, problem.loss
     network = equations_of(formulation.network)

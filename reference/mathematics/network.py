@@ -1,4 +1,4 @@
-"""The family of networks that is verified: groups of inputs, one hidden layer, heads of outputs."""
+"""The verified family of networks: groups of inputs, one hidden layer, and heads of outputs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,9 @@ def logistic(z):
 
 
 def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...]:
-    """Return a width, or one for each group, as a tuple. Raises ValueError for anything else."""
+    """Return a width, or one width for each group, as a tuple. Raises ValueError for anything
+    else.
+    """
     group = tuple(given) if isinstance(given, Iterable) else (given,)
     if 0 < len(group) <= most and all(isinstance(w, Integral) and int(w) > 0 for w in group):
         return tuple(int(w) for w in group)
@@ -48,7 +50,8 @@ def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...
 class Derived:
     """A network whose bounds follow from its equations.
 
-    `explain` names a likely mistake. `reference` sets it, since faults import networks.
+    `explain` finds a likely mistake that explains wrong answers. The package `reference` sets it:
+    it needs the faults, and these import networks.
     """
 
     explain: ClassVar[Callable[..., str]]
@@ -60,12 +63,14 @@ class Derived:
         seen: Array | None = None,
         known: Bounds | None = None,
     ) -> Bounds:
-        """See `reference.mathematics.oracle.oracle`."""
+        """Return every quantity of a problem with its bound; see
+        `reference.mathematics.oracle.oracle`.
+        """
         assert isinstance(problem, Problem)
         return oracle(problem, contract, seen, known)
 
     def stages(self, problem: object, contract: Contract, seen: Array) -> tuple[int, int, str]:
-        """See `reference.mathematics.oracle.stages`."""
+        """Look for intermediate numbers in `seen`; see `reference.mathematics.oracle.stages`."""
         assert isinstance(problem, Problem)
         return stages(problem, contract, seen)
 
@@ -77,20 +82,25 @@ class Derived:
         contract: Contract,
         say: Say,
     ) -> str:
-        """See `reference.faults.likely.likely`."""
+        """Return the mistake that explains observed answers; see
+        `reference.faults.likely.likely`.
+        """
         return self.explain(problems, observed, outside, contract, say)
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Network(Derived):
-    """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); one or more groups of
-    inputs and heads.
+    """A network with one hidden layer: h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h +
+    b_v).
 
-    `inputs` and `outputs` are widths, a number or one for each group; `activation` is g, `output`
-    is f. `to_hidden` (hidden, all inputs) and `to_output` (all outputs, hidden) say which
-    connections exist, all by default. theta is in nnet's order: for each hidden unit its bias, then
-    its inputs; for each output its bias, then the hidden units. Raises ValueError for widths,
-    activations or masks that make no network.
+    It has one or more groups of inputs (x1, x2) and heads of outputs (o1, o2). `inputs` and
+    `outputs` are widths: one number, or one for each group; `activation` is g, `output` is f. The
+    masks `to_hidden` (hidden, all inputs) and `to_output` (all outputs, hidden) say which
+    connections exist, all by default.
+
+    theta is the vector of all parameters in nnet's order: for each hidden unit its bias, then the
+    weights of its inputs; for each output its bias, then the weights of the hidden units. Raises
+    ValueError for widths, activations or masks that make no network.
     """
 
     inputs: tuple[int, ...]
@@ -133,13 +143,17 @@ class Network(Derived):
 
     @property
     def added(self) -> int:
-        """The most products of matrices, and biases, that one number is the sum of."""
+        """The largest number of matrix products and biases that are added up to one number."""
         return max(len(self.inputs) + 1, len(self.outputs))
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no
+        """The position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no
         connection.
+
+        The matrix A maps [1, inputs] to the hidden units and B maps [1, hidden units] to the
+        outputs, so that their first columns are biases. H counts hidden units, I all inputs, and O
+        all outputs.
         """
         A = np.pad(self.to_hidden, ((0, 0), (1, 0)), constant_values=True)
         B = np.pad(self.to_output, ((0, 0), (1, 0)), constant_values=True)
@@ -149,7 +163,11 @@ class Network(Derived):
 
     @cached_property
     def layout(self) -> Layout:
-        """W1, V1 (H, inputs), b (H), then W2 (outputs, H), b_w, V2, b_v."""
+        """The blocks of theta, first of the hidden layer: W1 and V1 (H, inputs of the group) and b
+        (H,).
+
+        Then the blocks of each head follow: W2 (outputs of the head, H) and b_w, V2 and b_v.
+        """
         A, B = self._places
         groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
         heads = np.split(B, np.cumsum(self.outputs)[:-1])
@@ -166,30 +184,39 @@ class Network(Derived):
 
     @cached_property
     def is_complete(self) -> bool:
-        """Whether every connection exists."""
+        """Does every connection exist?"""
         return bool(self.to_hidden.all() and self.to_output.all())
 
     @cached_property
     def parts(self) -> tuple[Block, Block]:
-        """A (H, 1+I) and B (O, 1+H) as `outputs_on` takes them: the bias of each unit in front."""
+        """The two matrices A (H, 1+I) and B (O, 1+H) as blocks; the first column has the bias of
+        each unit.
+        """
         A, B = self._places
         return Block("A", A), Block("B", B)
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """f(B [1, g(A [1, x])]): groups of inputs and heads of outputs leave no trace here."""
+        """Return f(B [1, g(A [1, x])]).
+
+        x has all groups of inputs side by side, and the result all heads of outputs.
+        """
         A, B = blocks
         return tape.act(self.output, tape.weigh(tape.act(self.activation, tape.weigh(x, A)), B))
 
     def connected(self, entries: Array) -> Array:
-        """Of all entries of A and B, flat (..., H(1+I) + O(1+H)), those that exist (..., T)."""
+        """Return the entries of connections that exist (..., T), out of all entries of A and B,
+        flat (..., H(1+I) + O(1+H)).
+        """
         if self.is_complete:
             return entries
         exists = np.concatenate([places.ravel() for places in self._places]) >= 0
         return np.ascontiguousarray(entries[..., exists])
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return the largest total of `amounts` (T,) over a row of A or B, or over a column, which
-        is one input or unit.
+        """Return the largest total of `amounts` (T,), one for each parameter, over one row or one
+        column of A or B.
+
+        A row belongs to one unit, a column to one input or hidden unit.
         """
         longest = 0.0
         for part in self.parts:
@@ -198,8 +225,10 @@ class Network(Derived):
         return int(longest)
 
     def script(self) -> str:
-        """Return `network`, a NumPy function of blocks and groups of inputs, real or complex, that
-        gives the outputs by head, as text.
+        """Return Python text that defines `network`, a NumPy function that returns the outputs by
+        head.
+
+        The function takes the blocks of parameters and the groups of inputs, real or complex.
         """
         x = [f"x{group + 1}" for group in range(len(self.inputs))]
         hidden: list[str] = []

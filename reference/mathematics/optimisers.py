@@ -1,9 +1,9 @@
-"""The steps of optimisers, once, for every arithmetic, as torch.optim defines them.
+"""The steps of optimisers, written once for every arithmetic, as torch.optim defines them.
 
 SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form) and Adam (Kingma and Ba 2015,
-algorithm 1, bias corrections applied to the step size and to the denominator). Each takes the
-gradients that an optimiser was handed along its runs, so that a step is judged by itself: what
-rounds in a gradient is judged elsewhere.
+algorithm 1, bias corrections applied to the step size and to the denominator). Each step takes the
+gradients that a model's own optimiser was given, so that the step is judged by itself; the rounding
+of gradients is judged elsewhere.
 """
 
 from typing import Generic, Protocol, TypeVar
@@ -20,15 +20,19 @@ POWER_ROUNDINGS = 2  # of beta^t and of 1 - beta^t in double: what cancels there
 
 
 class Update(Protocol[V]):
-    """An optimiser along its runs."""
+    """An optimiser that goes along training runs, one step after the other."""
 
     def change(self, gradient: V, number: int) -> V:
-        """Return by how much the step of this number, from 1, reduces the parameters."""
+        """Return the amount that a step subtracts from the parameters; steps are numbered from
+        1.
+        """
 
 
 def steps(m: StepArithmetic[V], problem: Problem) -> V:
-    """Return the own parameters after each state's step (D, P), in arithmetic m; those that are
-    held stay 0.
+    """Return the own parameters (D, P) after one step from each of a problem's D states, in
+    arithmetic m.
+
+    Own parameters are a model's own tensors, flattened; held parameters stay 0.
     """
     recipe, gradients, held = problem.recipe, problem.optimiser_gradients, problem.formulation.held
     assert recipe is not None
@@ -88,7 +92,8 @@ class _Adam(Generic[V]):
 
 
 def _correction_slack(beta: float, number: int) -> float:
-    """The relative error of 1 - beta^number in double: it is small beside the power that is
-    subtracted.
+    """Return the relative error of 1 - beta^number in double precision.
+
+    The absolute error is two roundings of the power beta^number; it is divided by the difference.
     """
     return POWER_ROUNDINGS * 2.0**-53 * beta**number / (1 - beta**number)

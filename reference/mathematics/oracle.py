@@ -1,4 +1,8 @@
-"""The oracle: a problem's answers, each with a bound on how far an implementation's may be off."""
+"""The oracle: a problem's answers, each with a bound on how far an implementation's may be off.
+
+In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate numbers of a
+row.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +24,24 @@ from reference.mathematics.questions import chunks
 def oracle(
     problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
 ) -> Bounds:
-    """Return every quantity of `equations.evaluate` with its bound, and the steps of
-    `optimisers.steps` if the problem has a recipe.
+    """Return every quantity of `equations.evaluate` with its bound and, if the problem has a
+    recipe, the parameters after each step as `optimisers.steps` computes them.
 
-    The bound is 0 if the problem is to be exact and grid arithmetic proves a draw's tensor so. It
-    is not finite if float64 itself overflows. With `seen` (D, R, W), an implementation's own
-    intermediate numbers, a column for each number of a row, every layer is bounded by itself (see
-    `harness.arithmetic.staged`). `known` are the bounds under a contract that differs in the
-    logistic's clip only; parts of the stack in which no clip acts are taken from it.
+    If the problem asks for exact answers, the bound of a quantity is 0 in draws in which grid
+    arithmetic proves it exact. A bound is not finite if float64 itself overflows. With `seen` (D,
+    R, W), an implementation's own intermediate numbers, every layer is bounded by itself (see
+    `harness.arithmetic.staged`). `known` are bounds under a contract that differs only in the
+    logistic's clip; they are reused in parts of the stack in which no clip acts.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _bounded(problem, contract, seen, known)
 
 
 def stages(problem: Problem, contract: Contract, seen: Array) -> tuple[int, int, str]:
-    """Return how many intermediate numbers of a row were found in `seen` (D, R, W), how many there
-    are, and the first activation that was not found, in words.
+    """Look for the intermediate numbers of a row among an implementation's own, `seen` (D, R, W).
+
+    Return how many were found, how many there are, and the first activation that was not found, in
+    words.
     """
     network = equations_of(problem.formulation.network)
     arithmetic = StagedArithmetic(contract, network.added, seen)
@@ -79,7 +85,9 @@ def _bounded(
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """The loss without a bound in draws whose sums of squares may overflow in an implementation."""
+    """Return the loss, without a bound in draws whose sums of squares may overflow in an
+    implementation.
+    """
     squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
     if problem.loss.decay:
         squares += (problem.theta**2).sum(axis=1)
@@ -87,7 +95,9 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 
 def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
-    """The outputs with a share of each head's largest in a draw added to the oracle's own bound."""
+    """Return the outputs with wider bounds: a share of each head's largest output in a draw is
+    added.
+    """
     largest = []
     for part in np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1):
         largest.append(np.broadcast_to(part.max(axis=(1, 2), keepdims=True), part.shape))
@@ -97,7 +107,9 @@ def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
 def _sharpened(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
-    """Exact values with a bound of 0 in draws for which it is proved that nothing rounds."""
+    """Return the answers with exact values, and bounds of 0, in draws in which it is proved that
+    nothing rounds.
+    """
     sharp = {}
     for name, proof in certificates(problem, contract).items():
         proved = _per_draw(proof, answers[name].error)
@@ -107,7 +119,9 @@ def _sharpened(
 
 
 def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
-    """Return for each quantity in which draws (D,) it is proved that nothing rounds."""
+    """Return for each quantity a mask (D,) of the draws in which it is proved that nothing
+    rounds.
+    """
     found = evaluate(GridArithmetic(contract), problem)
     return {name: value.exact(contract.factor_bits) for name, value in found.items()}
 

@@ -1,4 +1,6 @@
-"""A problem as the equations are asked it: some draws at a time, at the network's parameters."""
+"""Problems in the form that the equations take: some draws at a time, at the network's
+parameters.
+"""
 
 from dataclasses import replace
 
@@ -9,13 +11,17 @@ CHUNK = 40_000  # numbers at once, of the longest sum's layer and the gradient
 
 
 def chunks(problem: Problem) -> list[slice]:
-    """Return slices of the draws of a problem, such that each fits in memory."""
+    """Return slices of a problem's draws; each slice is small enough to be computed in memory at
+    once.
+    """
     formulation = problem.formulation
     step = max(1, CHUNK // (problem.rows * formulation.network.widest + formulation.own.size))
     return [slice(start, start + step) for start in range(0, problem.draws, step)]
 
 
 def at_theta(problem: Problem) -> Problem:
-    """Return the problem by the network's own parameters, which float64 computed."""
+    """Return the problem whose own parameters are theta, the network's parameters as float64
+    computes them.
+    """
     identity = Formulation.identity(problem.formulation.network)
     return replace(problem, formulation=identity, own=problem.theta)

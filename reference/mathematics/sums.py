@@ -1,4 +1,7 @@
-"""Sums of products of matrices, each of which may be added up in any order."""
+"""Sums of matrix products, each of which may be added up in any order.
+
+In shapes, D counts draws (problems of a stack); n, k and K are any lengths.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ def transpose(a: NDArray[Number]) -> NDArray[Number]:
 
 @dataclass(frozen=True, eq=False)
 class Sum(Generic[V]):
-    """left @ right^T, added up over pairs of left (D, n, K) and right (D, k, K); left (D, n, k)
-    if right is None.
+    """The sum of left @ right^T over all pairs of left (D, n, K) and right (D, k, K).
 
-    An implementation's sum may have `extra` more terms.
+    A pair whose right factor is None adds left (D, n, k) itself. An implementation's sum may have
+    `extra` more terms.
     """
 
     m: Arithmetic[V]
@@ -34,7 +37,9 @@ class Sum(Generic[V]):
     extra: int = 0
 
     def total(self, extra: int) -> V:
-        """Return the number (D, n, k) as one sum, which may have `extra` more terms."""
+        """Return the result (D, n, k), added up as one sum; an implementation's sum may have
+        `extra` more terms.
+        """
         if self.is_one_number:
             return self.pairs[0][0]
         added, lefts, rights = [], [], []
@@ -53,21 +58,23 @@ class Sum(Generic[V]):
 
     @property
     def is_one_number(self) -> bool:
-        """Is there nothing to add or multiply?"""
+        """Is the sum a single term, so that there is nothing to add or multiply?"""
         return len(self.pairs) == 1 and self.pairs[0][1] is None
 
     @cached_property
     def formed(self) -> V:
-        """The number (D, n, k), as it is formed."""
+        """The result (D, n, k) before an implementation stores it."""
         return self.total(self.extra)
 
     @cached_property
     def value(self) -> V:
-        """The number (D, n, k), as others are computed from it."""
+        """The result (D, n, k) as an implementation stores it, from which further numbers are
+        computed.
+        """
         return self.formed if self.is_one_number else self.m.stored(self.formed)
 
     def mapped(self, change: Callable[[V], V]) -> Sum[V]:
-        """Apply a linear map of the last axis."""
+        """Return this sum with a linear map applied to the last axis of its result."""
         pairs: list[tuple[V, V | None]] = []
         for left, right in self.pairs:
             if right is None:
@@ -78,7 +85,7 @@ class Sum(Generic[V]):
         return Sum(self.m, tuple(pairs), self.extra)
 
     def turned(self) -> Sum[V]:
-        """Transpose each draw's matrix."""
+        """Return this sum with its result transposed in each draw."""
         pairs: list[tuple[V, V | None]] = []
         for left, right in self.pairs:
             if right is None:

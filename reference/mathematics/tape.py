@@ -1,10 +1,13 @@
 """The operations in which networks are written, with their gradients, in any arithmetic.
 
-Reverse mode (Rumelhart, Hinton and Williams 1986). Bounds hold for every implementation that forms
-the same numbers from the same sums, each sum in any order. The result of nested `affine`, `add`,
-`sub`, `scale` and `columns` is one sum, until `act`, `mul`, `beside` or another `affine` takes it;
-so is the gradient by a number that is used several times. Bounds do not hold for an implementation
-that multiplies such a product out.
+Gradients are computed in reverse mode (Rumelhart, Hinton and Williams 1986). Bounds hold for every
+implementation that forms the same numbers from the same sums, each sum in any order. The result of
+nested `affine`, `add`, `sub`, `scale` and `columns` is one sum, until `act`, `mul`, `beside` or
+another `affine` takes it. The gradient by a number that is used several times is one sum too.
+Bounds do not hold for an implementation that multiplies out a product of such a sum.
+
+In shapes, D counts draws (problems of a stack), R rows of data and O outputs; a block of parameters
+is a matrix (n, k).
 """
 
 from __future__ import annotations
@@ -35,8 +38,9 @@ Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
 class Node(Generic[V]):
     """A tensor of the equations: rows of numbers (None, width), or a block of parameters (n, k).
 
-    `places` are where a block's entries stand in theta, `bias` where the number that is added to
-    each column stands, if there is one.
+    `places` are the positions of a block's entries in theta, the vector of the network's
+    parameters. `bias` are the positions in theta of the number that is added to each column, if
+    there is one.
     """
 
     sum: Sum[V]
@@ -52,7 +56,7 @@ class Node(Generic[V]):
 
     @property
     def height(self) -> int:
-        """n of a block (n, k)."""
+        """The number of rows n of a block (n, k)."""
         assert self.shape[0] is not None
         return self.shape[0]
 
@@ -61,9 +65,10 @@ class Node(Generic[V]):
 
 
 class Tape(Generic[V]):
-    """The operations in which equations are written, on nodes; it remembers the order of the nodes.
+    """The operations in which equations are written; they take and return nodes, and the tape
+    remembers all nodes in order.
 
-    Each raises ValueError, in a sentence, for tensors that do not fit.
+    Each operation raises ValueError, in a sentence, for tensors that do not fit.
     """
 
     def __init__(self, m: Arithmetic[V], draws: int, rows: int, extra: int = 0) -> None:
@@ -72,17 +77,19 @@ class Tape(Generic[V]):
         self._size = draws, rows
 
     def leaf(self, value: V, shape: Shape, places: Places | None = None) -> Node[V]:
-        """A tensor from which the equations start."""
+        """Return a tensor from which the equations start: a block, the inputs or a constant."""
         return self._plain(value, shape, (), places)
 
     def spread(self, vector: Node[V]) -> Node[V]:
-        """A block (n, 1) as rows of n, all alike."""
+        """Return a block (n, 1) as rows of n numbers that are all alike."""
         ones = self.leaf(self.m.lift(np.ones((*self._size, 1))), (None, 1))
         rows = self.affine(ones, vector)
         return self._node(rows.sum, rows.shape, ((rows, _same),), _first_column(vector))
 
     def affine(self, x: Node[V], W: Node[V], b: Node[V] | None = None) -> Node[V]:
-        """x W^T + b, with x as rows of k, W (n, k) and b (n,)."""
+        """Return x W^T + b: x is rows of k numbers, W a block (n, k), and b (n,) is the same in
+        every row.
+        """
         fits = x.shape[0] is None and W.shape[0] is not None and x.shape[1] == W.shape[1]
         self._expect(fits, "affine", (x, W), "rows of k numbers and a block (n, k)")
 
@@ -97,7 +104,9 @@ class Tape(Generic[V]):
         return product if b is None else self.add(b, product)
 
     def weigh(self, x: Node[V], A: Node[V]) -> Node[V]:
-        """[1, x] A^T: the same with the bias as the first column of A (n, 1 + k)."""
+        """Return [1, x] A^T, an affine map whose bias is the first column of the block A (n, 1 +
+        k).
+        """
         x1 = self.m.with_ones(x.value)
         back = self.m.each(_weights_back, A.value)
 
@@ -111,7 +120,7 @@ class Tape(Generic[V]):
         return self._node(self._pair(x1, A.value), (None, A.height), pulls, _first_column(A))
 
     def act(self, name: str, z: Node[V]) -> Node[V]:
-        """An activation of each number: relu, tanh, logistic or identity."""
+        """Return an activation of each number: relu, tanh, logistic or identity."""
         if name not in ACTIVATIONS:
             raise ValueError(f"act {name!r} is not known, expected one of {', '.join(ACTIVATIONS)}")
         if name == "identity":
@@ -121,24 +130,24 @@ class Tape(Generic[V]):
         return self._plain(h, z.shape, ((z, self._times(slope)),))
 
     def add(self, a: Node[V], b: Node[V]) -> Node[V]:
-        """a + b, of one shape."""
+        """Return a + b; both have one shape."""
         self._expect(a.shape == b.shape, "add", (a, b), "two of one shape")
         both = Sum(self.m, a.sum.pairs + b.sum.pairs, self.extra)
         bias = b.bias if a.bias is None else a.bias
         return self._node(both, a.shape, ((a, _same), (b, _same)), bias)
 
     def sub(self, a: Node[V], b: Node[V]) -> Node[V]:
-        """a - b, of one shape."""
+        """Return a - b; both have one shape."""
         return self.add(a, self.scale(b, -1.0))
 
     def mul(self, a: Node[V], b: Node[V]) -> Node[V]:
-        """a b, number by number, of one shape."""
+        """Return a times b, number by number; both have one shape."""
         self._expect(a.shape == b.shape, "mul", (a, b), "two of one shape")
         pulls = (a, self._times(b.value)), (b, self._times(a.value))
         return self._plain(self.m.stored(self.m.mul(a.value, b.value)), a.shape, pulls)
 
     def scale(self, a: Node[V], factor: float) -> Node[V]:
-        """A constant times a."""
+        """Return a times a constant."""
 
         def scaled(value: V) -> V:
             return self.m.scale(value, factor)
@@ -146,7 +155,7 @@ class Tape(Generic[V]):
         return self._node(a.sum.mapped(scaled), a.shape, ((a, lambda e: e.mapped(scaled)),))
 
     def beside(self, *parts: Node[V]) -> Node[V]:
-        """Tensors side by side, on the last axis."""
+        """Return tensors joined side by side, on the last axis."""
         self._expect(
             len({part.shape[0] for part in parts}) == 1, "beside", parts, "all of one height"
         )
@@ -159,7 +168,7 @@ class Tape(Generic[V]):
         return self._plain(value, (parts[0].shape[0], width), tuple(pulls))
 
     def columns(self, a: Node[V], start: int, end: int) -> Node[V]:
-        """The columns from `start` to before `end`."""
+        """Return the columns from `start` up to, but not including, `end`."""
         width = a.shape[1]
         self._expect(
             0 <= start < end <= width, f"columns {start} to {end}", (a,), "columns that are there"
@@ -173,13 +182,14 @@ class Tape(Generic[V]):
         return self._node(cut, (a.shape[0], end - start), ((a, lambda e: e.mapped(padded)),), bias)
 
     def transpose(self, W: Node[V]) -> Node[V]:
-        """A block (n, k) as one of (k, n)."""
+        """Return a block (n, k) transposed, as a block (k, n)."""
         self._expect(W.shape[0] is not None, "transpose", (W,), "a block")
         return self._node(W.sum.turned(), (W.shape[1], W.height), ((W, lambda e: e.turned()),))
 
     def slopes(self, output: Node[V], e: V) -> dict[Node[V], Sum[V]]:
-        """Return the gradient by each node that the output (D, R, O) depends on, of a loss whose
-        gradient by the output is e (D, R, O).
+        """Return the gradient of a loss by each node from which `output` (D, R, O) was computed.
+
+        `e` (D, R, O) is the gradient of the loss by `output`.
         """
         arrived = {output: [self._pair(e)]}
         slopes: dict[Node[V], Sum[V]] = {}
@@ -237,7 +247,9 @@ def _same(e: Sum[V]) -> Sum[V]:
 
 
 def _weights_back(A: Array) -> Array:
-    """The weights (D, k, n) of a block (D, n, 1 + k) whose first column is the bias."""
+    """Return the weights, transposed (D, k, n), of a block (D, n, 1 + k) whose first column is the
+    bias.
+    """
     return transpose(A[..., 1:])
 
 
