@@ -13,10 +13,12 @@ from reference.probes.draws import Draw
 
 @dataclass(frozen=True)
 class Crossed:
-    """Four rows: two values of the first group of inputs crossed with two of the rest, (a, c), (b,
-    c), (a, d), (b, d).
+    """Four rows of inputs that cross two values of the first group with two values of all other
+    groups.
 
-    Weights are small and, for ReLU outputs, the output biases large, so that every output is live.
+    With values a, b of the first group and c, d of the others, the rows are (a, c), (b, c), (a, d),
+    (b, d). Weights are small. For ReLU outputs the output biases are large, so that every output is
+    above 0.
     """
 
     seed: int = 0

@@ -1,4 +1,9 @@
-"""Numbers from a lattice that float32 holds, from which every kind of probe is drawn."""
+"""Random numbers on a lattice that float32 holds exactly, from which every kind of probe is made.
+
+In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, and O
+outputs of all heads. T counts the network's parameters, which form the vector theta; P counts own
+parameters: the model's own tensors, flattened.
+"""
 
 from collections.abc import Sequence
 
@@ -13,8 +18,8 @@ FINE = 2.0**-12  # lattice of the weights that need not be exact
 
 
 def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
-    """Draw multiples of `quantum` up to `high` in size; none is 0, since a zero weight hides
-    faults.
+    """Draw random multiples of `quantum` of a size up to `high`; none is 0, since a zero weight
+    hides faults.
     """
     most = round(high / quantum)
     steps = rng.integers(-most, most, shape, endpoint=True)
@@ -23,9 +28,10 @@ def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quant
 
 
 class Draw:
-    """Draws the parameters and the data of one kind of probe, each from a generator of its own.
+    """Draws the parameters and the data of one kind of probe, each from a random generator of its
+    own.
 
-    `draws` is D and `rows` is R in the shapes below.
+    In the shapes below, D is `draws` and R is `rows`.
     """
 
     def __init__(
@@ -44,8 +50,10 @@ class Draw:
         self.network = formulation.network
 
     def own(self, theta_like: Array, high: float, quantum: float) -> Array:
-        """Return own parameters (D, P) whose leads carry theta_like (D, T); redundant ones are
-        drawn, and held ones are 0.
+        """Return own parameters (D, P) that carry the numbers theta_like (D, T).
+
+        Each of these numbers becomes the own parameter that moves only this entry of theta (see
+        `Formulation.leads`). All other own parameters are drawn, except that held ones are 0.
         """
         leads = self.formulation.leads
         own = lattice(self.rng, (self.draws, self.formulation.own.size), high, quantum)
@@ -55,7 +63,7 @@ class Draw:
         return own
 
     def theta(self, high: float, quantum: float = FINE) -> Array:
-        """Draw parameters of the network (D, T)."""
+        """Draw theta, the network's parameters (D, T)."""
         return lattice(self.rng, (self.draws, self.network.layout.size), high, quantum)
 
     def random_own(self, high: float) -> Array:

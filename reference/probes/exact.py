@@ -1,4 +1,4 @@
-"""Probes whose answers are proved exact, so that nothing may differ there."""
+"""Probes whose answers are proved to be exact, so that answers may not differ at all."""
 
 from math import log2
 
@@ -18,11 +18,12 @@ SMOOTH = ("tanh", "logistic")  # exact at 0 only
 
 
 def draw_exact(draw: Draw) -> Problem | None:
-    """Draw until grid arithmetic has proved enough draws exact; None if it proves none.
+    """Draw problems until grid arithmetic has proved enough draws exact; None if it proves none.
 
-    At first all quantities must be exact; after half of the attempts exact outputs are enough, and
-    the oracle proves each quantity by itself. The rows are the nearest power of two, so that a mean
-    over them and over a head of such a width is exact.
+    In the first half of the attempts, all quantities of a draw must be exact. After that exact
+    outputs are enough, and the oracle proves each quantity by itself. The number of rows becomes
+    the nearest power of two, so that a mean over the rows is exact, also one over the units of a
+    head whose width is a power of two.
     """
     draw.rows = 2 ** round(log2(draw.rows))
     proved: list[Problem] = []
@@ -44,7 +45,11 @@ def draw_exact(draw: Draw) -> Problem | None:
 
 
 def _draw_candidate(draw: Draw, attempt: int) -> Problem:
-    """Draw quarters and small integers; for smooth activations, biases that bring their z to 0."""
+    """Draw weights that are multiples of a quarter, and inputs and targets that are small whole
+    numbers.
+
+    For smooth activations, the biases are chosen to make the activations' arguments z exactly 0.
+    """
     smooth = any(act in SMOOTH for act in draw.network.activations)
     size = 2.0 ** -(attempt % 3)  # large nets leave 24 bits unless their weights are small
     inputs, targets = draw.data(max(3 * size, 1), 1.0)
@@ -61,8 +66,9 @@ def _draw_candidate(draw: Draw, attempt: int) -> Problem:
 
 
 class _Cancelling(Tape[Values]):
-    """Notes by how much each bias must change for z to be 0 in the first row, and goes on as if it
-    were.
+    """A tape that notes the amount that each bias must lose so that z is 0 in the first row.
+
+    It goes on with the activation as if z were 0.
     """
 
     def __init__(self, draws: int, rows: int) -> None:
@@ -70,7 +76,7 @@ class _Cancelling(Tape[Values]):
         self.noted: list[tuple[Places, Array]] = []
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """The activation of 0 if it is smooth, of z otherwise."""
+        """Return the activation of 0 if it is smooth, and of z if it is not."""
         if name in SMOOTH:
             if z.bias is not None:
                 self.noted.append((z.bias, z.value[:, 0]))
@@ -79,8 +85,10 @@ class _Cancelling(Tape[Values]):
 
 
 def _cancel(formulation: Formulation, own: Array, inputs: Array) -> Array:
-    """Return own parameters (D, P) whose free biases bring z of smooth layers to 0 in the first
+    """Return own parameters (D, P) with new biases: they make z of smooth layers 0 in the first
     row.
+
+    A bias changes only if an own parameter moves it alone.
     """
     tape = _Cancelling(*inputs.shape[:2])
     outputs(tape, equations_of(formulation.network), formulation.theta(own), inputs)

@@ -16,19 +16,23 @@ from reference.probes.exact import draw_exact
 
 
 def _draw_random(draw: Draw) -> Problem:
-    """Draw weights up to 1.5."""
+    """Draw problems with weights of a size up to 1.5."""
     return draw.problem(draw.random_own(1.5), *draw.data())
 
 
 def _draw_saturated(draw: Draw) -> Problem:
-    """Draw weights up to 16: sums are far beyond the clip of nnet's logistic."""
+    """Draw problems with weights of a size up to 16, so that sums are far beyond the clip of nnet's
+    logistic.
+    """
     own = draw.random_own(2) * 2.0 ** draw.rng.integers(1, 4, (draw.draws, 1))
     return draw.problem(own, *draw.data())
 
 
 def _draw_unusual(draw: Draw) -> Problem:
-    """Draw 67 rows, four times, with inputs of 0, of 2^-14 and up to 2^10: code for common sizes
-    does not run there.
+    """Draw at most four problems of 67 rows, with inputs that are 0, scaled by 2^-14, or as large
+    as 2^10.
+
+    An implementation may run other code for such sizes than for common ones.
     """
     draw.draws, draw.rows = min(draw.draws, 4), 67
     inputs, targets = draw.data()
@@ -40,7 +44,9 @@ def _draw_unusual(draw: Draw) -> Problem:
 
 
 def _draw_few_term(draw: Draw) -> Problem:
-    """Draw one row; only weights of one or two hidden units, inputs and outputs are not zero."""
+    """Draw problems of one row in which only weights of one or two inputs, hidden units and outputs
+    are not zero.
+    """
     draw.rows = 1
     theta = draw.theta(1.5)
     keep = np.stack([_choose_few(draw.rng, draw.network) for _ in range(draw.draws)])
@@ -49,7 +55,9 @@ def _draw_few_term(draw: Draw) -> Problem:
 
 
 def _choose_few(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
-    """Choose the entries of theta (T,) that belong to one or two units of each layer."""
+    """Return a mask (T,) of theta, the network's parameters, that marks the weights of one or two
+    units of each layer.
+    """
     if isinstance(network, Network):
         return _choose_few_units(rng, network)
     # the same numbers everywhere: each layer reads the units that the one before it keeps
@@ -88,11 +96,12 @@ KINDS: dict[str, Callable[[Draw], Problem | None]] = {
 
 @dataclass(frozen=True)
 class Probes:
-    """Probes for any network: `draws` of each kind, with `rows` rows of inputs, all from `seed`.
+    """Probes for any network: `draws` problems of each kind, with `rows` rows of data, all from
+    `seed`.
 
-    Called with a formulation, they become problems. Exact ones have as many rows as the nearest
-    power of two. `kinds` chooses among exact, few-term, saturated, random and unusual. Raises
-    ValueError for an unknown kind, and for no draws or rows.
+    Calling it with a formulation returns the problems. Exact probes have as many rows as the power
+    of two nearest to `rows`. `kinds` chooses among exact, few-term, saturated, random and unusual.
+    Raises ValueError for an unknown kind, and for no draws or rows.
     """
 
     seed: int = 0
@@ -117,7 +126,10 @@ class Probes:
 
     @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
-        """Return one stack of each kind. Formulations that only rename theta get the same theta."""
+        """Return one stack of problems of each kind.
+
+        Formulations that only rename the network's parameters get the same parameters.
+        """
         problems = []
         for number, kind in enumerate(self.kinds):
             seed = self.seed, number

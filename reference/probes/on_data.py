@@ -21,8 +21,9 @@ class OnData:
     """A user's data, inputs (R, I) and targets (R, O), at random parameters; all rounded to
     float32.
 
-    With `weights`, a checkpoint (see `harness.pytorch.checkpoint.weights`), at these instead: that
-    checks the formula at these weights, not that they are the ones that R, or anybody, has fitted.
+    R counts rows of data, I inputs of all groups, and O outputs of all heads. `weights` is a
+    checkpoint (see `harness.pytorch.checkpoint.weights`) whose parameters are used instead. This
+    checks the formula at these weights; it does not check that R, or anybody, has fitted them.
     Raises ValueError for data or weights that do not fit the network.
     """
 
@@ -47,7 +48,9 @@ class OnData:
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
     def _data(self, draws: int) -> tuple[Array, Array]:
-        """The same inputs (D, R, I) and targets (D, R, O) for every draw."""
+        """Return inputs (D, R, I) and targets (D, R, O) that are the same in all D draws (problems
+        of a stack).
+        """
         inputs, targets = FLOAT32.rounded(self.inputs), FLOAT32.rounded(self.targets)
         return (
             np.broadcast_to(inputs, (draws, *inputs.shape)),
