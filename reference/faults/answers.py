@@ -28,7 +28,10 @@ def _take_draw_before(answers: Array) -> Array:
 
 
 def _clip_norm(slope: Array) -> Array:
-    """A gradient (D, T) with a norm of at most 1."""
+    """Return a gradient (D, T), scaled down in each draw to a norm of at most 1.
+
+    D counts draws (problems of a stack), T the parameters of the network.
+    """
     return np.asarray(slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1))
 
 

@@ -1,5 +1,7 @@
-"""Bounds of the equations with a fault: how far from its answers an implementation that makes the
-mistake may be.
+"""Bounds on the answers of an implementation that makes a planted mistake (a fault).
+
+In shapes, D counts draws (problems of a stack). T counts the network's parameters, which form the
+vector theta; P counts own parameters: the model's own tensors, flattened.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ Found = dict[str, Bounded]
 
 @singledispatch
 def bounds(fault: Fault, problem: Problem, contract: Contract) -> Found:
-    """Return every quantity by the equations with the mistake, with its bound; the gradient is by
-    own parameters (D, P).
+    """Return every quantity, computed by the equations with the mistake, and its bound; the
+    gradient is by own parameters (D, P).
 
     Raises TypeError for a kind of fault that has no bounds.
     """
@@ -97,8 +99,10 @@ def _(fault: Hidden, problem: Problem, contract: Contract) -> Found:
 
 @bounds.register
 def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
-    """How far the wrong answers move if right ones are off by their bounds: up, down, or all too
-    large.
+    """Bound wrong answers that are made from right ones.
+
+    The right answers are moved by their own bounds, up, down, or all to larger sizes. The bound of
+    a wrong answer is the distance by which it then moves.
     """
     # later numbers may be computed from stored ones
     if fault.kept_in and Contract(fault.kept_in).bits < contract.bits:
@@ -142,9 +146,9 @@ def _by_own(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
-    """Add the problem's decay, which acts on the parameters themselves, not on misread ones.
+    """Add the problem's weight decay, which acts on the right parameters, not on misread ones.
 
-    A sum over the rows may begin with it: then all additions round it.
+    An implementation's sum over the rows may begin with the decay; then all additions round it.
     """
     decay, m = problem.loss.decay, _arithmetic(problem, contract)
     if not decay:
@@ -163,8 +167,9 @@ def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
 
 
 class _Replaced(BoundedArithmetic):
-    """Bounded arithmetic in which the activation of number `which` is replaced by another, which
-    never falls.
+    """Bounded arithmetic in which one activation is replaced by another, which must never fall.
+
+    `which` is the number of the replaced activation, from 0; the identity is not counted.
     """
 
     def __init__(
@@ -174,7 +179,9 @@ class _Replaced(BoundedArithmetic):
         self.plain, self.replacement, self.left = Plain(contract, "float64"), replacement, which
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
-        """Bound the replacement by its values at both ends of the interval of z."""
+        """Return an activation of z and its derivative; the replacement is bounded by its values at
+        both ends of the interval of z.
+        """
         if name == "identity":
             return z, None
         self.left -= 1
@@ -194,6 +201,6 @@ class _Replaced(BoundedArithmetic):
         return value, Bounded(np.asarray(d), turned + rounds * (1 + abs(d)) + self.tiny)
 
     def _replaced(self, name: str, z: Array) -> tuple[Array, Any]:
-        """The replacement and its derivative, None for 1, at z."""
+        """Return the replacement and its derivative at z; None is a derivative of 1."""
         h, d = self.replacement(z, *self.plain.act(name, z))
         return h, d

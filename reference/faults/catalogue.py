@@ -31,7 +31,9 @@ FAULTS: tuple[Fault, ...] = (
 
 
 class InBlock(NamedTuple):
-    """A mistake in one block of any network; `words` has a place for the block's name."""
+    """A mistake in one block of any network; {} in its description `words` stands for the block's
+    name.
+    """
 
     kind: type[OnBlocks]
     name: str

@@ -1,4 +1,4 @@
-"""What a mistake does: changes of arrays, of blocks of parameters and of answers."""
+"""Changes that mistakes make: to arrays, to blocks of parameters, and to answers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ ChangeOfAnswers = Callable[[Answers, Problem], Answers]
 
 @dataclass(frozen=True)
 class Which:
-    """Which block of a network with one hidden layer is meant, by its role."""
+    """A choice of one block of a network with one hidden layer, by its role, layer, group and
+    head.
+    """
 
     name: str
     role: Role
@@ -27,7 +29,7 @@ class Which:
     head: int | None = None
 
     def among(self, blocks: Iterable[Block]) -> Block:
-        """Return the block that is meant. Raises KeyError if the network has none."""
+        """Return the chosen block. Raises KeyError if the network does not have it."""
         wanted = self.role, self.layer, self.group, self.head
         for block in blocks:
             if (block.role, block.layer, block.group, block.head) == wanted:
@@ -46,12 +48,12 @@ B_V = Which("b_v", "bias", layer=2, head=1)
 
 @dataclass(frozen=True)
 class Named:
-    """Which block of any network is meant, by its name."""
+    """A choice of one block of any network, by its name."""
 
     name: str
 
     def among(self, blocks: Iterable[Block]) -> Block:
-        """Return the block that is meant. Raises KeyError if the network has none."""
+        """Return the chosen block. Raises KeyError if the network does not have it."""
         for block in blocks:
             if block.name == self.name:
                 return block
@@ -59,7 +61,7 @@ class Named:
 
 
 def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Change one block and leave the others."""
+    """Return a function that changes one block and leaves all others."""
 
     def changed(p: Blocks) -> Blocks:
         block = which.among(p)
@@ -69,7 +71,9 @@ def change_block(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
-    """Change the first entry of a block that is not 0, or the very first if all are 0."""
+    """Return a function that changes the first entry of a block that is not 0, or its very first
+    entry if all are 0.
+    """
 
     def changed(w: Array) -> Array:
         first = np.arange(w.size).reshape(w.shape) == np.argmax(w.ravel() != 0)
@@ -79,7 +83,7 @@ def change_first_entry(which: Which | Named, change: Change) -> ChangeOfBlocks:
 
 
 def swap_blocks(*pairs: tuple[Which, Which]) -> ChangeOfBlocks:
-    """Exchange the blocks of each pair."""
+    """Return a function that exchanges the two blocks of each pair."""
 
     def swapped(p: Blocks) -> Blocks:
         changed = dict(p)
@@ -92,7 +96,7 @@ def swap_blocks(*pairs: tuple[Which, Which]) -> ChangeOfBlocks:
 
 
 def change_answers(quantities: Sequence[str], change: Change) -> ChangeOfAnswers:
-    """Change the answers of some quantities and leave the others."""
+    """Return a function that changes the answers of some quantities and leaves all others."""
 
     def changed(answers: Answers, problem: Problem) -> Answers:
         found = dict(answers)
@@ -104,25 +108,30 @@ def change_answers(quantities: Sequence[str], change: Change) -> ChangeOfAnswers
 
 
 def multiply_by(factor: float) -> Change:
-    """Multiply an array by a factor."""
+    """Return a function that multiplies an array by a factor."""
     return lambda w: w * factor
 
 
 def multiply_by_size(where: Callable[[Change], Callable[..., Any]]) -> Callable[..., Any]:
-    """Multiply by 1 + size; `where` applies that to a block or to answers."""
+    """Return a function of a relative size that multiplies numbers by 1 + size.
+
+    `where` applies the multiplication to a block or to answers.
+    """
     return lambda size, *given: where(multiply_by(1 + size))(*given)
 
 
 def column_order(w: Array) -> Array:
-    """A matrix (n, k) whose entries are read in R's column order."""
+    """Return the entries of a matrix (n, k), in row-major order, filled into a matrix (n, k) column
+    by column, as R does.
+    """
     return w.ravel().reshape(w.shape[::-1]).T
 
 
 def roll(w: Array) -> Array:
-    """An array rolled by one on its last axis."""
+    """Return an array whose entries are moved by one place along its last axis."""
     return np.roll(w, 1, -1)
 
 
 def reverse_rows(x: Array) -> Array:
-    """Rows of data (D, R, n) in reverse order."""
+    """Return data (D, R, n) with the R rows of each draw in reverse order."""
     return x[:, ::-1]

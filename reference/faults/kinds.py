@@ -1,5 +1,8 @@
 """Kinds of faults: the equations with one mistake in a meaning, a number, an activation or an
 answer.
+
+In shapes, D counts draws (problems of a stack), R rows of data, and I inputs of all groups; T
+counts the network's parameters, which form the vector theta.
 """
 
 from __future__ import annotations
@@ -30,19 +33,23 @@ SLOPES = ("gradient", "input_gradient")
 def solve(
     problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain
 ) -> Answers:
-    """Return every quantity of the equations at theta, in ordinary arithmetic or another one."""
+    """Return every quantity by the equations at theta, the network's parameters, in ordinary
+    arithmetic or another one.
+    """
     with np.errstate(all="ignore"):
         answers = evaluate(arithmetic(contract), at_theta(problem))
     return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
 
 
 def undecayed(problem: Problem) -> Problem:
-    """Return the problem without decay."""
+    """Return the problem with a loss without weight decay."""
     return replace(problem, loss=replace(problem.loss, decay=0.0))
 
 
 def decayed(answers: Answers, problem: Problem) -> Answers:
-    """Add a problem's decay to answers without it; it acts on the parameters themselves."""
+    """Return answers to a problem without weight decay, with its decay added; decay acts on the
+    right parameters, not on misread ones.
+    """
     decay, theta = problem.loss.decay, problem.theta
     if not decay:
         return answers
@@ -59,10 +66,11 @@ def decayed(answers: Answers, problem: Problem) -> Answers:
 
 @dataclass(frozen=True)
 class Fault(ABC):
-    """One mistake: its name, a description, its change of the numbers that its kind changes, and
-    the first quantity that it spoils.
+    """One mistake: its name, a description in words, its change, and the first quantity that it
+    spoils.
 
-    A `sized` one is made `at` a size, relative to the number that it changes.
+    `change` is a function; each kind of fault (a subclass) says which numbers it changes. A `sized`
+    fault has no size yet: `at` makes one with a size, relative to the number that it changes.
     """
 
     name: str
@@ -74,7 +82,7 @@ class Fault(ABC):
     across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
-        """Return this fault at a size."""
+        """Return this sized fault with one relative size."""
         spelled = f"{size:.0e}".replace("e-0", "e-")
         words, change = f"{self.words} off by {spelled}", partial(self.change, size)
         return replace(
@@ -83,8 +91,8 @@ class Fault(ABC):
 
     @abstractmethod
     def run(self, problem: Problem, contract: Contract) -> Answers:
-        """Return every quantity by the equations with the mistake; the gradient is by theta (D,
-        T).
+        """Return every quantity, computed by the equations with the mistake; the gradient is by
+        theta (D, T).
         """
 
     def fits(self, network: Family) -> bool:
@@ -93,13 +101,13 @@ class Fault(ABC):
 
 
 class OnBlocks(Fault):
-    """A change of blocks: `change` takes arrays by block and returns such.
+    """A change of blocks of parameters: `change` takes arrays by block and returns arrays by block.
 
-    A network in which it changes nothing, or that lacks its blocks, cannot have this fault.
+    A network cannot have this fault if the change does nothing in it, or if it lacks the blocks.
     """
 
     def changed(self, layout: Layout, vectors: Array) -> Array:
-        """Return vectors (D, T) with the mistake."""
+        """Return parameter vectors (D, T) with the mistake made in each of them."""
         rows = [
             layout.join(_change_by_name(self.change, layout, layout.split(vector)))
             for vector in vectors
@@ -115,7 +123,9 @@ class OnBlocks(Fault):
 
 
 class Misread(OnBlocks):
-    """Parameters whose meaning is mistaken, and whose gradient is that of the mistaken meaning."""
+    """Parameters that the implementation takes for others; its gradient follows from this mistaken
+    meaning.
+    """
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         mistaken = reading(problem.formulation.network, self.change)
@@ -127,7 +137,7 @@ class Misread(OnBlocks):
 
 @cache
 def reading(network: Family, change: Callable[[Blocks], Blocks]) -> Formulation:
-    """Return the map of parameters whose blocks are changed."""
+    """Return the map from the right parameters to the misread ones, whose blocks are changed."""
     layout = network.layout
     meaning = partial(_change_by_name, change, layout)
     return Formulation.from_meaning(layout, network, meaning, idle=True)
@@ -141,7 +151,7 @@ def _change_by_name(
 
 
 class Off(OnBlocks):
-    """Parameters that are other numbers."""
+    """Parameters whose numbers are wrong."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         asked = undecayed(at_theta(problem))
@@ -163,9 +173,11 @@ class Slope(OnBlocks):
 
 @dataclass(frozen=True)
 class Answer(Fault):
-    """Answers, by quantity, that are put together wrongly, with at most `roundings` of each.
+    """Answers that are put together wrongly from right ones: `change` takes answers by quantity and
+    the problem, and returns the wrong answers.
 
-    `kept_in` is the dtype in which they are stored if it is not that of the computation.
+    The change rounds each number `roundings` times at most. `kept_in` is the dtype in which the
+    answers are stored, if it is not that of the computation.
     """
 
     roundings: Callable[[Problem], float] = lambda problem: 6.0
@@ -178,7 +190,7 @@ class Answer(Fault):
 
 
 class Posed(Fault):
-    """Right answers to another problem."""
+    """Right answers to a wrong problem: `change` takes the problem and returns the wrong one."""
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
         return solve(self.change(problem), contract)
@@ -186,7 +198,7 @@ class Posed(Fault):
 
 @dataclass(frozen=True)
 class Data(Fault):
-    """Inputs or targets (D, R, ...) that are read wrongly."""
+    """Inputs or targets (D, R, ...) that are read wrongly; `part` says which of the two."""
 
     part: str = "inputs"
 
@@ -203,8 +215,10 @@ class Data(Fault):
         return {**answers, "input_gradient": self.back(answers["input_gradient"])}
 
     def reads(self, shape: tuple[int, ...]) -> LinearMap:
-        """Return the map from given inputs (R, I) to those that are read, both flat: each of these
-        is a given one times a factor.
+        """Return the linear map from the given inputs (R, I) to the inputs that are read, both
+        flat.
+
+        Each input that is read is one given input times a factor.
         """
         size = int(np.prod(shape))
         factor = self.change(np.ones((1, *shape))).ravel()
@@ -213,15 +227,17 @@ class Data(Fault):
         return LinearMap(sparse.csr_array((factor, given, np.arange(size + 1)), shape=(size, size)))
 
     def back(self, slope: Array) -> Array:
-        """Turn a gradient (D, R, I) by the inputs that are read into one by those given."""
+        """Turn a gradient (D, R, I) by the inputs that are read into one by the given inputs."""
         flat = slope.reshape(len(slope), -1)
         return self.reads(slope.shape[1:]).transpose(flat).reshape(slope.shape)
 
 
 @dataclass(frozen=True)
 class Hidden(Fault):
-    """Another activation of a layer in place of one `of` these: `change` takes z, h and its
-    derivative (None is 1), and returns h and its derivative.
+    """Another activation of one layer, in place of an activation that is named in `of`.
+
+    `change` takes z, the right activation h and its derivative (None is 1), and returns another h
+    and its derivative. `layer` is the number of the activation in the network, from 0.
     """
 
     of: str = "tanh logistic relu"
@@ -232,7 +248,9 @@ class Hidden(Fault):
         return self.layer < len(names) and names[self.layer] in self.of.split()
 
     def number_in(self, network: Family) -> int:
-        """Return how many activations other than the identity come before this one."""
+        """Return how many activations other than the identity come before this one in the
+        network.
+        """
         return sum(name != "identity" for name in network.activations[: self.layer])
 
     def run(self, problem: Problem, contract: Contract) -> Answers:
@@ -241,7 +259,10 @@ class Hidden(Fault):
 
 
 class _Replaced(Plain):
-    """Ordinary arithmetic in which the activation of number `which` is replaced."""
+    """Ordinary arithmetic in which one activation is replaced.
+
+    `which` is the number of the replaced activation, from 0; the identity is not counted.
+    """
 
     def __init__(self, replacement: Callable[..., Any], which: int, contract: Contract) -> None:
         super().__init__(contract)

@@ -1,4 +1,8 @@
-"""Which planted fault explains observed answers."""
+"""Search for a planted fault that explains observed answers.
+
+A stack is one problem with all its draws; the right answers come from the equations without a
+mistake.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +22,9 @@ from reference.faults.scaling import UNEXPLAINED, describe_scaling
 
 
 class Offer(NamedTuple):
-    """A mistake that explains observed answers: its name in the catalogue ("" for another scaling)
-    and a description.
+    """A mistake that explains observed answers.
+
+    `name` is its name in the catalogue, or "" for another scaling; `words` is a description.
     """
 
     name: str
@@ -33,7 +38,7 @@ def likely(
     contract: Contract,
     say: Say = silent,
 ) -> str:
-    """Return the mistake that explains observed answers, in words; "" if none does.
+    """Return the mistake that explains observed answers, in words; "" if there is none.
 
     See `offered`.
     """
@@ -54,13 +59,14 @@ def offered(
     run: Callable[[Fault, Problem], Answers] = _run,
     say: Say = silent,
 ) -> Offer | None:
-    """Return the mistake that explains observed answers, of which `outside` is the first quantity
-    outside its bounds; None if none does.
+    """Return the mistake that explains observed answers; None if there is none.
 
-    A fault explains a difference if the equations with it, which `run` solves, leave less than a
-    thousandth of it or, in a stack, no more than their rounding under this contract. That must hold
-    for `outside` and for all later quantities that the fault changes. Earlier quantities, which are
-    inside, must not speak against it. `say` is told how far the search is.
+    `outside` is the first quantity outside its bounds. `run` solves the equations with a fault. The
+    fault explains the difference between observed and right answers if its answers differ much less
+    from the observed ones: by less than a thousandth of that difference or, in a stack, by no more
+    than rounding under this contract. This must hold for `outside` and for all later quantities
+    that the fault changes. Earlier quantities are inside their bounds; the fault must not spoil
+    them. `say` is told how far the search is.
     """
     search = _Search(problems, observed, outside, contract)
     faults, found = made_in(problems[0].formulation.network), []
@@ -83,8 +89,8 @@ def offered(
 
 
 class _Search:
-    """Observed and right answers of every stack; `outside` is the first quantity outside its
-    bounds.
+    """The observed and the right answers of every stack; `outside` is the first quantity outside
+    its bounds.
     """
 
     def __init__(
@@ -111,11 +117,13 @@ class _Search:
     def solve_if_near(
         self, run: Callable[[Problem], Answers], across_draws: bool
     ) -> list[Answers] | None:
-        """Return a fault's answers by `run`, one for each stack, if they leave little of the
-        difference in `outside` over all stacks; else None.
+        """Return a fault's answers by `run`, one for each stack, if they are near the observed
+        answers in `outside`; else None.
 
-        Most faults end at the draw with the largest difference, which comes first unless the fault
-        may work across draws, or at the stack with the largest.
+        They are near if they leave little of the difference between observed and right answers over
+        all stacks. Most faults are ruled out early: at the draw with the largest difference, which
+        is tried first unless the fault may work across draws, or at the stack with the largest
+        difference.
         """
         found: dict[int, Answers] = {}
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
@@ -132,8 +140,10 @@ class _Search:
         return [found[stack] for stack in range(len(found))]
 
     def unexplained(self, fault: Fault, wrong: Sequence[Answers]) -> dict[str, float] | None:
-        """Return the share of the difference that a fault leaves in `outside` and in the later
-        quantities that it changes; None if it does not explain them.
+        """Return the share of the difference that a fault leaves, by quantity; None if it does not
+        explain the difference.
+
+        The quantities are `outside` and the later ones that the fault changes.
         """
         first, observed, right = QUANTITIES.index(self.outside), self.observed, self.right
         left: dict[str, float] = {}
@@ -153,8 +163,8 @@ class _Search:
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
         """Does a fault leave little of the differences in a stack, or no more than rounding?
 
-        Its bounds are computed only if it leaves more, since they take several times as long as its
-        answers.
+        Its bounds are computed only if it leaves more than little, since bounds take several times
+        as long as answers.
         """
         seen, right = self.observed[stack], self.right[stack]
         doubts = []
@@ -170,7 +180,11 @@ class _Search:
 
 
 def _own(answers: Answers, problem: Problem) -> Answers:
-    """With the gradient by the subject's own parameters (D, P)."""
+    """Return answers with the gradient by the subject's own parameters (D, P), in place of one by
+    theta (D, T).
+
+    D counts draws, P the model's own parameters, and T the network's parameters (theta).
+    """
     return {**answers, "gradient": problem.formulation.pull_back(answers["gradient"])}
 
 
@@ -179,5 +193,7 @@ def _size(array: Array) -> float:
 
 
 def _apart(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> float:
-    """The size of the difference of a quantity over all stacks."""
+    """Return the size (Euclidean norm) of the difference between two answers of a quantity, over
+    all stacks.
+    """
     return math.hypot(*(_size(x[name] - y[name]) for x, y in zip(a, b, strict=True)))

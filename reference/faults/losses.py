@@ -14,7 +14,9 @@ SCALED = ("loss", *SLOPES)  # quantities that scale with the loss
 
 
 def change_error(change: ChangeOfAnswers) -> ChangeOfAnswers:
-    """Change what follows from the error, and leave decay as it is."""
+    """Return a function that changes the squared error and its gradients, and leaves the weight
+    decay as it is.
+    """
 
     def changed(a: Answers, problem: Problem) -> Answers:
         if not problem.loss.decay:
@@ -49,7 +51,7 @@ def _multiply_decay(factor: float) -> Callable[[Problem], Problem]:
 
 
 def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
-    """Weight decay for parameters of more than one axis only."""
+    """Return answers with weight decay for weights only, not for biases."""
     network, decay = problem.formulation.network, problem.loss.decay
     biases = np.zeros(network.layout.size)
     for block in network.layout.blocks:
@@ -63,7 +65,7 @@ def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
 
 
 def _take_root(a: Answers, problem: Problem) -> Answers:
-    """The root of the mean square."""
+    """Return answers whose loss is the root of the mean square."""
     mean = _take_mean(a, problem)
     root = np.sqrt(mean["loss"])
     found = {**a, "loss": root}

@@ -1,4 +1,4 @@
-"""Mistakes in what parameters mean, and in their numbers."""
+"""Mistakes in the meaning of parameters, and in their numbers."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def _share_first_bias(b: Array) -> Array:
 
 
 def _reverse_units(p: Blocks) -> Blocks:
-    """Reverse the hidden units in the weights of the inputs, not in the bias."""
+    """Reverse the order of the hidden units in the weights of the inputs, but not in the bias."""
     changed = dict(p)
     for block, w in p.items():
         if block.role == "weight" and block.layer == 1:
@@ -39,7 +39,7 @@ def _exchange_units(w: Array) -> Array:
 
 
 def _read_bias_last(p: Blocks) -> Blocks:
-    """Read each unit's numbers, of which nnet puts the bias first, as if the bias stood last."""
+    """Read each unit's numbers as if the bias stood last; nnet puts it first."""
     changed = dict(p)
     for bias, b in p.items():
         if bias.role != "bias":

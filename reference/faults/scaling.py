@@ -1,4 +1,4 @@
-"""Another scaling of inputs and outputs, fitted to observed outputs."""
+"""Search for another scaling of inputs and outputs that explains observed outputs."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may lea
 
 
 class Column(NamedTuple):
-    """A column of inputs or outputs that enters as scale x + shift."""
+    """A column x of inputs or outputs that is used as scale x + shift."""
 
     name: str
     scale: float
@@ -32,18 +32,19 @@ class Column(NamedTuple):
 
     @property
     def change(self) -> float:
-        """By how much the scale or the shift changes the column."""
+        """The change of the column by its scale or by its shift, whichever is larger."""
         return max(abs(self.scale - 1), abs(self.shift))
 
 
 def describe_scaling(
     problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say
 ) -> str:
-    """Return scales and shifts of the columns of inputs and outputs that explain all observed
-    outputs, in words; "" if none do.
+    """Return, in words, scales and shifts of the columns of inputs and outputs that explain all
+    observed outputs; "" if there are none.
 
-    They are fitted to one stack by least squares (Levenberg-Marquardt), from scales of 1 and shifts
-    of 0. A fit fails after PATIENCE evaluations for each number; `say` is told how many it took.
+    They are fitted to the outputs of one stack of problems by least squares (Levenberg-Marquardt),
+    from scales of 1 and shifts of 0. A fit fails after PATIENCE evaluations for each fitted number;
+    `say` is told how many it took.
     """
     scaled = _Scaled(problems, observed)
     none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
@@ -65,9 +66,10 @@ def describe_scaling(
 
 
 class _Scaled:
-    """The equations with scaled and shifted columns, beside observed outputs.
+    """The equations with scaled and shifted columns, and the observed outputs to compare them with.
 
-    `numbers` (2 n,) are the scales of all n columns, inputs first, and then their shifts.
+    Its methods take `numbers` (2 n,): the scales of all n columns, inputs first, and then their
+    shifts.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class _Scaled:
         self.names += [f"column {i} of the outputs" for i in range(sum(self.network.outputs))]
 
     def differences(self, numbers: Array, stacks: Iterable[int]) -> Array:
-        """Return computed less observed outputs of some stacks, in one vector."""
+        """Return computed minus observed outputs of some stacks, in one vector."""
         scale, shift = numbers.reshape(2, -1)
         found = []
         for stack in stacks:
@@ -94,12 +96,13 @@ class _Scaled:
 
 
 class _NoFit(Exception):
-    """A fit has taken more evaluations than one that ends well."""
+    """A fit has taken more evaluations than a successful fit needs."""
 
 
 def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array | None:
-    """Return the numbers that make the differences least; None if the fit does not end, or if
-    other numbers do the same.
+    """Return the numbers that make the differences smallest, by least squares.
+
+    Return None if the fit does not end, or if other numbers fit as well.
     """
     most, tried = PATIENCE * (1 + len(start)), itertools.count(1)
 
@@ -121,8 +124,9 @@ def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array
 
 
 def _in_words(columns: Iterable[Column], left: float) -> str:
-    """Name the three columns that change most; `left` is the share of the difference that remains
-    unexplained.
+    """Return a sentence that names the three columns with the largest changes.
+
+    `left` is the share of the difference that remains unexplained.
     """
     ordered = sorted(columns, key=lambda column: -column.change)
     largest = ordered[0].change
