@@ -16,7 +16,7 @@ from harness.training.trainer import Ended, Fitted, Trainer
 
 @dataclass(frozen=True)
 class TrainedEnd(Key[Ended | Missing]):
-    """Key of the fits of a trainer of the case, or of why they are missing."""
+    """Cache key for the fits of a trainer of the case, or for the reason why they are missing."""
 
     trainer: str
     dtype: str
@@ -25,7 +25,7 @@ class TrainedEnd(Key[Ended | Missing]):
 
 @dataclass(frozen=True)
 class SharedFit(Key[Fitted | Missing]):
-    """Key of the fits of a trainer from the same starts and data, shared by all cases."""
+    """Cache key for the fits of a trainer from the same starts and data, shared by all cases."""
 
     trainer: Same
     network: Same
@@ -78,5 +78,7 @@ def get_ends(cache: Cache) -> list[Ended]:
 
 
 def get_bounds_at_end(cache: Cache, ended: Ended) -> Bounds:
-    """Return all answers at the final weights of a trainer, with their bounds under its contract."""
+    """Return all answers at the final weights of a trainer, with their bounds under its
+    contract.
+    """
     return cache.oracle(ended.end, ended.trainer.contract(ended.dtype))

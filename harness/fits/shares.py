@@ -28,7 +28,7 @@ def stats() -> Any:
 
 
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval for the share `successes` / `of`."""
+    """Return Wilson's interval (low, high) for the share `successes` / `of`."""
     found = stats().binomtest(successes, of).proportion_ci(confidence, "wilson")
     return float(found.low), float(found.high)
 
@@ -49,7 +49,9 @@ class Pairs:
 
     @classmethod
     def of(cls, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Self:
-        """Count the successes of two trainers (n,); start i is the same for both."""
+        """Count the outcomes from two arrays of successes (n,), one for each trainer; element i is
+        start i.
+        """
         counts = (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs)
         return cls(*(int(np.count_nonzero(count)) for count in counts))
 
@@ -65,8 +67,8 @@ class Pairs:
     def p(self) -> float:
         """Return the p-value of McNemar's exact test.
 
-        Of the starts on which only one trainer succeeds, it is the probability of so uneven a
-        split, or a more uneven one, by chance.
+        It looks at the starts on which only one trainer succeeds. The p-value is the probability
+        that chance splits these starts between the two trainers as unevenly, or more so.
         """
         apart = self.first + self.second
         return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0

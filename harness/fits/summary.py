@@ -60,7 +60,9 @@ def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
 
 
 def _floor(ended: Ended, scale: float) -> float | None:
-    """Return the loss that no fit of the first draw's data can be below, None if it is not known."""
+    """Return the loss that no fit of the first draw's data can be below, None if it is not
+    known.
+    """
     if not ended.trainer.floor:
         return None
     with users():

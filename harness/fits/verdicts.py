@@ -36,16 +36,14 @@ CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final
 
 @dataclass(frozen=True)
 class PredictionProblem(Key[Problem]):
-    """Key of the problem that has a trainer's final weights, and the inputs where predictions are
-    judged.
-    """
+    """Cache key for the problem that asks a trainer's trained networks for their predictions."""
 
     ended: Ended
 
 
 @dataclass(frozen=True)
 class PredictionAnswers(Key[Observation]):
-    """Key of the answers of a trainer's own implementation to its PredictionProblem."""
+    """Cache key for the predictions of a trainer's own implementation."""
 
     ended: Ended
 
@@ -80,7 +78,8 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
 
 
 class _Claim(NamedTuple):
-    """A trainer's claim about its final weights: its losses or predictions, and the oracle's there.
+    """A trainer's claim about its final weights (losses or predictions), with the oracle's values
+    for them.
 
     The oracle is the network's equations in bounded arithmetic.
     """
@@ -171,10 +170,10 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
 
 
 def _silent(ended: Ended, cache: Cache) -> str:
-    """Return a sentence if a trainer claims no finite loss although its final weights give a plain
-    one, else "".
+    """Return a sentence if a trainer claims no finite loss although its final weights give an
+    ordinary one, else "".
 
-    A loss is plain if its bound is narrow and it is inside the dtype's range.
+    A loss is ordinary if its bound is narrow and it is inside the dtype's range.
     """
     if ended.fitted.silent is None:
         return ""
@@ -212,7 +211,9 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
 
 
 def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
-    """Return the verdict of a `fit` check: do as many starts end in a good fit as the case claims?"""
+    """Return the verdict of a `fit` check: do as many starts end in a good fit as the case
+    claims?
+    """
     n = min(len(mine.losses), len(theirs.losses))
     for here, there in (
         (mine.start.inputs, theirs.start.inputs),

@@ -30,14 +30,14 @@ STARTS = 20  # of a population, where --parity-starts does not say
 
 @dataclass(frozen=True)
 class Meaning(Key[Formulation]):
-    """Key of the formulation of a subject of the case, by the subject's name."""
+    """Cache key for the formulation of a subject of the case, by the subject's name."""
 
     subject: str
 
 
 @dataclass(frozen=True)
 class SharedMeaning(Key[Formulation]):
-    """Key of the formulation of a subject, shared by all cases of a network.
+    """Cache key for the formulation of a subject, shared by all cases of a network.
 
     `meaning_key` contains ids of objects. They stay unique as long as `subject` is alive.
     """
@@ -49,19 +49,21 @@ class SharedMeaning(Key[Formulation]):
 
 @dataclass(frozen=True)
 class OwnMeaning(Key[Formulation]):
-    """Key of the formulation whose own parameters are theta of the case's network."""
+    """Cache key for the formulation whose own parameters are themselves theta of the case's
+    network.
+    """
 
 
 @dataclass(frozen=True)
 class Problems(Key[list[Problem]]):
-    """Key of the problems that the case makes for a formulation."""
+    """Cache key for the problems that the case makes for a formulation."""
 
     formulation: Formulation
 
 
 @dataclass(frozen=True)
 class NarrowProblems(Key[list[Problem]]):
-    """Key of the problems of a formulation, rounded to a dtype narrower than float32."""
+    """Cache key for the problems of a formulation, rounded to a dtype narrower than float32."""
 
     formulation: Formulation
     dtype: str
@@ -69,7 +71,9 @@ class NarrowProblems(Key[list[Problem]]):
 
 @dataclass(frozen=True)
 class LiveModel(Key[Model | Missing]):
-    """Key of the model that a subject builds for a dtype and device, or of why there is none."""
+    """Cache key for the model that a subject builds for a dtype and device, or for the reason why
+    there is none.
+    """
 
     subject: str
     dtype: str
@@ -78,7 +82,7 @@ class LiveModel(Key[Model | Missing]):
 
 @dataclass(frozen=True)
 class SubjectAnswers(Key[Observation]):
-    """Key of a subject's answers to a problem in a dtype on a device."""
+    """Cache key for a subject's answers to a problem, in a dtype on a device."""
 
     subject: str
     problem: Problem
@@ -88,8 +92,8 @@ class SubjectAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class VisitedStates(Key[tuple[Problem, Observation]]):
-    """Key of the states (parameters) that a model passes through in training, and its answers
-    there.
+    """Cache key for the states (parameters) that a model passes through in training, and its
+    answers there.
     """
 
     trained: str
@@ -99,7 +103,7 @@ class VisitedStates(Key[tuple[Problem, Observation]]):
 
 @dataclass(frozen=True)
 class ReferenceAnswers(Key[Observation]):
-    """Key of a reference's answers.
+    """Cache key for a reference's answers.
 
     `numbers` is a digest of a problem's numbers: all problems of a network with the same digest
     have the same answers.
@@ -112,7 +116,7 @@ class ReferenceAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class ProblemAsEvaluated(Key[Problem]):
-    """Key of a problem, rewritten for the network that a reference really evaluates."""
+    """Cache key for a problem, rewritten for the network that a reference really evaluates."""
 
     reference: Same
     problem: Problem
@@ -120,7 +124,9 @@ class ProblemAsEvaluated(Key[Problem]):
 
 @dataclass(frozen=True)
 class NetworkBounds(Key[Bounds]):
-    """Key of the bounds of a problem under a contract, computed for the whole network at once."""
+    """Cache key for the bounds of a problem under a contract, computed for the whole network at
+    once.
+    """
 
     problem: Problem
     contract: Contract
@@ -128,10 +134,11 @@ class NetworkBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class UnclippedBounds(Key[Bounds]):
-    """Key of bounds of a problem whose contract is this one, apart from the logistic's clip.
+    """Cache key for bounds of a problem, shared by all contracts that differ only by the logistic's
+    clip.
 
-    `contract` has no clip. The stored bounds may be those under a contract with a clip, and the
-    other way round: they are equal in all draws in which the clip does not act.
+    `contract` has no clip. The bounds under such contracts are equal in all draws in which the clip
+    does not act, so they are reused there.
     """
 
     problem: Problem
@@ -140,7 +147,7 @@ class UnclippedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class StagedBounds(Key[Bounds]):
-    """Key of the bounds of a problem that are computed layer by layer.
+    """Cache key for the bounds of a problem that are computed layer by layer.
 
     The bounds of each layer start from the intermediate numbers in `observed`.
     """
@@ -152,7 +159,7 @@ class StagedBounds(Key[Bounds]):
 
 @dataclass(frozen=True)
 class Stages(Key[tuple[int, int, str]]):
-    """Key of the result of `Cache.stages` for an observation under a contract."""
+    """Cache key for the result of `Cache.stages` for an observation under a contract."""
 
     observed: Observation
     contract: Contract
@@ -197,7 +204,9 @@ class Cache(Store):
         return self.across_cases.get_or_make(key, lambda: subject.formulation(network, say))
 
     def own_formulation(self) -> Formulation:
-        """Return the formulation whose own parameters are theta of the case's network."""
+        """Return the formulation whose own parameters are themselves theta of the case's
+        network.
+        """
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
@@ -228,8 +237,8 @@ class Cache(Store):
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
         """Return the model that a subject builds for a dtype and device, or why there is none.
 
-        It is built once and asked all stacks, so that a model which keeps state from one call to
-        the next is found out by its answers.
+        It is built once and answers all stacks. So a model that wrongly keeps state from one call
+        to the next gives wrong answers, and fails.
         """
         key = LiveModel(subject.name, dtype, device)
         return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
@@ -317,8 +326,8 @@ class Cache(Store):
     def stages(
         self, problem: Problem, contract: Contract, observed: Observation
     ) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row were found, how many there are, and the
-        first activation that was not found.
+        """Return how many intermediate numbers of a row `observed` has, how many the network has,
+        and the first activation that `observed` lacks.
 
         A row is one row of inputs. The result is (0, 0, "") if `observed` has no intermediate
         numbers.

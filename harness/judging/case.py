@@ -114,9 +114,9 @@ class Case:
     def answering(self, file: str, mode: Any) -> Case:
         """Return a copy of the case whose subjects and references get R's answers as `mode` says.
 
-        `mode` is "auto", "live" (from R itself), "recorded" (from a file beside `file`), or an R
-        session to be asked. Raises LookupError if R must be live and is not here, ValueError if the
-        recording is not sound.
+        `mode` is "live" (from R itself), "recorded" (from the recordings beside `file`), "auto"
+        (from R if it is here, else from the recordings), or an R session to be asked. Raises
+        LookupError if R must be live and is not here, ValueError if the recording is not sound.
         """
         self._validate()
         visits = bool(self.population) and not self._trains_to_the_end()
@@ -137,8 +137,8 @@ class Case:
 
     @property
     def population(self) -> Population | None:
-        """Return the data on which the case's trainers train; None if the case is not about
-        training.
+        """Return the population on which the case's trainers are judged; None if the case is not
+        about training.
         """
         return self.problems if isinstance(self.problems, Population) else None
 

@@ -22,7 +22,9 @@ from harness.text.harmless import exact, shown
 
 @dataclass(frozen=True)
 class CheckedAnswers(Key[Observation]):
-    """Key of a subject's answers, after a check of the outputs that it gives in other modes."""
+    """Cache key for a subject's answers, after a check of the outputs that it gives in other
+    modes.
+    """
 
     observed: Observation
     problem: Problem

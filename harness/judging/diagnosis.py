@@ -1,5 +1,5 @@
-"""Diagnoses a failed trial: how far outside, in which tensors, which quantity first, whose fault,
-and by which cause.
+"""Diagnoses a failed trial: how far the answer is outside its bounds, in which tensors, in which
+quantity first, on whose side, and why.
 """
 
 from collections.abc import Iterator
@@ -88,8 +88,8 @@ def _first_outside(
 
 
 def _other_losses(comparison: Comparison) -> str:
-    """Return a sentence on why two losses, neither of them a sum of squares, are not taken for the
-    same.
+    """Return a sentence on why two losses, neither of them a sum of squares, are not recognised as
+    the same loss.
     """
     names, count = (
         (comparison.trial.subject.name, comparison.trial.reference.name),
@@ -187,10 +187,9 @@ def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
 
 
 def other_meaning(comparison: Comparison) -> str:
-    """Return another meaning of the parameters that puts every output inside its bounds, as a user
-    writes it.
+    """Return another meaning of the parameters, under which every output is inside its bounds.
 
-    It is "" if there is none.
+    The meaning is text as a user writes it; it is "" if there is none.
     """
     subject = comparison.trial.subject
     if not isinstance(subject, Subject) or comparison.quantity != "forward":
@@ -200,9 +199,9 @@ def other_meaning(comparison: Comparison) -> str:
 
 
 def _vanishes(comparison: Comparison, way: Words) -> bool:
-    """Return whether the meaning `way` puts every output inside its bounds and is a new one.
+    """Return whether every output is inside its bounds under another meaning of the parameters.
 
-    A new meaning is another map of the parameters than the one that the trial has assumed.
+    `way` is this meaning. It must differ from the meaning that the trial has assumed.
     """
     trial = comparison.trial
     for problem in comparison.problems:

@@ -23,8 +23,8 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
 
 
 def _fits(problem: Problem, contract: Contract) -> NDArray[np.bool_]:
-    """Return for each of the D draws whether the dtype can hold every answer inside the bounds
-    (D,).
+    """Return a mask (D,) of the D draws in which the dtype can hold every answer inside its
+    bound.
     """
     largest = np.zeros(problem.draws)
     for bound in problem.formulation.network.oracle(problem, contract).values():

@@ -29,7 +29,7 @@ Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 
 @dataclass(frozen=True)
 class LossSlopes(Key[Problem | None]):
-    """Key of a problem with the slopes of a subject's loss at the subject's own outputs."""
+    """Cache key for a problem with the slopes of a subject's loss at the subject's own outputs."""
 
     problem: Problem
     subject: str
@@ -62,8 +62,8 @@ def are_no_squares(comparison: Comparison) -> bool:
 
 
 def exact_draws(comparison: Comparison) -> Chosen:
-    """Return for each stack in which of its D draws neither side rounds on the way to the outputs
-    (D,).
+    """Return for each stack a mask (D,) of the draws in which neither side rounds on the way to the
+    outputs.
     """
     errors = (
         sum(both["forward"].error for both in comparison.bounds(problem))

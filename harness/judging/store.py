@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 class Key(Generic[T]):
-    """Base of the keys of values of type T; each kind of value has a frozen dataclass as its key."""
+    """Base of all keys; a value of type T is stored under a Key[T].
+
+    Each kind of value has a frozen dataclass of its own as its key.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +73,13 @@ class Store:
         return None if isinstance(value, _Refusal) else value
 
     def put(self, key: Key[T], value: T) -> None:
-        """Store a value under a key; an older value is replaced."""
+        """Store a value under a key, in place of an older value."""
         self._values[key] = value
 
     def get_all(self, kind: type[Key[T]]) -> list[T]:
-        """Return all values whose keys are of a kind, in the order in which they were first stored."""
+        """Return all values whose keys are of a kind, in the order in which they were first
+        stored.
+        """
         return [
             value
             for key, value in self._values.items()

@@ -21,7 +21,9 @@ class Timing:
 
     @contextmanager
     def measure_subject(self, draws: int) -> Iterator[None]:
-        """Add the time of the `with` block, in which a subject answers a stack of `draws` problems."""
+        """Add the time of the `with` block, in which a subject answers a stack of `draws`
+        problems.
+        """
         started = perf_counter()
         yield
         self.subject_seconds += perf_counter() - started

@@ -1,4 +1,4 @@
-"""A case bound to the line where its user wrote it, and the trials that pytest makes of it."""
+"""Binds a case to the line where its user wrote it, and expands it into trials for pytest."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ class Verification:
 def verify(case: Case) -> Verification:
     """Ask a case: pytest runs its trials.
 
-    At import, as in `test_sine = verify(Case(...))`, pytest collects the case by that name; the run
-    fails if the case has no name. In a function that a test calls, the case is judged at once.
+    At import, as in `test_sine = verify(Case(...))`, pytest collects the case by the name of the
+    variable; the run fails if there is none. In a function that a test calls, the case is judged at
+    once.
 
-    Raises VerdictFailed, an AssertionError, inside a test where a trial fails or nothing could be
-    judged, and RuntimeError where pytest runs a test without the plugin.
+    Raises VerdictFailed, an AssertionError, inside a test if a trial fails or nothing could be
+    judged, and RuntimeError if pytest runs a test without the plugin.
     """
     __tracebackhide__ = True
     frame = sys._getframe(1)

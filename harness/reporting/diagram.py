@@ -1,4 +1,8 @@
-"""A picture of a network of the two-headed family, with its weights."""
+"""A picture of a network of the two-headed family, with its weights.
+
+The family is h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v). A block is one of
+its matrices or vectors of weights, such as W1 or b.
+"""
 
 import re
 from collections import Counter
@@ -26,7 +30,7 @@ WEIGHT = r"(\w+)\[(\d\d?)(?:, (\d\d?))?\]"  # "W1[2, 1]" or "b[2]"
 
 
 class Node(NamedTuple):
-    """A node: its group, as "x1", and its number in it, from 0."""
+    """A node of the network: its group, such as "x1", and its number in the group, from 0."""
 
     group: str
     number: int
@@ -45,9 +49,10 @@ class Edge(NamedTuple):
 
 
 def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | None:
-    """Draw a network by its weights, bias nodes as squares; see `draw`.
+    """Draw a network from its weights by name, with bias nodes as squares.
 
-    None if the name of a weight is of no block of the two-headed family.
+    Returns None if a weight's name is of no block of the two-headed family. `name` and `label` are
+    those of `draw`.
     """
     edges = []
     for place, weight in weights.items():
@@ -79,7 +84,9 @@ def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | Non
 
 
 def _parse_edge(place: str, weight: float) -> Edge | None:
-    """The edge of a weight by its name; None if it is of no block in JOINS."""
+    """Return the edge of a weight from the weight's name; None if the name is of no block in
+    JOINS.
+    """
     match = re.fullmatch(WEIGHT, place)
     if match is None or match[1] not in JOINS:
         return None
@@ -88,7 +95,7 @@ def _parse_edge(place: str, weight: float) -> Edge | None:
 
 
 def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
-    """The nodes of each column, from the top."""
+    """Return the nodes of each column, from top to bottom."""
     ordered = sorted(nodes)
     columns = []
     for groups in COLUMNS:
@@ -100,12 +107,12 @@ def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
 
 
 def _count_tallest(nodes: Iterable[Node]) -> int:
-    """The number of nodes in the tallest column."""
+    """Return the number of nodes in the tallest column."""
     return max(map(len, _list_columns(nodes)))
 
 
 def _place_nodes(nodes: Iterable[Node]) -> dict[Node, tuple[float, float]]:
-    """The coordinates of each node; a column is centred at height 0."""
+    """Return the coordinates (x, y) of each node; each column is centred at height 0."""
     places: dict[Node, tuple[float, float]] = {}
     for x, column in enumerate(_list_columns(nodes)):
         top = (len(column) - 1) / 2
@@ -117,7 +124,7 @@ def _place_nodes(nodes: Iterable[Node]) -> dict[Node, tuple[float, float]]:
 def _paint_node(
     axes: Axes, node: Node, place: tuple[float, float], sizes: Mapping[str, int]
 ) -> None:
-    """Paint a node with its name; `sizes` are the numbers of nodes by group."""
+    """Paint a node with its name; `sizes` has the number of nodes of each group."""
     marker = "s" if node.is_bias else "o"
     axes.plot(*place, marker, color=CARD, markeredgecolor=INK, markersize=25, zorder=3)
     name = _name_node(node, sizes)
@@ -125,7 +132,9 @@ def _paint_node(
 
 
 def _name_node(node: Node, sizes: Mapping[str, int]) -> str:
-    """The name of a node in the picture: "1", "h0", "x[0]" or, of two inputs' groups, "x1[0]"."""
+    """Return the name of a node in the picture: "1", "h0" or "x[0]"; "x1[0]" if there are two
+    groups of inputs.
+    """
     group, number = node
     if node.is_bias:
         return "1"

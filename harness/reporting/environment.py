@@ -1,4 +1,4 @@
-"""The machine that makes a report: versions, threads, devices, commit."""
+"""The machine on which a report is made: versions, threads, devices, commit."""
 
 import gc
 import os
@@ -16,10 +16,11 @@ PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 
 @cache  # once a process
 def limit_threads() -> None:
-    """Let torch and NumPy's BLAS use one thread each, since their number changes the last bits of
-    results, and R needs a core too.
+    """Limit torch and NumPy's BLAS to one thread each.
 
-    Objects that are loaded by now stay, so the garbage collector is told to skip them.
+    The number of their threads changes the last bits of results, and R needs a core too. The
+    objects loaded by now stay until the process ends, so the garbage collector is told to skip
+    them.
     """
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own: whoever needs it later finds it limited)
     import threadpoolctl
@@ -31,7 +32,7 @@ def limit_threads() -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Describe the machine to the readers of a report."""
+    """Return a description of the machine and its software for a report."""
     import torch
 
     return {
@@ -50,7 +51,7 @@ def environment() -> dict[str, Any]:
 
 
 def _list_blas() -> list[str]:
-    """The libraries of linear algebra, with their threads, sorted."""
+    """Return the libraries of linear algebra with their versions and numbers of threads, sorted."""
     import threadpoolctl
 
     found = []
@@ -62,7 +63,7 @@ def _list_blas() -> list[str]:
 
 
 def find_version(package: str) -> str:
-    """The version of a package, or "not installed"."""
+    """Return the version of a package, or "not installed"."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -70,7 +71,7 @@ def find_version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit of the working folder, or "unknown"."""
+    """Return the commit of the working folder, or "unknown"."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)

@@ -1,4 +1,8 @@
-"""The figures of the page: curves of fits, their losses, and what each rule catches."""
+"""The figures of the page: the fits' curves, their losses, and the planted faults that rules catch.
+
+A fit's curve is the network's output, drawn over its single input. A planted fault is a wrong
+answer made on purpose, to test the judge and published rules.
+"""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -20,15 +24,18 @@ DRAWN = 120  # points of a curve of losses, at most
 
 
 def series(fits: Sequence[Fit]) -> dict[str, int]:
-    """Number the trainers; a number gives a trainer's line its style on all figures."""
+    """Return a number for each trainer; the number decides the style of its lines in all
+    figures.
+    """
     trainers = dict.fromkeys(fit.trainer for fit in fits)
     return {trainer: number for number, trainer in enumerate(trainers)}
 
 
 def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
-    """The distance of a fit's curve from each point in its range: their x, and the distances.
+    """Return the distance of a fit's curve from each data point in its range: the points' x, and
+    the distances.
 
-    Between its grid values the curve is a cubic spline. Raises ValueError if its x do not increase.
+    The curve is a cubic spline between its grid values. Raises ValueError if its x do not increase.
     """
     x, y = _pairs(**fit.plot or EMPTY)
     at, truth = _pairs(**points)
@@ -42,7 +49,9 @@ def errors(fit: Fit, points: Points) -> tuple[Any, Any]:
 
 
 def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]]:
-    """The largest distance of each curve from a point, and its trainer, the smallest first."""
+    """Return the largest distance of each curve from a data point, with its trainer, the smallest
+    first.
+    """
     found: list[tuple[float, str]] = []
     if points:
         for fit in fits:
@@ -55,9 +64,10 @@ def misses(fits: Sequence[Fit], points: Points | None) -> list[tuple[float, str]
 def curves(
     name: str, label: str, fits: Sequence[Fit], points: Points | None, number: Mapping[str, int]
 ) -> Markup:
-    """Draw points, the fits' curves over them and, below, the distances of each curve; see `draw`.
+    """Draw the data points and the fits' curves and, below, the distance of each curve from the
+    points.
 
-    `number` is that of `series`.
+    `number` is the result of `series`; `name` and `label` are those of `draw`.
     """
 
     def paint(figure: Figure) -> None:
@@ -82,7 +92,10 @@ def curves(
 
 
 def losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]) -> Markup:
-    """Draw the loss by iteration, and the floor of each fit that has one; see `curves`."""
+    """Draw the loss of each fit by iteration, and the floor of each fit that has one.
+
+    A floor is a loss that no fit can be below. The arguments are those of `curves`.
+    """
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -104,15 +117,16 @@ def losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]
 
 
 def _choose_places(length: int) -> Any:
-    """Indices of at most DRAWN points of a curve, dense at its beginning."""
+    """Return at most DRAWN indices of points of a curve of this length, denser at its beginning."""
     spread = np.geomspace(1, max(length, 1), DRAWN).round().astype(int)
     return np.unique(spread - 1)[:length]
 
 
 def catches(name: str, label: str, rules: Sequence[Rule]) -> Markup:
-    """Draw the share of planted faults that each rule catches, by their size; see `draw`.
+    """Draw the share of planted faults that each rule catches, by the size of the faults.
 
-    There is a panel for each dtype, and a line for each rule.
+    There is a panel for each dtype, with a line for each rule. `name` and `label` are those of
+    `draw`.
     """
     dtypes: set[str] = set()
     for rule in rules:
@@ -132,7 +146,9 @@ def catches(name: str, label: str, rules: Sequence[Rule]) -> Markup:
 
 
 def _list_rates(rule: Rule, dtype: str) -> tuple[list[float], list[float]]:
-    """The sizes of planted faults in a dtype, ascending, and the percentage caught of each."""
+    """Return the sizes of planted faults in a dtype, ascending, and for each size the percentage
+    caught.
+    """
     rates: dict[float, float] = {}
     for caught in rule.caught:
         if caught.dtype == dtype and caught.size is not None:
@@ -142,8 +158,10 @@ def _list_rates(rule: Rule, dtype: str) -> tuple[list[float], list[float]]:
 
 
 def _pairs(x: Sequence[float], y: Sequence[float | None]) -> tuple[Any, Any]:
-    """The x and y of a curve, without pairs that have no y; a y is at most 1e30 in size, since
-    larger ones cannot be drawn.
+    """Return x and y of a curve, without the points whose y is None.
+
+    A y beyond 1e30 in size is cut to this size, since larger numbers cannot be drawn. Raises
+    ValueError if x and y have different lengths.
     """
     if len(x) != len(y):
         raise ValueError(f"results: a curve has {len(x)} x and {len(y)} y, expected as many")

@@ -1,4 +1,4 @@
-"""Failures where GitHub shows them: beside the line of the case."""
+"""Failures as GitHub shows them: beside the line of the case."""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from harness.text.harmless import printable
 
 
 def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
-    """Commands for GitHub's runner, where it runs this: by file and line, the first failure and how
-    many others.
+    """Return commands that make GitHub show failures; none if GitHub does not run this.
 
-    One a line, since GitHub shows ten of a step, and all trials of a case stand at the same line.
+    There is one command for each line of a file: it has the line's first failure, and the number of
+    others. All trials of a case are at the same line, and GitHub shows only ten commands of a step.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []

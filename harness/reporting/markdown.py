@@ -13,9 +13,10 @@ from harness.text.harmless import one_line
 
 
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:
-    """The report as Markdown, with the results of the selfcheck.
+    """Return the report as Markdown, with the results of the selfcheck.
 
-    It has answers, tables, failures, cases without evidence, contracts, selfcheck, and the machine.
+    It has answers, tables, failures, trials without evidence, contracts, the selfcheck and the
+    machine.
     """
     failures = []
     for verdict in report.failures():
@@ -35,10 +36,10 @@ def markdown(report: Report, trust: Selfcheck | None = None) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape text for Markdown, which then shows it as it is, on one line."""
+    """Escape a text so that Markdown shows it unchanged, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", str(verbatim(text)))
 
 
 def verbatim(text: str) -> Markup:
-    """Put text on one line, unescaped, for a code span or block."""
+    """Return a text on one line, unescaped, for a code span or block."""
     return Markup(one_line(text))

@@ -1,4 +1,4 @@
-"""Reports of before findings were data: what the sentences of their failures say, as data."""
+"""Reads the findings (failures as data) of older reports, which had them as sentences only."""
 
 from dataclasses import replace
 
@@ -10,9 +10,10 @@ BLAMED = " is the one outside"
 
 
 def add_finding(verdict: Verdict) -> Verdict:
-    """The verdict, with a finding that is read from `why` if it fails and has none.
+    """Return the verdict with a finding; a failed verdict without one gets it from the sentences in
+    `why`.
 
-    `why` stays as it is. The finding has no figures.
+    `why` stays as it is. The new finding has no figures.
     """
     if verdict.finding is not None or not verdict.status.fails:
         return verdict
@@ -29,7 +30,11 @@ def add_finding(verdict: Verdict) -> Verdict:
 
 
 def _blamed(verdict: Verdict, lines: list[str]) -> tuple[Who, ...]:
-    """The sides that a line blames: one that does not name the subject blames the reference."""
+    """Return the side that a line of a failure blames: the subject, or the reference if the subject
+    is not named.
+
+    Returns () if no line blames a side.
+    """
     for line in lines:
         if line.endswith(BLAMED):
             return ("subject",) if f" {verdict.subject} " in line else ("reference",)

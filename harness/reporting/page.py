@@ -1,4 +1,4 @@
-"""The report as a page without scripts (page.html.j2).
+"""The report as an HTML page without scripts (page.html.j2).
 
 `python -m harness.reporting.page RESULTS.json OUT.html` writes the page of an older report.
 """
@@ -24,7 +24,7 @@ CELLS = 1_500  # of all tables at most: the page stays under 500 KiB
 
 
 def page(report: Report, trust: Selfcheck | None = None) -> str:
-    """The page of a report, with the results of the selfcheck.
+    """Return the HTML page of a report, with the results of the selfcheck.
 
     Raises ValueError for curves that cannot be drawn.
     """
@@ -50,8 +50,9 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
 
 
 def _load_figures(report: Report, trust: Selfcheck | None) -> dict[str, Any]:
-    """The template's functions that draw figures, if the page has any: matplotlib takes half a
-    second to import.
+    """Return the template's functions that draw figures; none if the page has no figures.
+
+    They need matplotlib, whose import takes half a second.
     """
     if not report.fits and not trust:
         return {}
@@ -66,13 +67,14 @@ def _load_figures(report: Report, trust: Selfcheck | None) -> dict[str, Any]:
 
 
 def _count_statuses(report: Report) -> dict[Status, int]:
-    """The number of trials by status, without statuses that no trial has."""
+    """Return the number of trials by status, without statuses that no trial has."""
     counts = report.counts()
     return {status: counts[status] for status in Status if counts[status]}
 
 
 class QuestionTable(NamedTuple):
-    """The table of a question: its trials by status, and the rows that there is room for.
+    """The table of a question: its columns, the rows that fit on the page, and its trials by
+    status.
 
     `left` is the number of rows left out.
     """
@@ -85,8 +87,9 @@ class QuestionTable(NamedTuple):
 
 
 def _list_tables(report: Report) -> list[QuestionTable]:
-    """The table of each question, CELLS cells in all; a device that no trial ran on has a column
-    too.
+    """Return the table of each question; all tables have at most CELLS cells together.
+
+    A device on which no trial ran has a column too.
     """
     ran = {verdict.device.partition(":")[0] for verdict in report.verdicts}
     idle: dict[str, str] = {}
@@ -104,7 +107,7 @@ def _list_tables(report: Report) -> list[QuestionTable]:
 
 
 def _list_notes(tables: Sequence[QuestionTable]) -> list[str]:
-    """The reasons of all cells without a judgement, each once."""
+    """Return the reasons in all cells that have no judgement, each reason once."""
     notes: dict[str, None] = {}
     for each in tables:
         for row in each.rows:

@@ -1,4 +1,4 @@
-"""Two reports compared: what has become of every trial since the older one."""
+"""Compares two reports: finds the change of each trial since the older one."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ ROUNDING_IN_R = ("R", "nnet")
 
 
 class Kind(StrEnum):
-    """What became of a trial, worst first."""
+    """The kind of change of a trial since the older report, worst first."""
 
     REGRESSION = "regression"  # passed, fails now
     NEW_FAILURE = "new failure"  # was not asked, gave no evidence, or was known; fails now
@@ -38,14 +38,16 @@ class Kind(StrEnum):
 
     @property
     def fails(self) -> bool:
-        """Does this fail a comparison?"""
+        """Return whether a change of this kind fails the comparison."""
         return self in (Kind.REGRESSION, Kind.NEW_FAILURE)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one trial, in words; how bad it is among its kind; what its failure finds, and
-    all the sentences of it.
+    """The change of one trial since the older report; `told` says it in words.
+
+    `size` ranks the changes of a kind, the largest is the worst. For a trial that fails now,
+    `found` is what the failure finds, in one line, and `failure` has all its sentences.
     """
 
     kind: Kind
@@ -57,8 +59,10 @@ class Change:
 
 
 def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLOOR) -> list[Change]:
-    """What became of every trial, worst first; ValueError, in a sentence, where nothing can be
-    said.
+    """Return the change of every trial from the older report to the newer one, worst first.
+
+    A trial drifts if the share of its bound that it uses grows by more than `factor`, to more than
+    `floor`. Raises ValueError, in a sentence, if the reports cannot be compared.
     """
     before, after = _trials("older", old), _trials("newer", new)
     if not any(_judged(before.get(key)) and _judged(now) for key, now in after.items()):
@@ -138,7 +142,11 @@ def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floo
 
 
 def _rounding(now: Verdict, old: Report, new: Report) -> str:
-    """In what, of all that its rounding depends on, two runs of a trial differ."""
+    """Return the differences between two runs of a trial that can change its rounding; "" if there
+    are none.
+
+    They are differences of the machine, of versions and of the subject's contract.
+    """
     names = list(ROUNDING)
     if now.source in R:
         names += ROUNDING_IN_R
@@ -158,8 +166,11 @@ def _text(value: Any) -> str:
 
 
 def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list[str]:
-    """The changes in sentences, worst first, the first `whole` failures in full, then counts; at
-    most 30 lines.
+    """Return the changes in sentences, worst first, then the number of each kind; at most LINES
+    lines.
+
+    Changes that read alike are one sentence. Failures among the first `whole` sentences are given
+    in full. Lines have at most `width` columns.
     """
     groups = grouped(changes, lambda change: (change.kind, change.told, change.found))
     lines: list[str] = []
@@ -182,7 +193,9 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
 
 
 def against(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
-    """What `pytest --parity-baseline` says at its end, and whether that fails the run."""
+    """Compare a run with the report at `path`; return the lines to show, and whether the run fails
+    by it.
+    """
     try:
         changes = compare(read(path), new)
     except ValueError as error:

@@ -1,6 +1,4 @@
-"""results.json as it is read: strictly, into a report; what is not whole and sound is refused in a
-sentence.
-"""
+"""Reads results.json strictly into a report; a file that is not whole and sound is refused."""
 
 import json
 import math
@@ -22,8 +20,9 @@ MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
 
 
 class VerdictInFile(TypedDict):
-    """What a verdict must say in a file, though in memory it has a default: a comparison looks at
-    it.
+    """The fields that a verdict must have in a file, though they have defaults in memory.
+
+    A comparison of reports looks at them.
     """
 
     budget_used: Annotated[float, msgspec.Meta(ge=0)] | None
@@ -32,7 +31,7 @@ class VerdictInFile(TypedDict):
 
 
 class ReportInFile(TypedDict):
-    """What a report must hold in a file, though in memory it has a default."""
+    """The fields that a report must have in a file, though they have defaults in memory."""
 
     complete: bool
     contracts: dict[str, str]
@@ -41,7 +40,9 @@ class ReportInFile(TypedDict):
 
 
 def read(path: Path) -> Report:
-    """The report of a results.json; ValueError, in a sentence, where it is not whole and sound."""
+    """Return the report of a results.json. Raises ValueError, in a sentence, if it is not whole and
+    sound.
+    """
     try:
         return parsed(content(path))
     except (ValueError, OSError) as error:
@@ -49,7 +50,7 @@ def read(path: Path) -> Report:
 
 
 def content(path: Path) -> bytes:
-    """What a file holds; ValueError for what is none, or too long, and OSError."""
+    """Return the bytes of a file. Raises ValueError if it is no file or too long, and OSError."""
     if not path.is_file():  # a pipe would be waited for, a device might never end
         raise ValueError("is not a file")
     if (size := path.stat().st_size) > MOST_BYTES:
@@ -58,15 +59,18 @@ def content(path: Path) -> bytes:
 
 
 def parsed(data: bytes) -> Report:
-    """The report that a results.json holds; ValueError, naming the place, for what is missing,
-    wrong or unreadable.
+    """Return the report of a results.json from its bytes.
+
+    Raises ValueError, which names the place, if something is missing, wrong or unreadable.
     """
     return converted(data, "report", _report)
 
 
 def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
-    """What JSON holds; ValueError where it is not strict, or `convert` refuses it by a
-    msgspec.ValidationError.
+    """Parse JSON strictly, convert it by `convert`, and return the result.
+
+    `what` names the expected thing in errors. Raises ValueError if the JSON is not strict, or if
+    `convert` raises msgspec.ValidationError.
     """
     try:
         return convert(
@@ -95,7 +99,10 @@ def _report(found: Any) -> Report:
 
 
 def _near(verdict: Verdict, place: str) -> None:
-    """A trial that passes says how near it was."""
+    """Check that a trial that passes says which share of its bound it used.
+
+    Raises msgspec.ValidationError, which names the place.
+    """
     used = verdict.budget_used
     if verdict.status is Status.PASS and verdict.expect == "equal" and (used is None or used > 1):
         raise msgspec.ValidationError(f"Expected `float` <= 1 of a PASS, got {used} - at `{place}`")

@@ -1,4 +1,4 @@
-"""The JSON Schema of results.json, made of the types that it is written and read by.
+"""The JSON Schema of results.json, made from the types by which it is written and read.
 
 `python -m harness.reporting.schema --write` renews results.schema.json.
 """
@@ -18,7 +18,10 @@ FILE = Path(__file__).with_name("results.schema.json")
 
 
 def make_schema() -> dict[str, Any]:
-    """The JSON Schema of results.json, without docstrings, whose indentation Python decides."""
+    """Return the JSON Schema of results.json.
+
+    It leaves docstrings out, because their indentation depends on the version of Python.
+    """
     made = msgspec.json.schema(Report, schema_hook=_describe)
     parts: dict[str, Any] = made["$defs"]
     for part in parts.values():
@@ -34,9 +37,9 @@ def make_schema() -> dict[str, Any]:
 
 
 def _describe(kind: type) -> dict[str, Any]:
-    """The schema of a type that msgspec knows none for: an object may be anything.
+    """Return the schema of a type for which msgspec has none: `object` may be anything.
 
-    Raises NotImplementedError for any other, by which msgspec names it.
+    Raises NotImplementedError for any other type; msgspec then names the type in an error.
     """
     if kind is object:
         return {"title": "anything"}  # msgspec takes an empty one for none
@@ -44,7 +47,7 @@ def _describe(kind: type) -> dict[str, Any]:
 
 
 def written_schema() -> str:
-    """The schema as results.schema.json holds it."""
+    """Return the schema as the text of results.schema.json."""
     return json.dumps(make_schema(), indent=1) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The report in sentences."""
+"""The report in sentences, and the lines of them that a terminal shows."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
 class Rank(IntEnum):
-    """How urgent an answer is."""
+    """The urgency of an answer; the smallest number is the most urgent."""
 
     FAILED = 0
     OWN_WORDS = 1
@@ -29,7 +29,9 @@ class Rank(IntEnum):
 
 
 class Said(NamedTuple):
-    """A sentence, how urgent it is, and by which mark of its style sheet the page shows it."""
+    """A sentence of an answer, its urgency, and the mark by which the page's style sheet shows
+    it.
+    """
 
     rank: Rank
     text: str
@@ -37,8 +39,9 @@ class Said(NamedTuple):
 
 
 def screen(report: Report, width: int) -> list[str]:
-    """The answers, then what was not judged and why, then what it cost and the counts; at most 30
-    lines.
+    """Return the report as at most LINES lines: answers, trials without evidence, cost and counts.
+
+    If the answers do not fit, the claims that hold share one sentence, and the cost is left out.
     """
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
@@ -54,8 +57,9 @@ def screen(report: Report, width: int) -> list[str]:
 
 
 def _ranked(report: Report) -> list[Said]:
-    """All answers: what must be mended first, then in the order asked; own words take a
-    counterexample's place.
+    """Return all answers: failures first, then the others in the order of their questions.
+
+    If a case answers its question in its own words, no counterexample to that question is shown.
     """
     said = [
         Said(each.rank, f"{question} {each.text}")
@@ -67,7 +71,7 @@ def _ranked(report: Report) -> list[Said]:
 
 
 def _briefly(report: Report) -> list[Said]:
-    """Everything that holds, in one sentence."""
+    """Return one sentence with every claim that holds; an empty list if there is none."""
     sound = {
         question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()
     }
@@ -81,8 +85,10 @@ def _briefly(report: Report) -> list[Said]:
 
 
 def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
-    """A line for each answer while there is room; then the urgent ones whole, and the others line
-    by line.
+    """Return at most `room` lines of the answers.
+
+    Each answer gets one line, the most urgent first, as long as there is room. The further lines go
+    to urgent answers first, and then to the others, one line each in turn.
     """
     kept = sorted(said, key=lambda each: each.rank)[: room if len(said) <= room else room - 1]
     lines = dict.fromkeys(kept, 1)
@@ -99,19 +105,25 @@ def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
 
 
 def _told(said: Said, width: int) -> list[str]:
-    """An answer on as many lines as it may take where there is room."""
+    """Return an answer on as many lines as an answer of its urgency may take."""
     return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
-    """At most so many lines of the terminal's width, the second and later ones indented."""
+    """Return a text on at most `lines` lines of the terminal's width; all lines but the first are
+    indented.
+    """
     return wrap(
         printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ..."
     )
 
 
 def answered(report: Report) -> dict[str, list[Said]]:
-    """For every question a sentence of what holds, one of what differs, and one of what failed."""
+    """Return the answers to every question, in sentences.
+
+    There may be a case's own words, a sentence on the claims of equality that hold, one on a
+    difference that is shown, one for each reason of known failures, and one on failures.
+    """
     answers = {}
     for question, verdicts in report.questions().items():
         own = [Said(Rank.OWN_WORDS, f"{report.said[question]}.")] if question in report.said else []
@@ -157,7 +169,9 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
 
 
 def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
-    """The passes of one claim, by subjects none of whose trials fails."""
+    """Return the passing verdicts on one claim ("equal" or "differs"), of subjects without a failed
+    trial.
+    """
     failing = {v.subject for v in verdicts if v.status.fails or v.status is Status.KNOWN}
     return [
         v
@@ -167,7 +181,7 @@ def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
 
 
 def _used(verdicts: Sequence[Verdict]) -> str:
-    """The largest share of a bound."""
+    """Return the largest share of a bound that one of the verdicts used, as text."""
     return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
 
 
@@ -176,12 +190,12 @@ def _trials(verdicts: Sequence[Verdict]) -> str:
 
 
 def _strength(verdict: Verdict) -> int:
-    """How strong a witness its reference is: 0 is the strongest."""
+    """Return how strong a witness the verdict's reference is: 0 is the strongest."""
     return {"live": 0, "recorded": 1, "stated": 3}.get(verdict.source, 2)
 
 
 def _source(verdict: Verdict) -> str:
-    """What a person calls the reference."""
+    """Return the name of the verdict's reference for a person."""
     if verdict.source in R:
         return f"R nnet ({verdict.source})"
     if verdict.source == "stated":
@@ -190,7 +204,9 @@ def _source(verdict: Verdict) -> str:
 
 
 def _first_finding(verdict: Verdict) -> str:
-    """What a failure finds, who is wrong if that is not the subject, and what is likely."""
+    """Return a failure in one sentence: the finding, the side at fault if it is not the subject,
+    and the likely cause.
+    """
     parts, finding = [headline(verdict)], verdict.finding
     if finding is not None:
         if finding.blamed and "subject" not in finding.blamed:
@@ -214,14 +230,18 @@ def _names(names: Iterable[str]) -> str:
 
 
 def unjudged(report: Report) -> list[tuple[tuple[Status, str], int]]:
-    """What gave no evidence: status, reason and how often, the most frequent first."""
+    """Return the reasons why trials gave no evidence, as ((status, reason), number), the most
+    frequent first.
+    """
     return Counter(
         (v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE
     ).most_common()
 
 
 def _skips(report: Report) -> list[str]:
-    """What gave no evidence, in sentences, the rarer reasons as a number."""
+    """Return sentences on the trials that gave no evidence; only the most frequent reasons are
+    named.
+    """
     ranked = unjudged(report)
     lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
     if rest := ranked[6:]:
@@ -233,7 +253,9 @@ def _skips(report: Report) -> list[str]:
 
 
 def costed(report: Report) -> list[str]:
-    """What a problem cost, in a sentence, where stacks were large enough to tell."""
+    """Return a sentence on the time that a problem cost; none if no stack was large enough to
+    measure it.
+    """
     parts = [
         f"{c.harness * 1e6:.0f} µs in {c.case} (the subject {c.subject * 1e6:.0f})"
         for c in report.costs
@@ -246,8 +268,9 @@ def costed(report: Report) -> list[str]:
 
 
 def raced(report: Report) -> list[str]:
-    """Each race in a sentence: everyone's time as a multiple of R nnet's, with the noise of the
-    run.
+    """Return a sentence for each speed race: the time of each model as a multiple of R nnet's.
+
+    It also gives the noise of the run: the ratio of the times of a model's own two turns.
     """
     sentences = []
     for name, races in grouped(report.races, lambda one: one.name).items():
@@ -263,7 +286,7 @@ def raced(report: Report) -> list[str]:
 
 
 def counted(report: Report) -> str:
-    """How many trials came to what."""
+    """Return a sentence on the number of trials by status."""
     if not report.verdicts:
         return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"
     counts = report.counts()

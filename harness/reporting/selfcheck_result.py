@@ -1,5 +1,7 @@
-"""How far the judge can be trusted: reads the file that `nnet-parity selfcheck` wrote beside the
-report's folder.
+"""Reads the results of `nnet-parity selfcheck`, which say how far the judge can be trusted.
+
+The command writes them beside the report's folder. It plants faults (wrong answers made on purpose)
+and counts how many the judge and published rules catch.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,10 @@ Size = Annotated[str, msgspec.Meta(pattern=r"^(structural|[1-9]e-[0-9]{2}) [a-z0
 
 
 class Caught(NamedTuple):
-    """The rate of faults caught of a size, which is None for structural faults, in a dtype."""
+    """The rate of planted faults of one size that are caught in a dtype.
+
+    `size` is None for structural faults, which have no size.
+    """
 
     size: float | None
     dtype: str
@@ -28,8 +33,9 @@ class Caught(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """The judge or a published rule, with its rate of false alarms, and its rate of faults caught
-    by their size and dtype.
+    """The judge or a published rule: its rate of false alarms, and its rates of faults caught.
+
+    `catch_rate` maps a text of the fault's size and the dtype, such as "1e-06 float32", to a rate.
     """
 
     rule: Line
@@ -38,7 +44,7 @@ class Rule:
 
     @property
     def caught(self) -> list[Caught]:
-        """`catch_rate`, with its names taken apart."""
+        """Return `catch_rate` as a list, its texts split into size and dtype."""
         found = []
         for name, rate in self.catch_rate.items():
             size, dtype = name.split()
@@ -48,8 +54,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Selfcheck:
-    """The results of a selfcheck, its date and commit; `note` is a sentence on why they do not hold
-    here, or "".
+    """The results of a selfcheck, with its date and commit.
+
+    `note` is a sentence on why they do not hold for the report, or "".
     """
 
     date: Line
@@ -60,10 +67,10 @@ class Selfcheck:
 
 
 def read_beside(folder: Path, commit: str) -> Selfcheck | None:
-    """Read the selfcheck beside a report's folder; None if there is none.
+    """Return the selfcheck beside a report's folder; None if there is none.
 
-    Its note says that it is of another commit than the report's, or why it cannot be read. In the
-    second case all other fields are empty.
+    If it is of another commit than the report, its note says so. If it cannot be read, its note
+    says why, and all other fields are empty.
     """
     path = folder.parent / "selfcheck.json"
     if not path.exists():

@@ -1,5 +1,6 @@
-"""SVG elements for the page: drawn by matplotlib, in colours that the page's style sheet defines,
-without names from its data.
+"""Draws SVG elements for the page with matplotlib.
+
+The page's style sheet defines their colours. The elements have no names from the report's data.
 """
 
 import io
@@ -57,9 +58,11 @@ POINTS = 72  # an inch
 def draw(
     name: str, label: str, paint: Callable[[Figure], None], inches: tuple[float, float]
 ) -> Markup:
-    """Make the element of a figure that `paint` draws; `label` describes it to a screen reader.
+    """Return the SVG element of a figure that `paint` draws.
 
-    The same data give the same bytes. `name` makes its ids different from those of other figures.
+    `label` describes the figure to a screen reader. `name` is put before the ids in the element, so
+    that they differ from those of other figures. `inches` are width and height. The same data give
+    the same bytes.
     """
     with matplotlib.rc_context(), io.StringIO() as file:
         matplotlib.rcdefaults()  # not the settings of a user's matplotlibrc
@@ -82,7 +85,9 @@ def draw(
 
 
 def make_style(number: int) -> dict[str, Any]:
-    """The style of the line of a number: its colour and dashes; number 0 is the widest."""
+    """Return the colour and dashes of the line with a number; the line with number 0 is the
+    widest.
+    """
     dashes = DASHES[number % len(DASHES)]
     return {
         "color": f"#00001{number % SERIES}",

@@ -18,8 +18,10 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The result of a row's trials in a column: its kind, as a CSS class, its text, and where or
-    why.
+    """The result of a row's trials in a column.
+
+    `kind` is a CSS class, `text` is shown, and `title` says where the worst element is, or why
+    there is no judgement.
     """
 
     kind: str
@@ -38,8 +40,9 @@ class Row(NamedTuple):
 def table(
     verdicts: Sequence[Verdict], idle: Mapping[str, str] | None = None
 ) -> tuple[list[Column], list[Row]]:
-    """The columns and rows of a table. `idle` gives the reason why a device was not used; such a
-    device has a column too.
+    """Return the columns and rows of the table.
+
+    `idle` has the reason by device why a device was not used; such a device has a column too.
     """
     idle = idle or {}
     columns = {_column_of(verdict) for verdict in verdicts}
@@ -63,7 +66,9 @@ def _column_of(verdict: Verdict) -> Column:
 
 
 def _make_cell(verdicts: Sequence[Verdict]) -> Cell:
-    """The cell of the worst verdict: its status, or how much of its budget a pass has used."""
+    """Return the cell of the worst verdict: its status or, for a pass, the share of the bound
+    used.
+    """
     if not verdicts:
         return Cell("", "", "not asked")
     worst = min(verdicts, key=_rank)
@@ -78,6 +83,8 @@ def _make_cell(verdicts: Sequence[Verdict]) -> Cell:
 
 
 def _rank(verdict: Verdict) -> tuple[bool, int, float]:
-    """A key that sorts the worst first: by status, ABSENT last, and then by budget used."""
+    """Return a key that sorts the worst verdict first: by status, ABSENT last, then by the share of
+    the bound used.
+    """
     order = list(Status).index(verdict.status)
     return verdict.status is Status.ABSENT, order, -(verdict.budget_used or 0.0)

@@ -1,4 +1,4 @@
-"""The report's files: written whole, or removed."""
+"""Writes the files of a report whole, or removes them."""
 
 import json
 import os
@@ -19,11 +19,12 @@ SPEED = "speed.json"  # beside that folder
 
 
 def write(report: Report, folder: Path) -> None:
-    """`results.json`, `report.md` and `index.html` in the folder; beside it `speed.json`, if there
-    were races.
+    """Write `results.json`, `report.md` and `index.html` into the folder, and `speed.json` beside
+    it if there were races.
 
-    Each is whole; scripts of earlier runs are removed. Raises OSError or, where the report cannot
-    be read back, ValueError; then nothing has changed, or `discard` removes what has.
+    Each file is written whole; scripts of earlier runs are removed. Raises OSError or, if the
+    report cannot be read back, ValueError; then either nothing has changed, or `discard` removes
+    the changed files.
     """
     results, trust = _json(report.record()), read_beside(folder, report.commit)
     texts = {
@@ -44,10 +45,10 @@ def write(report: Report, folder: Path) -> None:
 
 
 def discard(folder: Path, races: bool = False) -> list[str]:
-    """Remove a report, with that of its races if asked to; return those of its files that could not
-    be removed.
+    """Remove the files of a report; return the names of files that could not be removed.
 
-    What is no file, a folder in the place of one say, was written by nobody's run and stays.
+    With `races` the file of its races is removed too. Anything else in the place of a file, such as
+    a folder, was not written by a run and stays.
     """
     left = []
     for path in (
@@ -69,6 +70,6 @@ def _json(value: Any) -> str:
 
 
 def summarise(report: Report) -> None:
-    """Append the Markdown to the file that $GITHUB_STEP_SUMMARY names, where it is set."""
+    """Append the report as Markdown to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         append_whole(Path(summary), markdown(report))

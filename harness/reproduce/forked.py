@@ -1,9 +1,10 @@
-"""The process that runs scripts, each in a fork of its own; programs.py starts it as a program.
+"""The process that runs each script in a fork of itself; programs.py starts it.
 
-Its arguments are the number of its socket, the parent's pid, and the environment variables that set
-the number of threads of a script; this process itself has one thread. It imports what every script
-imports, and answers each line {"script", "folder", "deadline"} with a line {"code", "said"}. It
-ends when its parent does.
+Its arguments are the file descriptor of its socket, the process id of its parent, and, as JSON, the
+environment variables that set a script's number of threads; this process itself has one thread. It
+imports NumPy and torch once, for all scripts. It reads lines {"script", "folder", "deadline"} from
+the socket, and answers each with a line {"code", "said"}: the exit code of the script and its
+output. It ends when its parent does.
 """
 
 import json
@@ -23,7 +24,7 @@ PAUSE = 0.01  # seconds between two looks at a script that runs
 
 
 def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
-    """Answer until the parent closes its end of the socket, or ends."""
+    """Run the scripts that the parent asks for, until it closes its end of the socket, or ends."""
     import numpy  # noqa: F401
     import torch  # noqa: F401
 
@@ -46,9 +47,10 @@ def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
 
 
 def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
-    """Wait until the parent asks, closes the socket, or ends; False if the time is over.
+    """Wait until the parent asks, closes the socket, or ends; return False if it does none of these
+    in time.
 
-    The parent's end is looked for too, since a fork of it may hold the socket open.
+    The parent's end is looked for separately, since a fork of the parent may hold the socket open.
     """
     return os.getppid() != parent or bool(select.select([ours], [], [], seconds)[0])
 
@@ -56,7 +58,10 @@ def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
 def _run(
     ours: socket.socket, parent: int, script: str, folder: str, deadline: float
 ) -> tuple[int | None, str]:
-    """Run a script; returns its exit code, None past the deadline (seconds), and its output."""
+    """Run a script in a fork, and return its exit code and its output.
+
+    A script that has not ended after `deadline` seconds is killed; its exit code is None.
+    """
     with TemporaryFile() as out:
         child = os.fork()
         if not child:
@@ -77,7 +82,7 @@ def _run(
 
 
 def _kill(child: int) -> None:
-    """End a script and the processes that it has started."""
+    """Kill a script and the processes that it has started."""
     for kill in (os.killpg, os.kill):  # just after the fork it has no group of its own
         with suppress(OSError):
             kill(child, signal.SIGKILL)
@@ -85,7 +90,7 @@ def _kill(child: int) -> None:
 
 
 def _as_program(script: str, folder: str, out: int) -> int:
-    """Run a script in a folder as `python script` does; returns its exit code.
+    """Run a script in a folder as `python script` does, and return its exit code.
 
     `out` is the file descriptor of the file for its output.
     """

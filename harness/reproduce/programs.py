@@ -1,7 +1,7 @@
-"""Runs scripts as `python script.py` does, in processes that share nothing with this one.
+"""Runs scripts as `python script.py` does, each in a process of its own.
 
-A fresh Python takes two seconds to import torch, so one process does that once, and forks for each
-script.
+A fresh Python takes two seconds to import torch. So one process imports it once, and makes a fork
+of itself for each script.
 """
 
 import json
@@ -29,7 +29,7 @@ class Ended(NamedTuple):
 
 
 class _Forked:
-    """The process that forks, see forked.py, and the socket to it.
+    """The process that makes a fork for each script (see forked.py), and the socket to it.
 
     The constructor does not wait until the process is ready; the first script does.
     """
@@ -65,7 +65,10 @@ class _Forked:
 def _end(
     process: subprocess.Popen[bytes], ours: socket.socket, answers: IO[str], parent: int
 ) -> None:
-    """Close the socket: the process then ends the script that runs, and itself."""
+    """Close the socket, so that the process ends the script that it runs, and then itself.
+
+    A process that has not ended after a second is killed.
+    """
     answers.close()
     ours.close()
     if os.getpid() == parent:  # a fork of the parent leaves the process alone
@@ -83,20 +86,23 @@ class Scripts:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Start the process without waiting until it has imported torch."""
+        """Start the forking process, without waiting until it has imported torch."""
         if not hasattr(os, "fork"):
             return
         if self._forked is None or self._forked.parent != os.getpid():  # a fork starts its own
             self._forked = _Forked()
 
     def close(self) -> None:
-        """End the process; the next script starts another. The end of Python ends it too."""
+        """End the forking process; the next script starts another. The end of Python ends it
+        too.
+        """
         if self._forked is not None:
             self._forked.end()
         self._forked = None
 
     def run(self, script: Path, deadline: float = DEADLINE) -> Ended:
-        """Run a script in a fork, or in a fresh Python if there is no fork or it does not answer.
+        """Run a script in a fork, or in a fresh Python if the forking process is missing or does
+        not answer.
 
         `deadline` is in seconds.
         """

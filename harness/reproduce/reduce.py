@@ -1,5 +1,8 @@
-"""Makes a failing trial small: the fewest draws, rows, parameters and digits with which it still
-fails in the same way.
+"""Reduces a failing trial to a small problem that still fails in the same way.
+
+The small problem has one draw (a single problem of a stack), few rows of inputs, many zeros and few
+digits. In what follows, own parameters are the numbers of the model's own tensors, flattened into
+one vector, and places are positions in this vector, or in the flattened inputs or targets.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,9 +39,10 @@ class Reduced(NamedTuple):
 
 
 def shrink(comparison: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
-    """Find the smallest problem that fails as the trial did, in `patience` seconds.
+    """Return the smallest problem found in `patience` seconds that fails as the trial did.
 
-    None if no draw fails without the others.
+    `failed` is the judgement of the trial. Returns None if no draw fails when it is asked by
+    itself.
     """
     reference = comparison.trial.reference
     until = perf_counter() + patience
@@ -59,7 +63,12 @@ def shrink(comparison: Comparison, failed: Judgement, patience: float = PATIENCE
 
 
 def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[int, int]]:
-    """Stack and draw of the worst failures; in a large model those with the most zeros first."""
+    """Return the draws to try, in order, each as the number of its stack and its number in the
+    stack.
+
+    They are the draw of the worst failure, then the worst draw of each stack that fails. In a model
+    of more than MANY parameters, the draw with the most parameters at 0 comes first.
+    """
     worst = _find_worst(comparison, failed)
     if comparison.problems[0].formulation.own.size <= MANY:
         return worst
@@ -72,7 +81,9 @@ def _order_draws(comparison: Comparison, failed: Judgement) -> Iterable[tuple[in
 
 
 def _find_worst(comparison: Comparison, failed: Judgement) -> Iterator[tuple[int, int]]:
-    """Yield stack and draw of the worst failure, then of the worst in each stack that fails."""
+    """Yield the stack and draw of the worst failure, then of the worst failure in each failing
+    stack.
+    """
     yield failed.stack, failed.index[0]
     for stack, problem in enumerate(comparison.problems):
         judged = comparison._replace(problems=[problem]).judged(comparison.quantity)
@@ -83,10 +94,12 @@ def _find_worst(comparison: Comparison, failed: Judgement) -> Iterator[tuple[int
 def _judge(
     comparison: Comparison, problem: Problem, known: Observation | None = None
 ) -> dict[str, Judgement] | None:
-    """Judge the trial's quantity and those before it on a problem, by a subject built anew.
+    """Judge a problem: the trial's quantity, and every quantity before it in QUANTITIES.
 
-    `known` is the reference's answer, if there is one. Returns None unless the quantity fails and
-    its two numbers differ by more than is allowed.
+    QUANTITIES is the order of computation: forward, loss, gradient, input gradient. The model is
+    built anew. `known` has the reference's answers if they are known already. Returns the
+    judgements by quantity. Returns None unless the trial's quantity fails and, at its worst
+    element, the subject's number differs from the reference's by more than is allowed.
     """
     trial, cache = comparison.trial, Cache(comparison.trial.case)
     cache.put(Meaning(trial.subject.name), problem.formulation)
@@ -108,8 +121,10 @@ def _judge(
 
 
 class _Search:
-    """Holds the smallest problem so far. A change makes it smaller, and is kept if the problem
-    still fails in the same way.
+    """A search for the smallest problem that fails in the same way.
+
+    `best` is the smallest problem so far. Each step makes it smaller, and is undone if the problem
+    then passes or fails in another way.
     """
 
     def __init__(
@@ -123,8 +138,10 @@ class _Search:
         self.place = self._place(start)
 
     def _place(self, reduced: Reduced) -> tuple[object, ...]:
-        """The way in which a problem fails: the tensor, who is outside, which numbers are
-        finite.
+        """Return the way in which a problem fails, as seen in the worst element of the quantity.
+
+        It is the number of the element's tensor, the sides (subject, reference) that are outside
+        their own bounds, and whether the subject's and the reference's numbers are finite.
         """
         judgement = reduced.judgement
         owners = tensors(reduced.problem, self.comparison.quantity)[1]
@@ -133,11 +150,14 @@ class _Search:
 
     @property
     def late(self) -> bool:
-        """Is the time over?"""
+        """Return whether the time is over."""
         return perf_counter() > self.until
 
     def keep(self, **changed: Any) -> bool:
-        """Change numbers of the best problem if it then fails in the same way; was it changed?"""
+        """Change fields of the best problem if it then still fails in the same way.
+
+        Returns whether they were changed.
+        """
         if self.late:
             return False
         problem = replace(self.best.problem, **changed)
@@ -154,7 +174,9 @@ class _Search:
         return True
 
     def drop_rows(self) -> None:
-        """Keep only the worst row; or else drop halves, quarters, ... of the rows."""
+        """Keep only the row of the worst element or, if it alone does not fail, drop halves,
+        quarters, ... of the rows.
+        """
         index = self.best.judgement.index[1:]
         if self.best.problem.rows == 1:
             return
@@ -174,8 +196,8 @@ class _Search:
         return self.keep(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
 
     def clear(self) -> None:
-        """Set numbers to 0: first whole blocks and units, then halves, quarters, ... of the other
-        numbers, then single ones.
+        """Set numbers to 0: first whole tensors, then units, then halves, quarters, ... of the
+        other numbers, at last single numbers.
         """
         for units in self._group_parameters():
             most = 1 if self.best.problem.own.size <= MANY else len(units)
@@ -185,9 +207,11 @@ class _Search:
             self._clear_parts(name, list(left[:, None]), len(left))
 
     def _clear_parts(self, name: str, parts: Sequence[NDArray[np.intp]], most: int) -> None:
-        """Set the numbers of `most` parts at once to 0, then of half as many, ..., then of one.
+        """Set the numbers of `most` parts at once to 0, then of half as many parts, and so on down
+        to one.
 
-        A part is an array of places.
+        A part is an array of places in the field `name` of the problem. Parts that are 0 are left
+        out.
         """
         while most:
             numbers = getattr(self.best.problem, name).ravel()
@@ -199,10 +223,12 @@ class _Search:
             most //= 2
 
     def _group_parameters(self) -> Iterator[list[NDArray[np.intp]]]:
-        """Yield lists of places that may be cleared together: first the blocks, then the units of
-        each length.
+        """Yield lists of groups of own parameters that are set to 0 together: first the tensors,
+        then the units of each length.
 
-        A unit is one index of all axes of a length, as a hidden unit's weights in all blocks are.
+        A group is an array of places in the vector of own parameters. A unit has the parameters at
+        one index of every axis of a length: for example, all weights of one hidden unit, in all
+        tensors.
         """
         blocks = [block.places for block in self.best.problem.formulation.own.blocks]
         yield [places.ravel() for places in blocks]
@@ -213,7 +239,11 @@ class _Search:
             yield [_join_unit(blocks, length, unit) for unit in range(length)]
 
     def round(self) -> None:
-        """Round all numbers to whole ones, halves or quarters; then each other to fewer bits."""
+        """Round all numbers to whole numbers, halves or quarters; then round each remaining number
+        to few bits.
+
+        The remaining numbers are those that are no multiple of a quarter.
+        """
         for name in NUMBERS:
             numbers = getattr(self.best.problem, name).ravel()
             everywhere = np.arange(numbers.size)
@@ -232,7 +262,11 @@ class _Search:
                         break
 
     def _put(self, name: str, places: Any, by: Array | float) -> bool:
-        """Replace the numbers at some places, see `keep`; False if they are the same."""
+        """Set the numbers at some places of the problem's field `name` to `by`, if `keep` accepts
+        this.
+
+        `places` are positions in the flattened field. Returns whether the problem was changed.
+        """
         before = getattr(self.best.problem, name)
         numbers = before.copy()
         numbers.flat[places] = by
@@ -242,7 +276,11 @@ class _Search:
 
 
 def _join_unit(blocks: Sequence[NDArray[np.intp]], length: int, unit: int) -> NDArray[np.intp]:
-    """The places, in all blocks, at index `unit` of an axis of this length."""
+    """Return a unit: the places, in all tensors, at index `unit` of each axis of length `length`.
+
+    `blocks` has an array for each tensor of the places of its numbers in the vector of own
+    parameters.
+    """
     parts = []
     for places in blocks:
         for axis, size in enumerate(places.shape):

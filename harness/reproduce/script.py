@@ -1,4 +1,8 @@
-"""Writes a short script that fails as a trial did, and needs only torch and NumPy, or R."""
+"""Writes a short script that fails as a trial did, and needs only torch and NumPy, or R.
+
+The script has one failing problem, made small by reduce.py. A witness is the part of the script
+that computes the reference's answer, in NumPy or R.
+"""
 
 import re
 import runpy
@@ -42,7 +46,7 @@ MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the other
 
 @dataclass(frozen=True)
 class Script(Key[tuple[str, str]]):
-    """The script of a failure against a reference, and what is said of it."""
+    """Cache key for the script of a failure: its path, and the reason if there is none."""
 
     subject: str
     reference: str
@@ -52,11 +56,13 @@ class Script(Key[tuple[str, str]]):
 
 
 def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[str, str]:
-    """The path, in `folder`, of a script that fails as the trial does, or why there is none; both
-    are "" if none is looked for.
+    """Write a script that fails as the trial does; return its path, and the reason if there is
+    none.
 
-    A relative `folder` is one in `start`: a model may have changed the working folder. Raises
-    nothing but KeyboardInterrupt; an error is a reason why there is no script.
+    The path lies in `folder`; a relative `folder` lies in `start`, since a model may have changed
+    the working folder. Path and reason are both "" if no script is tried: for trainers, steps and
+    claims other than "equal". Raises nothing but KeyboardInterrupt; any other error becomes the
+    reason.
     """
     if (
         not isinstance(trial.subject, Subject)
@@ -85,7 +91,10 @@ def _reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[s
 
 
 def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, str]:
-    """Write the first script that fails to the path `shown`, which is relative to `start`."""
+    """Write scripts to the path `shown`, relative to `start`, until one fails.
+
+    Returns the path and the reason why there is no script; one of the two is "".
+    """
     comparison = Comparison(trial, cache, cache.stacks(trial), trial.check)
     judgement = comparison.judged(trial.check)
     if not isinstance(judgement, Judgement) or judgement.status is not Status.FAIL:
@@ -105,10 +114,10 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
 
 
 def file_name(trial: Trial) -> str:
-    """A file name for a trial's script, safe for any names of the case and the subject, and of no
-    other trial.
+    """Return a file name for a trial's script that no other trial has.
 
-    It names the reference, unless that is the first of its case.
+    It is safe for any names of the case and the subject. It has the reference's name, unless that
+    is the first reference of the case.
     """
     subject, reference = trial.subject.name, exact(trial.reference.name)
     parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]
@@ -125,14 +134,16 @@ def file_name(trial: Trial) -> str:
 
 
 def fails(path: Path) -> bool:
-    """Run a script: does it print that it fails again, and exit with 1?"""
+    """Run a script; return whether it prints that it fails again, and exits with 1."""
     code, said = SCRIPTS.run(path)
     return code == 1 and said.endswith("\nfails again\n")
 
 
 def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
-    """Yield texts of scripts, the best first: with the reference or else with its number, and with
-    the model's source or else with its file.
+    """Yield texts of scripts, the best first.
+
+    A script that computes the reference's answer comes before one that only has its number. A
+    script with a copy of the model's source comes before one that imports the model's file.
     """
     written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
     for witness in [written, None] if written else [None]:
@@ -144,7 +155,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
 
 
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
-    """The template's variables for a model whose source is copied into the script."""
+    """Return the template's variables for a script that has a copy of the model's source."""
     source = Source()
     build = source.expression(subject.build)
     loss = None if subject.loss is None else source.expression(subject.loss)
@@ -154,7 +165,9 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
 
 
 def _is_lazy(subject: Subject) -> bool:
-    """Does the model, as it is built, have parameters whose shapes its first call decides?"""
+    """Return whether a newly built model has parameters whose shapes are decided by its first
+    call.
+    """
     if subject.shapes is not None:
         return False
     from torch.nn.parameter import is_lazy
@@ -163,7 +176,7 @@ def _is_lazy(subject: Subject) -> bool:
 
 
 def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -> dict[str, Any]:
-    """The template's variables on a model; all but `lazy` are marked as code."""
+    """Return the template's variables on a model; all but `lazy` are marked as code."""
     return {
         "build": Code(build),
         "loss": None if loss is None else Code(loss),
@@ -174,7 +187,7 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
 
 
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """The template's variables for a model whose file the script imports."""
+    """Return the template's variables for a script that imports the model's file."""
     file = getfile(subject.build)
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
@@ -189,9 +202,10 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
 
 
 def find_subject(file: str, case: str, name: str) -> Subject:
-    """Find the subject of this name in a file: in the case of that name, or else in any variable.
+    """Return the subject called `name` in a file.
 
-    Raises LookupError if there is none.
+    It is looked for in the case called `case`, then in all variables of the file. Raises
+    LookupError if there is none.
     """
     with reading():
         things = list(runpy.run_path(file).values())
@@ -210,10 +224,11 @@ def find_subject(file: str, case: str, name: str) -> Subject:
 def _script(
     trial: Trial, small: Reduced, model: dict[str, Any], witness: tuple[str, str] | None
 ) -> str:
-    """The text of a script.
+    """Return the text of a script.
 
-    `model` has the template's variables for the model; `witness` is the language and the text of
-    the reference's part, None if the script holds the reference's number.
+    `model` has the template's variables on the model. `witness` has the language ("NumPy" or "R")
+    and the text of the part that computes the reference's answer; None if the script only has the
+    number that the reference gave.
     """
     problem, judgement = small
     quantity, index = trial.check, judgement.index[1:]
@@ -253,7 +268,11 @@ def _script(
 
 
 def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[int, list[int]]:
-    """The number of the tensor that an element of a quantity is in, and its index there."""
+    """Return where an element of a quantity is: the number of its tensor, and its index in this
+    tensor.
+
+    `index` is the index of the element in the quantity, without the draw.
+    """
     owners = tensors(problem, quantity)[1]
     tensor = int(owners[index])
     first = np.argwhere(owners == tensor).min(axis=0)
@@ -265,8 +284,10 @@ def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[in
 
 
 def _pick(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
-    """An expression for the element in R's `answer`, which holds the loss, its gradient by the
-    weights, and the outputs, column by column.
+    """Return a Python expression for an element of a quantity, from the numbers `answer` that R
+    prints.
+
+    `answer` has the loss, then its gradient by the weights, then the outputs, column by column.
     """
     formulation = trial.reference.as_evaluated(problem).formulation
     if trial.check == "loss":
@@ -281,26 +302,37 @@ def _pick(trial: Trial, problem: Problem, index: tuple[int, ...]) -> str:
 
 
 def _enters(formulation: Formulation, own: int) -> list[tuple[int, float]]:
-    """The entries of theta that an own parameter enters, each with its factor."""
+    """Return the entries of theta in which an own parameter occurs, each as its index and a factor.
+
+    theta is the vector of the network's parameters in nnet's order; `own` is the position of the
+    own parameter in the vector of own parameters. The factor is the derivative of the entry by the
+    own parameter.
+    """
     back = formulation.matrix.transpose.matrix[[own]]
     return list(zip(back.indices.tolist(), back.data.tolist(), strict=True))
 
 
 def _groups(whole: Array, widths: tuple[int, ...], numbers: Callable[[Array], Code]) -> Code:
-    """The one draw of an array (1, R, W) as a list with the numbers of each group."""
+    """Return the text of a list with one array for each group of inputs or outputs.
+
+    `whole` (1, R, W) is a single draw: R rows, and the W columns of all groups side by side.
+    `widths` are the numbers of columns of the groups; `numbers` writes an array as code.
+    """
     parts = np.split(whole, np.cumsum(widths)[:-1], axis=-1)
     return Code(f"[{', '.join(numbers(part[0]) for part in parts)}]")
 
 
 class _Numbers:
-    """Writes arrays; `are_sparse` says whether one was written by its numbers other than 0."""
+    """Writes arrays as code; `are_sparse` says whether it has written a call of `zeros_but`."""
 
     def __init__(self) -> None:
         self.are_sparse = False
 
     def __call__(self, array: Array) -> Code:
-        """An array as nested lists; a large one of mostly zeros as a call of `zeros_but`, which has
-        the others by place.
+        """Return the code of an array: nested lists, or a call of `zeros_but` if it is large and
+        mostly 0.
+
+        The call has only the numbers other than 0, each by its index in the array.
         """
         if array.size <= MANY or 4 * np.count_nonzero(array) > array.size:
             return Code(array.tolist())

@@ -1,4 +1,6 @@
-"""Copies the statements that a model needs from its author's files, to run without them."""
+"""Copies the statements that a model needs from its author's files, so that it runs without the
+files.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,14 @@ _parse = lru_cache(maxsize=8)(ast.parse)  # a file is parsed for each of many na
 
 
 class Unwritten(Exception):
-    """Why an object cannot be written down without the file that it is from."""
+    """The reason why an object cannot be written as code that runs without the object's file."""
 
 
 class Source:
-    """Collects statements by the name that each defines, in an order in which they run.
+    """The copied statements, by the name that each defines, in an order in which they run.
 
-    `files` are the files that they are from.
+    `values` has the object that each name stands for; `files` are the files that the statements are
+    from.
     """
 
     def __init__(self) -> None:
@@ -62,7 +65,7 @@ class Source:
         self.files: dict[str, None] = {}
 
     def text(self) -> str:
-        """The text of all statements, imports first, with blank lines around definitions."""
+        """Return the text of all statements, imports first, with blank lines around definitions."""
         texts = dict.fromkeys(self.statements.values())  # one may define several names
         spaced = []
         for text in sorted(texts, key=lambda text: not text.startswith("import ")):
@@ -73,9 +76,9 @@ class Source:
         return re.sub("\n{4,}", "\n\n\n", "\n".join(spaced)).strip()
 
     def expression(self, thing: Any) -> str:
-        """Return an expression that gives this object again after the statements.
+        """Return an expression that gives this object, if it is evaluated after the statements.
 
-        Raises Unwritten if there is none.
+        Statements that it needs are added. Raises Unwritten if there is no such expression.
         """
         name: str = getattr(thing, "__name__", "")
         module: Any = sys.modules.get(getattr(thing, "__module__", None) or "torch")
@@ -96,16 +99,17 @@ class Source:
         return self._define(name, thing, copy)
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
-        """An expression that calls an object."""
+        """Return an expression that calls `called` with these arguments."""
         _expect_names(*named)
         words = [f"{word}={self.expression(value)}" for word, value in named.items()]
         arguments = [self.expression(value) for value in given] + words
         return f"{self.expression(called)}({', '.join(arguments)})"
 
     def _define(self, name: str, value: Any, text: Callable[[], str]) -> str:
-        """Add the statement `text()`, which gives this value this name; returns the name.
+        """Add the statement `text()`, which gives a value the name `name`; return the name.
 
-        Nothing is added if the name is defined, or is being defined: its statement may read itself.
+        Nothing is added if the name is defined already, or is being defined: a statement may read
+        its own name. Raises Unwritten if another value has this name.
         """
         _expect_names(*(name.split(".") if isinstance(value, ModuleType) else [name]))
         if self.values.setdefault(name, value) is not value:
@@ -125,7 +129,10 @@ class Source:
         return self._define(name, module, lambda: f"import {module.__name__}{called}")
 
     def _copy(self, text: str, module: ModuleType, enclosed: Mapping[str, Any]) -> str:
-        """Add the statements that a part of a file needs; returns the part as it is written."""
+        """Add the statements that a piece of a file's source needs; return the piece unchanged.
+
+        `enclosed` has the values that the piece reads from an enclosing function, by name.
+        """
         self.files[str(module.__file__)] = None
         for name in _find_names_read(text):
             if name in enclosed:
@@ -135,7 +142,9 @@ class Source:
         return text
 
     def _take(self, name: str, module: ModuleType, text: str) -> None:
-        """Add the statement that defines a name of a file, which a text of it reads."""
+        """Add the statement that defines a name of a file; `text` is the source that reads the
+        name.
+        """
         value = vars(module)[name]
         if isinstance(value, ModuleType) and not _is_own(value):
             self._import(name, value)
@@ -152,12 +161,17 @@ class Source:
                 self._bind(name, value)
 
     def _bind(self, name: str, value: Any) -> None:
-        """Add `name = expression`, unless the expression has defined that name itself."""
+        """Add the statement `name = expression`, unless the value already has this name by its
+        definition.
+        """
         if getattr(value, "__name__", "") != name or self.expression(value) != name:
             self._define(name, value, lambda: f"{name} = {self.expression(value)}")
 
     def _namespace(self, name: str, module: ModuleType, text: str) -> str:
-        """A statement in place of a user's module, with the names of it that a text reads."""
+        """Return a statement that replaces a user's module by a namespace.
+
+        The namespace has the names of the module that the source `text` reads.
+        """
         used = sorted(set(re.findall(rf"\b{name}\.(\w+)", text)))
         for each in used:
             self._take(each, module, "")
@@ -165,7 +179,7 @@ class Source:
         return f"{name} = {self.expression(SimpleNamespace)}({words})"
 
     def _statements(self, name: str, module: ModuleType) -> str:
-        """The statements of a file that give a name its value."""
+        """Return the statements of a file that give a name its value."""
         text = getsource(module)
         nodes = [node for node in _parse(text).body if name in _find_names_given(node)]
         if not nodes:
@@ -173,7 +187,11 @@ class Source:
         return "\n".join(self._copy(_segment(text, node), module, {}) for node in nodes)
 
     def _literal(self, value: Any) -> str:
-        """An expression for a value that has a short one."""
+        """Return an expression for a value that has a short one, such as a number, a text or a
+        list.
+
+        Raises Unwritten for any other value.
+        """
         if isinstance(value, float) and not np.isfinite(value):
             return f"float({str(value)!r})"
         if value is None or type(value) in (bool, int, float, str):
@@ -195,7 +213,10 @@ class Source:
         raise Unwritten(f"a {type(value).__name__} is not written down in a few words")
 
     def _dataclass(self, value: Any) -> str:
-        """An expression for a dataclass; one of this project's is a namespace of what it shows."""
+        """Return an expression that builds a dataclass.
+
+        A dataclass of this project becomes a namespace of the fields in its repr.
+        """
         if type(value).__module__.partition(".")[0] in OURS:
             shown = {each.name: getattr(value, each.name) for each in fields(value) if each.repr}
             return self._call(SimpleNamespace, **shown)
@@ -204,14 +225,16 @@ class Source:
 
 
 def _expect_names(*names: str) -> None:
-    """Raise Unwritten for text that is no variable's name; a `__name__` may be any text."""
+    """Raise Unwritten for a text that cannot be the name of a variable; a `__name__` may be any
+    text.
+    """
     for name in names:
         if type(name) is not str or not name.isidentifier() or iskeyword(name):
             raise Unwritten(f"{shown(name)} is no name of a variable")
 
 
 def _is_own(module: ModuleType | None) -> bool:
-    """Is a module a file of a user's, and none of an installed package?"""
+    """Return whether a module is a file of the user's, not of an installed package."""
     root = getattr(module, "__name__", "").partition(".")[0]
     file = getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
@@ -219,13 +242,13 @@ def _is_own(module: ModuleType | None) -> bool:
 
 
 def _segment(text: str, node: ast.stmt) -> str:
-    """The lines of a statement, from its first decorator on."""
+    """Return the lines of a statement, with its decorators."""
     first = min(each.lineno for each in (node, *getattr(node, "decorator_list", ())))
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
 def _find_names_given(node: ast.stmt) -> set[str]:
-    """The names to which a statement gives values; those of imports are left out."""
+    """Return the names to which a statement gives values; names of imports are left out."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return {node.name}
     names = set()
@@ -236,7 +259,10 @@ def _find_names_given(node: ast.stmt) -> set[str]:
 
 
 def _lambda(thing: Any, module: ModuleType) -> str:
-    """The source of a lambda; several may stand on its line, so its body's columns tell which."""
+    """Return the source of a lambda.
+
+    Several lambdas may be on its line, so it is found by the columns of its body.
+    """
     text = getsource(module)
     for node in ast.walk(_parse(text)):
         if isinstance(node, ast.Lambda):
@@ -248,8 +274,10 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
 
 def _enclosed(thing: Any) -> dict[str, Any]:
-    """The values, by name, that a function or the methods of a class have from the function around
-    them, or by default arguments (`x=x`).
+    """Return the values that a function, or a class's methods, read from enclosing functions, by
+    name.
+
+    The values of default arguments (`x=x`) are among them.
     """
     things = [thing, *vars(thing).values()]
     functions = [each for each in things if isinstance(each, FunctionType)]
@@ -264,7 +292,9 @@ def _enclosed(thing: Any) -> dict[str, Any]:
 
 
 def _find_names_read(text: str) -> list[str]:
-    """The global names that a text reads, in order; those in annotations are left out."""
+    """Return the global names that a piece of source reads, in order; names in annotations are left
+    out.
+    """
     codes: list[CodeType] = [
         compile(text, "", "exec", flags=annotations.compiler_flag, dont_inherit=True)
     ]

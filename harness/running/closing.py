@@ -1,4 +1,6 @@
-"""The end of a run: its report is written, or what an older run left in its place is removed."""
+"""The end of a run: its report is written, or the report that an older run left in its place is
+removed.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ from harness.text.harmless import shown
 
 
 class Closed(NamedTuple):
-    """The report where it could be made, where it was written, and what went wrong, in sentences.
+    """The result of closing a run: the report, a sentence on where it was written, and what went
+    wrong.
 
-    `lacking` says whether the report is not there, or not whole: then the run fails.
+    `report` is None if it could not be made. `wrong` has a sentence for each thing that went wrong.
+    `lacking` says that the report was not written, or lacks something: then the run fails.
     """
 
     report: Report | None
@@ -31,7 +35,10 @@ class Closed(NamedTuple):
 
 
 def make_report(found: Findings, is_interrupted: bool) -> Report:
-    """The report of what was found; complete if every trial that was chosen has its verdict."""
+    """Return the report of the findings.
+
+    It is complete if every chosen trial has its verdict and the run was not interrupted.
+    """
     versions = {}
     for name, pairs in grouped(found.versions, itemgetter(0)).items():
         versions[name] = ", ".join(version for _, version in pairs)
@@ -55,7 +62,10 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
 
 @ours()
 def close(runner: Runner, is_interrupted: bool, folder: Path) -> Closed:
-    """Make and write the report of a run. Whatever goes wrong with it is told, not raised."""
+    """Make the report of a run, and write it into a folder.
+
+    An error is not raised but told in the result; only KeyboardInterrupt is raised.
+    """
     report, said, wrong, summary = None, "", [], []
     has_races = bool(runner.found.races)
     try:
@@ -87,8 +97,10 @@ def close(runner: Runner, is_interrupted: bool, folder: Path) -> Closed:
 
 
 def _why(error: Exception) -> str:
-    """What the system, or a report that cannot be read back, says; of anything else also where it
-    was raised.
+    """Return the message of an error and, for most errors, the place where it was raised.
+
+    The place is left out for an OSError, whose message is the system's, and for a ValueError, whose
+    message says why the report cannot be read back.
     """
     if issubclass(type(error), OSError | ValueError):
         return shown(error, 2_000, str)

@@ -1,4 +1,4 @@
-"""Why a run fails although none of its trials does."""
+"""The reasons why a run fails although none of its trials fails."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ NAMED = 3  # cases without evidence that are named, before the rest is counted
 
 
 def make_complaints(found: Findings, is_whole: bool) -> list[str]:
-    """A sentence for each thing that fails a run beside failed trials.
+    """Return a sentence for each reason, other than a failed trial, why the run fails.
 
     `is_whole` says whether pytest has run everything that was chosen.
     """
@@ -30,7 +30,9 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
 
 
 def find_cases_without_evidence(found: Findings) -> list[str]:
-    """The tests of which every trial has run and none was judged: no evidence is not a pass."""
+    """Return the tests in which every trial has run and none was judged: no evidence is not a
+    pass.
+    """
     without = []
     for test, case in found.cases.items():
         verdicts = _get_verdicts(found, test)
@@ -40,7 +42,9 @@ def find_cases_without_evidence(found: Findings) -> list[str]:
 
 
 def _describe_mended(found: Findings) -> list[str]:
-    """A sentence for each subject that was known to fail and passes in all of its trials."""
+    """Return a sentence for each subject that was known to fail and now passes in all of its
+    trials.
+    """
     sentences = []
     for (test, subject), known in found.known.items():
         verdicts = [verdict for verdict in _get_verdicts(found, test) if verdict.subject == subject]
@@ -61,7 +65,7 @@ def _has_evidence(verdicts: Sequence[Verdict]) -> bool:
 
 
 def _enumerate(tests: Sequence[str]) -> str:
-    """The first few by name, the rest as a number."""
+    """Return the names of the first NAMED tests, and the number of the others."""
     named = ", ".join(tests[:NAMED])
     if len(tests) > NAMED:
         named += f" and {len(tests) - NAMED} more"

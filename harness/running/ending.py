@@ -1,4 +1,6 @@
-"""The end of a run of pytest: what fails it, its report, and what its screen shows."""
+"""The end of a run of pytest: the reasons why it fails, its report, and its summary on the
+screen.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,10 @@ from harness.text.harmless import printable
 
 
 class Ending:
-    """A plugin of pytest for the end of a run; only the process that makes the report reports.
+    """A pytest plugin for the end of a run: writes the report, and shows its summary.
 
-    `refused` says why the run ends before any test.
+    With several processes, only the process that makes the report does this. `refused` says why the
+    run ends before any test.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Ending:
 
     @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
     def pytest_finished(self, session: pytest.Session) -> Generator[None]:
-        """Whoever is told to stop from here on writes the report first."""
+        """Delay a signal to stop, such as Ctrl-C, until the report is written."""
         with deferred_signals(self.signals.are_watched) as came:
             yield
         if came:
@@ -51,7 +54,7 @@ class Ending:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report, and fail the run for anything beside a failed trial."""
+        """Write the report, and fail the run for any reason other than a failed trial."""
         if self.options.is_worker:
             return
         self.runner.note(self.merger.merge())
@@ -68,8 +71,9 @@ class Ending:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _report(self, fails: bool) -> bool:
-        """Write the report, if there is anything to report. Returns whether the report fails the
-        run, which may fail already.
+        """Write the report, if there is anything to report; return whether the run fails.
+
+        `fails` says whether the run fails already.
         """
         if self.options.baseline:  # read before this run's report can take its place
             fails |= self._compare_with_baseline()
@@ -82,7 +86,9 @@ class Ending:
         return fails
 
     def _describe_interruption(self, session: pytest.Session) -> str:
-        """How much was judged before the run was interrupted; "" if it was not."""
+        """Return a sentence on how many trials were judged before the run was interrupted; "" if it
+        was not.
+        """
         ends_early = session.exitstatus in (
             pytest.ExitCode.INTERRUPTED,
             pytest.ExitCode.INTERNAL_ERROR,
@@ -96,7 +102,7 @@ class Ending:
         return "interrupted: no trial was judged"
 
     def _compare_with_baseline(self) -> bool:
-        """Note what differs from the baseline. Returns whether anything got worse."""
+        """Compare the run with the baseline, an older report; return whether anything got worse."""
         self.runner.close_case()
         report = make_report(self.runner.found, bool(self._interrupted))
         baseline = Path(self.options.baseline)
@@ -105,7 +111,7 @@ class Ending:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show what got worse, the report, and what failed the run."""
+        """Show the differences from the baseline, the report, and the reasons why the run fails."""
         terminal = terminalreporter
         say, warn = terminal.write_line, partial(terminal.write_line, red=True)
         if self._regressions:

@@ -1,4 +1,4 @@
-"""What one process has found in a run, and how the findings of several become one."""
+"""The findings of one process in a run, and how the findings of several processes become one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class CaseCount(NamedTuple):
 
 
 class KnownFailure(NamedTuple):
-    """Why a subject is known to fail, and in how many trials."""
+    """The reason why a subject is known to fail, and the number of its trials that are known to
+    fail.
+    """
 
     why: str
     trials: int
@@ -37,15 +39,26 @@ class KnownFailure(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """What one process has found in a run, or in a part of it.
+    """The findings of one process in a run, or in a part of the run.
 
-    `verdicts` are by pytest's id of the trial, `cases` by test, `known` by test and subject,
-    `fits` by case and trainer (name, dtype, device), `answers` (what cases said of their rows) by
-    question, `costs` by case, `contracts` by column of the report, `devices` (why one was not
-    used, "" if it was) by name, `versions` in the order of being seen. `uncollected` holds the
-    place and name of each case that is no test, `lost` a sentence for each thing that the report
-    lacks. `collected` is the number of trials that pytest has chosen, `called` the number of those
-    of cases that tests verify while they run.
+    Trials: `verdicts` has the verdict of each trial by pytest's id of the trial; `failures` are the
+    verdicts that fail the run. `collected` is the number of trials that pytest has chosen; `called`
+    is the number of trials in cases that tests verify while they run.
+
+    Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
+    by test and subject; `costs` has the time that a problem costs by case. `uncollected` has the
+    place and name of each case that pytest did not collect as a test.
+
+    Environment: `environment` describes the machine. `devices` says by a device's name why it was
+    not used, or "". `contracts` has a sentence on the contract by column of the report. `versions`
+    are pairs of name and version, in the order in which they were first seen.
+
+    Training and speed: `fits` has the fits by case and trainer (name, dtype and device in one
+    text). `rows` are the rows of the table of changes; `answers` has the sentence that a case makes
+    of its rows by question. `points` are the data that the page draws. `races` are the results of
+    speed races.
+
+    `lost` has a sentence for each thing that the report lacks.
     """
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -69,16 +82,16 @@ class Findings:
 
     @property
     def chosen(self) -> int:
-        """The number of trials that were to be judged."""
+        """Return the number of trials that were to be judged."""
         return self.collected + self.called
 
 
 def merge(first: Findings, second: Findings) -> Findings:
-    """The findings of both, those of `first` before those of `second`.
+    """Return the findings of two processes as one; in all sequences those of `first` come first.
 
-    Associative, with `Findings()` as its neutral element. Under one key the value of `second`
-    replaces that of `first`. Every process collects the same trials, so the larger number counts;
-    each runs tests of its own, so the trials that these called for add up.
+    The operation is associative, with `Findings()` as its neutral element. If both have a value for
+    a key, the value of `second` is taken. `collected` is the larger number, since every process
+    collects the same trials. `called` is the sum, since every process runs other tests.
     """
     return Findings(
         verdicts=_join(first.verdicts, second.verdicts),
@@ -103,12 +116,15 @@ def merge(first: Findings, second: Findings) -> Findings:
 
 
 def _join(first: Mapping[K, V], second: Mapping[K, V]) -> Mapping[K, V]:
-    """Both; most parts of a run hold little, and what is empty copies nothing."""
+    """Return both mappings as one.
+
+    Most findings hold little, so an empty mapping is left out without copying the other.
+    """
     if not first or not second:
         return first or second
     return {**first, **second}
 
 
 def _distinct(things: tuple[V, ...]) -> tuple[V, ...]:
-    """Each thing once, in the order of first being seen."""
+    """Return each thing once, in the order in which it first occurs."""
     return tuple(dict.fromkeys(things))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line, the environment and the ini file say.
+    """The settings of a run, from the command line, the environment and pytest's ini file.
 
-    `devices` are those asked for, none of them for those of this machine; `r_mode` is who answers
-    for R (auto, live, recorded); `is_worker` and `is_shared` say whether xdist started this
-    process, or gave this run several.
+    `devices` are the devices asked for; if there are none, the devices of this machine are used.
+    `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
+    "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
+    of an older results.json, or "". `is_worker` says that xdist started this process, `is_shared`
+    that several processes share this run.
     """
 
     devices: Sequence[str]

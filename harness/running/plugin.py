@@ -1,4 +1,4 @@
-"""The judge as a pytest plugin: makes items of the trials of cases, and runs them.
+"""The judge as a pytest plugin: makes a pytest item of each trial, and runs it.
 
 `nnet_parity.plugin`, which every run of pytest loads, registers a Judge when the first case is
 collected.
@@ -33,9 +33,7 @@ from harness.text.shell import rerun_line
 
 
 class Progress:
-    """Shows on a terminal how far something long is, on a line of its own that the next one
-    replaces.
-    """
+    """Shows the progress of slow work on the terminal, in a line that the next message replaces."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config, self.shown = config, perf_counter()
@@ -48,10 +46,13 @@ class Progress:
 
 
 class Judge:
-    """One run of pytest that asks something of ours."""
+    """The judge of one run of pytest; a run without cases and races has none."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
-        """Raises pytest.UsageError for a device that is unknown, or required and missing."""
+        """Register the plugins that this run needs.
+
+        Raises pytest.UsageError for a device that is unknown, or required and missing.
+        """
         self.config, self.options = config, options
         scripts, start = options.report_folder / REPRODUCERS, config.invocation_params.dir
         self.runner = Runner(options.starts, Progress(config), scripts, start)
@@ -76,14 +77,17 @@ class Judge:
             raise pytest.UsageError(f"--parity-require-device {required}: {why}")
 
     def expand(self, name: str, found: object) -> list[Trial]:
-        """The trials of what a file calls `name`, on the devices of this run."""
+        """Return the trials of the object that a file calls `name`, on the devices of this run."""
         self.signals.watch()
         return expand(name, found, device.chosen(self.options.devices), self.options.r_mode)
 
     def make_items(
         self, collector: Any, name: str, found: Case | Verification
     ) -> list[TrialItem] | None:
-        """The items of what a test file calls `name`: one for each trial."""
+        """Return a pytest item for each trial of the object that a test file calls `name`.
+
+        Returns None for a Case without `verify` whose name is not a test's.
+        """
         if isinstance(found, Case) and not name.startswith("test"):
             return None
         try:
@@ -115,7 +119,9 @@ class Judge:
         self.runner.note(Findings(collected=collected))
 
     def note_uncollected(self, found: Sequence[Verification]) -> None:
-        """Note the cases that were verified at import and never collected."""
+        """Note the cases that were verified while a file was imported, and that pytest did not
+        collect.
+        """
         self.signals.watch()
         for verification in found:
             name = shown(getattr(verification.case, "name", verification.case), say=str)
@@ -157,13 +163,14 @@ class Judge:
             raise VerdictFailed(printable("\n".join(lines)))
 
     def note_failure(self, verification: Verification, verdict: Verdict) -> None:
-        """Note a verdict that fails the run, at the line of its case."""
+        """Note a verdict that fails the run, with the file and line of its case."""
         failure = Failure(verification.file, verification.line, verdict)
         self.runner.note(Findings(failures=(failure,)))
 
     def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
-        """The fixture `raced`: races through pytest-benchmark, for the report and
-        build/speed.json.
+        """Return the function that the fixture `raced` gives to a test: it runs a speed race.
+
+        pytest-benchmark times the race. The result goes into the report and into build/speed.json.
         """
         self.signals.watch()
 
@@ -189,7 +196,7 @@ class Judge:
 
 
 class TrialItem(pytest.Item):
-    """One trial, located at its user's own line."""
+    """One trial as an item of pytest, at the line where its user verified the case."""
 
     def __init__(
         self, *, trial: Trial, verification: Verification, judge: Judge, **rest: Any
@@ -201,7 +208,7 @@ class TrialItem(pytest.Item):
 
     @property
     def again(self) -> str:
-        """The line that runs it again."""
+        """Return the command line that runs the trial again."""
         return get_rerun_line(self)
 
     def runtest(self) -> None:
@@ -235,18 +242,18 @@ class TrialItem(pytest.Item):
 
 
 class VerdictFailed(AssertionError):
-    """A failed verdict, raised at the edge to pytest."""
+    """The error by which pytest learns that a verdict fails."""
 
 
 def get_rerun_line(item: pytest.Item) -> str:
-    """The line that runs a test again, where pytest was started."""
+    """Return the command line that runs a test again, in the folder where pytest was started."""
     file = item.getparent(pytest.Module)
     test = item.nodeid[len(file.nodeid) + len("::") :] if file else item.nodeid
     return rerun_line(item.path, item.config.invocation_params.dir, test)
 
 
 def note_xfail(trial: Trial, item: pytest.Item) -> Trial:
-    """The trial, with the reason of a mark of its item that says that it is expected to fail."""
+    """Return the trial, with the reason of its item's xfail mark if there is one that applies."""
     for mark in item.iter_markers("xfail"):
         conditions = list(mark.args)
         if "condition" in mark.kwargs:

@@ -1,5 +1,7 @@
-"""Who is faster: a model's time as a multiple of a pacemaker's in the same run, round by round in
-turn.
+"""Speed races: measures a model's time as a multiple of a pacemaker's time in the same run.
+
+A pacemaker is the implementation whose time is the unit, such as R's nnet. A race has many rounds;
+in each of them the pacemaker and the model take turns.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,11 +36,12 @@ Pacemaker = Callable[[Problem], Callable[[int], tuple[float, float]]]
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A race: a model's value and gradient, or with `fits` its training to the pacemaker's final
-    loss.
+    """A model that enters a speed race against a pacemaker.
 
-    `case` asks the model for what a race presupposes, that it is right: only who passes every trial
-    runs. `population` gives the data; every round of a fit has a start of its own.
+    The race measures the time of one loss with its gradient or, with `fits`, of training until the
+    pacemaker's final loss is reached. `case` tests whether the model is right: only a model that
+    passes every trial may race. `population` has the data; with `fits` each round has a start of
+    its own.
     """
 
     name: str
@@ -50,13 +53,16 @@ class Entry:
     rounds: int = 30
 
     def id(self, device: str, dtype: str) -> str:
-        """Stable and readable."""
+        """Return a stable and readable name of the race on a device in a dtype."""
         return f"{self.name}-{self.trained.name}-{device}-{dtype}"
 
 
 class Round(NamedTuple):
-    """Seconds of the pacemaker and of the model's first turn, the loss to be reached; its second
-    turn, and its loss.
+    """The times and losses of one round of a race.
+
+    `pace` is the pacemaker's time in seconds; `first` and `second` are the times of the model's two
+    turns. `wanted` is the loss to be reached (infinite: none), and `loss` the loss that the model
+    reached in its second turn.
     """
 
     pace: float
@@ -67,8 +73,10 @@ class Round(NamedTuple):
 
 
 def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
-    """Why a model may not race: the sentences of the first trial of its case that does not pass;
-    "" if all pass.
+    """Return why a model may not race; "" if it may.
+
+    The text has the first trial of its case that does not pass, and the reason. A trial without an
+    answer on this machine (ABSENT) does not count.
     """
     cache = Cache(entry.case, starts)
     for trial in entry.case.trials((device,)):
@@ -81,10 +89,12 @@ def unfit(entry: Entry, device: str, dtype: str, starts: int) -> str:
 
 
 class Turn(NamedTuple):
-    """A model's turn: from a draw and the loss to be reached to the loss that it reached, by so
-    many evaluations.
+    """A model's turn in a race.
 
-    `warm` comes after the pacemaker's turn, so that the first turn finds what the second does.
+    `take(draw, wanted)` runs the model on a draw (one problem of a stack) until the loss is at most
+    `wanted`, and returns the loss that it reached. `evaluations` is the number of evaluations in a
+    turn. `warm()` is called between the pacemaker's turn and the model's first turn, so that this
+    turn starts under the same conditions as the model's second turn.
     """
 
     take: Callable[[int, float], float]
@@ -93,8 +103,10 @@ class Turn(NamedTuple):
 
 
 def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """As many values and gradients in a row as take long enough to be timed; there is no loss to be
-    raced to.
+    """Return a turn that evaluates the loss and its gradient several times in a row.
+
+    The number of evaluations is large enough for the turn to be timed. There is no loss to be
+    reached.
     """
     training = entry.trained.training(start, dtype, device)
 
@@ -114,8 +126,9 @@ def _gradients(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
 
 
 def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
-    """A fit from a start of its own until the wanted loss is reached; it is long enough to warm
-    itself.
+    """Return a turn that trains the model from a draw's start until the wanted loss is reached.
+
+    It needs no warming, since it is long.
     """
 
     def fit(draw: int, wanted: float) -> float:
@@ -131,10 +144,10 @@ def _fits(entry: Entry, start: Problem, dtype: str, device: str) -> Turn:
 
 
 def race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
-    """Race through pytest-benchmark: it times the model's second turn of every round, in which all
-    take turns.
+    """Run a speed race, and return its result.
 
-    Raises RuntimeError where the model raises, or nothing is timed.
+    In each round the pacemaker takes one turn and the model takes two; pytest-benchmark times the
+    second turn of the model. Raises RuntimeError if the model raises, or if nothing is timed.
     """
     with hold_settings(entry.case.settings):
         return _race(entry, device, dtype, benchmark)
@@ -181,7 +194,10 @@ def _race(entry: Entry, device: str, dtype: str, benchmark: Any) -> Race:
 def summarise_rounds(
     entry: Entry, rounds: Sequence[Round], count: int, device: str, dtype: str
 ) -> Race:
-    """The race in figures; a turn of the model is `count` evaluations."""
+    """Return the result of a race from its rounds; a turn of the model has `count` evaluations.
+
+    The ratios are medians and quartiles over the rounds.
+    """
     low, ratio, high = np.quantile(
         [each.second / count / each.pace for each in rounds], QUARTILES
     ).tolist()

@@ -1,4 +1,4 @@
-"""Runs trials, and notes what they find."""
+"""Runs trials and collects their findings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +26,9 @@ MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 class Runner:
     """Runs the trials of one process, case by case.
 
-    `found` is what it has found since it was last handed over. `unusable` says of a device why it
-    is not used any more, `gone` of a case, subject and device why the subject is not asked again.
+    `found` has the findings since the last call of `hand_over`. `unusable` says by device why the
+    device is not used any more; `gone` says by case, subject and device why the subject is not
+    asked any more.
     """
 
     def __init__(
@@ -37,8 +38,11 @@ class Runner:
         scripts: Path | None = None,
         start: Path | None = None,
     ) -> None:
-        """Scripts are written into the folder `scripts`, relative to the folder `start`, which is
-        the working folder by default.
+        """Prepare to run trials.
+
+        Scripts of failures are written into the folder `scripts`, relative to the folder `start`,
+        which is the working folder by default; without `scripts` none is written. `starts` is the
+        number of starts of each trainer; `say` is called with sentences on progress.
         """
         self.starts, self.say = starts, say
         self.scripts, self.start = scripts, start or Path.cwd()
@@ -49,13 +53,14 @@ class Runner:
         self._across_cases = Store()
 
     def note(self, part: Findings) -> None:
-        """Add to what was found."""
+        """Add to the findings."""
         self.found = merge(self.found, part)
 
     def collect(self, test: str, trials: Sequence[Trial]) -> None:
-        """Note the trials of a case that is to be judged.
+        """Note the trials of a case that a test is about to judge.
 
-        Raises ValueError if another test has a case of the same name: verdicts go by it.
+        Raises ValueError if another test has a case of the same name, since a case's name
+        identifies its verdicts.
         """
         name = trials[0].case.name
         for other, case in self.found.cases.items():
@@ -73,9 +78,10 @@ class Runner:
         self.note(Findings(cases={test: CaseCount(name, len(trials))}, known=known))
 
     def judge(self, name: str, trial: Trial, again: str) -> Verdict:
-        """The verdict of a trial, noted under pytest's id of it.
+        """Return the verdict of a trial, and note it under `name`, pytest's id of the trial.
 
-        An error that spoils a device ends the trials on this device, not the run.
+        `again` is the command line that runs the trial again. An error that spoils a device ends
+        the trials on this device, not the run.
         """
         if trial.device in self.unusable:
             verdict = blank(trial, Status.NOT_RUN, self.unusable[trial.device])
@@ -106,7 +112,7 @@ class Runner:
             return missing(trial, Missing(Status.BROKEN, why), trial.check, again)
 
     def _get_cache(self, trial: Trial) -> Cache:
-        """The cache of the trial's case; that of the case before is given up."""
+        """Return the cache of the trial's case; the cache of an earlier case is dropped."""
         if self._cache is None or self._cache.case is not trial.case:
             self.close_case()
             limit_threads()
@@ -114,7 +120,9 @@ class Runner:
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:
-        """Note the contract of both columns of the report, and the versions of the reference."""
+        """Note the contracts of the subject and the reference, and the versions of the
+        reference.
+        """
         subject, reference = trial.subject, trial.reference
         contracts = {
             f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
@@ -125,7 +133,7 @@ class Runner:
         self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
-        """Note the fits and the cost of the case that has just ended, and give up its cache."""
+        """Note the fits and the cost of the case that has just ended, and drop its cache."""
         cache, self._cache = self._cache, None
         if cache is None:
             return
@@ -146,7 +154,9 @@ class Runner:
             self.note(Findings(costs={case: cost}))
 
     def _note_fits(self, cache: Cache) -> None:
-        """Note the fits of a case, those of its references first, and what it says of them."""
+        """Note the fits of a case, its references' first, and its rows, answer and data for the
+        report.
+        """
         case = cache.case
         references = [reference.name for reference in case.references]
         ends = get_ends(cache)
@@ -162,7 +172,7 @@ class Runner:
             self.note(Findings(points=points(cache)))
 
     def hand_over(self) -> Findings:
-        """What was found since the last time; it is not kept."""
+        """Return the findings since the last call, and forget them."""
         found = self.found
         self.found = Findings(collected=found.collected)
         return found

@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM ends a run as Ctrl-C does, and neither breaks into the writing of its
+"""Signals to stop: SIGTERM ends a run as Ctrl-C does, and neither interrupts the writing of the
 report.
 """
 
@@ -10,22 +10,23 @@ from typing import Any
 
 
 class StopSignals:
-    """SIGTERM ends a run of pytest as Ctrl-C does, from its first case on."""
+    """Makes SIGTERM end a run of pytest as Ctrl-C does, from the first case of the run on."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
         self.are_watched = False
 
     def watch(self) -> None:
-        """Note that this run has a case."""
+        """Note that this run has a case, and let SIGTERM act as Ctrl-C from now on."""
         if not self.are_watched:
             self.are_watched = True
             self._config.add_cleanup(as_ctrl_c())
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let SIGTERM raise KeyboardInterrupt, unless it is handled already. Returns a function that
-    undoes this.
+    """Let SIGTERM raise KeyboardInterrupt, unless the program handles SIGTERM already.
+
+    Returns a function that undoes this.
     """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
         return lambda: None
@@ -35,8 +36,10 @@ def as_ctrl_c() -> Callable[[], Any]:
 
 @contextmanager
 def deferred_signals(wanted: bool) -> Iterator[list[int]]:
-    """Defer a first SIGINT or SIGTERM: while this lasts it is only noted in the list, if wanted; a
-    second one interrupts.
+    """Delay a first SIGINT or SIGTERM while the `with` block runs, if `wanted`.
+
+    The block gets a list to which the number of each signal is added. A second signal raises
+    KeyboardInterrupt.
     """
     came: list[int] = []
 

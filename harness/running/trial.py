@@ -1,4 +1,4 @@
-"""From one trial to its verdict: observe both, judge, and say what came of it."""
+"""From one trial to its verdict: ask both sides, judge their answers, and say the result."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,10 @@ HERE = Path()  # the working folder
 
 @dataclass(frozen=True)
 class FirstTrial(Key[str]):
-    """The first trial of a case whose verdict says this."""
+    """Cache key for the id of the first trial of a case whose problems cannot be made.
+
+    `said` is the message of the error that was raised.
+    """
 
     said: str
 
@@ -50,11 +53,12 @@ class FirstTrial(Key[str]):
 def run(
     trial: Trial, cache: Cache, again: str = "", folder: Path | None = None, start: Path = HERE
 ) -> Verdict:
-    """The verdict of a trial; `again` is the line that runs it again, for a failure's last line.
+    """Return the verdict of a trial.
 
-    A script that fails in the same way is written into `folder`, which is told from the folder
-    `start`. A trial that is known to fail is KNOWN where it does. Torch is told what the case's
-    file has told it.
+    `again` is the command line that runs the trial again; it becomes the last line of a failure.
+    For a failure, a script that fails in the same way is written into `folder`, if there is one; a
+    relative `folder` lies in `start`. A failing trial that is known to fail is KNOWN. While the
+    trial runs, torch has the settings that it had when the case was made.
     """
     with hold_settings(trial.case.settings), limited():
         return _run(trial, cache, again, folder, start)
@@ -112,7 +116,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
 
 
 def _absent(trial: Trial, quantity: str) -> str:
-    """Why the reference cannot answer for the networks of a trial; "" where it can."""
+    """Return why the reference cannot answer for the networks of a trial; "" if it can."""
     networks = [trial.subject.network or trial.case.network]
     if trial.case.contrast:
         networks.append(trial.case.network)
@@ -121,7 +125,10 @@ def _absent(trial: Trial, quantity: str) -> str:
 
 
 def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) -> Verdict:
-    """The verdict where both sides have the same loss, which is not the case's."""
+    """Return the verdict if both sides have the same loss, which is not the case's sum of squares.
+
+    `by` says how it was judged; `judgement` is None if it could not be judged.
+    """
     if judgement is None:
         return blank(comparison.trial, Status.VACUOUS, by)
     verdict = measured(
@@ -134,7 +141,7 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
 
 
 def _sentence(comparison: Comparison, judgement: Judgement) -> str:
-    """The sentence of a trial that did not fail."""
+    """Return the sentence of a trial that did not fail."""
     dtype, names = comparison.trial.dtype, tensors(comparison.problems[0], comparison.quantity)[0]
     if judgement.status is Status.UNDEFINED:
         return (
@@ -156,7 +163,9 @@ def _sentence(comparison: Comparison, judgement: Judgement) -> str:
 
 
 def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
-    """How much of the bound was used, how much was judged layer by layer, and how the model ran."""
+    """Return how much of the bound was used, how much was judged layer by layer, and how the model
+    ran.
+    """
     used = f"inside: {judgement.budget_used:.2g} of what {comparison.trial.dtype} may differ by"
     if comparison.trial.reference.source == "stated":
         used += " and its reference states"
@@ -170,8 +179,10 @@ def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
 
 
 def _differs(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
-    """A claimed difference passes with a counterexample: two finite numbers further apart than both
-    bounds.
+    """Return the verdict on the claim that subject and reference differ.
+
+    It passes with a counterexample: two finite answers that are further apart than both bounds
+    allow.
     """
     trial, allowed = comparison.trial, judgement.allowed
     if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():

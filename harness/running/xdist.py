@@ -1,4 +1,6 @@
-"""A run that pytest-xdist shares out: what its processes find becomes one run."""
+"""Runs that pytest-xdist shares out among several processes: their findings become one run's
+findings.
+"""
 
 import pickle
 from base64 import b64decode, b64encode
@@ -33,8 +35,10 @@ def _unpack(text: str) -> Failure | Findings:
 
 
 class Worker:
-    """In a process of xdist's: the first report of a trial carries the failure that counts if this
-    process ends in it, the last what was found.
+    """The plugin in a process of xdist's: sends its findings to the process that makes the report.
+
+    The findings travel in pytest's reports of a trial. The report of the setup has the failure that
+    counts if this process dies in the trial; the report of the teardown has the findings so far.
     """
 
     def __init__(self, config: Any, runner: Runner) -> None:
@@ -53,7 +57,9 @@ class Worker:
         return report
 
     def make_failure(self, item: Any) -> Failure:
-        """The failure of the item's trial if this process does not live to give its verdict."""
+        """Return the failure of an item's trial that counts if this process dies before the trial's
+        verdict.
+        """
         trial = item.trial
         why = (
             f"{trial.subject.name} ended the process that asked it"
@@ -63,8 +69,10 @@ class Worker:
         return Failure(item.verification.file, item.verification.line, verdict)
 
     def pytest_runtest_setup(self, item: Any) -> None:
-        """Leave a mark while a subject is asked: whoever finds one knows that it ended a process,
-        and asks no more.
+        """Write a file that marks the trial's subject as being asked in this process.
+
+        A process that finds such a file does not ask the subject again, because an earlier process
+        died while it asked.
         """
         if trial := getattr(item, "trial", None):
             mark = self.mark(trial)
@@ -86,7 +94,7 @@ class Worker:
                 self.runner.close_case()
 
     def mark(self, trial: Any) -> Path:
-        """A file for a subject on a device."""
+        """Return the path of the file that marks a subject on a device."""
         key = f"{trial.case.name}\n{trial.subject.name}\n{trial.device}"
         return self.marks / sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -100,8 +108,9 @@ class Worker:
 
 
 class Merger:
-    """In the process that makes the report: merges the findings of the others, in the order in
-    which one process would have made them.
+    """Merges the findings of the other processes, in the process that makes the report.
+
+    They are merged in the order in which a single process would have found them.
     """
 
     def __init__(self, signals: StopSignals) -> None:
@@ -110,11 +119,14 @@ class Merger:
         self._failures: dict[str, Failure] = {}
 
     def begin(self) -> None:
-        """Note that a case is among the tests: from now on SIGTERM leaves a report."""
+        """Note that the run has a case: a run that SIGTERM ends now leaves a report."""
         self.signals.watch()
 
     def take_report(self, report: Any, place: int) -> None:
-        """Take what the report of a test carries; `place` is the test's among all."""
+        """Take the findings or the failure that the report of a test carries.
+
+        `place` is the position of the test among all tests.
+        """
         self.begin()
         part = _unpack(report.__dict__.pop(PART))
         if isinstance(part, Failure):
@@ -123,20 +135,25 @@ class Merger:
             self._parts.append((place, part))
 
     def take_rest(self, text: str, place: int) -> None:
-        """Take what a process hands over when it ends."""
+        """Take the findings that a process hands over when it ends.
+
+        `place` is their position in the order of tests.
+        """
         part = _unpack(text)
         assert isinstance(part, Findings)
         self._parts.append((place, part))
 
     def take_crash(self, nodeid: str, report: Any, place: int) -> None:
-        """Take the failure of a trial that ended its process."""
+        """Take the failure of a trial in which its process died, and put it into pytest's
+        report.
+        """
         if lost := self._failures.get(nodeid):
             report.longrepr = lost.verdict.why
             part = Findings(verdicts={nodeid: lost.verdict}, failures=(lost,))
             self._parts.append((place, part))
 
     def merge(self) -> Findings:
-        """The findings of all other processes."""
+        """Return the findings of all other processes as one."""
         self._parts.sort(key=itemgetter(0))
         parts = [part for _, part in self._parts]
         self._parts.clear()
