@@ -66,8 +66,9 @@ def say(text: str) -> None:
 
 
 def run(*command: str) -> bool:
-    """Run a command; returns whether it succeeded. A terminal shows its latest line, and all of its
-    output if it fails.
+    """Run a command, and return whether it succeeded.
+
+    A terminal shows the latest line of its output. If it fails, all of its output is printed.
     """
     latest = "\r\x1b[K{}" if sys.stderr.isatty() else ""
     lines = []
@@ -107,8 +108,9 @@ def run(*command: str) -> bool:
 
 
 def find_missing_packages(with_r: bool) -> list[str]:
-    """The Debian packages to install, found by looking at files: starting R would take half a
-    second of every run.
+    """Return the Debian packages that must be installed.
+
+    They are found by looking at files: starting R would add half a second to every run.
     """
     missing = []
     if not STAMP.exists() and not importlib.util.find_spec("ensurepip"):
@@ -126,7 +128,10 @@ def find_missing_packages(with_r: bool) -> list[str]:
 
 
 def has_nnet(r: str) -> bool:
-    """Is nnet in a library of this R? True if its start script does not name its home."""
+    """Is nnet in a library of this R? `r` is the path of R's start script.
+
+    Returns True, too, if the script does not name R's home, since the libraries are then unknown.
+    """
     script = Path(r).read_text(errors="replace")
     home = re.search(r"^R_HOME_DIR=(.+)$", script, re.MULTILINE)
     if home is None:
@@ -136,8 +141,9 @@ def has_nnet(r: str) -> bool:
 
 
 def get_debian_packages(names: list[str]) -> None:
-    """Install packages through apt, or print how to. Exits if venv is still missing, but goes on
-    without R.
+    """Install packages through apt; print the command if this is not root or there is no apt.
+
+    Exits if the package for venv is still missing. If only R is missing, the run goes on without R.
     """
     kinds = []
     if "python3-venv" in names:
@@ -161,8 +167,10 @@ def get_debian_packages(names: list[str]) -> None:
 
 
 def set_up() -> None:
-    """Make .venv, unless its stamp says that it is complete for this folder, this Python and the
-    files that decide what it holds.
+    """Make .venv, unless its stamp says that it is complete.
+
+    The stamp is a digest of this folder, this Python, and the files that decide the content of
+    .venv.
     """
     place = hashlib.sha256(
         f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()
@@ -199,8 +207,10 @@ def set_up() -> None:
 
 
 def lengthen(word: str) -> str:
-    """The plugin's option for a short one, with its value after `=` if it has one; any other word
-    as it is.
+    """Return the plugin's long option for a short one: "--device=cpu" becomes
+    "--parity-device=cpu".
+
+    Any other word is returned as it is.
     """
     option, equals, value = word.partition("=")
     if option in SHORT:
@@ -214,15 +224,16 @@ def is_path(word: str) -> bool:
 
 
 def count_cores() -> int:
-    """The number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def share(command: str, words: list[str]) -> list[str]:
-    """The options by which two processes share the whole folder of a command; none if they must
-    not share it.
+    """Return the options with which two processes share the whole folder of a command.
+
+    Return none if they must not share it.
     """
     if count_cores() < 2 or any(UNSHARED.fullmatch(word) for word in words):
         return []

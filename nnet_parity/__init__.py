@@ -65,8 +65,9 @@ __all__ = list(PACKAGES)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name. Raises ImportError if Python finds another package in the place of
-    ours.
+    """Load a public name when it is first used.
+
+    Raises ImportError if Python finds another package in place of our `harness` or `reference`.
     """
     if name not in PACKAGES:
         raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")

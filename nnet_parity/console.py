@@ -9,7 +9,10 @@ from nnet_parity.names import OURS, explain_shadowing
 
 
 def main() -> int:
-    """Run `harness.cli`; if it is another package or incomplete, print a sentence and return 2."""
+    """Run the command line of `harness.cli` and return its exit code.
+
+    If `harness` is another package, or a package is missing, print a sentence and return 2.
+    """
     sentence = ""
     for name in OURS:
         sentence = sentence or explain_shadowing(name)

@@ -12,7 +12,7 @@ OURS = ("harness", "reference")
 
 
 def explain_shadowing(name: str) -> str:
-    """A sentence if Python finds another package in the place of ours; "" if it finds ours."""
+    """Return a sentence if Python finds another package in place of ours; "" if it finds ours."""
     place = _find_place(name)
     if place == HERE / name:
         return ""
@@ -24,8 +24,10 @@ def explain_shadowing(name: str) -> str:
 
 
 def explain_hiding(name: str) -> str:
-    """A sentence if Python finds ours in the place of a user's package or module; "" if there is
-    none.
+    """Return a sentence if Python finds our package in place of a user's package or module of this
+    name.
+
+    Return "" if the user has none.
     """
     for entry in sys.path:
         for theirs in (Path(entry, name, "__init__.py"), Path(entry, f"{name}.py")):
@@ -41,7 +43,7 @@ def explain_hiding(name: str) -> str:
 
 
 def has_names_of_ours(folders: Iterable[Path]) -> bool:
-    """Does one of the folders hold something that Python could import in the place of ours?
+    """Does one of the folders hold a package or module that Python could import in place of ours?
 
     pytest puts the folder of a test file on the path only when it imports the file.
     """
@@ -51,7 +53,11 @@ def has_names_of_ours(folders: Iterable[Path]) -> bool:
 
 
 def _find_place(name: str) -> Path | None:
-    """The folder of a package as Python finds it, the file of a module; None if there is none."""
+    """Return the folder of the package, or the file of the module, that Python finds under this
+    name.
+
+    Return None if Python finds nothing.
+    """
     spec = find_spec(name)
     if spec is None:
         return None

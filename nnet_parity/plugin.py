@@ -1,8 +1,7 @@
-"""The pytest plugin. It is loaded by all runs of pytest in an environment, so it imports our other
-packages only if a suite has cases.
+"""The pytest plugin: adds our options and collects cases.
 
-It adds our options, collects cases, and with the first one loads `harness.running.plugin`, which
-judges them.
+Every run of pytest in an environment loads it, so it imports our other packages only if a suite has
+cases. With the first case it loads `harness.running.plugin`, which judges the cases.
 """
 
 from __future__ import annotations
@@ -103,8 +102,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
-    """Explain the old name of an option, unless another plugin or a conftest defines it: pytest
-    will refuse it.
+    """Explain the new name of an option that is given by its old name, before pytest refuses it.
+
+    An option that another plugin or a conftest defines is left alone.
     """
     yield
     words = dict.fromkeys(word.partition("=")[0] for word in args)
@@ -124,8 +124,10 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 
 
 class Guest:
-    """State of one run of pytest: the running test, the collected modules, and the cases that
-    `verify` got at import.
+    """The state of one run of pytest.
+
+    It holds the running test, the collected modules, the cases that `verify` got at import, and the
+    cases that pytest collected.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -137,12 +139,15 @@ class Guest:
         self.races_left_out = 0
 
     def note_races(self, count: int) -> None:
-        """Note how many races were left out; processes that share a run leave out the same."""
+        """Note how many speed races (tests with the fixture `raced`) a process skipped.
+
+        Processes that share a run skip the same races, so the largest number is kept.
+        """
         self.races_left_out = max(self.races_left_out, count)
 
     def note(self, verification: Any) -> None:
-        """Receive a case from `verify`. Inside a test it is judged at once; at import it must be
-        collected later.
+        """Receive a case from `verify`: judge it at once inside a test, or keep it for the
+        collection if a module is being imported.
         """
         __tracebackhide__ = True
         if verification.imported is not None:
@@ -151,9 +156,10 @@ class Guest:
             load_judge(self.config).judge_in_test(self.running, verification)
 
     def find_uncollected(self) -> list[Any]:
-        """Find the cases that a collected module has verified, but pytest has not collected.
+        """Return the cases that a collected module has verified, but pytest has not collected.
 
-        Modules that are only imported are left out, and files of which only some tests are named.
+        Two kinds of cases are left out: of modules that are only imported, and of files from which
+        only some tests were chosen.
         """
         if self.config.option.collectonly:
             return []
@@ -197,7 +203,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def get_r_mode(config: pytest.Config) -> str:
-    """Who answers for R: one of R_MODES, from the command line, the environment or the ini file."""
+    """Return who answers for R, one of R_MODES, from the command line, the environment or the ini
+    file.
+    """
     given = config.getoption("--parity-r") or os.environ.get(R_SWITCH) or config.getini("parity_r")
     if given not in R_MODES:
         raise pytest.UsageError(
@@ -207,7 +215,7 @@ def get_r_mode(config: pytest.Config) -> str:
 
 
 def get_starts(config: pytest.Config) -> int:
-    """The number of starts, from the command line or the ini file."""
+    """Return the number of starts of training, from the command line or the ini file."""
     given = str(config.getoption("--parity-starts") or config.getini("parity_starts"))
     if not given.isdigit() or int(given) < FEWEST_STARTS:
         raise pytest.UsageError(
@@ -217,8 +225,9 @@ def get_starts(config: pytest.Config) -> int:
 
 
 def load_judge(config: pytest.Config) -> Any:
-    """Load the `harness.running.plugin.Judge` of this run. Raises ImportError if Python finds
-    another package in the place of our harness.
+    """Return the `harness.running.plugin.Judge` of this run; the first call makes it.
+
+    Raises ImportError if Python finds another package in place of our `harness`.
     """
     if judge := config.pluginmanager.get_plugin(JUDGE):
         return judge
@@ -249,8 +258,10 @@ def load_judge(config: pytest.Config) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
-    """Import a file that names us quickly: R starts while torch is imported, and the garbage
-    collector does not walk through torch while it grows.
+    """Speed up the import of a test file that imports our packages.
+
+    R starts while torch is imported. The garbage collector is switched off for the import, since it
+    would search torch's objects again and again.
     """
     if not isinstance(collector, pytest.Module) or not gc.isenabled():
         return (yield)
@@ -269,8 +280,10 @@ def pytest_make_collect_report(collector: Any) -> Generator[None, Any, Any]:
 
 
 def wake_r(module: pytest.Module) -> None:
-    """Start R for a file, unless recordings answer for it, no test is run, or other packages stand
-    in the place of ours.
+    """Start R without waiting for it, before a test file is imported.
+
+    R is not started if recordings answer for it, if no test will run, or if Python could find
+    another package in place of ours.
     """
     if module.config.option.collectonly or get_r_mode(module.config) == "recorded":
         return
@@ -283,8 +296,9 @@ def wake_r(module: pytest.Module) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
-    """Make the trials of a case; None for any other object, which is not touched unless our judge
-    is loaded.
+    """Return the trials of a case; None for any other object.
+
+    Objects are not touched unless our `harness` is loaded.
     """
     ours = sys.modules.get("harness.judging.verification")
     if ours is None:
@@ -325,7 +339,10 @@ def raced(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave races out without --parity-speed: they take minutes, and need the whole machine."""
+    """Leave out races (tests with the fixture `raced`) unless --parity-speed is given.
+
+    They take minutes, and need the whole machine.
+    """
     if config.getoption("--parity-speed"):
         return
     races = [item for item in items if _is_race(item)]
@@ -337,7 +354,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_race(item: pytest.Item) -> bool:
-    """Does it use our fixture `raced`, and not another of that name?"""
+    """Does a test use our fixture `raced`, and not another fixture of that name?"""
     fixtures = getattr(item, "_fixtureinfo", None)
     found: Any = fixtures.name2fixturedefs.get("raced") if fixtures else None
     return bool(found) and found[-1].func.__module__ == __name__
@@ -345,8 +362,9 @@ def _is_race(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print how many races were left out, and explain an import that failed because of a package's
-    name.
+    """Print how many races (tests with the fixture `raced`) were left out.
+
+    If a test file could not be imported, also explain clashes between a user's packages and ours.
     """
     if left_out := config.stash[GUEST].races_left_out:
         races = "1 race was" if left_out == 1 else f"{left_out} races were"

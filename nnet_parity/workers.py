@@ -1,8 +1,10 @@
-"""Under pytest-xdist, gives the trials of a case to one process, and leaves all other tests to the
+"""Gives all trials of a case to one process of pytest-xdist, and leaves all other tests to the
 scheduler that xdist has chosen.
 
-The controller chooses its scheduler before the workers have collected, and collects nothing itself.
-So the choice is made again when the first worker reports its tests.
+A trial is a test in which we compare a subject with a reference. A worker is a process of xdist
+that runs tests; the controller is the process that started the workers. The controller chooses its
+scheduler before the workers have collected, and collects nothing itself. So the choice is made
+again when the first worker reports its tests.
 """
 
 from __future__ import annotations
@@ -32,20 +34,22 @@ WEIGHT_OF_FIT = 30  # trials of other kinds that take as long
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Was this process started by xdist?"""
+    """Was this process started by xdist to run tests?"""
     return hasattr(config, "workerinput")
 
 
 def is_shared(config: pytest.Config) -> bool:
-    """Does this run have several processes?"""
+    """Do several processes share this run?"""
     return is_worker(config) or config.getoption("dist", "no") != "no"
 
 
 def register(
     config: pytest.Config, get_merger: Callable[[], Any], note_races: Callable[[int], None]
 ) -> None:
-    """Watch the workers, if this process controls some; `get_merger` loads the object that merges
-    their results, `note_races` takes the number of races that each has left out.
+    """Receive the results of workers, if this process is the controller.
+
+    `get_merger` loads the object that merges these results. `note_races` is called with the number
+    of speed races (tests with the fixture `raced`) that a worker skipped.
     """
     if is_shared(config) and not is_worker(config):
         controller = Controller(config, get_merger, note_races)
@@ -53,13 +57,15 @@ def register(
 
 
 def tell_races(config: pytest.Config, count: int) -> None:
-    """Tell the controller, if this is a worker, how many races it has left out."""
+    """Tell the controller how many races this process skipped, if this process is a worker."""
     if is_worker(config):
         config.workeroutput[RACES] = count  # type: ignore[attr-defined]
 
 
 def get_group(nodeid: str) -> str:
-    """The name of the case for a trial of ours, the whole id for any other test."""
+    """Return the file and name of the case, if the test is a trial of ours; else return the id of
+    the test.
+    """
     if not TRIAL.search(nodeid):
         return nodeid
     file, _, name = nodeid.partition("::")
@@ -67,7 +73,7 @@ def get_group(nodeid: str) -> str:
 
 
 def get_weight(nodeids: Iterable[str]) -> int:
-    """Estimate the time of tests; a trial that does not train takes 1."""
+    """Estimate the time of tests, in units of one trial that does not train."""
     weight = 0
     for nodeid in nodeids:
         weight += WEIGHT_OF_FIT if FITS.search(nodeid) else 1
@@ -75,8 +81,8 @@ def get_weight(nodeids: Iterable[str]) -> int:
 
 
 class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
-    """Groups of tests; the one that takes longest is taken first, so that the last ones are
-    short.
+    """Groups of tests by name. The group that takes longest is taken first, so that the last groups
+    are short.
     """
 
     def __init__(self) -> None:
@@ -85,13 +91,15 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
         self._added = 0
 
     def __setitem__(self, group: str, tests: dict[str, bool]) -> None:
-        """Add a group, with whether each of its tests has run."""
+        """Add a group; `tests` says for each of its tests whether it has run."""
         super().__setitem__(group, tests)
         self._added += 1
         heappush(self._by_weight, (-get_weight(tests), self._added, group))
 
     def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
-        """Take the heaviest group; of several, the one that was added first."""
+        """Remove the heaviest group and return it; of equally heavy groups, the one that was added
+        first.
+        """
         group = heappop(self._by_weight)[-1]
         while group not in self:  # it was removed
             group = heappop(self._by_weight)[-1]
@@ -99,8 +107,8 @@ class HeaviestFirst(OrderedDict[str, dict[str, bool]]):
 
 
 class Controller:
-    """Sends the results of workers that judge to `harness.running.xdist.Merger`, in the process
-    that controls them.
+    """Passes the results of the workers to `harness.running.xdist.Merger`, in the process that
+    controls the workers.
     """
 
     def __init__(
@@ -153,8 +161,10 @@ class Controller:
 
 
 class ByCase:
-    """Acts as the scheduler that xdist chose, and, once a worker reports trials of ours, as one
-    that keeps cases together.
+    """A scheduler that acts as the one that xdist chose, or as one that keeps the trials of a case
+    together.
+
+    It becomes the second kind if the first worker that reports has trials of ours.
     """
 
     def __init__(self, chosen: Any, config: pytest.Config, log: Any) -> None:
@@ -165,7 +175,7 @@ class ByCase:
         return getattr(self._scheduler, name)
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Receive the ids of one worker's tests."""
+        """Receive the ids of one worker's tests; the first call chooses the scheduler."""
         if not self._asked:
             self._asked = True
             if any(TRIAL.search(nodeid) for nodeid in collection):
@@ -177,7 +187,7 @@ class ByCase:
 
 
 def group_cases(config: pytest.Config, log: Any) -> Any:
-    """Make a scheduler of xdist's that gives the trials of a case to one worker, and each other
+    """Return a scheduler of xdist's that gives all trials of a case to one worker, and each other
     test to any free worker.
     """
     scheduler: Any = import_module("xdist.scheduler").LoadGroupScheduling(config, log)
@@ -186,7 +196,7 @@ def group_cases(config: pytest.Config, log: Any) -> Any:
     def remove_node(node: Any) -> Any:
         """Remove a worker that has ended, and return the test that ended it.
 
-        That test is marked as run: xdist would run it again, and again.
+        This test is marked as run, since xdist would run it again and again.
         """
         ended = None
         for unit in scheduler.assigned_work[node].values():

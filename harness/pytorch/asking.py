@@ -1,4 +1,4 @@
-"""Asks a subject, or a reference, for its answers."""
+"""Asks a subject or a reference for its answers to a problem."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,10 @@ def ask_subject(
     device: str,
     build: Callable[[], Model | Missing],
 ) -> Observation:
-    """The subject's answers, and how it ran; `build` gives its model, which may be built before."""
+    """Return the subject's answers to a problem, and whether torch.compile compiled its model.
+
+    `build` returns the model; it may return one that was built earlier.
+    """
     with kind_of(device).hold_precision(device, dtype):
         live = build()
         with COMPILER.asking((subject, dtype, device)):
@@ -29,7 +32,7 @@ def ask_subject(
 
 
 def ask_reference(reference: Reference, problem: Problem) -> Observation:
-    """The reference's answers as plain arrays of float64, whatever class it gives them in."""
+    """Return the reference's answers to a problem, each converted to a NumPy array of float64."""
     with limited():  # it may be a model too
         observation = reference.observe(problem)
     values = {}

@@ -1,4 +1,4 @@
-"""Reads the trained weights of a checkpoint."""
+"""Reads the trained weights of a checkpoint: a state_dict, or a file that holds one."""
 
 import re
 from collections.abc import Mapping
@@ -17,13 +17,16 @@ KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin":
 
 
 def weights(given: Checkpoint, formulation: Formulation) -> Array:
-    """Return the own parameters (P,) of a state_dict, or of a file with one: .safetensors, or .pt,
-    .pth, .bin of torch.save.
+    """Return the weights of a checkpoint as one vector (P,), in the order of the model's own
+    parameters.
 
-    No code of a file is run. Prefixes of names, as torch.compile, DataParallel and Lightning add
-    them, are ignored. Raises ValueError if the file cannot be read, if a parameter is missing, has
-    another shape or holds numbers that are not finite, and if any other tensor is not a buffer as
-    the module is built with it.
+    The checkpoint is a state_dict, or a file that holds one: .safetensors, or .pt, .pth or .bin as
+    torch.save writes them. Reading runs no code from the file. Prefixes that torch.compile,
+    DataParallel and Lightning add to names are ignored.
+
+    Raises ValueError if the file cannot be read, if a parameter is missing, has another shape or
+    holds numbers that are not finite, or if any other tensor is not a buffer with the values that
+    the module is built with.
     """
     if isinstance(given, Mapping):
         where, named = "the state_dict", dict(given)
@@ -56,7 +59,10 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
 def _strip_prefixes(
     where: str, named: Mapping[str, Any], formulation: Formulation
 ) -> dict[str, Array]:
-    """Return the tensors by the model's names for them. Raises ValueError if two have one name."""
+    """Return the tensors by the model's names for them, without the prefixes that wrappers add.
+
+    Raises ValueError if two tensors get the same name.
+    """
     known = set(formulation.buffers)
     known.update(block.name for block in formulation.own.blocks)
     found: dict[str, Array] = {}
@@ -73,7 +79,7 @@ def _strip_prefixes(
 
 
 def _expect_buffers(where: str, found: Mapping[str, Array], formulation: Formulation) -> None:
-    """Raise ValueError for a tensor that is no buffer of the model, or has other values."""
+    """Raise ValueError for a tensor that is no buffer of the model, or differs from the buffer."""
     for name, array in found.items():
         if name not in formulation.buffers:
             raise ValueError(
@@ -98,7 +104,7 @@ def _to_array(where: str, name: str, tensor: Any) -> Array:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Read a file's tensors by name. Raises ValueError if it holds none."""
+    """Read the tensors of a file, by name. Raises ValueError if it is not a readable checkpoint."""
     kind = KINDS.get(path.suffix)
     if kind is None:
         raise ValueError(

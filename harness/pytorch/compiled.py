@@ -1,4 +1,4 @@
-"""torch.compile: counts what it compiles for a model, and limits how often it compiles."""
+"""Counts how much torch.compile compiles for a model, and limits how often it compiles."""
 
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -22,7 +22,10 @@ REACHED = (
 
 
 class Counts(NamedTuple):
-    """Frames that torch.compile has tried to compile, and has compiled, and its graph breaks."""
+    """Counts of torch.compile: the frames (functions, or parts of functions) that it tried to
+    compile, the frames that it did compile, and the graph breaks (places at which it split a
+    function).
+    """
 
     tried: int = 0
     compiled: int = 0
@@ -30,7 +33,9 @@ class Counts(NamedTuple):
 
 
 class Compiler:
-    """Counts what torch.compile does, for one model at a time in one dtype on one device."""
+    """Counts the compilations by torch.compile for one model at a time, in one dtype on
+    one device.
+    """
 
     def __init__(self) -> None:
         self.who: Hashable = None
@@ -38,9 +43,10 @@ class Compiler:
 
     @contextmanager
     def asking(self, who: Hashable) -> Iterator[None]:
-        """Count what is compiled in this context, and limit it, see `limited`.
+        """Count the compilations inside this context, and limit them, see `limited`.
 
-        Code that was compiled for another model, dtype or device is dropped first.
+        `who` identifies the model, dtype and device. If it differs from the last one, compiled code
+        is dropped and the counts start at 0.
         """
         if who != self.who:
             self.who = who
@@ -60,8 +66,9 @@ class Compiler:
             )
 
     def says(self, model: Any) -> str:
-        """How the last model ran: "compiled", "compiled in part" or "eager"; "" for a model that
-        is not meant to be compiled.
+        """Return how the last model ran: "compiled", "compiled in part" or "eager" (not compiled).
+
+        Return "" for a model that is not meant to be compiled.
         """
         tried, compiled, breaks = self.counts
         if compiled:
@@ -89,12 +96,16 @@ def limited() -> Iterator[None]:
 
 
 def _find_option(config: Any, names: Sequence[str]) -> str:
-    """The name of an option in this version of torch, out of its names in all versions."""
+    """Return the name of an option in the installed torch; `names` are its names in all
+    versions.
+    """
     return next(name for name in names if hasattr(config, name))
 
 
 def limit_reached(error: BaseException) -> str:
-    """Describe the error that `limited` makes torch raise; "" for another error."""
+    """Return a description of the error that torch raises at the limit set by `limited`; "" for any
+    other error.
+    """
     if class_name(error) not in REACHED:
         return ""
     return (
@@ -104,7 +115,7 @@ def limit_reached(error: BaseException) -> str:
 
 
 def is_compiled(model: Any) -> bool:
-    """Is a model meant to be compiled, or one of its parts, its forward, or a function it holds?"""
+    """Was the model, one of its modules, or a function that these hold passed to torch.compile?"""
     call = getattr(model, "call", model)
     if not hasattr(call, "modules"):
         return _holds_compiled(call)
@@ -112,7 +123,10 @@ def is_compiled(model: Any) -> bool:
 
 
 def _holds_compiled(module: Any) -> bool:
-    """Is a function, or a module without its parts, meant to be compiled?"""
+    """Was this function or module, its forward, or one of its attributes passed to torch.compile?
+
+    The submodules of a module are not searched.
+    """
     held = [module, getattr(module, "forward", None), *_attributes(module).values()]
     return any("_torchdynamo_orig_callable" in _attributes(thing) for thing in held)
 
@@ -122,7 +136,7 @@ def _attributes(thing: Any) -> Mapping[str, Any]:
 
 
 def _read_counts() -> Counts:
-    """Read the counts of this process from torch.compile."""
+    """Read torch.compile's counts for the whole process."""
     if "torch._dynamo" not in sys.modules:
         return Counts()
     from torch._dynamo.utils import counters

@@ -1,7 +1,7 @@
-"""Devices: a class for each kind holds all that differs between them.
+"""Kinds of devices (CPU, CUDA): one class for each kind holds everything that is special to it.
 
-A new kind of device is a class here and a line in DEVICES; `nnet_parity/plugin.py` names it in the
-help of pytest.
+To add a kind of device, write a class here, add it to DEVICES, and name it in the help text in
+`nnet_parity/plugin.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Device:
-    """A kind of device, and what holds on the CPU.
+    """A kind of device. This base class is the CPU; each other kind is a subclass.
 
-    `name` is what PyTorch calls it, `title` what a sentence calls it, and `backend` the name in
-    `torch.backends` of what multiplies matrices of float32 there.
+    `name` is PyTorch's name for the kind, and `title` its name in sentences. `backend` is the
+    module of `torch.backends` that sets the precision of float32 matrix products on such a device.
     """
 
     name = "cpu"
@@ -21,38 +21,47 @@ class Device:
     backend = "mkldnn"
 
     def find_lack(self, index: str) -> str:
-        """Return why the device of this index ("" for none) cannot be used here; "" if it can."""
+        """Return the reason why the device cannot be used on this machine; "" if it can.
+
+        `index` is the text after the colon in "cuda:1"; "" if the device was named without one.
+        """
         if index:
             return f"the CPU has no index, 'cpu:{index}' was asked for: write cpu"
         return ""
 
     def describe(self) -> dict[str, str]:
-        """Describe the device for a report, by name."""
+        """Return facts about the device for a report, by name."""
         return {}
 
     @contextmanager
     def hold_precision(self, device: str, dtype: str) -> Iterator[None]:
-        """Multiply matrices of float32 in full precision while this lasts, of tf32 in TF32."""
+        """Multiply float32 matrices in full precision in this context; in TF32 if the dtype is
+        tf32.
+        """
         yield
 
     def precision_lines(self, dtype: str) -> list[str]:
-        """Return the lines of a script that do the same for the rest of it."""
+        """Return the lines that make a script multiply matrices in the precision of
+        `hold_precision`.
+        """
         return []
 
     def synchronize(self, device: str) -> None:
         """Wait until the device has finished. Call this before reading a clock."""
 
     def has_foreach(self) -> bool:
-        """Do PyTorch's optimisers update all tensors of a group at once by default?"""
+        """Do PyTorch's optimisers update all tensors of a group at once by default on
+        this device?
+        """
         return False
 
     def is_spoiled_by(self, error: str) -> bool:
-        """Is the device unusable for the rest of this process after an error of this text?"""
+        """Does an error with this text leave the device unusable for the rest of the process?"""
         return False
 
 
 class Cuda(Device):
-    """A GPU of NVIDIA's."""
+    """An NVIDIA GPU."""
 
     name = "cuda"
     title = "CUDA"
@@ -78,10 +87,11 @@ class Cuda(Device):
 
     @contextmanager
     def hold_precision(self, device: str, dtype: str) -> Iterator[None]:
-        """Set `allow_tf32`, and multiply to see whether it holds, since `fp32_precision` sets it
-        too.
+        """Set `allow_tf32` in this context, and multiply two matrices to check that the switch
+        works.
 
-        Raises RuntimeError if products are still rounded to TF32.
+        It may not work, since `fp32_precision` controls the same setting. Raises RuntimeError if
+        products are rounded to TF32 although they must not be.
         """
         import torch
 
@@ -115,7 +125,9 @@ KNOWN = tuple(DEVICES)
 
 
 def kind_of(device: str) -> Device:
-    """Return the kind of a device, "cuda:1" say. Raises ValueError for a name that is no device."""
+    """Return the kind of a device such as "cpu" or "cuda:1". Raises ValueError for an
+    unknown name.
+    """
     name, _, index = device.partition(":")
     if name not in DEVICES or (index and not index.isdigit()):
         raise ValueError(f"device {device!r} is not known, expected cpu, cuda or cuda:N")
@@ -123,19 +135,22 @@ def kind_of(device: str) -> Device:
 
 
 def lacking(device: str) -> str:
-    """Return why a device cannot be used here, "" if it can. Raises ValueError for no device."""
+    """Return the reason why a device cannot be used on this machine; "" if it can.
+
+    Raises ValueError for an unknown name.
+    """
     return kind_of(device).find_lack(device.partition(":")[2])
 
 
 def here() -> list[str]:
-    """The devices that this machine has."""
+    """Return the names of the devices that this machine has."""
     return [device for device in KNOWN if not lacking(device)]
 
 
 def chosen(asked: Sequence[str]) -> list[str]:
-    """The devices asked for, each once, or those that this machine has.
+    """Return the devices that were asked for, without repetitions; all of this machine if none was.
 
-    Raises ValueError for a name that is no device.
+    Raises ValueError for an unknown name.
     """
     for device in asked:
         lacking(device)
@@ -143,7 +158,7 @@ def chosen(asked: Sequence[str]) -> list[str]:
 
 
 def describe_devices() -> dict[str, str]:
-    """Describe the devices of this machine for a report, by name."""
+    """Return facts about this machine's devices for a report, by name."""
     descriptions: dict[str, str] = {}
     for device in DEVICES.values():
         descriptions |= device.describe()
@@ -151,7 +166,9 @@ def describe_devices() -> dict[str, str]:
 
 
 def held_in(dtype: str) -> Any:
-    """PyTorch's dtype for a contract's: numbers of TF32 are stored as float32."""
+    """Return the torch dtype that stores numbers of a dtype: float32 for "tf32", else the same
+    dtype.
+    """
     import torch
 
     return torch.float32 if dtype == "tf32" else getattr(torch, dtype)

@@ -1,4 +1,4 @@
-"""Describes an error that a user's code raised: its first line, and its place in a user's file."""
+"""Describes an error that a user's code raised: its first line, and the line of the user's file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ STANDARD = sysconfig.get_path("stdlib")
 
 
 class WrongAnswer(Exception):
-    """A model answered, but not as it must: outputs or a loss of a wrong shape (nothing is
-    broadcast) or dtype, changed inputs, no gradient.
+    """A model answered, but its answer breaks a rule.
+
+    Its outputs or loss have a wrong shape (nothing is broadcast) or dtype, it changed its inputs,
+    or it gave no gradient.
     """
 
 
 def raised(error: BaseException) -> str:
-    """Describe an error: its class and first line, at most 200 characters, and the place in a
-    user's own file where it was raised. A WrongAnswer is only its text.
+    """Describe an error: its class, its first line, and the line of the user's file that raised it.
 
-    Safe for any exception: nothing that its methods raise gets out.
+    Class and first line together take at most 200 characters. A WrongAnswer is described by its
+    text alone. This is safe for any exception: errors that its own methods raise are caught.
     """
     lines = (_text_of(error) or "").splitlines()
     text = lines[0] if lines else ""
@@ -43,23 +45,27 @@ def raised(error: BaseException) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """The text of an error, at most MOST_SAID characters; that of `raised` if it cannot
-    give it.
+    """Return the text of an error, at most MOST_SAID characters.
+
+    If the error cannot give its text, return the description by `raised`.
     """
     text = _text_of(error)
     return raised(error) if text is None else text
 
 
 def _text_of(error: BaseException) -> str | None:
-    """The text of an error; None if it cannot give it."""
+    """Return the text of an error, at most MOST_SAID characters; None if the error
+    cannot give it.
+    """
     text = shown(error, MOST_SAID, str)
     return None if text == f"<{class_name(error)}>" else text
 
 
 def at(error: BaseException) -> str:
-    """The place where an error was raised, if no file of a user's took part; else "".
+    """Return the place where an error was raised, as " (at folder/file.py:12)".
 
-    This is text to add to that of `raised`, which names the places in a user's files.
+    It is appended to the text of `raised`. Return "" if one of the user's files took part, since
+    `raised` then names the place in that file.
     """
     frames = _frames(error)
     if not frames or any(_is_users(file) for file, _ in frames):
@@ -69,8 +75,9 @@ def at(error: BaseException) -> str:
 
 
 def as_cause(error: BaseException) -> BaseException | None:
-    """Return an error as the cause of another, for pytest to show; None if its class or its
-    traceback are overridden.
+    """Return the error if pytest can show it as the cause of another error.
+
+    Return None if the error's class overrides `__class__` or `__traceback__`.
     """
     try:
         honest = error.__class__ is type(error) and error.__traceback__ is _traceback(error)
@@ -80,17 +87,21 @@ def as_cause(error: BaseException) -> BaseException | None:
 
 
 def _traceback(error: BaseException) -> Any:
-    """The traceback that Python itself holds, whatever the error's class says."""
+    """Return the traceback that Python stored, even if the error's class overrides
+    `__traceback__`.
+    """
     return vars(BaseException)["__traceback__"].__get__(error)
 
 
 def _frames(error: BaseException) -> list[tuple[Path, int | None]]:
-    """File and line of each frame of an error's traceback, the innermost last."""
+    """Return the file and line of each frame of an error's traceback, the innermost last."""
     return [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(_traceback(error))]
 
 
 def _is_users(file: Path) -> bool:
-    """Is it a user's file, and none of this project, of Python, or of an installed package?"""
+    """Is this an existing file outside this project, Python's library and the installed
+    packages?
+    """
     ours = Path(__file__).parents[1]
     others = {ours, ours.with_name("reference"), Path(STANDARD)} & set(file.parents)
     return not others and "site-packages" not in file.parts and os.path.isfile(file)

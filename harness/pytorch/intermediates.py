@@ -1,5 +1,8 @@
-"""A PyTorch model's intermediate results: the result of every operation, forward and backward, row
-by row.
+"""Records the intermediate results of a PyTorch model: the result of every operation, forward and
+backward.
+
+They are recorded as columns with one number for each input row. A draw is one problem of a stack.
+In shapes, D counts draws, R rows of inputs, and W recorded columns.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from harness.core.contract import Array
 
 
 class Stages:
-    """Records the columns of intermediate results, one number a row, of a model that is called in
-    the context `record()`.
+    """Records the intermediate results of a model with `rows` input rows.
+
+    The model is called once for each draw, in the context `record()`.
     """
 
     def __init__(self, rows: int) -> None:
@@ -24,15 +28,16 @@ class Stages:
 
     @contextmanager
     def record(self) -> Iterator[None]:
-        """Record one draw."""
+        """Record the results of one draw."""
         columns: list[Array] = []
         with _make_recorder(self.rows, columns):
             yield
         self._draws.append(columns)
 
     def columns(self) -> Array | None:
-        """The columns of all draws (D, R, W); None if there are none, or if draws ran different
-        operations.
+        """Return the recorded columns of all draws (D, R, W).
+
+        Return None if nothing was recorded, or if draws ran different operations.
         """
         if not self._draws or not self._draws[0]:
             return None
@@ -47,7 +52,9 @@ def _shapes(columns: Sequence[Array]) -> list[tuple[int, ...]]:
 
 
 def _make_recorder(rows: int, columns: list[Array]) -> Any:
-    """A context in which every result of an operation is added to `columns`, as it is then."""
+    """Return a context that copies the result of every operation to `columns` at once, before later
+    operations can change it.
+    """
     from torch.utils._python_dispatch import TorchDispatchMode
 
     def dispatch(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -63,7 +70,11 @@ def _make_recorder(rows: int, columns: list[Array]) -> Any:
 
 
 def _columns_of(result: Any, rows: int) -> list[Array]:
-    """A result (rows, W), or the transpose of one (W, rows), in float64; none for other shapes."""
+    """Return the columns of a result in float64: of the result if its shape is (rows, W), of its
+    transpose if its shape is (W, rows).
+
+    A square result gives both; a result of any other shape gives none.
+    """
     import torch
 
     if not result.is_floating_point() or result.layout is not torch.strided:

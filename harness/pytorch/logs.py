@@ -10,10 +10,10 @@ TRACE = "torch.__trace"
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Keep torch's trace out of pytest's report of a failure; other handlers still get it.
+    """Keep the log messages of torch.__trace out of pytest's report of a failure.
 
-    torch does not pass the trace to the root logger, but pytest adds its handlers to such loggers
-    too.
+    Other handlers still get them. Torch does not pass these messages to the root logger, but pytest
+    adds its handlers to such loggers too.
     """
     logger = logging.getLogger(TRACE)
     hidden = [

@@ -1,4 +1,4 @@
-"""A model's loss and its gradients."""
+"""Computes a model's loss and its gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def squared_error(
     targets: Sequence[torch.Tensor],
     parameters: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """The squared error of all heads, and weight decay, as a problem's loss defines them."""
+    """Return the squared error of all heads plus weight decay, as a problem's Loss defines them.
+
+    A head is one of the model's output tensors.
+    """
     terms = []
     for head, target in zip(heads, targets, strict=True):
         square = (head - target) ** 2
@@ -49,7 +52,9 @@ def check_loss(loss: Any) -> torch.Tensor:
 
 
 def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
-    """Count the parameters without gradient, as text; "" if there are none."""
+    """Return how many parameters need no gradient, as "2 parameters with requires_grad=False"; ""
+    if there are none.
+    """
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     if not frozen:
         return ""
@@ -58,9 +63,10 @@ def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
 
 
 def compute_gradients(loss: torch.Tensor, variables: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The gradients of a loss by autograd, zeros for a variable that it does not depend on.
+    """Return the gradient of a loss by each variable, from autograd; zeros if the loss does not
+    depend on it.
 
-    Raises WrongAnswer for a frozen variable.
+    Raises WrongAnswer for a variable with requires_grad=False.
     """
     import torch
 
@@ -78,7 +84,7 @@ def compute_gradients(loss: torch.Tensor, variables: list[torch.Tensor]) -> list
 
 
 def copy_gradient(variable: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor:
-    """Copy a variable's gradient as a plain tensor; zeros if it has none."""
+    """Return a copy of a variable's gradient as a plain tensor; zeros if the gradient is None."""
     import torch
 
     if gradient is None:

@@ -1,4 +1,6 @@
-"""The modes in which a model is called again: under no_grad, and in eval()."""
+"""The modes in which a model is called again, to compare its outputs: under no_grad,
+and in eval().
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ EVALUATE = "; for eval() write subjects=[lambda: MyModel().eval()]"
 
 
 def describe_modes(module: Any) -> dict[bool, str]:
-    """List the modes in which to call a model again: False as it is, and True in eval().
+    """Return the modes in which to call a model again: False is the model as it is, True is eval().
 
-    Each has the end of the sentence that reports a mode with other outputs.
+    The value of each is the end of the sentence that reports different outputs in this mode.
     """
     import torch
 
@@ -31,7 +33,7 @@ def describe_modes(module: Any) -> dict[bool, str]:
 
 
 def find_dropout(module: torch.nn.Module) -> list[str]:
-    """The names of the dropout classes that a module contains, sorted."""
+    """Return the names of the dropout classes that a module contains, sorted."""
     names = {type(part).__name__ for part in module.modules()}
     return sorted(name for name in names if "Dropout" in name)
 
@@ -46,7 +48,7 @@ def has_modes(module: Any) -> bool:
 
 
 def have_same_numbers(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> bool:
-    """Are these tensors equal, bit for bit, where NaN equals NaN?"""
+    """Are the tensors of two lists equal, pair by pair? NaN counts as equal to NaN."""
     import torch
 
     return all(

@@ -1,4 +1,9 @@
-"""A PyTorch model on a device: evaluated draw by draw, as users call it and as they train it."""
+"""Evaluates a built PyTorch model on a device, draw by draw: as users call it and as they train it.
+
+A draw is one problem of a stack. A head is one output tensor of the model, a group one input
+tensor, and a block one parameter tensor. The own parameters are the model's own tensors, flattened
+to one vector (P,). In shapes, D counts draws, R rows, I inputs, O outputs, and P own parameters.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +46,8 @@ AS_TRAINED = 16
 class Draw(NamedTuple):
     """One draw of a problem as tensors: own parameters by block, inputs by group, targets by head.
 
-    `as_trained` says whether the model is called in its other modes too, and its gradient taken by
-    backward().
+    `number` is its position in the stack. With `as_trained`, the model is called in its other modes
+    too (no_grad, eval), and its gradient is computed by backward().
     """
 
     number: int
@@ -53,8 +58,10 @@ class Draw(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """Outputs of a repeated call that differ from the first call's: in which mode, at which draw,
-    by head.
+    """The outputs of a repeated call that differ from the first call's outputs.
+
+    `mode` describes the repeated call, `draw` is the number of the draw, and `heads` are the
+    outputs.
     """
 
     mode: str
@@ -63,7 +70,9 @@ class Repeat(NamedTuple):
 
 
 class Answers:
-    """Collects a model's answers, draw by draw."""
+    """Collects a model's answers, draw by draw: tensors by quantity, reasons for missing
+    quantities, and repeated calls with other outputs.
+    """
 
     def __init__(self) -> None:
         self.tensors: dict[str, list[list[torch.Tensor]]] = {name: [] for name in QUANTITIES}
@@ -71,7 +80,10 @@ class Answers:
         self.repeats: list[Repeat] = []
 
     def first_missing(self) -> Missing | None:
-        """Why the first quantity, in the order of QUANTITIES, has no answer; None if all have."""
+        """Return the reason why a quantity has no answer; None if all quantities have one.
+
+        If several have none, the first in the order of QUANTITIES counts.
+        """
         for quantity in QUANTITIES:
             if quantity in self.missing:
                 return self.missing[quantity]
@@ -80,8 +92,10 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A model on a device: `call` takes the inputs; `parameters` are in the order of
-    `Subject.own`; `user_loss` is its user's own loss.
+    """A built model on a device.
+
+    `call` takes the inputs and returns the outputs. `parameters` are the model's tensors in the
+    order of `Subject.own`. `user_loss` is the user's own loss function, or None.
     """
 
     call: Callable[..., Any]
@@ -92,15 +106,15 @@ class Model:
 
     @users()
     def observe(self, problem: Problem, stagewise: bool = False) -> Observation:
-        """Evaluate outputs, loss and gradients at each draw; the gradient is by own parameters
-        (D, P).
+        """Evaluate outputs, loss and gradients at each draw; the gradient is by own parameters (D,
+        P).
 
         Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
-        other outputs in a repeated call are part of the observation.
+        different outputs in a repeated call become part of the observation.
 
-        With `stagewise` the model is evaluated a second time while its intermediate results are
-        recorded. They are used only if that gives the same answers: recording may run other code
-        (`torch.compile` steps aside).
+        With `stagewise` the model is evaluated a second time to record its intermediate results.
+        These are used only if the second evaluation gives the same answers: recording may run other
+        code (`torch.compile` steps aside).
         """
         observation = self._observe(problem, stagewise)
         if not stagewise or observation.missing is not None:
@@ -116,7 +130,8 @@ class Model:
     ) -> Observation:
         """Evaluate each draw once, inside the context `watched()`.
 
-        Every sixteenth draw is evaluated `as_trained`, see Draw, or every draw if that is True.
+        Every sixteenth draw is evaluated as training does, see Draw; with `as_trained` every draw
+        is.
         """
         values, inputs, targets = make_tensors(problem, self.dtype, self.device)
         draws = zip(_unbind(values), _unbind(inputs), _unbind(targets), strict=True)
@@ -131,7 +146,7 @@ class Model:
         return self._collect(problem, answers)
 
     def _ask(self, problem: Problem, draw: Draw, answers: Answers) -> None:
-        """Add each quantity at a draw, up to the first that raises an error."""
+        """Evaluate one draw and add each quantity to `answers`, until one raises an error."""
         tensors = self._evaluate(problem, draw, answers.repeats)
         for quantity in QUANTITIES:
             try:
@@ -141,7 +156,10 @@ class Model:
                 return
 
     def _collect(self, problem: Problem, answers: Answers) -> Observation:
-        """Make the observation: a quantity is stacked if all draws have it, and missing if not."""
+        """Make the observation: stack each quantity that has an answer at every draw.
+
+        Other quantities are left out, and the reason for the first of them is kept.
+        """
         by_row = (problem.draws, problem.rows, -1)
         shapes: tuple[tuple[int, ...], ...] = by_row, (problem.draws,), (problem.draws, -1), by_row
         arrays: dict[str, Array] = {}
@@ -173,7 +191,10 @@ class Model:
     def _evaluate(
         self, problem: Problem, draw: Draw, repeats: list[Repeat]
     ) -> Iterator[list[torch.Tensor]]:
-        """Yield each quantity at a draw; add outputs of repeated calls that differ to `repeats`."""
+        """Yield each quantity at one draw, in the order of QUANTITIES.
+
+        Outputs of repeated calls that differ from the first outputs are added to `repeats`.
+        """
         inputs, targets = draw.inputs, draw.targets
         self.set(draw.values)
         if draw.as_trained:
@@ -194,14 +215,14 @@ class Model:
         yield gradients[count:]
 
     def set(self, values: Sequence[torch.Tensor]) -> None:
-        """Replace the values of the parameters."""
+        """Copy these values into the model's parameters."""
         import torch
 
         with torch.no_grad():
             torch._foreach_copy_(self.parameters, list(values))
 
     def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Call the model; returns one tensor (R, O) a head.
+        """Call the model and return one tensor (R, O) for each head.
 
         Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
@@ -223,7 +244,9 @@ class Model:
         return heads
 
     def _call(self, inputs: Sequence[torch.Tensor]) -> Any:
-        """Call the model; a TypeError because of its arguments then says how it was called."""
+        """Call the model. If it rejects the number of arguments, the TypeError says how it was
+        called.
+        """
         try:
             return self.call(*inputs)
         except TypeError as error:
@@ -241,8 +264,9 @@ class Model:
     def loss(
         self, problem: Problem, heads: list[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """The user's own loss, or else the problem's squared error. Raises WrongAnswer unless it is
-        a single real number.
+        """Return the user's own loss, or the problem's squared error if the user has given none.
+
+        Raises WrongAnswer unless the loss is a single real number.
         """
         loss: Any
         if self.user_loss is None:
@@ -254,9 +278,11 @@ class Model:
         return check_loss(loss)
 
     def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
-        """The derivatives of its loss by the outputs, at these outputs (D, R, O), in its dtype.
+        """Return the derivatives of the loss by the outputs, at these outputs (D, R, O), in the
+        model's dtype.
 
-        None if the loss has none, raises an error, or depends on the parameters directly.
+        Return None if the loss has no derivative, raises an error, or depends on the parameters
+        directly.
         """
         import torch
 
@@ -274,7 +300,9 @@ class Model:
     def _slopes_at(
         self, problem: Problem, output: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor | None:
-        """The derivatives at the outputs and targets (R, O) of one draw, see `loss_slopes`."""
+        """Return the derivatives of the loss by the outputs (R, O) of one draw; None as in
+        `loss_slopes`.
+        """
         import torch
 
         widths = problem.formulation.network.outputs
@@ -293,9 +321,10 @@ class Model:
         return torch.cat(columns, -1)
 
     def _repeat(self, problem: Problem, draw: Draw) -> Iterator[tuple[str, list[torch.Tensor]]]:
-        """Call the model again in other modes; yield each mode that gives other outputs, and these.
+        """Call the model again in other modes; yield the mode and outputs of each call with other
+        outputs.
 
-        PyTorch may round otherwise under no_grad. Raises WrongAnswer if a call changes the inputs
+        PyTorch may round differently under no_grad. Raises WrongAnswer if a call changes the inputs
         or the parameters.
         """
         import torch
@@ -317,8 +346,10 @@ class Model:
     def _trained_gradient(
         self, problem: Problem, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> list[torch.Tensor]:
-        """The gradient as a training loop reads it: after loss.backward() and its hooks, on inputs
-        that need no gradient.
+        """Return the gradient that a training loop reads: the tensors' `grad` after loss.backward()
+        and its hooks.
+
+        The inputs need no gradient here, as in training.
         """
         for parameter in self.parameters:
             parameter.grad = None
@@ -329,13 +360,17 @@ class Model:
 
 
 def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Yield for each draw a list with its tensors, one of each stack (D, ...)."""
+    """Yield a list of tensors for each draw: one tensor from each stack (D, ...)."""
     for parts in zip(*(stack.unbind() for stack in stacks), strict=True):
         yield list(parts)
 
 
 def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> Array:
-    """Stack draws of several tensors each into one array of this shape."""
+    """Join the tensors of all draws into one array of this shape.
+
+    Each draw is a list of tensors: one for each block, group or head. They are joined along the
+    last axis.
+    """
     import torch
 
     stacks = [torch.stack(parts) for parts in zip(*draws, strict=True)]
@@ -343,7 +378,9 @@ def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> A
 
 
 def _have_same_values(first: Observation, second: Observation) -> bool:
-    """Are all answers of the first observation equal to those of the second, bit for bit?"""
+    """Does the second observation have the same numbers for each answer of the first? NaN equals
+    NaN.
+    """
     return all(
         np.array_equal(answer, second.values[name], equal_nan=True)
         for name, answer in first.values.items()
@@ -353,7 +390,7 @@ def _have_same_values(first: Observation, second: Observation) -> bool:
 def _expect_unchanged(
     what: str, now: Sequence[torch.Tensor], before: Sequence[torch.Tensor]
 ) -> None:
-    """Raise WrongAnswer if a call has changed tensors."""
+    """Raise WrongAnswer if a call changed the tensors; `what` is their name in the message."""
     import torch
 
     if not all(map(torch.equal, now, before)):

@@ -1,4 +1,10 @@
-"""Maps own parameters to a network's blocks: as a user says, or else by names and shapes."""
+"""Maps a model's own parameters to a network's blocks: as a user says, or by names and shapes.
+
+A block is one named parameter tensor of the network, as "W1". Words are a dict that says for each
+block which parameter of the model it is: {"W1": "left.weight", "W2": "out.weight.T"}. A text such
+as "weight", "weight.T" or "weight[:, 1:]" is called an expression here: it names a parameter, or a
+part of one.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +31,17 @@ HOW = (
 
 
 class Unclear(ValueError):
-    """Names and shapes do not tell which parameter is which block."""
+    """Names and shapes do not tell which parameter of the model is which block of the network."""
 
 
 def meaning(words: Words, network: Family) -> Meaning:
-    """Return the map from own tensors, by name, to the network's blocks.
+    """Return the function that makes the network's blocks from the model's own tensors, both by
+    name.
 
-    A block is a parameter by its name, or a part of it ("weight.T", "weight[:, 1:]"), several
-    joined along the axis that gives its shape, a constant, or a function of all own tensors. The
-    map raises ValueError for an unknown name, and for parts that do not join.
+    `words` give the source of each block: one tensor ("weight"), a part of one ("weight.T",
+    "weight[:, 1:]"), a list of these, a constant, or a function of all own tensors. The tensors of
+    a list are joined along the axis that gives the block's shape. The returned function raises
+    ValueError for an unknown name, and for tensors that do not join.
     """
     shapes = list_shapes(network.layout)
 
@@ -46,12 +54,12 @@ def meaning(words: Words, network: Family) -> Meaning:
 
 
 def list_shapes(layout: Layout) -> Shapes:
-    """The shape of each block, by name."""
+    """Return the shape of each block of a layout, by name."""
     return {block.name: block.places.shape for block in layout.blocks}
 
 
 def _evaluate(part: Part, tensors: Tensors, shape: tuple[int, ...]) -> ArrayLike:
-    """The tensor of this shape that a part stands for."""
+    """Return the tensor that a part of the words describes; a list is joined to `shape`."""
     if callable(part):
         return part(tensors)
     if isinstance(part, str):
@@ -62,7 +70,10 @@ def _evaluate(part: Part, tensors: Tensors, shape: tuple[int, ...]) -> ArrayLike
 
 
 def _look_up(text: str, tensors: Tensors) -> Array:
-    """The tensor that a text names, or the part of one: "weight", "weight[:, 1:]", "weight.T"."""
+    """Return the tensor of an expression: "weight", "weight[:, 1:]" or "weight.T".
+
+    Raises ValueError for an unknown name.
+    """
     if text in tensors:
         return tensors[text]
     match = SPELLED.fullmatch(text)
@@ -76,13 +87,13 @@ def _look_up(text: str, tensors: Tensors) -> Array:
 
 
 def _parse_index(text: str) -> int | slice | None:
-    """The index that a text like "3", "1:" or ":-1" means."""
+    """Return the index or slice that a text like "3", "1:" or ":-1" describes."""
     numbers = [int(number) if number.strip() else None for number in text.split(":")]
     return numbers[0] if len(numbers) == 1 else slice(*numbers)
 
 
 def _join(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
-    """Join parts along the axis that gives this shape. Raises ValueError if none does."""
+    """Join tensors along the axis that gives this shape. Raises ValueError if no axis does."""
     for axis in range(len(shape)):
         try:
             whole = np.concatenate(parts, axis)
@@ -94,10 +105,11 @@ def _join(parts: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
 
 def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[str, ...]]:
-    """Complete a user's words: each other block is the parameter of its name, or of its shape if
-    there is only one.
+    """Complete a user's words: find the parameter for each block that they do not mention.
 
-    Returns the words for all blocks, and the biases that the model has left out. Raises Unclear.
+    It is the parameter with the block's name or, if no name fits, the only one with its shape.
+    Returns the words for all blocks, and the names of the biases that the model does not have.
+    Raises Unclear if names and shapes leave a choice.
     """
     # a mistake in the user's words is reported before all others
     meaning(said, network)(own.split(np.zeros(own.size)))
@@ -133,7 +145,10 @@ def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[
 
 
 def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[str]:
-    """Blocks with several candidates; if there are none, candidates of several blocks."""
+    """Describe each block that several parameters may be.
+
+    If there is none, describe each parameter that several blocks may be.
+    """
     doubts = []
     taken: list[str] = []
     for block, texts in candidates.items():
@@ -146,7 +161,9 @@ def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[st
 
 
 def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Shapes]:
-    """The shapes of the parameters and of the blocks that a user's words do not name."""
+    """Return the shapes of the parameters, and of the blocks, that a user's words do
+    not mention.
+    """
     shapes = list_shapes(own)
     used: set[str] = set()
     for part in said.values():
@@ -157,7 +174,10 @@ def find_unmapped(own: Layout, network: Family, said: Words) -> tuple[Shapes, Sh
 
 
 def _names(part: Part, shapes: Shapes) -> list[str]:
-    """The names of the parameters that a part consists of; `shapes` has those of all parameters."""
+    """Return the names of the parameters that a part of the words uses.
+
+    `shapes` holds the shape of every parameter by name.
+    """
     texts: Sequence[object] = ()
     if isinstance(part, str):
         texts = [part]
@@ -174,9 +194,11 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 
 
 def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
-    """List the free parameters that may be a block, as texts: those with its name, or else any.
+    """List the parameters that may be a block, as expressions such as "weight" or "weight.T".
 
-    Parameters with its shape are preferred to those that have it when transposed or cut.
+    `free` holds the parameters that no block uses yet. If any of them has the block's name, only
+    these are listed. Parameters with the block's shape are preferred to parameters that must be
+    transposed or cut.
     """
     names: list[str] = []
     named: list[str] = []
@@ -194,7 +216,7 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
 
 
 def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:
-    """List the free parameters without a name of any block that may be this block."""
+    """List the free parameters that may be this block and do not have the name of any block."""
     unnamed = [name for name in free if name.lower() not in names]
     if len(blocks[block]) != 1:
         return unnamed
@@ -204,8 +226,10 @@ def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]
 
 
 def _names_of(block: Block, network: Family) -> tuple[str, ...]:
-    """The names, in lower case, that a parameter for a block may have: the block's, that of a
-    layer's weights called as the block or, for a head's bias, of the layer of the head's weights.
+    """Return the names, in lower case, that a model may give its parameter for a block.
+
+    They are the block's own name, and the name of the same tensor in a layer: "<block>.weight", or
+    for the bias of a head "<weight of this head>.bias".
     """
     layer = f"{block.name}.weight"
     for each in network.layout.blocks:
@@ -215,8 +239,9 @@ def _names_of(block: Block, network: Family) -> tuple[str, ...]:
 
 
 def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Make the wanted shape of a parameter: whole, transposed, or its only row or column; returns
-    the text for that, or "".
+    """Return the expression that gives a parameter the wanted shape; "" if there is none.
+
+    The parameter may be used whole, transposed, or by its only row or column.
     """
     if shape == wanted:
         return name
@@ -228,7 +253,7 @@ def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def spell(words: Words) -> str:
-    """Write words as a user writes them, as a dict of Python."""
+    """Write words as the Python dict that a user would write."""
     items = [f"{quoted(block)}: {_write_part(part)}" for block, part in words.items()]
     return f"{{{', '.join(items)}}}"
 

@@ -1,5 +1,5 @@
-"""PyTorch's global settings: read when a case is verified, and restored to build and evaluate its
-models.
+"""Reads PyTorch's global settings when a case is verified, and sets them again whenever its models
+are built or evaluated.
 """
 
 import sys
@@ -13,8 +13,10 @@ Settings = Mapping[str, Any]  # by the name of the switch
 
 
 class Switch(NamedTuple):
-    """A global setting of torch: its default, functions that read and set it, and one that writes
-    the line of a script which sets it.
+    """One global setting of torch.
+
+    `default` is its default value, `read` returns the present value, `assign` sets a value, and
+    `line` writes the line of a script that sets a value.
     """
 
     default: Any
@@ -37,8 +39,10 @@ BACKENDS = tuple(device.backend for device in DEVICES.values())
 
 
 def _read_precision(torch: Any) -> Any:
-    """Read the precision of products of float32: one word, or one word for each backend if it was
-    set by the names of torch 2.9.
+    """Read the precision of float32 matrix products: one word for all backends, or a tuple with one
+    word for each backend.
+
+    It is a tuple if it was set through `fp32_precision`, the names of torch 2.9.
     """
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()
@@ -87,7 +91,7 @@ SWITCHES = {
 
 
 def read_settings() -> Settings:
-    """Read the settings; the defaults if torch is not imported."""
+    """Return the present settings by name; the defaults if torch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {name: switch.default for name, switch in SWITCHES.items()}
@@ -96,7 +100,9 @@ def read_settings() -> Settings:
 
 @contextmanager
 def hold_settings(settings: Settings) -> Iterator[None]:
-    """Set these settings, and allow gradients, in this context; it restores the former ones."""
+    """Use these settings in this context, with gradients switched on; restore the former ones after
+    it.
+    """
     import torch
 
     before = read_settings()
@@ -109,7 +115,7 @@ def hold_settings(settings: Settings) -> Iterator[None]:
 
 
 def _write(settings: Settings, now: Settings) -> None:
-    """Set the settings that differ from those of `now`: some take long to set."""
+    """Set the settings that differ from the present ones, `now`: some take long to set."""
     import torch
 
     for name, value in settings.items():
@@ -118,7 +124,7 @@ def _write(settings: Settings, now: Settings) -> None:
 
 
 def settings_lines(settings: Settings) -> list[str]:
-    """The lines of a script that set the settings which are not the defaults."""
+    """Return the lines of a script that set all settings which differ from the defaults."""
     lines = []
     for name, value in settings.items():
         switch = SWITCHES[name]

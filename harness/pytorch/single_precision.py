@@ -1,4 +1,4 @@
-"""Numbers of float32 that a module holds besides its parameters."""
+"""Finds float32 numbers in a module's buffers and plain attributes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from harness.pytorch.tensors import to_plain
 
 
 def find_single_precision(module: Any) -> list[str]:
-    """Name the buffers and plain attributes of a module that hold floats with exactly the precision
-    of float32, as "buffer layer.scale".
+    """Return the buffers and plain attributes of a module that hold float32 numbers, see
+    `is_single`.
+
+    Each is named as in "buffer layer.scale".
     """
     import torch
 

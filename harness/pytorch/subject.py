@@ -1,4 +1,8 @@
-"""A PyTorch model under test, and the map from its own parameters to a network's."""
+"""A PyTorch model under test, and the map from its own parameters to a network's parameters.
+
+The own parameters are the model's own tensors, flattened to one vector (P,). A block is one named
+parameter tensor of the network.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +46,24 @@ COMPILED = "_orig_mod."  # what torch.compile puts before names
 class Subject:
     """The model under test.
 
-    `build` is an nn.Module class or factory, called as `module(x)` or `module(x1, x2)`; or, with
-    `shapes` (by name), a function called as `f(x, name=tensor, ...)`. `parameters` says which of
-    its parameters is which block of the network (see `parameters.meaning`); names and shapes
-    decide for a block that it leaves out: {"W1": "left.weight", "W2": "out.T"}. It may also be a
-    function that takes all parameters by name, as arrays, and returns the blocks by name.
-    `network` is the network that it maps into, by default the case's; `relu_at_zero` its
-    convention for the derivative of ReLU at exactly 0; `logistic_clip` the |z| beyond which its
-    logistic is exactly 0 or 1, if it copies R nnet's (15); `loss(outputs, targets)` its own loss.
-    `held` names own parameters, as masks by name, that every probe leaves at 0. `stagewise` says
-    whether it is judged layer by layer, from its own numbers; by default it is if its dtype rounds
-    more than float32. Raises TypeError or ValueError for wrong arguments.
+    `build` is an nn.Module class or factory; its module is called as `module(x)` or `module(x1,
+    x2)`. With `shapes` (shapes of parameters by name), `build` is a function, called as `f(x,
+    name=tensor, ...)`.
+
+    `parameters` says which parameter of the model is which block of the network: {"W1":
+    "left.weight", "W2": "out.T"} (see `parameters.meaning`). A block that it does not mention is
+    found by names and shapes. `parameters` may also be a function that takes all parameters of the
+    model as arrays by name, and returns the blocks by name. `network` is the network of these
+    blocks, by default the case's.
+
+    `relu_at_zero` is the model's derivative of ReLU at exactly 0. `logistic_clip` is the |z| beyond
+    which the model's logistic function is exactly 0 or 1 (15 if it copies R's nnet). `loss(outputs,
+    targets)` is the model's own loss. `held` names own parameters, as masks by name, that every
+    probe leaves at 0. `stagewise` says whether each layer is judged from the model's own
+    intermediate numbers; by default this is so if the dtype rounds more than float32. `known` says
+    why the model is known to fail.
+
+    Raises TypeError or ValueError for wrong arguments.
     """
 
     build: Callable[..., Any]
@@ -94,8 +105,10 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """Make a subject of a class, factory or function; a subject or a trainer is returned as it
-        is. Raises TypeError for anything else.
+        """Return the subject for a class, factory or function; a subject or a trainer is returned
+        unchanged.
+
+        Raises TypeError for anything else.
         """
         if isinstance(given, Subject) or hasattr(given, "fit"):
             return given  # type: ignore[no-any-return]
@@ -111,15 +124,19 @@ class Subject:
 
     @property
     def meaning_key(self) -> tuple[Any, ...]:
-        """A key of all that the meaning of its parameters depends on: its name, and ids."""
+        """A key that is the same for subjects whose parameters have the same meaning.
+
+        It holds the name, and the ids of the fields on which the meaning depends.
+        """
         parts = self.build, self.parameters, self.shapes, self.network, self.held
         return self.name, *map(id, parts)
 
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
-        """The map of its parameters into the network's. Raises ValueError if it is not clear.
+        """Return the map from the subject's own parameters to the network's parameters.
 
-        A bias that the model has left out becomes one more own parameter, without effect on its
-        results. `say` reports the progress of reading a large map.
+        A bias that the model does not have is added to the own parameters; it has no effect on the
+        model. `say` reports the progress of reading a large map. Raises ValueError if the map is
+        not clear.
         """
         network = self.network or network
         own, buffers = self._read_state(network)
@@ -161,8 +178,10 @@ class Subject:
             return Formulation.from_meaning(own, network, means, mask, say=say)
 
     def _propose(self, network: Family) -> str:
-        """A sentence on what to write for `parameters`: the ways by which the network computes
-        what the model does, found by trying.
+        """Return a sentence that proposes a value for `parameters`.
+
+        The proposal is a way with which the network computes the model's outputs, found by trying
+        all that fit.
         """
         count, ways = self.meanings(network)
         if not ways:
@@ -178,8 +197,10 @@ class Subject:
         return f"{said}: unless that is the mistake, write parameters={spell(ways[0])}"
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
-        """Try the ways in which its parameters may be the blocks. Returns their number, and those
-        by which the network computes what the model does; None if nothing can be tried.
+        """Try all ways in which the model's parameters may be the network's blocks.
+
+        Returns the number of ways, and the ways with which the network computes the model's
+        outputs. In place of these, returns None if nothing could be tried.
         """
         network = self.network or network
         own = self.own(network)
@@ -192,11 +213,13 @@ class Subject:
         return len(ways), matching(model, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
-        """The layout of the subject's own parameters."""
+        """Return the layout of the model's own parameters: their names and shapes, in order."""
         return self._read_state(self.network or network)[0]
 
     def _read_state(self, network: Family) -> tuple[Layout, dict[str, Array]]:
-        """The layout of its own parameters, and the values of its buffers as it is built."""
+        """Return the layout of the own parameters, and the buffers of a newly built
+        module by name.
+        """
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
         module = self._module(network)
@@ -210,8 +233,10 @@ class Subject:
         return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
-        """The own parameters (count, P) with which the module is built, under torch's seeds 0, 1,
-        ... Raises ValueError for a function.
+        """Return the own parameters (count, P) of newly built modules, under torch's seeds 0, 1,
+        ...
+
+        Raises ValueError for a function, which has no initial parameters.
         """
         if self.shapes is not None:
             raise ValueError(
@@ -227,7 +252,11 @@ class Subject:
         return starts
 
     def _module(self, network: Family, seed: int = 0) -> Any:
-        """Build the module under a seed of torch, and check it. Raises TypeError."""
+        """Build the module under a seed of torch.
+
+        Raises TypeError if this fails, if the result is no nn.Module, or if a parameter is not a
+        tensor of real numbers.
+        """
         import torch
 
         with torch.random.fork_rng(devices=[]), users():
@@ -254,7 +283,9 @@ class Subject:
         return module
 
     def _advise(self, error: Exception) -> str:
-        """What to write if `build` lacks arguments; "" for another error."""
+        """Return advice for an error of `build` because of missing arguments; "" for any other
+        error.
+        """
         is_type_error = issubclass(type(error), TypeError)
         if not is_type_error or "argument" not in shown(error, MOST_SAID, str):
             return ""
@@ -263,13 +294,15 @@ class Subject:
         return f" (for a {FUNCTION})"
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
-        """Build the subject with the parameters of a formulation; returns why if it cannot be."""
+        """Build the model with the own parameters of a formulation; return the reason if this
+        fails.
+        """
         return self._build(formulation.own, formulation.network, dtype, device)
 
     def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
-        """Build the subject with the parameters of a layout; returns why if it cannot be.
+        """Build the model with the parameters of a layout; return the reason if this fails.
 
-        A bias that the module has left out becomes a tensor without effect.
+        A bias that the model does not have becomes a tensor without effect.
         """
         import torch
 
@@ -294,7 +327,7 @@ class Subject:
     def observe(
         self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
     ) -> Observation:
-        """The subject's answers to a problem; `live` is the subject if it is built already."""
+        """Return the model's answers to a problem; `live` is the model if it is built already."""
         live = live or self.live(problem.formulation, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)
@@ -303,7 +336,7 @@ class Subject:
 
 
 def _initialise_lazy(module: Any, network: Family) -> None:
-    """Call a module with lazy parameters once, which gives them their shapes."""
+    """Call a module that has lazy parameters once, so that these get their shapes."""
     import torch
 
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):
@@ -319,7 +352,9 @@ def _call_function(
 
 @dataclass(frozen=True, eq=False)
 class SameOnCpu:
-    """A subject on the CPU, as the reference for itself on another device, or in a stack."""
+    """A model on the CPU as a reference: for another model, for itself on another device, or for
+    the stack of its copies.
+    """
 
     subject: Subject
     dtype: str
@@ -327,7 +362,7 @@ class SameOnCpu:
     source: str = "computed"
 
     def title(self) -> str:
-        """Its name."""
+        """Return its name for a report."""
         return f"{self.subject.name} on the CPU"
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
@@ -340,8 +375,9 @@ class SameOnCpu:
         return problem
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers at a problem's own parameters. They are BROKEN unless its parameters have the
-        same names and shapes.
+        """Return the model's answers on the CPU at a problem's own parameters.
+
+        They are BROKEN unless the model's parameters have the names and shapes of the problem's.
         """
         mine = list(list_shapes(self.subject.own(problem.formulation.network)).items())
         theirs = list(list_shapes(problem.formulation.own).items())
@@ -357,7 +393,8 @@ class SameOnCpu:
 def _seed(seed: int) -> None:
     """Seed torch's random numbers.
 
-    Where there is no accelerator, torch.manual_seed would only format a stack trace for each kind.
+    Without an accelerator, only the CPU's generator is seeded: torch.manual_seed would also format
+    a stack trace for each kind of accelerator.
     """
     import torch
 

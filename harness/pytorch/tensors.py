@@ -1,4 +1,8 @@
-"""Tensors: from a problem to a model, and from a model back to arrays."""
+"""Converts a problem's arrays to tensors, and a model's tensors to arrays.
+
+In shapes, D counts draws (the problems of a stack), R rows, I inputs of a group, and O outputs of a
+head. A group is one input tensor, a head one output tensor of a model.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,11 @@ SHOWN_TYPES = (type(None), bool, int, float, str)  # an output of another type i
 
 
 def to_plain(given: Any) -> Any:
-    """Convert a tensor of any subclass to a dense torch.Tensor; None for an object of another type.
+    """Return a tensor of any subclass as a dense torch.Tensor; None if it cannot be converted.
 
-    A user's subclass may override methods and its shape; those of the result are PyTorch's own.
-    None, too, for a subclass whose numbers PyTorch does not store (`__torch_dispatch__`).
+    A user's subclass may override methods and the shape; the result has PyTorch's own. An object
+    that is no tensor cannot be converted, nor can a subclass whose numbers PyTorch does not store
+    (`__torch_dispatch__`).
     """
     import torch
 
@@ -43,8 +48,10 @@ def to_plain(given: Any) -> Any:
 def make_tensors(
     problem: Problem, dtype: str, device: str
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
-    """Convert a problem's numbers: own parameters by block (D, *shape), inputs by group (D, R, I)
-    and targets by head (D, R, O).
+    """Convert a problem's arrays to tensors: own parameters by block (D, *shape), inputs by group
+    (D, R, I) and targets by head (D, R, O).
+
+    The own parameters are the model's own tensors, flattened; each block is one of these tensors.
     """
     import torch
 
@@ -60,7 +67,7 @@ def make_tensors(
 
 
 def split_columns(whole: torch.Tensor, widths: Sequence[int]) -> list[torch.Tensor]:
-    """Split the last axis into parts of these widths, each contiguous."""
+    """Split a tensor along its last axis into contiguous parts of these widths."""
     import torch
 
     return [part.contiguous() for part in torch.split(whole, list(widths), -1)]
@@ -75,9 +82,10 @@ def to_array(parts: Sequence[torch.Tensor], *shape: int) -> Array:
 
 
 def list_heads(output: Any) -> list[Any]:
-    """List a model's outputs: one tensor, a sequence of tensors, or tensors by name.
+    """Return a model's outputs as a list.
 
-    Tensors of a subclass are converted; an object that is no tensor is returned as it is.
+    The model may give one tensor, a sequence of tensors, or tensors by name. Tensors of a subclass
+    are converted by `to_plain`; an object that is no tensor is returned as it is.
     """
     if issubclass(type(output), Mapping):
         output = list(output.values())
@@ -90,7 +98,7 @@ def list_heads(output: Any) -> list[Any]:
 
 
 def describe_shape(head: Any) -> str:
-    """The shape of an output as text; the type or the value of an output that is no tensor."""
+    """Return the shape of an output as text; for an output that is no tensor, its value or type."""
     import torch
 
     if type(head) is torch.Tensor:

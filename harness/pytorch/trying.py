@@ -1,4 +1,8 @@
-"""Maps own parameters to a network's blocks by trying all ways that fit."""
+"""Finds the map from a model's own parameters to a network's blocks by trying all ways that fit.
+
+A block is one named parameter tensor of the network. A way is a dict that says for each block which
+parameter of the model it is, or which part of one: {"W1": "weight[:, 1:]", "b1": "weight[:, 0]"}.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
@@ -21,18 +25,22 @@ STEPS = 20_000  # of the search for ways, at most
 
 
 class Cut(NamedTuple):
-    """A parameter, or a part of it, as text, and the places of its numbers."""
+    """A parameter of the model, or a part of one.
+
+    `text` is its expression, as "weight[:, 1:].T". `places` has its shape and holds the positions
+    of its numbers in the vector of all parameters that the user's words do not mention.
+    """
 
     text: str
     places: NDArray[np.intp]
 
 
 def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]:
-    """List ways, TRIED at most, to make the unnamed blocks of whole parameters and of parts of
-    them.
+    """List at most TRIED ways to make the blocks that the user's words (`said`) do not mention.
 
-    Each number is used once. If there is no such way, biases may be 0, and after that numbers may
-    be used more than once (tied weights).
+    Blocks are made from whole parameters and from parts of them, and each number is used once. If
+    no way does this, a bias may be 0; if still no way does, numbers may be used several times in
+    place of that (tied weights).
     """
     free, blocks = find_unmapped(own, network, said)
     unused = Layout.of_shapes(free)
@@ -54,15 +62,16 @@ def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]
 
 
 def _order_words(way: Words, blocks: Iterable[str], said: Words) -> Words:
-    """A way's words in the order of the blocks, and then the user's."""
+    """Return a way with its blocks in this order, followed by the user's words."""
     ordered = {block: way[block] for block in blocks}
     return {**ordered, **said}
 
 
 class _Search:
-    """Tries the cuts that fit each block, depth first, STEPS at most in all.
+    """A depth-first search for ways, which takes at most STEPS steps in all.
 
-    `fits` are these cuts; `biases` are the blocks that may be 0.
+    `fits` lists for each block the cuts that have its shape; `biases` names the blocks that may be
+    0.
     """
 
     def __init__(self, fits: Mapping[str, Sequence[Cut]], biases: set[str]) -> None:
@@ -73,10 +82,10 @@ class _Search:
     def find(
         self, blocks: Sequence[str], used: NDArray[np.intp], tied: bool, idle: bool
     ) -> Iterator[dict[str, Part]]:
-        """Yield words for the blocks that use every number.
+        """Yield each choice of cuts for these blocks with which every number is used.
 
-        `used` counts how often each number is used already. A number is used once, or more often if
-        `tied`; a bias may be 0 if `idle`.
+        `used` counts for each number how often the earlier blocks use it. With `tied` a number may
+        be used more than once. With `idle` a bias may be 0.
         """
         if not blocks:
             if (used > 0).all():
@@ -98,8 +107,9 @@ class _Search:
 
 
 def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator[Cut]:
-    """Yield a parameter whole, transposed, and cut where a bias or a group of inputs or outputs may
-    begin.
+    """Yield the cuts of a parameter: the whole, its transpose, and its parts along each axis.
+
+    Parts begin and end where a bias, or a group of inputs or outputs, may begin.
     """
     yield Cut(name, places)
     if places.ndim == 2:
@@ -118,7 +128,10 @@ def _list_cuts(name: str, places: NDArray[np.intp], network: Family) -> Iterator
 
 
 def _list_ranges(length: int, network: Family) -> list[tuple[int, int]]:
-    """The parts of an axis, from and to, between places where a bias or a group may begin."""
+    """Return the parts of an axis as (start, end).
+
+    Parts begin and end where a bias, or a group of inputs or outputs, may begin.
+    """
     borders = {0, 1, length - 1, length}
     for groups in (network.inputs, network.outputs):
         borders.update(int(end) for end in np.cumsum(groups))
@@ -130,10 +143,10 @@ def _list_ranges(length: int, network: Family) -> list[tuple[int, int]]:
 def matching(
     model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
 ) -> list[Words] | None:
-    """The ways by which the network computes the outputs of the model on a few numbers.
+    """Return the ways with which the network computes the model's outputs, tried on random numbers.
 
-    The model is built in float64; `contract` is the subject's in that dtype. None if the model
-    gives no outputs, which its trial reports.
+    The model is built in float64, and `contract` is the subject's in that dtype. Returns None if
+    the model gives no outputs; its trial reports why.
     """
     draw = np.random.default_rng(0)
     vector = draw.uniform(-1, 1, (8, own.size))

@@ -1,4 +1,8 @@
-"""What an optimiser trains: a model, or a stack of copies of it."""
+"""Models in training: a single model, or a stack of copies of a model that are computed at once.
+
+A start is the vector of own parameters (the model's own tensors, flattened) with which training
+begins. In shapes, D counts starts.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +24,30 @@ Stacked = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class Learner(Protocol):
-    """Parameters in training, and the loss that they are trained to lower."""
+    """The interface of a model in training: the parameters that an optimiser changes, and their
+    loss.
+    """
 
     @property
     def problem(self) -> Problem:
-        """The starts and their data."""
+        """The starts and their data, inputs and targets."""
 
     @property
     def parameters(self) -> list[torch.Tensor]: ...
 
     @property
     def module(self) -> Any:
-        """The model as its user calls it; None for a stack."""
+        """The module as its user calls it; None for a stack."""
 
     def losses(self) -> torch.Tensor:
-        """The loss at the present parameters, (), or of each copy of a stack, (D,)."""
+        """Return the loss at the present parameters: () for a single model, (D,) for the copies of
+        a stack.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class SingleLearner:
-    """A model with the parameters of one start."""
+    """A single model, with the parameters of one start."""
 
     problem: Problem
     model: Model
@@ -48,7 +56,10 @@ class SingleLearner:
 
     @classmethod
     def build(cls, subject: Subject, start: Problem, dtype: str, device: str) -> Self:
-        """Build the model at a start of one draw. Raises RuntimeError if it cannot be built."""
+        """Build the model with the parameters of `start`, which has one draw.
+
+        Raises RuntimeError if the model cannot be built.
+        """
         values, inputs, targets = make_tensors(start, dtype, device)
         model = subject.live(start.formulation, dtype, device)
         if isinstance(model, Missing):
@@ -65,14 +76,16 @@ class SingleLearner:
         return self.model.call
 
     def losses(self) -> torch.Tensor:
-        """The model's loss, ()."""
+        """Return the model's loss, ()."""
         heads = self.model.heads(self.problem, self.inputs)
         return self.model.loss(self.problem, heads, self.targets)
 
 
 @dataclass(frozen=True, eq=False)
 class StackLearner:
-    """Copies of a model, one for each start, which a user's function `stacked` computes at once."""
+    """Copies of a model, one for each start, which the user's function `stacked` computes in one
+    call.
+    """
 
     problem: Problem
     stacked: Stacked
@@ -83,12 +96,14 @@ class StackLearner:
 
     @classmethod
     def build(cls, stacked: Stacked, start: Problem, dtype: str, device: str) -> Self:
-        """Make the parameters of all starts, each block with a leading axis (D, *shape)."""
+        """Make the parameters of all copies: one tensor (D, *shape) for each of the model's
+        tensors.
+        """
         values, inputs, targets = make_tensors(start, dtype, device)
         return cls(start, stacked, [value.requires_grad_() for value in values], inputs, targets)
 
     def losses(self) -> torch.Tensor:
-        """The loss of each copy, (D,)."""
+        """Return the loss of each copy, (D,)."""
         names = [block.name for block in self.problem.formulation.own.blocks]
         by_name = dict(zip(names, self.parameters, strict=True))
         heads = list_heads(self.stacked(self.inputs, by_name))

@@ -1,4 +1,8 @@
-"""The training loop: runs an optimiser, and records the states that it visits."""
+"""The training loop: runs an optimiser, and records the states that it visits.
+
+A state is the vector of own parameters (the model's own tensors, flattened) before or after a step.
+In shapes, K counts steps, D starts, and P own parameters.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,9 @@ REPORTED = 250  # steps between two reports of progress
 
 @dataclass(frozen=True, eq=False)
 class Procedure:
-    """How parameters are trained: by a recipe, with calls around each step, or by an author's own
-    iteration (see Trained).
+    """How parameters are trained: by the optimiser of a recipe, or by an author's own `iterate`.
+
+    `before` and `after` are called before and after each step of the optimiser (see Trained).
     """
 
     recipe: Recipe
@@ -39,7 +44,7 @@ class Procedure:
 
 
 class Training:
-    """A training run. With `visits` it records the state and the gradients of every step."""
+    """One training run. With `visits` it records the state and the gradients of every step."""
 
     def __init__(self, learner: Learner, procedure: Procedure, device: str, visits: bool) -> None:
         self.learner = learner
@@ -54,7 +59,10 @@ class Training:
             self._watch_gradients()
 
     def _watch_gradients(self) -> None:
-        """Record gradients as the optimiser reads them: the loop may change them later."""
+        """Record each gradient as soon as backward() has computed it: the loop may change it later.
+
+        Raises WrongAnswer if a parameter needs no gradient.
+        """
         parameters = self.learner.parameters
         if frozen := count_frozen(parameters):
             raise WrongAnswer(
@@ -66,8 +74,9 @@ class Training:
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def train(self, steps: int, say: Say) -> str:
-        """Take up to `steps` steps. Returns why it stopped earlier, "" if it did not or if the loss
-        is not finite.
+        """Take up to `steps` steps, and return the reason if it stops early.
+
+        Returns "" if it takes all steps, or if it stops because the loss is not finite.
         """
         iterate = self._make_iteration()
         began = perf_counter()
@@ -86,7 +95,7 @@ class Training:
         return stopped
 
     def _find_stop(self, loss: torch.Tensor, step: int, seconds: float) -> str:
-        """Why to stop after this step, or ""."""
+        """Return the reason to stop after this step; "" to go on."""
         until = self.procedure.recipe.until
         if until > -np.inf and bool((loss <= until).all()):
             return f"good before step {step}"
@@ -107,7 +116,9 @@ class Training:
         self._latest[number] = parameter.grad.clone()
 
     def _record_step(self) -> None:
-        """Record the last gradients of a step; 0 for a parameter without effect on the loss."""
+        """Record the latest gradients of a step; 0 for a parameter that does not affect
+        the loss.
+        """
         if not self._visits:
             return
         if self.procedure.iterate and not self._latest:
@@ -121,7 +132,7 @@ class Training:
         self._latest.clear()
 
     def _make_iteration(self) -> Callable[[], torch.Tensor]:
-        """A function that takes one step, and returns the loss before it."""
+        """Return a function that takes one step and returns the loss before the step."""
         learner, procedure = self.learner, self.procedure
         if procedure.iterate:
             return partial(_iterate, learner, procedure.iterate)
@@ -147,22 +158,22 @@ class Training:
         return step
 
     def own(self) -> Array:
-        """The present own parameters (D, P)."""
+        """Return the present own parameters (D, P)."""
         return to_array(self.learner.parameters, self.learner.problem.draws, -1)
 
     def states(self) -> Array:
-        """The own parameters before every step and after the last (K + 1, D, P)."""
+        """Return the own parameters before every step and after the last step (K + 1, D, P)."""
         draws = self.learner.problem.draws
         return np.stack([to_array(state, draws, -1) for state in self._states])
 
     def optimiser_gradients(self) -> Array:
-        """The gradients that the optimiser read at each step (K, D, P)."""
+        """Return the gradients that the optimiser read at each step (K, D, P)."""
         draws = self.learner.problem.draws
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
     def count_finite_steps(self) -> int:
-        """Count the steps until the first that begins at a state which is not finite, of any
-        start.
+        """Count the steps that begin at a finite state of every start, up to the first that does
+        not.
         """
         for step, state in enumerate(self.states()):
             if not np.isfinite(state).all():
@@ -170,17 +181,20 @@ class Training:
         return len(self._losses)
 
     def losses(self) -> Array:
-        """The losses before every step (K, D)."""
+        """Return the losses before every step (K, D)."""
         return to_array(self._losses, -1, 1).T
 
     def claim(self) -> Array:
-        """The loss at the final parameters, as the model itself computes it (D,)."""
+        """Return the loss of each start at its final parameters (D,), as the model itself computes
+        it.
+        """
         return to_array([self.learner.losses()], -1)
 
 
 def describe_ends(losses: Array, stopped: str) -> list[str]:
-    """Describe how each start ended; `losses` are those at all states (K + 1, D), and `stopped` is
-    the reason that `train` has returned.
+    """Describe how training ended, for each start.
+
+    `losses` are the losses at all states (K + 1, D); `stopped` is the reason that `train` returned.
     """
     ends = []
     for of_start in losses.T:
@@ -193,14 +207,14 @@ def describe_ends(losses: Array, stopped: str) -> list[str]:
 
 
 def _iterate(learner: Learner, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
-    """Take a step by an author's own function; returns the loss before it."""
+    """Take one step by an author's own function; return the loss before the step."""
     losses = learner.losses()
     iterate(losses, learner.parameters)
     return losses
 
 
 def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:
-    """The optimiser of torch.optim that a recipe names, with its settings."""
+    """Return the optimiser of torch.optim that a recipe names, with the recipe's settings."""
     import torch
 
     names = [name for name in recipe.settings if not name.startswith("beta")]

@@ -1,4 +1,9 @@
-"""A PyTorch model and how it is trained."""
+"""A PyTorch model together with the recipe by which it is trained.
+
+A start is the vector of own parameters (the model's own tensors, flattened) with which training
+begins; a state is the same vector before or after a step. In shapes, D counts starts, K steps, R
+rows, I inputs, and P own parameters.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,14 +37,21 @@ VISITED = 50  # steps along which every loss, gradient and step is judged
 class Trained:
     """A model and the recipe by which it is trained.
 
-    `start(formulation, D)` returns the starts (D, P), by default the model's own initialisation
-    under seeds 0, 1, .... `stacked(inputs, parameters)` computes D copies at once, from a list of
-    inputs (D, R, I) and parameters by name (D, *shape), and is trained in place of the model;
-    without it each start is trained by itself, `most` of them. `iterate(loss, parameters)` is an
-    author's own iteration, from backward() to zeroed gradients; `before` and `after` are called
-    with the model around the optimiser's step. `says` is its name in tables. `floor(inputs,
-    targets)` is the loss (D,) that no fit can be below, with the rounding of computing it. Raises
-    TypeError or ValueError for wrong arguments.
+    `start(formulation, D)` returns the starts (D, P). By default these are the model's own
+    initialisation under torch's seeds 0, 1, ...
+
+    `stacked(inputs, parameters)` computes D copies of the model in one call, from a list of inputs
+    (D, R, I) and from parameters by name (D, *shape). If it is given, it is trained in place of the
+    model. Without it each start is trained by itself, and at most `most` starts are.
+
+    `iterate(loss, parameters)` is an author's own iteration: it calls backward(), takes a step and
+    sets the gradients to zero. `before` and `after` are called with the model before and after each
+    step of the optimiser.
+
+    `says` is the name in tables. `floor(inputs, targets)` returns the lowest loss (D,) that a fit
+    can have, with a bound on the rounding error of computing it.
+
+    Raises TypeError or ValueError for wrong arguments.
     """
 
     model: Any
@@ -108,8 +120,9 @@ class Trained:
         return self.subject.formulation(network)
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """The problem of its starts and their data. Raises TypeError for a start that is no array
-        of that shape.
+        """Return the problem of the starts and their data.
+
+        Raises TypeError if `start` does not return an array of shape (D, P).
         """
         formulation = self.formulation(network)
         count = starts if self.stacked else min(starts, self.most)
@@ -133,7 +146,8 @@ class Trained:
             return self.subject.observe(problem, dtype, device)
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
-        """A training run from a stack of starts, or from one start if it is not stacked.
+        """Prepare a training run from a stack of starts; from a single start if there is no
+        `stacked`.
 
         Raises RuntimeError if the model cannot be built.
         """
@@ -146,7 +160,9 @@ class Trained:
         return Training(learner, procedure, device, visits)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start. An error that the model raises is an answer too."""
+        """Train from every start. If the model raises an error, return the error as the reason for
+        no fit.
+        """
         try:
             kind_of(device).synchronize(device)
             began = perf_counter()
@@ -168,18 +184,22 @@ class Trained:
         return Fitted.of(start, own, claimed, ends, curve, seconds)
 
     def _parts(self, start: Problem) -> list[Problem]:
-        """Split starts into parts that are trained together: all of them, or one each."""
+        """Split the starts into parts that are trained together: a single part if there is
+        `stacked`, else one part for each start.
+        """
         if self.stacked:
             return [start]
         return [start.part(slice(draw, draw + 1)) for draw in range(start.draws)]
 
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
-        """Train the first steps from every start. Returns the visited states as a problem, and the
-        loss, gradient and step that training computed at each.
+        """Train the first steps from every start, and return the visited states as a problem.
 
-        The states stand in the order of steps: the first of all starts, the second of all starts,
-        and so on, as far as all starts have a state and all are finite. The gradient is the one
-        that the optimiser read. Raises ValueError if the model raises an error.
+        Also returns the loss, the gradient and the step (own parameters after the step) that
+        training computed at each state. The gradient is the one that the optimiser read. The states
+        are in the order of steps: the first state of every start, then the second state of every
+        start, and so on. They end with the last step for which all starts have a finite state.
+
+        Raises ValueError if the model raises an error.
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(
@@ -213,7 +233,7 @@ class Trained:
 
 
 def _join(of_runs: list[Array]) -> Array:
-    """Join arrays of several runs, (K, D, ...) each, along the starts."""
+    """Join arrays of several runs, each (K, D, ...), along the axis of starts."""
     return np.concatenate(of_runs, axis=1)
 
 
@@ -225,7 +245,9 @@ def _flatten(by_step: Array) -> Array:
 def visit_states(
     trained: Trained, network: Family, population: Population, dtype: str, device: str
 ) -> tuple[Problem, Observation]:
-    """The states that a model visits in training, as a stack of problems, and its answers there."""
+    """Return the states that a model visits in training, as a problem with one draw for each state,
+    and the model's answers at these states.
+    """
     start = trained.starting(network, population, FEW, dtype)
     with COMPILER.asking((trained, dtype, device)):
         problem, observation = trained.visit(start, dtype, device)

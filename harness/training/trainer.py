@@ -1,4 +1,8 @@
-"""Trainers, their data, and the results of training."""
+"""The interface of trainers, the data on which they train, and the results of training.
+
+The own parameters of a model are its own tensors, flattened to one vector (P,). In shapes, D counts
+starts, R rows, I inputs, O outputs, G points of a grid, and P own parameters.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +25,16 @@ Floor = Callable[[Array, Array], Bounded]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The data of all trainers of a case, D draws, and when a fit is good.
+    """The data on which all trainers of a case are trained, and the limit for a good fit.
 
-    `data(D)` returns inputs (D, R, I) and targets (D, R, O); its i-th draw does not depend on D.
-    A fit is good if its sum of squares, per `per` rows if given, is at most `quality`. Predictions
-    are judged too, at the inputs `marks`, which the report lists by name, and `grid` (G, I), which
-    it draws. Two shares of good fits are equivalent if they differ by at most `margin`. `table` is
-    the heading in the report's table of changes under which the case's fits are rows.
+    `data(D)` returns the inputs (D, R, I) and targets (D, R, O) for D starts; the data of each
+    start must not depend on D. A fit is good if its sum of squares is at most `quality`; with
+    `per`, the sum of squares is scaled to `per` rows.
+
+    Predictions are judged at the inputs `marks`, which the report lists by name, and at the inputs
+    `grid` (G, I), which the report draws. Two shares of good fits count as equivalent if they
+    differ by at most `margin`. The case's fits are rows in the report's table of changes, under the
+    heading `table`.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -57,8 +64,9 @@ class Population:
                 )
 
     def problem(self, formulation: Formulation, own: Array, dtype: str) -> Problem:
-        """The problem of starts (D, P) and their data, rounded to the dtype. Raises TypeError if
-        `data` does not return two arrays.
+        """Return the problem of starts (D, P) and their data, all rounded to the dtype.
+
+        Raises TypeError if `data` does not return two arrays.
         """
         with users():
             given = self.data(len(own))
@@ -71,7 +79,11 @@ class Population:
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:
-        """The problem of trained networks at the marks and on the grid, with targets of 0."""
+        """Return the problem that asks trained networks for predictions at the marks and on the
+        grid.
+
+        Its targets are 0.
+        """
         marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
         at = np.concatenate([marks, self.grid])
         inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
@@ -79,12 +91,14 @@ class Population:
         return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
 
     def scale(self, rows: int) -> float:
-        """The factor from a loss to the one in the report, which is per `per` rows."""
+        """Return the factor that turns a loss on this number of rows into the report's loss on
+        `per` rows.
+        """
         return 1.0 if self.per is None else self.per / rows
 
 
 def _round(numbers: ArrayLike, dtype: str) -> Array:
-    """Round numbers to a dtype; returns them in float64."""
+    """Round numbers to a dtype; return them as float64."""
     return np.asarray(numbers).astype(dtype).astype(np.float64)
 
 
@@ -92,11 +106,14 @@ def _round(numbers: ArrayLike, dtype: str) -> Array:
 class Fitted:
     """The results of training from D starts.
 
-    `finite` (D,) says which starts ended with finite own parameters and a finite claimed loss;
-    `end` holds these parameters, and `claimed` these losses, as the trainer computes them. `silent`
-    holds finite own parameters whose claimed loss is not finite. Both are None if there are none.
-    `ended` says how each start ended (D,); `curve` is the loss by iteration of the first start;
-    `seconds` is the time of one start, on average.
+    A claimed loss is the final loss as the trainer itself computes it. `finite` (D,) marks the
+    starts that ended with finite own parameters and a finite claimed loss: `end` holds their own
+    parameters, and `claimed` their losses. `silent` holds the own parameters of starts that ended
+    with finite own parameters but no finite loss. `end` and `silent` are None if there are no such
+    starts.
+
+    `ended` describes how each start ended (D,). `curve` lists iterations of the first start, each
+    with its loss. `seconds` is the average time of a start.
     """
 
     end: Problem | None
@@ -117,8 +134,8 @@ class Fitted:
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
     ) -> Self:
-        """Sort the final own parameters (D, P) and claimed losses (D,) of all starts by whether
-        they are finite.
+        """Make the results from the final own parameters (D, P) and the claimed losses (D,) of all
+        starts.
         """
         finite = np.isfinite(own).all(axis=1)
         has_loss = np.isfinite(claimed)
@@ -135,7 +152,9 @@ class Fitted:
 
 
 class Trainer(Protocol):
-    """Trains a network: a PyTorch model with a Recipe, R nnet's own fit, or a user's own."""
+    """The interface of a trainer: a PyTorch model with a Recipe, R nnet's own fit, or a
+    user's own.
+    """
 
     @property
     def name(self) -> str: ...
@@ -145,42 +164,44 @@ class Trainer(Protocol):
 
     @property
     def floor(self) -> Floor | None:
-        """A function from inputs and targets to the loss (D,) that no fit can be below; None if
+        """A function from inputs and targets to the lowest loss (D,) that a fit can have; None if
         unknown.
         """
 
     @property
     def comparison_offset(self) -> float:
-        """A number that the trainer adds to weights before it compares them: a smaller change of
-        a weight gets no loss of its own.
+        """The number that a trainer adds to each weight when it tests whether a step changed the
+        weight.
 
-        It is 10 for R's vmmin (reltest in optim.c), and 0 for a trainer that claims the loss of
-        exactly the weights that it returns.
+        A change that is lost in this addition counts as none, and the trainer claims the loss from
+        before it. The offset is 10 for R's vmmin (reltest in optim.c). It is 0 for a trainer that
+        claims the loss of exactly the weights that it returns.
         """
 
     def title(self) -> str:
-        """Its name for a report, with its version or what is special about it."""
+        """Return its name for a report, with its version or a feature that distinguishes it."""
 
     def contract(self, dtype: str = "float64") -> Contract: ...
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        """Why this trainer cannot be used, or None if it can."""
+        """Return the reason why this trainer cannot be used; None if it can."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """The problem of its starts and their data."""
+        """Return the problem of its starts and their data."""
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start; `say` reports the progress."""
+        """Train from every start of a problem; `say` reports the progress."""
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        """The answers of its own implementation at a problem's parameters."""
+        """Return the answers of the trainer's own implementation at a problem's parameters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A trainer's fits from one population.
+    """The fits of one trainer to the data of a population.
 
-    `losses` (D,) are those of the oracle, infinity for a fit that is not finite.
+    `losses` (D,) are the oracle's losses at the final parameters; infinity for a fit that is not
+    finite.
     """
 
     trainer: Trainer
@@ -193,6 +214,6 @@ class Ended:
 
     @property
     def end(self) -> Problem:
-        """The final parameters of the finite fits; there must be some."""
+        """The final parameters of the finite fits. At least one fit must be finite."""
         assert self.fitted.end is not None
         return self.fitted.end

@@ -168,7 +168,9 @@ def compiler() -> Finding:
 
 
 def _program(name: str, program: str, package: str, why: str, lost: str) -> Finding:
-    """Ask a program for its version; if there is none, name the package that has it."""
+    """Ask a program for its version; if the program is missing, name the package that
+    contains it.
+    """
     code, output = _run(which(program) or program, "--version")
     version = output.partition("\n")[0]
     if code == 0 and version:
@@ -177,7 +179,7 @@ def _program(name: str, program: str, package: str, why: str, lost: str) -> Find
 
 
 def _run(*command: str) -> tuple[int, str]:
-    """Run a command; returns its exit code and its output."""
+    """Run a command; return its exit code and its output."""
     try:
         run = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE

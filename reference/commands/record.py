@@ -86,7 +86,10 @@ def _record(given: Namespace) -> int:
 
 
 def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
-    """The cases that pytest collects, each with its file; pytest's output if it finds none."""
+    """Return the cases that pytest collects from these files, each with its file.
+
+    Return pytest's output as text if it finds none.
+    """
     import pytest
 
     from harness.running.plugin import TrialItem
@@ -113,8 +116,9 @@ def _cases(files: list[str], mode: str) -> list[tuple[Case, str]] | str:
 
 
 def _record_case(case: Case, file: str, given: Namespace) -> str:
-    """Record a case; returns a sentence on what was done. Raises ValueError, RError or RUnavailable
-    if it cannot be recorded.
+    """Record R's answers for a case, and return a sentence about the result.
+
+    Raises ValueError, RError or RUnavailable if the case cannot be recorded.
     """
     path, old = place(file, case.name), None
     if path.exists() and given.intent == "create":
@@ -153,7 +157,10 @@ def _record_case(case: Case, file: str, given: Namespace) -> str:
 
 @ours()
 def _ask(case: Case, recorder: Recorder, starts: int) -> None:
-    """Make all calls to R that judging the case needs. Raises RError if R fails."""
+    """Make all calls to R that judging the case needs; the recorder keeps their answers.
+
+    Raises RError if R fails.
+    """
     limit_threads()
     cache = Cache(case, starts)
     for trial in case.trials():
@@ -169,7 +176,9 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
 
 
 def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]:
-    """The answers of a subject or reference to a trial."""
+    """Return the answers of `one`, the subject or reference of a trial, to the problems of the
+    trial.
+    """
     if trial.check in ENDS:
         ended = train(cache, one, trial.dtype, "cpu")
         if isinstance(ended, Missing):
@@ -182,7 +191,9 @@ def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]
 
 
 def _describe_changes(old: Recording, new: Mapping[str, Ask]) -> str:
-    """A sentence on what a new recording has changed of an old one."""
+    """Return a sentence on how the calls and answers of a new recording differ from the
+    old one's.
+    """
     common = [key for key in new if key in old.answers]
     changes = [_find_change(old.answers[key].answer, new[key].answer) for key in common]
     differ = [change for change in changes if change]
@@ -198,8 +209,8 @@ def _describe_changes(old: Recording, new: Mapping[str, Ask]) -> str:
 
 
 def _find_change(before: Mapping[str, Array], now: Mapping[str, Array]) -> float:
-    """The largest change of an answer, in units in the last place of each array's largest
-    number.
+    """Return the largest difference between two answers, in units in the last place of each array's
+    largest number.
     """
     changes = []
     for name, array in now.items():

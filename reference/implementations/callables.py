@@ -1,5 +1,8 @@
-"""Functions of one's own as references: a prototype, bounded by its dtype, and any callable, by
-what is stated.
+"""Makes references of a user's functions: a Prototype, whose error bounds are derived from its
+dtype, and a Stated, whose error bound the user states.
+
+A draw is one problem of a stack. A block is one named parameter tensor of the network. theta is the
+vector of all its parameters. In shapes, R counts rows and O outputs.
 """
 
 from abc import ABC
@@ -29,7 +32,9 @@ UNSTATED = {
 
 @dataclass(frozen=True, eq=False)
 class _Called(ABC):
-    """`answer(blocks, x)` is called a draw at a time: see Stated and Prototype."""
+    """A reference that calls a user's `answer(blocks, x)` once for each draw: see Prototype and
+    Stated.
+    """
 
     name: str
     answer: Callable[..., Any]
@@ -46,7 +51,9 @@ class _Called(ABC):
         return problem
 
     def observe(self, problem: Problem) -> Observation:
-        """Its answers, draw after draw; whatever it raises is its answer."""
+        """Return the function's answers at all draws. If it raises an error, the error is its
+        answer.
+        """
         answers: dict[str, list[Any]] = {}
         try:
             with users(quiet=True):  # saturated draws overflow on the way to a right answer
@@ -61,7 +68,9 @@ class _Called(ABC):
         return Observation({quantity: np.stack(found) for quantity, found in answers.items()})
 
     def _answers(self, problem: Problem, theta: Array, x: Array, t: Array) -> dict[str, Array]:
-        """Its outputs (R, O) at one draw."""
+        """Return the function's outputs (R, O) at one draw: at theta, inputs `x` and
+        targets `t`.
+        """
         network = problem.formulation.network
         given = self.answer(network.layout.split(theta), *_groups(x, network.inputs))
         heads = [
@@ -80,7 +89,10 @@ class _Called(ABC):
 
 
 def _real(given: Any, what: str) -> Array:
-    """A copy in float64: a callable may give what it changes later."""
+    """Return a copy as float64, since the user's function may change its array later.
+
+    Raises WrongAnswer for numbers that are not real.
+    """
     array = np.asarray(given)
     if array.dtype.kind in "cUS":  # what NumPy would cut, or read, in silence
         raise WrongAnswer(f"gave {what} of {array.dtype}, expected real numbers")
@@ -88,19 +100,21 @@ def _real(given: Any, what: str) -> Array:
 
 
 def _groups(whole: Array, widths: tuple[int, ...]) -> list[Array]:
-    """Its columns by group."""
+    """Split the columns of an array into groups of these widths."""
     return np.split(whole, np.cumsum(widths)[:-1], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Prototype(_Called):
-    """A network in NumPy, whose bounds are derived: it promises ordinary arithmetic of a dtype.
+    """A user's network in NumPy. It must compute in ordinary arithmetic of its dtype: its error
+    bounds are derived from this.
 
-    `answer(blocks, x)` gives the outputs (R, width), or a list of one for each head, from the
-    network's blocks by name and the inputs (R, width), float64; several groups of inputs are
-    several arguments. `slopes(blocks, x, t)`, with the targets after the inputs, gives the loss and
-    a dict of its gradients by block. `relu_at_zero` and `logistic_clip` are as for a Subject.
-    Raises ValueError for what is none.
+    `answer(blocks, x)` takes the network's blocks by name and the inputs (R, width), in float64;
+    several groups of inputs are several arguments. It returns the outputs (R, width), or a list
+    with one array for each head. `slopes(blocks, x, t)` takes the targets too, and returns the loss
+    and a dict of its gradients by block. `relu_at_zero` and `logistic_clip` are as for a Subject.
+
+    Raises ValueError for wrong arguments.
     """
 
     slopes: Callable[..., Any] | None = None
@@ -117,7 +131,7 @@ class Prototype(_Called):
             raise ValueError(f"{self.name}: {error}") from None
 
     def title(self) -> str:
-        """Its name and dtype."""
+        """Return its name and dtype."""
         return f"{self.name} ({self.dtype})"
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
@@ -158,13 +172,17 @@ class Prototype(_Called):
 
 @dataclass(frozen=True, eq=False)
 class Stated(_Called):
-    """The outputs of a callable (JAX, ONNX Runtime, a binary), which may be off by a stated budget.
+    """The outputs of a user's callable (JAX, ONNX Runtime, a binary), which may be off by a stated
+    budget.
 
-    `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called a draw at
-    a time with the network's blocks by name and the inputs (R, width), float64, and gives the
-    outputs (R, width), or a list of one for each head. `budget` is relative: each output of a head
-    may be off by that times the largest output of this head in this draw, in size. `why` says where
-    that is from. Raises ValueError where the budget is none, or nothing says why.
+    `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called once for
+    each draw. It takes the network's blocks by name and the inputs (R, width), in float64. It
+    returns the outputs (R, width), or a list with one array for each head.
+
+    `budget` is relative: an output of a head may be off by `budget` times the largest size of this
+    head's outputs in the same draw. `why` says where the budget comes from.
+
+    Raises ValueError if `budget` is not a positive number, or `why` is empty.
     """
 
     budget: float = 0.0
@@ -184,7 +202,7 @@ class Stated(_Called):
             )
 
     def title(self) -> str:
-        """Its name and budget."""
+        """Return its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The NumPy reference: the equations in ordinary arithmetic."""
+"""The NumPy reference: the network's equations in NumPy's ordinary arithmetic."""
 
 from dataclasses import dataclass, replace
 
@@ -16,10 +16,10 @@ from reference.mathematics.questions import at_theta, chunks
 
 @dataclass(frozen=True)
 class NumpyNet:
-    """NumPy in the given dtype; judges every network of the family.
+    """NumPy as a reference, in the given dtype; it can judge every network.
 
-    `logistic_clip` clips its logistic as nnet's is; `declare_clip=False` keeps that out of its
-    contract, to show what happens without.
+    With `logistic_clip` its logistic function is exactly 0 or 1 beyond this |z|, as nnet's is.
+    `declare_clip=False` leaves the clip out of its contract, to show the mismatch that this causes.
     """
 
     dtype: str = "float64"
@@ -50,8 +50,10 @@ class NumpyNet:
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
-        """In NumPy, where its network has a text, which has no clip, and by which ReLU's derivative
-        at 0 is 0.
+        """Return "NumPy" and the text of the network's script in NumPy.
+
+        Return None if the network has no script, if this reference clips its logistic function, or
+        if its derivative of ReLU at 0 is not 0: the script does neither.
         """
         written = getattr(problem.formulation.network, "script", None)
         return (

@@ -27,11 +27,12 @@ LIVE = RSession()  # the one R of this process, which the first ask starts
 
 @dataclass(frozen=True)
 class RNnet:
-    """R nnet as a reference: logistic hidden units (tanh by 2 logistic(2z) - 1), and linear or
-    logistic outputs.
+    """R's nnet as a reference.
 
-    Its logistic is clipped, and its contract declares this unless `declare_clip` is False. `r` is
-    the session that answers for R: R itself, a recording, or nobody.
+    Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear or
+    logistic. nnet clips its logistic function (it is exactly 0 or 1 beyond |z| = 15), and the
+    contract declares this unless `declare_clip` is False. `r` is the session that answers for R: R
+    itself, a recording of R, or a session that only says why neither can answer.
     """
 
     declare_clip: bool = True
@@ -50,8 +51,10 @@ class RNnet:
         return f"R nnet {versions['nnet']} ({self.r.provenance})" if versions else "R nnet"
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """This reference with the session for a case of a file, which `mode` decides: auto, live,
-        recorded, or a session.
+        """Return this reference with the session that answers for R in one case of a test file.
+
+        `mode` chooses the session: "auto", "live" or "recorded", or a session itself. `states_only`
+        says that the case is only judged at states of training runs, which no recording holds.
 
         Raises LookupError if R must be live and is not available, ValueError if the case's
         recording is damaged.
@@ -60,8 +63,10 @@ class RNnet:
         return self if session is self.r else replace(self, r=session)
 
     def versions(self) -> dict[str, str]:
-        """The versions of R and nnet for the report, and the date of a recording; none if nobody
-        answers.
+        """Return the versions of R and nnet for the report, and the date of a recording if it
+        answers for R.
+
+        Return none if nobody answers.
         """
         try:
             versions = self.r.versions()
@@ -70,7 +75,7 @@ class RNnet:
         return {name: versions[name] for name in ("R", "nnet", "recorded") if name in versions}
 
     def wake(self) -> None:
-        """Start R without waiting for it; it takes half a second."""
+        """Start R without waiting for it; starting takes half a second."""
         with suppress(RUnavailable):
             self.r.start()
 
@@ -102,8 +107,10 @@ class RNnet:
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
-        """The language and the text of a script that runs nnet's own engine on a problem of one
-        draw, see `engine`; None unless R itself answers.
+        """Return "R" and the text of an R script that runs nnet's engine on a problem of one draw,
+        see `engine`.
+
+        Return None unless R itself answers.
         """
         if self.source != "live":
             return None
@@ -138,8 +145,11 @@ class RNnet:
 
 @cache
 def _as_logistic(network: Network) -> Formulation:
-    """Express a network of tanh by logistic units: tanh(z) = 2 logistic(2z) - 1 doubles hidden and
-    output weights, and takes the sum of an output's weights from its bias.
+    """Return the map from the parameters of a tanh network to the parameters of a logistic network
+    with the same outputs.
+
+    Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units and the
+    weights of outputs, and subtracts the sum of an output's weights from its bias.
     """
     size, blocks = network.layout.size, network.layout.blocks
     biases = {block.head: block.places for block in blocks if block.role == "bias"}
@@ -163,8 +173,9 @@ def _as_logistic(network: Network) -> Formulation:
 
 @cache
 def topology(network: Network) -> Topology:
-    """A network as nnet's lists of connections. Unit 0 is the bias, then come inputs, hidden units
-    and outputs.
+    """Return a network as lists of connections, as nnet takes it.
+
+    Its units are numbered in this order: 0 is the bias, then inputs, hidden units and outputs.
     """
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
@@ -175,8 +186,9 @@ def topology(network: Network) -> Topology:
 
 
 def engine(problem: Problem) -> str:
-    """The text of an R script that runs nnet's engine on one draw, and prints the loss, its
-    gradient by the weights, and the outputs.
+    """Return the text of an R script that runs nnet's engine on a problem of one draw.
+
+    The script prints the loss, its gradient by the weights, and the outputs.
     """
     network: Any = problem.formulation.network
     n, nconn, conn, linear = topology(network).engine

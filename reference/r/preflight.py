@@ -1,4 +1,6 @@
-"""Finds what is missing for R, and the command that installs it."""
+"""Finds the part that R lacks on this machine (R, nnet or rpy2), and the command that
+installs it.
+"""
 
 import os
 import shutil
@@ -8,9 +10,10 @@ PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-ro
 
 
 class RUnavailable(Exception):
-    """R, nnet or rpy2 is missing or does not fit.
+    """R, nnet or rpy2 is missing, or its version does not fit.
 
-    `found` says what was found and what was expected, `mend` is the line that mends it, or "".
+    `found` describes the problem and names the expected version; `mend` is the command that solves
+    it, or "".
     """
 
     def __init__(self, found: str, mend: str = "") -> None:
@@ -19,8 +22,10 @@ class RUnavailable(Exception):
 
 
 def what_is_missing(symptom: str) -> RUnavailable | None:
-    """The error for what this machine lacks, given the worker's error message; None if nothing
-    seems to be missing.
+    """Return the error that names the part which this machine lacks; None if nothing seems to be
+    missing.
+
+    `symptom` is the error message of the worker, the process that failed to start R.
     """
     has_r = bool(os.environ.get("R_HOME") or shutil.which("R"))
     rpy2 = [each.version for each in metadata.distributions(name="rpy2-rinterface")]

@@ -1,5 +1,7 @@
-"""Sessions in place of R: they record its answers, give those of a recording, or say why there are
-none.
+"""Sessions that stand in for R: one records R's answers, one gives recorded answers, and one says
+why there are none.
+
+An ask is one call of `evaluate`, `fit` or `optim` of an RSession, with all its arguments.
 """
 
 import os
@@ -24,14 +26,16 @@ STATES = "the states of a training run are this machine's own numbers, which no 
 
 
 class RStale(RError):
-    """A recording has no answer to an ask: says what has changed, and the command that records
-    again.
+    """A recording has no answer to an ask.
+
+    The text says what has changed, and names the command that records again.
     """
 
 
 class _Asks(ABC):
-    """Offers `evaluate`, `fit` and `optim` as RSession does; makes one Ask of all their
-    arguments.
+    """Offers the methods `evaluate`, `fit` and `optim` of an RSession.
+
+    It makes an Ask of the arguments of each call; a subclass answers the Ask.
     """
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
@@ -39,11 +43,11 @@ class _Asks(ABC):
         return Evaluation(**self._find_answer("evaluate", given, named))
 
     def fit(self, *given: Any, **named: Any) -> Fit:
-        """Fit a net, see RSession.fit; the seconds are NaN."""
+        """Fit a net, see RSession.fit; the seconds of the result are NaN."""
         return self._fit("fit", given, named)
 
     def optim(self, *given: Any, **named: Any) -> Fit:
-        """Fit a net, see RSession.optim; the seconds are NaN."""
+        """Fit a net, see RSession.optim; the seconds of the result are NaN."""
         return self._fit("optim", given, named)
 
     def _fit(self, what: What, given: Any, named: Any) -> Fit:
@@ -52,7 +56,7 @@ class _Asks(ABC):
         return Fit(answer["weights"], value, answer["outputs"], convergence, np.nan)
 
     def _find_answer(self, what: What, given: Any, named: Any) -> dict[str, Array]:
-        """The arrays of the answer to a call of an RSession's method."""
+        """Return the answer to a call of RSession's method `what`, as arrays by name."""
         bound = signature(getattr(RSession, what)).bind(None, *given, **named)
         bound.apply_defaults()
         _, topology, *arguments = bound.arguments.items()
@@ -64,11 +68,11 @@ class _Asks(ABC):
 
     @abstractmethod
     def _answer(self, asked: Ask) -> Ask:
-        """The ask with its answer."""
+        """Return the ask together with its answer."""
 
 
 class Recorder(_Asks):
-    """Asks another session, live or recorded, and notes its answers."""
+    """Passes asks on to another session, live or recorded, and keeps the answers to be recorded."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -78,7 +82,7 @@ class Recorder(_Asks):
         self.noted: dict[str, Ask] = {}
 
     def versions(self) -> dict[str, str]:
-        """The versions of the session."""
+        """Return the versions of the other session."""
         return dict(self.session.versions())
 
     def _answer(self, asked: Ask) -> Ask:
@@ -101,8 +105,8 @@ class Recorder(_Asks):
 class Recorded(_Asks):
     """Gives the answers of a recording.
 
-    Raises RStale for an ask that was not recorded, RUnavailable for one that differs from a
-    recorded one only by rounding.
+    Raises RStale for an ask that was not recorded. Raises RUnavailable for an ask that differs from
+    a recorded ask only by rounding.
     """
 
     source = "recorded"
@@ -115,7 +119,7 @@ class Recorded(_Asks):
         self._again = _record_line(file)
 
     def versions(self) -> dict[str, str]:
-        """R's versions when it was recorded, and the date."""
+        """Return the versions of R and its packages when it was recorded, and the date."""
         return {**self.recording.facts.versions, "recorded": self.recording.facts.date}
 
     def _answer(self, asked: Ask) -> Ask:
@@ -142,7 +146,10 @@ class Recorded(_Asks):
         return RStale(f"{since}. On a machine with R: {self._again} --intent fix")
 
     def _find_rounding(self, asked: Ask) -> str:
-        """Find a recorded ask that differs only by rounding; returns by how much, or ""."""
+        """Look for a recorded ask whose numbers differ only by rounding.
+
+        Returns a description of the differences, or "" if there is no such ask.
+        """
         for other in self.recording.asks:
             if (other.what, other.topology) != (asked.what, asked.topology):
                 continue
@@ -155,7 +162,7 @@ class Recorded(_Asks):
 
 
 class Nobody:
-    """Says why neither R nor a recording answers."""
+    """A session without answers, which says why neither R nor a recording answers."""
 
     source, provenance = "absent", "absent"
 
@@ -163,12 +170,15 @@ class Nobody:
         self.why = why
 
     def versions(self) -> dict[str, str]:
-        """Raises RUnavailable."""
+        """Raise RUnavailable with the reason."""
         raise RUnavailable(self.why)
 
 
 def _compare(asked: Ask, other: Ask) -> dict[str, float]:
-    """The largest difference of each argument that differs; empty unless all are rounding."""
+    """Return the largest difference of each argument that differs between two asks, by name.
+
+    Return an empty dict if the shapes differ, or if a difference is larger than rounding.
+    """
     if _list_shapes(asked) != _list_shapes(other):
         return {}
     differences: dict[str, float] = {}
@@ -188,18 +198,23 @@ def _list_shapes(asked: Ask) -> dict[str, tuple[int, ...]]:
 
 
 def _describe(asked: Ask) -> str:
-    """An ask in words: "evaluate of theta (1, 9), ..."."""
+    """Return an ask in words, as "evaluate of theta (1, 9), ..." (names and shapes of
+    its arrays).
+    """
     arrays = {name: shape for name, shape in _list_shapes(asked).items() if shape}
     return f"{asked.what} of {', '.join(f'{name} {shape}' for name, shape in arrays.items())}"
 
 
 def _record_line(file: str) -> str:
-    """The command that records the cases of a file."""
+    """Return the command that records the cases of a file."""
     return shell_line("nnet-parity", "record", path_word(os.path.relpath(file)))
 
 
 def place(file: str, case: str) -> Path:
-    """The path of the recording of a case: in a folder beside the case's file, named by both."""
+    """Return the path of a case's recording, in the folder `recordings` beside the case's file.
+
+    The name of the recording contains the names of the file and of the case.
+    """
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", case).strip("-")[:60]
     digest = sha256(case.encode(errors="backslashreplace")).hexdigest()[:8]
     name = f"{Path(file).stem}.{plain}-{digest}.recording"
@@ -209,8 +224,11 @@ def place(file: str, case: str) -> Path:
 def choose_session(live: RSession, file: str, case: str, states_only: bool, mode: Any) -> Any:
     """Choose the session that answers for R in a case: R itself, its recording, or nobody.
 
-    `mode` is "auto", "live" or "recorded", or else a session, which is returned. Raises
-    LookupError if R must be live and is not available, ValueError if the recording is damaged.
+    `mode` is "auto", "live" or "recorded", or else a session, which is returned. `states_only` says
+    that the case is only judged at states of training runs, which no recording holds.
+
+    Raises LookupError if R must be live and is not available, ValueError if the recording is
+    damaged.
     """
     if not isinstance(mode, str):
         return mode

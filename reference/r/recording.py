@@ -1,7 +1,8 @@
-"""A recording of R as a value and as a file: each ask with all its arguments, and R's answer.
+"""A recording of R, in memory and as a file: each ask with all its arguments, and R's answer.
 
-The file is one line with a digest of the rest, and xz of MessagePack: numbers and names, no code.
-Anything unexpected in it is an error.
+An ask is one call of a method of an RSession. The first line of the file holds a digest of the
+rest. The rest is MessagePack, compressed by xz: it holds numbers and names, but no code. Anything
+unexpected in the file is an error.
 """
 
 import lzma
@@ -40,7 +41,10 @@ What = Literal["evaluate", "fit", "optim"]  # the methods of RSession that are r
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """An ask of an RSession with all its arguments, and the answer; arrays by RSession's names."""
+    """One call of a method of an RSession with all its arguments, and the answer.
+
+    The arrays of both have the names that RSession gives them.
+    """
 
     what: What
     topology: Topology
@@ -49,15 +53,17 @@ class Ask:
 
     @cached_property
     def key(self) -> str:
-        """A digest of the ask: equal keys mean equal asks, bit for bit."""
+        """A digest of the call without its answer: equal keys mean equal calls, bit for bit."""
         arrays = sorted(self.arguments.items())
         parts = [(name, array.shape, array.tobytes()) for name, array in arrays]
         return sha256(repr((self.what, self.topology, parts)).encode()).hexdigest()
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts of a recording: its case, why, when and with what versions it was made, and how many
-    starts a population had.
+    """Facts about a recording.
+
+    They are its case, the intent and the reason to make it, its date, the versions of the software,
+    the digest of our R code, and the number of starts on which the case's trainers were recorded.
     """
 
     case: str
@@ -72,20 +78,22 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """R's answers to the asks of a case."""
+    """R's answers to all asks of a case, and facts about the recording."""
 
     facts: Facts
     asks: Sequence[Ask]
 
     @cached_property
     def answers(self) -> dict[str, Ask]:
-        """The asks by key."""
+        """The asks, each with its answer, by key."""
         return {ask.key: ask for ask in self.asks}
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """An array in a file: the first bytes of all numbers, then all second ones, ..., which
-    compresses well; as float32 if that loses nothing.
+    """An array as it is stored in the file.
+
+    `size` is 4 (float32, if that loses nothing) or 8 bytes for each number. `data` holds the first
+    bytes of all numbers, then all second bytes, and so on: this order compresses well.
     """
 
     shape: tuple[Annotated[int, msgspec.Meta(ge=1)], ...]
@@ -107,7 +115,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write(path: Path, recording: Recording) -> None:
-    """Write the file, whole or not at all. Each array is stored once."""
+    """Write a recording to a file, completely or not at all. Equal arrays are stored once."""
     places: dict[Any, int] = {}
 
     def store(arrays: Mapping[str, Array]) -> dict[str, int]:
@@ -134,13 +142,14 @@ def _pack(shape: tuple[int, ...], numbers: Array) -> _Stored:
 
 
 def _order_bytes(numbers: NDArray[Any]) -> bytes:
-    """The first bytes of all numbers, then all second ones, and so on."""
+    """Return the first bytes of all numbers, then all second bytes, and so on."""
     return numbers.view(np.uint8).reshape(-1, numbers.itemsize).T.tobytes()
 
 
 def read(path: Path, case: str) -> Recording:
-    """Read the recording of a case. Raises ValueError, which names the file, if it is damaged or of
-    another case.
+    """Read the recording of a case.
+
+    Raises ValueError, which names the file, if the file is damaged or belongs to another case.
     """
     shown = os.path.relpath(path)
     try:
@@ -190,7 +199,10 @@ def _unpack(stored: _Stored) -> Array:
 
 
 def _make_ask(asked: _Asked, arrays: Sequence[Array]) -> Ask:
-    """Make an ask of a file's. Raises ValueError for arrays that its topology does not allow."""
+    """Make an Ask from its stored form, which refers to `arrays` by their positions in the list.
+
+    Raises ValueError for arrays whose shapes do not fit the ask's topology.
+    """
     places = [*asked.arguments.values(), *asked.answer.values()]
     if not all(0 <= place < len(arrays) for place in places):
         raise ValueError("an ask names an array that is not there")

@@ -1,5 +1,7 @@
-"""R's runif() without R: the Mersenne Twister, seeded as R does it (`set.seed` and `MT_genrand` in
-R's RNG.c).
+"""Computes the random numbers of R's runif() without R.
+
+The generator is the Mersenne Twister, seeded as R does it (`set.seed` and `MT_genrand` in R's
+RNG.c).
 """
 
 import numpy as np
@@ -11,7 +13,7 @@ TO_UNIT = 2.3283064365386963e-10
 
 
 def runif(seed: int, count: int) -> Array:
-    """The numbers of `set.seed(seed); runif(count)` in R, (count,)."""
+    """Return the numbers (count,) that `set.seed(seed); runif(count)` gives in R."""
     state = seed
     scrambled = []
     for step in range(50 + 625):

@@ -1,6 +1,8 @@
-"""Asks R's nnet from Python. R runs in a process of its own (worker.py, nnet.R).
+"""Asks R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R).
 
-If R crashes, does not answer in time or quits, it is killed, started again and asked once more.
+An ask is one call of a function in nnet.R. If R crashes, does not answer in time or quits, it is
+killed, started again and asked once more. In shapes, D counts draws (parameter vectors), R rows, I
+inputs, O outputs, and T weights.
 """
 
 import os
@@ -48,7 +50,7 @@ class RError(Exception):
 
 
 class RCrashed(Exception):
-    """R died or passed its deadline, was started again, and did so a second time."""
+    """R died or passed its deadline, and did so again after a new start."""
 
 
 class _Worker:
@@ -77,8 +79,9 @@ class _Worker:
         self.end = weakref.finalize(self, _end, self.process, self.socket, self.log, self.parent)
 
     def ask(self, ask: str, *arguments: Any) -> Any:
-        """The answer of worker.py. Raises TimeoutError, ConnectionError or EOFError if there is
-        none.
+        """Send an ask to the process and return its answer, see worker.py.
+
+        Raises TimeoutError, ConnectionError or EOFError if there is no answer.
         """
         if not self.versions:
             self._shake_hands()
@@ -101,7 +104,10 @@ class _Worker:
         self.socket.settimeout(self.deadline)
 
     def fate(self, reason: Exception) -> str:
-        """Describe how the process ended, with its last output; it is killed if it still runs."""
+        """Describe how the process ended, and its last output. If it still runs, it is killed.
+
+        `reason` is the error with which the last ask failed.
+        """
         if isinstance(reason, TimeoutError):
             self.process.kill()
         with suppress(subprocess.TimeoutExpired):
@@ -130,12 +136,12 @@ def _end(
 
 
 class RSession:
-    """R with nnet in a process of its own. Threads may share a session: one ask at a time.
+    """R with nnet in a process of its own. Threads may share a session: it takes one ask at a time.
 
-    Every ask raises RUnavailable if R cannot be started (looked for once, and again after close()),
-    RError with R's message if R raises an error, RCrashed if R died or did not answer within
-    `deadline` seconds, twice; the next ask then starts R again. After an ask, `console` holds R's
-    output and `warnings` its warnings.
+    Every ask raises RUnavailable if R cannot be started, RError with R's message if R raises an
+    error, and RCrashed if R died, or did not answer within `deadline` seconds, twice in a row; the
+    next ask then starts R again. If R cannot be started, this is not tried again before close().
+    After an ask, `console` holds R's output and `warnings` its warnings.
     """
 
     source = provenance = "live"
@@ -154,7 +160,7 @@ class RSession:
             self._get_worker()
 
     def close(self) -> None:
-        """End R; the next ask starts it again. The end of Python ends it too."""
+        """End R; the next ask starts it again. R also ends when Python ends."""
         with self._lock:
             if self._worker is not None:
                 self._worker.end()
@@ -162,7 +168,7 @@ class RSession:
             self._missing = None
 
     def versions(self) -> dict[str, str]:
-        """The versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"."""
+        """Return the versions of "R", "nnet" and "rpy2" (rpy2-rinterface), and R's "platform"."""
         with self._lock:
             if self._worker is None or not self._worker.versions:
                 self._ask("versions()", "hello", SPECIAL)
@@ -180,10 +186,13 @@ class RSession:
         """Run nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass,
         VR_dfunc in nnet.c).
 
-        theta (D, T), inputs (D, R, I), targets (D, R, O), row_weights (D, R) not negative, 1 by
-        default. The value is the sum over rows and outputs of row_weight * (output - target)**2,
-        not halved, plus decay * sum(theta**2). Raises ValueError for another shape, an empty one,
-        or a number that is not finite.
+        The shapes are theta (D, T), the weights in the topology's order, inputs (D, R, I), targets
+        (D, R, O), and row_weights (D, R), which are not negative, and 1 by default. The value is
+        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus decay *
+        sum(theta**2).
+
+        Raises ValueError for an array of another shape, an empty array, or a number that is not
+        finite.
         """
         x = _check("inputs", inputs, None, None, topology.inputs)
         draws, rows, weights = *x.shape[:2], topology.n_weights
@@ -218,12 +227,14 @@ class RSession:
         mask: ArrayLike | None = None,
         row_weights: ArrayLike | None = None,
     ) -> Fit:
-        """Fit a net from theta (T,) on inputs (R, I) and targets (R, O) by BFGS (R's vmmin), with
-        nnet()'s arguments.
+        """Fit a net by BFGS (R's vmmin), from theta (T,), to inputs (R, I) and targets (R, O).
 
-        A dense topology is fitted by `nnet::nnet(x, y, size=, linout=, Wts=, ...)`, as its users
-        call it, any other by the same engine with its connections. mask (T,) is True for a weight
-        that is trained; row_weights (R,). Raises ValueError as evaluate does.
+        The other arguments have the names and meanings of nnet()'s arguments. A dense topology is
+        fitted by `nnet::nnet(x, y, size=, linout=, Wts=, ...)`, as its users call it. Any other
+        topology is fitted by the same engine, with its own connections. mask (T,) is True for a
+        weight that is trained; row_weights has the shape (R,).
+
+        Raises ValueError as evaluate does.
         """
         data = _of_one(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
@@ -269,8 +280,10 @@ class RSession:
         targets: ArrayLike,
         repetitions: int,
     ) -> float:
-        """The seconds that nnet's engine takes for one value and gradient, inside R; shapes as for
-        `fit`.
+        """Return the seconds that nnet's engine takes inside R for one value and gradient, as the
+        average of `repetitions`.
+
+        Shapes are as for `fit`.
         """
         data = _of_one(topology, theta, inputs, targets)
         what = f"time_gradient({data[0].shape[1]} rows)"
@@ -279,19 +292,19 @@ class RSession:
         return float(seconds[0])
 
     def eval_text(self, code: str) -> Any:
-        """The value of R code in R's global environment: numbers as an array, strings and lists as
-        a list.
+        """Run R code in R's global environment and return its value: numbers as an array, strings
+        and lists as a list.
         """
         return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)
 
     def _get_worker(self) -> _Worker:
-        """The process of R, started if there is none."""
+        """Return the worker; start one if there is none in this process."""
         if self._worker is None or self._worker.parent != os.getpid():  # a fork starts its own
             self._worker = _Worker(self.deadline)
         return self._worker
 
     def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
-        """Ask R, and once more if it crashes; `what` describes the ask in an error."""
+        """Ask R, and ask once more if it crashes; `what` describes the ask in an error message."""
         with self._lock:
             if self._missing:  # it stays missing until close(): do not look again at every ask
                 missing = self._missing
@@ -323,16 +336,19 @@ class RSession:
 def _of_one(
     topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
 ) -> tuple[Array, Array, Array]:
-    """Inputs (I, R), targets (O, R) and weights (T,) of one draw, as nnet.R takes them."""
+    """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,), as
+    nnet.R takes them.
+    """
     x = _check("inputs", inputs, None, topology.inputs)
     y = _check("targets", targets, len(x), topology.outputs)
     return x.T, y.T, _check("theta", theta, topology.n_weights)
 
 
 def _check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
-    """Convert a value to float64, and check its shape (None: any length but 0) and its numbers.
+    """Convert a value to float64, and check its shape and its numbers.
 
-    Raises ValueError for another shape, and for a number that is not finite or below `least`.
+    `shape` gives the expected length of each axis; None allows any length but 0. Raises ValueError
+    for another shape, and for a number that is not finite or below `least`.
     """
     array = np.asarray(value, np.float64)
     if not _has_shape(array, shape):
@@ -349,7 +365,7 @@ def _check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.i
 
 
 def _has_shape(array: Array, shape: Sequence[int | None]) -> bool:
-    """Has an array this shape? None stands for any length but 0."""
+    """Does an array have this shape? None stands for any length but 0."""
     if array.ndim != len(shape):
         return False
     for length, wanted in zip(array.shape, shape, strict=True):

@@ -1,5 +1,7 @@
-"""A net as nnet's C engine takes it, as lists of connections; and its results, an evaluation and a
-fit.
+"""A net as lists of connections, as nnet's C engine takes it, and the results that the engine
+gives.
+
+In shapes, D counts draws (parameter vectors), R rows, O outputs, and T weights.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ class Topology:
     """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are
     logistic.
 
-    `connections` holds, for each hidden unit and then each output, its sources in the order of
-    their weights: 0 is the bias, 1..inputs the inputs, then the hidden units. theta counts the
-    weights in that order too.
+    `connections` has an entry for each hidden unit, and then for each output. An entry lists the
+    unit's sources in the order of their weights: 0 is the bias, 1..inputs are the inputs, and the
+    hidden units follow. theta, the vector of all weights, has the same order, unit after unit.
     """
 
     inputs: int
@@ -49,8 +51,8 @@ class Topology:
 
     @classmethod
     def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
-        """The net of nnet(size=hidden): each hidden unit has all inputs as sources, and each output
-        has all hidden units.
+        """Return the net of nnet(size=hidden): each hidden unit has all inputs as sources, and each
+        output has all hidden units.
         """
         into_hidden = tuple(range(1 + inputs))
         into_outputs = (0, *range(1 + inputs, 1 + inputs + hidden))
@@ -69,7 +71,11 @@ class Topology:
 
     @property
     def engine(self) -> tuple[Sequence[int], ...]:
-        """n, nconn, conn, nsunits: the first arguments of VR_set_net."""
+        """n, nconn, conn and nsunits, the first arguments of VR_set_net.
+
+        n counts inputs, hidden units and outputs. nconn holds for each unit the position of its
+        first weight, and conn the source of each weight. Units from number nsunits on are linear.
+        """
         nconn = [0] * (1 + self.inputs) + list(accumulate(map(len, self.connections), initial=0))
         conn: list[int] = []
         for sources in self.connections:
@@ -82,8 +88,8 @@ class Topology:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """nnet's own numbers for a stack of draws: value (D,), outputs (D, R, O), gradient of the value
-    (D, T).
+    """nnet's own numbers at D draws: value of the loss (D,), outputs (D, R, O), gradient of the
+    value by theta (D, T).
     """
 
     value: Array
@@ -93,8 +99,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fit:
-    """The result of a fit: weights (T,), value, outputs (R, O), convergence (0, or 1 if maxit was
-    reached), and the seconds that it took inside R.
+    """The result of a fit: final weights (T,), value of the loss, outputs (R, O), convergence (0,
+    or 1 if maxit was reached), and the seconds that the fit took inside R.
     """
 
     weights: Array

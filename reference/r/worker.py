@@ -1,7 +1,8 @@
 """The process that holds R; session.py starts it as a script.
 
-Its arguments are the number of its socket and the parent's pid. It answers each (ask, arguments)
-with (kind, value, warnings, console), and ends when its parent does.
+Its arguments are the file descriptor of its socket and the process id of its parent. It receives
+pairs (ask, arguments): the name of a function in nnet.R, and its arguments. It answers each with
+(kind, value, warnings, console), and ends when its parent ends.
 """
 
 import os
@@ -20,8 +21,9 @@ import numpy as np
 
 
 def send(to: socket.socket, message: Any) -> None:
-    """Send a message. Its arrays go beside the pickle, not in it: this takes a third of the
-    time.
+    """Send a message through a socket.
+
+    Its arrays are sent beside the pickle, not inside it: this takes a third of the time.
     """
     buffers: list[pickle.PickleBuffer] = []
     parts = [memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append))]
@@ -54,8 +56,8 @@ def receive(source: socket.socket) -> Any:
 
 
 def end_with(parent: int, fd: int) -> None:
-    """End this process when the other end of the socket closes or the parent ends, whatever R
-    does.
+    """End this process when the other end of the socket closes or the parent ends, even if R is
+    busy.
     """
     # PR_SET_PDEATHSIG would do so as soon as the *thread* ends that started us. The pid is read
     # too, since a forked child of the parent may hold the socket open.
@@ -67,7 +69,7 @@ def end_with(parent: int, fd: int) -> None:
 
 
 class R:
-    """The embedded R. Asks and answers are Python values."""
+    """R, embedded in this process by rpy2; it takes and returns Python values."""
 
     def __init__(self) -> None:
         self.r: Any = import_module("rpy2.rinterface")
@@ -88,16 +90,18 @@ class R:
         self.answer = env["answer"]
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Ask R; returns (kind, value, warnings, console). The kind is "value", or "error" with
-        R's message as the value.
+        """Call a function of nnet.R, and return (kind, value, warnings, console).
+
+        The kind is "value", or "error" with R's message as the value.
         """
         self.console.clear()
         kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
         return kind[0], value, warnings, "".join(self.console)
 
     def to_r(self, value: Any) -> Any:
-        """Convert None, a string, or numbers, which become doubles. The axes of an array are
-        reversed, so that its memory stays as it is.
+        """Convert a Python value for R: None, a string, or numbers, which become doubles.
+
+        The axes of an array are reversed, so that its numbers keep their order in memory.
         """
         if value is None:
             return self.r.NULL
@@ -110,8 +114,8 @@ class R:
         return vector
 
     def to_python(self, value: Any) -> Any:
-        """Convert a value of R: doubles to an array of its own with reversed axes, strings and
-        lists to lists.
+        """Convert a value of R: doubles to an array with reversed axes and memory of its own,
+        strings and lists to lists.
         """
         if isinstance(value, self.r.FloatSexpVector):
             # not memoryview(): it leaks a reference to None
@@ -122,7 +126,9 @@ class R:
 
 
 def main(fd: int, parent: int) -> None:
-    """Send "ready", or why R cannot start; then answer until the parent closes the socket."""
+    """Start R and send "ready", or the reason why R cannot start; then answer until the parent
+    closes the socket.
+    """
     os.set_inheritable(fd, False)
     threading.Thread(target=end_with, args=(parent, fd), daemon=True).start()
     with socket.socket(fileno=fd) as ours, suppress(EOFError, ConnectionError):

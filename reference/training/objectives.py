@@ -1,4 +1,8 @@
-"""Objectives for optimisers: the loss of one draw as a function of theta."""
+"""Objectives for optimisers: the loss of one draw as a function of theta.
+
+A draw is one problem of a stack. theta is the vector of the network's parameters in nnet's order.
+In shapes, R counts rows, O outputs, H hidden units, and T the numbers of theta.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,10 @@ from reference.mathematics.network import Network
 
 
 class Objective:
-    """Computes loss, gradient and Jacobian of one draw at any theta (T,), for any network.
+    """Computes the loss of one draw, its gradient and its Jacobian at any theta (T,), for any
+    network.
 
-    The problem's own parameters must be theta, see `at_theta`.
+    The own parameters of the problem must be theta, see `at_theta`.
     """
 
     def __init__(self, problem: Problem, draw: int) -> None:
@@ -28,18 +33,19 @@ class Objective:
             return evaluate(self.plain, replace(self.problem, own=theta[None]))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """The loss, and its gradient (T,)."""
+        """Return the loss at theta, and its gradient (T,)."""
         found = self._evaluate(theta)
         return float(found["loss"][0]), found["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
-        """The outputs less the targets (R O,)."""
+        """Return the outputs minus the targets at theta, flattened row by row (R O,)."""
         return (self._evaluate(theta)["forward"] - self.problem.targets).ravel()
 
     def jacobian(self, theta: Array) -> Array:
-        """The derivatives of the residuals by theta (R O, T).
+        """Return the derivatives of the residuals by theta (R O, T).
 
-        The gradient of a squared residual is its derivative if the residual is one half.
+        Each row is the gradient of a loss whose targets make this residual 1/2 and all others 0:
+        the derivative of a squared residual of 1/2 is the derivative of the residual.
         """
         rows, outputs = self.problem.targets.shape[1:]
         forward = self._evaluate(theta)["forward"][0]
@@ -55,7 +61,8 @@ class Objective:
 class HiddenLayerObjective(Objective):
     """An Objective for networks of one hidden layer with all connections, ten times as fast.
 
-    With x1 = [1, x] and h1 = [1, h]: o = f(h1 B'), h = g(x1 A'), and theta is A, then B, by rows.
+    With x1 = [1, x] and h1 = [1, h], the network computes h = g(x1 A') and o = f(h1 B'). theta
+    holds the rows of A, then the rows of B.
     """
 
     def __init__(self, problem: Problem, draw: int) -> None:
@@ -70,9 +77,9 @@ class HiddenLayerObjective(Objective):
         self.shares, self.decay = self.problem.shares, self.problem.loss.decay
 
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
-        """A, B, the outputs (R, O), and the derivatives of f (R, O) and g (R, H).
+        """Return A, B, the outputs (R, O), and the derivatives of f (R, O) and of g (R, H).
 
-        None stands for derivatives of 1.
+        None in place of derivatives means that all of them are 1.
         """
         A = theta[: self.split].reshape(self.shape_of_A)
         B = theta[self.split :].reshape(self.shape_of_B)
@@ -119,7 +126,7 @@ def _per_output(slope: Array | None) -> Array | None:
 
 
 def objective(problem: Problem, draw: int) -> Objective:
-    """The fastest objective for a draw."""
+    """Return the fastest objective for a draw of a problem."""
     network = problem.formulation.network
     if isinstance(network, Network) and network.is_complete and problem.slopes is None:
         return HiddenLayerObjective(problem, draw)

@@ -1,4 +1,8 @@
-"""Starts of training: the i-th start does not depend on their number."""
+"""Functions that make the starts of training, the own parameters with which training begins.
+
+The i-th start is the same for any number of starts. theta is the vector of the network's T
+parameters in nnet's order. Own parameters are a model's own tensors, flattened.
+"""
 
 from collections.abc import Callable
 
@@ -12,8 +16,9 @@ from reference.mathematics.network import Network
 
 
 def uniform(reach: float = 0.7, seed: int = 0) -> Start:
-    """Draw theta uniformly from -reach to reach, as nnet's `rang` does. All formulations of a
-    network start at the same ones.
+    """Draw theta uniformly from -reach to reach, as nnet's `rang` does.
+
+    All formulations of a network start at the same theta.
     """
     return _drawn(seed, lambda rng, size: rng.uniform(-reach, reach, size))
 
@@ -24,8 +29,8 @@ def normal(seed: int = 0) -> Start:
 
 
 def linear(seed: int = 0) -> Start:
-    """Draw theta as torch.nn.Linear does: uniformly up to 1 / sqrt(number of a layer's inputs) in
-    size, biases too.
+    """Draw theta as torch.nn.Linear does: weights and biases uniformly between -r and r, with r = 1
+    / sqrt(number of the layer's inputs).
     """
 
     def start(formulation: Formulation, count: int) -> Array:
@@ -50,9 +55,9 @@ def given(theta: ArrayLike) -> Start:
 
 
 def _drawn(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
-    """Make starts whose own parameters give the theta that `draw` draws.
+    """Return a function that makes starts: own parameters that give the theta which `draw` returns.
 
-    Redundant and held own parameters are 0.
+    Own parameters that are not needed to give theta, or that are held at 0, are 0.
     """
 
     def start(formulation: Formulation, count: int) -> Array:

@@ -1,4 +1,8 @@
-"""Trainers other than PyTorch: R nnet's own fit, R's optim(), SciPy, and plain gradient descent."""
+"""Trainers other than PyTorch: R nnet's own fit, R's optim(), SciPy, and plain gradient descent.
+
+theta is the vector of the network's T parameters in nnet's order. In shapes, R counts rows, I
+inputs, and O outputs.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,8 +40,10 @@ CURVE = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 
 
 class One(NamedTuple):
-    """A fit from one start: final theta (T,), its claimed loss, how it ended, and its losses by
-    iteration.
+    """The fit from one start.
+
+    `theta` (T,) holds the final parameters, `claimed` is their loss as the trainer computes it,
+    `ended` describes how the fit ended, and `curve` lists iterations, each with its loss.
     """
 
     theta: Array
@@ -48,10 +54,11 @@ class One(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ReferenceTrainer:
-    """A trainer that is no PyTorch model.
+    """A trainer that is not a PyTorch model.
 
-    `one(implementation, problem, draw)` fits one start with the forward pass of `implementation`.
-    `network` is the network that it trains, by default the case's; it gets at most `most` starts.
+    `one(implementation, problem, draw)` fits one start, with the forward pass of `implementation`.
+    `network` is the network that it trains, by default the case's. It trains from at most `most`
+    starts.
     """
 
     name: str
@@ -73,11 +80,14 @@ class ReferenceTrainer:
         return title.replace("{r}", self.implementation.title())
 
     def versions(self) -> dict[str, str]:
-        """The versions of its implementation, if that reports any."""
+        """Return the versions of its implementation; none if that reports none."""
         return dict(getattr(self.implementation, "versions", dict)())
 
     def answering(self, *where: Any) -> Self:
-        """This trainer with the session that answers for R, see RNnet.answering."""
+        """Return this trainer with the session that answers for R, see RNnet.answering.
+
+        A trainer that does not use R is returned unchanged.
+        """
         if not isinstance(self.implementation, RNnet):
             return self
         found = self.implementation.answering(*where)
@@ -94,7 +104,9 @@ class ReferenceTrainer:
         return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
-        """The problem of its starts, in the parameters of the network that it trains."""
+        """Return the problem of its starts and their data; its own parameters are theta of the
+        network.
+        """
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
         problem = population.problem(formulation, own, dtype)
@@ -104,7 +116,7 @@ class ReferenceTrainer:
         return self.implementation.observe(problem)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Fit one start after the other."""
+        """Fit the starts one after the other. If R fails or is missing, return the reason."""
         began, found = perf_counter(), list[One]()
         if (known := getattr(self._session, "starts", None)) and start.draws > known:
             why = (
@@ -133,9 +145,9 @@ def nnet_fit(
     biases: bool = True,
     **given: Any,
 ) -> ReferenceTrainer:
-    """The trainer of R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`.
+    """Return the trainer of R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`.
 
-    Without `biases` nnet's `mask` holds them at 0.
+    Without `biases`, nnet's `mask` holds all biases at 0.
     """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
@@ -153,8 +165,8 @@ def nnet_fit(
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
-    """The arguments of RSession.fit for a draw: topology, theta (T,), inputs (R, I) and targets (R,
-    O).
+    """Return the arguments of RSession.fit for a draw: the topology, theta (T,), inputs (R, I) and
+    targets (R, O).
     """
     network: Any = problem.formulation.network
     return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
@@ -174,10 +186,14 @@ def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
 
 
 class _Losses(list[float]):
-    """The losses after each iteration of an optimiser of SciPy."""
+    """A list of the losses after each iteration of an optimiser of SciPy."""
 
     def note(self, intermediate_result: Any) -> None:
-        """SciPy's callback: stop by the rule of R's vmmin, which nnet uses."""
+        """Add the loss of an iteration, and stop the optimiser by the rule of R's vmmin, which nnet
+        uses.
+
+        SciPy calls this after each iteration.
+        """
         before = self[-1] if self else np.finfo(float).max
         loss = float(intermediate_result.fun)
         self.append(loss)
@@ -227,7 +243,9 @@ def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) 
 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:
-    """The trainer of plain gradient descent, theta - lr gradient, by NumPy."""
+    """Return the trainer of plain gradient descent in NumPy: each step subtracts lr * gradient from
+    theta.
+    """
     one = partial(_descend, lr, steps)
     return replace(
         ReferenceTrainer("descent", "gradient descent by NumPy", one, numpy_net), **given
@@ -248,8 +266,10 @@ least_squares = ReferenceTrainer(
 
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """R nnet as a pacemaker: a function from a draw to the seconds of one value and gradient, and
-    infinity.
+    """Return R nnet as the pacemaker (the one to compare with) of a race for values and gradients.
+
+    It is a function from the number of a draw to two numbers: the seconds that nnet takes for one
+    value and gradient, and infinity in place of a final loss.
     """
     asked = at_theta(r_nnet.as_evaluated(problem))
     once = LIVE.time_gradient(*_in_r(asked, 0), 1)
@@ -258,8 +278,10 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """R nnet as a pacemaker: a function from a start to the seconds of nnet's fit, and its final
-    loss.
+    """Return R nnet as the pacemaker (the one to compare with) of a race for fits.
+
+    It is a function from the number of a start to two numbers: the seconds of nnet's fit, and its
+    final loss.
     """
     asked = at_theta(r_nnet.as_evaluated(problem))
 
