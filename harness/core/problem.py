@@ -216,7 +216,7 @@ class Problem:
         """A digest of everything that a reference reads: problems with equal keys have equal
         answers.
         """
-        parts = [self.theta, self.inputs, self.targets, self.shares, np.array(self.loss.decay)]
+        parts = [self.theta, self.inputs, self.targets, self.shares]
         if self.optimiser_gradients is not None:
             parts += [self.own, self.optimiser_gradients]
             parts += [np.array(self.runs), self.formulation.held]
@@ -224,7 +224,8 @@ class Problem:
         for part in parts:
             digest.update(repr(part.shape).encode())
             digest.update(part.tobytes())
-        digest.update(repr(self.recipe).encode())
+        for given in (self.loss, self.recipe):  # all their fields, also those of tomorrow
+            digest.update(repr(given).encode())
         return digest.hexdigest()
 
 
