@@ -66,7 +66,7 @@ def _compare(given: Namespace) -> int:
     return int(any(change.kind.fails for change in changes))
 
 
-def _loaded(entry: EntryPoint) -> Verb:
+def _load(entry: EntryPoint) -> Verb:
     """A verb of another folder; one that cannot be loaded says so when it is asked for, and hinders
     no other.
     """
@@ -94,9 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser = ArgumentParser("nnet-parity", description=about, allow_abbrev=False)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    found = {entry.name: _loaded(entry) for entry in entry_points(group=GROUP)} | {
-        "compare": compare
-    }
+    found = {entry.name: _load(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
     for name, verb in sorted(found.items()):
         text = getdoc(verb) or ""
         shown: dict[str, Any] = {

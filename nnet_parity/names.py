@@ -9,6 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 OURS = ("harness", "reference")
+NAMES_OF_OURS = (*OURS, "harness.py", "reference.py")  # of folders and files
 
 
 def explain_shadowing(name: str) -> str:
@@ -47,9 +48,10 @@ def has_names_of_ours(folders: Iterable[Path]) -> bool:
 
     pytest puts the folder of a test file on the path only when it imports the file.
     """
-    theirs = [folder for folder in folders if folder != HERE]
-    names = (*OURS, *(f"{name}.py" for name in OURS))
-    return any((folder / name).exists() for folder in theirs for name in names)
+    for folder in folders:
+        if folder != HERE and any((folder / name).exists() for name in NAMES_OF_OURS):
+            return True
+    return False
 
 
 def _find_place(name: str) -> Path | None:

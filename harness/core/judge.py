@@ -133,7 +133,7 @@ def judge(
         ranks = _rank(shares, subject.answer)
         index = _top(ranks)
         outside = tuple(who for who, own in beyond.items() if own[index] > 1)
-        place = _found(
+        place = _judge_element(
             Status.PASS, index, shares, subject.answer, reference.answer, rounding + abs(declared)
         )
         place = replace(
@@ -141,7 +141,7 @@ def judge(
         )
         found.append((float(ranks[index]), place))
     _, worst = max(found, key=lambda ranked: ranked[0])
-    return _concluded(
+    return _conclude(
         replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow
     )
 
@@ -164,7 +164,9 @@ def _top(ranks: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(ranks.argmax()), ranks.shape))
 
 
-def _found(status: Status, index: tuple[int, ...], used: Array, *figures: Array) -> Judgement:
+def _judge_element(
+    status: Status, index: tuple[int, ...], used: Array, *figures: Array
+) -> Judgement:
     """Return the judgement of the element at `index`.
 
     `used` are the shares of bounds; `figures` are the arrays of given answers, of expected answers
@@ -218,7 +220,7 @@ def _evidence(
     return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0], tensors
 
 
-def _concluded(
+def _conclude(
     worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]
 ) -> Judgement:
     """Return the judgement with the trial's status, which follows from the worst element and, if
@@ -277,13 +279,13 @@ def judge_contrast(subject: Bounded, reference: Bounded) -> tuple[Judgement, Jud
     used = budget(subject.value, subject.error)
     top = _top(used)
     status = Status.PASS if used[top] <= 1 else Status.FAIL
-    claim = _found(status, top, used, subject.value, np.zeros_like(used), subject.error)
+    claim = _judge_element(status, top, used, subject.value, np.zeros_like(used), subject.error)
     both = subject.error + reference.error
     beyond = np.where(
         (abs(reference.value) > both) & np.isfinite(reference.value), abs(reference.value), 0.0
     )
     best = _top(beyond)
     status = Status.PASS if beyond[best] > 0 else Status.FAIL
-    return claim, _found(
+    return claim, _judge_element(
         status, best, budget(reference.value, both), subject.value, reference.value, both
     )

@@ -23,7 +23,7 @@ T = TypeVar("T")
 COMPILED_BY = [Path(__file__), Path(str(python.__file__)), Path(str(harmless.__file__))]
 
 
-def filled(name: str, make_harmless: Callable[[str], str], **context: object) -> str:
+def fill_template(name: str, make_harmless: Callable[[str], str], **context: object) -> str:
     """Return a template filled with values; each text is made harmless, and escaped in HTML.
 
     In a template of Python every value becomes a literal, except for `Code`.

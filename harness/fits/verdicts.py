@@ -23,7 +23,7 @@ from harness.judging.comparison import (
     blank,
     failure,
     finding_of,
-    measured,
+    measured_verdict,
     missing,
     title_of,
 )
@@ -48,7 +48,7 @@ class PredictionAnswers(Key[Observation]):
     ended: Ended
 
 
-def ended(trial: Trial, cache: Cache) -> Verdict:
+def end_verdict(trial: Trial, cache: Cache) -> Verdict:
     """Train both sides of a trial, and return the verdict of its `final` or `fit` check."""
     sides: list[Ended] = []
     for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
@@ -74,7 +74,7 @@ def ended(trial: Trial, cache: Cache) -> Verdict:
     mine, theirs = sides
     if trial.check == "final":
         return _final(trial, cache, sides)
-    return _compared(trial, mine, theirs, cache.population)
+    return _compare_shares(trial, mine, theirs, cache.population)
 
 
 class _Claim(NamedTuple):
@@ -100,7 +100,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
         who, predicted = ended.trainer.title(), predictions(cache, ended)
         if isinstance(predicted, Missing):
             return missing(trial, replace(predicted, why=f"{who} {predicted.why}"), trial.check)
-        claims.append(_Claim(who, "claims a loss of", _claimed(ended, cache)))
+        claims.append(_Claim(who, "claims a loss of", _bound_claims(ended, cache)))
         claims.append(_Claim(who, "predicts", predicted))
     sides_of_claims, exact, owners = [], [], []
     for number, (_, _, side) in enumerate(claims):
@@ -113,7 +113,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
     who, what, _ = claims[judged.stack]
     claim = Claim(who, what, judged.index[0])
     where = f"{who} {what} (start {claim.start})"
-    verdict = replace(measured(trial, judged, where), question=CLAIMS, expect="equal")
+    verdict = replace(measured_verdict(trial, judged, where), question=CLAIMS, expect="equal")
     if below := _below_floor(sides[0], cache):
         finding = Finding(Form.REASON, title_of(trial), below)
         return with_finding(replace(verdict, status=Status.FAIL), finding)
@@ -130,7 +130,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
     return replace(verdict, why=why)
 
 
-def _claimed(ended: Ended, cache: Cache) -> Side:
+def _bound_claims(ended: Ended, cache: Cache) -> Side:
     """Return the losses (D,) that a trainer claims, with the oracle's bounds at its final weights.
 
     D is the number of starts that ended finite. A trainer with a `comparison_offset` does not
@@ -157,8 +157,7 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
-        PredictionProblem(ended),
-        lambda: cache.population.prediction_problem(ended.end, dtype),
+        PredictionProblem(ended), lambda: cache.population.prediction_problem(ended.end, dtype)
     )
     answers = cache.get_or_make(
         PredictionAnswers(ended), lambda: trainer.answers(problem, dtype, ended.device)
@@ -210,7 +209,7 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
     return told if under.any() else ""
 
 
-def _compared(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
+def _compare_shares(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
     """Return the verdict of a `fit` check: do as many starts end in a good fit as the case
     claims?
     """

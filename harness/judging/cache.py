@@ -174,11 +174,7 @@ class Cache(Store):
     """
 
     def __init__(
-        self,
-        case: Case,
-        starts: int = STARTS,
-        say: Say = silent,
-        across_cases: Store | None = None,
+        self, case: Case, starts: int = STARTS, say: Say = silent, across_cases: Store | None = None
     ) -> None:
         super().__init__()
         self.case, self.starts, self.say = case, starts, say

@@ -218,7 +218,7 @@ def missing(trial: Trial, answer: Missing, quantity: str, rerun: str = "") -> Ve
     return with_finding(verdict, finding)
 
 
-def measured(trial: Trial, judgement: Judgement, where: str) -> Verdict:
+def measured_verdict(trial: Trial, judgement: Judgement, where: str) -> Verdict:
     """Return a verdict with the numbers of a judgement, and without a sentence."""
     names = ("budget_used", "actual", "expected", "allowed", "contract_share")
     figures: dict[str, Any] = {name: getattr(judgement, name) for name in names}

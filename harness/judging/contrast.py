@@ -21,12 +21,14 @@ from harness.judging.comparison import (
     failure,
     finding_of,
     get_subject_answers,
-    measured,
+    measured_verdict,
     missing,
 )
 
 
-def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast) -> Verdict:
+def contrast_verdict(
+    trial: Trial, cache: Cache, problems: Sequence[Problem], asked: Contrast
+) -> Verdict:
     """Return the verdict on a contrast.
 
     It passes if, in every problem, the subject's combination of outputs is 0 within its bounds, and
@@ -49,7 +51,7 @@ def contrasted(trial: Trial, cache: Cache, problems: Sequence[Problem], asked: C
         tensor = element(problem, "forward", (0, 0, position)).replace("[row 0, ", "[")
         where = f"{asked.name} of {tensor} ({problem.kind} draw {shown.index[0]})"
         found = replace(
-            measured(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used
+            measured_verdict(trial, shown, where), status=Status.FAIL, budget_used=claim.budget_used
         )
         if Status.FAIL in (claim.status, example.status):
             form = Form.NOT_ZERO if claim.status is Status.FAIL else Form.ZERO

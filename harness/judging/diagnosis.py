@@ -91,10 +91,8 @@ def _other_losses(comparison: Comparison) -> str:
     """Return a sentence on why two losses, neither of them a sum of squares, are not recognised as
     the same loss.
     """
-    names, count = (
-        (comparison.trial.subject.name, comparison.trial.reference.name),
-        sum(int(c.sum()) for c in exact_draws(comparison)),
-    )
+    names = comparison.trial.subject.name, comparison.trial.reference.name
+    count = sum(int(c.sum()) for c in exact_draws(comparison))
     both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
     if not count:
         return (
@@ -113,8 +111,8 @@ def _other_convention(comparison: Comparison) -> Hint | None:
     The conventions are the derivative of ReLU at exactly 0, and nnet's clip of the logistic. The
     hint has the line that a user writes to declare the convention.
     """
-    name = comparison.trial.subject.name
-    promised = comparison.trial.subject.contract(comparison.trial.dtype)
+    trial = comparison.trial
+    name, promised = trial.subject.name, trial.subject.contract(trial.dtype)
     activations = comparison.problems[0].formulation.network.activations
     if "relu" in activations and comparison.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():

@@ -24,15 +24,7 @@ from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, raised, words_of
 from harness.pytorch.module import Model, UserLoss
-from harness.pytorch.parameters import (
-    HOW,
-    Unclear,
-    Words,
-    list_shapes,
-    map_blocks,
-    meaning,
-    spell,
-)
+from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning, spell
 from harness.pytorch.tensors import to_plain
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
@@ -314,7 +306,7 @@ class Subject:
             tensors[block.name] = zeros
         if self.shapes is not None:
             given = {name: tensors[name] for name in self.shapes}
-            call = partial(_call_function, self.build, given)
+            call = partial(self.build, **given)
             return Model(call, list(tensors.values()), self.loss, dtype, device)
         try:
             module = self._module(network).to(dtype=kind, device=device)
@@ -342,12 +334,6 @@ def _initialise_lazy(module: Any, network: Family) -> None:
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):
         with torch.no_grad():
             module(*(torch.zeros(1, width) for width in network.inputs))
-
-
-def _call_function(
-    function: Callable[..., Any], parameters: Mapping[str, Any], *inputs: Any
-) -> Any:
-    return function(*inputs, **parameters)
 
 
 @dataclass(frozen=True, eq=False)

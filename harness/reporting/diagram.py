@@ -80,7 +80,8 @@ def diagram(name: str, label: str, weights: Mapping[str, float]) -> Markup | Non
             _paint_node(axes, node, place, sizes)
         axes.margins(0.1)
 
-    return draw(name, label, paint, (5, 1 + 0.6 * _count_tallest(nodes)))
+    tallest = max(map(len, _list_columns(nodes)))
+    return draw(name, label, paint, (5, 1 + 0.6 * tallest))
 
 
 def _parse_edge(place: str, weight: float) -> Edge | None:
@@ -104,11 +105,6 @@ def _list_columns(nodes: Iterable[Node]) -> list[list[Node]]:
             column += [node for node in ordered if node.group == group]
         columns.append(column)
     return columns
-
-
-def _count_tallest(nodes: Iterable[Node]) -> int:
-    """Return the number of nodes in the tallest column."""
-    return max(map(len, _list_columns(nodes)))
 
 
 def _place_nodes(nodes: Iterable[Node]) -> dict[Node, tuple[float, float]]:

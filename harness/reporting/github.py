@@ -30,13 +30,13 @@ def errors(failed: Sequence[tuple[str, int, Verdict]]) -> list[str]:
             "title": title,
         }
         properties = ",".join(
-            f"{name}={_escaped(str(value), ':,')}" for name, value in where.items()
+            f"{name}={_escape(str(value), ':,')}" for name, value in where.items()
         )
-        commands.append(f"::error {properties}::{_escaped(first.why + more)}")
+        commands.append(f"::error {properties}::{_escape(first.why + more)}")
     return commands
 
 
-def _escaped(text: str, also: str = "") -> str:
+def _escape(text: str, also: str = "") -> str:
     for character in "%\r\n" + also:  # the sign of an escape first
         text = text.replace(character, f"%{ord(character):02X}")
     return printable(text)

@@ -5,8 +5,14 @@ import re
 from markupsafe import Markup
 
 from harness.core.report import Report
-from harness.core.template import filled
-from harness.reporting.screen import answered, costed, counted, raced, unjudged
+from harness.core.template import fill_template
+from harness.reporting.screen import (
+    count_reasons,
+    describe_costs,
+    describe_counts,
+    describe_races,
+    list_answers,
+)
 from harness.reporting.selfcheck_result import Selfcheck
 from harness.reporting.table import table
 from harness.text.harmless import one_line
@@ -22,16 +28,16 @@ def markdown(report: Report, trust: Selfcheck | None = None) -> str:
     for verdict in report.failures():
         lines = [verbatim(line) for line in verdict.why.split("\n")]
         failures.append((verbatim(verdict.id.replace("`", "")), lines))
-    return filled(
+    return fill_template(
         "reporting/report.md.j2",
         escape,
         report=report,
         trust=trust,
-        answers=answered(report),
+        answers=list_answers(report),
         tables={question: table(verdicts) for question, verdicts in report.questions().items()},
         failures=failures,
-        without_evidence=unjudged(report),
-        sentences=[*raced(report), *costed(report), counted(report)],
+        without_evidence=count_reasons(report),
+        sentences=[*describe_races(report), *describe_costs(report), describe_counts(report)],
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from warnings import catch_warnings
 
 from harness.core.report import Report
-from harness.core.template import filled
+from harness.core.template import fill_template
 from harness.core.verdict import Status
 from harness.reporting.results import read
-from harness.reporting.screen import answered, costed, counted, unjudged
+from harness.reporting.screen import count_reasons, describe_costs, describe_counts, list_answers
 from harness.reporting.selfcheck_result import Selfcheck, read_beside
 from harness.reporting.table import Column, Row, table
 from harness.text.files import replace_whole
@@ -33,14 +33,14 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
     if not (report.points and report.points["x"]):
         given["points"] = None
     with catch_warnings(action="ignore"):  # of numbers too large to be drawn
-        return filled(
+        return fill_template(
             "reporting/page.html.j2",
             printable,
             **given,
-            answers=answered(report),
-            sentences=[counted(report), *costed(report)],
+            answers=list_answers(report),
+            sentences=[describe_counts(report), *describe_costs(report)],
             counts=_count_statuses(report),
-            without_evidence=unjudged(report),
+            without_evidence=count_reasons(report),
             failures=report.failures(),
             tables=tables,
             trust=trust,

@@ -65,7 +65,7 @@ def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLO
     `floor`. Raises ValueError, in a sentence, if the reports cannot be compared.
     """
     before, after = _trials("older", old), _trials("newer", new)
-    if not any(_judged(before.get(key)) and _judged(now) for key, now in after.items()):
+    if not any(_is_judged(before.get(key)) and _is_judged(now) for key, now in after.items()):
         raise ValueError("no trial was judged in both reports: give two runs of the same cases")
     lacking = [was for key, was in before.items() if key not in after]
     changes = [
@@ -73,7 +73,9 @@ def compare(old: Report, new: Report, factor: float = FACTOR, floor: float = FLO
         for was in lacking
     ]
     for key, now in after.items():
-        changes.append(_since(before.get(key), now, _rounding(now, old, new), factor, floor))
+        changes.append(
+            _compare_trial(before.get(key), now, _rounding(now, old, new), factor, floor)
+        )
     if lacking and not new.complete and not any(change.kind.fails for change in changes):
         raise ValueError(
             f"the newer run ended early and lacks {len(lacking)} trials: let it run to its end"
@@ -92,17 +94,19 @@ def _trials(which: str, report: Report) -> dict[tuple[str, str], Verdict]:
     return trials
 
 
-def _judged(verdict: Verdict | None) -> bool:
+def _is_judged(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.status.judges
 
 
-def _since(was: Verdict | None, now: Verdict, rounding: str, factor: float, floor: float) -> Change:
-    earlier = was.status if was is not None and _judged(was) else None
-    failed = earlier is not None and earlier is not Status.PASS
+def _compare_trial(
+    was: Verdict | None, now: Verdict, rounding: str, factor: float, floor: float
+) -> Change:
+    earlier = was.status if was and _is_judged(was) else None
+    failed = earlier not in (None, Status.PASS)
     used, uses = was.budget_used if was else None, now.budget_used
     told = f"{was.status if was else 'not asked'} before, {now.status} now"
     size = math.inf if uses is None else uses
-    if not _judged(now):
+    if not _is_judged(now):
         kind = Kind.LOST if earlier else Kind.UNCHANGED if was else Kind.NEW
         told = f"{told}: {now.why}"
     elif now.status.fails:
@@ -192,7 +196,7 @@ def summary_lines(changes: Sequence[Change], width: int, whole: int = 0) -> list
     return [*lines, f"{len(changes)} trials compared: {shares}"]
 
 
-def against(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
+def compare_with_baseline(path: Path, new: Report, width: int) -> tuple[list[str], bool]:
     """Compare a run with the report at `path`; return the lines to show, and whether the run fails
     by it.
     """

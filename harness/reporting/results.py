@@ -44,7 +44,7 @@ def read(path: Path) -> Report:
     sound.
     """
     try:
-        return parsed(content(path))
+        return parse(content(path))
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} {error}: give a results.json as pytest wrote it") from None
 
@@ -58,15 +58,15 @@ def content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def parsed(data: bytes) -> Report:
+def parse(data: bytes) -> Report:
     """Return the report of a results.json from its bytes.
 
     Raises ValueError, which names the place, if something is missing, wrong or unreadable.
     """
-    return converted(data, "report", _report)
+    return parse_strictly(data, "report", _check_report)
 
 
-def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
+def parse_strictly(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
     """Parse JSON strictly, convert it by `convert`, and return the result.
 
     `what` names the expected thing in errors. Raises ValueError if the JSON is not strict, or if
@@ -75,7 +75,10 @@ def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
     try:
         return convert(
             json.loads(
-                data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite
+                data.decode(),
+                object_pairs_hook=_refuse_twice,
+                parse_float=_finite,
+                parse_constant=_finite,
             )
         )
     except RecursionError:
@@ -86,7 +89,7 @@ def converted(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
         raise ValueError(f"is not JSON that can be trusted ({error})") from None
 
 
-def _report(found: Any) -> Report:
+def _check_report(found: Any) -> Report:
     if isinstance(found, dict) and found.get("schema") != SCHEMA:
         raise msgspec.ValidationError(
             f"the schema is {shown(found.get('schema'))}, expected {SCHEMA!r}"
@@ -94,11 +97,11 @@ def _report(found: Any) -> Report:
     msgspec.convert(found, ReportInFile)
     report = msgspec.convert(found, Report)
     for number, verdict in enumerate(report.verdicts):
-        _near(verdict, f"$.verdicts[{number}].budget_used")
+        _check_pass(verdict, f"$.verdicts[{number}].budget_used")
     return replace(report, verdicts=[add_finding(verdict) for verdict in report.verdicts])
 
 
-def _near(verdict: Verdict, place: str) -> None:
+def _check_pass(verdict: Verdict, place: str) -> None:
     """Check that a trial that passes says which share of its bound it used.
 
     Raises msgspec.ValidationError, which names the place.
@@ -108,7 +111,7 @@ def _near(verdict: Verdict, place: str) -> None:
         raise msgspec.ValidationError(f"Expected `float` <= 1 of a PASS, got {used} - at `{place}`")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
         raise ValueError(f"{shown(twice[0])} stands more than once in one object")
     return dict(pairs)

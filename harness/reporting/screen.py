@@ -45,25 +45,24 @@ def screen(report: Report, width: int) -> list[str]:
     """
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    rest, cost, count = (
-        [line for text in texts for line in fold(text, width)]
-        for texts in ([*raced(report), *_skips(report), *idle], costed(report), [counted(report)])
-    )
-    said, room = _ranked(report), LINES - len(rest) - len(cost) - len(count)
-    if sum(len(_told(each, width)) for each in said) > room:
+    rest = _fold_all([*describe_races(report), *_skips(report), *idle], width)
+    cost = _fold_all(describe_costs(report), width)
+    count = fold(describe_counts(report), width)
+    said, room = _rank_answers(report), LINES - len(rest) - len(cost) - len(count)
+    if sum(len(_fold_answer(each, width)) for each in said) > room:
         brief, room, cost = _briefly(report), room + len(cost), []
         said = [each for each in said if each.rank < Rank.HOLDS] + brief
-    return [*_in_room(said, room, width), *rest, *cost, *count]
+    return [*_fit_into_room(said, room, width), *rest, *cost, *count]
 
 
-def _ranked(report: Report) -> list[Said]:
+def _rank_answers(report: Report) -> list[Said]:
     """Return all answers: failures first, then the others in the order of their questions.
 
     If a case answers its question in its own words, no counterexample to that question is shown.
     """
     said = [
         Said(each.rank, f"{question} {each.text}")
-        for question, answers in answered(report).items()
+        for question, answers in list_answers(report).items()
         for each in answers
         if each.rank is not Rank.COUNTEREXAMPLE or question not in report.said
     ]
@@ -76,7 +75,7 @@ def _briefly(report: Report) -> list[Said]:
         question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()
     }
     parts = [
-        f"{question} ({_trials(passed)}, {_used(passed)})"
+        f"{question} ({_trials(passed)}, {_worst(passed)})"
         for question, passed in sound.items()
         if passed
     ]
@@ -84,7 +83,7 @@ def _briefly(report: Report) -> list[Said]:
     return [Said(Rank.OWN_WORDS, brief)] if parts else []
 
 
-def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
+def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     """Return at most `room` lines of the answers.
 
     Each answer gets one line, the most urgent first, as long as there is room. The further lines go
@@ -95,7 +94,7 @@ def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     further = [
         (each.rank >= Rank.COUNTEREXAMPLE, more if each.rank >= Rank.COUNTEREXAMPLE else 0, place)
         for place, each in enumerate(kept)
-        for more in range(1, len(_told(each, width)))
+        for more in range(1, len(_fold_answer(each, width)))
     ]
     left = len(said) - len(kept)
     for *_, place in sorted(further)[: room - len(kept) - bool(left)]:
@@ -104,9 +103,13 @@ def _in_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     return [*told, f"... and {left} answers more: read them in report.md"] if left else told
 
 
-def _told(said: Said, width: int) -> list[str]:
+def _fold_answer(said: Said, width: int) -> list[str]:
     """Return an answer on as many lines as an answer of its urgency may take."""
     return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
+
+
+def _fold_all(texts: Iterable[str], width: int) -> list[str]:
+    return [line for text in texts for line in fold(text, width)]
 
 
 def fold(text: str, width: int, lines: int = 3) -> list[str]:
@@ -118,7 +121,7 @@ def fold(text: str, width: int, lines: int = 3) -> list[str]:
     )
 
 
-def answered(report: Report) -> dict[str, list[Said]]:
+def list_answers(report: Report) -> dict[str, list[Said]]:
     """Return the answers to every question, in sentences.
 
     There may be a case's own words, a sentence on the claims of equality that hold, one on a
@@ -136,7 +139,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     without = "without R, " if any(v.source == "absent" for v in verdicts) else ""
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
-        evidence = f"{_trials(sound)} against {sources}, at most {_used(sound)} of what may differ"
+        evidence = f"{_trials(sound)} against {sources}, at most {_worst(sound)} of what may differ"
         caveats = "".join(
             f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat)
         )
@@ -180,7 +183,7 @@ def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
     ]
 
 
-def _used(verdicts: Sequence[Verdict]) -> str:
+def _worst(verdicts: Sequence[Verdict]) -> str:
     """Return the largest share of a bound that one of the verdicts used, as text."""
     return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
 
@@ -220,16 +223,12 @@ def _names(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
     if len(unique) > NAMED:
         unique = [*unique[: NAMED - 1], f"{len(unique) - NAMED + 1} more"]
-    return (
-        unique[0]
-        if len(unique) == 1
-        else ", ".join(unique[:-1]) + f" and {unique[-1]}"
-        if unique
-        else ""
-    )
+    if len(unique) < 2:
+        return "".join(unique)
+    return f"{', '.join(unique[:-1])} and {unique[-1]}"
 
 
-def unjudged(report: Report) -> list[tuple[tuple[Status, str], int]]:
+def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
     """Return the reasons why trials gave no evidence, as ((status, reason), number), the most
     frequent first.
     """
@@ -242,7 +241,7 @@ def _skips(report: Report) -> list[str]:
     """Return sentences on the trials that gave no evidence; only the most frequent reasons are
     named.
     """
-    ranked = unjudged(report)
+    ranked = count_reasons(report)
     lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
     if rest := ranked[6:]:
         lines.append(
@@ -252,7 +251,7 @@ def _skips(report: Report) -> list[str]:
     return lines
 
 
-def costed(report: Report) -> list[str]:
+def describe_costs(report: Report) -> list[str]:
     """Return a sentence on the time that a problem cost; none if no stack was large enough to
     measure it.
     """
@@ -267,7 +266,7 @@ def costed(report: Report) -> list[str]:
     )
 
 
-def raced(report: Report) -> list[str]:
+def describe_races(report: Report) -> list[str]:
     """Return a sentence for each speed race: the time of each model as a multiple of R nnet's.
 
     It also gives the noise of the run: the ratio of the times of a model's own two turns.
@@ -285,7 +284,7 @@ def raced(report: Report) -> list[str]:
     return sentences
 
 
-def counted(report: Report) -> str:
+def describe_counts(report: Report) -> str:
     """Return a sentence on the number of trials by status."""
     if not report.verdicts:
         return f"{len(report.races)} races, no trial" if report.races else "no trial was judged"

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from harness.reporting.results import content, converted
+from harness.reporting.results import content, parse_strictly
 
 AGAIN = "run nnet-parity selfcheck again"
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -76,7 +76,7 @@ def read_beside(folder: Path, commit: str) -> Selfcheck | None:
     if not path.exists():
         return None
     try:
-        result = converted(
+        result = parse_strictly(
             content(path), "selfcheck", lambda json: msgspec.convert(json, Selfcheck)
         )
     except (ValueError, OSError) as error:

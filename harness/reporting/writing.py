@@ -9,7 +9,7 @@ from typing import Any
 from harness.core.report import MARK, REPRODUCERS, Report
 from harness.reporting.markdown import markdown
 from harness.reporting.page import page
-from harness.reporting.results import parsed
+from harness.reporting.results import parse
 from harness.reporting.selfcheck_result import read_beside
 from harness.text.files import append_whole, replace_whole
 
@@ -30,7 +30,7 @@ def write(report: Report, folder: Path) -> None:
     texts = {
         folder / RESULTS: results,
         folder / MARKDOWN: markdown(report, trust),
-        folder / PAGE: page(parsed(results.encode()), trust),
+        folder / PAGE: page(parse(results.encode()), trust),
     }
     if report.races:
         texts[folder.parent / SPEED] = _json({"races": [asdict(race) for race in report.races]})

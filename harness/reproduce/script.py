@@ -22,7 +22,7 @@ from harness.core.judge import Judgement
 from harness.core.naming import element, tensors, title
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.report import MARK
-from harness.core.template import filled
+from harness.core.template import fill_template
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
@@ -71,11 +71,7 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
     ):
         return "", ""
     key = Script(
-        trial.subject.name,
-        exact(trial.reference.name),
-        trial.device,
-        trial.dtype,
-        trial.check,
+        trial.subject.name, exact(trial.reference.name), trial.device, trial.dtype, trial.check
     )
     return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
 
@@ -264,7 +260,7 @@ def _script(
         "quantity": quantity,
         "tensor": tensor,
     }
-    return filled("reproduce/script.py.j2", str, language=language, written=written, **given)
+    return fill_template("reproduce/script.py.j2", str, language=language, written=written, **given)
 
 
 def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[int, list[int]]:

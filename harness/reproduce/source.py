@@ -25,17 +25,7 @@ from harness.text.harmless import shown
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # every script imports them
 # names that every script uses itself
-TAKEN = (
-    "PLACE",
-    "OWN",
-    "INPUTS",
-    "TARGETS",
-    "BUILD",
-    "LOSS",
-    "R",
-    "model_says",
-    "expected",
-)
+TAKEN = ("PLACE", "OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")
 # instructions that read a global name, in the versions of Python that we support
 LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 MOST_NUMBERS = 1_000  # of an array that is written out

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.reporting import github
-from harness.reporting.regressions import against
+from harness.reporting.regressions import compare_with_baseline
 from harness.reporting.screen import NARROWEST, screen
 from harness.reporting.writing import discard
 from harness.running.closing import Closed, close, make_report
@@ -106,7 +106,7 @@ class Ending:
         self.runner.close_case()
         report = make_report(self.runner.found, bool(self._interrupted))
         baseline = Path(self.options.baseline)
-        self._regressions, got_worse = against(baseline, report, NARROWEST)
+        self._regressions, got_worse = compare_with_baseline(baseline, report, NARROWEST)
         return got_worse
 
     @pytest.hookimpl(trylast=True)

@@ -14,7 +14,7 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
-from harness.fits.verdicts import ended
+from harness.fits.verdicts import end_verdict
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
 from harness.judging.comparison import (
@@ -22,11 +22,11 @@ from harness.judging.comparison import (
     blank,
     failure,
     finding_of,
-    measured,
+    measured_verdict,
     missing,
     title_of,
 )
-from harness.judging.contrast import contrasted
+from harness.judging.contrast import contrast_verdict
 from harness.judging.diagnosis import diagnose, other_meaning
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
@@ -84,7 +84,7 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
     if lack := lacking(trial.device):
         return blank(trial, Status.NOT_RUN, lack)
     if trial.check in ENDS:
-        return ended(trial, cache)
+        return end_verdict(trial, cache)
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _absent(trial, quantity):
         return blank(trial, Status.ABSENT, absent)
@@ -97,12 +97,12 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
         reason = said if first == trial.id else f"as {first} says"
         return failure(trial, Status.BROKEN, reason)
     if trial.case.contrast:
-        return contrasted(trial, cache, problems, trial.case.contrast)
+        return contrast_verdict(trial, cache, problems, trial.case.contrast)
     comparison = Comparison(trial, cache, problems, quantity)
     judgement = comparison.judged(quantity)
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
-    verdict = measured(trial, judgement, comparison.where(judgement.index, judgement.stack))
+    verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
     verdict = replace(
         verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), "")
     )
@@ -131,7 +131,7 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
     """
     if judgement is None:
         return blank(comparison.trial, Status.VACUOUS, by)
-    verdict = measured(
+    verdict = measured_verdict(
         comparison.trial, judgement, comparison.where(judgement.index, judgement.stack)
     )
     if judgement.status is Status.FAIL:

@@ -14,7 +14,7 @@ def shell_line(*words: str) -> str:
     """Join words into one line for a POSIX shell; a word with control characters needs bash or
     zsh.
     """
-    return " ".join(map(_quoted, words))
+    return " ".join(map(_quote, words))
 
 
 def path_word(path: str | Path) -> str:
@@ -43,7 +43,7 @@ def _splits(path: str) -> bool:
     return "[" in path or "::" in path
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     if not re.search(DRIVEN, word):
         return shlex.quote(word)
     return "$'" + re.sub(rf"{DRIVEN}|[\\']", lambda found: _in_bytes(found[0]), word) + "'"

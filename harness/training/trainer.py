@@ -86,7 +86,7 @@ class Population:
         """
         marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
         at = np.concatenate([marks, self.grid])
-        inputs = np.broadcast_to(at.astype(dtype).astype(np.float64), (end.draws, *at.shape))
+        inputs = np.broadcast_to(_round(at, dtype), (end.draws, *at.shape))
         targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
         return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
 

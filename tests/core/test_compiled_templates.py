@@ -78,6 +78,6 @@ def test_words_of_a_template_are_made_harmless_when_it_is_filled(
     """By the function that is given; what it made of them is not kept."""
     monkeypatch.setattr(template, "__file__", str(folder / "template.py"))
     (folder.parent / "it.md.j2").write_text("{{ 'one' }} {{ word }}")
-    assert template.filled("it.md.j2", str.upper, word="two") == "ONE TWO"
+    assert template.fill_template("it.md.j2", str.upper, word="two") == "ONE TWO"
     assert len(list(folder.iterdir())) == 1
-    assert template.filled("it.md.j2", str.title, word="two") == "One Two"
+    assert template.fill_template("it.md.j2", str.title, word="two") == "One Two"

@@ -27,7 +27,7 @@ from harness.core.report import Cost, Fit, Race, Report, Row
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.reporting.older_results import add_finding
-from harness.reporting.results import parsed
+from harness.reporting.results import parse
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
 from tests.core.test_judge import LARGEST, asked, side
@@ -387,7 +387,7 @@ def test_a_report_read_back_is_the_report(report: Report) -> None:
     """
     report = replace(report, verdicts=[add_finding(verdict) for verdict in report.verdicts])
     written = json.dumps(report.record(), allow_nan=False)
-    found = parsed(written.encode())
+    found = parse(written.encode())
     assert json.dumps(found.record(), allow_nan=False) == written
     for one, again in zip(report.verdicts, found.verdicts, strict=True):
         assert again == replace(
@@ -405,5 +405,5 @@ def test_a_report_read_back_is_the_report(report: Report) -> None:
 def test_a_number_read_back_is_the_number(value: float) -> None:
     """Every float64 by its bits, 0 with its sign and the smallest too."""
     one = replace(PLAIN, actual=value)
-    [again] = parsed(json.dumps(Report({}, [one]).record()).encode()).verdicts
+    [again] = parse(json.dumps(Report({}, [one]).record()).encode()).verdicts
     assert again.actual is None if not isfinite(value) else again.actual.hex() == value.hex()

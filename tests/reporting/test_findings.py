@@ -17,7 +17,7 @@ from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import blame, headline, with_finding
 from harness.reporting.regressions import compare, summary_lines
-from harness.reporting.results import parsed, read
+from harness.reporting.results import parse, read
 from harness.reporting.schema import FILE, make_schema, written_schema
 from harness.reporting.screen import screen
 from tests.conftest import SINE_NET, Approved, Mine
@@ -59,7 +59,7 @@ def results(mine: Mine) -> JSON:
 
 def read_back(results: JSON) -> Report:
     """The report that a results.json holds."""
-    return parsed(json.dumps(results).encode())
+    return parse(json.dumps(results).encode())
 
 
 def tell(report: Report) -> list[str]:

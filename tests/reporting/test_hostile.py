@@ -28,7 +28,7 @@ from harness.core.report import MARK
 from harness.judging.cache import Cache
 from harness.reporting.markdown import escape, markdown
 from harness.reporting.page import page
-from harness.reporting.results import parsed, read
+from harness.reporting.results import parse, read
 from harness.reporting.screen import screen
 from harness.running.trial import run
 from harness.text.harmless import printable
@@ -494,11 +494,11 @@ def test_whatever_a_report_holds_it_is_refused_or_shown() -> None:
     """
     refused = shown = 0
     for number, (how, other) in enumerate(altered(random.Random(0))):
-        if said := sentence(lambda other=other: parsed(json.dumps(other).encode())):
+        if said := sentence(lambda other=other: parse(json.dumps(other).encode())):
             assert re.fullmatch(r".{1,300}", said), how
             refused += 1
             continue
-        report = parsed(json.dumps(other).encode())
+        report = parse(json.dumps(other).encode())
         # drawing takes long
         if number % 40 == 0 and not (said := sentence(lambda report=report: page(report))):
             expect_harmless_page(page(report))
@@ -518,7 +518,7 @@ def test_names_in_a_file_are_as_harmless_as_names_in_a_case() -> None:
         *NAMES,
         *(f"a{end}b" for end in ("\n", "\r", "\x0b", "\x85", "\u2028", "\n\n# ", "\n::")),
     ]:
-        report = parsed(json.dumps(everywhere(small(complete=False), name)).encode())
+        report = parse(json.dumps(everywhere(small(complete=False), name)).encode())
         expect_harmless_lines("\n".join(screen(report, 110)))
         expect_harmless_markdown(markdown(report))
         expect_harmless_page(page(report))
@@ -536,7 +536,7 @@ def test_a_report_that_is_cut_is_none(
     assert len(ends) >= 200
     said = set()
     for number, end in enumerate(ends):
-        said.add(sentence(lambda end=end: parsed(data[:end])))
+        said.add(sentence(lambda end=end: parse(data[:end])))
         if number % 10 == 0:
             cut.write_bytes(data[:end])
             for pair in ((cut, whole), (whole, cut)):

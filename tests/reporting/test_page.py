@@ -27,7 +27,7 @@ from harness.core.verdict import Status, Verdict
 from harness.reporting.markdown import markdown
 from harness.reporting.page import main
 from harness.reporting.page import page as page_of
-from harness.reporting.results import parsed
+from harness.reporting.results import parse
 from tests.conftest import Approved
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ JSON = dict[str, Any]
 
 def page(results: JSON) -> str:
     """The page of what a results.json holds."""
-    return page_of(parsed(json.dumps(results).encode()))
+    return page_of(parse(json.dumps(results).encode()))
 
 
 def verdict(
@@ -318,10 +318,10 @@ def test_markdown_has_the_same_cells_and_every_reason(approved: Approved) -> Non
     place beyond it.
     """
     reasons = [verdict(f"A{i}", status=Status.ABSENT, why=f"reason {i}").record() for i in range(9)]
-    text = markdown(parsed(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
+    text = markdown(parse(json.dumps(small(verdicts=small()["verdicts"] + reasons)).encode()))
     approved(text)
     assert all(text.count(f"reason {i}") == 1 for i in range(9))
-    more, known = markdown(parsed(json.dumps(full()).encode())), text.split("\n")
+    more, known = markdown(parse(json.dumps(full()).encode())), text.split("\n")
     approved(line for line in more.split("\n") if line not in known)
 
 

@@ -16,7 +16,7 @@ from harness.core.report import Report
 from harness.reporting.markdown import markdown
 from harness.reporting.page import main
 from harness.reporting.page import page as page_of
-from harness.reporting.results import parsed
+from harness.reporting.results import parse
 from harness.reporting.selfcheck_result import Rule, Selfcheck, read_beside
 from harness.reporting.writing import write
 from tests.conftest import Approved
@@ -53,7 +53,7 @@ def found(**given: Any) -> JSON:
 def report(**given: Any) -> Report:
     """A small one, of that commit."""
     here = {"date": "2026-11-28", "commit": COMMIT}
-    return parsed(json.dumps(small(environment=here, **given)).encode())
+    return parse(json.dumps(small(environment=here, **given)).encode())
 
 
 def read_of(tmp_path: Path, written: Any, commit: str = COMMIT) -> Selfcheck:

@@ -11,7 +11,7 @@ import pytest
 
 from harness import Case, Entry, Recipe, Trained
 from harness.core.report import Race, Report
-from harness.reporting.screen import raced
+from harness.reporting.screen import describe_races
 from harness.running.race import Round, summarise_rounds
 from harness.training.trainer import Fitted
 from reference import Network, nnet_fits, nnet_gradients, numpy_net, probes
@@ -189,7 +189,7 @@ def test_races_are_told_by_name_fastest_first(approved: Approved) -> None:
         Race("fit", "fast", "cpu", "float32", 0.4, 4, aa_ratio=0.97, share=1.0),
         Race("other", "it", "cpu", "float64", 2.0, 4),
     ]
-    approved(raced(Report({}, [], races=races)))
+    approved(describe_races(Report({}, [], races=races)))
 
 
 def test_nnets_own_time_is_measured_inside_r(live_r: None) -> None:
