@@ -216,7 +216,7 @@ class Problem:
         """A digest of everything that a reference reads: problems with equal keys have equal
         answers.
         """
-        parts = [self.theta, self.inputs, self.targets, self.shares]
+        parts: list[NDArray[np.generic]] = [self.theta, self.inputs, self.targets, self.shares]
         if self.optimiser_gradients is not None:
             parts += [self.own, self.optimiser_gradients]
             parts += [np.array(self.runs), self.formulation.held]
