@@ -35,7 +35,7 @@ def _autocast(device: str) -> Switch:
 
 
 # that multiply matrices of float32 in another precision, if they are told to
-BACKENDS = tuple(device.backend for device in DEVICES.values())
+BACKENDS = tuple(dict.fromkeys(device.backend for device in DEVICES.values()))
 
 
 def _read_precision(torch: Any) -> Any:

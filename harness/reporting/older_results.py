@@ -5,6 +5,7 @@ from dataclasses import replace
 from harness.core.finding import Finding, Form, Hint, HintKind, Who
 from harness.core.verdict import Verdict
 
+# Words of older reports: they are never reworded.
 LIKELY = "likely: "
 BLAMED = " is the one outside"
 
