@@ -55,9 +55,7 @@ def distinct_digits(a: float, b: float) -> tuple[str, str]:
 
 
 def format_factor(budget_used: float) -> str:
-    """Return a factor with four significant digits, written out from a thousand up to a million
-    million: 865,900.
-    """
+    """Return a factor with four significant digits; from 1e3 to 1e12 it is written out: 865,900."""
     rounded = f"{budget_used:.4g}"
     if 1000 <= budget_used <= 1e12:
         return f"{float(rounded):,.0f}"
