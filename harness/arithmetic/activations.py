@@ -49,8 +49,8 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
     steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
     error = np.minimum(steepest * z.error, 1.0) + (2 * contract.exp_ulp + 2) * u * h
     error = (error + tiny) * DIRECTED
-    # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d where h is small, 2 k + 4
-    # where it is not
+    # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d if h is small, 2 k + 4
+    # if h is large
     slope = abs(1 - 2 * h) * error + error * error + (4 * contract.exp_ulp + 4) * u * d
     slope = (slope + tiny) * DIRECTED
     clip = contract.logistic_clip

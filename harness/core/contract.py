@@ -29,7 +29,7 @@ PRECISION = {
     "bfloat16": (8, 8, "float32"),
     "float16": (11, 11, "float16"),
 }
-DTYPES = ("float64", "float32")  # in which a case is asked where it does not say
+DTYPES = ("float64", "float32")  # the dtypes of a case that names none
 LOSS_ROUNDINGS = 6  # of a loss of one's own, beyond those of a constant
 SINGLE = 24  # sums of narrower numbers are kept in float32
 NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoid in nnet.c)

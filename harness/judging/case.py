@@ -20,7 +20,7 @@ from harness.training.trained import Trained
 from harness.training.trainer import Population
 
 ProblemMaker = Callable[[Formulation], Sequence[Problem]]
-ENDS = ("final", "fit")  # checks of what training came to
+ENDS = ("final", "fit")  # checks of the result of training
 # checks of a model in training, at every state that it visits
 LOCKSTEP = ("loss", "gradient", STEP)
 

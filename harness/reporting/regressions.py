@@ -17,7 +17,12 @@ from harness.reporting.screen import LINES, fold
 
 # a budget used that grew by more than this, to more than this, has drifted
 FACTOR, FLOOR = 2.0, 0.1
-ROUNDING = ("processor", "threads", "torch", "numpy")  # what it depends on, everywhere;
+ROUNDING = (
+    "processor",
+    "threads",
+    "torch",
+    "numpy",
+)  # facts of the environment that change rounding
 ROUNDING_IN_R = ("R", "nnet")
 
 

@@ -196,8 +196,10 @@ class _Search:
         return self.keep(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
 
     def clear(self) -> None:
-        """Set numbers to 0: first whole tensors, then units, then halves, quarters, ... of the
-        other numbers, at last single numbers.
+        """Set numbers to 0 as long as the trial still fails in the same way.
+
+        Whole tensors are tried first, then units, then halves, quarters, ... of the numbers that
+        are still other than 0, at last single numbers.
         """
         for units in self._group_parameters():
             most = 1 if self.best.problem.own.size <= MANY else len(units)

@@ -76,7 +76,7 @@ class _Cancelling(Tape[Values]):
         self.noted: list[tuple[Places, Array]] = []
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """Return the activation of 0 if it is smooth, and of z if it is not."""
+        """Return the activation; at 0 in place of z if it is smooth, for it is exact only there."""
         if name in SMOOTH:
             if z.bias is not None:
                 self.noted.append((z.bias, z.value[:, 0]))

@@ -63,10 +63,10 @@ class RNnet:
         return self if session is self.r else replace(self, r=session)
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of R and nnet for the report, and the date of a recording if it
-        answers for R.
+        """Return the versions of R and nnet for the report.
 
-        Return none if nobody answers.
+        If a recording answers in place of R, the dictionary holds its date too. It is empty if
+        there is neither R nor a recording.
         """
         try:
             versions = self.r.versions()
