@@ -17,12 +17,8 @@ from harness.reporting.screen import LINES, fold
 
 # a budget used that grew by more than this, to more than this, has drifted
 FACTOR, FLOOR = 2.0, 0.1
-ROUNDING = (
-    "processor",
-    "threads",
-    "torch",
-    "numpy",
-)  # facts of the environment that change rounding
+# facts of the environment that change rounding, anywhere and in R
+ROUNDING = ("processor", "threads", "torch", "numpy")
 ROUNDING_IN_R = ("R", "nnet")
 
 
