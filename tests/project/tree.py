@@ -27,6 +27,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
     ),
     "reference": (
         "commands",
+        "fitted",
         "faults",
         "training",
         "implementations",

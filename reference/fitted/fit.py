@@ -1,0 +1,61 @@
+"""The object that R's nnet() returned, as numbers and names.
+
+In shapes, T counts weights, N the rows that were fitted, and O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.core.contract import Array
+from reference.fitted.rows import Rows
+from reference.r.topology import Topology
+
+
+class Unsupported(ValueError):
+    """A fitted object, or a term of its formula, is not supported; the text says what to do."""
+
+
+class Terms(Protocol):
+    """The right side of a formula: it makes the columns of the inputs from rows of raw data."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the raw columns that the terms read, in the order of the formula."""
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """The levels of each raw column that is a factor, a text or a logical."""
+
+    def columns(self, rows: Rows) -> Array:
+        """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
+
+        A row with a missing value becomes a row of NaN. Raises ValueError, in R's sense, for an
+        unknown level and a missing column.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNet:
+    """What nnet() returned: a topology, its weights, and the names of its columns.
+
+    `wts` (T,) are the weights in nnet's order, `decay` (T,) the decay of each weight, and `value`
+    the loss that nnet claims. `columns` are the names of the inputs as the topology counts them;
+    `responses` those of the outputs. `terms` is the right side of the formula; None for a fit on a
+    matrix. `fitted` and `residuals` (N, O) are those of the rows that were fitted. `call` is the
+    call as R prints it, `versions` names what read the file, and `digest` is its SHA-256.
+    """
+
+    topology: Topology
+    wts: Array
+    decay: Array
+    value: float
+    convergence: int
+    columns: tuple[str, ...]
+    responses: tuple[str, ...]
+    terms: Terms | None
+    fitted: Array
+    residuals: Array
+    call: str
+    digest: str

@@ -1,0 +1,162 @@
+"""Rows of raw data, as R's data.frame holds them: columns by name, of numbers or of texts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+
+NA = "NA"  # how R, and a csv that R wrote, spell a missing value
+Column = Array | tuple[str | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of raw data: each column by its name, all of one length.
+
+    A column of numbers is an array (R,) of float64, in which NaN is a missing value. A column of
+    texts is a tuple of R texts, in which None is a missing value.
+    """
+
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    @classmethod
+    def of(cls, given: object, names: Sequence[str] = ()) -> Rows:
+        """Return the rows of a csv file, a pandas DataFrame, a dict of columns, or a matrix (R, K).
+
+        The columns of a matrix are called by `names`, else x1, x2, and so on. Numbers keep every
+        bit of float64. Raises ValueError, in a sentence, for anything else.
+        """
+        if isinstance(given, Rows):
+            return given
+        if isinstance(given, str | PathLike):
+            return _read_csv(Path(fspath(given)))
+        if isinstance(given, Mapping):
+            table: Mapping[Any, Any] = given
+        elif hasattr(given, "columns") and hasattr(given, "__getitem__"):
+            table = {name: given[name] for name in given.columns}
+        else:
+            table = _of_matrix(given, names)
+        columns = {str(name): _column(str(name), column) for name, column in table.items()}
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
+            raise ValueError(f"the columns have the lengths {lengths}, expected one length, not 0")
+        return cls(columns)
+
+    def chosen(self, names: Sequence[str]) -> Rows:
+        """Return the columns of these names, in this order. Raises ValueError for one that is not
+        there.
+        """
+        if missing := [name for name in names if name not in self.columns]:
+            raise ValueError(
+                f"the data have no column {', '.join(missing)}, expected {', '.join(names)};"
+                f" they have {', '.join(self.columns)}"
+            )
+        return Rows({name: self.columns[name] for name in names})
+
+    def part(self, places: Iterable[int]) -> Rows:
+        """Return the rows in these places."""
+        kept = [int(place) for place in places]
+        columns: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, tuple):
+                columns[name] = tuple(column[place] for place in kept)
+            else:
+                columns[name] = column[kept]
+        return Rows(columns)
+
+    def followed_by(self, other: Rows) -> Rows:
+        """Return these rows and then the other's, which has the same columns."""
+        columns: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            more = other.columns[name]
+            if isinstance(column, tuple):
+                columns[name] = (*column, *more)
+            else:
+                columns[name] = np.concatenate([column, np.asarray(more, dtype=np.float64)])
+        return Rows(columns)
+
+
+def _of_matrix(given: object, names: Sequence[str]) -> dict[str, Any]:
+    matrix = np.asarray(given)
+    if matrix.ndim == 1:
+        matrix = matrix[:, None]
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ValueError(
+            f"the data have shape {matrix.shape}, expected (rows, columns), a csv file, a DataFrame"
+            " or a dict of columns"
+        )
+    if len(names) != matrix.shape[1]:
+        names = [f"x{number + 1}" for number in range(matrix.shape[1])]
+    return {name: matrix[:, number] for number, name in enumerate(names)}
+
+
+def _column(name: str, given: object) -> Column:
+    """Return a column as float64, or as texts if any of its values is a text."""
+    values = np.asarray(given)
+    if values.ndim != 1:
+        raise ValueError(f"column {name} has shape {values.shape}, expected one value a row")
+    if values.dtype.kind in "fiu":
+        return _settled(values)
+    if values.dtype.kind == "b":
+        return tuple("TRUE" if value else "FALSE" for value in values.tolist())
+    return _read_column([None if _is_missing(value) else str(value) for value in values.tolist()])
+
+
+def _is_missing(value: object) -> bool:
+    """Is this None, NaN, or pandas' NA? Only these differ from themselves, or have no truth."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _settled(values: NDArray[Any]) -> Array:
+    column = np.array(values, dtype=np.float64)
+    column.flags.writeable = False
+    return column
+
+
+def _read_column(texts: Sequence[str | None]) -> Column:
+    """Return texts as numbers if all of them are numbers or missing."""
+    try:
+        return _settled(np.array([np.nan if text is None else float(text) for text in texts]))
+    except ValueError:
+        return tuple(texts)
+
+
+def _read_csv(path: Path) -> Rows:
+    """Read a csv file with a line of names, as R's read.csv reads it.
+
+    Raises ValueError, with the name of the file, for a file that is no such table.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file, expected a csv file with a line of names")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            names, *lines = [line for line in csv.reader(file) if line]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is no csv file with a line of names: {error}") from None
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(names):
+            raise ValueError(
+                f"{path}, line {number} has {len(line)} values, expected {len(names)}:"
+                f" {', '.join(names)}"
+            )
+    if len(set(names)) != len(names) or not lines:
+        raise ValueError(f"{path} has the columns {', '.join(names)} and {len(lines)} rows")
+    columns = {}
+    for name, texts in zip(names, zip(*lines, strict=True), strict=True):
+        columns[name] = _read_column([None if text in (NA, "") else text for text in texts])
+    return Rows(columns)
