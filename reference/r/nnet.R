@@ -35,8 +35,9 @@ eval_text <- function(code) eval(parse(text = code, keep.source = FALSE), global
 
 # nnet's C engine holds one net in static variables. n: inputs, hidden, outputs; nconn[i]: the first weight into unit i;
 # conn: the source of each weight; units from nsunits on are linear. No entropy, softmax or censoring.
+# decay: one number, or one for each weight. The engine reads as many as there are weights, whatever the vector's length.
 set_net <- function(n, nconn, conn, nsunits, decay) {
-    .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep(decay, length(conn)),
+    .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep_len(decay, length(conn)),
        as.integer(nsunits), 0L, 0L, 0L)
 }
 
@@ -64,9 +65,10 @@ evaluate <- function(n, nconn, conn, nsunits, decay, theta, data, weights) {
 }
 
 # nnet() as its user calls it; what is NULL is left out of the call.
-fit_nnet <- function(size, linout, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
+fit_nnet <- function(size, linout, skip, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
     call <- list(x = x, y = y, size = size, Wts = Wts, linout = linout != 0, maxit = maxit, abstol = abstol,
                  reltol = reltol, decay = decay, MaxNWts = max(1000, length(Wts)), trace = FALSE)
+    call$skip <- if (skip != 0) TRUE
     call$mask <- if (!is.null(mask)) mask != 0
     call$weights <- weights
     net <- do.call(nnet::nnet, call)
@@ -86,11 +88,12 @@ fit_engine <- function(n, nconn, conn, nsunits, x, y, Wts, mask, weights, maxit,
 }
 
 # R's optim() on the engine's own value and gradient, which it computes together.
-fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, maxit) {
-    set_net(n, nconn, conn, nsunits, 0)
+fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, weights, maxit, decay) {
+    set_net(n, nconn, conn, nsunits, decay)
     on.exit(.C(VR_unset_net))
     rows <- nrow(x)
-    held <- .C(VR_dovm, rows, c(x, y), rep(1, rows), 0L, Wts, 0, 0L, 0L, 0L, 0, 0, 0L)
+    held <- .C(VR_dovm, rows, c(x, y), if (is.null(weights)) rep(1, rows) else weights, 0L, Wts, 0, 0L, 0L, 0L, 0, 0,
+               0L)
     slopes <- double(length(Wts))
     at <- NULL
     known <- NULL

@@ -216,6 +216,8 @@ def _make_ask(asked: _Asked, arrays: Sequence[Array]) -> Ask:
     lengths |= {"I": topology.inputs, "O": topology.outputs, "T": topology.n_weights}
     for name, array in (*given.items(), *answer.items()):
         axes = expected[name] if name in answer else AXES.get(name, "")
+        if name == "decay" and array.ndim:  # of each weight
+            axes = "T"
         shape = tuple(lengths.get(axis, 0) for axis in axes if axis != "D" or draws)
         if array.shape != shape:
             raise ValueError(f"{name} of {asked.what} has shape {array.shape}, expected {shape}")

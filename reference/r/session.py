@@ -181,15 +181,15 @@ class RSession:
         inputs: ArrayLike,
         targets: ArrayLike,
         row_weights: ArrayLike | None = None,
-        decay: float = 0.0,
+        decay: ArrayLike = 0.0,
     ) -> Evaluation:
         """Run nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass,
         VR_dfunc in nnet.c).
 
         The shapes are theta (D, T), the weights in the topology's order, inputs (D, R, I), targets
         (D, R, O), and row_weights (D, R), which are not negative, and 1 by default. The value is
-        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus decay *
-        sum(theta**2).
+        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus
+        sum(decay * theta**2); decay is one number or has the shape (T,).
 
         Raises ValueError for an array of another shape, an empty array, or a number that is not
         finite.
@@ -202,7 +202,12 @@ class RSession:
             w = _check("row_weights", row_weights, draws, rows, least=0.0)
         # nnet wants the data of a draw column by column, inputs first.
         data = np.concatenate([x, y], axis=2).swapaxes(1, 2).reshape(draws, -1)
-        arguments = _check("decay", decay), _check("theta", theta, draws, weights), data, w
+        arguments = (
+            _check_decay(decay, weights),
+            _check("theta", theta, draws, weights),
+            data,
+            w,
+        )
         what = f"evaluate({draws} draws, {rows} rows, {weights} weights)"
         numbers = self._ask(what, "evaluate", *topology.engine, *arguments)
         assert numbers.shape == (draws, 1 + weights + rows * topology.outputs), numbers.shape
@@ -223,16 +228,17 @@ class RSession:
         maxit: int = 100,
         abstol: float = 1e-4,
         reltol: float = 1e-8,
-        decay: float = 0.0,
+        decay: ArrayLike = 0.0,
         mask: ArrayLike | None = None,
         row_weights: ArrayLike | None = None,
     ) -> Fit:
         """Fit a net by BFGS (R's vmmin), from theta (T,), to inputs (R, I) and targets (R, O).
 
         The other arguments have the names and meanings of nnet()'s arguments. A dense topology is
-        fitted by `nnet::nnet(x, y, size=, linout=, Wts=, ...)`, as its users call it. Any other
-        topology is fitted by the same engine, with its own connections. mask (T,) is True for a
-        weight that is trained; row_weights has the shape (R,).
+        fitted by `nnet::nnet(x, y, size=, linout=, skip=, Wts=, ...)`, as its users call it. Any
+        other topology is fitted by the same engine, with its own connections. mask (T,) is True for
+        a weight that is trained; row_weights has the shape (R,); decay is one number or has the
+        shape (T,).
 
         Raises ValueError as evaluate does.
         """
@@ -240,11 +246,12 @@ class RSession:
         rows, weights = data[0].shape[1], topology.n_weights
         m = None if mask is None else _check("mask", mask, weights)
         w = None if row_weights is None else _check("row_weights", row_weights, rows, least=0.0)
-        numbers = maxit, abstol, reltol, decay
-        settings = [_check("maxit, abstol, reltol, decay", number) for number in numbers]
+        name = "maxit, abstol, reltol, decay"
+        settings = [_check(name, number) for number in (maxit, abstol, reltol)]
+        settings.append(_check_decay(decay, weights, name))
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
-            ask = ("fit_nnet", topology.hidden, topology.linear_outputs)
+            ask = ("fit_nnet", topology.hidden, topology.linear_outputs, topology.has_skip)
         what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
         return self._fit(what, topology, *ask, *data, m, w, *settings)
 
@@ -255,15 +262,19 @@ class RSession:
         inputs: ArrayLike,
         targets: ArrayLike,
         maxit: int = 10_000,
+        *,
+        decay: ArrayLike = 0.0,
+        row_weights: ArrayLike | None = None,
     ) -> Fit:
         """Fit a net by R's `optim(method = "BFGS")` on nnet's own value and gradient; shapes as
         for `fit`.
         """
         data = _of_one(topology, theta, inputs, targets)
-        what = f"optim({data[0].shape[1]} rows, {topology.n_weights} weights)"
-        return self._fit(
-            what, topology, "fit_optim", *topology.engine, *data, _check("maxit", maxit)
-        )
+        rows, weights = data[0].shape[1], topology.n_weights
+        w = None if row_weights is None else _check("row_weights", row_weights, rows, least=0.0)
+        what = f"optim({rows} rows, {weights} weights)"
+        settings = _check("maxit", maxit), _check_decay(decay, weights)
+        return self._fit(what, topology, "fit_optim", *topology.engine, *data, w, *settings)
 
     def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
         seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask)
@@ -342,6 +353,11 @@ def _of_one(
     x = _check("inputs", inputs, None, topology.inputs)
     y = _check("targets", targets, len(x), topology.outputs)
     return x.T, y.T, _check("theta", theta, topology.n_weights)
+
+
+def _check_decay(decay: ArrayLike, weights: int, name: str = "decay") -> Array:
+    """Check the decay: one number, or one for each weight (T,)."""
+    return _check("decay", decay, weights) if np.ndim(decay) else _check(name, decay)
 
 
 def _check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:

@@ -50,20 +50,34 @@ class Topology:
                 raise ValueError(f"unit {unit} has sources {sources}, expected 0..{last}")
 
     @classmethod
-    def dense(cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool) -> Topology:
-        """Return the net of nnet(size=hidden): each hidden unit has all inputs as sources, and each
-        output has all hidden units.
+    def dense(
+        cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool, skip: bool = False
+    ) -> Topology:
+        """Return the net of nnet(size=hidden, skip=skip): each hidden unit has all inputs as
+        sources, and each output has all hidden units, with `skip` followed by all inputs.
         """
         into_hidden = tuple(range(1 + inputs))
         into_outputs = (0, *range(1 + inputs, 1 + inputs + hidden))
+        if skip:
+            into_outputs += tuple(range(1, 1 + inputs))
         connections = (into_hidden,) * hidden + (into_outputs,) * outputs
         return cls(inputs, hidden, outputs, connections, linear_outputs)
 
     @property
+    def has_skip(self) -> bool:
+        """Does an output have an input as a source?"""
+        for sources in self.connections[self.hidden :]:
+            if any(1 <= source <= self.inputs for source in sources):
+                return True
+        return False
+
+    @property
     def is_dense(self) -> bool:
-        return self.hidden > 0 and self == self.dense(
-            self.inputs, self.hidden, self.outputs, self.linear_outputs
+        """Is this a net that nnet() builds, with its connections in the same order?"""
+        built = self.dense(
+            self.inputs, self.hidden, self.outputs, self.linear_outputs, self.has_skip
         )
+        return (self.hidden > 0 or self.has_skip) and self == built
 
     @property
     def n_weights(self) -> int:
