@@ -231,11 +231,12 @@ def _names_of(block: Block, network: Family) -> tuple[str, ...]:
     They are the block's own name, and the name of the same tensor in a layer: "<block>.weight", or
     for the bias of a head "<weight of this head>.bias".
     """
-    layer = f"{block.name}.weight"
+    layers = []
     for each in network.layout.blocks:
         if block.role == "bias" and each.role == "weight" and each.head == block.head is not None:
-            layer = f"{each.name}.bias"
-    return block.name.lower(), layer.lower()
+            layers.append(f"{each.name}.bias")
+    names = [block.name, *(layers or [f"{block.name}.weight"])]
+    return tuple(name.lower() for name in names)
 
 
 def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -1,7 +1,8 @@
 """A picture of a network of the two-headed family, with its weights.
 
-The family is h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v). A block is one of
-its matrices or vectors of weights, such as W1 or b.
+The family is h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v); with skip
+connections o1 = f(W2 h + S1_w x1 + S2_w x2 + b_w). A block is one of its matrices or vectors of
+weights, such as W1 or b.
 """
 
 import re
@@ -24,6 +25,10 @@ JOINS = {
     "V2": ("h", "o2"),
     "b_w": ("1'", "o1"),
     "b_v": ("1'", "o2"),
+    "S1_w": ("x1", "o1"),
+    "S2_w": ("x2", "o1"),
+    "S1_v": ("x1", "o2"),
+    "S2_v": ("x2", "o2"),
 }
 COLUMNS = (("x1", "x2", "1"), ("h", "1'"), ("o1", "o2"))  # the groups in each column of nodes
 WEIGHT = r"(\w+)\[(\d\d?)(?:, (\d\d?))?\]"  # "W1[2, 1]" or "b[2]"

@@ -44,6 +44,7 @@ W2 = Which("W2", "weight", layer=2, head=0)
 V2 = Which("V2", "weight", layer=2, head=1)
 B_W = Which("b_w", "bias", layer=2, head=0)
 B_V = Which("b_v", "bias", layer=2, head=1)
+S1_W = Which("S1_w", "weight", layer=2, group=0, head=0)
 
 
 @dataclass(frozen=True)

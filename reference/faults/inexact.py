@@ -6,6 +6,7 @@ from harness.core.contract import Array, Contract
 from harness.core.problem import QUANTITIES
 from reference.faults.changes import (
     B_W,
+    S1_W,
     V1,
     W1,
     W2,
@@ -59,7 +60,7 @@ SIZED: tuple[Fault, ...] = (
             multiply_by_size(partial(change_first_entry, which)),
             sized=True,
         )
-        for which in (W1, V1, B, W2, B_W)
+        for which in (W1, V1, B, W2, B_W, S1_W)
     ),
     Off("W2_all_off", "W2", multiply_by_size(partial(change_block, W2)), sized=True),
     Data("inputs_scaled", "inputs", _scale_inputs, sized=True),
@@ -77,7 +78,7 @@ SIZED: tuple[Fault, ...] = (
             multiply_by_size(partial(change_block, which)),
             sized=True,
         )
-        for which in (W1, B, W2)
+        for which in (W1, B, W2, S1_W)
     ),
     Answer(
         "input_gradient_off",

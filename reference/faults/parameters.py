@@ -3,9 +3,11 @@
 import numpy as np
 
 from harness.core.contract import Array
+from harness.core.layout import Block
 from reference.faults.changes import (
     B_V,
     B_W,
+    S1_W,
     V1,
     V2,
     W1,
@@ -59,6 +61,33 @@ def _read_bias_last(p: Blocks) -> Blocks:
     return changed
 
 
+def _is_skip(block: Block) -> bool:
+    return block.role == "weight" and block.layer == 2 and block.group is not None
+
+
+def _drop_skip(p: Blocks) -> Blocks:
+    """Leave out the connections from the inputs to the outputs."""
+    return {block: np.zeros_like(w) if _is_skip(block) else w for block, w in p.items()}
+
+
+def _read_skip_first(p: Blocks) -> Blocks:
+    """Read the weights of an output as if the inputs stood before the hidden units; nnet puts them
+    last.
+    """
+    changed = dict(p)
+    for head in {block.head for block in p if _is_skip(block)}:
+        last = [block for block in p if _is_skip(block) and block.head == head]
+        of_head = [block for block in p if (block.role, block.head) == ("weight", head)]
+        hidden_units = [block for block in of_head if not _is_skip(block)]
+        unit = np.concatenate([p[block] for block in [*hidden_units, *last]], axis=1)
+        start = 0
+        for block in [*last, *hidden_units]:
+            width = p[block].shape[1]
+            changed[block] = unit[:, start : start + width]
+            start += width
+    return changed
+
+
 def _add_one_ulp(w: Array) -> Array:
     return np.nextafter(w, np.inf)
 
@@ -99,6 +128,14 @@ FAULTS: tuple[Fault, ...] = (
     Misread(
         "bias_last", "nnet's order, each unit's bias first, read as bias last", _read_bias_last
     ),
+    Misread("skip_dropped", "connections from inputs to outputs left out", _drop_skip),
+    Misread(
+        "skip_first",
+        "nnet's order, an output's inputs after its hidden units, read as inputs first",
+        _read_skip_first,
+    ),
+    Misread("S1_w_transposed", "square S1_w transposed", change_block(S1_W, np.transpose)),
+    Misread("S1_w_column_order", "S1_w read in R's column order", change_block(S1_W, column_order)),
     Misread("inputs_swapped", "W1 and V1 exchanged", swap_blocks((W1, V1))),
     Misread("heads_swapped", "the heads exchanged", swap_blocks((W2, V2), (B_W, B_V))),
     Misread("head_weights_swapped", "W2 and V2 exchanged", swap_blocks((W2, V2))),

@@ -13,8 +13,9 @@ from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
 from harness.core.progress import Say
+from harness.text.harmless import shown
 from reference.mathematics.oracle import oracle, stages
-from reference.mathematics.tape import ACTIVATIONS, Node, Tape
+from reference.mathematics.tape import Node, Tape, expect_activation
 
 V = TypeVar("V")
 LETTERS = "WVU"  # of groups of inputs, and of heads
@@ -41,10 +42,10 @@ def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...
     group = tuple(given) if isinstance(given, Iterable) else (given,)
     if 0 < len(group) <= most and all(isinstance(w, Integral) and int(w) > 0 for w in group):
         return tuple(int(w) for w in group)
-    numbers = f"one to {most} whole numbers from 1"
-    if name == "hidden":
-        numbers = "a whole number, at least 1"
-    raise ValueError(f"{name} is {group[0] if len(group) == 1 else group}, expected {numbers}")
+    raise ValueError(
+        f"{name} is {group[0] if len(group) == 1 else group}, expected one to {most} whole numbers"
+        " from 1"
+    )
 
 
 class Derived:
@@ -98,9 +99,13 @@ class Network(Derived):
     masks `to_hidden` (hidden, all inputs) and `to_output` (all outputs, hidden) say which
     connections exist, all by default.
 
+    With `skip`, as in nnet, the outputs read the inputs too: o1 = f(W2 h + S1_w x1 + S2_w x2 +
+    b_w). It may be a mask (all outputs, all inputs) of the connections that exist. With `hidden=0`
+    there is no hidden layer, and `skip` is implied: o1 = f(S1_w x1 + S2_w x2 + b_w).
+
     theta is the vector of all parameters in nnet's order: for each hidden unit its bias, then the
-    weights of its inputs; for each output its bias, then the weights of the hidden units. Raises
-    ValueError for widths, activations or masks that make no network.
+    weights of its inputs; for each output its bias, then the weights of the hidden units, then
+    those of the inputs. Raises ValueError for widths, activations or masks that make no network.
     """
 
     inputs: tuple[int, ...]
@@ -110,6 +115,7 @@ class Network(Derived):
     output: str
     to_hidden: NDArray[np.bool_] = field(repr=False)
     to_output: NDArray[np.bool_] = field(repr=False)
+    skip: NDArray[np.bool_] = field(repr=False)
 
     def __init__(
         self,
@@ -120,15 +126,19 @@ class Network(Derived):
         output: str = "identity",
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
+        skip: bool | ArrayLike = False,
     ) -> None:
         sources = widths("inputs", inputs)
-        (hidden,) = widths("hidden", [hidden])
+        hidden = _count_hidden(hidden)
         sinks = widths("outputs", outputs)
-        _expect_activation("activation", activation)
-        _expect_activation("output", output)
+        expect_activation("activation", activation)
+        expect_activation("output", output)
+        if not hidden:
+            activation = "identity"  # of no unit
         into_hidden = _mask("to_hidden", to_hidden, (hidden, sum(sources)))
         into_output = _mask("to_output", to_output, (sum(sinks), hidden))
-        values = sources, hidden, sinks, activation, output, into_hidden, into_output
+        past_hidden = _mask_skip(skip, hidden, (sum(sinks), sum(sources)))
+        values = sources, hidden, sinks, activation, output, into_hidden, into_output, past_hidden
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -137,14 +147,27 @@ class Network(Derived):
         return self.activation, self.output
 
     @property
+    def has_skip(self) -> bool:
+        """Is there a connection from an input to an output?"""
+        return bool(self.skip.any())
+
+    @property
     def widest(self) -> int:
         """The number of terms of the longest sum that a parameter enters."""
-        return max(1 + sum(self.inputs), 1 + self.hidden, sum(self.outputs))
+        inputs, outputs = sum(self.inputs), sum(self.outputs)
+        longest = max(1 + inputs, 1 + self.hidden, outputs)
+        if self.has_skip:  # of an output, and of the gradient by an input
+            longest = max(longest, 1 + self.hidden + inputs, self.hidden + outputs)
+        return longest
 
     @property
     def added(self) -> int:
         """The largest number of matrix products and biases that are added up to one number."""
-        return max(len(self.inputs) + 1, len(self.outputs))
+        inputs, outputs = len(self.inputs), len(self.outputs)
+        most = max(inputs + 1, outputs)
+        if self.has_skip:  # in an output, and in the gradient by an input
+            most = max(most, inputs + 2, outputs + 1)
+        return most
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -153,10 +176,13 @@ class Network(Derived):
 
         The matrix A maps [1, inputs] to the hidden units and B maps [1, hidden units] to the
         outputs, so that their first columns are biases. H counts hidden units, I all inputs, and O
-        all outputs.
+        all outputs. With skip connections B is (O, 1+H+I), and maps [1, hidden units, inputs].
         """
+        into_output = self.to_output
+        if self.has_skip:
+            into_output = np.concatenate([self.to_output, self.skip], axis=1)
         A = np.pad(self.to_hidden, ((0, 0), (1, 0)), constant_values=True)
-        B = np.pad(self.to_output, ((0, 0), (1, 0)), constant_values=True)
+        B = np.pad(into_output, ((0, 0), (1, 0)), constant_values=True)
         exists = np.concatenate([A.ravel(), B.ravel()])
         places = np.where(exists, np.cumsum(exists) - 1, -1)
         return places[: A.size].reshape(A.shape), places[A.size :].reshape(B.shape)
@@ -166,46 +192,72 @@ class Network(Derived):
         """The blocks of theta, first of the hidden layer: W1 and V1 (H, inputs of the group) and b
         (H,).
 
-        Then the blocks of each head follow: W2 (outputs of the head, H) and b_w, V2 and b_v.
+        Then the blocks of each head follow: W2 (outputs of the head, H), S1_w and S2_w (outputs of
+        the head, inputs of the group) and b_w; of the second head V2, S1_v, S2_v and b_v. Without
+        hidden units there are only S1_w, ... and the biases of the heads; without skip connections
+        there is no S1_w, ...
         """
         A, B = self._places
-        groups = np.split(A[:, 1:], np.cumsum(self.inputs)[:-1], axis=1)
-        heads = np.split(B, np.cumsum(self.outputs)[:-1])
-        blocks = [
-            Block(f"{LETTERS[group]}1", columns, "weight", layer=1, group=group)
-            for group, columns in enumerate(groups)
-        ]
-        blocks.append(Block("b", A[:, 0], "bias", layer=1))
-        for head, rows in enumerate(heads):
-            letter = LETTERS[head]
-            blocks.append(Block(f"{letter}2", rows[:, 1:], "weight", layer=2, head=head))
-            blocks.append(Block(f"b_{letter.lower()}", rows[:, 0], "bias", layer=2, head=head))
-        return Layout(int(max(A.max(), B.max())) + 1, tuple(blocks))
+        blocks: list[Block] = []
+        if self.hidden:
+            for group, columns in enumerate(self._split_groups(A[:, 1:])):
+                name = f"{LETTERS[group]}1"
+                blocks.append(Block(name, columns, "weight", layer=1, group=group))
+            blocks.append(Block("b", A[:, 0], "bias", layer=1))
+        for head, rows in enumerate(np.split(B, np.cumsum(self.outputs)[:-1])):
+            blocks += self._list_blocks_of_head(head, rows)
+        return Layout(int(B.max()) + 1, tuple(blocks))
+
+    def _list_blocks_of_head(self, head: int, rows: NDArray[np.intp]) -> list[Block]:
+        """Return the blocks of a head, whose rows of B are given."""
+        letter, blocks = LETTERS[head], []
+        if self.hidden:
+            columns = rows[:, 1 : 1 + self.hidden]
+            blocks.append(Block(f"{letter}2", columns, "weight", layer=2, head=head))
+        if self.has_skip:
+            for group, columns in enumerate(self._split_groups(rows[:, 1 + self.hidden :])):
+                name = f"S{group + 1}_{letter.lower()}"
+                blocks.append(Block(name, columns, "weight", layer=2, group=group, head=head))
+        blocks.append(Block(f"b_{letter.lower()}", rows[:, 0], "bias", layer=2, head=head))
+        return blocks
+
+    def _split_groups(self, columns: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Split columns, one for each input, into those of each group."""
+        return np.split(columns, np.cumsum(self.inputs)[:-1], axis=1)
 
     @cached_property
     def is_complete(self) -> bool:
-        """Does every connection exist?"""
-        return bool(self.to_hidden.all() and self.to_output.all())
+        """Does every connection exist? Skip connections are none, or all."""
+        return bool(
+            self.to_hidden.all() and self.to_output.all() and (self.skip.all() or not self.has_skip)
+        )
 
     @cached_property
-    def parts(self) -> tuple[Block, Block]:
-        """The two matrices A (H, 1+I) and B (O, 1+H) as blocks; the first column has the bias of
-        each unit.
+    def parts(self) -> tuple[Block, ...]:
+        """The matrices A (H, 1+I) and B (O, 1+H), or (O, 1+H+I), as blocks; the first column has
+        the bias of each unit.
+
+        Without hidden units there is only B.
         """
         A, B = self._places
-        return Block("A", A), Block("B", B)
+        return (Block("A", A), Block("B", B)) if self.hidden else (Block("B", B),)
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return f(B [1, g(A [1, x])]).
+        """Return f(B [1, g(A [1, x])]), with skip connections f(B [1, g(A [1, x]), x]).
 
         x has all groups of inputs side by side, and the result all heads of outputs.
         """
-        A, B = blocks
-        return tape.act(self.output, tape.weigh(tape.act(self.activation, tape.weigh(x, A)), B))
+        *_, B = blocks
+        if not self.hidden:
+            return tape.act(self.output, tape.weigh(x, B))
+        h = tape.act(self.activation, tape.weigh(x, blocks[0]))
+        if self.has_skip:
+            h = tape.beside(h, x)
+        return tape.act(self.output, tape.weigh(h, B))
 
     def connected(self, entries: Array) -> Array:
         """Return the entries of connections that exist (..., T), out of all entries of A and B,
-        flat (..., H(1+I) + O(1+H)).
+        flat (..., H(1+I) + O(1+H)); with skip connections B has O I entries more.
         """
         if self.is_complete:
             return entries
@@ -216,13 +268,16 @@ class Network(Derived):
         """Return the largest total of `amounts` (T,), one for each parameter, over one row or one
         column of A or B.
 
-        A row belongs to one unit, a column to one input or hidden unit.
+        A row belongs to one unit, a column to one input or hidden unit. An input may have a column
+        in A and, by skip connections, one in B: they are added up.
         """
-        longest = 0.0
-        for part in self.parts:
-            w = part.of(amounts)
-            longest = max(longest, w.sum(axis=1).max(), w[:, 1:].sum(axis=0).max())
-        return int(longest)
+        A, B = (Block("", places).of(amounts) for places in self._places)
+        by_hidden = B[:, 1 : 1 + self.hidden].sum(axis=0)
+        by_input = A[:, 1:].sum(axis=0)
+        if self.has_skip:
+            by_input = by_input + B[:, 1 + self.hidden :].sum(axis=0)
+        sums = [A.sum(axis=1), B.sum(axis=1), by_hidden, by_input]
+        return int(max(each.max(initial=0.0) for each in sums))
 
     def script(self) -> str:
         """Return Python text that defines `network`, a NumPy function that returns the outputs by
@@ -241,35 +296,52 @@ class Network(Derived):
                 factor = "h" if block.group is None else x[block.group]
                 terms.append(f"{factor} @ {block.name}.T")
         outputs = [_activated(self.output, terms) for terms in heads]
-        lines = (
-            f"def network({', '.join([*(block.name for block in self.layout.blocks), *x])}):",
-            f"    h = {_activated(self.activation, hidden)}",
-            f"    return [{', '.join(outputs)}]",
-        )
+        names = [block.name for block in self.layout.blocks]
+        lines = [f"def network({', '.join([*names, *x])}):"]
+        if hidden:
+            lines.append(f"    h = {_activated(self.activation, hidden)}")
+        lines.append(f"    return [{', '.join(outputs)}]")
         return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
 
     def sentence(self) -> str:
         """Return the network in a few words."""
         inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
-        sparse = "" if self.is_complete else ", not all connected"
-        return (
-            f"{inputs}-{self.hidden}-{outputs}, {self.activation} hidden, {self.output}"
-            f" outputs{sparse}"
-        )
+        hidden = f"{self.activation} hidden" if self.hidden else "no hidden units"
+        parts = [f"{inputs}-{self.hidden}-{outputs}", hidden, f"{self.output} outputs"]
+        if self.hidden and self.has_skip:
+            parts.append("skip connections")
+        if not self.is_complete:
+            parts.append("not all connected")
+        return ", ".join(parts)
 
 
-def _expect_activation(name: str, act: str) -> None:
-    if act not in ACTIVATIONS:
-        called = "; sigmoid is called logistic here" if act == "sigmoid" else ""
-        raise ValueError(
-            f"{name} {act!r} is not known, expected one of {', '.join(ACTIVATIONS)}{called}"
+def _count_hidden(given: object) -> int:
+    """Return the number of hidden units. Raises ValueError unless it is a whole number from 0."""
+    if isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= 0:
+        return int(given)
+    expected = "a whole number, 0 for no hidden units"
+    if isinstance(given, Iterable):
+        expected = (
+            "a whole number: a Network has one hidden layer, as R's nnet; for more layers write"
+            " Equations(...)"
         )
+    raise ValueError(f"hidden is {shown(given, 40)}, expected {expected}")
 
 
 def _mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
     mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
     if mask.shape != shape:
         raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
+    return mask
+
+
+def _mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the skip connections that exist (all outputs, all inputs): all, none, or a mask's."""
+    if isinstance(given, bool | np.bool_):
+        return np.full(shape, bool(given) or not hidden)
+    mask = _mask("skip", given, shape)
+    if not hidden and not mask.any():
+        raise ValueError("hidden is 0 and skip has no connection, expected one or more")
     return mask
 
 

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
 from harness.core.contract import Array
+from harness.text.harmless import class_name, shown
 from reference.mathematics.sums import Sum, transpose
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
+CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
 
 V = TypeVar("V")
 Places = NDArray[np.intp]
@@ -121,8 +123,7 @@ class Tape(Generic[V]):
 
     def act(self, name: str, z: Node[V]) -> Node[V]:
         """Return an activation of each number: relu, tanh, logistic or identity."""
-        if name not in ACTIVATIONS:
-            raise ValueError(f"act {name!r} is not known, expected one of {', '.join(ACTIVATIONS)}")
+        expect_activation("act", name)
         if name == "identity":
             return z
         # what is beyond the range is as good as infinite to those that level off
@@ -240,6 +241,22 @@ class Tape(Generic[V]):
             raise ValueError(
                 f"{what} was given {' and '.join(map(str, given))}, expected {expected}"
             )
+
+
+def expect_activation(what: str, given: object) -> None:
+    """Raise ValueError, in a sentence that begins with `what`, unless the given object is the name
+    of an activation.
+    """
+    known = ", ".join(ACTIVATIONS)
+    if isinstance(given, str):
+        if given not in ACTIVATIONS:
+            called = "; sigmoid is called logistic here" if given == "sigmoid" else ""
+            raise ValueError(f"{what} {given!r} is not known, expected one of {known}{called}")
+        return
+    name = str(getattr(given, "__name__", class_name(given))).lower()
+    name = CALLED.get(name, name)
+    write = f': write "{name}"' if name in ACTIVATIONS else ""
+    raise ValueError(f"{what} is {shown(given, 60)}, expected a name, one of {known}{write}")
 
 
 def _same(e: Sum[V]) -> Sum[V]:

@@ -76,7 +76,10 @@ def _choose_few_units(rng: np.random.Generator, network: Network) -> NDArray[np.
     sources = _choose_one_or_two(rng, sum(network.inputs))
     sinks = _choose_one_or_two(rng, sum(network.outputs))
     A = np.outer(units, np.concatenate([[True], sources]))
-    B = np.outer(sinks, np.concatenate([[True], units]))
+    read_by_outputs = np.concatenate([[True], units])
+    if network.has_skip:
+        read_by_outputs = np.concatenate([read_by_outputs, sources])
+    B = np.outer(sinks, read_by_outputs)
     return network.connected(np.concatenate([A.ravel(), B.ravel()]).astype(float)) > 0
 
 

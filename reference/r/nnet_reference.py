@@ -83,7 +83,7 @@ class RNnet:
         if not isinstance(network, Network):
             return "nnet has no such network: let NumPy judge it"
         activation, output = network.activations
-        if activation not in ("logistic", "tanh"):
+        if network.hidden and activation not in ("logistic", "tanh"):
             return f"nnet has no {activation} hidden units: let NumPy judge them"
         if output not in ("identity", "logistic"):
             return f"nnet has no {output} outputs: let NumPy judge them"
@@ -148,17 +148,19 @@ def _as_logistic(network: Network) -> Formulation:
     """Return the map from the parameters of a tanh network to the parameters of a logistic network
     with the same outputs.
 
-    Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units and the
-    weights of outputs, and subtracts the sum of an output's weights from its bias.
+    Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units, and the
+    weights that outputs give to hidden units; it subtracts the sum of these weights of an output
+    from its bias.
     """
     size, blocks = network.layout.size, network.layout.blocks
     biases = {block.head: block.places for block in blocks if block.role == "bias"}
     factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
     for block in blocks:
         places = block.places
-        if block.role == "weight" or block.layer == 1:
+        of_hidden_units = block.role == "weight" and block.layer == 2 and block.group is None
+        if block.layer == 1 or of_hidden_units:
             factors[places[places >= 0]] = 2
-        if block.role == "weight" and block.layer == 2:
+        if of_hidden_units:
             of_rows = np.broadcast_to(biases[block.head][:, None], places.shape)
             rows.append(of_rows[places >= 0])
             columns.append(places[places >= 0])
@@ -179,10 +181,39 @@ def topology(network: Network) -> Topology:
     """
     sources = sum(network.inputs)
     hidden = [(0, *(1 + np.flatnonzero(mask))) for mask in network.to_hidden]
-    outputs = [(0, *(1 + sources + np.flatnonzero(mask))) for mask in network.to_output]
+    outputs = []
+    for from_hidden, from_inputs in zip(network.to_output, network.skip, strict=True):
+        hidden_units = 1 + sources + np.flatnonzero(from_hidden)
+        outputs.append((0, *hidden_units, *(1 + np.flatnonzero(from_inputs))))
     connections = tuple(tuple(map(int, unit)) for unit in (*hidden, *outputs))
     linear = network.output == "identity"
     return Topology(sources, network.hidden, sum(network.outputs), connections, linear)
+
+
+def network_of(topology: Topology) -> Network:
+    """Return the network whose topology this is, with logistic hidden units.
+
+    Raises ValueError for connections that nnet() does not build, or lists in another order.
+    """
+    if not topology.is_dense:
+        found = ""
+        for unit, sources in enumerate(topology.connections, 1 + topology.inputs):
+            found += f", unit {unit} from {', '.join(map(str, sources))}"
+        raise ValueError(
+            f"a net of {topology.inputs} inputs, {topology.hidden} hidden units and"
+            f" {topology.outputs} outputs has connections{found[1:]}; expected those of nnet(),"
+            " with skip or without, in its order: write Network(...) with masks, and its weights"
+            " in that order"
+        )
+    output = "identity" if topology.linear_outputs else "logistic"
+    return Network(
+        topology.inputs,
+        topology.hidden,
+        topology.outputs,
+        "logistic",
+        output,
+        skip=topology.has_skip,
+    )
 
 
 def engine(problem: Problem) -> str:

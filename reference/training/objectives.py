@@ -61,19 +61,23 @@ class Objective:
 class HiddenLayerObjective(Objective):
     """An Objective for networks of one hidden layer with all connections, ten times as fast.
 
-    With x1 = [1, x] and h1 = [1, h], the network computes h = g(x1 A') and o = f(h1 B'). theta
-    holds the rows of A, then the rows of B.
+    With x1 = [1, x] and h1 = [1, h], the network computes h = g(x1 A') and o = f(h1 B'). With skip
+    connections h1 is [1, h, x]. theta holds the rows of A, then the rows of B.
     """
 
     def __init__(self, problem: Problem, draw: int) -> None:
         super().__init__(problem, draw)
         network: Any = self.problem.formulation.network
-        self.shape_of_A, self.shape_of_B = [part.places.shape for part in network.parts]
-        self.split = self.shape_of_A[0] * self.shape_of_A[1]
-        self.hidden, self.output = network.activations
         self.targets = self.problem.targets[0]
         self.x1 = self.plain.with_ones(self.problem.inputs[0])
+        self.shape_of_A = network.hidden, self.x1.shape[1]
+        self.shape_of_B = network.parts[-1].places.shape
+        self.split = self.shape_of_A[0] * self.shape_of_A[1]
+        self.hidden, self.output = network.activations
+        self.units = slice(1, 1 + network.hidden)  # the columns of h1 and B of hidden units
         self.h1 = np.ones((len(self.x1), self.shape_of_B[1]))
+        if network.has_skip:
+            self.h1[:, self.units.stop :] = self.x1[:, 1:]
         self.shares, self.decay = self.problem.shares, self.problem.loss.decay
 
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
@@ -83,7 +87,7 @@ class HiddenLayerObjective(Objective):
         """
         A = theta[: self.split].reshape(self.shape_of_A)
         B = theta[self.split :].reshape(self.shape_of_B)
-        self.h1[:, 1:], hidden_slope = self.plain.act(self.hidden, self.x1 @ A.T)
+        self.h1[:, self.units], hidden_slope = self.plain.act(self.hidden, self.x1 @ A.T)
         outputs, output_slope = self.plain.act(self.output, self.h1 @ B.T)
         return A, B, outputs, output_slope, hidden_slope
 
@@ -94,7 +98,7 @@ class HiddenLayerObjective(Objective):
             weighted = self.shares * error
             loss = float(np.vdot(error, weighted))
             back = self.plain.mul(2 * weighted, output_slope)
-            through = self.plain.mul(back @ B[:, 1:], hidden_slope)
+            through = self.plain.mul(back @ B[:, self.units], hidden_slope)
             gradient = np.concatenate([(through.T @ self.x1).ravel(), (back.T @ self.h1).ravel()])
             if self.decay:
                 loss += self.decay * float(theta @ theta)
@@ -111,7 +115,9 @@ class HiddenLayerObjective(Objective):
             _, B, outputs, output_slope, hidden_slope = self._forward(theta)
             rows, width = outputs.shape
             slope = np.ones(outputs.shape) if output_slope is None else output_slope
-            through = self.plain.mul(slope[:, :, None] * B[:, 1:], _per_output(hidden_slope))
+            through = self.plain.mul(
+                slope[:, :, None] * B[:, self.units], _per_output(hidden_slope)
+            )
             by_A = through[..., None] * self.x1[:, None, None, :]
             by_B = np.zeros((rows, width, *self.shape_of_B))
             each = np.arange(width)

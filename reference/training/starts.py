@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
+from harness.core.layout import Block
 from harness.training.trainer import Start
 from reference.mathematics.network import Network
 
@@ -40,13 +41,22 @@ def linear(seed: int = 0) -> Start:
                 f"starts.linear knows one hidden layer, not {network.sentence()}: choose"
                 " starts.uniform()"
             )
-        feeding: dict[int | None, int] = {1: sum(network.inputs), 2: network.hidden}
-        reach = [feeding[block.layer] ** -0.5 for block in network.layout.blocks]
+        reach = [_count_inputs(network, block) ** -0.5 for block in network.layout.blocks]
         each = np.array(reach)[network.layout.owners]
         draw = _drawn(seed, lambda rng, size: rng.uniform(-1, 1, size) * each)
         return draw(formulation, count)
 
     return start
+
+
+def _count_inputs(network: Network, block: Block) -> int:
+    """Return the number of inputs of the torch.nn.Linear that holds a block.
+
+    Skip connections are a layer of their own, which has the outputs' biases if there are no hidden
+    units.
+    """
+    reads_hidden_units = block.layer == 2 and block.group is None and network.hidden > 0
+    return network.hidden if reads_hidden_units else sum(network.inputs)
 
 
 def given(theta: ArrayLike) -> Start:

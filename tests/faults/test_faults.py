@@ -19,6 +19,7 @@ from tests.selfcheck.corpus import first_outside
 from tests.support import ACTIVATIONS, DTYPES, asked, dual
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
+NETWORKS["skip"] = Network((3, 2), 4, (3, 1), "tanh", skip=True)
 DECAYED = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))
 PROBLEMS = {
     name: [*asked(network), *DECAYED(Formulation.identity(network))]
@@ -98,18 +99,21 @@ def test_a_fault_fits_where_it_changes_something() -> None:
         "gradient_column_order",
         "second_bias_dropped",
     }
-    alone |= {f"V1_off_{size}" for size in ("1e-3", "1e-6", "1e-12")}
+    sizes = "1e-3", "1e-6", "1e-12"
+    alone |= {f"V1_off_{size}" for size in sizes}
+    skip = {"skip_dropped", "skip_first", "S1_w_transposed", "S1_w_column_order"}
+    skip |= {f"S1_w_{what}_{size}" for what in ("off", "grad_off") for size in sizes}
     logistic = {"tanh_for_logistic", "logistic_slope_h", "hard_sigmoid", "nnet_clip"}
     outputs = {"output_activation_twice", "no_output_activation", "output_slope"}
     tanh = {"logistic_for_tanh", "hard_clip", "hard_tanh", "atan_for_tanh", "half_argument"}
     tanh |= {"tanh_slope_1-h", "slope_at_h", "activation_in_float32"}
-    assert small == swaps | turned | alone | logistic | outputs | {
+    assert small == swaps | turned | alone | skip | logistic | outputs | {
         "leaky_relu",
         "softplus",
         "elu",
         "relu6",
     }
-    assert ragged == swaps | turned | logistic | outputs | tanh
+    assert ragged == swaps | turned | skip | logistic | outputs | tanh
 
 
 @pytest.mark.parametrize("name", NETWORKS)

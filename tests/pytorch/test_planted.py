@@ -15,6 +15,7 @@ from tests.selfcheck.corpus import Case, Stack, changed, first_outside
 from tests.support import ACTIVATIONS, DTYPES, dual
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
+NETWORKS["skip"] = Network((3, 2), 4, (3, 1), "tanh", skip=True)
 BY_NAME = {fault.name: fault for fault in FAULTS}
 ONE_OF_EACH = {  # kind: a fault, the network that it is planted in, what is outside first
     "Misread": ("bias_shared", "tanh-identity", "forward", {"o1", "o2"}),

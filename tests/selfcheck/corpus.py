@@ -45,8 +45,8 @@ class Case:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """Random networks of one or two groups and heads, of every activation, with probes of their
-    own.
+    """Random networks of one or two groups and heads, of every activation, without and with skip
+    connections, with probes of their own.
     """
     rng = np.random.default_rng(seed)
     while True:
@@ -57,6 +57,17 @@ def cases(seed: int) -> Iterator[Case]:
             network = Network(groups, int(rng.integers(1, 13)), heads, g, f)
             seed, rows = int(rng.integers(2**31)), int(rng.integers(1, 9))
             yield Case(network, seed, rows)
+        for g, f in ACTIVATIONS:
+            yield Case(_with_skip(rng, g, f), int(rng.integers(2**31)), int(rng.integers(1, 9)))
+
+
+def _with_skip(rng: np.random.Generator, g: str, f: str) -> Network:
+    """A random network with skip connections; every fourth has no hidden units."""
+    groups, heads = (
+        tuple(int(w) for w in rng.integers(1, 7, rng.integers(1, 3))) for _ in range(2)
+    )
+    hidden = int(rng.integers(1, 9)) * int(rng.random() < 0.75)
+    return Network(groups, hidden, heads, g, f, skip=True)
 
 
 def wide(seed: int) -> Iterator[Problem]:

@@ -49,7 +49,7 @@ RIGHT = Mistake()
 
 class Port(nn.Module):
     """h = g(W1 x1 + V1 x2 + b), o1 = f(W2 h + b_w), o2 = f(V2 h + b_v), its parameters named as the
-    blocks.
+    blocks; o1 = f(W2 h + S1_w x1 + S2_w x2 + b_w) with skip connections.
     """
 
     def __init__(self, network: Network, mistake: Mistake) -> None:
@@ -74,12 +74,19 @@ class Port(nn.Module):
     def forward(self, *xs: Tensor) -> Any:
         network, mistake, p = self.network, self.mistake, self.blocks()
         xs = mistake.asked(torch.cat(xs, 1)).split(network.inputs, 1)
-        z = sum((x @ p[f"{letter}1"].T for x, letter in zip(xs, "WV", strict=False)), p["b"])
-        h = mistake.act(0, network.activation, z)
-        heads = [
-            mistake.act(1, network.output, h @ p[f"{letter}2"].T + p[f"b_{letter.lower()}"])
-            for letter, _ in zip("WV", network.outputs, strict=False)
-        ]
+        h = None
+        if network.hidden:
+            z = sum((x @ p[f"{letter}1"].T for x, letter in zip(xs, "WV", strict=False)), p["b"])
+            h = mistake.act(0, network.activation, z)
+        heads = []
+        for letter, _ in zip("WV", network.outputs, strict=False):
+            o = p[f"b_{letter.lower()}"]
+            if h is not None:
+                o = h @ p[f"{letter}2"].T + o
+            if network.has_skip:
+                skips = (p[f"S{group + 1}_{letter.lower()}"] for group in range(len(xs)))
+                o = sum((x @ S.T for x, S in zip(xs, skips, strict=True)), o)
+            heads.append(mistake.act(1, network.output, o))
         heads = list(mistake.told(torch.cat(heads, 1)).split(network.outputs, 1))
         return heads if len(heads) > 1 else heads[0]
 

@@ -97,8 +97,11 @@ def in_torch(
     layer: Callable[..., Any],
     acts: dict[str, Callable[[Any], Any]] = ACTS,
     device: str = "cpu",
+    apart: bool = False,
 ) -> Style:
-    """By this layer, gradients by autograd, on a device."""
+    """By this layer, gradients by autograd, on a device; skip connections as a layer of their own,
+    if they are `apart`.
+    """
 
     def answers(problem: Problem, dtype: str) -> Answers:
         network: Any = problem.formulation.network
@@ -109,12 +112,28 @@ def in_torch(
         padded = torch.cat([theta, theta.new_zeros(len(theta), 1)], 1)
         parts: dict[Any, list[Tensor]] = defaultdict(list)
         for block in network.layout.blocks:
+            skips = block.layer == 2 and block.group is not None
             part = padded[:, torch.as_tensor(block.places)]
-            parts[block.layer, block.role].append(part)
-        into, bias = torch.cat(parts[1, "weight"], -1), torch.cat(parts[1, "bias"], 1)
-        out, biases = torch.cat(parts[2, "weight"], 1), torch.cat(parts[2, "bias"], 1)
-        h = acts[network.activation](layer(x, into, bias))
-        o = acts[network.output](layer(h, out, biases))
+            parts[block.layer, "skip" if skips else block.role, block.head].append(part)
+        biases = torch.cat([parts[2, "bias", head][0] for head in range(len(network.outputs))], 1)
+        past = []  # all inputs of each output
+        for head in range(len(network.outputs)):
+            past += [torch.cat(each, -1) for each in [parts[2, "skip", head]] if each]
+        if not network.hidden:
+            o = layer(x, torch.cat(past, 1), biases)
+        else:
+            into, bias = torch.cat(parts[1, "weight", None], -1), parts[1, "bias", None][0]
+            h = acts[network.activation](layer(x, into, bias))
+            out = torch.cat(
+                [parts[2, "weight", head][0] for head in range(len(network.outputs))], 1
+            )
+            if past and apart:
+                o = layer(h, out, biases) + layer(x, torch.cat(past, 1), 0 * biases)
+            elif past:
+                o = layer(torch.cat([h, x], -1), torch.cat([out, torch.cat(past, 1)], -1), biases)
+            else:
+                o = layer(h, out, biases)
+        o = acts[network.output](o)
         shares = torch.tensor(problem.shares, dtype=kind, device=device)
         loss = (((o - t) ** 2) * shares).sum((1, 2))
         if problem.loss.decay:
@@ -179,6 +198,7 @@ def in_r(problem: Problem, dtype: str) -> Answers:
 def torch_styles(device: str = "cpu") -> dict[str, Style]:
     """All styles in PyTorch, on a device."""
     styles = {f"torch {layer.__name__}": in_torch(layer, device=device) for layer in LAYERS}
+    styles["torch skip apart"] = in_torch(multiplied, device=device, apart=True)
     styles["torch other activations"] = in_torch(multiplied, OTHER_ACTS, device)
     return styles
 

@@ -13,7 +13,7 @@ from harness.core.problem import Loss
 from reference import Network
 from reference.training.objectives import HiddenLayerObjective, Objective, objective
 
-SHAPES = [((1,), 4, (1,)), ((2, 3), 3, (2, 1))]
+SHAPES = [((1,), 4, (1,)), ((2, 3), 3, (2, 1)), ((2, 1), 0, (2,))]
 ACTIVATIONS = [("tanh", "identity"), ("logistic", "logistic"), ("relu", "relu")]
 LOSSES = [Loss(), Loss("mean"), Loss(decay=0.1)]
 
@@ -27,14 +27,15 @@ def problem(network: Network, loss: Loss = LOSSES[0]) -> Problem:
     return Problem("random", Formulation.identity(network), own, inputs, targets, loss)
 
 
+@pytest.mark.parametrize("skip", [False, True], ids=["", "skip"])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("activations", ACTIVATIONS, ids="-".join)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_what_is_written_out_follows_from_the_equations(
-    shape: Any, activations: tuple[str, str], loss: Loss
+    shape: Any, activations: tuple[str, str], loss: Loss, skip: bool
 ) -> None:
     """Loss, gradient, residuals and Jacobian agree up to the order of summation."""
-    asked = problem(Network(*shape, *activations), loss)
+    asked = problem(Network(*shape, *activations, skip=skip), loss)
     fast, slow, theta = HiddenLayerObjective(asked, 1), Objective(asked, 1), asked.own[1]
     for name in ("__call__", "residuals", "jacobian"):
         for mine, theirs in zip(
