@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
-from harness.arithmetic.rounding import DIRECTED, ORACLE_ROUNDOFF, total_roundoff
+from harness.arithmetic.rounding import DIRECTED, ORACLE_BITS, ORACLE_ROUNDOFF, total_roundoff
 from harness.core.contract import SINGLE, Array, Bounded, Contract
 from harness.core.linear import LinearMap
 
@@ -43,7 +43,16 @@ class BoundedArithmetic:
         self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
 
     def lift(self, x: Array) -> Bounded:
-        return Bounded(x, np.zeros(x.shape))
+        """Return numbers (D, ...), which an implementation rounds if its dtype cannot hold them.
+
+        A number that is rounded may be off by u |x| or, below the normal numbers, by the smallest
+        of them; beyond the dtype's range it has no bound. All others are exact.
+        """
+        if self.contract.bits == ORACLE_BITS:
+            return Bounded(x, np.zeros(x.shape))
+        size = abs(x)
+        error = np.where(size <= self.contract.largest, self.u * size + self.tiny, np.inf)
+        return Bounded(x, np.where(self.contract.rounded(x) == x, 0.0, error))
 
     def each(self, shape: Callable[[Array], Array], x: Bounded) -> Bounded:
         return Bounded(shape(x.value), shape(x.error))

@@ -23,7 +23,7 @@ class Arithmetic(Protocol[V]):
         """An implementation's promise about its rounding."""
 
     def lift(self, x: Array) -> V:
-        """Return numbers (D, ...) as values that are exact."""
+        """Return numbers (D, ...) as an implementation holds them: exact, if its dtype can."""
 
     def each(self, shape: Callable[[Array], Array], x: V) -> V:
         """Put the numbers of x in another shape or order, which the function `shape` gives."""

@@ -2,7 +2,8 @@
 
 from harness.core.contract import Contract
 
-ORACLE_ROUNDOFF = 2.0**-53
+ORACLE_BITS = 53  # the oracle computes in float64
+ORACLE_ROUNDOFF = 2.0**-ORACLE_BITS
 DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 
 

@@ -9,7 +9,7 @@ from harness.core.formulation import Formulation
 from harness.core.numpy_errors import ours
 from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
 from harness.pytorch.checkpoint import Checkpoint, weights
-from reference.probes.draws import FLOAT32, Draw
+from reference.probes.draws import Draw
 
 OWN_WEIGHTS = (
     "With own weights this checks the formula at these weights, not that they are the ones R fitted"
@@ -18,13 +18,13 @@ OWN_WEIGHTS = (
 
 @dataclass(frozen=True, eq=False)
 class OnData:
-    """A user's data, inputs (R, I) and targets (R, O), at random parameters; all rounded to
-    float32.
+    """A user's data, inputs (R, I) and targets (R, O), at random parameters.
 
-    R counts rows of data, I inputs of all groups, and O outputs of all heads. `weights` is a
-    checkpoint (see `harness.pytorch.checkpoint.weights`) whose parameters are used instead. This
-    checks the formula at these weights; it does not check that R, or anybody, has fitted them.
-    Raises ValueError for data or weights that do not fit the network.
+    R counts rows of data, I inputs of all groups, and O outputs of all heads. Data and weights are
+    taken as they are, in float64: a subject of another dtype rounds them, and its bounds allow for
+    this. `weights` is a checkpoint (see `harness.pytorch.checkpoint.weights`) whose parameters are
+    used instead. This checks the formula at these weights; it does not check that R, or anybody,
+    has fitted them. Raises ValueError for data or weights that do not fit the network.
     """
 
     inputs: Array
@@ -43,7 +43,7 @@ class OnData:
             draw = Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
             return [draw.problem(draw.random_own(1.5), *self._data(self.draws))]
         kind = f"{rows} points, own weights"
-        own = FLOAT32.rounded(weights(self.weights, formulation))[None]
+        own = weights(self.weights, formulation)[None]
         problem = Problem(kind, formulation, own, *self._data(1), self.loss)
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
@@ -51,7 +51,8 @@ class OnData:
         """Return inputs (D, R, I) and targets (D, R, O) that are the same in all D draws (problems
         of a stack).
         """
-        inputs, targets = FLOAT32.rounded(self.inputs), FLOAT32.rounded(self.targets)
+        inputs = np.asarray(self.inputs, dtype=np.float64)
+        targets = np.asarray(self.targets, dtype=np.float64)
         return (
             np.broadcast_to(inputs, (draws, *inputs.shape)),
             np.broadcast_to(targets, (draws, *targets.shape)),
