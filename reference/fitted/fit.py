@@ -59,3 +59,4 @@ class FittedNet:
     residuals: Array
     call: str
     digest: str
+    versions: dict[str, str]

@@ -1,8 +1,9 @@
-"""Asks R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R).
+"""Asks R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R,
+fitted.R).
 
-An ask is one call of a function in nnet.R. If R crashes, does not answer in time or quits, it is
-killed, started again and asked once more. In shapes, D counts draws (parameter vectors), R rows, I
-inputs, O outputs, and T weights.
+An ask is one call of a function in nnet.R or fitted.R. If R crashes, does not answer in time or
+quits, it is killed, started again and asked once more. In shapes, D counts draws (parameter
+vectors), R rows, I inputs, O outputs, and T weights.
 """
 
 import os
@@ -301,6 +302,41 @@ class RSession:
         count = _check("repetitions", repetitions)
         seconds = self._ask(what, "time_gradient", *topology.engine, *data, count)
         return float(seconds[0])
+
+    def read_fit(self, path: str) -> Any:
+        """Read the object that saveRDS() wrote to a file, as nested lists (`encode` in fitted.R).
+
+        R's own readRDS() is trusted to decode the file. Nothing that the file holds is evaluated.
+        """
+        return self._ask(f"read_fit({path!r})", "read_fit", path)
+
+    def ask_fit(
+        self,
+        path: str,
+        names: Sequence[str],
+        columns: Sequence[Any],
+        prepare: str | None = None,
+        trust: bool = True,
+    ) -> tuple[Array, Array]:
+        """Return the inputs (R, I) that enter the net of a fit, and predict()'s outputs (R, O).
+
+        `columns` are the raw columns: arrays of numbers (R,), or sequences of texts with None for a
+        missing one. A row with a missing value becomes a row of NaN. `prepare` is the text of an R
+        expression that makes the rows to predict from the raw rows `x`: a data.frame, or a matrix
+        if the net was fitted on a matrix. The object in the file, its formula and `prepare` are
+        evaluated. Without `trust`, the formula of the fit may call only plain arithmetic and finds
+        only R's own functions; any other formula raises RError.
+        """
+        given: list[Any] = []
+        for column in columns:
+            if isinstance(column, np.ndarray):
+                given.append(np.asarray(column, np.float64))
+            else:
+                given.append(list(column))
+        what = f"ask_fit({path!r}, {len(names)} columns)"
+        arguments = list(names), given, prepare, float(trust)
+        inputs, outputs = self._ask(what, "ask_fit", path, *arguments)
+        return np.ascontiguousarray(inputs.T), np.ascontiguousarray(outputs.T)
 
     def eval_text(self, code: str) -> Any:
         """Run R code in R's global environment and return its value: numbers as an array, strings

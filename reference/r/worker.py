@@ -1,8 +1,8 @@
 """The process that holds R; session.py starts it as a script.
 
 Its arguments are the file descriptor of its socket and the process id of its parent. It receives
-pairs (ask, arguments): the name of a function in nnet.R, and its arguments. It answers each with
-(kind, value, warnings, console), and ends when its parent ends.
+pairs (ask, arguments): the name of a function in nnet.R or fitted.R, and its arguments. It answers
+each with (kind, value, warnings, console), and ends when its parent ends.
 """
 
 import os
@@ -85,12 +85,13 @@ class R:
         # Nothing here needs R's temporary folder, and a killed process could not remove it later.
         self.r.evalr("unlink(tempdir(), recursive = TRUE)")
         env = self.r.evalr('new.env(parent = asNamespace("nnet"))')
-        code = Path(__file__).with_name("nnet.R").read_text(encoding="utf-8")
-        self.r.baseenv["eval"](self.r.parse(code), env)
+        for file in ("nnet.R", "fitted.R"):
+            code = Path(__file__).with_name(file).read_text(encoding="utf-8")
+            self.r.baseenv["eval"](self.r.parse(code), env)
         self.answer = env["answer"]
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Call a function of nnet.R, and return (kind, value, warnings, console).
+        """Call a function of nnet.R or fitted.R, and return (kind, value, warnings, console).
 
         The kind is "value", or "error" with R's message as the value.
         """
@@ -101,12 +102,20 @@ class R:
     def to_r(self, value: Any) -> Any:
         """Convert a Python value for R: None, a string, or numbers, which become doubles.
 
-        The axes of an array are reversed, so that its numbers keep their order in memory.
+        The axes of an array are reversed, so that its numbers keep their order in memory. A list of
+        strings and None becomes a character vector with NA; a list that holds arrays or lists
+        becomes a list.
         """
         if value is None:
             return self.r.NULL
         if isinstance(value, str):
             return self.r.StrSexpVector([value])
+        if isinstance(value, list) and value:
+            if all(item is None or isinstance(item, str) for item in value):
+                texts = [self.r.NA_Character if item is None else item for item in value]
+                return self.r.StrSexpVector(texts)
+            if any(isinstance(item, list | np.ndarray) for item in value):
+                return self.r.ListSexpVector([self.to_r(item) for item in value])
         array = np.ascontiguousarray(value, np.float64)
         vector = self.r.FloatSexpVector.from_memoryview(array.reshape(-1).data)
         if array.ndim > 1:

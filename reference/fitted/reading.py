@@ -1,0 +1,189 @@
+"""Reads the object of nnet() from a file that saveRDS() wrote, by R or by the package rdata."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from itertools import pairwise
+from os import PathLike, fspath
+from os.path import abspath
+from typing import Literal
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.text.harmless import one_line
+from reference.fitted.deparse import deparse
+from reference.fitted.fit import FittedNet, Terms, Unsupported
+from reference.fitted.stream import read_stream
+from reference.fitted.terms import read_terms
+from reference.fitted.values import NULL, NUMBERS, Value, decode
+from reference.fitted.without_r import describe, parse
+from reference.r.preflight import RUnavailable
+from reference.r.session import RCrashed, RError, RSession
+from reference.r.topology import Topology
+
+Mode = Literal["auto", "r", "rdata"]
+FLAGS = ("entropy", "softmax", "censored")
+NOT_YET = "classification is not supported yet: only nets that nnet() fitted by squares are"
+
+
+def read_fit(path: str | PathLike[str], r: RSession, mode: Mode = "auto") -> FittedNet:
+    """Read the object that nnet() returned and saveRDS(fit, path) wrote.
+
+    `mode` says who decodes the file: "r", "rdata" (no R; the extra `rds`), or "auto", which takes R
+    if it is available. Both give the same numbers and names. The file is untrusted: its size is
+    limited, nothing that it holds is evaluated, and every length is checked. R's readRDS() or
+    rdata's parser, and the decompressors, are trusted to decode bytes.
+
+    Raises Unsupported for a fit that is no regression by squares, and if nothing can decode the
+    file; ValueError, with the name of the file, for a file that holds no sound fit.
+    """
+    name = one_line(fspath(path))
+    if mode not in ("auto", "r", "rdata"):
+        raise ValueError(f"mode is {mode!r}, expected auto, r or rdata")
+    content, digest = read_stream(path)
+    try:
+        top, versions = _decode(content, abspath(fspath(path)), r, mode)
+        return _check_fit(top, digest, versions)
+    except Unsupported as error:
+        raise Unsupported(f"{name}: {error}") from None
+    except (ValueError, RError, RCrashed) as error:
+        raise ValueError(
+            f"{name} holds no fit that can be read: {one_line(str(error))[:300]}"
+        ) from None
+
+
+def _decode(content: bytes, path: str, r: RSession, mode: Mode) -> tuple[Value, dict[str, str]]:
+    """Return the object in a file and the versions of the software that decoded it."""
+    if mode != "rdata":
+        try:
+            versions = r.versions()
+            top = decode(r.read_fit(path))
+            return top, {name: versions[name] for name in ("R", "nnet")}
+        except RUnavailable as error:
+            if mode == "r":
+                raise Unsupported(str(error)) from None
+    top = describe(parse(content))
+    return top, {"rdata": version("rdata")}
+
+
+def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
+    """Return the fit of an object. Raises ValueError or Unsupported."""
+    fields = top.named()
+    _check_class(top, fields)
+    topology = _topology(fields)
+    wts = _numbers(fields, "wts", topology.n_weights)
+    is_formula = "nnet.formula" in top.attribute("class").texts
+    terms: Terms | None = None
+    columns = tuple(f"x{number + 1}" for number in range(topology.inputs))
+    if is_formula:
+        columns = _texts(fields, "coefnames", topology.inputs)
+        parts = [fields.get(name, NULL) for name in ("terms", "xlevels", "contrasts")]
+        terms = read_terms(parts[0], parts[1], parts[2], columns)
+    fitted = _rows(fields, "fitted.values", topology.outputs)
+    residuals = _rows(fields, "residuals", topology.outputs)
+    if fitted.shape != residuals.shape:
+        raise ValueError(
+            f"its fitted.values and residuals are of {fitted.shape} and {residuals.shape} numbers"
+        )
+    responses = fields.get("fitted.values", NULL).dimension_names(1)
+    if len(responses) != topology.outputs:
+        responses = tuple(f"y{number + 1}" for number in range(topology.outputs))
+    return FittedNet(
+        topology=topology,
+        wts=wts,
+        decay=_decay(fields, topology.n_weights),
+        value=float(_numbers(fields, "value", 1)[0]),
+        convergence=int(_whole(fields, "convergence", 1)[0]) if "convergence" in fields else 0,
+        columns=columns,
+        responses=responses,
+        terms=terms,
+        fitted=fitted,
+        residuals=residuals,
+        call=one_line(deparse(fields.get("call", NULL))),
+        digest=digest,
+        versions=versions,
+    )
+
+
+def _check_class(top: Value, fields: dict[str, Value]) -> None:
+    """Raise ValueError for anything but an object of nnet(), Unsupported for a classification."""
+    classes = [one_line(text or "")[:40] for text in top.attribute("class").texts]
+    found = f"an object of class {', '.join(classes[:3])}" if classes else f"R's {top.kind}"
+    if "multinom" in classes:
+        raise Unsupported(f"it holds {found}; {NOT_YET}")
+    if "finalModel" in top.attribute("all names").texts:
+        raise ValueError(f"it holds {found}; give fit$finalModel: saveRDS(fit$finalModel, file)")
+    if top.kind != "list" or "nnet" not in classes:
+        raise ValueError(f"it holds {found}, expected what nnet() returned: saveRDS(fit, file)")
+    for flag in FLAGS:
+        if flag in fields and _numbers(fields, flag, 1)[0]:
+            raise Unsupported(
+                f"its nnet has {flag}=TRUE, which nnet() sets for a factor too; {NOT_YET}"
+            )
+
+
+def _topology(fields: dict[str, Value]) -> Topology:
+    """Return the net of a fit. Raises ValueError if its parts do not fit together."""
+    inputs, hidden, outputs = (int(number) for number in _whole(fields, "n", 3))
+    units = 1 + inputs + hidden + outputs
+    starts = _whole(fields, "nconn", units + 1)
+    connected = _whole(fields, "conn", len(fields.get("conn", NULL)))
+    ends = int(starts[-1])
+    if starts[: 2 + inputs].any() or (np.diff(starts) < 0).any() or ends != len(connected):
+        raise ValueError("its nconn does not count the connections in conn")
+    connections = []
+    for first, last in pairwise(starts[1 + inputs :].astype(int)):
+        connections.append(tuple(connected[first:last].astype(int).tolist()))
+    linear_from = int(_whole(fields, "nsunits", 1)[0])
+    if linear_from not in (units, units - outputs):
+        raise ValueError(f"its nsunits is {linear_from}, expected {units} or {units - outputs}")
+    return Topology(inputs, hidden, outputs, tuple(connections), linear_from != units)
+
+
+def _decay(fields: dict[str, Value], weights: int) -> Array:
+    """Return the decay of each weight; one number holds for all."""
+    length = 1 if len(fields.get("decay", NULL)) == 1 else weights
+    return np.broadcast_to(_numbers(fields, "decay", length), weights)
+
+
+def _numbers(fields: dict[str, Value], name: str, length: int) -> Array:
+    """Return a field of finite numbers. Raises ValueError for anything else."""
+    value = fields.get(name, NULL)
+    if value.kind not in NUMBERS or len(value) != length:
+        raise ValueError(
+            f"its {name} is {value.kind} of length {len(value)}, expected {length} numbers"
+        )
+    if not np.isfinite(value.numbers).all():
+        raise ValueError(f"its {name} holds a number that is not finite")
+    return value.numbers
+
+
+def _whole(fields: dict[str, Value], name: str, length: int) -> Array:
+    """Return a field of whole numbers from 0 up. Raises ValueError for anything else."""
+    numbers = _numbers(fields, name, length)
+    if (numbers < 0).any() or (numbers > 2**31).any() or (numbers != np.floor(numbers)).any():
+        raise ValueError(f"its {name} holds {numbers[:3]}, expected whole numbers from 0 up")
+    return numbers
+
+
+def _texts(fields: dict[str, Value], name: str, length: int) -> tuple[str, ...]:
+    value = fields.get(name, NULL)
+    if value.kind != "character" or len(value) != length or None in value.texts:
+        raise ValueError(
+            f"its {name} is {value.kind} of length {len(value)}, expected {length} texts"
+        )
+    return tuple(one_line(text or "") for text in value.texts)
+
+
+def _rows(fields: dict[str, Value], name: str, outputs: int) -> Array:
+    """Return a field of N rows and O outputs; a fit that was stripped of it has no rows."""
+    value = fields.get(name, NULL)
+    if value.kind == "NULL":
+        return np.zeros((0, outputs))
+    if value.kind not in NUMBERS or value.matrix().shape[1] != outputs:
+        raise ValueError(
+            f"its {name} is {value.kind} of length {len(value)}, expected {outputs}"
+            " columns of numbers"
+        )
+    return value.matrix()

@@ -1,0 +1,233 @@
+"""Reads an R object from a file without R, by the package rdata, whose parser evaluates nothing.
+
+rdata decodes the bytes into a tree of values. Only its parser is used, with limits of ours.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from reference.fitted.fit import Unsupported
+from reference.fitted.values import FIELDS, NONE, NULL, Value
+
+MOST_OBJECTS = 1_000_000
+MOST_DEEP = 20_000  # frames of Python: a list of R's takes two an element
+NAMES = {
+    "NIL": "NULL",
+    "NILVALUE": "NULL",
+    "SYM": "symbol",
+    "LANG": "language",
+    "LGL": "logical",
+    "INT": "integer",
+    "REAL": "double",
+    "STR": "character",
+    "VEC": "list",
+    "LIST": "pairlist",
+    "MISSINGARG": "symbol",
+    "CLO": "closure",
+    "PROM": "promise",
+    "CPLX": "complex",
+    "EXPR": "expression",
+    "BCODE": "bytecode",
+    "EXTPTR": "externalptr",
+    **dict.fromkeys(("ENV", "GLOBALENV", "BASEENV", "EMPTYENV", "NAMESPACE"), "environment"),
+}
+# Codes of serialize.c that rdata does not know, and the code of a value that is written alike: an
+# unbound value (of a promise that was never forced) as NULL, the namespace of base as base, an
+# attached package as a namespace.
+UNKNOWN_CODES = {252: 254, 247: 241, 250: 249}
+PLAIN = ("NULL", "symbol", "language", "logical", "integer", "double", "character", "list")
+LATIN1 = 4  # CharFlags of rdata
+SEQUENCES = (b"compact_intseq", b"compact_realseq")
+
+
+def parse(content: bytes) -> Any:
+    """Return rdata's tree of a decompressed file.
+
+    Raises Unsupported if rdata is not installed, ValueError if the content is damaged or too large.
+    """
+    try:
+        from rdata.parser import DEFAULT_ALTREP_MAP
+        from rdata.parser._ascii import ParserASCII
+        from rdata.parser._binary import ParserBinary
+        from rdata.parser._xdr import ParserXDR
+    except ImportError:
+        raise Unsupported(
+            'reading a fit without R takes the package rdata: pip install "nnet-parity[rds]"'
+        ) from None
+    starts = {b"X\n": ParserXDR, b"A\n": ParserASCII, b"A\r\n": ParserASCII, b"B\n": ParserBinary}
+    start = next(start for start in starts if content.startswith(start))
+    constructors = dict(DEFAULT_ALTREP_MAP)
+    constructors[b"wrap_list"] = constructors[b"wrap_real"]
+    for name in SEQUENCES:
+        constructors[name] = _limit_sequence(constructors[name])
+    parser = _limit(starts[start], len(content))(
+        memoryview(content)[len(start) :],
+        expand_altrep=True,
+        altrep_constructor_dict=constructors,
+    )
+    depth = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(depth, MOST_DEEP))
+    try:
+        return parser.parse_all().object
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"it is damaged ({error})") from None
+    except Exception as error:  # rdata says so by IndexError, AssertionError and others
+        raise ValueError(f"it is cut or damaged ({type(error).__name__})") from None
+    finally:
+        sys.setrecursionlimit(depth)
+
+
+def _limit_sequence(constructor: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a constructor of sequences like 1:n that refuses a long one."""
+
+    def construct(state: Any) -> Any:
+        if not 0 <= state.value[0] <= MOST_OBJECTS:
+            raise ValueError(f"a sequence has the length {state.value[0]:g}")
+        return constructor(state)
+
+    return construct
+
+
+def _limit(parser_class: Any, size: int) -> Any:
+    """Return a parser of rdata's that refuses lengths beyond the file's size, and too many
+    values.
+    """
+
+    class Limited(parser_class):  # type: ignore[misc]
+        objects = 0
+        read_before: int | None = None
+
+        def parse_R_object(
+            self, references: Any = None, repeated: Any = None, info_int: int | None = None
+        ) -> Any:
+            self.objects += 1
+            if self.objects > MOST_OBJECTS:
+                raise ValueError(f"it holds more than {MOST_OBJECTS} values")
+            if info_int is None:
+                code = self.parse_int()
+                self.read_before = UNKNOWN_CODES.get(code, code)
+            return super().parse_R_object(references, repeated, info_int)
+
+        def parse_int(self) -> int:
+            if self.read_before is None:
+                return int(super().parse_int())
+            code, self.read_before = self.read_before, None
+            return code
+
+        def _parse_array_values(self, dtype: Any, length: int) -> Any:
+            _check_length(length, size)
+            return super()._parse_array_values(dtype, length)
+
+        def parse_string(self, length: int) -> Any:
+            _check_length(length, size)
+            return super().parse_string(length)
+
+        def _parse_bytecode(self, references: Any, repeated: Any = None) -> Any:
+            if repeated is None:
+                count = self.parse_int()
+                _check_length(count, size)
+                repeated = [None] * count
+            return super()._parse_bytecode(references, repeated)
+
+    return Limited
+
+
+def _check_length(length: int, size: int) -> None:
+    if not 0 <= length <= size:
+        raise ValueError(f"something has the length {length}, in a file of {size} bytes")
+
+
+def describe(thing: Any) -> Value:
+    """Return a value of rdata's tree; of a list at the top only nnet's fields (see read_fit in
+    fitted.R).
+    """
+    kind = _kind(thing)
+    if kind != "list":
+        return Value(kind)
+    attributes = dict(_attributes(thing))
+    names = _value(attributes["names"]).texts if "names" in attributes else ()
+    fields = [place for place, name in enumerate(names) if name in FIELDS]
+    held = {
+        "names": Value("character", texts=tuple(names[place] for place in fields)),
+        "class": _value(attributes["class"]) if "class" in attributes else NULL,
+        "all names": Value("character", texts=names),
+    }
+    return Value(kind, parts=tuple(_value(thing.value[place]) for place in fields), attributes=held)
+
+
+def _value(thing: Any) -> Value:
+    """Return a value of rdata's tree with its attributes. No environment is entered."""
+    while thing.referenced_object is not None:
+        thing = thing.referenced_object
+    kind = _kind(thing)
+    if kind not in PLAIN:
+        return Value(kind)
+    attributes = {}
+    for name, each in _attributes(thing):
+        if name != "row.names":
+            attributes[name] = _value(each)
+    if kind == "symbol":
+        return Value(kind, texts=(_text(thing.value) if thing.value is not None else "",))
+    if kind == "language":
+        parts = list(_walk(thing))
+        if any(name for name, _ in parts):
+            texts = tuple(name for name, _ in parts)
+            attributes["names"] = Value("character", texts=texts)
+        return Value(kind, parts=tuple(_value(part) for _, part in parts), attributes=attributes)
+    if kind == "list":
+        return Value(kind, parts=tuple(map(_value, thing.value)), attributes=attributes)
+    if kind == "character":
+        return Value(kind, texts=tuple(map(_text, thing.value)), attributes=attributes)
+    return Value(kind, _numbers(thing.value), attributes=attributes)
+
+
+def _kind(thing: Any) -> str:
+    while thing.referenced_object is not None:
+        thing = thing.referenced_object
+    name = str(thing.info.type.name)
+    return NAMES.get(name, name.lower())
+
+
+def _walk(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Give the elements of a pairlist or a call, each with its name or an empty text."""
+    while _kind(thing) in ("pairlist", "language"):
+        tag = thing.tag
+        name = _value(tag).texts[0] if tag is not None and _kind(tag) == "symbol" else ""
+        yield name or "", thing.value[0]
+        thing = thing.value[1]
+
+
+def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    if thing.attributes is not None:
+        yield from _walk(thing.attributes)
+
+
+def _text(thing: Any) -> str | None:
+    """Return a text of R; a byte that is no UTF-8 becomes its number, as "<ff>"."""
+    if thing.value is None:
+        return None
+    if thing.info.gp & LATIN1:
+        return str(thing.value.decode("latin-1"))
+    text = thing.value.decode("utf-8", errors="surrogateescape")
+    return re.sub(r"[\udc80-\udcff]", lambda found: f"<{ord(found[0]) - 0xDC00:02x}>", text)
+
+
+def _numbers(given: Any) -> Array:
+    """Return numbers as float64, NaN for R's NA."""
+    if given is None:
+        return NONE
+    array = np.array(np.ma.getdata(given), dtype=np.float64)
+    array[np.ma.getmaskarray(given)] = np.nan
+    array.flags.writeable = False
+    return array
