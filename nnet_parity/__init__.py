@@ -43,6 +43,7 @@ PUBLIC = {
         "Prototype",
         "RNnet",
         "Stated",
+        "fitted",
         "gradient_descent",
         "least_squares",
         "nnet_fit",

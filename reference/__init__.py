@@ -2,6 +2,7 @@
 faults. No torch.
 """
 
+from reference.fitted.case import fitted as fitted
 from reference.implementations.callables import Prototype as Prototype
 from reference.implementations.callables import Stated as Stated
 from reference.implementations.numpy_net import NumpyNet as NumpyNet

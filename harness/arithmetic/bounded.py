@@ -54,6 +54,9 @@ class BoundedArithmetic:
         error = np.where(size <= self.contract.largest, self.u * size + self.tiny, np.inf)
         return Bounded(x, np.where(self.contract.rounded(x) == x, 0.0, error))
 
+    def widen(self, x: Bounded, error: Array) -> Bounded:
+        return Bounded(x.value, x.error + error)
+
     def each(self, shape: Callable[[Array], Array], x: Bounded) -> Bounded:
         return Bounded(shape(x.value), shape(x.error))
 

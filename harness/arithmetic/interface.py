@@ -25,6 +25,9 @@ class Arithmetic(Protocol[V]):
     def lift(self, x: Array) -> V:
         """Return numbers (D, ...) as an implementation holds them: exact, if its dtype can."""
 
+    def widen(self, x: V, error: Array) -> V:
+        """Return x as an implementation holds it that may be off by `error`, in the shape of x."""
+
     def each(self, shape: Callable[[Array], Array], x: V) -> V:
         """Put the numbers of x in another shape or order, which the function `shape` gives."""
 

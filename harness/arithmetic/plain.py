@@ -24,6 +24,9 @@ class Plain:
     def lift(self, x: Values) -> Values:
         return np.asarray(x).astype(self.dtype, copy=False)
 
+    def widen(self, x: Values, error: Values) -> Values:
+        return x
+
     def each(self, shape: Callable[[Values], Values], x: Values) -> Values:
         return shape(x)
 

@@ -41,6 +41,7 @@ class HintKind(StrEnum):
 
     LIKELY = "likely"  # `cause` explains the difference
     VANISHES = "vanishes"  # the difference vanishes under the condition `cause`: `write` states it
+    NOTE = "note"  # `cause` is a sentence that narrows the cause down
     NO_PARAMETER = "no parameter"  # the subject has none for `cause`: `write` names a constant
 
 

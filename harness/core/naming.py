@@ -5,10 +5,17 @@ from numpy.typing import NDArray
 
 from harness.core.problem import STEP, Problem
 
+TITLES = {
+    "input_gradient": "gradient by the inputs",
+    "predictions": "a prediction",
+    "value": "the loss on the fitted rows",
+    "parameters": "a weight",
+}
+
 
 def title(quantity: str) -> str:
     """Return the name of a quantity as people read it."""
-    return "gradient by the inputs" if quantity == "input_gradient" else quantity
+    return TITLES.get(quantity, quantity)
 
 
 def tensors(problem: Problem, quantity: str) -> tuple[list[str], NDArray[np.intp]]:

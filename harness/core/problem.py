@@ -66,7 +66,10 @@ class Problem:
 
     `slopes` (D, R, O), if given, is the gradient of another loss by the outputs, from which all
     other gradients are computed. `caveat` is a sentence for the verdict on the limits of what the
-    answers prove. Raises ValueError on wrong shapes and on values that are not finite.
+    answers prove. `own_error` (D, P) and `input_error` (D, R, I), if given, are the largest errors
+    with which a correct implementation may hold the own parameters and the inputs: those of a port
+    that stores and scales them itself. Raises ValueError on wrong shapes and on values that are not
+    finite.
     """
 
     kind: str
@@ -81,6 +84,8 @@ class Problem:
     optimiser_gradients: Array | None = None
     caveat: str = ""
     slopes: Array | None = None
+    own_error: Array | None = None
+    input_error: Array | None = None
 
     def __post_init__(self) -> None:
         network = self.formulation.network
@@ -179,12 +184,16 @@ class Problem:
         """
         own, inputs, targets = self.own[draws], self.inputs[draws], self.targets[draws]
         slopes = None if self.slopes is None else self.slopes[draws]
+        own_error = None if self.own_error is None else self.own_error[draws]
+        input_error = None if self.input_error is None else self.input_error[draws]
         return replace(
             self,
             own=own,
             inputs=inputs,
             targets=targets,
             slopes=slopes,
+            own_error=own_error,
+            input_error=input_error,
             recipe=None,
             runs=1,
             optimiser_gradients=None,

@@ -47,6 +47,8 @@ def hint_sentence(verdict: Verdict, hint: Hint) -> str:
     """Return a hint as a sentence."""
     if hint.kind is HintKind.LIKELY:
         return f"likely: {hint.cause}"
+    if hint.kind is HintKind.NOTE:
+        return hint.cause
     if hint.kind is HintKind.VANISHES:
         return f"it vanishes if {hint.cause}: write {hint.write}"
     none = f"{verdict.subject} has no parameter for {hint.cause}"

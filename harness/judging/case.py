@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 from harness.core.contract import DTYPES, PRECISION
 from harness.core.formulation import Family, Formulation
@@ -12,6 +12,7 @@ from harness.core.implementation import Reference
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.core.report import Row
+from harness.core.verdict import Verdict
 from harness.pytorch.errors import MOST_SAID
 from harness.pytorch.settings import Settings, read_settings
 from harness.pytorch.subject import SameOnCpu, Subject
@@ -23,6 +24,23 @@ ProblemMaker = Callable[[Formulation], Sequence[Problem]]
 ENDS = ("final", "fit")  # checks of the result of training
 # checks of a model in training, at every state that it visits
 LOCKSTEP = ("loss", "gradient", STEP)
+
+
+class SelfJudging(Protocol):
+    """Problems that judge the trials of their case themselves, as a fitted object does.
+
+    Such a case has the same object as its only reference.
+    """
+
+    @property
+    def checks(self) -> Sequence[str]:
+        """The names of the checks."""
+
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Any:
+        """Return the object that answers in its place, see `Case.answering`."""
+
+    def judge(self, trial: Trial, cache: Any) -> Verdict:
+        """Return the verdict of a trial; `cache` is the case's Cache."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ class Case:
     network: Family
     subjects: Sequence[Any]
     references: Sequence[Any]
-    problems: ProblemMaker | Sequence[ProblemMaker] | Population
+    problems: ProblemMaker | Sequence[ProblemMaker] | Population | SelfJudging
     expect: str = "equal"
     question: str = ""
     checks: Sequence[str] | None = None
@@ -129,6 +147,9 @@ class Case:
                 return one
             return one.answering(file, self.name, visits, mode)
 
+        if self.judge is not None:
+            judge = answered(self.judge)
+            return replace(self, problems=judge, references=[judge], network=judge)
         return replace(
             self,
             subjects=[answered(one) for one in self.subjects],
@@ -142,7 +163,14 @@ class Case:
         """
         return self.problems if isinstance(self.problems, Population) else None
 
+    @property
+    def judge(self) -> SelfJudging | None:
+        """Return the problems if they judge the trials of the case themselves, else None."""
+        return cast(SelfJudging, self.problems) if hasattr(self.problems, "judge") else None
+
     def _checks(self) -> Sequence[str]:
+        if self.judge is not None:
+            return self.judge.checks
         if self.contrast:
             return (self.contrast.name,)
         if self.expect == "differs" and not self.population:
@@ -176,9 +204,10 @@ class Case:
         ValueError if all of them return no problem.
         """
         assert not isinstance(self.problems, Population)
-        makers = [self.problems] if callable(self.problems) else self.problems
+        makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
         problems: list[Problem] = []
         for make in makers:
+            assert callable(make)
             with users():
                 made = make(formulation)
             if not _are_problems(made):
@@ -197,12 +226,13 @@ class Case:
         """
         who = f"case {shown(self.name, MOST_SAID)}"
         self._validate_lists(who)
-        self._validate_network(who)
-        self._validate_problems(who)
-        self._validate_training(who)
-        self._validate_references(who)
+        if self.judge is None:
+            self._validate_network(who)
+            self._validate_problems(who)
+            self._validate_training(who)
+            self._validate_references(who)
+            self._validate_contrast(who)
         self._validate_words(who)
-        self._validate_contrast(who)
         self._validate_names(who)
         for what, text in (("question", self.question), ("known", self.known)):
             if not isinstance(text, str):
@@ -250,7 +280,9 @@ class Case:
 
     def _validate_words(self, who: str) -> None:
         """Check that the checks, the dtypes and the claimed answer are known words."""
-        checks = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
+        checks: Sequence[str] = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
+        if self.judge is not None:
+            checks = self.judge.checks
         dtypes = DTYPES if self.population or self.contrast else tuple(PRECISION)
         for what, given, known in (
             ("check", self.checks or (), checks),

@@ -214,7 +214,7 @@ class Subject:
         """
         if self.shapes is not None:
             return Layout.of_shapes(self.shapes), {}
-        module = self._module(network)
+        module = self.build_module(network)
         shapes = {}
         for name, parameter in module.named_parameters():
             shapes[name.replace(COMPILED, "")] = tuple(to_plain(parameter).shape)
@@ -237,13 +237,13 @@ class Subject:
             )
         starts = np.zeros((count, formulation.own.size))
         for seed, start in enumerate(starts):
-            module = self._module(formulation.network, seed)
+            module = self.build_module(formulation.network, seed)
             built = [to_plain(p).detach().double().numpy().ravel() for p in module.parameters()]
             values = np.concatenate(built)
             start[: values.size] = values
         return starts
 
-    def _module(self, network: Family, seed: int = 0) -> Any:
+    def build_module(self, network: Family, seed: int = 0) -> Any:
         """Build the module under a seed of torch.
 
         Raises TypeError if this fails, if the result is no nn.Module, or if a parameter is not a
@@ -309,7 +309,7 @@ class Subject:
             call = partial(self.build, **given)
             return Model(call, list(tensors.values()), self.loss, dtype, device)
         try:
-            module = self._module(network).to(dtype=kind, device=device)
+            module = self.build_module(network).to(dtype=kind, device=device)
             parameters = list(module.parameters())
         except Exception as error:  # a user's constructor may raise anything
             return Missing(Status.BROKEN, raised(error))

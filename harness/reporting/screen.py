@@ -15,6 +15,7 @@ from harness.text.harmless import printable
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NOT_JUDGED = "Not judged: see below."
+FITTED = "fit"  # the name of a fitted object as a reference
 NAMED = 6  # names in a sentence at most
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
@@ -201,6 +202,8 @@ def _source(verdict: Verdict) -> str:
     """Return the name of the verdict's reference for a person."""
     if verdict.source in R:
         return f"R nnet ({verdict.source})"
+    if verdict.reference == FITTED:
+        return "NumPy at the fitted weights"
     if verdict.source == "stated":
         return f"{verdict.reference} (stated)"
     return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.reference

@@ -83,8 +83,13 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
 def _verdict(trial: Trial, cache: Cache) -> Verdict:
     if lack := lacking(trial.device):
         return blank(trial, Status.NOT_RUN, lack)
-    if trial.check in ENDS:
-        return end_verdict(trial, cache)
+    if trial.case.judge is not None:
+        return trial.case.judge.judge(trial, cache)
+    return end_verdict(trial, cache) if trial.check in ENDS else _compare(trial, cache)
+
+
+def _compare(trial: Trial, cache: Cache) -> Verdict:
+    """Return the verdict of a trial that compares a quantity, or that claims a contrast."""
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _absent(trial, quantity):
         return blank(trial, Status.ABSENT, absent)

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from harness.pytorch.settings import hold_settings
 from harness.reporting.environment import find_version, limit_threads
 from harness.text.harmless import one_line, printable
 from harness.training.trained import Trained
+from reference.fitted.object import FittedObject, answers_path
+from reference.fitted.stored import write as write_answers
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import Recorded, Recorder, place
@@ -120,6 +123,8 @@ def _record_case(case: Case, file: str, given: Namespace) -> str:
 
     Raises ValueError, RError or RUnavailable if the case cannot be recorded.
     """
+    if isinstance(case.problems, FittedObject):
+        return _record_fitted(case.problems, answers_path(file, case.name), given)
     path, old = place(file, case.name), None
     if path.exists() and given.intent == "create":
         raise ValueError(
@@ -153,6 +158,23 @@ def _record_case(case: Case, file: str, given: Namespace) -> str:
     return (
         f"{len(recorder.noted)} asks, {path.stat().st_size / 1000:.0f} kB in {path.name}{changed}"
     )
+
+
+def _record_fitted(fitted: FittedObject, path: Path, given: Namespace) -> str:
+    """Write R's answers about a fitted object to a file, and return a sentence about the result.
+
+    Raises ValueError if they were written before and the intent is not to renew them.
+    """
+    if fitted.path.suffix == ".json":
+        return "holds R's answers itself"
+    if given.intent == "trim":
+        return "has nothing to trim"
+    if path.exists() and given.intent == "create":
+        raise ValueError(f"it was, in {path.name}: --intent fix records it again")
+    stored = fitted.record()
+    write_answers(path, stored)
+    size = path.stat().st_size / 1000
+    return f"R's predictions for {len(stored.predictions)} rows, {size:.0f} kB in {path.name}"
 
 
 @ours()

@@ -86,9 +86,6 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         raise ValueError(
             f"its fitted.values and residuals are of {fitted.shape} and {residuals.shape} numbers"
         )
-    responses = fields.get("fitted.values", NULL).dimension_names(1)
-    if len(responses) != topology.outputs:
-        responses = tuple(f"y{number + 1}" for number in range(topology.outputs))
     return FittedNet(
         topology=topology,
         wts=wts,
@@ -96,7 +93,7 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         value=float(_numbers(fields, "value", 1)[0]),
         convergence=int(_whole(fields, "convergence", 1)[0]) if "convergence" in fields else 0,
         columns=columns,
-        responses=responses,
+        responses=_name_responses(fields, topology.outputs),
         terms=terms,
         fitted=fitted,
         residuals=residuals,
@@ -104,6 +101,17 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         digest=digest,
         versions=versions,
     )
+
+
+def _name_responses(fields: dict[str, Value], outputs: int) -> tuple[str, ...]:
+    """Return the names of the outputs: those of fitted.values, or the left side of the formula."""
+    responses = fields.get("fitted.values", NULL).dimension_names(1)
+    if len(responses) == outputs:
+        return responses
+    variables = fields.get("terms", NULL).attribute("variables").parts
+    if outputs == 1 and len(variables) > 1:
+        return (one_line(deparse(variables[1])),)
+    return tuple(f"y{number + 1}" for number in range(outputs))
 
 
 def _check_class(top: Value, fields: dict[str, Value]) -> None:

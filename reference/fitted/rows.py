@@ -65,6 +65,50 @@ class Rows:
             )
         return Rows({name: self.columns[name] for name in names})
 
+    def as_texts(self, names: Iterable[str]) -> Rows:
+        """Return the rows with these columns as texts, numbers written as R writes them."""
+        columns = dict(self.columns)
+        for name in names:
+            column = columns[name]
+            if not isinstance(column, tuple):
+                texts = [None if np.isnan(number) else f"{number:.15g}" for number in column]
+                columns[name] = tuple(texts)
+        return Rows(columns)
+
+    def without(self, names: Iterable[object]) -> Rows:
+        """Return the columns that have none of these names."""
+        left = [name for name in names if isinstance(name, str)]
+        return Rows({name: part for name, part in self.columns.items() if name not in left})
+
+    @property
+    def are_numbers(self) -> bool:
+        """Are all columns numbers?"""
+        return not any(isinstance(column, tuple) for column in self.columns.values())
+
+    def matrix(self) -> Array:
+        """Return the columns of numbers side by side (R, K)."""
+        return np.stack([np.asarray(column) for column in self.columns.values()], axis=1)
+
+    def lists(self) -> dict[str, Any]:
+        """Return the columns as a dict: an array of numbers, or a list of texts."""
+        columns: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            columns[name] = list(column) if isinstance(column, tuple) else column.copy()
+        return columns
+
+    def equals(self, other: Rows) -> bool:
+        """Have both the same columns with the same values? NaN equals NaN."""
+        if list(self.columns) != list(other.columns) or len(self) != len(other):
+            return False
+        for name, column in self.columns.items():
+            there = other.columns[name]
+            if isinstance(column, tuple) or isinstance(there, tuple):
+                if column is not there and tuple(column) != tuple(there):
+                    return False
+            elif not np.array_equal(column, there, equal_nan=True):
+                return False
+        return True
+
     def part(self, places: Iterable[int]) -> Rows:
         """Return the rows in these places."""
         kept = [int(place) for place in places]
@@ -137,7 +181,18 @@ def _read_column(texts: Sequence[str | None]) -> Column:
 
 
 def _read_csv(path: Path) -> Rows:
-    """Read a csv file with a line of names, as R's read.csv reads it.
+    """Read a csv file with a line of names, as R's read.csv reads it."""
+    names, lines = read_table(path)
+    if len(set(names)) != len(names):
+        raise ValueError(f"{path} has the columns {', '.join(names)}, expected each once")
+    columns = {}
+    for name, texts in zip(names, zip(*lines, strict=True), strict=True):
+        columns[name] = _read_column([None if text in (NA, "") else text for text in texts])
+    return Rows(columns)
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns of a csv file, and its rows of texts.
 
     Raises ValueError, with the name of the file, for a file that is no such table.
     """
@@ -148,15 +203,12 @@ def _read_csv(path: Path) -> Rows:
             names, *lines = [line for line in csv.reader(file) if line]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no csv file with a line of names: {error}") from None
+    if not lines:
+        raise ValueError(f"{path} has no rows, expected one at least")
     for number, line in enumerate(lines, 2):
         if len(line) != len(names):
             raise ValueError(
                 f"{path}, line {number} has {len(line)} values, expected {len(names)}:"
                 f" {', '.join(names)}"
             )
-    if len(set(names)) != len(names) or not lines:
-        raise ValueError(f"{path} has the columns {', '.join(names)} and {len(lines)} rows")
-    columns = {}
-    for name, texts in zip(names, zip(*lines, strict=True), strict=True):
-        columns[name] = _read_column([None if text in (NA, "") else text for text in texts])
-    return Rows(columns)
+    return names, lines

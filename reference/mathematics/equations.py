@@ -99,10 +99,14 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     formulation, loss = problem.formulation, problem.loss
     network = equations_of(formulation.network)
 
-    own = m.lift(problem.own)
+    own, inputs = m.lift(problem.own), m.lift(problem.inputs)
+    if problem.own_error is not None:
+        own = m.widen(own, problem.own_error)
+    if problem.input_error is not None:
+        inputs = m.widen(inputs, problem.input_error)
     theta = m.linear(formulation.matrix, own, formulation.constant, formulation.forward_roundings)
     tape = Tape(m, problem.draws, problem.rows, formulation.extra_terms)
-    blocks, x, output = outputs(tape, network, theta, m.lift(problem.inputs))
+    blocks, x, output = outputs(tape, network, theta, inputs)
     o = output.sum.formed
 
     slack = m.contract.loss_slack

@@ -18,6 +18,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "reporting",
         "reproduce",
         "fits",
+        "shipped",
         "judging",
         "training",
         "pytorch",

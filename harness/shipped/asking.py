@@ -1,0 +1,164 @@
+"""Asks a port as it ships: built by its factory, with its own weights, on rows of raw data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.core.contract import PRECISION, Array
+from harness.core.formulation import Family
+from harness.core.implementation import Missing
+from harness.core.numpy_errors import users
+from harness.core.verdict import Status
+from harness.pytorch.compiled import limited
+from harness.pytorch.devices import held_in, kind_of
+from harness.pytorch.errors import WrongAnswer, raised
+from harness.pytorch.modes import describe_modes
+from harness.pytorch.subject import Subject
+from harness.pytorch.tensors import describe_shape, list_heads, to_plain
+from harness.shipped.truth import Table
+
+if TYPE_CHECKING:
+    import torch
+
+ONE_BY_ONE = 3  # rows that are also asked alone
+
+
+@dataclass(frozen=True, eq=False)
+class Port:
+    """A built port on a device; `own` (P,) are its parameters, flattened, in float64."""
+
+    module: Any
+    own: Array
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A port's predictions (R, O) for the rows of a table.
+
+    `others` are the predictions of further calls in which any number differs, by the words that say
+    how it was called then, with the rows that were asked. `incomplete` are the predictions for
+    rows with a missing value; None if there are none.
+    """
+
+    outputs: Array
+    others: Sequence[tuple[str, slice, Array]]
+    incomplete: Array | Missing | None = None
+
+
+def find_dtype(module: Any) -> str:
+    """Return the dtype in which a module's parameters are stored.
+
+    Raises ValueError for several dtypes, for none, and for one that has no contract.
+    """
+    found = []
+    for tensor in (*module.parameters(), *module.buffers()):
+        if (plain := to_plain(tensor)) is not None and plain.is_floating_point():
+            found.append(str(plain.dtype).removeprefix("torch."))
+    kinds = sorted(set(found))
+    if len(kinds) != 1 or kinds[0] not in PRECISION:
+        raise ValueError(
+            f"its parameters and buffers are of {' and '.join(kinds) or 'no dtype'}, expected one"
+            f" of {', '.join(PRECISION)}: module.double() makes them float64"
+        )
+    return kinds[0]
+
+
+def build(subject: Subject, network: Family, device: str) -> Port | Missing:
+    """Build a port as it ships; return the reason if this fails.
+
+    It is built twice, under two seeds: weights that differ are drawn at random, and no port's own.
+    """
+    try:
+        module = subject.build_module(network, 0)
+        own = _weights(module)
+        if not np.array_equal(own, _weights(subject.build_module(network, 1))):
+            raise WrongAnswer(
+                "has other weights each time it is built: they are drawn at random, expected the"
+                " port to load its own where it is built"
+            )
+        return Port(module.to(device), own, device)
+    except Exception as error:  # a user's constructor may raise anything
+        broken = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+        return Missing(broken, raised(error), of_subject=True)
+
+
+def _weights(module: Any) -> Array:
+    tensors = [to_plain(parameter) for parameter in module.parameters()]
+    parts = [tensor.detach().double().cpu().numpy().ravel() for tensor in tensors]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+@users()
+def predict(port: Port, table: Table, width: int, dtype: str) -> Predicted | Missing:
+    """Ask a port for its predictions (R, width); return the reason if it gives none."""
+    try:
+        with kind_of(port.device).hold_precision(port.device, dtype), limited():
+            given = _tensors(table.given, port, dtype)
+            outputs = _call(port, given, width)
+            others = list(_ask_again(port, given, width, outputs))
+    except Exception as error:  # whatever a user's module raises is its answer
+        return Missing(_status(error), raised(error), of_subject=True)
+    incomplete: Array | Missing | None = None
+    if table.incomplete:
+        try:
+            with kind_of(port.device).hold_precision(port.device, dtype), limited():
+                incomplete = _call(port, _tensors(table.incomplete, port, dtype), width)
+        except Exception as error:
+            incomplete = Missing(_status(error), raised(error), of_subject=True)
+    return Predicted(outputs, others, incomplete)
+
+
+def _status(error: Exception) -> Status:
+    return Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+
+
+def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[torch.Tensor]:
+    import torch
+
+    return [torch.tensor(part, dtype=held_in(dtype), device=port.device) for part in given]
+
+
+def _call(port: Port, given: Sequence[torch.Tensor], width: int) -> Array:
+    """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape."""
+    heads = list_heads(port.module(*given))
+    rows = len(given[0])
+    expected = [(rows, width)] if width > 1 else [(rows, 1), (rows,)]
+    if len(heads) != 1 or tuple(getattr(heads[0], "shape", ())) not in expected:
+        shapes = " and ".join(describe_shape(head) for head in heads) or "none"
+        raise WrongAnswer(f"gave outputs of shape {shapes}, expected {expected[0]}")
+    numbers = heads[0].detach().double().cpu().numpy()
+    return np.asarray(numbers.reshape(rows, width))
+
+
+def _ask_again(
+    port: Port, given: Sequence[torch.Tensor], width: int, outputs: Array
+) -> Iterator[tuple[str, slice, Array]]:
+    """Call a port in its other modes, on a part of the rows, and on single rows.
+
+    Yield the predictions of each call that differ from the first ones.
+    """
+    import torch
+
+    rows = len(outputs)
+    everything = slice(0, rows)
+    calls: list[tuple[str, slice, bool | None]] = []
+    for mode, words in describe_modes(port.module).items():
+        calls.append((words, everything, mode))
+    if rows > 1:
+        calls.append(("on half of the rows", slice(0, (rows + 1) // 2), None))
+    for row in range(min(rows, ONE_BY_ONE)):
+        calls.append(("on one row alone", slice(row, row + 1), None))
+    for words, chosen, evaluating in calls:
+        with ExitStack() as afterwards:
+            afterwards.enter_context(nullcontext() if evaluating is None else torch.no_grad())
+            if evaluating:
+                afterwards.callback(port.module.eval().train)
+            again = _call(port, [part[chosen] for part in given], width)
+        if not np.array_equal(again, outputs[chosen], equal_nan=True):
+            yield words, chosen, again

@@ -1,0 +1,141 @@
+"""The truth about a port: what a fitted object predicts, which loss it claims, and its weights.
+
+In shapes, R counts rows, K raw columns, I inputs of the network, O outputs and T weights. theta is
+the vector of the network's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import NNET_CLIP, Array, Contract
+from harness.core.formulation import Family, Formulation
+from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.core.progress import Say
+
+R_CONTRACT = Contract("float64", logistic_clip=NNET_CLIP)  # of the fitted object itself
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows that a port is asked, and what the fitted object predicts for them.
+
+    `given` are the rows as the port takes them, one array (R, K) for each of its arguments.
+    `inputs` (R, I) are the numbers that enter the network, None if they are not known;
+    `predictions` (R, O) are those of the fitted object. `sizes` (R, I) is 0 where an input is a raw
+    number as it is; elsewhere it is the number of roundings of an input that a port prepares
+    itself, times the size of what it is prepared from. `digits` (R, O) is the rounding of
+    predictions that were written with fewer digits. `are_estimated` says that the inputs were not
+    read from R, which may have rounded them otherwise.
+
+    `places` (R,) are the numbers of the rows in the user's data. `incomplete` are the rows with a
+    missing value, for which the fitted object predicts none; `incomplete_places` their numbers.
+    """
+
+    name: str
+    given: tuple[Array, ...]
+    inputs: Array | None
+    predictions: Array
+    sizes: Array
+    places: NDArray[np.intp]
+    incomplete: tuple[Array, ...] = ()
+    incomplete_places: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    digits: Array | None = None
+    are_estimated: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLoss:
+    """The loss that a fitted object claims, `value`, and the targets (R, O) of the rows of the
+    first table on which it was fitted.
+
+    `comparison_offset` is that of the trainer, see `Trainer`.
+    """
+
+    value: float
+    targets: Array
+    loss: Loss
+    comparison_offset: float
+
+
+@dataclass(frozen=True, eq=False)
+class Equivalent:
+    """Other weights theta (T,), within `error` (T,), with which a network of raw rows computes what
+    the fitted object predicts; `words` says what is done to them.
+    """
+
+    words: str
+    theta: Array
+    error: Array
+
+
+class Explain(Protocol):
+    """A function that finds the misreading which explains a port's predictions or weights."""
+
+    def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
+        """Return the misreading in words, "" if none explains it.
+
+        `outputs` (R, O) are the port's predictions for each table; `held` (T,) are its weights by
+        their meaning, None if this is not clear.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What a fitted object predicts and holds.
+
+    `responses` are the names of its outputs. `stored` is the dtype that a port may store its
+    weights in, "" for the dtype in which it computes. `caveat` says what is not judged;
+    `scaling_is_open` that this is the scaling of the data before the fit.
+    """
+
+    network: Family
+    theta: Array
+    tables: Sequence[Table]
+    responses: Sequence[str]
+    explain: Explain
+    fitted_loss: FittedLoss | None = None
+    equivalents: Sequence[Equivalent] = ()
+    stored: str = ""
+    caveat: str = ""
+    scaling_is_open: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(
+        self,
+        table: Table,
+        dtype: str,
+        loss: Loss = SUM_OF_SQUARES,
+        form: Equivalent | None = None,
+    ) -> Problem:
+        """Return the problem that a port of a dtype answers: the fitted weights on a table's
+        inputs, in the `form` in which it computes with them.
+
+        The port may hold its weights and inputs within the rounding of what it stores.
+        """
+        of_dtype = Contract(dtype).roundoff
+        stored = max(of_dtype, Contract(self.stored).roundoff) if self.stored else of_dtype
+        plain = self.exact_problem(table, loss)
+        own_error = np.zeros_like(plain.own)
+        if form is not None:
+            plain, own_error = replace(plain, own=form.theta[None]), form.error[None]
+        if self.stored or table.sizes.any():
+            own_error = own_error + stored * abs(plain.own)
+        return replace(plain, own_error=own_error, input_error=stored * table.sizes[None])
+
+    def exact_problem(self, table: Table, loss: Loss = SUM_OF_SQUARES) -> Problem:
+        """Return the problem that the fitted object itself answers."""
+        assert table.inputs is not None
+        formulation, inputs = Formulation.identity(self.network), table.inputs[None]
+        targets = np.zeros((1, len(table.inputs), sum(self.network.outputs)))
+        if self.fitted_loss is not None and table is self.tables[0]:
+            targets = self.fitted_loss.targets[None]
+        problem = Problem(table.name, formulation, self.theta[None], inputs, targets, loss)
+        if not table.are_estimated:
+            return problem
+        return replace(problem, input_error=R_CONTRACT.roundoff * table.sizes[None])

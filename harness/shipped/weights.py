@@ -1,0 +1,272 @@
+"""Compares the weights that a port holds with the fitted ones, by what they mean.
+
+A network is the same function if its hidden units are numbered otherwise, or if a unit is turned
+over: the signs of its incoming and outgoing weights change (and for a logistic unit, since
+h(-z) = 1 - h(z), its outgoing weights enter the bias of each output). In shapes, T counts weights,
+H hidden units and O outputs; theta is the vector of all weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array, Contract
+from harness.core.formulation import Family, Formulation
+from harness.core.implementation import Missing
+from harness.core.layout import Layout
+from harness.core.verdict import Status
+from harness.pytorch.errors import words_of
+from harness.pytorch.subject import Subject
+from harness.pytorch.trying import candidate_mappings
+from harness.shipped.asking import Port
+from harness.shipped.truth import Equivalent, Truth
+
+FIFTEEN_DIGITS = 5e-15  # relative: a number written with 15 significant digits is off by as much
+NAMED = 6  # units in a sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The weights of a port as theta (T,) of the network.
+
+    `guessed` says that names and shapes told their meaning, not the user. `matches` says that each
+    is R's where nnet has it.
+    """
+
+    theta: Array
+    formulation: Formulation
+    dtype: str
+    guessed: bool
+    matches: bool
+
+    def label(self, position: int) -> str:
+        """Return the name of an entry of theta, as `hidden.weight[0, 1] = W1[0, 1]`."""
+        named = self.formulation.network.layout.label(position)
+        lead = int(self.formulation.leads[position])
+        return named if lead < 0 else f"{self.formulation.own.label(lead)} = {named}"
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The result of a comparison of weights.
+
+    `share` is the largest share of an allowed difference, at the entry `position` of theta, where
+    `allowed` is the difference that would be allowed. `form` are the fitted weights in the form in
+    which the port computes with them: with its numbers of hidden units, and turned over as there.
+    """
+
+    same: bool
+    words: str
+    share: float
+    position: int
+    allowed: float
+    form: Equivalent
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """The positions in theta of the weights of each hidden unit.
+
+    `incoming` (H, n) holds its bias and the weights of its inputs, `outgoing` (O, H) the weights of
+    the outputs, `biases` (O,) the biases of the outputs.
+    """
+
+    incoming: NDArray[np.intp]
+    outgoing: NDArray[np.intp]
+    biases: NDArray[np.intp]
+
+
+def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
+    """Return a port's weights as theta; a reason if it is not clear what they mean.
+
+    Where names and shapes leave a choice, it is the way in which they are the fitted ones, if there
+    is one.
+    """
+    try:
+        formulation = subject.formulation(truth.network)
+    except (ValueError, TypeError) as error:
+        if not subject.parameters:
+            for words in candidate_mappings(subject.own(truth.network), truth.network, {}):
+                held = read_weights(replace(subject, parameters=words), port, truth)
+                if isinstance(held, Held) and compare_weights(held, truth).same:
+                    return replace(held, guessed=True)
+        why = words_of(error).partition("; its parameters are")[0]
+        return Missing(Status.ABSENT, f"its weights are not compared: {why}")
+    own = np.zeros(formulation.own.size)
+    own[: len(port.own)] = port.own
+    theta = formulation.theta(own[None])[0]
+    dtype = _narrower(truth.stored, _dtype_of(port))
+    guessed = not subject.parameters
+    held = Held(theta, formulation, dtype, guessed, matches=False)
+    share = _shares(held, theta, Equivalent("", truth.theta, np.zeros(len(theta)))).max()
+    return Held(theta, formulation, dtype, guessed, matches=bool(share <= 1))
+
+
+def _dtype_of(port: Port) -> str:
+    kinds = {str(parameter.dtype).removeprefix("torch.") for parameter in port.module.parameters()}
+    return kinds.pop() if len(kinds) == 1 else "float64"
+
+
+def _narrower(first: str, second: str) -> str:
+    kinds = [kind for kind in (first, second) if kind]
+    return max(kinds, key=lambda kind: Contract(kind).roundoff)
+
+
+def _allowed(held: Held, fitted: Equivalent) -> Array:
+    """Return how far each weight (T,) may be off: the rounding of its storage, of the map from the
+    port's own parameters, and what 15 digits leave.
+    """
+    sizes = np.maximum(abs(fitted.theta), abs(held.theta) * (held.formulation.summands > 1))
+    stored = Contract(held.dtype).roundoff * (1 + held.formulation.forward_roundings) * sizes
+    if held.dtype == "float64":
+        stored = stored * (held.formulation.forward_roundings > 0)
+    return stored + FIFTEEN_DIGITS * abs(fitted.theta) + fitted.error
+
+
+def _shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
+    """Return for each weight (T,) the share of its allowed difference."""
+    apart = abs(theta - fitted.theta)
+    allowed = _allowed(held, fitted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(apart == 0, 0.0, apart / allowed)
+    return np.where(np.isnan(shares), np.inf, shares)
+
+
+def compare_weights(held: Held, truth: Truth) -> Compared:
+    """Compare a port's weights with the fitted ones, and with all weights that are equivalent."""
+    plain = Equivalent("", truth.theta, np.zeros(len(truth.theta)))
+    first: Compared | None = None
+    for fitted in (plain, *truth.equivalents):
+        for turning in _list_turnings(truth.network, held.theta, fitted):
+            turned, form = turning.of(fitted), turning.of(plain)
+            shares = _shares(held, held.theta, turned)
+            position = int(shares.argmax())
+            share, allowed = float(shares[position]), float(_allowed(held, turned)[position])
+            if share <= 1:
+                said = _describe(held, turned, [fitted.words, turning.words])
+                return Compared(True, said, share, position, allowed, form)
+            if first is None:
+                count = int((shares > 1).sum())
+                said = f"{count} of {len(shares)} weights are not R's"
+                first = Compared(False, said, share, position, allowed, plain)
+    assert first is not None
+    return first
+
+
+def _describe(held: Held, fitted: Equivalent, words: Sequence[str]) -> str:
+    apart = abs(held.theta - fitted.theta)
+    said = ", ".join(["each weight is R's", *filter(None, words)])
+    most = float(np.max(apart / np.maximum(abs(fitted.theta), 1e-300)))
+    if held.dtype != "float64":
+        return f"{said}, rounded to {held.dtype} (at most {most:.1e} of it)"
+    if apart.any() and not fitted.words:
+        return f"{said}, but for the last digits (at most {most:.1e} of it): 17 digits keep all"
+    return said
+
+
+def _list_turnings(network: Family, theta: Array, fitted: Equivalent) -> list[_Turning]:
+    """Return the turning that changes nothing, and the one by which the fitted weights come nearest
+    to theta, if that is another one.
+    """
+    activation, units = network.activations[0], _units_of(network.layout)
+    found = [_Turning(None, activation, np.zeros(0, np.intp), np.zeros(0, np.intp))]
+    if units is None:
+        return found
+    order, signs = _match_units(units, theta, fitted.theta, activation)
+    if (order != np.arange(len(order))).any() or (signs < 0).any():
+        found.append(_Turning(units, activation, order, signs))
+    return found
+
+
+def _units_of(layout: Layout) -> _Units | None:
+    incoming, outgoing, biases = [], [], []
+    for block in layout.blocks:
+        places = block.places
+        if block.layer == 1:
+            incoming.append(places.reshape(len(places), -1))
+        elif block.role == "bias":
+            biases.append(places)
+        elif block.group is None:
+            outgoing.append(places)
+    if not incoming or not outgoing:
+        return None
+    return _Units(np.hstack(incoming), np.vstack(outgoing), np.concatenate(biases))
+
+
+def _pick(theta: Array, places: NDArray[np.intp]) -> Array:
+    """Return the entries of theta in these places; 0 where there is no connection (-1)."""
+    return np.where(places < 0, 0.0, theta[places])
+
+
+def _match_units(
+    units: _Units, theta: Array, fitted: Array, activation: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return for each hidden unit of theta the fitted unit that is nearest, each once, and its sign
+    (-1 if it is turned over).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    mine, theirs = _pick(theta, units.incoming), _pick(fitted, units.incoming)
+    plain = abs(mine[:, None] - theirs[None]).max(axis=2)
+    over = abs(mine[:, None] + theirs[None]).max(axis=2)
+    if activation not in ("logistic", "tanh"):
+        over = np.full_like(plain, np.inf)
+    _, order = linear_sum_assignment(np.minimum(plain, over))
+    rows = np.arange(len(order))
+    signs = np.where(over[rows, order] < plain[rows, order], -1, 1)
+    return np.asarray(order, dtype=np.intp), signs.astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class _Turning:
+    """Another order of the hidden units, and a sign for each: -1 if it is turned over.
+
+    `order` (H,) holds for each unit the number of the fitted unit in its place. Without `units`
+    nothing changes.
+    """
+
+    units: _Units | None
+    activation: str
+    order: NDArray[np.intp]
+    signs: NDArray[np.intp]
+
+    @property
+    def words(self) -> str:
+        """Return what is done to the weights, "" if nothing is."""
+        said, moved = [], self.order != np.arange(len(self.order))
+        if moved.any():
+            pairs = [f"its {mine} is R's {theirs}" for mine, theirs in enumerate(self.order)]
+            more = ", ..." if len(pairs) > NAMED else ""
+            said.append(f"with the hidden units renumbered ({', '.join(pairs[:NAMED])}{more})")
+        if (self.signs < 0).any():
+            places = ", ".join(map(str, np.flatnonzero(self.signs < 0)))
+            said.append(f"with hidden unit {places} turned over, which is the same function")
+        return " and ".join(said)
+
+    def of(self, fitted: Equivalent) -> Equivalent:
+        """Return the fitted weights with the hidden units in this order, and some turned over."""
+        units, order = self.units, self.order
+        if units is None:
+            return fitted
+        incoming = self.signs[:, None] * _pick(fitted.theta, units.incoming)[order]
+        outgoing = self.signs * _pick(fitted.theta, units.outgoing)[:, order]
+        biases = _pick(fitted.theta, units.biases)
+        rounding = np.zeros(len(biases))
+        if self.activation == "logistic" and (self.signs < 0).any():
+            moved = np.where(self.signs < 0, -outgoing, 0.0)
+            biases = biases + moved.sum(axis=1)
+            size = abs(biases) + abs(moved).sum(axis=1)
+            rounding = (len(order) + 2) * 2.0**-53 * size
+        theta, errors = np.append(fitted.theta, 0.0), np.append(fitted.error, 0.0)
+        before = errors.copy()
+        theta[units.incoming] = incoming
+        theta[units.outgoing] = outgoing
+        theta[units.biases] = biases
+        errors[units.incoming] = before[units.incoming][order]
+        errors[units.outgoing] = before[units.outgoing][:, order]
+        errors[units.biases] = before[units.biases] + rounding
+        return Equivalent(fitted.words, theta[:-1], errors[:-1])

@@ -1,0 +1,141 @@
+"""What R answers about a fitted object, or NumPy in its place.
+
+In shapes, R counts rows, I inputs and O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import NNET_CLIP, Array
+from harness.core.formulation import Formulation
+from harness.core.problem import Problem
+from reference.fitted.fit import FittedNet
+from reference.fitted.rows import Rows
+from reference.implementations.numpy_net import NumpyNet
+from reference.mathematics.network import Network
+from reference.r.session import RSession
+
+CLIPPED = NumpyNet(logistic_clip=NNET_CLIP)
+STEP = 2.0**-20  # relative change of a raw number, by which the slope of its preparation is read
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What R answers to raw rows: the inputs (R, I) that enter the network, and predictions (R, O).
+
+    A row with a missing value has inputs and predictions of NaN. `sizes` (R, I) is the size of the
+    numbers from which each input is prepared; 0 where it is a raw number as it is.
+    """
+
+    inputs: Array
+    predictions: Array
+    sizes: Array
+
+    def part(self, places: NDArray[np.intp]) -> Answers:
+        """Return the answers to the rows in these places."""
+        return Answers(self.inputs[places], self.predictions[places], self.sizes[places])
+
+
+class Ask(Protocol):
+    """Answers raw rows with the inputs (R, I) of the network and predictions (R, O)."""
+
+    def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
+
+
+def collect(ask: Ask, rows: Rows, drawn: Rows | None, prepare: str) -> Answers:
+    """Ask about the user's rows and then the drawn ones, and how each input is prepared.
+
+    Raises ValueError if `prepare` does not prepare each row by itself.
+    """
+    every = rows if drawn is None else rows.followed_by(drawn)
+    asked = every
+    for name, column in rows.columns.items():
+        if not isinstance(column, tuple):
+            asked = asked.followed_by(_moved(every, name))
+    alone, _ = ask(rows)
+    inputs, predictions = ask(asked)
+    if not np.array_equal(inputs[: len(rows)], alone, equal_nan=True):
+        raise ValueError(
+            f"prepare={prepare!r} gives a row other numbers when other rows stand beside it, as"
+            " scale(x) does: write the numbers that were used in training, as in scale(x, c(1.5,"
+            " 20), c(0.3, 4))"
+        )
+    count = len(every)
+    sizes = _read_sizes(inputs, count, every)
+    return Answers(inputs[:count], predictions[:count], sizes)
+
+
+def r_asker(session: RSession, path: Path, prepare: str) -> Ask:
+    """Return the function that asks R's predict() live; it raises RError with R's message."""
+
+    def ask(rows: Rows) -> tuple[Array, Array]:
+        names, columns = list(rows.columns), list(rows.columns.values())
+        inputs, predictions = session.ask_fit(str(path.absolute()), names, columns, prepare or None)
+        return inputs, predictions
+
+    return ask
+
+
+def equations_asker(fit: FittedNet, network: Network) -> Ask:
+    """Return the function that computes inputs and predictions in NumPy, from the fitted
+    weights.
+    """
+
+    def ask(rows: Rows) -> tuple[Array, Array]:
+        inputs = rows.matrix() if fit.terms is None else fit.terms.columns(rows)
+        whole = np.isfinite(inputs).all(axis=1)
+        targets = np.zeros((1, int(whole.sum()), fit.topology.outputs))
+        formulation = Formulation.identity(network)
+        problem = Problem("rows", formulation, fit.wts[None], inputs[None, whole], targets)
+        predictions = np.full((len(rows), fit.topology.outputs), np.nan)
+        predictions[whole] = CLIPPED.observe(problem).values["forward"][0]
+        return inputs, predictions
+
+    return ask
+
+
+def whole_rows_only(ask: Ask, outputs: int) -> Ask:
+    """Return a function that asks only about rows without a missing value, since predict() refuses
+    a matrix with one; all others get NaN.
+    """
+
+    def ask_whole(rows: Rows) -> tuple[Array, Array]:
+        whole = np.isfinite(rows.matrix()).all(axis=1)
+        if whole.all():
+            return ask(rows)
+        found, predicted = ask(rows.part(np.flatnonzero(whole)))
+        inputs = np.full((len(rows), found.shape[1]), np.nan)
+        predictions = np.full((len(rows), outputs), np.nan)
+        inputs[whole], predictions[whole] = found, predicted
+        return inputs, predictions
+
+    return ask_whole
+
+
+def _moved(rows: Rows, name: str) -> Rows:
+    """Return the rows with each number of one column changed by STEP of it."""
+    column = np.asarray(rows.columns[name], dtype=np.float64)
+    return Rows({**rows.columns, name: column * (1 + STEP)})
+
+
+def _read_sizes(inputs: Array, count: int, rows: Rows) -> Array:
+    """Return the sizes (R, I) of the numbers from which inputs are prepared.
+
+    It is the input's own size plus, for each raw column, how much the input changes when the raw
+    number changes, relative to the number: for (x - c) / s both are as large as (|x| + |c|) / s
+    is together.
+    """
+    first, changed = inputs[:count], inputs[count:].reshape(-1, *inputs[:count].shape)
+    raw = [column for column in rows.columns.values() if not isinstance(column, tuple)]
+    sizes: Array = abs(first) + (abs(changed - first[None]) / STEP).sum(axis=0)
+    for place in range(first.shape[1]):
+        as_it_is = [np.array_equal(first[:, place], column, equal_nan=True) for column in raw]
+        if any(as_it_is) or np.isin(first[:, place], (0.0, 1.0)).all():
+            sizes[:, place] = 0.0
+    return sizes

@@ -1,0 +1,125 @@
+"""The case that judges a port by a fitted object: `fitted("fit.rds", MyPort, x="rows.csv")`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from harness.core.contract import PRECISION
+from harness.core.numpy_errors import users
+from harness.judging.case import Case
+from harness.pytorch.subject import Subject
+from harness.shipped.asking import find_dtype
+from harness.text.harmless import class_name, shown
+from reference.fitted.given import Given
+from reference.fitted.object import FittedObject
+from reference.fitted.rows import Rows
+
+Path_ = str | PathLike[str]
+
+
+def fitted(
+    fit: Path_,
+    port: Any,
+    *,
+    x: object = None,
+    y: object = None,
+    weights: object = None,
+    prepare: str = "",
+    predictions: object = None,
+    encode: Callable[[dict[str, Any]], Any] | None = None,
+    stored: str = "",
+    parameters: Any = None,
+    clip: float | None = None,
+    name: str = "",
+    known: str = "",
+) -> Case:
+    """Return the case that judges a port, as it ships, by an object that R's nnet() returned.
+
+    `fit` is a file of saveRDS(), or one of R's answers that `nnet-parity port` has written. `port`
+    is an nn.Module with weights of its own: its class, a factory, or the module. `x` are raw rows,
+    as R's predict() takes them: a csv file, a DataFrame, a dict of columns, or a matrix (R, K).
+    They stay float64. Without them the port is asked on drawn rows.
+
+    `y` are the targets on which the network was fitted, in the rows of x (R,) or (R, O), or the
+    name of a column of x; `weights` the case weights, likewise. With them the port's loss is
+    compared with fit$value. `prepare` is R code that makes from the raw rows `x` what R's pipeline
+    hands to predict(), as "scale(x, c(45, 2.5), c(14, 1.4))". `predictions` is a csv file, or an
+    array, of what R's own pipeline predicts for the rows of x.
+
+    `encode(rows)` returns what the module takes for rows (a dict of columns): an array, or a tuple
+    of arrays, one an argument. By default it takes the raw columns if all are numbers, else the
+    columns of R's model.matrix. `stored="float32"` says that a float64 port stores its weights in
+    float32. `parameters` says what the module's parameters mean, see Subject. `clip=15` says that
+    the port copies nnet's clip; by default it may or may not.
+
+    Raises ValueError or TypeError, in a sentence, for wrong arguments.
+    """
+    folder = Path(sys._getframe(1).f_code.co_filename).parent
+    factory, called = _factory(port)
+    subject = Subject(factory, name=called, parameters=parameters, logistic_clip=clip, known=known)
+    if not isinstance(prepare, str):
+        raise TypeError(
+            f"prepare is {shown(prepare, 40)}, expected R code that makes the network's inputs of"
+            ' the raw rows x: "scale(x, c(45, 2.5), c(14, 1.4))"'
+        )
+    if stored not in ("", *PRECISION):
+        raise ValueError(f"stored is {stored!r}, expected one of {', '.join(PRECISION)}")
+    rows = None if x is None else Rows.of(_find(x, folder))
+    written = _find(predictions, folder)
+    given = Given(rows, y, weights, prepare, written, encode, stored)
+    judge = FittedObject(_find(fit, folder), given)
+    file = Path(fspath(fit)).name
+    return Case(
+        name=name or f"{called} of {file}",
+        network=judge,  # type: ignore[arg-type]
+        subjects=[subject],
+        references=[judge],
+        problems=judge,
+        dtypes=[_dtype_of(factory)],
+        question=f"Does {called} predict what R's fitted network in {file} predicts?",
+    )
+
+
+def _find(given: Any, folder: Path) -> Any:
+    """Return a path as it is found from the caller's folder, else from the working folder."""
+    if not isinstance(given, str | PathLike):
+        return given
+    beside = folder / fspath(given)
+    return beside if beside.exists() else Path(fspath(given))
+
+
+def _factory(port: Any) -> tuple[Callable[[], Any], str]:
+    """Return a function that builds the port, and the port's name."""
+    if hasattr(port, "named_parameters") and not isinstance(port, type):
+
+        def given() -> Any:
+            return port
+
+        return given, class_name(port)
+    if not callable(port):
+        raise TypeError(
+            f"the port is {shown(port, 40)}, expected an nn.Module: its class, a function that"
+            " builds it, or the module"
+        )
+    return port, getattr(port, "__name__", class_name(port))
+
+
+def _dtype_of(factory: Callable[[], Any]) -> str:
+    """Return the dtype of the port's weights; float64 if it cannot be built, which its trials
+    report.
+    """
+    try:
+        with users():
+            module = factory()
+    except Exception:  # a user's constructor may raise anything; its trials say so
+        return "float64"
+    if not hasattr(module, "parameters"):
+        return "float64"
+    try:
+        return find_dtype(module)
+    except ValueError as error:
+        raise ValueError(f"the port {class_name(module)}: {error}") from None

@@ -1,0 +1,156 @@
+"""Finds the misreading of a fitted object that explains a port's predictions.
+
+In shapes, R counts rows, I inputs, O outputs and T weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.core.contract import Array, Contract
+from harness.core.progress import Say
+from harness.shipped.truth import R_CONTRACT, Table, Truth
+from reference.fitted.fit import FittedNet
+from reference.fitted.misreadings import list_readings
+from reference.implementations.numpy_net import NumpyNet
+from reference.mathematics.network import Derived
+
+UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave
+COMMON = 0.1  # share of weights that two fits may have in common by chance
+NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Explains a port of one fitted object; it is a truth's `explain`.
+
+    `is_encoded` says that the user's own function makes the columns that the port takes.
+    """
+
+    fit: FittedNet
+    is_encoded: bool
+
+    def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
+        """Return the misreading that explains the predictions `outputs`, "" if there is none."""
+        known = [table.inputs is not None for table in truth.tables]
+        search = _Search(truth, truth.tables, outputs)
+        if not search.apart > 0 or not all(known):
+            return self._explain_held(truth, held) or search.describe_other_scale()
+        for number, (words, solve) in enumerate(self._list_causes(truth)):
+            say(f"looking for a likely misreading, number {number + 1}")
+            if (left := search.left_by(solve)) < UNEXPLAINED:
+                return f"{words} (explains all but {left:.1g} of the difference)"
+        by_weights = search.describe_other_scale() or self._explain_held(truth, held)
+        return by_weights or search.find_fault(say)
+
+    def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
+        """Yield each cause in words, and the predictions (R, O) for a table that follow from it."""
+        fit = self.fit
+        for reading in list_readings(fit.topology, fit.wts, fit.columns):
+            if not np.array_equal(reading.wts, truth.theta):
+                yield reading.words, _with_weights(truth, reading.wts)
+        rows = len(fit.fitted)
+        if rows > 1:
+            words = (
+                f"the inputs are divided by a standard deviation that divides by n = {rows}; R's sd"
+                " and scale() divide by n - 1"
+            )
+            yield (
+                words,
+                _with_inputs(truth, lambda table: table.inputs * np.sqrt(rows / (rows - 1))),
+            )
+        raw, inputs = truth.tables[0].given[0], np.asarray(truth.tables[0].inputs)
+        if raw.shape == inputs.shape and not np.array_equal(raw, inputs):
+            words = "the inputs are not scaled"
+            if self.is_encoded:
+                words = self._compare_columns(truth.tables[0])
+            yield words, _with_inputs(truth, lambda table: table.given[0])
+
+    def _compare_columns(self, table: Table) -> str:
+        """Return a sentence on the first column that `encode` makes otherwise than R."""
+        inputs = np.asarray(table.inputs)
+        row, column = (int(place) for place in np.argwhere(table.given[0] != inputs)[0])
+        return (
+            f"encode makes other columns than R's model.matrix: {self.fit.columns[column]} of row"
+            f" {table.places[row]} is {table.given[0][row, column]:.5g}, R's is"
+            f" {inputs[row, column]:.5g}"
+        )
+
+    def _explain_held(self, truth: Truth, held: Array | None) -> str:
+        """Return the misreading that the weights (T,) of a port show, "" if there is none."""
+        if held is None:
+            return ""
+        apart = np.linalg.norm(held - truth.theta)
+        for reading in list_readings(self.fit.topology, self.fit.wts, self.fit.columns):
+            if np.linalg.norm(held - reading.wts) < UNEXPLAINED * apart:
+                return reading.words
+        near = abs(held[:, None] - self.fit.wts[None]) <= 1e-6 * abs(self.fit.wts[None])
+        common = int(near.any(axis=1).sum())
+        if common > COMMON * len(held):
+            return ""
+        none = "none" if common == 0 else f"only {common}"
+        return (
+            f"{none} of its {len(held)} weights is a number of fit$wts: they are another fit's, or"
+            " drawn at random"
+        )
+
+
+def _with_weights(truth: Truth, wts: Array) -> Callable[[Table], Array]:
+    def solve(table: Table) -> Array:
+        problem = replace(truth.exact_problem(table), own=wts[None])
+        return np.asarray(NUMPY.observe(problem).values["forward"][0])
+
+    return solve
+
+
+def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Table], Array]:
+    def solve(table: Table) -> Array:
+        problem = replace(truth.exact_problem(table), inputs=change(table)[None])
+        return np.asarray(NUMPY.observe(problem).values["forward"][0])
+
+    return solve
+
+
+class _Search:
+    """The predictions of a port and of R, and how far they are apart."""
+
+    def __init__(self, truth: Truth, tables: Sequence[Table], outputs: Sequence[Array]) -> None:
+        self.truth, self.tables, self.outputs = truth, tables, outputs
+        self.right = [table.predictions for table in tables]
+        self.apart = _size(outputs, self.right)
+
+    def left_by(self, solve: Callable[[Table], Array]) -> float:
+        """Return the share of the difference that is left if R predicted what `solve` gives."""
+        with np.errstate(all="ignore"):
+            wrong = [solve(table) for table in self.tables]
+            left = _size(self.outputs, wrong) / self.apart
+        return left if np.isfinite(left) else np.inf
+
+    def describe_other_scale(self) -> str:
+        """Return a sentence if the predictions are R's on another scale, else ""."""
+        mine, theirs = np.concatenate(self.outputs), np.concatenate(self.right)
+        said, left = [], 0.0
+        for output, name in enumerate(self.truth.responses):
+            pair = np.stack([theirs[:, output], np.ones(len(theirs))], axis=1)
+            factor, shift = np.linalg.lstsq(pair, mine[:, output], rcond=None)[0]
+            left = np.hypot(left, np.linalg.norm(mine[:, output] - factor * pair[:, 0] - shift))
+            said.append(f"{name} is {factor:.5g} times R's, plus {shift:.5g}")
+        if not left < UNEXPLAINED * self.apart:
+            return ""
+        return f"the response is on another scale: {', '.join(said)}"
+
+    def find_fault(self, say: Say) -> str:
+        """Return the mistake in the formula that explains the predictions, "" if none does."""
+        network = self.truth.network
+        if not isinstance(network, Derived):
+            return ""
+        problems = [self.truth.exact_problem(table) for table in self.tables]
+        observed = [{"forward": output[None]} for output in self.outputs]
+        return network.likely(problems, observed, "forward", Contract(), say)
+
+
+def _size(some: Sequence[Array], others: Sequence[Array]) -> float:
+    return float(np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(some, others, strict=True))))

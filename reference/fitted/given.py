@@ -1,0 +1,110 @@
+"""What a user gives beside a fitted object: raw rows, targets, their preparation and predictions.
+
+In shapes, R counts rows, K raw columns, I inputs and O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from reference.fitted.fit import FittedNet
+from reference.fitted.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The arguments of `fitted` beside the object and the port; see there."""
+
+    rows: Rows | None = None
+    targets: object = None
+    row_weights: object = None
+    prepare: str = ""
+    predictions: object = None
+    encode: Callable[[dict[str, Any]], Any] | None = None
+    stored: str = ""
+
+    def choose_columns(self, fit: FittedNet, rows: Rows) -> Rows:
+        """Return the columns of the user's rows that the network reads.
+
+        Raises ValueError for a missing column, and for a matrix of another width.
+        """
+        if fit.terms is not None and not self.prepare:
+            chosen = rows.chosen(fit.terms.variables).as_texts(fit.terms.levels)
+            _expect_known_levels(chosen, fit.terms.levels)
+            return chosen
+        kept = rows.without([self.targets, self.row_weights])
+        if not self.prepare and len(kept.columns) != fit.topology.inputs:
+            raise ValueError(
+                f"x has {len(kept.columns)} columns ({', '.join(kept.columns)}), and nnet() was"
+                f" given {fit.topology.inputs}: give those, in their order, or prepare="
+            )
+        return kept
+
+    def encoded(self, rows: Rows, inputs: Array) -> tuple[Array, ...]:
+        """Return rows as the port takes them, one array (R, K) for each of its arguments.
+
+        Raises ValueError if `encode` gives something else.
+        """
+        if self.encode is None:
+            return (rows.matrix() if rows.are_numbers else inputs,)
+        made = self.encode(rows.lists())
+        arrays = []
+        for part in made if isinstance(made, tuple) else (made,):
+            array = np.asarray(part, dtype=np.float64)
+            if array.ndim != 2 or len(array) != len(rows):
+                raise ValueError(
+                    f"encode gave an array of shape {array.shape} for {len(rows)} rows, expected"
+                    f" ({len(rows)}, columns)"
+                )
+            arrays.append(array)
+        return tuple(arrays)
+
+    def target_rows(self, fit: FittedNet, rows: int) -> Array:
+        """Return the targets (R, O) of the fitted rows. Raises ValueError for another shape."""
+        targets = self._numbers("y", self.targets, rows).reshape(rows, -1)
+        if targets.shape[1] != fit.topology.outputs:
+            raise ValueError(
+                f"y has {targets.shape[1]} columns, expected one for each output:"
+                f" {', '.join(fit.responses)}"
+            )
+        return targets
+
+    def weights(self, rows: int) -> Array | None:
+        """Return the case weights (R,), None if the user gave none."""
+        if self.row_weights is None:
+            return None
+        return self._numbers("weights", self.row_weights, rows).reshape(rows)
+
+    def _numbers(self, what: str, given: object, rows: int) -> Array:
+        """Return the numbers that an argument gives, or names as a column of x."""
+        if isinstance(given, str):
+            if self.rows is None or given not in self.rows.columns:
+                raise ValueError(f"{what} is the column {given!r}, which x does not have")
+            given = self.rows.columns[given]
+            if isinstance(given, tuple):
+                raise ValueError(f"{what} is a column of texts, expected numbers")
+        numbers = np.asarray(given, dtype=np.float64)
+        if numbers.ndim == 0 or len(numbers) != rows:
+            raise ValueError(
+                f"{what} has shape {numbers.shape}, expected one for each of {rows} rows"
+            )
+        return numbers
+
+
+def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise ValueError for a text that is no level of its column, for which predict() stops."""
+    for name, known in levels.items():
+        column = rows.columns[name]
+        if not isinstance(column, tuple):
+            continue
+        for row, text in enumerate(column):
+            if text is not None and text not in known:
+                raise ValueError(
+                    f"row {row} of x holds {text!r} in column {name}, which the fit does not know:"
+                    f" it was fitted with {', '.join(known)}, and R's predict() refuses others"
+                )

@@ -1,0 +1,229 @@
+"""A fitted object that judges ports: R answers live or from a file, or NumPy in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from harness.core.contract import Contract
+from harness.core.formulation import Family
+from harness.core.implementation import Missing
+from harness.core.verdict import Status, Verdict
+from harness.judging.cache import Cache
+from harness.judging.case import Trial
+from harness.judging.comparison import blank, failure
+from harness.judging.store import Key, Same
+from harness.pytorch.errors import raised, words_of
+from harness.shipped.truth import R_CONTRACT, Truth
+from harness.shipped.verdicts import PARAMETERS, PREDICTIONS, VALUE, judge_port
+from harness.text.harmless import one_line
+from reference.fitted import stored as file_of
+from reference.fitted.answers import Ask, collect, equations_asker, r_asker, whole_rows_only
+from reference.fitted.drawn import draw_rows
+from reference.fitted.fit import FittedNet
+from reference.fitted.given import Given
+from reference.fitted.reading import read_fit
+from reference.fitted.rows import Rows
+from reference.fitted.stored import Stored
+from reference.fitted.tables import Asked, make_truth
+from reference.mathematics.network import Network
+from reference.r.nnet_reference import LIVE, network_of
+from reference.r.preflight import RUnavailable
+from reference.r.recorded import place
+from reference.r.session import RCrashed, RError, RSession
+
+MOST_SAID = 300  # characters of R's own message
+AGAIN = "record them again: nnet-parity record FILE --intent fix"
+
+
+@dataclass(frozen=True)
+class TruthOf(Key[Truth | Missing]):
+    """Cache key for the truth of a fitted object, or the reason why it is not known."""
+
+    fitted: Same
+
+
+@dataclass(frozen=True, eq=False)
+class FittedObject:
+    """An object that R's nnet() returned, as the only reference of a case; see `fitted`.
+
+    `session` is the R that answers; None if R does not. Then the file `answers` answers, if there
+    is one, else NumPy computes from the fitted weights; `absence` says why R does not.
+    """
+
+    path: Path
+    given: Given
+    session: RSession | None = field(default=LIVE, repr=False)
+    answers: Path | None = None
+    absence: str = ""
+    name: str = "fit"
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The checks; of the value only if the targets of the fitted rows were given."""
+        if self.given.targets is None:
+            return PREDICTIONS, PARAMETERS
+        return PREDICTIONS, VALUE, PARAMETERS
+
+    @property
+    def source(self) -> str:
+        if self.session is not None:
+            return "live"
+        return "recorded" if self.answers else "computed"
+
+    def title(self) -> str:
+        """Return who answers, with the version."""
+        if self.source == "computed":
+            return "NumPy at the fitted weights"
+        versions = self.versions()
+        when = f"recorded {versions['recorded']}" if "recorded" in versions else "live"
+        return f"R nnet {versions.get('nnet', '')} predict() ({when})"
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of R and nnet that answer; empty if R does not."""
+        try:
+            if self.session is not None:
+                versions = self.session.versions()
+                return {name: versions[name] for name in ("R", "nnet")}
+            if self.answers:
+                found = file_of.read(self.answers)
+                return {**found.versions, "recorded": found.date}
+        except (RUnavailable, RCrashed, ValueError):
+            return {}  # its trials say why
+        return {}
+
+    def contract(self) -> Contract:
+        return R_CONTRACT
+
+    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+        return None
+
+    def sentence(self) -> str:
+        return f"the fitted object {self.path.name}"
+
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
+        """Return this object with R, with the file of its answers, or with nobody, as `mode` says.
+
+        Raises LookupError if R must be live and is not here.
+        """
+        if self.path.suffix == ".json":
+            return replace(self, session=None, answers=self.path)
+        why = "R was left out (--parity-r recorded)"
+        if mode != "recorded":
+            try:
+                LIVE.versions()
+            except RCrashed:
+                return self  # its trials report the crash
+            except RUnavailable as error:
+                why = str(error)
+            else:
+                return self
+        if mode == "live":
+            raise LookupError(why)
+        beside = answers_path(file, case)
+        answers = beside if beside.exists() else None
+        return replace(self, session=None, answers=answers, absence=why)
+
+    def judge(self, trial: Trial, cache: Cache) -> Verdict:
+        """Return the verdict of a trial; BROKEN if the fitted object cannot be read or asked."""
+        truth = cache.get_or_make(TruthOf(Same(self)), self.try_truth)
+        if not isinstance(truth, Missing):
+            return judge_port(trial, cache, truth)
+        if truth.status is Status.ABSENT:
+            return blank(trial, truth.status, truth.why)
+        return failure(trial, truth.status, truth.why)
+
+    def try_truth(self) -> Truth | Missing:
+        """Return the truth about the object's ports, or the reason why it is not known."""
+        try:
+            return self.find_truth()
+        except RUnavailable as error:
+            return Missing(Status.ABSENT, str(error))
+        except (ValueError, TypeError) as error:
+            return Missing(Status.BROKEN, words_of(error))
+        except (RError, RCrashed) as error:
+            return Missing(Status.BROKEN, f"R: {one_line(str(error))[:MOST_SAID]}")
+        except Exception as error:  # whatever a user's encode raises
+            return Missing(Status.BROKEN, raised(error))
+
+    def find_truth(self) -> Truth:
+        """Read the fitted object, ask who answers, and return the truth about its ports.
+
+        Raises ValueError or TypeError for what does not fit together, RError with R's message.
+        """
+        stored = file_of.read(self.answers) if self.answers else None
+        fit = self.read(stored)
+        network = network_of(fit.topology)
+        return make_truth(fit, network, self.given, self.ask(fit, network, stored))
+
+    def read(self, stored: Stored | None = None) -> FittedNet:
+        """Read the fitted object. Raises ValueError if the stored answers are of another one."""
+        if stored is None:
+            return read_fit(self.path, self.session or LIVE, "auto" if self.session else "rdata")
+        if self.path.suffix != ".json" and file_of.digest_of(self.path) != stored.digest:
+            raise ValueError(
+                f"R's answers in {self.answers} are of another object than {self.path.name}:"
+                f" {AGAIN}"
+            )
+        return stored.fit()
+
+    def ask(self, fit: FittedNet, network: Network, stored: Stored | None = None) -> Asked:
+        """Return the rows that ports are asked, and the answers to them."""
+        if stored is not None:
+            return self._find_stored(stored)
+        rows, drawn = self._find_rows(fit)
+        answers = collect(self._asker(fit, network), rows, drawn, self.given.prepare)
+        every = rows if drawn is None else rows.followed_by(drawn)
+        count = 0 if self.given.rows is None else len(rows)
+        return Asked(every, count, answers, fit.terms is not None)
+
+    def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
+        """Return the user's rows and drawn ones; only drawn ones if there are none."""
+        if self.given.rows is None:
+            return draw_rows(fit, None), None
+        rows = self.given.choose_columns(fit, self.given.rows)
+        # what R's own pipeline does to drawn rows is not known
+        return rows, None if self.given.predictions is not None else draw_rows(fit, rows)
+
+    def _asker(self, fit: FittedNet, network: Network) -> Ask:
+        if self.session is not None:
+            ask = r_asker(self.session, self.path, self.given.prepare)
+        elif self.given.prepare:
+            raise RUnavailable(f"prepare= is R code, and R does not run here: {self.absence}")
+        else:
+            ask = equations_asker(fit, network)
+        if fit.terms is None and not self.given.prepare:
+            return whole_rows_only(ask, fit.topology.outputs)
+        return ask
+
+    def _find_stored(self, stored: Stored) -> Asked:
+        """Return the stored rows and answers. Raises ValueError if they are to another question."""
+        found = Asked(stored.all_rows(), stored.count, stored.answers(), stored.is_formula)
+        if self.given.rows is None:
+            return found
+        theirs, given = stored.user_rows(), self.given.rows
+        if set(theirs.columns) <= set(given.columns):
+            texts = [name for name, part in theirs.columns.items() if isinstance(part, tuple)]
+            given = given.chosen(list(theirs.columns)).as_texts(texts)
+        if not theirs.equals(given):
+            raise ValueError(f"R's answers in {self.answers} are to other rows: {AGAIN}")
+        if stored.prepare != self.given.prepare:
+            raise ValueError(f"R's answers in {self.answers} are to another prepare=: {AGAIN}")
+        return found
+
+    def record(self) -> Stored:
+        """Ask R about the rows of this case, and return what a file stores."""
+        assert self.session is not None
+        fit = self.read()
+        asked = self.ask(fit, network_of(fit.topology))
+        versions = {name: self.session.versions()[name] for name in ("R", "nnet")}
+        today = datetime.now(UTC).date().isoformat()
+        prepare = self.given.prepare
+        return file_of.store(fit, asked.rows, asked.count, prepare, asked.answers, versions, today)
+
+
+def answers_path(file: str, case: str) -> Path:
+    """Return the path of the file of R's answers to a case of a test file."""
+    return place(file, case).with_suffix(".json")

@@ -1,0 +1,177 @@
+"""A file of R's answers about a fitted object, which answers where R is not."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from harness.core.contract import Array
+from harness.text.files import replace_whole
+from reference.fitted.answers import Answers
+from reference.fitted.fit import FittedNet
+from reference.fitted.rows import Rows
+from reference.r.topology import Topology
+
+SCHEMA = "nnet-parity/fit/1"
+MOST_BYTES = 1 << 26  # of a file of answers: 64 MiB
+
+
+class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of R's answers about a fitted object; arrays are lists of rows, NaN is null."""
+
+    schema: str
+    date: str
+    versions: dict[str, str]
+    digest: str
+    call: str
+    topology: Topology
+    wts: list[float]
+    decay: list[float]
+    value: float
+    convergence: int
+    is_formula: bool
+    columns: list[str]
+    responses: list[str]
+    prepare: str
+    count: int
+    rows: dict[str, list[float | str | None]]
+    inputs: list[list[float | None]]
+    predictions: list[list[float | None]]
+    sizes: list[list[float | None]]
+    seal: str = ""
+
+    def fit(self) -> FittedNet:
+        """Return the fitted object without the rows that were fitted."""
+        none = np.zeros((0, self.topology.outputs))
+        names = tuple(self.columns), tuple(self.responses)
+        wts, decay = np.array(self.wts), np.array(self.decay)
+        end = self.value, self.convergence
+        return FittedNet(
+            self.topology, wts, decay, *end, *names, None, none, none, self.call, self.digest, {}
+        )
+
+    def answers(self) -> Answers:
+        return Answers(_array(self.inputs), _array(self.predictions), _array(self.sizes))
+
+    def user_rows(self) -> Rows:
+        """Return the rows that are the user's, without the drawn ones."""
+        return self.all_rows().part(range(self.count))
+
+    def all_rows(self) -> Rows:
+        """Return the user's rows and then the drawn ones."""
+        columns: dict[str, Any] = {}
+        for name, column in self.rows.items():
+            texts = any(isinstance(value, str) for value in column)
+            columns[name] = tuple(column) if texts else _array([column])[0]
+        return Rows(columns)
+
+
+def store(
+    fit: FittedNet,
+    rows: Rows,
+    count: int,
+    prepare: str,
+    answers: Answers,
+    versions: Mapping[str, str],
+    date: str,
+) -> Stored:
+    """Return R's answers as a file holds them; `count` of the rows are the user's."""
+    columns: dict[str, Any] = {}
+    for name, column in rows.columns.items():
+        columns[name] = list(column) if isinstance(column, tuple) else _list(column[None])[0]
+    stored = Stored(
+        SCHEMA,
+        date,
+        dict(versions),
+        fit.digest,
+        fit.call,
+        fit.topology,
+        fit.wts.tolist(),
+        fit.decay.tolist(),
+        fit.value,
+        fit.convergence,
+        fit.terms is not None,
+        list(fit.columns),
+        list(fit.responses),
+        prepare,
+        count,
+        columns,
+        _list(answers.inputs),
+        _list(answers.predictions),
+        _list(answers.sizes),
+    )
+    return msgspec.structs.replace(stored, seal=_seal(stored))
+
+
+def write(path: Path, stored: Stored) -> None:
+    """Write R's answers to a file, completely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(msgspec.to_builtins(stored), indent=None, separators=(", ", ": "))
+    replace_whole({path: text.replace(", [", ",\n[") + "\n"})
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def read(path: Path) -> Stored:
+    """Read a file of R's answers. Raises ValueError, with its name, unless it is whole and
+    sound.
+    """
+    shown = os.path.relpath(path)
+    if not path.is_file():
+        raise ValueError(f"{shown} is not a file, expected R's answers about a fitted object")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(
+            f"{shown} has {path.stat().st_size:,} bytes, expected at most {MOST_BYTES:,}"
+        )
+    try:
+        stored = msgspec.json.decode(path.read_bytes(), type=Stored)
+        if stored.schema != SCHEMA:
+            raise ValueError(f"its schema is {stored.schema!r:.40}, expected {SCHEMA!r}")
+        if stored.seal != _seal(stored):
+            raise ValueError("its content is not what its seal says: it was cut or changed")
+        _expect_lengths(stored)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ValueError(
+            f"{shown} holds no answers of R that can be trusted ({error}): write it again with"
+            " nnet-parity record or nnet-parity port"
+        ) from None
+    return stored
+
+
+def _seal(stored: Stored) -> str:
+    bare = msgspec.structs.replace(stored, seal="")
+    return sha256(msgspec.json.encode(bare)).hexdigest()
+
+
+def _expect_lengths(stored: Stored) -> None:
+    net = stored.topology
+    rows = len(next(iter(stored.rows.values()), []))
+    widths = {"inputs": net.inputs, "predictions": net.outputs, "sizes": net.inputs}
+    for name, width in widths.items():
+        table: Sequence[Sequence[float | None]] = getattr(stored, name)
+        if len(table) != rows or any(len(row) != width for row in table):
+            raise ValueError(f"{name} has not {rows} rows of {width}")
+    if len(stored.wts) != net.n_weights or len(stored.decay) != net.n_weights:
+        raise ValueError(f"it has {len(stored.wts)} weights, expected {net.n_weights}")
+    if not 0 <= stored.count <= rows:
+        raise ValueError(f"{stored.count} of its {rows} rows are the user's")
+
+
+def _list(array: Array) -> list[list[float | None]]:
+    return [[None if math.isnan(x) else x for x in row] for row in array.tolist()]
+
+
+def _array(table: Sequence[Sequence[Any]]) -> Array:
+    numbers = [[math.nan if x is None else float(x) for x in row] for row in table]
+    return np.array(numbers, dtype=np.float64)

@@ -1,0 +1,188 @@
+"""The truth about a port, made of a fitted object, what the user gives and what R answers.
+
+In shapes, R counts rows, I inputs and O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+from harness.core.problem import Loss
+from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
+from reference.fitted.answers import Answers
+from reference.fitted.explaining import Explanation
+from reference.fitted.fit import FittedNet
+from reference.fitted.folding import fold_scaling
+from reference.fitted.given import Given
+from reference.fitted.rows import Rows
+from reference.fitted.written import EXACT, read_predictions
+from reference.mathematics.network import Network
+from reference.training.trainers import RELTEST
+
+YOURS, DRAWN, SMALL = "your rows", "rows drawn around them", "drawn rows, not your data"
+ROUNDINGS = 8  # of an input that a port prepares itself, beyond one for each raw column
+NOT_SCALING = (
+    "Scaling is not judged: what was done to the data before nnet() is not in the object (give y=,"
+    " prepare= or predictions=)"
+)
+NOT_ENCODING = (
+    "The port was given the columns of R's model.matrix: how it makes them of raw rows is not"
+    " judged (give encode=)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The rows that a port is asked, the user's and then the drawn ones, and R's answers.
+
+    `count` of the rows are the user's; 0 if none were given. `is_formula` says that the network was
+    fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.
+    """
+
+    rows: Rows
+    count: int
+    answers: Answers
+    is_formula: bool
+
+
+def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Truth:
+    """Return the truth about the ports of a fitted object.
+
+    Raises ValueError if what the user gives does not fit together.
+    """
+    tables = _make_tables(fit, network, given, asked)
+    fitted_loss = None
+    if given.targets is not None:
+        fitted_loss = _make_fitted_loss(fit, given, asked, tables[0])
+    return Truth(
+        network,
+        fit.wts,
+        tables,
+        fit.responses,
+        Explanation(fit, given.encode is not None),
+        fitted_loss,
+        fold_scaling(fit, tables[0]),
+        given.stored,
+        _describe_limits(fit, given, asked),
+        _is_scaling_open(given),
+        {"call": fit.call, "digest": fit.digest},
+    )
+
+
+def _make_tables(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Sequence[Table]:
+    every = np.arange(len(asked.rows))
+    yours, drawn = every[: asked.count], every[asked.count :]
+    tables = []
+    if len(yours):
+        tables.append(_make_table(YOURS, fit, given, asked, yours))
+    if len(drawn):
+        tables.append(_make_table(DRAWN if len(yours) else SMALL, fit, given, asked, drawn))
+    if given.predictions is None:
+        return tables
+    return [_with_predictions(tables[0], fit, network, given, asked.count)]
+
+
+def _with_predictions(
+    table: Table, fit: FittedNet, network: Network, given: Given, count: int
+) -> Table:
+    """Return the table of the user's rows with the predictions that R's own pipeline has written.
+
+    The inputs of the network are those with which it predicts so: as R was asked, or, if that is
+    it, scaled by mean and standard deviation of these rows. Else they are not known.
+    """
+    written = read_predictions(given.predictions, count, fit.topology.outputs)
+    name = YOURS
+    if written.digits < EXACT:
+        name = f"{YOURS} (R's predictions have {written.digits} digits)"
+    predictions, digits = written.predictions[table.places], written.error[table.places]
+    table = replace(table, name=name, predictions=predictions, digits=digits)
+    assert table.inputs is not None
+    scaled, sizes = _scale_by_own_rows(table.inputs)
+    by_own_rows = replace(table, inputs=scaled, sizes=sizes, are_estimated=True)
+    for found in (table, by_own_rows):
+        if _gives_predictions(found, fit, network):
+            return found
+    return replace(table, inputs=None)
+
+
+def _scale_by_own_rows(inputs: Array) -> tuple[Array, Array]:
+    """Return inputs scaled as R's scale() does, and the roundings of that times its sizes."""
+    with np.errstate(all="ignore"):
+        centre, spread = inputs.mean(axis=0), inputs.std(axis=0, ddof=1)
+        scaled = (inputs - centre) / spread
+        sizes = (abs(inputs) + abs(centre)) / spread
+    return scaled, (ROUNDINGS + inputs.shape[1] + 2 * len(inputs)) * sizes
+
+
+def _gives_predictions(table: Table, fit: FittedNet, network: Network) -> bool:
+    """Does the network give the predictions of a table at its inputs, within all bounds?"""
+    if not np.isfinite(np.asarray(table.inputs)).all():
+        return False
+    truth = Truth(network, fit.wts, [table], fit.responses, Explanation(fit, False))
+    bound = network.oracle(truth.problem(table, "float64"), R_CONTRACT)["forward"]
+    allowed = 2 * bound.error[0] + np.asarray(table.digits)
+    return bool((abs(bound.value[0] - table.predictions) <= allowed).all())
+
+
+def _make_table(
+    name: str, fit: FittedNet, given: Given, asked: Asked, places: NDArray[np.intp]
+) -> Table:
+    rows, answers = asked.rows.part(places), asked.answers.part(places)
+    whole = np.isfinite(answers.predictions).all(axis=1) & np.isfinite(answers.inputs).all(axis=1)
+    kept, gone = np.flatnonzero(whole), np.flatnonzero(~whole)
+    if not len(kept):
+        raise ValueError(f"each of {name} has a missing value, expected one without")
+    if name != YOURS or not asked.is_formula:
+        # outside the formula's domain, or what R's predict() refuses
+        gone = gone[:0]
+    incomplete: tuple[Array, ...] = ()
+    if len(gone):
+        incomplete = given.encoded(rows.part(gone), answers.inputs[gone])
+    roundings = ROUNDINGS + len(rows.columns)
+    return Table(
+        name,
+        given.encoded(rows.part(kept), answers.inputs[kept]),
+        answers.inputs[kept],
+        answers.predictions[kept],
+        roundings * answers.sizes[kept],
+        kept,
+        incomplete,
+        gone,
+    )
+
+
+def _make_fitted_loss(fit: FittedNet, given: Given, asked: Asked, table: Table) -> FittedLoss:
+    if not asked.count:
+        raise ValueError("y was given without x, expected the rows on which nnet() was fitted")
+    targets = given.target_rows(fit, asked.count)[table.places]
+    weights = given.weights(asked.count)
+    if weights is not None:
+        weights = weights[table.places]
+    decay: Any = fit.decay
+    if (fit.decay == fit.decay[0]).all():
+        decay = float(fit.decay[0])
+    return FittedLoss(fit.value, targets, Loss(decay=decay, weights=weights), RELTEST)
+
+
+def _is_scaling_open(given: Given) -> bool:
+    return given.targets is None and not given.prepare and given.predictions is None
+
+
+def _describe_limits(fit: FittedNet, given: Given, asked: Asked) -> str:
+    """Return what the verdicts do not prove."""
+    said = []
+    if _is_scaling_open(given):
+        said.append(NOT_SCALING)
+    if given.encode is None and not asked.rows.are_numbers:
+        said.append(NOT_ENCODING)
+    yours = asked.answers.part(np.arange(asked.count))
+    lost = int(np.isnan(yours.predictions).any(axis=1).sum())
+    if lost and not asked.is_formula:
+        said.append(f"{lost} rows with a missing value are left out: R's predict() refuses them")
+    return ". ".join(said)

@@ -1,0 +1,66 @@
+"""Predictions that R's own pipeline has written into a csv file, with the digits that it kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from harness.core.contract import Array
+from reference.fitted.rows import NA, read_table
+
+EXACT = 17  # significant digits that carry every float64
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Predictions (R, O) as they were written, and how far each may be off since `digits`
+    significant digits were kept. NaN is a missing value.
+    """
+
+    predictions: Array
+    error: Array
+    digits: int
+    where: str
+
+
+def read_predictions(given: object, rows: int, outputs: int) -> Written:
+    """Return the predictions of a csv file with one column an output, or of an array.
+
+    A first column without a name, R's row names, is left out. Raises ValueError for another shape.
+    """
+    if not isinstance(given, str | PathLike):
+        array = np.asarray(given, dtype=np.float64).reshape(-1, outputs)
+        _expect(array, rows, outputs, "predictions")
+        return Written(array, np.zeros_like(array), EXACT, "predictions")
+    path = Path(given)
+    names, lines = read_table(path)
+    skipped = 1 if names[0] == "" and len(names) == outputs + 1 else 0
+    texts = [line[skipped:] for line in lines]
+    try:
+        numbers = [[_number(text) for text in line] for line in texts]
+    except InvalidOperation:
+        raise ValueError(f"{path} holds what is no number, expected predictions of R") from None
+    array = np.array([[float(number) for number in line] for line in numbers])
+    _expect(array, rows, outputs, str(path))
+    digits = max(len(number.as_tuple().digits) for line in numbers for number in line)
+    if digits >= EXACT:
+        return Written(array, np.zeros_like(array), EXACT, path.name)
+    # half a unit of the last digit that is kept
+    places = np.floor(np.log10(np.where(array == 0, 1.0, abs(array)))) + 1 - digits
+    return Written(array, 0.5 * 10.0**places, digits, path.name)
+
+
+def _number(text: str) -> Decimal:
+    return Decimal("NaN" if text in (NA, "") else text)
+
+
+def _expect(array: Array, rows: int, outputs: int, where: str) -> None:
+    if array.shape != (rows, outputs):
+        raise ValueError(
+            f"{where} has shape {array.shape}, expected {(rows, outputs)}: a prediction of each"
+            " output for each row of x"
+        )
