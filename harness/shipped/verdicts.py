@@ -27,7 +27,7 @@ from harness.judging.store import Key, Same
 from harness.shipped.asking import Port, Predicted, build, predict
 from harness.shipped.sensitivity import Sensitivity, measure_sensitivity
 from harness.shipped.truth import R_CONTRACT, Equivalent, Table, Truth
-from harness.shipped.weights import Held, compare_weights, read_weights
+from harness.shipped.weights import FIFTEEN_DIGITS, Held, compare_weights, read_weights
 
 ROUNDINGS = 16  # on a path through a port, beyond those of the network's longest sum
 CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logistic unit, at most
@@ -357,7 +357,7 @@ def _judge_value(asked: Asked) -> Verdict:
         return missing(trial, _named(predicted, trial), trial.check)
     table = truth.tables[0]
     exact = truth.exact_problem(table, fitted.loss)
-    theirs = _claimed_bounds(asked, exact, fitted.comparison_offset)
+    theirs = _claimed_bounds(exact, fitted.comparison_offset)
     if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
         reason = (
             f"fit$value is {fitted.value:.9g}, and R's own weights give {theirs.value[0]:.9g} on"
@@ -390,14 +390,23 @@ def _judge_value(asked: Asked) -> Verdict:
     return replace(verdict, why=f"{used}: its loss on the fitted rows is fit$value")
 
 
-def _claimed_bounds(asked: Asked, problem: Problem, comparison_offset: float) -> Bounded:
-    """Return the bounds on the loss that R claims; its weights may have moved afterwards by less
-    than it notices.
+def _claimed_bounds(problem: Problem, comparison_offset: float) -> Bounded:
+    """Return the bounds on the loss that R claims for a problem of one draw.
+
+    Its weights may have moved afterwards by less than it notices. The rows may have been written
+    with 15 digits, as write.csv() does: inputs and targets are not quite those that were fitted.
     """
-    bounds = asked.bounds(problem, R_CONTRACT)
-    loss, slope = bounds["loss"], bounds["gradient"]
+    written = FIFTEEN_DIGITS * abs(problem.inputs)
+    before = 0.0 if problem.input_error is None else problem.input_error
+    bounds = problem.formulation.network.oracle(
+        replace(problem, input_error=before + written), R_CONTRACT
+    )
+    loss, slope, outputs = bounds["loss"], bounds["gradient"], bounds["forward"]
     moved = np.spacing(comparison_offset + abs(problem.own))
     allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
+    residuals = abs(outputs.value - problem.targets) + outputs.error
+    off = FIFTEEN_DIGITS * abs(problem.targets)
+    allowed += np.sum(problem.shares * (2 * residuals * off + off**2), axis=(1, 2))
     return Bounded(loss.value, loss.error + allowed)
 
 
