@@ -7,7 +7,7 @@ from harness.core.contract import Bounded as Bounded
 from harness.core.contract import Contract as Contract
 from harness.core.formulation import Formulation as Formulation
 from harness.core.layout import Layout as Layout
-from harness.core.problem import Loss as Loss
+from harness.core.loss import Loss as Loss
 from harness.core.problem import Problem as Problem
 from harness.core.recipe import Recipe as Recipe
 from harness.core.verdict import Status as Status

@@ -17,7 +17,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
-from harness.arithmetic.rounding import DIRECTED, ORACLE_BITS, ORACLE_ROUNDOFF, total_roundoff
+from harness.arithmetic.rounding import (
+    DIRECTED,
+    ORACLE_BITS,
+    ORACLE_ROUNDOFF,
+    are_exact_factors,
+    total_roundoff,
+)
 from harness.core.contract import SINGLE, Array, Bounded, Contract
 from harness.core.linear import LinearMap
 
@@ -199,13 +205,13 @@ class BoundedArithmetic:
     def scale(self, a: Bounded, factor: Array | float, slack: float = 0.0) -> Bounded:
         """Return a times a constant.
 
-        The product is exact for a power of two, unless it underflows. For any other constant there
-        are three roundings: of the constant, and of two operations. `slack` is the relative error
-        of a constant that was computed.
+        The product is exact for 0 and for a power of two, unless it underflows. For any other
+        constant there are three roundings: of the constant, and of two operations. `slack` is the
+        relative error of a constant that was computed.
         """
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
-        if not slack and (np.frexp(np.abs(factor))[0] == 0.5).all():
+        if not slack and are_exact_factors(factor).all():
             lost = (abs(value) - error < self.tiny) & (abs(value) + error > 0)
             return Bounded(value, error + self.tiny * lost)
         return self._rounded(value, error, 3)

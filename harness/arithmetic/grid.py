@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic.plain import relu_slope
+from harness.arithmetic.rounding import are_exact_factors
 from harness.core.contract import Array, Contract
 from harness.core.linear import LinearMap
 
@@ -101,15 +102,16 @@ class GridArithmetic:
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
-        """Return a times a constant; it is on a grid only if the constant is a power of two and has
-        no slack (error).
+        """Return a times a constant; it is on a grid only if the constant is 0 or a power of two
+        and has no slack (error).
         """
-        mantissa, exponent = np.frexp(np.abs(factor))
-        if slack or not (mantissa == 0.5).all():
+        if slack or not are_exact_factors(factor).all():
             return OnGrid(a.value * factor, a.quantum, np.full(len(a.value), NEVER), a.size)
         value = a.value * factor
         size = a.size * abs(np.asarray(factor))
-        return self._counted(value, a.quantum - int((exponent - 1).min()), size, a)
+        exponents = np.asarray(np.frexp(np.abs(factor))[1] - 1)[np.asarray(factor) != 0]
+        least = int(exponents.min()) if exponents.size else 0
+        return self._counted(value, a.quantum - least, size, a)
 
     def stored(self, x: OnGrid) -> OnGrid:
         return x

@@ -1,6 +1,9 @@
 """The roundoff and the constants from which bounds are computed."""
 
-from harness.core.contract import Contract
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array, Contract
 
 ORACLE_BITS = 53  # the oracle computes in float64
 ORACLE_ROUNDOFF = 2.0**-ORACLE_BITS
@@ -10,3 +13,10 @@ DIRECTED = 1 + 1e-9  # the bounds are themselves evaluated in round to nearest
 def total_roundoff(contract: Contract) -> float:
     """Return the unit roundoff of a contract plus the oracle's own."""
     return contract.roundoff + ORACLE_ROUNDOFF
+
+
+def are_exact_factors(factor: Array | float) -> NDArray[np.bool_]:
+    """Return, for each constant, whether products with it are exact: it is 0 or a power of two."""
+    mantissa = np.frexp(np.abs(factor))[0]
+    exact: NDArray[np.bool_] = (mantissa == 0.5) | (mantissa == 0)
+    return exact

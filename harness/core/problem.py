@@ -17,39 +17,12 @@ from numpy.typing import NDArray
 
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
+from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.recipe import Recipe
 
 QUANTITIES = ("forward", "loss", "gradient", "input_gradient")  # in order of computation
 STEP = "step"  # and of a problem with a recipe: the own parameters after the optimiser's step
 ORDER = (*QUANTITIES, STEP)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's
-    `decay`).
-
-    `reduction` is "sum", or "mean" over the rows and units of each head. There is no factor of one
-    half.
-    """
-
-    reduction: str = "sum"
-    decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.reduction not in ("sum", "mean"):
-            raise ValueError(f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean'")
-
-    def shares(self, rows: int, outputs: tuple[int, ...]) -> Array:
-        """Return the weight (O,) of each output's squared error in the loss; `outputs` are the
-        widths of the heads.
-        """
-        if self.reduction == "sum":
-            return np.ones(sum(outputs))
-        return np.concatenate([np.full(width, 1 / (rows * width)) for width in outputs])
-
-
-SUM_OF_SQUARES = Loss()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +62,13 @@ class Problem:
 
     def __post_init__(self) -> None:
         network = self.formulation.network
-        if self.loss.decay and not self.formulation.is_renaming:
+        if self.loss.has_decay and not self.formulation.is_renaming:
+            decay = self.loss.one_decay
+            size = "of single weights" if decay is None else f"{decay:g}"
             raise ValueError(
-                f"{self.kind}: the loss has decay {self.loss.decay:g}, which penalises the"
-                " network's parameters; this formulation's own are not those renamed, expected no"
-                " decay: judge it without"
+                f"{self.kind}: the loss has decay {size}, which penalises the network's"
+                " parameters; this formulation's own are not those renamed, expected no decay:"
+                " judge it without"
             )
         known: dict[str, int] = {}
         inputs, outputs = network.inputs, network.outputs
@@ -114,6 +89,23 @@ class Problem:
             ("draws", "rows", sum(outputs)),
             f"a target for each output {outputs}",
         )
+        self._expect_loss()
+
+    def _expect_loss(self) -> None:
+        """Check that the loss has a decay for each parameter and a weight for each row, or none.
+
+        Raises ValueError if their numbers do not fit.
+        """
+        try:
+            self.loss.decays(self.formulation.network.layout)
+        except ValueError as error:
+            raise ValueError(f"{self.kind}: decay: {error}") from None
+        weights = self.loss.row_weights
+        if weights is not None and len(weights) != self.rows:
+            raise ValueError(
+                f"{self.kind}: the loss has weights for {len(weights)} rows, expected {self.rows}:"
+                " one for each row of the data"
+            )
 
     def _hold(
         self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str
@@ -163,8 +155,22 @@ class Problem:
 
     @cached_property
     def shares(self) -> Array:
-        """The weight of each output's squared error in the loss (O,)."""
+        """The weight of each squared error in the loss: (O,) if all rows weigh the same, else
+        (R, O).
+        """
         return self.loss.shares(self.rows, self.formulation.network.outputs)
+
+    @cached_property
+    def decays(self) -> Array:
+        """The decay of each of the network's parameters (T,)."""
+        return self.loss.decays(self.formulation.network.layout)
+
+    @cached_property
+    def own_decays(self) -> Array:
+        """The decay of each own parameter (P,); these are the network's, renamed, if there is
+        decay.
+        """
+        return self.formulation.pull_back(self.decays)
 
     def called(self, draw: int) -> str:
         """Return the name of a draw as people read it."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.core.problem import Loss
+import numpy as np
+
+from harness.core.loss import Loss
+from harness.core.problem import Problem
 from harness.pytorch.errors import WrongAnswer
 from harness.pytorch.tensors import to_plain
 from harness.text.harmless import class_name
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def squared_error(
-    loss: Loss,
+    problem: Problem,
     heads: Sequence[torch.Tensor],
     targets: Sequence[torch.Tensor],
     parameters: Sequence[torch.Tensor],
@@ -24,14 +27,45 @@ def squared_error(
 
     A head is one of the model's output tensors.
     """
+    loss = problem.loss
     terms = []
     for head, target in zip(heads, targets, strict=True):
-        square = (head - target) ** 2
+        square = weigh_rows(loss, (head - target) ** 2)
         terms.append(getattr(square, loss.reduction)())
-    if loss.decay:
-        terms += [loss.decay * (parameter**2).sum() for parameter in parameters]
+    if loss.has_decay:
+        for decay, parameter in zip(list_decays(problem, parameters), parameters, strict=True):
+            if isinstance(decay, float):
+                terms.append(decay * (parameter**2).sum())
+            else:
+                terms.append((decay * parameter**2).sum())
     total: torch.Tensor = sum(terms[1:], terms[0])
     return total
+
+
+def weigh_rows(loss: Loss, squares: torch.Tensor) -> torch.Tensor:
+    """Return squared errors (..., R, O) times the weights of their rows, if the loss has any."""
+    import torch
+
+    if loss.row_weights is None:
+        return squares
+    weights = torch.tensor(loss.row_weights, dtype=squares.dtype, device=squares.device)
+    return weights[:, None] * squares
+
+
+def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[float | torch.Tensor]:
+    """Return the decay of each of a model's parameters: one number, or a tensor of its block's
+    shape if weights or blocks have decays of their own.
+    """
+    import torch
+
+    one_decay = problem.loss.one_decay
+    if one_decay is not None:
+        return [one_decay] * len(parameters)
+    decays: list[float | torch.Tensor] = []
+    for block, parameter in zip(problem.formulation.own.blocks, parameters, strict=True):
+        of_block = np.array(block.of(problem.own_decays))
+        decays.append(torch.tensor(of_block, dtype=parameter.dtype, device=parameter.device))
+    return decays
 
 
 def check_loss(loss: Any) -> torch.Tensor:

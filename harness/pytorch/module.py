@@ -270,7 +270,7 @@ class Model:
         """
         loss: Any
         if self.user_loss is None:
-            loss = squared_error(problem.loss, heads, targets, self.parameters)
+            loss = squared_error(problem, heads, targets, self.parameters)
         elif len(heads) == 1:
             loss = self.user_loss(heads[0], targets[0])
         else:

@@ -193,7 +193,11 @@ class _Search:
 
     def _keep_rows(self, rows: NDArray[np.intp]) -> bool:
         problem = self.best.problem
-        return self.keep(inputs=problem.inputs[:, rows], targets=problem.targets[:, rows])
+        return self.keep(
+            inputs=problem.inputs[:, rows],
+            targets=problem.targets[:, rows],
+            loss=problem.loss.of_rows(rows),
+        )
 
     def clear(self) -> None:
         """Set numbers to 0 as long as the trial still fails in the same way.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.losses import list_decays, weigh_rows
 from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
 from harness.pytorch.tensors import describe_shape, list_heads, make_tensors
@@ -115,10 +116,14 @@ class StackLearner:
         loss = self.problem.loss
         terms = []
         for head, target in zip(heads, self.targets, strict=True):
-            square = (head - target) ** 2
+            square = weigh_rows(loss, (head - target) ** 2)
             terms.append(getattr(square, loss.reduction)((1, 2)))
-        if loss.decay:
-            for parameter in self.parameters:
-                terms.append(loss.decay * (parameter**2).flatten(1).sum(1))
+        if loss.has_decay:
+            decays = list_decays(self.problem, self.parameters)
+            for decay, parameter in zip(decays, self.parameters, strict=True):
+                if isinstance(decay, float):
+                    terms.append(decay * (parameter**2).flatten(1).sum(1))
+                else:
+                    terms.append((decay * parameter**2).flatten(1).sum(1))
         total: torch.Tensor = sum(terms)
         return total

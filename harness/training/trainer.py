@@ -5,7 +5,7 @@ starts, R rows, I inputs, O outputs, G points of a grid, and P own parameters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
+from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.numpy_errors import users
-from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.core.problem import Problem
 from harness.core.progress import Say
 from harness.text.harmless import class_name, shown
 
@@ -88,7 +89,8 @@ class Population:
         at = np.concatenate([marks, self.grid])
         inputs = np.broadcast_to(_round(at, dtype), (end.draws, *at.shape))
         targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
-        return Problem("end", end.formulation, end.own, inputs, targets, self.loss)
+        loss = replace(self.loss, weights=None)  # those of other rows
+        return Problem("end", end.formulation, end.own, inputs, targets, loss)
 
     def scale(self, rows: int) -> float:
         """Return the factor that turns a loss on this number of rows into the report's loss on

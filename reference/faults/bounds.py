@@ -150,14 +150,14 @@ def _decayed(found: Found, problem: Problem, contract: Contract) -> Found:
 
     An implementation's sum over the rows may begin with the decay; then all additions round it.
     """
-    decay, m = problem.loss.decay, _arithmetic(problem, contract)
-    if not decay:
+    if not problem.loss.has_decay:
         return found
+    decays, m = problem.own_decays, _arithmetic(problem, contract)
     own = m.lift(problem.own)
-    scaled = m.scale(own, decay)
+    scaled = m.scale(own, decays)
     count = len(problem.formulation.own.blocks)
     penalty = m.each(np.ravel, m.dot(m.each(row, own), m.each(column, scaled), count))
-    slope = m.scale(own, 2 * decay)
+    slope = m.scale(own, 2 * decays)
     slope = Bounded(slope.value, slope.error + problem.rows * m.u * abs(slope.value))
     return {
         **found,

@@ -50,14 +50,13 @@ def decayed(answers: Answers, problem: Problem) -> Answers:
     """Return answers to a problem without weight decay, with its decay added; decay acts on the
     right parameters, not on misread ones.
     """
-    decay, theta = problem.loss.decay, problem.theta
-    if not decay:
+    if not problem.loss.has_decay:
         return answers
-    penalty = decay * (theta**2).sum(axis=1)
+    decays, theta = problem.decays, problem.theta
     return {
         **answers,
-        "loss": answers["loss"] + penalty,
-        "gradient": answers["gradient"] + 2 * decay * theta,
+        "loss": answers["loss"] + (decays * theta**2).sum(axis=1),
+        "gradient": answers["gradient"] + 2 * decays * theta,
     }
 
 

@@ -19,7 +19,7 @@ def change_error(change: ChangeOfAnswers) -> ChangeOfAnswers:
     """
 
     def changed(a: Answers, problem: Problem) -> Answers:
-        if not problem.loss.decay:
+        if not problem.loss.has_decay:
             return change(a, problem)
         alone = solve(undecayed(problem), Contract())
         other = change(alone, problem)
@@ -36,8 +36,12 @@ def _take_mean(a: Answers, problem: Problem) -> Answers:
 def _drop_last_row(a: Answers, problem: Problem) -> Answers:
     if problem.rows == 1:
         return a
+    first = slice(problem.rows - 1)
     part = replace(
-        undecayed(problem), inputs=problem.inputs[:, :-1], targets=problem.targets[:, :-1]
+        problem,
+        inputs=problem.inputs[:, first],
+        targets=problem.targets[:, first],
+        loss=undecayed(problem).loss.of_rows(first),
     )
     rest = solve(part, Contract())
     rest["input_gradient"] = np.pad(rest["input_gradient"], ((0, 0), (0, 1), (0, 0)))
@@ -45,22 +49,45 @@ def _drop_last_row(a: Answers, problem: Problem) -> Answers:
 
 
 def _multiply_decay(factor: float) -> Callable[[Problem], Problem]:
-    return lambda problem: replace(
-        problem, loss=replace(problem.loss, decay=factor * problem.loss.decay)
-    )
+    def multiply(problem: Problem) -> Problem:
+        decay = problem.loss.one_decay
+        scaled = factor * (problem.decays if decay is None else decay)
+        return replace(problem, loss=replace(problem.loss, decay=scaled))
+
+    return multiply
+
+
+def _drop_weights(problem: Problem) -> Problem:
+    return replace(problem, loss=replace(problem.loss, weights=None))
+
+
+def _divide_weights(problem: Problem) -> Problem:
+    """Divide the weights of rows by their sum, as a weighted mean does."""
+    weights = problem.loss.row_weights
+    if weights is None or not weights.any():
+        return problem
+    return replace(problem, loss=replace(problem.loss, weights=weights / weights.sum()))
+
+
+def _square_weights(problem: Problem) -> Problem:
+    """Multiply the differences, not their squares, by the weights of rows."""
+    weights = problem.loss.row_weights
+    if weights is None:
+        return problem
+    return replace(problem, loss=replace(problem.loss, weights=weights**2))
 
 
 def _leave_biases_undecayed(a: Answers, problem: Problem) -> Answers:
     """Return answers with weight decay for weights only, not for biases."""
-    network, decay = problem.formulation.network, problem.loss.decay
-    biases = np.zeros(network.layout.size)
+    network = problem.formulation.network
+    decays = np.zeros(network.layout.size)
     for block in network.layout.blocks:
-        biases[block.places.ravel()] = block.role == "bias"
-    own = problem.theta * biases
+        if block.role == "bias":
+            decays[block.places] = problem.decays[block.places]
     return {
         **a,
-        "loss": a["loss"] - decay * (own**2).sum(axis=1),
-        "gradient": a["gradient"] - 2 * decay * own,
+        "loss": a["loss"] - (decays * problem.theta**2).sum(axis=1),
+        "gradient": a["gradient"] - 2 * decays * problem.theta,
     }
 
 
@@ -86,6 +113,9 @@ FAULTS: tuple[Fault, ...] = (
     Posed("decay_doubled", "decay counted twice", _multiply_decay(2.0), "loss"),
     Posed("decay_halved", "one half of the decay", _multiply_decay(0.5), "loss"),
     Posed("decay_dropped", "decay left out", _multiply_decay(0.0), "loss"),
+    Posed("row_weights_dropped", "weights of rows left out", _drop_weights, "loss"),
+    Posed("row_weights_divided", "weights of rows divided by their sum", _divide_weights, "loss"),
+    Posed("row_weights_squared", "weights of rows squared", _square_weights, "loss"),
     Answer("biases_undecayed", "decay left out for biases", _leave_biases_undecayed, "loss"),
     Answer(
         "root_mean_square",

@@ -1,11 +1,11 @@
 """The outputs, loss and gradients of a network, written once for every arithmetic.
 
-    loss = sum share (o - t)^2 + decay |theta|^2
+    loss = sum share (o - t)^2 + sum decay theta^2
 
-Here o are the outputs, t the targets, `share` an output's weight in the loss, and theta the vector
-of the network's T parameters. In shapes, D counts draws (problems of a stack), R rows of data, I
-inputs of all groups, O outputs of all heads, and P own parameters (a model's own tensors,
-flattened).
+Here o are the outputs, t the targets, `share` the weight of each squared error in the loss, and
+theta the vector of the network's T parameters, each with a decay of its own. In shapes, D counts
+draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of all heads, and P
+own parameters (a model's own tensors, flattened).
 
 Gradients go back over the tape on which the network's outputs were computed. Decay enters inside
 the sum, as nnet's C code starts the sum with 2 decay w.
@@ -96,7 +96,7 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
     R, I).
     """
-    formulation, loss = problem.formulation, problem.loss
+    formulation, decays = problem.formulation, problem.decays
     network = equations_of(formulation.network)
 
     own, inputs = m.lift(problem.own), m.lift(problem.inputs)
@@ -111,9 +111,9 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
 
     slack = m.contract.loss_slack
     penalty, penalties = None, 0
-    if loss.decay:
+    if problem.loss.has_decay:
         penalties = len(formulation.own.blocks)  # each may be added by itself
-        penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, loss.decay, slack)))
+        penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, decays, slack)))
     r = m.sub(output.value, m.lift(problem.targets))
     error = m.dot(
         m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty
@@ -126,9 +126,11 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     uses = max(len(slopes[block].pairs) for block in blocks)
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []
-    for block in blocks:
-        decayed = ((m.scale(block.value, 2 * loss.decay, slack), None),) if loss.decay else ()
-        gradients.append(m.each(flat, Sum(m, slopes[block].pairs + decayed).total(longer)))
+    for block, part in zip(blocks, network.parts, strict=True):
+        pairs, of_part = slopes[block].pairs, part.of(decays)
+        if of_part.any():
+            pairs += ((m.scale(block.value, 2 * of_part, slack), None),)
+        gradients.append(m.each(flat, Sum(m, pairs).total(longer)))
     by_theta = m.each(network.connected, reduce(m.join, gradients))
     return {
         "forward": o,

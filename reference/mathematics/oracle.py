@@ -88,9 +88,10 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
     """Return the loss, without a bound in draws whose sums of squares may overflow in an
     implementation.
     """
-    squares = ((abs(o.value - problem.targets) + o.error) ** 2).sum(axis=(1, 2))
-    if problem.loss.decay:
-        squares += (problem.theta**2).sum(axis=1)
+    weights = np.maximum(problem.shares, 1.0)
+    squares = ((abs(o.value - problem.targets) + o.error) ** 2 * weights).sum(axis=(1, 2))
+    if problem.loss.has_decay:
+        squares += (problem.theta**2 * np.maximum(problem.decays, 1.0)).sum(axis=1)
     return Bounded(loss.value, np.where(squares <= contract.largest, loss.error, np.inf))
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.formulation import Formulation
+from harness.core.loss import Loss
 from harness.core.numpy_errors import ours
-from harness.core.problem import Loss, Problem
+from harness.core.problem import Problem
 from reference.mathematics.network import Network
 from reference.probes.draws import Draw
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
-from harness.core.problem import Loss, Problem
+from harness.core.loss import Loss
+from harness.core.problem import Problem
 
 FLOAT32 = Contract("float32")  # numbers and sums that are exact in it are exact in float64 too
 FINE = 2.0**-12  # lattice of the weights that need not be exact

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.formulation import Family, Formulation
+from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.numpy_errors import ours
-from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.core.problem import Problem
 from reference.mathematics.equations import equations_of
 from reference.mathematics.network import Network
 from reference.probes.draws import FINE, Draw
@@ -117,6 +118,13 @@ class Probes:
         if self.draws < 1 or self.rows < 1:
             found = f"probes of {self.draws} draws and {self.rows} rows were asked for"
             raise ValueError(f"{found}, expected at least one of each")
+        weights = self.loss.row_weights
+        if weights is not None:
+            raise ValueError(
+                f"probes with weights for {len(weights)} rows were asked for, but they have several"
+                " numbers of rows: expected weights with data: OnData(x, y,"
+                " loss=Loss(weights=...))"
+            )
         if isinstance(self.kinds, str):
             raise ValueError(
                 f"probes of kinds {self.kinds!r} were asked for, expected a list: [{self.kinds!r}]"

@@ -6,8 +6,9 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
+from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.numpy_errors import ours
-from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.core.problem import Problem
 from harness.pytorch.checkpoint import Checkpoint, weights
 from reference.probes.draws import Draw
 

@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from harness.core.contract import NNET_CLIP, Contract
+from harness.core.contract import NNET_CLIP, Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.linear import LinearMap
+from harness.core.loss import Loss
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from reference.mathematics.network import Network
@@ -117,23 +118,21 @@ class RNnet:
         return "R", engine(self.as_evaluated(at_theta(problem)))
 
     def observe(self, problem: Problem) -> Observation:
-        loss = problem.loss
-        if loss.decay and problem.formulation.network.activations[0] == "tanh":
-            why = (
-                "nnet computes tanh through other weights than these, and its decay would penalise"
-                " those"
-            )
+        if why := cannot_lose(problem.loss, problem.formulation.network):
             return Observation({}, Missing(Status.ABSENT, why))
         asked = self.as_evaluated(at_theta(problem))
         network: Any = asked.formulation.network
-        per_row = problem.shares[0]
-        if not (problem.shares == per_row).all():
-            why = "nnet weighs rows, not outputs: it has no mean over heads of different widths"
-            return Observation({}, Missing(Status.ABSENT, why))
-        weights = None if per_row == 1 else np.full((problem.draws, problem.rows), per_row)
+        weights = row_weights(problem)
+        if weights is not None:
+            weights = np.tile(weights, (problem.draws, 1))
         try:
             answer = self.r.evaluate(
-                topology(network), asked.theta, asked.inputs, asked.targets, weights, loss.decay
+                topology(network),
+                asked.theta,
+                asked.inputs,
+                asked.targets,
+                weights,
+                decay_in_r(asked),
             )
         except RUnavailable as error:
             return Observation({}, Missing(Status.ABSENT, str(error)))
@@ -141,6 +140,33 @@ class RNnet:
             return Observation({}, Missing(Status.BROKEN, f"R nnet: {error}"))
         gradient = asked.formulation.pull_back(answer.gradient)
         return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
+
+
+def cannot_lose(loss: Loss, network: Family) -> str:
+    """Return why nnet does not have a loss, for a network that it has; "" if it has it."""
+    if loss.has_decay and network.activations[0] == "tanh":
+        return (
+            "nnet computes tanh through other weights than these, and its decay would penalise"
+            " those"
+        )
+    shares = loss.shares(1, network.outputs) if loss.weights is None else np.ones(1)
+    if not (shares == shares[0]).all():
+        return "nnet weighs rows, not outputs: it has no mean over heads of different widths"
+    return ""
+
+
+def row_weights(problem: Problem) -> Array | None:
+    """Return the weight of each row (R,) as nnet takes it, from a loss that nnet has; None if all
+    are 1.
+    """
+    weights = np.broadcast_to(problem.shares, problem.targets.shape[1:])[:, 0]
+    return None if (weights == 1).all() else np.array(weights)
+
+
+def decay_in_r(problem: Problem) -> float | Array:
+    """Return the decay as nnet takes it: one number, or one for each weight (T,)."""
+    one_decay = problem.loss.one_decay
+    return problem.decays if one_decay is None else one_decay
 
 
 @cache
@@ -224,6 +250,9 @@ def engine(problem: Problem) -> str:
     network: Any = problem.formulation.network
     n, nconn, conn, linear = topology(network).engine
     data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
+    weights = row_weights(problem)
+    if weights is None or (weights == weights[0]).all():
+        weights = problem.shares.ravel()[:1]
     given = {
         "n": n,
         "nconn": nconn,
@@ -231,8 +260,8 @@ def engine(problem: Problem) -> str:
         "linear": linear,
         "w": problem.theta[0],
         "data": data,
-        "decay": [problem.loss.decay],
-        "share": [problem.shares[0]],
+        "decay": np.atleast_1d(decay_in_r(problem)),
+        "share": weights,
     }
     lines = []
     for name, numbers in given.items():

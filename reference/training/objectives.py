@@ -13,7 +13,8 @@ import numpy as np
 
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
-from harness.core.problem import Loss, Problem
+from harness.core.loss import Loss
+from harness.core.problem import Problem
 from reference.mathematics.equations import evaluate
 from reference.mathematics.network import Network
 
@@ -27,6 +28,8 @@ class Objective:
 
     def __init__(self, problem: Problem, draw: int) -> None:
         self.problem, self.plain = problem.part(slice(draw, draw + 1)), Plain(Contract())
+        shares = np.broadcast_to(problem.shares, problem.targets.shape[1:])
+        self.roots, self.root_decays = np.sqrt(shares), np.sqrt(problem.decays)
 
     def _evaluate(self, theta: Array) -> dict[str, Array]:
         with np.errstate(all="ignore"):
@@ -38,11 +41,16 @@ class Objective:
         return float(found["loss"][0]), found["gradient"][0]
 
     def residuals(self, theta: Array) -> Array:
-        """Return the outputs minus the targets at theta, flattened row by row (R O,)."""
-        return (self._evaluate(theta)["forward"] - self.problem.targets).ravel()
+        """Return numbers whose squares add up to the loss at theta.
+
+        They are the outputs minus the targets, flattened row by row (R O,), each times the root of
+        its share in the loss; and with decay, theta times the root of its decay (T,).
+        """
+        error = (self._evaluate(theta)["forward"][0] - self.problem.targets[0]) * self.roots
+        return self._with_decay(error.ravel(), self.root_decays * theta)
 
     def jacobian(self, theta: Array) -> Array:
-        """Return the derivatives of the residuals by theta (R O, T).
+        """Return the derivatives of the residuals by theta (R O, T), or (R O + T, T).
 
         Each row is the gradient of a loss whose targets make this residual 1/2 and all others 0:
         the derivative of a squared residual of 1/2 is the derivative of the residual.
@@ -55,7 +63,14 @@ class Objective:
         each = replace(
             self.problem, own=own, inputs=inputs[:, None], targets=targets[:, None], loss=Loss()
         )
-        return np.asarray(evaluate(self.plain, each)["gradient"])
+        slopes = np.asarray(evaluate(self.plain, each)["gradient"])
+        return self._with_decay(slopes * self.roots.reshape(-1, 1), np.diag(self.root_decays))
+
+    def _with_decay(self, of_errors: Array, of_decay: Array) -> Array:
+        """Join the numbers of errors and those of decay, if there is decay."""
+        if not self.problem.loss.has_decay:
+            return of_errors
+        return np.concatenate([of_errors, of_decay])
 
 
 class HiddenLayerObjective(Objective):
@@ -78,7 +93,7 @@ class HiddenLayerObjective(Objective):
         self.h1 = np.ones((len(self.x1), self.shape_of_B[1]))
         if network.has_skip:
             self.h1[:, self.units.stop :] = self.x1[:, 1:]
-        self.shares, self.decay = self.problem.shares, self.problem.loss.decay
+        self.shares, self.decays = self.problem.shares, self.problem.decays
 
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
         """Return A, B, the outputs (R, O), and the derivatives of f (R, O) and of g (R, H).
@@ -100,15 +115,15 @@ class HiddenLayerObjective(Objective):
             back = self.plain.mul(2 * weighted, output_slope)
             through = self.plain.mul(back @ B[:, self.units], hidden_slope)
             gradient = np.concatenate([(through.T @ self.x1).ravel(), (back.T @ self.h1).ravel()])
-            if self.decay:
-                loss += self.decay * float(theta @ theta)
-                gradient += 2 * self.decay * theta
+            if self.problem.loss.has_decay:
+                loss += float(theta @ (self.decays * theta))
+                gradient += 2 * self.decays * theta
         return loss, gradient
 
     def residuals(self, theta: Array) -> Array:
         with np.errstate(all="ignore"):
-            residuals: Array = (self._forward(theta)[2] - self.targets).ravel()
-        return residuals
+            error = (self._forward(theta)[2] - self.targets) * self.roots
+        return self._with_decay(error.ravel(), self.root_decays * theta)
 
     def jacobian(self, theta: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -123,7 +138,8 @@ class HiddenLayerObjective(Objective):
             each = np.arange(width)
             by_B[:, each, each] = slope[:, :, None] * self.h1[:, None, :]
         flat = rows * width, -1
-        return np.concatenate([by_A.reshape(flat), by_B.reshape(flat)], axis=1)
+        slopes = np.concatenate([by_A.reshape(flat), by_B.reshape(flat)], axis=1)
+        return self._with_decay(slopes * self.roots.reshape(-1, 1), np.diag(self.root_decays))
 
 
 def _per_output(slope: Array | None) -> Array | None:

@@ -22,7 +22,15 @@ from harness.training.trainer import Fitted, Floor, Population, Start
 from reference.implementations.numpy_net import NumpyNet, numpy_net
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
-from reference.r.nnet_reference import LIVE, RNnet, r_nnet, topology
+from reference.r.nnet_reference import (
+    LIVE,
+    RNnet,
+    cannot_lose,
+    decay_in_r,
+    r_nnet,
+    row_weights,
+    topology,
+)
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.r.topology import Fit, Topology
@@ -110,7 +118,15 @@ class ReferenceTrainer:
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
         problem = population.problem(formulation, own, dtype)
-        return at_theta(self.implementation.as_evaluated(problem))
+        if not self._cannot_lose(problem):
+            problem = self.implementation.as_evaluated(problem)
+        return at_theta(problem)
+
+    def _cannot_lose(self, problem: Problem) -> str:
+        """Return why R's nnet does not have a problem's loss; "" if it has, or is not used."""
+        if not isinstance(self.implementation, RNnet):
+            return ""
+        return cannot_lose(problem.loss, problem.formulation.network)
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         return self.implementation.observe(problem)
@@ -124,6 +140,8 @@ class ReferenceTrainer:
                 " run this where R is"
             )
             return Missing(Status.ABSENT, why)
+        if why := self._cannot_lose(start):
+            return Missing(Status.ABSENT, f"cannot fit it: {why}")
         try:
             for draw in range(start.draws):
                 found.append(self.one(self.implementation, start, draw))
@@ -152,7 +170,7 @@ def nnet_fit(
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
         net, theta, *data = _in_r(problem, draw)
-        how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, "decay": problem.loss.decay}
+        how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem)}
         if not biases:
             how["mask"] = ~_biases(problem.formulation.network)
             theta = theta * how["mask"]
@@ -172,6 +190,14 @@ def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
     return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
 
 
+def _loss_in_r(problem: Problem) -> dict[str, Any]:
+    """Return the arguments of RSession.fit and RSession.optim for a problem's loss.
+
+    A mean is a sum whose rows have weights of one over their number.
+    """
+    return {"decay": decay_in_r(problem), "row_weights": row_weights(problem)}
+
+
 def _make_one(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
     return One(fit.weights, fit.value, "maxit" if fit.convergence else "converged", curve)
 
@@ -182,7 +208,7 @@ def _biases(network: Any) -> Any:
 
 
 def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
-    return _make_one(nnet.r.optim(*_in_r(problem, draw)))
+    return _make_one(nnet.r.optim(*_in_r(problem, draw), **_loss_in_r(problem)))
 
 
 class _Losses(list[float]):
@@ -286,7 +312,8 @@ def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     asked = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
-        fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL)
+        how = _loss_in_r(asked)
+        fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL, **how)
         return fit.seconds, fit.value
 
     return pace

@@ -22,7 +22,8 @@ from harness.core.contract import Bounded
 from harness.core.formulation import Formulation
 from harness.core.judge import Side, budget, judge
 from harness.core.layout import Layout
-from harness.core.problem import QUANTITIES, Loss
+from harness.core.loss import Loss
+from harness.core.problem import QUANTITIES
 from harness.core.report import Cost, Fit, Race, Report, Row
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache

@@ -15,14 +15,14 @@ from reference.faults.catalogue import FAULTS, OPERATORS
 from reference.faults.kinds import Fault, Off, solve
 from reference.faults.likely import likely
 from tests.conftest import Approved
-from tests.selfcheck.corpus import first_outside
+from tests.selfcheck.corpus import first_outside, weighed
 from tests.support import ACTIVATIONS, DTYPES, asked, dual
 
 NETWORKS = {f"{g}-{f}": dual(g, f) for g, f in ACTIVATIONS}
 NETWORKS["skip"] = Network((3, 2), 4, (3, 1), "tanh", skip=True)
 DECAYED = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))
 PROBLEMS = {
-    name: [*asked(network), *DECAYED(Formulation.identity(network))]
+    name: [*asked(network), *map(weighed, DECAYED(Formulation.identity(network)))]
     for name, network in NETWORKS.items()
 }
 CHECKED = [

@@ -10,7 +10,8 @@ import pytest
 from harness import Case, Contract, Subject
 from harness.arithmetic.plain import Plain
 from harness.core.formulation import Formulation
-from harness.core.problem import QUANTITIES, Loss, Problem
+from harness.core.loss import Loss
+from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.running.trial import run

@@ -11,7 +11,8 @@ import torch
 
 from harness import Case, Contract, Population, Recipe, Subject, Trained
 from harness.core.formulation import Formulation
-from harness.core.problem import QUANTITIES, Loss
+from harness.core.loss import Loss
+from harness.core.problem import QUANTITIES
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
@@ -25,7 +26,7 @@ from tests.conftest import Approved
 from tests.mathematics.test_bounds import random_problem
 from tests.own_networks import NETWORKS, STYLES, by_matmul, in_torch, two_hidden
 from tests.selfcheck.ball import BallArithmetic
-from tests.selfcheck.corpus import first_outside
+from tests.selfcheck.corpus import first_outside, weighed
 from tests.support import DTYPES, asked
 
 ALL = pytest.mark.parametrize("name", NETWORKS)
@@ -242,7 +243,7 @@ def test_every_fault_that_can_be_made_is_caught() -> None:
     decayed = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))(
         Formulation.identity(network)
     )
-    problems = [*asked(network, draws=5), *decayed]
+    problems = [*asked(network, draws=5), *map(weighed, decayed)]
     faults = made_in(network)
     assert sum(isinstance(fault, OnBlocks) for fault in faults) == 6 * 5  # no block is square
     for fault in faults:

@@ -8,7 +8,8 @@ import pytest
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.core.contract import Bounded, Contract
 from harness.core.formulation import Formulation
-from harness.core.problem import QUANTITIES, STEP, Loss, Problem
+from harness.core.loss import Loss
+from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.core.recipe import Recipe
 from reference import Network, probes
 from reference.mathematics.equations import evaluate

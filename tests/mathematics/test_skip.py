@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from harness import Case, Contract, Formulation, Problem, Status, Subject, Verdict
-from harness.core.contract import Array
 from harness.judging.cache import Cache
 from harness.reporting.diagram import diagram
 from harness.running.trial import run
@@ -20,33 +19,10 @@ from reference.r.nnet_reference import LIVE, network_of, topology
 from reference.r.topology import Topology
 from tests.conftest import Approved
 
-X, Y = np.array([[-1.0], [0.0], [2.0]]), np.array([[0.0], [1.0], [1.0]])
-WTS = np.arange(1.0, 6.0)
-# R 4.2.2: nnet(x, y, size = 1, skip = TRUE, linout = TRUE, Wts = 1:5, maxit = 0)
-VALUE = 280.24632444218
-PREDICTED = -0.924234314520019, 5.92423431452002, 16.9732285963029
 SKIP = Network((2, 1), 3, (1, 2), "logistic", skip=True)
 NONE = Network((2, 1), 0, (1, 2), output="logistic")
 TANH = Network(3, 4, 2, "tanh", skip=True)
 NETWORKS = {"skip": SKIP, "none": NONE, "tanh": TANH}
-
-
-def ask(network: Network, theta: Array, x: Array = X, y: Array = Y) -> Problem:
-    """One draw."""
-    return Problem("one", Formulation.identity(network), theta[None], x[None], y[None])
-
-
-def test_the_numbers_are_those_of_nnet(live_r: None) -> None:
-    """Value and predictions of nnet(skip = TRUE), by R, by NumPy and by the oracle."""
-    problem = ask(Network(1, 1, 1, "logistic", skip=True), WTS)
-    bounds = problem.formulation.network.oracle(problem, Contract())
-    for answers in (
-        r_nnet.observe(problem).values,
-        numpy_net.observe(problem).values,
-        {name: bound.value for name, bound in bounds.items()},
-    ):
-        assert answers["loss"] == pytest.approx(VALUE, rel=1e-14)
-        assert answers["forward"].ravel() == pytest.approx(PREDICTED, rel=1e-14)
 
 
 @pytest.mark.parametrize("name", ["skip", "none"])

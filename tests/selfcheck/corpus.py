@@ -5,7 +5,7 @@ answers is outside.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,17 +31,25 @@ class Case:
     draws: int = 30  # of each kind, as probes have them
 
     def asked(self, formulation: Formulation) -> list[Problem]:
-        """Probes of every kind, and random ones with decay, in the parameters of a formulation."""
+        """Probes of every kind, and random ones with decay and weights of rows, in the parameters
+        of a formulation.
+        """
         plain = probes(self.seed, draws=self.draws, rows=self.rows)
         decayed = probes(
             self.seed, draws=min(self.draws, 5), rows=self.rows, kinds=["random"], loss=DECAYED
         )
-        return [*plain(formulation), *decayed(formulation)]
+        return [*plain(formulation), *map(weighed, decayed(formulation))]
 
     @cached_property
     def problems(self) -> list[Problem]:
         """In the network's own parameters."""
         return self.asked(Formulation.identity(self.network))
+
+
+def weighed(problem: Problem) -> Problem:
+    """The problem with weights of its rows: 1, 2, 3, 1, 2, ..., or 3 of a single one."""
+    weights = 1 + np.arange(problem.rows) % 3 if problem.rows > 1 else [3]
+    return replace(problem, loss=replace(problem.loss, weights=weights))
 
 
 def cases(seed: int) -> Iterator[Case]:

@@ -125,7 +125,7 @@ def _observed(
     asked = [
         problem
         for problem in planted.asked(case)
-        if not problem.loss.decay and problem.kind in kinds
+        if not problem.loss.has_decay and problem.kind in kinds
     ]
     live: Any = port.live(asked[0].formulation, dtype)
     with Tf32() if dtype == "tf32" else nullcontext():

@@ -197,22 +197,30 @@ def hidden(fault: Hidden, network: Network | None = None) -> Mistake:
 UNCHANGED = [hidden(Hidden("", "", lambda z, h, d: (h, d), layer=layer)) for layer in range(2)]
 
 
-def error(o: Tensor, t: Tensor) -> Tensor:
-    return ((o - t) ** 2).sum()
+def squares(o: Tensor, t: Tensor, loss: Loss) -> Tensor:
+    """Of the differences, times the weights of their rows, where there are any."""
+    weights = (
+        1.0 if loss.weights is None else torch.tensor(loss.row_weights, dtype=o.dtype)[:, None]
+    )
+    return weights * (o - t) ** 2
+
+
+def error(o: Tensor, t: Tensor, loss: Loss) -> Tensor:
+    return squares(o, t, loss).sum()
 
 
 def decay(module: nn.Module, loss: Loss, some: Callable[[Tensor], bool] = lambda p: True) -> Any:
     """Decay times the squares of the parameters, or of some."""
     return (
-        loss.decay * sum((p**2).sum() for p in module.parameters() if some(p))
-        if loss.decay
+        loss.one_decay * sum((p**2).sum() for p in module.parameters() if some(p))
+        if loss.one_decay
         else 0.0
     )
 
 
 def error_and_decay(module: nn.Module, o: Tensor, t: Tensor, loss: Loss) -> Tensor:
     """A user's own loss without mistake."""
-    return error(o, t) + decay(module, loss)
+    return error(o, t, loss) + decay(module, loss)
 
 
 WITH_OWN_LOSS = Mistake(loss=error_and_decay)
@@ -222,7 +230,8 @@ def posed(fault: Fault, network: Network) -> Mistake:
     """Another loss; its `change` takes a problem, of which only the loss is asked."""
 
     def own(module: nn.Module, o: Tensor, t: Tensor, loss: Loss) -> Tensor:
-        return error(o, t) + decay(module, fault.change(Asked(loss)).loss)
+        other = fault.change(Asked(loss)).loss
+        return error(o, t, other) + decay(module, other)
 
     return Mistake(loss=own)
 
@@ -256,25 +265,29 @@ def clipped(g: Array) -> Array:
     return g / max(float(np.linalg.norm(g)), 1.0)
 
 
-def own_loss(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[float], Mistake]:
-    """The error so computed, with decay."""
-    return lambda size: Mistake(loss=lambda module, o, t, loss: of(o, t) + decay(module, loss))
+def own_loss(of: Callable[[Tensor], Tensor]) -> Callable[[float], Mistake]:
+    """The error so computed from squares, with decay."""
+    return lambda size: Mistake(
+        loss=lambda module, o, t, loss: of(squares(o, t, loss)) + decay(module, loss)
+    )
 
 
 def on_loss(change: Callable[[float], Pass]) -> Callable[[float], Mistake]:
     """The error so changed, with decay."""
     return lambda size: Mistake(
-        loss=lambda module, o, t, loss: change(size)(error(o, t)) + decay(module, loss)
+        loss=lambda module, o, t, loss: change(size)(error(o, t, loss)) + decay(module, loss)
     )
 
 
 ANSWERS: dict[str, Callable[[float], Mistake]] = {  # by name, of a size
-    "mean_for_sum": own_loss(nn.functional.mse_loss),
-    "half_square": own_loss(lambda o, t: 0.5 * error(o, t)),
-    "root_mean_square": own_loss(lambda o, t: nn.functional.mse_loss(o, t).sqrt()),
-    "last_row_dropped": own_loss(lambda o, t: error(o[:-1], t[:-1]) if len(o) > 1 else error(o, t)),
+    "mean_for_sum": own_loss(torch.mean),
+    "half_square": own_loss(lambda of: 0.5 * of.sum()),
+    "root_mean_square": own_loss(lambda of: of.mean().sqrt()),
+    "last_row_dropped": own_loss(lambda of: of[:-1].sum() if len(of) > 1 else of.sum()),
     "biases_undecayed": lambda size: Mistake(
-        loss=lambda module, o, t, loss: error(o, t) + decay(module, loss, lambda p: p.ndim > 1)
+        loss=lambda module, o, t, loss: (
+            error(o, t, loss) + decay(module, loss, lambda p: p.ndim > 1)
+        )
     ),
     "gradient_halved": on_loss(lambda size: scaled(back=0.5)),
     "gradient_negated": on_loss(lambda size: scaled(back=-1.0)),

@@ -136,8 +136,9 @@ def in_torch(
         o = acts[network.output](o)
         shares = torch.tensor(problem.shares, dtype=kind, device=device)
         loss = (((o - t) ** 2) * shares).sum((1, 2))
-        if problem.loss.decay:
-            loss = loss + problem.loss.decay * (theta**2).sum(1)
+        if problem.loss.has_decay:
+            decays = torch.tensor(np.array(problem.decays), dtype=kind, device=device)
+            loss = loss + (decays * theta**2).sum(1)
         by_theta, by_x = torch.autograd.grad(loss.sum(), (theta, x))
         found = {"forward": o, "loss": loss, "gradient": by_theta, "input_gradient": by_x}
         return {name: value.detach().double().cpu().numpy() for name, value in found.items()}

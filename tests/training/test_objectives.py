@@ -9,7 +9,7 @@ import pytest
 
 from harness import Problem
 from harness.core.formulation import Formulation
-from harness.core.problem import Loss
+from harness.core.loss import Loss
 from reference import Network
 from reference.training.objectives import HiddenLayerObjective, Objective, objective
 

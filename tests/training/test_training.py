@@ -23,7 +23,7 @@ from cases.sine_training import (
 from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
 from harness.core.implementation import Missing
-from harness.core.problem import Loss
+from harness.core.loss import Loss
 from harness.fits import summary
 from harness.fits.ends import get_bounds_at_end, train
 from harness.judging.cache import Cache
