@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from harness.core.contract import NNET_CLIP, Array, Contract
 from harness.core.formulation import Family, Formulation
-from harness.core.problem import SUM_OF_SQUARES, Loss, Problem
+from harness.core.loss import SUM_OF_SQUARES, Loss
+from harness.core.problem import Problem
 from harness.core.progress import Say
 
 R_CONTRACT = Contract("float64", logistic_clip=NNET_CLIP)  # of the fitted object itself

@@ -19,6 +19,7 @@ from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
 
 UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave
+CONSTANT = 1e-6  # a smaller factor of R's predictions says that a port's do not depend on them
 COMMON = 0.1  # share of weights that two fits may have in common by chance
 NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
 
@@ -136,6 +137,8 @@ class _Search:
         for output, name in enumerate(self.truth.responses):
             pair = np.stack([theirs[:, output], np.ones(len(theirs))], axis=1)
             factor, shift = np.linalg.lstsq(pair, mine[:, output], rcond=None)[0]
+            if abs(factor) < CONSTANT:
+                return ""
             left = np.hypot(left, np.linalg.norm(mine[:, output] - factor * pair[:, 0] - shift))
             said.append(f"{name} is {factor:.5g} times R's, plus {shift:.5g}")
         if not left < UNEXPLAINED * self.apart:

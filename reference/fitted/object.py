@@ -78,8 +78,10 @@ class FittedObject:
         if self.source == "computed":
             return "NumPy at the fitted weights"
         versions = self.versions()
+        if not versions:
+            return f"R predict() ({self.source})"
         when = f"recorded {versions['recorded']}" if "recorded" in versions else "live"
-        return f"R nnet {versions.get('nnet', '')} predict() ({when})"
+        return f"R nnet {versions['nnet']} predict() ({when})"
 
     def versions(self) -> dict[str, str]:
         """Return the versions of R and nnet that answer; empty if R does not."""

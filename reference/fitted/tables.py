@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.contract import Array
-from harness.core.problem import Loss
+from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from reference.fitted.answers import Answers
 from reference.fitted.explaining import Explanation

@@ -5,14 +5,15 @@ none.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness import cli
 from reference import fitted
 from reference.fitted.fit import FittedNet
 from reference.fitted.object import FittedObject, answers_path
@@ -35,7 +36,9 @@ def fit(tmp_path: Path) -> FittedNet:
 
 def record(folder: Path, **given: Any) -> tuple[Path, dict[str, Any]]:
     """Record R's answers about the fit for a test file; return their file and the arguments."""
-    given = {"x": rows_file(folder), "y": "y", **given}
+    given = {"y": "y", **given}
+    if "x" not in given:
+        given["x"] = rows_file(folder)
     case = fitted(folder / "fit.rds", Port, **given, name="port")
     assert isinstance(case.problems, FittedObject)
     path = answers_path(str(folder / "test_port.py"), "port")
@@ -182,7 +185,12 @@ test_port = verify(fitted("fit.rds", Zero, x={"a": [1.0, 2.0], "b": [0.5, 3.0]})
 """
 
 
-def test_a_test_file_is_judged_and_recorded(mine: Mine, approved: Approved) -> None:
+def test_a_test_file_is_judged_and_recorded(
+    mine: Mine,
+    approved: Approved,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The screen of a failing port; what `record` says; the recording judges without R."""
     folder = mine.pytester.path
     make_fit(folder / "fit.rds", CALLS["matrix"])
@@ -190,16 +198,12 @@ def test_a_test_file_is_judged_and_recorded(mine: Mine, approved: Approved) -> N
     result = mine.pytest("-q")
     assert result.ret == 1
     approved(result.outlines, mask_figures=True)
-    from nnet_parity.console import main
-
-    code = mine.pytester.runpytest_inprocess  # the working folder is the user's
-    assert code
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["nnet-parity", "record", "test_mine.py"])
-        patch.chdir(folder)
-        assert main() == 0
+    monkeypatch.setenv("PYTEST_PLUGINS", "nnet_parity.plugin")
+    entry = EntryPoint("record", "reference.commands.record:record", cli.GROUP)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [entry])
+    assert cli.main(["record", "test_mine.py"]) == 0
+    assert "R's predictions for 66 rows" in capsys.readouterr().out
     assert len(list((folder / "recordings").glob("*.json"))) == 1
-    shutil.rmtree(folder / "build", ignore_errors=True)
     result = mine.pytest("-q", "--parity-r", "recorded")
     assert result.ret == 1
     assert any("recorded" in line for line in result.outlines)
