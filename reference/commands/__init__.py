@@ -1,1 +1,3 @@
-"""What the command `nnet-parity` offers beyond comparing reports: doctor, record, selfcheck."""
+"""What the command `nnet-parity` offers beyond comparing reports: doctor, port, record,
+selfcheck.
+"""

@@ -20,7 +20,7 @@ from reference.fitted.deparse import deparse, number_text
 from reference.fitted.expressions import WAY_OUT, check, compute, names_in
 from reference.fitted.fit import Unsupported
 from reference.fitted.rows import Column, Rows
-from reference.fitted.values import Value
+from reference.fitted.values import NULL, Value
 
 LOGICAL = ("FALSE", "TRUE")
 SPELLINGS = {"T": "TRUE", "true": "TRUE", "True": "TRUE", "F": "FALSE", "false": "FALSE"}
@@ -166,8 +166,10 @@ def _supported(
     classes = terms.attribute("dataClasses").elements()
     held = []
     for name, expression in predictors:
-        kind = classes.get(name, "")
-        held.append(_read_variable(name, expression, kind, levels, contrasts))
+        # a name that is none in R stands in backticks in the formula, and not in its lists
+        key = expression.symbol if expression.kind == "symbol" else name
+        parts = (classes.get(key, ""), levels.get(key, NULL), contrasts.get(key, NULL))
+        held.append(_read_variable(name, expression, *parts))
     if terms.attribute("intercept").numbers[:1] != 1 and any(one.levels for one in held):
         raise Unsupported(f"`- 1` beside a factor is not supported; {WAY_OUT}")
     pattern = np.delete(
@@ -189,28 +191,24 @@ def _read_variable(
     name: str,
     expression: Value,
     kind: str,
-    levels: dict[str, Value],
-    contrasts: dict[str, Value],
+    levels: Value,
+    contrasts: Value,
 ) -> Variable:
-    """Return a variable of the formula. `kind` is its class, as the object tells it."""
+    """Return a variable of the formula, whose class, levels and contrasts the object tells."""
     if kind == "logical" or kind in FACTORS:
-        known = LOGICAL if kind == "logical" else tuple(map(str, _texts(levels, name)))
+        known = LOGICAL if kind == "logical" else tuple(map(str, levels.texts))
         if expression.symbol in ("factor", "as.factor") and len(expression.parts) == 2:
             expression = expression.parts[1]
         if expression.kind != "symbol":
             raise Unsupported(f"the term {deparse(expression)} is not supported; {WAY_OUT}")
-        if name not in contrasts or len(known) < 2:
+        if contrasts.kind == "NULL" or len(known) < 2:
             raise ValueError(f"it holds no levels and contrasts of {name}")
-        matrix, suffixes = read_contrasts(name, contrasts[name], known)
+        matrix, suffixes = read_contrasts(name, contrasts, known)
         return Variable(name, expression, known, matrix, tuple(map(one_line, suffixes)))
     if kind not in ("numeric", "nmatrix.1"):
         raise Unsupported(f"the term {name[:60]} is of class {kind}: not supported; {WAY_OUT}")
     check(expression)
     return Variable(name, expression)
-
-
-def _texts(held: dict[str, Value], name: str) -> tuple[str | None, ...]:
-    return held[name].texts if name in held else ()
 
 
 def _as_numbers(name: str, column: Column) -> Array:

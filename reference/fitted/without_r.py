@@ -47,6 +47,10 @@ LATIN1 = 4  # CharFlags of rdata
 SEQUENCES = (b"compact_intseq", b"compact_realseq")
 
 
+class TooMuch(ValueError):
+    """A file claims to hold more than it can, or more than is taken."""
+
+
 def parse(content: bytes) -> Any:
     """Return rdata's tree of a decompressed file.
 
@@ -80,10 +84,10 @@ def parse(content: bytes) -> Any:
         raise
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"it is damaged ({error})") from None
-    except Exception as error:  # rdata says so by IndexError, AssertionError and others
-        raise ValueError(f"it is cut or damaged ({type(error).__name__})") from None
+    except TooMuch:
+        raise
+    except Exception:  # of many kinds, for bytes that mean nothing
+        raise ValueError("it is cut or damaged") from None
     finally:
         sys.setrecursionlimit(depth)
 
@@ -93,7 +97,7 @@ def _limit_sequence(constructor: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def construct(state: Any) -> Any:
         if not 0 <= state.value[0] <= MOST_OBJECTS:
-            raise ValueError(f"a sequence has the length {state.value[0]:g}")
+            raise TooMuch(f"a sequence has the length {state.value[0]:g}")
         return constructor(state)
 
     return construct
@@ -113,7 +117,7 @@ def _limit(parser_class: Any, size: int) -> Any:
         ) -> Any:
             self.objects += 1
             if self.objects > MOST_OBJECTS:
-                raise ValueError(f"it holds more than {MOST_OBJECTS} values")
+                raise TooMuch(f"it holds more than {MOST_OBJECTS} values")
             if info_int is None:
                 code = self.parse_int()
                 self.read_before = UNKNOWN_CODES.get(code, code)
@@ -145,7 +149,7 @@ def _limit(parser_class: Any, size: int) -> Any:
 
 def _check_length(length: int, size: int) -> None:
     if not 0 <= length <= size:
-        raise ValueError(f"something has the length {length}, in a file of {size} bytes")
+        raise TooMuch(f"something has the length {length}, in a file of {size} bytes")
 
 
 def describe(thing: Any) -> Value:

@@ -11,6 +11,7 @@ set.seed(SEED)
 d <- data.frame(a = rnorm(30), b = runif(30, 1, 3), f = factor(rep(c("u", "v", "w"), 10)),
                 o = factor(rep(1:3, each = 10), ordered = TRUE), s = rep(c("p", "q"), 15),
                 l = rep(c(TRUE, FALSE, FALSE), 10))
+d$`a b` <- d$a; d$`a f` <- d$f
 d$y <- with(d, sin(a) + b + (f == "v"))
 x <- as.matrix(d[c("a", "b")])
 u <- 1 / (1 + exp(-d$y))

@@ -28,6 +28,8 @@ ROWS = Rows.of(
         "f": list("uvwwvu"),
         "b": RNG.uniform(1, 3, 6),
         "a": RNG.normal(size=6),
+        "a b": RNG.normal(size=6),
+        "a f": list("uvwuvw"),
     }
 )
 FORMULAS = {
@@ -46,6 +48,7 @@ FORMULAS = {
     "functions": "log(b) + exp(a) + sqrt(b) + log(abs(a) + 1) + log1p(b) + expm1(a)",
     "logarithms": "log2(b) + log10(b)",
     "scale": "scale(a) + scale(b, scale = FALSE) + scale(log(b), center = FALSE)",
+    "names that are none": "`a b` + log(`a b` + 9) + `a f`",
     "scale by numbers": "scale(a, center = 1, scale = 2) + b",
     "factor in the formula": "factor(o) + a",
     "no intercept": "a + b - 1",

@@ -1,0 +1,136 @@
+"""Writes a PyTorch module that computes what a fitted nnet predicts, and its weights."""
+
+from __future__ import annotations
+
+import json
+import struct
+import textwrap
+
+import numpy as np
+
+from harness.core.contract import NNET_CLIP, Array
+from harness.text.harmless import one_line
+from harness.text.python import quoted
+from reference.fitted.columns_source import write_columns
+from reference.fitted.fit import FittedNet
+from reference.fitted.terms import FormulaTerms
+
+BY = "nnet-parity port"
+WIDTH = 99
+CLIPPED = '''\
+def logistic(z):
+    """nnet's logistic is exactly 0 or 1 beyond |z| = 15. It has no gradient there: to go on
+    training, let `nnet-parity port --smooth` write this without the clip.
+    """
+    p = torch.where(z > 15, 1.0, torch.sigmoid(z))
+    return torch.where(z < -15, 0.0, p)
+'''
+SMOOTH = '''\
+def logistic(z):
+    """Without nnet's clip, which makes it exactly 0 or 1 beyond |z| = 15 (a step of 3e-7)."""
+    return torch.sigmoid(z)
+'''
+
+
+def layers(net: FittedNet) -> dict[str, Array]:
+    """Return nnet's weights layer by layer, as nn.Linear has them: weight (to, from), bias (to,).
+
+    nnet lists for each unit its bias, its hidden units or inputs, and last the skipping inputs.
+    """
+    top = net.topology
+    inputs, hidden, outputs = top.inputs, top.hidden, top.outputs
+    split = hidden * (1 + inputs)
+    into_hidden = net.wts[:split].reshape(hidden, 1 + inputs)
+    into_output = net.wts[split:].reshape(outputs, -1)
+    found: dict[str, Array] = {}
+    if hidden:
+        found["hidden.weight"], found["hidden.bias"] = into_hidden[:, 1:], into_hidden[:, 0]
+        found["output.weight"] = into_output[:, 1 : 1 + hidden]
+    else:
+        found["output.weight"] = into_output[:, 1:]
+    found["output.bias"] = into_output[:, 0]
+    if hidden and into_output.shape[1] > 1 + hidden:
+        found["skip.weight"] = into_output[:, 1 + hidden :]
+    return found
+
+
+def write_weights(net: FittedNet) -> bytes:
+    """Return the weights as a safetensors file of float64."""
+    header: dict[str, object] = {"__metadata__": {"written_by": BY, "fit": net.digest}}
+    content = b""
+    for name, array in layers(net).items():
+        data = np.ascontiguousarray(array, "<f8").tobytes()
+        place = [len(content), len(content) + len(data)]
+        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": place}
+        content += data
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content
+
+
+def has_columns(net: FittedNet) -> bool:
+    """Does the module come with a function that makes its inputs from raw columns?"""
+    return isinstance(net.terms, FormulaTerms) and not net.terms.refused
+
+
+def write_model(net: FittedNet, file: str, smooth: bool) -> str:
+    """Return the source of model.py. Texts of the object stand in comments or as literals."""
+    top, held = net.topology, layers(net)
+    rows = f"(rows, {top.inputs}) and returns predictions (rows, {top.outputs}), in float64"
+    lines = [f'"""A network of R\'s nnet as a PyTorch module. Written by {BY}.', ""]
+    lines += ["The weights are in model.safetensors beside it.", '"""', ""]
+    lines += _comment(f"fit: {file}, SHA-256 {net.digest}")
+    lines += _comment(f"call: {net.call}")
+    lines += _comment(f"inputs: {', '.join(net.columns)}")
+    if net.terms is not None and not has_columns(net):
+        lines += _comment("The inputs are the columns of R's model.matrix, without the intercept.")
+    lines += ["", "import math"] if has_columns(net) else [""]
+    lines += [
+        "from pathlib import Path",
+        "",
+        "import torch",
+        "from safetensors.torch import load_file",
+    ]
+    lines += ["from torch import nn", "", "", "class Port(nn.Module):"]
+    lines += [f'    """Takes inputs {rows}."""', "", "    def __init__(self):"]
+    lines += ["        super().__init__()"]
+    for name in dict.fromkeys(name.partition(".")[0] for name in held):
+        to, source = held[f"{name}.weight"].shape
+        bias = "" if f"{name}.bias" in held else ", bias=False"
+        lines.append(f"        self.{name} = nn.Linear({source}, {to}{bias}, dtype=torch.float64)")
+    lines.append('        weights = load_file(Path(__file__).with_name("model.safetensors"))')
+    lines += ["        self.load_state_dict(weights)", "", "    def forward(self, x):"]
+    total = "self.output(logistic(self.hidden(x)))" if top.hidden else "self.output(x)"
+    if "skip.weight" in held:
+        total += " + self.skip(x)"
+    lines.append(f"        return {total if top.linear_outputs else f'logistic({total})'}")
+    source = "\n".join(lines) + "\n"
+    if top.hidden or not top.linear_outputs:
+        source += "\n\n" + (SMOOTH if smooth else CLIPPED)
+    if isinstance(net.terms, FormulaTerms) and has_columns(net):
+        source += "\n\n" + write_columns(net.terms)
+    return source
+
+
+def write_test(net: FittedNet, fit: str, smooth: bool, has_predictions: bool) -> str:
+    """Return the source of test_model.py, a case that judges the module against the fit at the
+    path `fit` from the module's folder.
+    """
+    lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
+    lines += ["import json", "from pathlib import Path", "", "from model import Port"]
+    lines += ["from nnet_parity import fitted, verify", "", "HERE = Path(__file__).parent"]
+    lines.append('GIVEN = json.loads((HERE / "predictions.json").read_text(encoding="utf-8"))')
+    lines += ["", "test_port = verify(", "    fitted(", f"        HERE / {quoted(fit)},"]
+    lines += ["        Port,", '        x=GIVEN["rows"],']
+    if has_predictions:
+        lines.append('        predictions=GIVEN["predictions"],')
+    if not smooth:
+        lines.append(f"        clip={NNET_CLIP:g},")
+    return "\n".join([*lines, "    )", ")", ""])
+
+
+def _comment(text: str) -> list[str]:
+    """Return a text as lines of a comment."""
+    return textwrap.wrap(
+        one_line(text), WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False
+    )

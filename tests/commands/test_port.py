@@ -1,0 +1,183 @@
+"""`nnet-parity port` writes a module of a fitted nnet, and says how near it is to R."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import cli as command
+from reference.fitted import running
+from reference.r.nnet_reference import LIVE
+from tests.conftest import Approved
+from tests.fitted.made import CALLS, make_fit
+
+FILES = [
+    "certificate.json",
+    "certificate.md",
+    "model.py",
+    "model.safetensors",
+    "predictions.json",
+    "test_model.py",
+]
+TABLE = "y,a,b,f,o,s,l\n1,0.5,1,u,1,p,TRUE\n2,-1.25,2,v,2,q,FALSE\n0,NA,2,v,3,q,TRUE\n"
+Port = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def port(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    warm_python: str,
+) -> Port:
+    """The verb, in a folder of its own, found as it is where the project is installed; ports run
+    in a Python that has imported torch.
+    """
+    monkeypatch.setattr(running, "sys", SimpleNamespace(executable=warm_python))
+    entry = EntryPoint("port", "reference.commands.port:port", command.GROUP)
+    monkeypatch.setattr(command, "entry_points", lambda group: [entry])
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        try:
+            code = command.main(["port", *arguments])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        said = capsys.readouterr()
+        lines = [line for line in said.err.splitlines() if not line.endswith("...")]
+        return code, said.out + "\n".join(lines)
+
+    return run
+
+
+def test_a_fit_is_ported_from_raw_rows(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """The six files, R's predictions with the rows, the certificate; written again without
+    a question.
+    """
+    make_fit(tmp_path / "fit.rds", CALLS["formula"])
+    (tmp_path / "new.csv").write_text(TABLE)
+    code, said = port("fit.rds", "--data", "new.csv")
+    assert code == 0
+    approved(said, mask_figures=True)
+    folder = tmp_path / "fit"
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    given = json.loads((folder / "predictions.json").read_text())
+    assert given["rows"]["f"] == ["u", "v", "v"]
+    assert given["predictions"][2] == [None]
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert certificate["result"]["rows"] == 2
+    assert certificate["result"]["missing_agree"]
+    text = (folder / "certificate.md").read_text()
+    approved(text.replace(certificate["digest"], "<digest>"), mask_figures=True)
+    assert port("fit.rds", "--data", "new.csv", "--smooth")[0] == 0
+    assert "--smooth" not in (folder / "model.py").read_text()
+
+
+def test_a_fit_is_ported_without_data(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """On drawn inputs, which the certificate says; also for a formula."""
+    for name in ("skip", "matrix"):
+        make_fit(tmp_path / "fit.rds", CALLS[name])
+        code, said = port("fit.rds", "-o", name)
+        assert code == 0
+        assert said
+        text = (tmp_path / name / "certificate.md").read_text()
+        assert "drawn inputs, not your data" in text
+        assert ("not columns()" in text) == (name == "skip")
+
+
+def test_a_file_that_was_changed_is_not_overwritten(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """Unless it is forced; nothing is written then."""
+    make_fit(tmp_path / "fit.rds", CALLS["matrix"])
+    assert port("fit.rds")[0] == 0
+    model = tmp_path / "fit/model.py"
+    before = (tmp_path / "fit/certificate.json").read_bytes()
+    model.write_text("my own")
+    code, said = port("fit.rds")
+    assert code == 2
+    approved(said)
+    assert model.read_text() == "my own"
+    assert (tmp_path / "fit/certificate.json").read_bytes() == before
+    assert port("fit.rds", "--force")[0] == 0
+    assert model.read_text() != "my own"
+
+
+def test_a_fit_is_ported_without_r(
+    port: Port, tmp_path: Path, live_r: None, request: pytest.FixtureRequest, approved: Approved
+) -> None:
+    """Compared with nnet's equations, and it says that R was not asked."""
+    make_fit(tmp_path / "fit.rds", CALLS["formula"])
+    make_fit(tmp_path / "matrix.rds", CALLS["matrix"])
+    make_fit(tmp_path / "poly.rds", "fit(y ~ poly(a, 2), d, size = 1)")
+    request.getfixturevalue("without_r")
+    (tmp_path / "new.csv").write_text(TABLE)
+    (tmp_path / "two.csv").write_text("x,z\n1,2\n0,1\n")
+    code, said = port("fit.rds", "--data", "new.csv")
+    assert code == 0
+    approved(said, mask_figures=True)
+    assert json.loads((tmp_path / "fit/predictions.json").read_text())["predictions"] is None
+    assert "predictions=" not in (tmp_path / "fit/test_model.py").read_text()
+    assert port("matrix.rds", "--data", "two.csv")[0] == 0
+    code, said = port("poly.rds", "--data", "new.csv")
+    assert code == 2
+    approved(said)
+    LIVE.close()
+
+
+def test_what_cannot_be_ported_is_told(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """By a sentence and 2: no fit, other columns, an unknown level, a formula to be trusted."""
+    make_fit(tmp_path / "fit.rds", CALLS["formula"])
+    make_fit(tmp_path / "matrix.rds", CALLS["matrix"])
+    make_fit(tmp_path / "poly.rds", "fit(y ~ poly(a, 2), d, size = 1)")
+    (tmp_path / "new.csv").write_text(TABLE)
+    (tmp_path / "other.csv").write_text("a,f\n1,u\n")
+    (tmp_path / "level.csv").write_text(TABLE.replace("u,1", "z,1"))
+    for arguments in (
+        ("missing.rds",),
+        ("fit.rds", "--data", "other.csv"),
+        ("matrix.rds", "--data", "other.csv"),
+        ("fit.rds", "--data", "level.csv"),
+        ("poly.rds", "--data", "new.csv"),
+    ):
+        code, said = port(*arguments)
+        assert code == 2
+        approved(said)
+    code, _ = port("poly.rds", "--data", "new.csv", "--trust")
+    assert code == 0
+    assert "def columns" not in (tmp_path / "poly/model.py").read_text()
+    approved((tmp_path / "poly/certificate.md").read_text().partition("Not said")[2], True)
+
+
+def test_a_net_of_which_nothing_can_be_judged_fails(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """All weights are 0: any port is right, which is no evidence; one that is all clip is told."""
+    zeros = "fit(x, d$y, size = 1, Wts = rep(0, 5), mask = rep(FALSE, 5), linout = TRUE)"
+    make_fit(tmp_path / "zero.rds", zeros)
+    code, said = port("zero.rds")
+    assert code == 1
+    approved(said)
+    make_fit(tmp_path / "far.rds", zeros.replace("rep(0, 5)", "c(99, 1, 1, 1, 1)"))
+    (tmp_path / "two.csv").write_text("x,z\n1,2\n0,1\n")
+    assert port("far.rds", "--data", "two.csv")[0] == 0
+    approved((tmp_path / "far/certificate.md").read_text().partition("Not said")[2], True)
+
+
+def test_its_help(port: Port, approved: Approved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files, the options, the exit codes."""
+    monkeypatch.setenv("COLUMNS", "100")
+    code, said = port("--help")
+    assert code == 0
+    approved(said)

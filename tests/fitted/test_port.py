@@ -1,0 +1,260 @@
+"""Ports that are written of a fit predict what R predicts, and each mistake in one is seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from harness.core.contract import Array
+from reference.fitted import running
+from reference.fitted.certificate import SCALING, Certificate, Compared, compare, draw_inputs
+from reference.fitted.fit import FittedNet
+from reference.fitted.port import write_model, write_test, write_weights
+from reference.fitted.reading import read_fit
+from reference.fitted.rows import Rows
+from reference.fitted.running import list_values, run_port
+from reference.r.nnet_reference import LIVE
+from tests.conftest import Approved
+from tests.fitted.made import CALLS, make_fit
+
+pytestmark = pytest.mark.usefixtures("live_r")
+ROCK = """{
+rock <- datasets::rock
+area1 <- rock$area / 10000; peri1 <- rock$peri / 10000
+rock1 <- data.frame(perm = rock$perm, area1, peri1, shape = rock$shape)
+set.seed(1)
+nnet::nnet(log(perm) ~ area1 + peri1 + shape, rock1, size = 3, decay = 1e-3, linout = TRUE,
+           skip = TRUE, maxit = 1000, trace = FALSE) }"""
+FORMULA = "fit(y ~ a * f + o + s + l + log(b) + I(a^2 / b) + scale(a) + sqrt(b), d, size = 2)"
+
+
+def load(folder: Path) -> Any:
+    """The module model.py of a folder."""
+    spec = spec_from_file_location("model", folder / "model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(net: FittedNet, folder: Path, smooth: bool = False) -> Any:
+    """Write a port into a folder, and load it."""
+    (folder / "model.py").write_text(write_model(net, "fit.rds", smooth), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(write_weights(net))
+    return load(folder)
+
+
+def predict(module: Any, inputs: Array) -> Array:
+    with torch.no_grad():
+        found: Array = module.Port()(torch.tensor(inputs, dtype=torch.float64)).numpy()
+    return found
+
+
+def judge_port(folder: Path, call: str, smooth: bool = False, seed: int = 1) -> Compared:
+    """Compare the port of a call with R on drawn inputs."""
+    path = make_fit(folder / "fit.rds", call, seed=seed)
+    net = read_fit(path, LIVE)
+    inputs = draw_inputs(net, 50)
+    theirs = LIVE.ask_net(str(path), inputs)
+    return compare(net, inputs, predict(write(net, folder, smooth), inputs), theirs, smooth)
+
+
+def draw_call(number: int) -> str:
+    """A call of nnet() with squares: its inputs, outputs and options are drawn."""
+    rng = np.random.default_rng(number)
+    size = int(rng.integers(0, 5))
+    options = [f"size = {size}", f"linout = {'TRUE' if rng.random() < 0.6 else 'FALSE'}"]
+    skip = size == 0 or rng.random() < 0.4
+    options.append(f"skip = {'TRUE' if skip else 'FALSE'}")
+    inputs, outputs = 2, int(rng.integers(1, 3))
+    weights = size * (inputs + 1) + outputs * (1 + size + inputs * skip)
+    if rng.random() < 0.4:
+        options.append(f"decay = seq(0, 0.1, length.out = {weights})")
+    if rng.random() < 0.4:
+        options.append("weights = d$b")
+    if rng.random() < 0.4:
+        options.append(f"mask = rep(c(TRUE, TRUE, FALSE), length.out = {weights})")
+    if rng.random() < 0.5:
+        options.append(f"Wts = {rng.uniform(0.1, 12):.3f} * rnorm({weights}), maxit = 1")
+    y = "cbind(u, u^2)" if outputs == 2 else "u"
+    made = f"nnet::nnet(x, {y}, {', '.join(options)}, trace = FALSE)"
+    return made if "maxit" in made else made.replace("trace", "maxit = 50, trace")
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_ports_of_drawn_calls_predict_what_r_does(number: int, tmp_path: Path) -> None:
+    """Skip, no hidden layer, decay, case weights, masks, linear and logistic outputs."""
+    for smooth in (False, True):
+        found = judge_port(tmp_path, draw_call(number), smooth, number)
+        assert found.passes
+        assert found.share <= 1
+
+
+def test_the_rock_example_of_nnet_is_ported(tmp_path: Path) -> None:
+    """`?nnet`'s own call, with skip and decay."""
+    found = judge_port(tmp_path, ROCK)
+    assert found.passes
+    assert found.difference < 1e-13
+
+
+@pytest.mark.parametrize("call", [FORMULA, CALLS["formula"], "fit(y ~ f:s + a - l, d, size = 1)"])
+def test_columns_of_a_port_are_r_s(call: str, tmp_path: Path) -> None:
+    """From raw columns by name: factors, interactions, functions, scale(); a missing value is
+    NaN.
+    """
+    path = make_fit(tmp_path / "fit.rds", call)
+    net = read_fit(path, LIVE)
+    rows = Rows.of(
+        {
+            "a": [0.5, -1.25, np.nan, 2.0],
+            "b": [1.0, 2.5, 3.0, 0.1],
+            "f": ["u", "v", "w", None],
+            "o": [1, 2, 3, 1],
+            "s": ["p", "q", "p", "q"],
+            "l": ["TRUE", "FALSE", "TRUE", "TRUE"],
+        }
+    )
+    module = write(net, tmp_path)
+    raw = {name: list_values(column) for name, column in rows.columns.items()}
+    made = module.columns(raw).numpy()
+    inputs, outputs = LIVE.ask_fit(
+        str(path), list(rows.columns), list(rows.columns.values()), None, False
+    )
+    used = ~np.isnan(inputs).any(axis=1)
+    np.testing.assert_allclose(made[used], inputs[used], rtol=0, atol=2.0**-53)
+    assert np.isnan(made[~used]).any(axis=1).all()
+    with torch.no_grad():
+        predicted = module.Port()(torch.tensor(made)).numpy()
+    assert (np.isnan(predicted) == np.isnan(outputs)).all()
+    with pytest.raises(KeyError, match="z"):
+        module.columns(raw | {"f": ["z"] * 4, "s": ["z"] * 4})
+
+
+MISTAKES: dict[str, Callable[[Any], Any]] = {
+    "units exchanged": lambda w: w["hidden.weight"].__setitem__([0, 1], w["hidden.weight"][[1, 0]]),
+    "bias forgotten": lambda w: w["output.bias"].fill(0),
+    "seven digits": lambda w: w["hidden.weight"].__imul__(1 + 1e-7),
+    "inputs exchanged": lambda w: w["hidden.weight"].__setitem__(
+        slice(None), w["hidden.weight"][:, ::-1].copy()
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_the_weights_is_seen(mistake: Callable[[Any], Any], tmp_path: Path) -> None:
+    """The same module with other weights fails."""
+    path = make_fit(tmp_path / "fit.rds", CALLS["matrix"])
+    net = read_fit(path, LIVE)
+    module = write(net, tmp_path).Port()
+    weights = load_file(tmp_path / "model.safetensors")
+    mistake(weights)
+    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    inputs = draw_inputs(net, 50)
+    with torch.no_grad():
+        port = module(torch.tensor(inputs)).numpy()
+    found = compare(net, inputs, port, LIVE.ask_net(str(path), inputs), False)
+    assert found.status == "FAIL"
+
+
+def test_the_clip_is_what_the_contract_says(tmp_path: Path) -> None:
+    """Beyond 15 a clipped port equals R exactly, and has no gradient; a smooth one has."""
+    call = "fit(x, d$y, size = 1, linout = TRUE, Wts = c(0, 1, 0, 0, 1), mask = rep(FALSE, 5))"
+    path = make_fit(tmp_path / "fit.rds", call)
+    net = read_fit(path, LIVE)
+    inputs = np.array([[15.0, 0.0], [15.0 + 2**-40, 0.0], [-16.0, 0.0]])
+    assert LIVE.ask_net(str(path), inputs)[1:].ravel().tolist() == [1.0, 0.0]
+    for smooth in (False, True):
+        module = write(net, tmp_path, smooth).Port()
+        x = torch.tensor(inputs, requires_grad=True)
+        y = module(x)
+        y.sum().backward()
+        assert x.grad is not None
+        assert (y[1:].ravel().tolist() == [1.0, 0.0]) == (not smooth)
+        assert bool((x.grad[1:, 0] == 0).all()) == (not smooth)
+        assert x.grad[0, 0] > 0
+
+
+def test_what_is_written(tmp_path: Path, approved: Approved) -> None:
+    """The module of a matrix fit in 42 lines, that of a formula, and their tests."""
+    for call, smooth in ((CALLS["matrix"], False), (FORMULA, True)):
+        net = read_fit(make_fit(tmp_path / "fit.rds", call), LIVE)
+        source = write_model(net, "fit.rds", smooth)
+        assert call != CALLS["matrix"] or source.count("\n") <= 42
+        approved(source.replace(net.digest, "<digest>"))
+        approved(write_test(net, "../fit.rds", smooth, True))
+
+
+def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:
+    """Hostile names of columns and levels, and a hostile call, stay texts."""
+    evil = '"""\\n\\u2028import os; os.abort()\\n"'
+    call = (
+        f"{{ d$f <- factor(d$f, labels = c('{evil}', 'v', 'class'));"
+        f" d$`a b\"'` <- d$a; d$rows <- d$b; m <- fit(y ~ f + `a b\"'` + rows, d, size = 1);"
+        f" m$call <- quote(f({evil[3:]!r})); m }}"
+    )
+    net = read_fit(make_fit(tmp_path / "fit.rds", call), LIVE)
+    module = write(net, tmp_path)
+    made = module.columns({"a b\"'": [1.0], "rows": [2.0], "f": ["v"]})
+    assert made.tolist() == [[1.0, 0.0, 1.0, 2.0]]
+
+
+def test_a_port_that_cannot_run_is_told(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """By the last line of its error; how safetensors is installed; one that does not end."""
+    without = "raise ModuleNotFoundError(\"No module named 'safetensors'\")"
+    for source in ("import nothing_like_this", without):
+        with approved.raises(ValueError):
+            run_port({"model.py": source}, None, np.ones((1, 1)))
+    monkeypatch.setattr(running, "DEADLINE", 0.5)
+    with approved.raises(ValueError):
+        run_port({"model.py": "while True: pass"}, None, np.ones((1, 1)))
+
+
+def test_a_certificate_says_what_came_out(tmp_path: Path, approved: Approved) -> None:
+    """A port that is wrong, one that is not NaN where R is, and data on which nothing is judged."""
+    path = make_fit(tmp_path / "fit.rds", CALLS["matrix"])
+    net, inputs = read_fit(path, LIVE), np.ones((3, 2))
+    theirs = LIVE.ask_net(str(path), inputs)
+    inputs[2], theirs[2] = np.nan, np.nan
+    wrong, not_missing = theirs + 1, np.where(np.isnan(theirs), 0, theirs)
+    for port, expected in ((theirs, True), (wrong, False), (not_missing, False)):
+        result = compare(net, inputs, port, theirs, False)
+        assert result.passes == expected
+        certificate = Certificate(
+            *("fit.rds", "<digest>", net.call, "2-3-1", "model.Port", "R", "my.csv"),
+            result,
+            (SCALING,),
+            {"R": "9.9.9"},
+            "2026-01-01",
+        )
+        assert json.loads(certificate.to_json({"model.py": "00"}))["passes"] == expected
+        approved(certificate.to_markdown(), mask_figures=True)
+    zeros = "fit(x, d$y, size = 1, Wts = rep(0, 5), mask = rep(FALSE, 5), linout = TRUE)"
+    result = judge_port(tmp_path, zeros)
+    assert result.status == "VACUOUS"
+    approved(replace(certificate, result=result).headline())
+    with approved.raises(ValueError):
+        compare(net, inputs * np.nan, theirs, theirs, False)
+
+
+def test_a_port_runs_as_its_user_would_run_it(tmp_path: Path) -> None:
+    """In a process of its own, from raw rows; the numbers come back bit for bit."""
+    net = read_fit(make_fit(tmp_path / "fit.rds", CALLS["formula"]), LIVE)
+    module = write(net, tmp_path)
+    rows = Rows.of({"a": [0.1], "f": ["u"], "o": [1], "s": ["p"], "l": ["TRUE"]})
+    files = {name: (tmp_path / name).read_bytes() for name in ("model.py", "model.safetensors")}
+    raw = json.loads(json.dumps({n: list_values(c) for n, c in rows.columns.items()}))
+    inputs = module.columns(raw).numpy()
+    predicted = run_port(files, rows, inputs)
+    assert predicted.tobytes() == predict(module, inputs).tobytes()
