@@ -17,7 +17,10 @@ from harness.core.contract import Array
 from harness.core.layout import Layout
 
 Nested = float | tuple["Nested", ...]  # an array that can be compared and hashed
-OF_WEIGHTS, OF_ROWS = "one number, or one for each of the network's weights", "one for each row"
+OF_WEIGHTS, OF_ROWS = (
+    "one number, or one for each of the network's weights",
+    "one number for each row",
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _settle(name: str, given: ArrayLike, one_axis: str = "") -> Nested:
     another number of axes, and unless all numbers are finite and not negative.
     """
     array = np.array(given, dtype=np.float64)
-    if one_axis and (array.ndim != 1 or not array.size):
+    if one_axis and array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}, expected {one_axis}")
     wrong = array[~(np.isfinite(array) & (array >= 0))]
     if wrong.size:

@@ -2,6 +2,7 @@
 fits by statistics.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from harness.judging.comparison import (
 )
 from harness.judging.store import Key
 from harness.pytorch.errors import raised, words_of
+from harness.training.trained import Trained
 from harness.training.trainer import Ended, Population
 
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
@@ -73,8 +75,19 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
         sides.append(found)
     mine, theirs = sides
     if trial.check == "final":
-        return _final(trial, cache, sides)
-    return _compare_shares(trial, mine, theirs, cache.population)
+        verdict = _final(trial, cache, sides)
+    else:
+        verdict = _compare_shares(trial, mine, theirs, cache.population)
+    return replace(verdict, caveat=_describe_penalties(sides, cache.population))
+
+
+def _describe_penalties(sides: Sequence[Ended], population: Population) -> str:
+    """Return sentences on the trainers that are trained with two penalties; "" if there is none."""
+    said = []
+    for ended in sides:
+        if isinstance(ended.trainer, Trained):
+            said.append(ended.trainer.describe_penalties(population.loss))
+    return "; ".join(filter(None, said))
 
 
 class _Claim(NamedTuple):
@@ -260,6 +273,8 @@ def _compare_shares(trial: Trial, mine: Ended, theirs: Ended, population: Popula
     if trial.case.expect == "differs":
         claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
     reason = f"{trial.subject.title()} {claim}: {why}"
+    if both := _describe_penalties([mine, theirs], population):
+        reason += f"; {both}"
     return replace(failure(trial, status, reason), budget_used=budget)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
+from harness.core.loss import Loss
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
@@ -141,6 +142,21 @@ class Trained:
             )
         return population.problem(formulation, own, dtype)
 
+    def describe_penalties(self, loss: Loss) -> str:
+        """Return a sentence if the loss has decay and the optimiser a weight_decay beside it; ""
+        otherwise.
+
+        Both act. SGD and Adam add weight_decay times the parameters to the gradient, as one half of
+        it would as a decay of the loss.
+        """
+        weight_decay = self.recipe.settings.get("weight_decay", 0.0)
+        if not weight_decay or not loss.has_decay:
+            return ""
+        return (
+            f"{self.title()} is trained with two penalties, the loss's decay and its optimiser's"
+            f" weight_decay {weight_decay:g}, which acts as {weight_decay / 2:g} more decay"
+        )
+
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         with kind_of(device).hold_precision(device, dtype), limited():
             return self.subject.observe(problem, dtype, device)
@@ -222,6 +238,7 @@ class Trained:
         state = replace(
             start,
             kind="state",
+            caveat=self.describe_penalties(start.loss),
             own=_flatten(states[:-1]),
             inputs=np.tile(start.inputs, (steps, 1, 1)),
             targets=np.tile(start.targets, (steps, 1, 1)),

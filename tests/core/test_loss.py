@@ -269,7 +269,7 @@ WRONG = {
     "weights of other rows": lambda: OnData(X, Y, loss=Loss(weights=[1, 2]))(identity()),
     "weights of probes": lambda: probes(loss=Loss(weights=[1, 2, 3, 4, 5])),
     "weights below 0": lambda: Loss(weights=[1, -1]),
-    "weights of none": lambda: Loss(weights=[]),
+    "weights of none": lambda: OnData(X, Y, loss=Loss(weights=[]))(identity()),
     "weights as text": lambda: Loss(weights=["a"]),
     "weights of columns": lambda: Loss(weights=np.ones((3, 1))),
     "decays of columns": lambda: Loss(decay=np.ones((3, 1))),
