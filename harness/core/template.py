@@ -35,7 +35,7 @@ def fill_template(name: str, make_harmless: Callable[[str], str], **context: obj
 def _template(name: str, make_harmless: Callable[[str], str]) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 
-    from harness.core.compiled_templates import CompiledTemplates
+    from harness.text.compiled_templates import CompiledTemplates
 
     @pass_context  # else constants would be made harmless when the template is compiled
     def finalize(_: object, value: object) -> object:

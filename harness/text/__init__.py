@@ -1,3 +1,3 @@
 """Text: what comes from outside made harmless, lines for a shell, literals of Python, files written
-whole.
+whole, compiled templates.
 """

@@ -20,15 +20,15 @@ from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line, printable
-from reference.fitted.certificate import SCALING, Certificate, compare, draw_inputs
-from reference.fitted.fit import FittedNet
-from reference.fitted.port import BY, has_columns, write_model, write_test, write_weights
-from reference.fitted.reading import read_fit
-from reference.fitted.rows import Rows
-from reference.fitted.running import list_values, run_port
+from reference.porting.certificate import SCALING, Certificate, compare, draw_inputs
+from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
+from reference.porting.running import list_values, run_port
 from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
+from reference.rds.fit import FittedNet
+from reference.rds.reading import read_fit
+from reference.rds.rows import Rows
 
 MOST_ROWS = 2000  # that are predicted and compared
 DRAWN = 200

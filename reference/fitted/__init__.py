@@ -1,1 +1,1 @@
-"""Objects that R's nnet() returned: how they are read, what they predict, and ports of them."""
+"""A fitted object judges ports: what it predicts for rows, and which misreading explains a port."""

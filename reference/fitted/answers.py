@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from harness.core.contract import NNET_CLIP, Array
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
-from reference.fitted.fit import FittedNet
-from reference.fitted.rows import Rows
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Network
 from reference.r.session import RSession
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Rows
 
 CLIPPED = NumpyNet(logistic_clip=NNET_CLIP)
 STEP = 2.0**-20  # relative change of a raw number, by which the slope of its preparation is read

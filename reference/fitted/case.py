@@ -16,7 +16,7 @@ from harness.shipped.asking import find_dtype
 from harness.text.harmless import class_name, shown
 from reference.fitted.given import Given
 from reference.fitted.object import FittedObject
-from reference.fitted.rows import Rows
+from reference.rds.rows import Rows
 
 Path_ = str | PathLike[str]
 

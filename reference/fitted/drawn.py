@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.fit import FittedNet
-from reference.fitted.rows import Column, Rows
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Column, Rows
 
 COUNT, WIDE = 64, 16  # rows in all, and of these the ones that go further beyond the range
 BEYOND, FAR = 0.25, 2.0  # of a column's range, on either side

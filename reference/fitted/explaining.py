@@ -13,10 +13,10 @@ import numpy as np
 from harness.core.contract import Array, Contract
 from harness.core.progress import Say
 from harness.shipped.truth import R_CONTRACT, Table, Truth
-from reference.fitted.fit import FittedNet
 from reference.fitted.misreadings import list_readings
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
+from reference.rds.fit import FittedNet
 
 UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave
 CONSTANT = 1e-6  # a smaller factor of R's predictions says that a port's do not depend on them

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.shipped.truth import Equivalent, Table
-from reference.fitted.fit import FittedNet
+from reference.rds.fit import FittedNet
 
 ROUNDOFF = 2.0**-53
 SLOPE_ROUNDINGS = 16  # of a factor that is read from two rows: differences, a quotient, the data

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.fit import FittedNet
-from reference.fitted.rows import Rows
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,7 @@ from harness.text.harmless import one_line
 from reference.fitted import stored as file_of
 from reference.fitted.answers import Ask, collect, equations_asker, r_asker, whole_rows_only
 from reference.fitted.drawn import draw_rows
-from reference.fitted.fit import FittedNet
 from reference.fitted.given import Given
-from reference.fitted.reading import read_fit
-from reference.fitted.rows import Rows
 from reference.fitted.stored import Stored
 from reference.fitted.tables import Asked, make_truth
 from reference.mathematics.network import Network
@@ -33,6 +30,9 @@ from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import place
 from reference.r.session import RCrashed, RError, RSession
+from reference.rds.fit import FittedNet
+from reference.rds.reading import read_fit
+from reference.rds.rows import Rows
 
 MOST_SAID = 300  # characters of R's own message
 AGAIN = "record them again: nnet-parity record FILE --intent fix"

@@ -16,9 +16,9 @@ import numpy as np
 from harness.core.contract import Array
 from harness.text.files import replace_whole
 from reference.fitted.answers import Answers
-from reference.fitted.fit import FittedNet
-from reference.fitted.rows import Rows
 from reference.r.topology import Topology
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Rows
 
 SCHEMA = "nnet-parity/fit/1"
 MOST_BYTES = 1 << 26  # of a file of answers: 64 MiB

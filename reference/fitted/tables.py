@@ -17,12 +17,12 @@ from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from reference.fitted.answers import Answers
 from reference.fitted.explaining import Explanation
-from reference.fitted.fit import FittedNet
 from reference.fitted.folding import fold_scaling
 from reference.fitted.given import Given
-from reference.fitted.rows import Rows
 from reference.fitted.written import EXACT, read_predictions
 from reference.mathematics.network import Network
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Rows
 from reference.training.trainers import RELTEST
 
 YOURS, DRAWN, SMALL = "your rows", "rows drawn around them", "drawn rows, not your data"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.rows import NA, read_table
+from reference.rds.rows import NA, read_table
 
 EXACT = 17  # significant digits that carry every float64
 

@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reference.r.arrays import check
 from reference.r.preflight import RUnavailable, what_is_missing
 from reference.r.topology import Array, Evaluation, Fit, Topology
 from reference.r.worker import receive, send
@@ -195,17 +196,17 @@ class RSession:
         Raises ValueError for an array of another shape, an empty array, or a number that is not
         finite.
         """
-        x = _check("inputs", inputs, None, None, topology.inputs)
+        x = check("inputs", inputs, None, None, topology.inputs)
         draws, rows, weights = *x.shape[:2], topology.n_weights
-        y = _check("targets", targets, draws, rows, topology.outputs)
+        y = check("targets", targets, draws, rows, topology.outputs)
         w = None
         if row_weights is not None:
-            w = _check("row_weights", row_weights, draws, rows, least=0.0)
+            w = check("row_weights", row_weights, draws, rows, least=0.0)
         # nnet wants the data of a draw column by column, inputs first.
         data = np.concatenate([x, y], axis=2).swapaxes(1, 2).reshape(draws, -1)
         arguments = (
             _check_decay(decay, weights),
-            _check("theta", theta, draws, weights),
+            check("theta", theta, draws, weights),
             data,
             w,
         )
@@ -245,10 +246,10 @@ class RSession:
         """
         data = _of_one(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
-        m = None if mask is None else _check("mask", mask, weights)
-        w = None if row_weights is None else _check("row_weights", row_weights, rows, least=0.0)
+        m = None if mask is None else check("mask", mask, weights)
+        w = None if row_weights is None else check("row_weights", row_weights, rows, least=0.0)
         name = "maxit, abstol, reltol, decay"
-        settings = [_check(name, number) for number in (maxit, abstol, reltol)]
+        settings = [check(name, number) for number in (maxit, abstol, reltol)]
         settings.append(_check_decay(decay, weights, name))
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
@@ -272,9 +273,9 @@ class RSession:
         """
         data = _of_one(topology, theta, inputs, targets)
         rows, weights = data[0].shape[1], topology.n_weights
-        w = None if row_weights is None else _check("row_weights", row_weights, rows, least=0.0)
+        w = None if row_weights is None else check("row_weights", row_weights, rows, least=0.0)
         what = f"optim({rows} rows, {weights} weights)"
-        settings = _check("maxit", maxit), _check_decay(decay, weights)
+        settings = check("maxit", maxit), _check_decay(decay, weights)
         return self._fit(what, topology, "fit_optim", *topology.engine, *data, w, *settings)
 
     def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
@@ -299,7 +300,7 @@ class RSession:
         """
         data = _of_one(topology, theta, inputs, targets)
         what = f"time_gradient({data[0].shape[1]} rows)"
-        count = _check("repetitions", repetitions)
+        count = check("repetitions", repetitions)
         seconds = self._ask(what, "time_gradient", *topology.engine, *data, count)
         return float(seconds[0])
 
@@ -343,7 +344,7 @@ class RSession:
 
         Nothing that the file holds is evaluated; read_fit must have found its parts consistent.
         """
-        x = _check("inputs", inputs, None, None)
+        x = check("inputs", inputs, None, None)
         outputs = self._ask(f"ask_net({path!r}, {len(x)} rows)", "ask_net", path, x.T)
         return np.ascontiguousarray(outputs.T)
 
@@ -395,41 +396,11 @@ def _of_one(
     """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,), as
     nnet.R takes them.
     """
-    x = _check("inputs", inputs, None, topology.inputs)
-    y = _check("targets", targets, len(x), topology.outputs)
-    return x.T, y.T, _check("theta", theta, topology.n_weights)
+    x = check("inputs", inputs, None, topology.inputs)
+    y = check("targets", targets, len(x), topology.outputs)
+    return x.T, y.T, check("theta", theta, topology.n_weights)
 
 
 def _check_decay(decay: ArrayLike, weights: int, name: str = "decay") -> Array:
     """Check the decay: one number, or one for each weight (T,)."""
-    return _check("decay", decay, weights) if np.ndim(decay) else _check(name, decay)
-
-
-def _check(name: str, value: ArrayLike, *shape: int | None, least: float = -np.inf) -> Array:
-    """Convert a value to float64, and check its shape and its numbers.
-
-    `shape` gives the expected length of each axis; None allows any length but 0. Raises ValueError
-    for another shape, and for a number that is not finite or below `least`.
-    """
-    array = np.asarray(value, np.float64)
-    if not _has_shape(array, shape):
-        expected = ", ".join("any" if length is None else str(length) for length in shape)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    good = np.isfinite(array) & (array >= least)
-    if not good.all():
-        place = tuple(map(int, np.argwhere(~good)[0]))
-        expected = "a finite number" if least < 0 else f"a finite number from {least:g}"
-        raise ValueError(
-            f"{name}{list(place) if place else ''} is {array[place]}, expected {expected}"
-        )
-    return array
-
-
-def _has_shape(array: Array, shape: Sequence[int | None]) -> bool:
-    """Does an array have this shape? None stands for any length but 0."""
-    if array.ndim != len(shape):
-        return False
-    for length, wanted in zip(array.shape, shape, strict=True):
-        if length == 0 or wanted not in (None, length):
-            return False
-    return True
+    return check("decay", decay, weights) if np.ndim(decay) else check(name, decay)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import cli as command
-from reference.fitted import running
+from reference.porting import running
 from reference.r.nnet_reference import LIVE
 from tests.conftest import Approved
 from tests.fitted.made import CALLS, make_fit

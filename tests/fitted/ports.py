@@ -15,7 +15,7 @@ from harness.core.verdict import Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import Case
 from harness.running.trial import run
-from reference.fitted.fit import FittedNet
+from reference.rds.fit import FittedNet
 
 Change = Callable[[Array], Array]
 

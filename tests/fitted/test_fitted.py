@@ -16,9 +16,9 @@ from torch import nn
 from harness.core.contract import Array
 from harness.core.verdict import Verdict
 from reference import fitted
-from reference.fitted.fit import FittedNet
-from reference.fitted.reading import read_fit
 from reference.r.nnet_reference import LIVE
+from reference.rds.fit import FittedNet
+from reference.rds.reading import read_fit
 from tests.conftest import Approved
 from tests.fitted.made import CALLS, DATA, make_fit
 from tests.fitted.ports import Port, Scaled, judge_all, misread, split, statuses

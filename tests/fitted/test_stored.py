@@ -15,11 +15,11 @@ import pytest
 
 from harness import cli
 from reference import fitted
-from reference.fitted.fit import FittedNet
 from reference.fitted.object import FittedObject, answers_path
-from reference.fitted.reading import read_fit
 from reference.fitted.stored import read, write
 from reference.r.nnet_reference import LIVE
+from reference.rds.fit import FittedNet
+from reference.rds.reading import read_fit
 from tests.conftest import Approved, Mine
 from tests.fitted.made import CALLS, make_fit
 from tests.fitted.ports import Port, judge_all, statuses

@@ -28,10 +28,12 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
     ),
     "reference": (
         "commands",
+        "porting",
         "fitted",
         "faults",
         "training",
         "implementations",
+        "rds",
         "r",
         "probes",
         "mathematics",

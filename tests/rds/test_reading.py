@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference.fitted import stream, without_r
-from reference.fitted.fit import FittedNet, Unsupported
-from reference.fitted.reading import Mode, read_fit
-from reference.fitted.terms import FormulaTerms
 from reference.r.nnet_reference import LIVE
 from reference.r.session import RError
+from reference.rds import stream, without_r
+from reference.rds.fit import FittedNet, Unsupported
+from reference.rds.reading import Mode, read_fit
+from reference.rds.terms import FormulaTerms
 from tests.conftest import Approved
 from tests.fitted.made import CALLS, make_fit
 

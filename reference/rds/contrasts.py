@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.text.harmless import one_line
-from reference.fitted.expressions import WAY_OUT
-from reference.fitted.fit import Unsupported
-from reference.fitted.values import NUMBERS, Value
+from reference.rds.expressions import WAY_OUT
+from reference.rds.fit import Unsupported
+from reference.rds.values import NUMBERS, Value
 
 MOST_LEVELS = 6  # of contr.poly: R's QR decomposition loses digits, 300 roundings at 12 levels
 POWERS = (".L", ".Q", ".C")

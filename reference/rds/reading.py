@@ -12,15 +12,15 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.text.harmless import one_line
-from reference.fitted.deparse import deparse
-from reference.fitted.fit import FittedNet, Terms, Unsupported
-from reference.fitted.stream import read_stream
-from reference.fitted.terms import read_terms
-from reference.fitted.values import NULL, NUMBERS, Value, decode
-from reference.fitted.without_r import describe, parse
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
+from reference.rds.deparse import deparse
+from reference.rds.fit import FittedNet, Terms, Unsupported
+from reference.rds.stream import read_stream
+from reference.rds.terms import read_terms
+from reference.rds.values import NULL, NUMBERS, Value, decode
+from reference.rds.without_r import describe, parse
 
 Mode = Literal["auto", "r", "rdata"]
 FLAGS = ("entropy", "softmax", "censored")

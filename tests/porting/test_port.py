@@ -15,14 +15,14 @@ import torch
 from safetensors.numpy import load_file
 
 from harness.core.contract import Array
-from reference.fitted import running
-from reference.fitted.certificate import SCALING, Certificate, Compared, compare, draw_inputs
-from reference.fitted.fit import FittedNet
-from reference.fitted.port import write_model, write_test, write_weights
-from reference.fitted.reading import read_fit
-from reference.fitted.rows import Rows
-from reference.fitted.running import list_values, run_port
+from reference.porting import running
+from reference.porting.certificate import SCALING, Certificate, Compared, compare, draw_inputs
+from reference.porting.port import write_model, write_test, write_weights
+from reference.porting.running import list_values, run_port
 from reference.r.nnet_reference import LIVE
+from reference.rds.fit import FittedNet
+from reference.rds.reading import read_fit
+from reference.rds.rows import Rows
 from tests.conftest import Approved
 from tests.fitted.made import CALLS, make_fit
 

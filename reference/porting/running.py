@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.rows import Column, Rows
+from reference.rds.rows import Column, Rows
 
 DEADLINE = 300.0  # seconds; torch alone takes two to be imported
 PROGRAM = """\

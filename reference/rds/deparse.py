@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from reference.fitted.values import NUMBERS, Value
+from reference.rds.values import NUMBERS, Value
 
 SPACED = ("+", "-", "*", "~", "==", "!=", "<", ">", "<=", ">=", "&", "|", "&&", "||", "<-", "=")
 CLOSE = ("^", ":", "/", "$", "@", "::", ":::")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.fitted.rows import Rows
+from reference.rds.rows import Rows
 from tests.conftest import Approved
 
 TABLE = "a,f\n0.1,u\nNA,\n"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.core.contract import Array
-from reference.fitted.rows import Rows
 from reference.r.topology import Topology
+from reference.rds.rows import Rows
 
 
 class Unsupported(ValueError):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.deparse import deparse
-from reference.fitted.fit import Unsupported
-from reference.fitted.values import NUMBERS, Value
+from reference.rds.deparse import deparse
+from reference.rds.fit import Unsupported
+from reference.rds.values import NUMBERS, Value
 
 WAY_OUT = "where R is, R's model.matrix reads it"
 Scalar = Callable[..., float]

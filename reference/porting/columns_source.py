@@ -6,9 +6,9 @@ import keyword
 from collections.abc import Mapping
 
 from harness.text.python import is_name, literal, quoted
-from reference.fitted.expressions import names_in, scaling
-from reference.fitted.terms import LOGICAL, FormulaTerms, Variable
-from reference.fitted.values import Value
+from reference.rds.expressions import names_in, scaling
+from reference.rds.terms import LOGICAL, FormulaTerms, Variable
+from reference.rds.values import Value
 
 PYTHON_LOGICAL = {"FALSE": "False", "TRUE": "True"}
 # Operations that Python's own do not compute as R does at the ends of their range.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness.core.contract import Array
-from reference.fitted.fit import Unsupported
-from reference.fitted.values import FIELDS, NONE, NULL, Value
+from reference.rds.fit import Unsupported
+from reference.rds.values import FIELDS, NONE, NULL, Value
 
 MOST_OBJECTS = 1_000_000
 MOST_DEEP = 20_000  # frames of Python: a list of R's takes two an element

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from harness.core.contract import Array
-from reference.fitted.contrasts import orthogonal_polynomials
-from reference.fitted.fit import FittedNet, Unsupported
-from reference.fitted.reading import read_fit
-from reference.fitted.rows import Column, Rows
 from reference.r.nnet_reference import LIVE
 from reference.r.session import RError
+from reference.rds.contrasts import orthogonal_polynomials
+from reference.rds.fit import FittedNet, Unsupported
+from reference.rds.reading import read_fit
+from reference.rds.rows import Column, Rows
 from tests.conftest import Approved
 from tests.fitted.made import make_fit
 

@@ -14,9 +14,9 @@ from harness.core.judge import Judgement, Side, judge
 from harness.core.naming import tensors
 from harness.core.problem import Problem
 from harness.text.harmless import one_line
-from reference.fitted.fit import FittedNet
-from reference.fitted.port import BY
+from reference.porting.port import BY
 from reference.r.nnet_reference import network_of
+from reference.rds.fit import FittedNet
 
 SCALING = (
     "scaling not judged: a change of the data before nnet() was called is not in the object;"

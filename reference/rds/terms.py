@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from harness.core.contract import Array
 from harness.text.harmless import one_line, shown
-from reference.fitted.contrasts import read_contrasts
-from reference.fitted.deparse import deparse, number_text
-from reference.fitted.expressions import WAY_OUT, check, compute, names_in
-from reference.fitted.fit import Unsupported
-from reference.fitted.rows import Column, Rows
-from reference.fitted.values import NULL, Value
+from reference.rds.contrasts import read_contrasts
+from reference.rds.deparse import deparse, number_text
+from reference.rds.expressions import WAY_OUT, check, compute, names_in
+from reference.rds.fit import Unsupported
+from reference.rds.rows import Column, Rows
+from reference.rds.values import NULL, Value
 
 LOGICAL = ("FALSE", "TRUE")
 SPELLINGS = {"T": "TRUE", "true": "TRUE", "True": "TRUE", "F": "FALSE", "false": "FALSE"}

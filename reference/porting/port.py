@@ -11,9 +11,9 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, Array
 from harness.text.harmless import one_line
 from harness.text.python import quoted
-from reference.fitted.columns_source import write_columns
-from reference.fitted.fit import FittedNet
-from reference.fitted.terms import FormulaTerms
+from reference.porting.columns_source import write_columns
+from reference.rds.fit import FittedNet
+from reference.rds.terms import FormulaTerms
 
 BY = "nnet-parity port"
 WIDTH = 99

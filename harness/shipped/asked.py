@@ -1,0 +1,186 @@
+"""A port and the truth about it in one trial: what was asked already, and bounds on its answers.
+
+In shapes, R counts rows and O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.core.contract import NNET_CLIP, Bounded, Contract
+from harness.core.implementation import Missing
+from harness.core.problem import Problem
+from harness.core.progress import patient
+from harness.judging.cache import Cache
+from harness.judging.case import Trial
+from harness.judging.store import Key, Same
+from harness.shipped.asking import Port, Predicted, build, predict
+from harness.shipped.sensitivity import Sensitivity, measure_sensitivity
+from harness.shipped.truth import R_CONTRACT, Equivalent, Table, Truth
+from harness.shipped.weights import Held, compare_weights, read_weights
+
+ROUNDINGS = 16  # on a path through a port, beyond those of the network's longest sum
+CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logistic unit, at most
+
+
+@dataclass(frozen=True)
+class BuiltPort(Key[Port | Missing]):
+    """Cache key for a port, built on a device."""
+
+    subject: str
+    device: str
+
+
+@dataclass(frozen=True)
+class PortPredictions(Key[list[Predicted] | Missing]):
+    """Cache key for a port's predictions for the rows of each table."""
+
+    subject: str
+    device: str
+
+
+@dataclass(frozen=True)
+class HeldWeights(Key[Held | Missing]):
+    """Cache key for the weights that a port holds."""
+
+    subject: str
+    device: str
+
+
+@dataclass(frozen=True)
+class SensitivityOf(Key[Sensitivity]):
+    """Cache key for the sensitivity of a port's predictions on a table."""
+
+    subject: str
+    device: str
+    table: Same
+
+
+@dataclass(frozen=True)
+class Cause(Key[str]):
+    """Cache key for the misreading that explains a port, in words."""
+
+    subject: str
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A port and the truth about it, in one trial."""
+
+    trial: Trial
+    cache: Cache
+    truth: Truth
+
+    @property
+    def port(self) -> Port | Missing:
+        trial = self.trial
+        key = BuiltPort(trial.subject.name, trial.device)
+        network, device = self.truth.network, trial.device
+        return self.cache.get_or_make(key, lambda: build(trial.subject, network, device))
+
+    @property
+    def predicted(self) -> list[Predicted] | Missing:
+        key = PortPredictions(self.trial.subject.name, self.trial.device)
+        return self.cache.get_or_make(key, self._predict)
+
+    def _predict(self) -> list[Predicted] | Missing:
+        port, width = self.port, sum(self.truth.network.outputs)
+        if isinstance(port, Missing):
+            return port
+        predicted = []
+        for table in self.truth.tables:
+            one = predict(port, table, width, self.trial.dtype)
+            if isinstance(one, Missing):
+                return one
+            predicted.append(one)
+        return predicted
+
+    @property
+    def contracts(self) -> list[Contract]:
+        """The contracts that a right port may have: with nnet's clip of the logistic, or without,
+        unless the subject says which.
+        """
+        promised = self.trial.subject.contract(self.trial.dtype)
+        if promised.logistic_clip is not None:
+            return [promised]
+        return [replace(promised, logistic_clip=NNET_CLIP), promised]
+
+    def predictions_of(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
+        """Return the bounds (1, R, O) on the port's predictions, and on those of the fitted object.
+
+        Where the inputs of the network are not known, they follow from the port's derivatives, see
+        `sensitivity`; a port without nnet's clip may then differ by as much as the clip makes.
+        """
+        truth, dtype = self.truth, self.trial.dtype
+        if table.inputs is None:
+            mine, theirs = self._of_derivatives(table, contract)
+        else:
+            mine = self.bounds(truth.problem(table, dtype, form=self.form), contract)["forward"]
+            theirs = self.bounds(truth.exact_problem(table), R_CONTRACT)["forward"]
+        if table.digits is not None:
+            theirs = Bounded(theirs.value, theirs.error + table.digits[None])
+        return mine, theirs
+
+    def _of_derivatives(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
+        port, truth = self.port, self.truth
+        assert isinstance(port, Port)
+        key = SensitivityOf(self.trial.subject.name, self.trial.device, Same(table))
+        width = table.predictions.shape[1]
+        sizes = self.cache.get_or_make(
+            key, lambda: measure_sensitivity(port, table, width, self.trial.dtype)
+        )
+        own = [contract.roundoff]
+        if truth.stored:
+            own.append(Contract(truth.stored).roundoff)
+        roundings = truth.network.widest + ROUNDINGS
+        clip = 0.0
+        if contract.logistic_clip is None and sizes.may_clip:
+            clip = CLIPPED_OFF * abs(truth.theta).sum()
+        value = table.predictions[None]
+        mine = roundings * max(own) * sizes.sizes[None] + clip
+        theirs = roundings * R_CONTRACT.roundoff * sizes.sizes[None]
+        return Bounded(value, mine), Bounded(value, theirs)
+
+    def bounds(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
+        network = problem.formulation.network
+        return network.oracle(problem, contract)
+
+    def name(self, table: Table, index: tuple[int, ...]) -> str:
+        """Return the name of a prediction, such as `mpg[row 3] (your rows)`."""
+        _, row, output = index
+        return f"{self.truth.responses[output]}[row {table.places[row]}] ({table.name})"
+
+    @property
+    def held(self) -> Held | Missing:
+        key = HeldWeights(self.trial.subject.name, self.trial.device)
+        return self.cache.get_or_make(key, self._read_weights)
+
+    def _read_weights(self) -> Held | Missing:
+        port = self.port
+        if isinstance(port, Missing):
+            return port
+        return read_weights(self.trial.subject, port, self.truth)
+
+    @property
+    def form(self) -> Equivalent | None:
+        """The form of the fitted weights with which the port computes; None if it holds others."""
+        held = self.held
+        if isinstance(held, Missing):
+            return None
+        compared = compare_weights(held, self.truth)
+        return compared.form if compared.same else None
+
+    def explain(self) -> str:
+        """Return the misreading that explains the port's predictions or weights, "" if none."""
+        trial = self.trial
+        predicted, held = self.predicted, self.held
+        if isinstance(predicted, Missing):
+            return ""
+        say = patient(lambda how: self.cache.say(f"{trial.case.name}: {how}"))
+        theta = None if isinstance(held, Missing) else held.theta
+        outputs = [one.outputs for one in predicted]
+        key = Cause(trial.subject.name, trial.device)
+        return self.cache.get_or_make(
+            key, lambda: self.truth.explain(self.truth, outputs, theta, say)
+        )

@@ -1,0 +1,161 @@
+"""The verdict on a port's predictions, and what explains wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.core.contract import Bounded, Contract
+from harness.core.finding import Form, Hint, HintKind
+from harness.core.implementation import Missing
+from harness.core.judge import Judgement, Side, judge, outside
+from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
+from harness.judging.case import Trial
+from harness.judging.comparison import failure, finding_of, measured_verdict, missing
+from harness.shipped.asked import Asked
+from harness.shipped.asking import Predicted
+from harness.shipped.weights import Held
+
+
+def judge_predictions(asked: Asked) -> Verdict:
+    trial, predicted = asked.trial, asked.predicted
+    if isinstance(predicted, Missing):
+        return missing(trial, with_name(predicted, trial), trial.check)
+    if said := _find_missing_rows(asked, predicted):
+        return failure(trial, Status.FAIL, said)
+    judgement, contract = _judge_under_any(asked, predicted)
+    table = asked.truth.tables[judgement.stack]
+    verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
+    if judgement.status is Status.FAIL:
+        finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
+        found = list_hints(asked, predicted)
+        return with_finding(
+            verdict, replace(finding, witness="R", blamed=judgement.outside, hints=found)
+        )
+    if said := _find_other_outputs(asked, predicted, contract):
+        return failure(trial, Status.FAIL, said)
+    if judgement.status is not Status.PASS:
+        why = "the bound of its predictions is too wide, or all of them are 0: give other rows"
+        return replace(verdict, why=why)
+    return replace(verdict, why=_describe_pass(asked, judgement, contract))
+
+
+def with_name(answer: Missing, trial: Trial) -> Missing:
+    """Return why an answer is missing, with the port's name."""
+    return replace(answer, why=f"{trial.subject.name} {answer.why}")
+
+
+def _judge_under_any(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Judgement, Contract]:
+    """Judge the predictions under the first contract by which they are right, else the nearest."""
+    judged = []
+    for contract in asked.contracts:
+        judgement = _judge_under(asked, predicted, contract)
+        if judgement.status is not Status.FAIL:
+            return judgement, contract
+        judged.append((judgement, contract))
+    return min(judged, key=lambda each: each[0].budget_used)
+
+
+def _judge_under(asked: Asked, predicted: Sequence[Predicted], contract: Contract) -> Judgement:
+    """Judge the predictions under one contract of the port."""
+    subjects, references, owners = [], [], []
+    for table, one in zip(asked.truth.tables, predicted, strict=True):
+        mine, theirs = asked.predictions_of(table, contract)
+        subjects.append(Side(one.outputs[None], mine))
+        references.append(Side(table.predictions[None], theirs))
+        columns = np.arange(one.outputs.shape[1], dtype=np.intp)
+        owners.append(np.broadcast_to(columns, one.outputs.shape))
+    return judge(subjects, references, owners, contract.largest)
+
+
+def _find_missing_rows(asked: Asked, predicted: Sequence[Predicted]) -> str:
+    """Return a sentence if the port predicts a number for a row with a missing value, else ""."""
+    for table, one in zip(asked.truth.tables, predicted, strict=True):
+        if one.incomplete is None:
+            continue
+        where = f"row {table.incomplete_places[0]} ({table.name})"
+        says = "has a missing value, for which R's predict() gives NA"
+        if isinstance(one.incomplete, Missing):
+            return f"{where} {says}; {asked.trial.subject.name} {one.incomplete.why}"
+        numbers = np.argwhere(np.isfinite(one.incomplete))
+        if len(numbers):
+            row, output = numbers[0]
+            where = f"row {table.incomplete_places[row]} ({table.name})"
+            got = one.incomplete[row, output]
+            return f"{where} {says}; {asked.trial.subject.name} gives {got:.5g}, expected NaN"
+    return ""
+
+
+def _find_other_outputs(asked: Asked, predicted: Sequence[Predicted], contract: Contract) -> str:
+    """Return a sentence if another call of the port gives predictions outside their bounds."""
+    for table, one in zip(asked.truth.tables, predicted, strict=True):
+        bound, _ = asked.predictions_of(table, contract)
+        for words, rows, outputs in one.others:
+            part = Bounded(bound.value[0, rows], bound.error[0, rows])
+            if outside(outputs, part, contract.largest):
+                return f"{asked.trial.subject.name} gave other predictions {words}"
+    return ""
+
+
+def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> str:
+    trial, truth = asked.trial, asked.truth
+    counts = [f"{table.name} ({len(table.places)})" for table in truth.tables]
+    said = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
+    said += f", on {' and '.join(counts)}"
+    stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
+    if stored:
+        said += f"; weights of {stored} may make up to {_storage(asked, contract):.1e} of it"
+    if (share := judgement.contract_share) > judgement.allowed / 2:
+        said += f"; {share:.1e} of it is nnet's clip, which the port does not copy"
+    return said
+
+
+def _storage(asked: Asked, contract: Contract) -> float:
+    """Return the largest bound of a prediction, of which the storage of the weights is a part."""
+    most = 0.0
+    for table in asked.truth.tables:
+        bound, _ = asked.predictions_of(table, contract)
+        most = max(most, float(bound.error.max()))
+    return most
+
+
+def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]:
+    """Return what explains wrong predictions: a misreading, and whether formula or weights are
+    wrong.
+    """
+    hints = []
+    if cause := asked.explain():
+        hints.append(Hint(HintKind.LIKELY, cause))
+    held = asked.held
+    if isinstance(held, Missing):
+        return tuple(hints)
+    if said := _formula_or_weights(asked, predicted, held):
+        hints.append(Hint(HintKind.NOTE, said))
+    return tuple(hints)
+
+
+def _formula_or_weights(asked: Asked, predicted: Sequence[Predicted], held: Held) -> str:
+    """Return a sentence on whether the port computes the network at its own weights."""
+    name = asked.trial.subject.name
+    for contract in asked.contracts:
+        same = True
+        for table, one in zip(asked.truth.tables, predicted, strict=True):
+            if table.inputs is None:
+                return ""
+            problem = replace(asked.truth.problem(table, asked.trial.dtype), own=held.theta[None])
+            bound = asked.bounds(problem, contract)["forward"]
+            same = same and not outside(one.outputs[None], bound, contract.largest)
+        if same:
+            return (
+                f"the formula is right: {name} computes what nnet's equations give at the weights"
+                " that it holds; these are not R's"
+            )
+    if held.matches:
+        said = f"the weights are R's: {name} holds each where nnet has it; its formula is another"
+        if asked.truth.scaling_is_open:
+            said += ". If it scales its inputs as R's pipeline did before nnet(), give prepare="
+        return said
+    return f"{name} computes something else than nnet's equations at the weights that it holds"

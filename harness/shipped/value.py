@@ -1,0 +1,82 @@
+"""The verdict on a port's loss on the fitted rows, against the loss that the fit claims."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from harness.core.contract import Bounded
+from harness.core.finding import Form
+from harness.core.implementation import Missing
+from harness.core.judge import Side, judge, outside
+from harness.core.problem import Problem
+from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
+from harness.judging.comparison import failure, finding_of, measured_verdict, missing
+from harness.shipped.asked import Asked
+from harness.shipped.predictions import list_hints, with_name
+from harness.shipped.truth import R_CONTRACT
+from harness.shipped.weights import FIFTEEN_DIGITS
+
+
+def judge_value(asked: Asked) -> Verdict:
+    """Return the verdict on the port's loss on the rows that were fitted."""
+    trial, truth, predicted = asked.trial, asked.truth, asked.predicted
+    fitted = truth.fitted_loss
+    assert fitted is not None
+    if isinstance(predicted, Missing):
+        return missing(trial, with_name(predicted, trial), trial.check)
+    table = truth.tables[0]
+    exact = truth.exact_problem(table, fitted.loss)
+    theirs = _claimed_bounds(exact, fitted.comparison_offset)
+    if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
+        reason = (
+            f"fit$value is {fitted.value:.9g}, and R's own weights give {theirs.value[0]:.9g} on"
+            " these rows: they are not what nnet() was given. Where the data were scaled before"
+            " nnet(), give prepare=; where rows were weighted, weights=; else leave y= out"
+        )
+        return failure(trial, Status.BROKEN, reason)
+    residuals, weights = predicted[0].outputs - fitted.targets, fitted.loss.row_weights
+    squares = residuals**2 if weights is None else np.reshape(weights, (-1, 1)) * residuals**2
+    penalties = fitted.loss.decays(truth.network.layout) * truth.theta**2
+    claimed = np.array([float(squares.sum() + penalties.sum())])
+    judged = []
+    for contract in asked.contracts:
+        # the penalty is that of the fitted weights, however the port computes
+        problem = truth.problem(table, trial.dtype, replace(fitted.loss, decay=0.0), asked.form)
+        data = asked.bounds(problem, contract)["loss"]
+        rounding = (len(penalties) + 2) * R_CONTRACT.roundoff * float(penalties.sum())
+        mine = Bounded(data.value + penalties.sum(), data.error + rounding)
+        sides = [Side(claimed, mine)], [Side(np.array([fitted.value]), theirs)]
+        judged.append(judge(*sides, [np.zeros((), dtype=np.intp)], contract.largest))
+    judgement = min(judged, key=lambda each: each.budget_used)
+    verdict = measured_verdict(trial, judgement, f"loss ({table.name})")
+    if judgement.status is Status.FAIL:
+        finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
+        found = list_hints(asked, predicted)
+        return with_finding(verdict, replace(finding, witness="fit$value", hints=found))
+    if judgement.status is not Status.PASS:
+        return replace(verdict, why="the loss is too near to 0 to be judged by rounding")
+    used = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
+    return replace(verdict, why=f"{used}: its loss on the fitted rows is fit$value")
+
+
+def _claimed_bounds(problem: Problem, comparison_offset: float) -> Bounded:
+    """Return the bounds on the loss that R claims for a problem of one draw.
+
+    Its weights may have moved afterwards by less than it notices. The rows may have been written
+    with 15 digits, as write.csv() does: inputs and targets are not quite those that were fitted.
+    """
+    written = FIFTEEN_DIGITS * abs(problem.inputs)
+    before = 0.0 if problem.input_error is None else problem.input_error
+    bounds = problem.formulation.network.oracle(
+        replace(problem, input_error=before + written), R_CONTRACT
+    )
+    loss, slope, outputs = bounds["loss"], bounds["gradient"], bounds["forward"]
+    moved = np.spacing(comparison_offset + abs(problem.own))
+    allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
+    residuals = abs(outputs.value - problem.targets) + outputs.error
+    off = FIFTEEN_DIGITS * abs(problem.targets)
+    allowed += np.sum(problem.shares * (2 * residuals * off + off**2), axis=(1, 2))
+    return Bounded(loss.value, loss.error + allowed)

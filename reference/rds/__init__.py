@@ -1,0 +1,1 @@
+"""Reads the objects of R's nnet() that saveRDS() wrote, and rows of raw data, with R or without."""
