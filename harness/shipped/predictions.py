@@ -21,6 +21,7 @@ from harness.shipped.weights import Held
 
 
 def judge_predictions(asked: Asked) -> Verdict:
+    """Return the verdict on the port's predictions for the rows of all tables."""
     trial, predicted = asked.trial, asked.predicted
     if isinstance(predicted, Missing):
         return missing(trial, with_name(predicted, trial), trial.check)
@@ -133,6 +134,8 @@ def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]
     if isinstance(held, Missing):
         return tuple(hints)
     if said := _formula_or_weights(asked, predicted, held):
+        if held.matches and asked.truth.scaling_is_open and not cause:
+            said += ". If it scales its inputs as R's pipeline did before nnet(), give prepare="
         hints.append(Hint(HintKind.NOTE, said))
     return tuple(hints)
 
@@ -154,8 +157,5 @@ def _formula_or_weights(asked: Asked, predicted: Sequence[Predicted], held: Held
                 " that it holds; these are not R's"
             )
     if held.matches:
-        said = f"the weights are R's: {name} holds each where nnet has it; its formula is another"
-        if asked.truth.scaling_is_open:
-            said += ". If it scales its inputs as R's pipeline did before nnet(), give prepare="
-        return said
+        return f"the weights are R's: {name} holds each where nnet has it; its formula is another"
     return f"{name} computes something else than nnet's equations at the weights that it holds"

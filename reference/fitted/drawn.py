@@ -30,6 +30,8 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
             levels = sorted({text for text in column if text is not None})
             columns[name] = tuple(str(text) for text in rng.choice(levels, COUNT))
         else:
+            if not np.isfinite(column).any():
+                raise ValueError(f"column {name} holds no number, expected some")
             columns[name] = _draw_in_range(column, rng)
     return Rows(columns)
 

@@ -40,7 +40,8 @@ class _Layers:
     @classmethod
     def of(cls, net: Topology, wts: Array) -> _Layers:
         cut = net.hidden * (1 + net.inputs)
-        return cls(net, wts[:cut].reshape(net.hidden, -1), wts[cut:].reshape(net.outputs, -1))
+        hidden = wts[:cut].reshape(net.hidden, 1 + net.inputs)
+        return cls(net, hidden, wts[cut:].reshape(net.outputs, -1))
 
     @property
     def skips(self) -> bool:

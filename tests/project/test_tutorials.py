@@ -56,17 +56,16 @@ def shows(screen: str, expected: str) -> bool:
 
 
 def followed(
-    page: str, folder: Path, programs: Path, changes: dict[int, tuple[str, str, str]]
+    page: str, folder: Path, programs: Path, changes: dict[int, list[tuple[str, str, str]]]
 ) -> None:
-    """Write each file, run each command; before the n-th command a file is changed as the page
+    """Write each file, run each command; before the n-th command files are changed as the page
     says.
     """
     commands = 0
     for language, before, text in blocks(page):
         if language == "console":
             command, _, expected = text.partition("\n")
-            if commands in changes:
-                name, old, new = changes[commands]
+            for name, old, new in changes.get(commands, []):
                 source = (folder / name).read_text()
                 assert old in source
                 (folder / name).write_text(source.replace(old, new))
@@ -82,17 +81,19 @@ def followed(
     not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core"
 )
 def test_a_model_of_nnet_and_its_port(tmp_path: Path, programs: Path, live_r: None) -> None:
-    """From fit.R to the verdict, and the wrong scaling found."""
-    right, wrong = "torch.tensor(spread, ", "torch.tensor(spread * np.sqrt(119 / 120), "
-    followed(
-        "from-r.md",
-        tmp_path,
-        programs,
-        {2: ("my_port.py", right, wrong), 3: ("my_port.py", wrong, right)},
-    )
+    """From fit.R to the verdict: a bias read last and a wrong scaling are found, and mended."""
+    mended = [
+        ("hidden[:, :2]", "hidden[:, 1:]"),
+        ("hidden[:, 2]", "hidden[:, 0]"),
+        ("out[:4]", "out[1:]"),
+        ("out[4]", "out[0]"),
+    ]
+    bias_first = [("my_port.py", old, new) for old, new in mended]
+    sample = [("my_port.py", "rows.std(axis=0)", "rows.std(axis=0, ddof=1)")]
+    followed("from-r.md", tmp_path, programs, {3: bias_first, 4: sample})
 
 
 def test_a_prototype_in_numpy_and_its_port(tmp_path: Path, programs: Path) -> None:
     """Both pass, and a prototype that is wrong is told from a port that is."""
     wrong = ("prototype.py", "e = 2 * r @", "e = r @")
-    followed("from-numpy.md", tmp_path, programs, {1: wrong})
+    followed("from-numpy.md", tmp_path, programs, {1: [wrong]})
