@@ -108,6 +108,11 @@ def store(
         _list(answers.predictions),
         _list(answers.sizes),
     )
+    return sealed(stored)
+
+
+def sealed(stored: Stored) -> Stored:
+    """Return R's answers with the seal by which a change is seen."""
     return msgspec.structs.replace(stored, seal=_seal(stored))
 
 

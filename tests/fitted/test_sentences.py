@@ -42,11 +42,19 @@ def test_what_passes_says_how(tmp_path: Path, approved: Approved) -> None:
         order = [1, 0, 2]
         return hidden[order], np.hstack([outputs[:, :1], outputs[:, 1:][:, order]])
 
+    def turned(hidden: Any, outputs: Any) -> Any:
+        hidden, outputs = hidden.copy(), outputs.copy()
+        hidden[1] *= -1
+        outputs[:, 0] += outputs[:, 2]
+        outputs[:, 2] *= -1
+        return hidden, outputs
+
     rounded = np.array([float(f"{weight:.15g}") for weight in fit.wts])
     ports = [
         Port(fit.topology, fit.wts),
         Port(fit.topology, fit.wts, torch.float32),
         Port(fit.topology, misread(fit, renumbered)),
+        Port(fit.topology, misread(fit, turned)),
         Port(fit.topology, rounded),
     ]
     said = []
@@ -63,7 +71,19 @@ def test_what_passes_says_how(tmp_path: Path, approved: Approved) -> None:
         port.hidden.bias.sub_(folded @ torch.tensor(centre))
         port.hidden.weight.copy_(folded)
     said.append(judge_all(fitted(path, port, **given, prepare=prepare))[2].why)
+    said.append(judge_all(fitted(path, Port(fit.topology, fit.wts)))[0].why)
+    written = tmp_path / "few.csv"
+    written.write_text("\n".join(["p", *(f"{number:.6g}" for number in fit.fitted[:, 0])]))
+    right = Scaled(fit.topology, fit.wts, centre, spread)
+    said.append(judge_all(fitted(path, right, x=matrix(), predictions=written))[0].why)
     approved(said, mask_figures=True)
+
+
+class Halving(Port):
+    """A port that is another one for half of the rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + (len(x) == 15)
 
 
 class Turned(Port):
@@ -94,10 +114,14 @@ def test_what_fails_says_why(tmp_path: Path, approved: Approved) -> None:
     """Formulas that are wrong, on matrices, with scaling that is open and columns of one's own."""
     path, fit = made(tmp_path, CALLS["matrix"])
     said = []
-    for kind in (Turned, Doubled, Sorted):
+    for kind in (Turned, Doubled, Sorted, Halving):
         port = kind(fit.topology, fit.wts)
         said += [verdict.why for verdict in judge_all(fitted(path, port, x=matrix()))]
-    path, fit, centre, _, prepare = scaled_fit(tmp_path)
+    numpy = judge_all(fitted(path, Sorted(fit.topology, fit.wts), x=matrix()), mode="recorded")
+    said.append(numpy[0].why)
+    path, fit, centre, spread, prepare = scaled_fit(tmp_path)
+    right = Scaled(fit.topology, fit.wts, centre, spread)
+    said.append(judge_all(fitted(path, right, x=matrix()))[0].why)
     unscaled = Port(fit.topology, fit.wts)
     said.append(judge_all(fitted(path, unscaled, x=matrix(), prepare=prepare))[0].why)
     wrong = Scaled(fit.topology, fit.wts, centre, matrix().std(axis=0))
@@ -173,7 +197,9 @@ def test_arguments_that_fit_nowhere_are_refused(tmp_path: Path, approved: Approv
     with approved.raises(ValueError):
         read_predictions(bad, 2, 1)
     said = []
-    for given in ({"x": {"a": ["p", "q"], "b": [1.0, 2.0]}, "y": "a"}, {"y": [1.0]}):
+    texts = {"a": [1.0, 2.0], "b": [1.0, 2.0], "c": ["p", "q"]}
+    holes = {"a": [1.0, np.nan], "b": [np.nan, 2.0]}
+    for given in ({"x": texts, "y": "c"}, {"y": [1.0]}, {"x": holes}):
         said.append(judge_all(fitted(path, port, **given))[0].why)
     lost = np.full((2, 2), np.nan)
     said.append(judge_all(fitted(path, port, x=lost))[0].why)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from harness import cli
 from reference import fitted
 from reference.fitted.object import FittedObject, answers_path
-from reference.fitted.stored import read, write
+from reference.fitted.stored import read, sealed, write
 from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
@@ -150,6 +151,20 @@ def test_damaged_answers_are_refused(
     approved(verdicts[0].why)
 
 
+def test_answers_that_do_not_fit_together_are_refused(
+    fit: FittedNet, tmp_path: Path, approved: Approved
+) -> None:
+    """Though their seal is right: somebody wrote them so."""
+    path, _ = record(tmp_path)
+    stored = read(path)
+    for change in ({"count": 999}, {"wts": stored.wts[1:]}, {"schema": "other/1"}):
+        write(path, sealed(structs.replace(stored, **change)))
+        with approved.raises(ValueError):
+            read(path)
+    with approved.raises(ValueError):
+        read(tmp_path / "none.json")
+
+
 def test_a_file_of_answers_reads_as_it_was_written(fit: FittedNet, tmp_path: Path) -> None:
     """Every number, missing values too."""
 
@@ -201,8 +216,17 @@ def test_a_test_file_is_judged_and_recorded(
     monkeypatch.setenv("PYTEST_PLUGINS", "nnet_parity.plugin")
     entry = EntryPoint("record", "reference.commands.record:record", cli.GROUP)
     monkeypatch.setattr(cli, "entry_points", lambda group: [entry])
+    capsys.readouterr()
     assert cli.main(["record", "test_mine.py"]) == 0
-    assert "R's predictions for 66 rows" in capsys.readouterr().out
+    assert cli.main(["record", "test_mine.py"]) == 1
+    assert cli.main(["record", "test_mine.py", "--intent", "trim"]) == 0
+    (recorded,) = (folder / "recordings").glob("*.json")
+    alone = mine.text.replace('"fit.rds", Zero, x={"a": [1.0, 2.0], "b": [0.5, 3.0]}', "FILE, Zero")
+    mine.write(alone.replace("FILE", repr(str(recorded))))
+    sys.modules.pop("test_mine", None)
+    assert cli.main(["record", "test_mine.py"]) == 0
+    approved("".join(capsys.readouterr()))
+    mine.write(PORT)
     assert len(list((folder / "recordings").glob("*.json"))) == 1
     result = mine.pytest("-q", "--parity-r", "recorded")
     assert result.ret == 1
