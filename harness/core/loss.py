@@ -44,7 +44,11 @@ class Loss:
 
     def __post_init__(self) -> None:
         if self.reduction not in ("sum", "mean"):
-            raise ValueError(f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean'")
+            raise ValueError(
+                f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean': only squares"
+                " are judged yet; of another loss, as entropy, choose checks=['forward'], or"
+                " compare it with a Prototype that has the same"
+            )
         if isinstance(self.decay, Mapping):
             decays = {name: _settle(f"decay of {name}", d) for name, d in self.decay.items()}
             object.__setattr__(self, "decay", _ByBlock(decays.items()))

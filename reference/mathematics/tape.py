@@ -27,6 +27,9 @@ from reference.mathematics.sums import Sum, transpose
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
 CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
+NOT_YET = (
+    "; softmax is not judged yet: write identity, for a model that returns the scores before it"
+)
 
 V = TypeVar("V")
 Places = NDArray[np.intp]
@@ -250,8 +253,10 @@ def expect_activation(what: str, given: object) -> None:
     known = ", ".join(ACTIVATIONS)
     if isinstance(given, str):
         if given not in ACTIVATIONS:
-            called = "; sigmoid is called logistic here" if given == "sigmoid" else ""
-            raise ValueError(f"{what} {given!r} is not known, expected one of {known}{called}")
+            more = {"sigmoid": "; sigmoid is called logistic here", "softmax": NOT_YET}
+            raise ValueError(
+                f"{what} {given!r} is not known, expected one of {known}{more.get(given, '')}"
+            )
         return
     name = str(getattr(given, "__name__", class_name(given))).lower()
     name = CALLED.get(name, name)

@@ -57,7 +57,7 @@ def asked(name: str, port: tuple[Any, Any], reference: Any) -> list[Verdict]:
     """Every trial on probes."""
     network = NETWORKS[name]
     made = subject(network, *port)
-    cache = Cache(Case("clip", network, [made], [reference], probes(seed=0, draws=8)))
+    cache = Cache(Case("clip", network, [made], [reference], probes(seed=0, draws=2)))
     return [run(trial, cache) for trial in cache.case.trials()]
 
 
@@ -70,11 +70,11 @@ def trained(name: str, port: tuple[Any, Any], reference: Any, *checks: str) -> l
     def data(count: int) -> tuple[Array, Array]:
         return np.tile(X, (count, 1, 1)), np.tile(Y, (count, 1, 1))
 
-    recipe = Recipe("adam", 20, {"lr": 0.05})
-    trainer = Trained(subject(network, *port), recipe, start=starts.uniform(4), most=2)
+    recipe = Recipe("adam", 4, {"lr": 0.05})
+    trainer = Trained(subject(network, *port), recipe, start=starts.uniform(4), most=1)
     population = Population(data, quality=5.0, grid=X[:2])
     case = Case("clip", network, [trainer], [reference], population, checks=checks)
-    cache = Cache(case, starts=2)
+    cache = Cache(case, starts=1)
     return [run(trial, cache) for trial in case.trials()]
 
 

@@ -13,7 +13,7 @@ from harness import Case, Contract, Formulation, Problem, Status, Subject, Verdi
 from harness.judging.cache import Cache
 from harness.reporting.diagram import diagram
 from harness.running.trial import run
-from reference import Crossed, Network, numpy_net, probes, r_nnet, starts
+from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
 from reference.faults.kinds import solve
 from reference.r.nnet_reference import LIVE, network_of, topology
 from reference.r.topology import Topology
@@ -222,6 +222,11 @@ def test_it_is_said_in_words(approved: Approved) -> None:
     approved(said)
 
 
+def with_act(name: Any) -> Equations:
+    """Equations with this activation."""
+    return Equations("mine", 2, 3, {"W": (3, 2)}, lambda m, p, x: m.act(name, m.affine(x, p["W"])))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -233,8 +238,25 @@ def test_it_is_said_in_words(approved: Approved) -> None:
         lambda: Network(2, 2, 1, nn.Sigmoid()),  # type: ignore[arg-type]
         lambda: Network(2, 2, 1, output=torch.sin),  # type: ignore[arg-type]
         lambda: Network(2, 2, 1, "sigmoid"),
+        lambda: Network(2, 2, 3, "logistic", "softmax"),
+        lambda: with_act("sigmoid"),
+        lambda: with_act(torch.sigmoid),
+        lambda: with_act("softmax"),
     ],
-    ids=["mask", "nothing", "layers", "truth", "function", "module", "unknown", "sigmoid"],
+    ids=[
+        "mask",
+        "nothing",
+        "layers",
+        "truth",
+        "function",
+        "module",
+        "unknown",
+        "sigmoid",
+        "softmax",
+        "act sigmoid",
+        "act of a function",
+        "act softmax",
+    ],
 )
 def test_what_makes_no_network_is_told_the_other_way(wrong: Any, approved: Approved) -> None:
     """Each message names what to write."""
