@@ -165,7 +165,8 @@ def nnet_fit(
 ) -> ReferenceTrainer:
     """Return the trainer of R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`.
 
-    Without `biases`, nnet's `mask` holds all biases at 0.
+    Without `biases`, nnet's `mask` holds all biases at 0. A mean is fitted by nnet's `weights`, one
+    over the number of squares, so that `abstol` and `reltol` act on the mean.
     """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:

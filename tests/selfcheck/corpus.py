@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 
@@ -53,29 +54,22 @@ def weighed(problem: Problem) -> Problem:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """Random networks of one or two groups and heads, of every activation, without and with skip
-    connections, with probes of their own.
+    """Random networks of one or two groups and heads, of every activation, with probes of their
+    own.
+
+    Every other one has skip connections, and every eighth of all has no hidden units.
     """
     rng = np.random.default_rng(seed)
-    while True:
-        for g, f in ACTIVATIONS:
-            groups, heads = (
-                tuple(int(w) for w in rng.integers(1, 9, rng.integers(1, 3))) for _ in range(2)
-            )
-            network = Network(groups, int(rng.integers(1, 13)), heads, g, f)
-            seed, rows = int(rng.integers(2**31)), int(rng.integers(1, 9))
-            yield Case(network, seed, rows)
-        for g, f in ACTIVATIONS:
-            yield Case(_with_skip(rng, g, f), int(rng.integers(2**31)), int(rng.integers(1, 9)))
-
-
-def _with_skip(rng: np.random.Generator, g: str, f: str) -> Network:
-    """A random network with skip connections; every fourth has no hidden units."""
-    groups, heads = (
-        tuple(int(w) for w in rng.integers(1, 7, rng.integers(1, 3))) for _ in range(2)
-    )
-    hidden = int(rng.integers(1, 9)) * int(rng.random() < 0.75)
-    return Network(groups, hidden, heads, g, f, skip=True)
+    for number in count():
+        g, f = ACTIVATIONS[number % len(ACTIVATIONS)]
+        skip = (number + number // len(ACTIVATIONS)) % 2 == 1  # each activation with and without
+        groups, heads = (
+            tuple(int(w) for w in rng.integers(1, 9, rng.integers(1, 3))) for _ in range(2)
+        )
+        hidden = 0 if number % 8 == 3 else int(rng.integers(1, 13))
+        network = Network(groups, hidden, heads, g, f, skip=skip)
+        seed, rows = int(rng.integers(2**31)), int(rng.integers(1, 9))
+        yield Case(network, seed, rows)
 
 
 def wide(seed: int) -> Iterator[Problem]:
