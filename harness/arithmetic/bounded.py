@@ -54,11 +54,15 @@ class BoundedArithmetic:
         A number that is rounded may be off by u |x| or, below the normal numbers, by the smallest
         of them; beyond the dtype's range it has no bound. All others are exact.
         """
+        exact = Bounded(x, np.zeros(x.shape))
         if self.contract.bits == ORACLE_BITS:
-            return Bounded(x, np.zeros(x.shape))
+            return exact
+        held = self.contract.rounded(x) == x
+        if held.all():
+            return exact
         size = abs(x)
         error = np.where(size <= self.contract.largest, self.u * size + self.tiny, np.inf)
-        return Bounded(x, np.where(self.contract.rounded(x) == x, 0.0, error))
+        return Bounded(x, np.where(held, 0.0, error))
 
     def widen(self, x: Bounded, error: Array) -> Bounded:
         return Bounded(x.value, x.error + error)
@@ -67,7 +71,8 @@ class BoundedArithmetic:
         return Bounded(shape(x.value), shape(x.error))
 
     def with_ones(self, x: Bounded) -> Bounded:
-        return self.join(self.lift(np.ones((*x.value.shape[:-1], 1))), x)
+        shape = *x.value.shape[:-1], 1
+        return self.join(Bounded(np.ones(shape), np.zeros(shape)), x)
 
     def join(self, a: Bounded, b: Bounded) -> Bounded:
         return self.stack([a, b], axis=-1)

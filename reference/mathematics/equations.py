@@ -127,8 +127,8 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []
     for block, part in zip(blocks, network.parts, strict=True):
-        pairs, of_part = slopes[block].pairs, part.of(decays)
-        if of_part.any():
+        pairs = slopes[block].pairs
+        if problem.loss.has_decay and (of_part := part.of(decays)).any():
             pairs += ((m.scale(block.value, 2 * of_part, slack), None),)
         gradients.append(m.each(flat, Sum(m, pairs).total(longer)))
     by_theta = m.each(network.connected, reduce(m.join, gradients))
