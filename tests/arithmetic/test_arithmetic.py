@@ -60,6 +60,34 @@ def test_what_is_lifted_is_exact() -> None:
     exactly(m.join(known([3.0], 0.5), known([4.0], 0.25)), [3, 4], [0.5, 0.25])
     exactly(m.each(lambda a: a[:, ::-1], known([3.0, 4.0], [0.5, 0.25])), [4, 3], [0.25, 0.5])
     assert m.stack([known(3.0, 0.5), known(4.0, 0.25)]).value.shape == (2, 1)
+
+
+def test_a_number_that_the_dtype_holds_is_exact() -> None:
+    """Any number of float64; of float32 those with 24 bits, the smallest ones too."""
+    numbers = np.array([[0.1, 1e300, 5e-324]])
+    exactly(BoundedArithmetic(Contract()).lift(numbers), numbers[0], [0, 0, 0])
+    numbers = np.array([[0.5, -3.0, 0.0, 2.0**-149, 2.0**24, LARGEST, np.float32(0.1)]])
+    exactly(m.lift(numbers), numbers[0], np.zeros(7))
+
+
+def test_any_other_is_off_by_a_rounding() -> None:
+    """By u |x| and the smallest normal number; beyond the range there is no bound. What is held
+    beside it stays exact.
+    """
+    large = LARGEST * (1 - 2.0**-30)
+    numbers = np.array([[0.5, -0.1, 1e-60, large]])
+    errors = [0, U * 0.1 + TINY, U * 1e-60 + TINY, U * large + TINY]
+    exactly(m.lift(numbers), numbers[0], errors)
+    with np.errstate(over="ignore"):
+        exactly(m.lift(np.array([[1e60, -1e60]])), [1e60, -1e60], [inf, inf])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16", "float16"])
+def test_a_rounding_is_never_larger(dtype: str) -> None:
+    """Of numbers of all sizes that the dtype has."""
+    contract, rng = Contract(dtype), np.random.default_rng(0)
+    x = rng.standard_normal(500) * 2.0 ** rng.uniform(-30, 10, 500)
+    assert (abs(contract.rounded(x) - x) <= BoundedArithmetic(contract).lift(x).error).all()
     stack = Bounded(np.ones((2, 3, 4)), np.zeros((2, 3, 4)))  # two draws, three rows
     for wider, width in ((m.join(stack, stack), 8), (m.with_ones(stack), 5)):
         assert wider.value.shape == wider.error.shape == (2, 3, width)

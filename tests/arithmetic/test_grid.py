@@ -113,6 +113,9 @@ def test_a_constant_on_a_grid() -> None:
     counted(grid.scale(on(3.0, 1.0), np.array([0.5, -2.0])), [1.5, -2], 1, 4)
     counted(grid.scale(on(3.0, 1.0), np.array([0.5, 3.0])), [1.5, 3], 0, inf, [3, 1])
     counted(grid.with_ones(grid.scale(on(2.0), 4.0)), [1, 8], 0, 8)
+    counted(grid.scale(on(3.0, 2.0), np.array([0.0, 4.0])), [0, 8], -2, 3)
+    counted(grid.scale(on(3.0, 2.0), np.array([0.0, 0.25])), [0, 0.5], 2, 3)
+    counted(grid.scale(on(3.0, 2.0), 0.0), [0, 0], 0, 3)
     counted(
         grid.scale(grid.dot(on(99.0, 0.0), grid.lift(np.array([[[0.0], [1.0]]]))), 0.5), 0, 1, 99
     )

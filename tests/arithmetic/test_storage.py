@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from harness import Case, Contract, Formulation, Loss, Problem, Status, Subject
-from harness.arithmetic.bounded import BoundedArithmetic
 from harness.core.contract import Array
 from harness.judging.cache import Cache
 from harness.running.trial import run
@@ -24,32 +23,6 @@ from tests.support import ACTIVATIONS, oracle_of, used
 
 SINGLE = Contract("float32")
 TORCH = in_torch(fused)
-
-
-def lifted(contract: Contract, *numbers: float) -> list[float]:
-    """The errors of numbers as an implementation holds them."""
-    return BoundedArithmetic(contract).lift(np.array([numbers])).error[0].tolist()
-
-
-def test_a_number_that_the_dtype_holds_is_exact() -> None:
-    """Any number of float64; of float32 those with 24 bits, the smallest ones too."""
-    assert lifted(Contract(), 0.1, 1e300, 5e-324) == [0, 0, 0]
-    assert lifted(SINGLE, 0.5, -3.0, 0.0, 2.0**-149, 2.0**24, float(np.float32(0.1))) == [0] * 6
-
-
-@pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16", "float16"])
-def test_any_other_is_off_by_a_rounding(dtype: str) -> None:
-    """At least by what it is rounded by, at most by u |x| and the smallest normal number; beyond
-    the range there is no bound.
-    """
-    contract, rng = Contract(dtype), np.random.default_rng(0)
-    x = rng.standard_normal(500) * 2.0 ** rng.uniform(-30, 10, 500)
-    error = BoundedArithmetic(contract).lift(x).error
-    assert (abs(contract.rounded(x) - x) <= error).all()
-    assert (error <= 1.001 * contract.roundoff * abs(x) + contract.tiny).all()
-    assert lifted(contract, 1e-60)[0] >= 1e-60
-    with np.errstate(over="ignore"):
-        assert lifted(contract, 1e60) == [np.inf]
 
 
 def any_problem(rng: np.random.Generator, draws: int = 2) -> Problem:
