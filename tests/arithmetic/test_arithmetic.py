@@ -82,6 +82,11 @@ def test_any_other_is_off_by_a_rounding() -> None:
         exactly(m.lift(np.array([[1e60, -1e60]])), [1e60, -1e60], [inf, inf])
 
 
+def test_a_product_with_0_rounds_nothing() -> None:
+    """Beside powers of two, as the decay of a weight that has none."""
+    exactly(m.scale(known([3.0, 5.0], 0.25), np.array([0.5, 0.0])), [1.5, 0], [0.125, 0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16", "float16"])
 def test_a_rounding_is_never_larger(dtype: str) -> None:
     """Of numbers of all sizes that the dtype has."""
