@@ -90,25 +90,6 @@ def _clipped(net: FittedNet, inputs: Array) -> float:
     return float((abs(inputs @ weights[:, 1:].T + weights[:, 0]) > NNET_CLIP).mean())
 
 
-def draw_inputs(net: FittedNet, rows: int, seed: int = 0) -> Array:
-    """Draw inputs (R, I) that keep most hidden units within the clip.
-
-    They lie around a point where the arguments of the units are small, each input with a spread
-    that moves the arguments by about 4.
-    """
-    top = net.topology
-    random = np.random.default_rng(seed)
-    normal = random.standard_normal((rows, top.inputs))
-    if not top.hidden:
-        return normal
-    weights = net.wts[: top.hidden * (1 + top.inputs)].reshape(top.hidden, -1)
-    size = np.sqrt(np.mean(weights[:, 1:] ** 2, axis=0) * top.inputs)
-    spread = np.divide(4.0, size, out=np.ones_like(size), where=size > 0)
-    centre, *_ = np.linalg.lstsq(weights[:, 1:] * spread, -weights[:, 0], rcond=1e-3)
-    result: Array = spread * (centre + normal)
-    return result
-
-
 @dataclass(frozen=True)
 class Certificate:
     """What a port is certified for; every field is a sentence or a number for the reader."""
@@ -134,10 +115,10 @@ class Certificate:
         """Return the certificate as Markdown."""
         result = self.result
         lines = [f"# {self.headline()}", "", f"Written by {BY} on {self.date}.", ""]
-        rows = f"{result.rows} rows of {self.data}"
+        rows = f"{result.rows}"
         if result.missing:
             same = "NaN on both sides" if result.missing_agree else "NOT all NaN in the port"
-            rows += f"; {result.missing} more with a missing value: {same}"
+            rows += f", and {result.missing} with a missing value: {same}"
         versions = ", ".join(f"{name} {value}" for name, value in self.versions.items())
         facts = {
             "fit": f"{self.fit}, SHA-256 {self.digest}",
@@ -145,7 +126,8 @@ class Certificate:
             "net": self.net,
             "compared": self.compared,
             "with": self.witness,
-            "on": rows,
+            "on": self.data,
+            "rows": rows,
             "largest difference": f"{result.difference:.3g}",
             "share of the rounding bound": f"{100 * result.share:.2g} % (mismatch: above 100 %)",
             "hidden units beyond the clip": f"{100 * result.clipped:.3g} %",

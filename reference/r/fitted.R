@@ -150,10 +150,3 @@ make_frame <- function(names, columns, classes) {
     }
     structure(columns, names = names, row.names = seq_along(columns[[1L]]), class = "data.frame")
 }
-
-# predict()'s answer (rows x outputs) for inputs of the net (rows x inputs), past the formula: nothing is evaluated.
-ask_net <- function(path, inputs) {
-    fit <- load_fit(path, TRUE)
-    class(fit) <- "nnet"
-    as_numbers(predict(fit, inputs))
-}

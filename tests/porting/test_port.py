@@ -15,8 +15,9 @@ import torch
 from safetensors.numpy import load_file
 
 from harness.core.contract import Array
+from reference.fitted.drawn import draw_rows
 from reference.porting import running
-from reference.porting.certificate import SCALING, Certificate, Compared, compare, draw_inputs
+from reference.porting.certificate import SCALING, Certificate, Compared, compare
 from reference.porting.port import write_model, write_test, write_weights
 from reference.porting.running import list_values, run_port
 from reference.r.nnet_reference import LIVE
@@ -34,7 +35,10 @@ rock1 <- data.frame(perm = rock$perm, area1, peri1, shape = rock$shape)
 set.seed(1)
 nnet::nnet(log(perm) ~ area1 + peri1 + shape, rock1, size = 3, decay = 1e-3, linout = TRUE,
            skip = TRUE, maxit = 1000, trace = FALSE) }"""
-FORMULA = "fit(y ~ a * f + o + s + l + log(b) + I(a^2 / b) + scale(a) + sqrt(b), d, size = 2)"
+FORMULA = (
+    "fit(y ~ a * f + o + s + l + log(b) + I(a^2 / b) + scale(a) + sqrt(b) + exp(a) + expm1(b), d,"
+    " size = 2)"
+)
 
 
 def load(folder: Path) -> Any:
@@ -60,12 +64,16 @@ def predict(module: Any, inputs: Array) -> Array:
     return found
 
 
+def ask(path: Path, rows: Rows) -> tuple[Array, Array]:
+    """R's inputs of the net and predictions for raw rows."""
+    return LIVE.ask_fit(str(path), list(rows.columns), list(rows.columns.values()), None, False)
+
+
 def judge_port(folder: Path, call: str, smooth: bool = False, seed: int = 1) -> Compared:
     """Compare the port of a call with R on drawn inputs."""
     path = make_fit(folder / "fit.rds", call, seed=seed)
     net = read_fit(path, LIVE)
-    inputs = draw_inputs(net, 50)
-    theirs = LIVE.ask_net(str(path), inputs)
+    inputs, theirs = ask(path, draw_rows(net, None))
     return compare(net, inputs, predict(write(net, folder, smooth), inputs), theirs, smooth)
 
 
@@ -127,9 +135,7 @@ def test_columns_of_a_port_are_r_s(call: str, tmp_path: Path) -> None:
     module = write(net, tmp_path)
     raw = {name: list_values(column) for name, column in rows.columns.items()}
     made = module.columns(raw).numpy()
-    inputs, outputs = LIVE.ask_fit(
-        str(path), list(rows.columns), list(rows.columns.values()), None, False
-    )
+    inputs, outputs = ask(path, rows)
     used = ~np.isnan(inputs).any(axis=1)
     np.testing.assert_allclose(made[used], inputs[used], rtol=0, atol=2.0**-53)
     assert np.isnan(made[~used]).any(axis=1).all()
@@ -159,10 +165,10 @@ def test_a_mistake_in_the_weights_is_seen(mistake: Callable[[Any], Any], tmp_pat
     weights = load_file(tmp_path / "model.safetensors")
     mistake(weights)
     module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    inputs = draw_inputs(net, 50)
+    inputs, theirs = ask(path, draw_rows(net, None))
     with torch.no_grad():
         port = module(torch.tensor(inputs)).numpy()
-    found = compare(net, inputs, port, LIVE.ask_net(str(path), inputs), False)
+    found = compare(net, inputs, port, theirs, False)
     assert found.status == "FAIL"
 
 
@@ -172,7 +178,7 @@ def test_the_clip_is_what_the_contract_says(tmp_path: Path) -> None:
     path = make_fit(tmp_path / "fit.rds", call)
     net = read_fit(path, LIVE)
     inputs = np.array([[15.0, 0.0], [15.0 + 2**-40, 0.0], [-16.0, 0.0]])
-    assert LIVE.ask_net(str(path), inputs)[1:].ravel().tolist() == [1.0, 0.0]
+    assert ask(path, Rows.of(inputs))[1][1:].ravel().tolist() == [1.0, 0.0]
     for smooth in (False, True):
         module = write(net, tmp_path, smooth).Port()
         x = torch.tensor(inputs, requires_grad=True)
@@ -191,7 +197,7 @@ def test_what_is_written(tmp_path: Path, approved: Approved) -> None:
         source = write_model(net, "fit.rds", smooth)
         assert call != CALLS["matrix"] or source.count("\n") <= 42
         approved(source.replace(net.digest, "<digest>"))
-        approved(write_test(net, "../fit.rds", smooth, True))
+        approved(write_test(net, "../fit.rds", smooth))
 
 
 def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:
@@ -224,9 +230,8 @@ def test_a_port_that_cannot_run_is_told(
 def test_a_certificate_says_what_came_out(tmp_path: Path, approved: Approved) -> None:
     """A port that is wrong, one that is not NaN where R is, and data on which nothing is judged."""
     path = make_fit(tmp_path / "fit.rds", CALLS["matrix"])
-    net, inputs = read_fit(path, LIVE), np.ones((3, 2))
-    theirs = LIVE.ask_net(str(path), inputs)
-    inputs[2], theirs[2] = np.nan, np.nan
+    net = read_fit(path, LIVE)
+    inputs, theirs = ask(path, Rows.of([[1, 2], [3, 4], [5, np.nan]]))
     wrong, not_missing = theirs + 1, np.where(np.isnan(theirs), 0, theirs)
     for port, expected in ((theirs, True), (wrong, False), (not_missing, False)):
         result = compare(net, inputs, port, theirs, False)
