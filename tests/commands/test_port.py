@@ -183,6 +183,22 @@ def test_what_cannot_be_ported_is_told(
     approved((tmp_path / "poly/certificate.md").read_text().partition("Not said")[2], True)
 
 
+def test_a_hostile_formula_runs_nothing(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """Neither without data nor with them: R is not asked to evaluate it."""
+    proof = tmp_path / "proof"
+    evil = f"evil <- function(x) {{ file.create({str(proof)!r}); x }}"
+    make_fit(tmp_path / "fit.rds", f"{{ {evil}; fit(y ~ evil(a), d, size = 1) }}")
+    proof.unlink()
+    (tmp_path / "new.csv").write_text(TABLE)
+    for arguments in ((), ("--data", "new.csv")):
+        code, said = port("fit.rds", *arguments)
+        assert code == 2
+        approved(said)
+    assert not proof.exists()
+
+
 def test_a_net_of_which_nothing_can_be_judged_fails(
     port: Port, tmp_path: Path, live_r: None, approved: Approved
 ) -> None:
