@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from harness.core.contract import Array
+from harness.core.contract import NNET_CLIP, Array
 from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
@@ -21,9 +22,9 @@ from reference.fitted.answers import Answers, Ask, collect, equations_asker
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import Given
 from reference.fitted.stored import Stored, dump, store
-from reference.porting.certificate import SCALING, Certificate, compare
+from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
-from reference.porting.running import run_port
+from reference.porting.running import judge_port
 from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
@@ -128,11 +129,11 @@ def _port_fit(given: Namespace) -> int:
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
     }
-    certificate = _certify(net, question, files, given, say)
     fit = os.path.relpath(given.fit, folder)
     if question.versions:
         fit = PREDICTIONS
         files[fit] = dump(_store(net, question))
+    certificate = _certify(net, question, files, given, say)
     if net.terms is None or has_columns(net):
         files["test_model.py"] = write_test(net, fit, given.smooth)
     files["certificate.md"] = certificate.to_markdown()
@@ -140,7 +141,7 @@ def _port_fit(given: Namespace) -> int:
     files[CERTIFICATE] = certificate.to_json(digests)
     _write(folder, files, given.force)
     print(printable(f"{certificate.headline()}\n{folder / 'certificate.md'} says more"))
-    return int(not certificate.result.passes)
+    return int(not certificate.passes)
 
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
@@ -189,26 +190,29 @@ def _certify(
     say: Say,
 ) -> Certificate:
     """Run the port, compare it, and return its certificate."""
-    say("running the port")
+    say("judging the port")
     from_raw = has_columns(net)
-    inputs = question.answers.inputs
-    predicted = run_port(files, question.rows if from_raw else None, inputs)
-    say("comparing")
-    theirs = question.answers.predictions if question.versions else None
-    result = compare(net, inputs, predicted, theirs, given.smooth)
+    arguments: dict[str, Any] = {"clip": None if given.smooth else NNET_CLIP}
+    if net.terms is not None and not from_raw:
+        arguments["encode"] = _r_encoder(os.path.abspath(given.fit), given.trust)
+    if not question.versions and question.count:
+        arguments["x"] = question.rows.part(range(question.count))
+    fit = PREDICTIONS if question.versions else os.path.abspath(given.fit)
+    verdicts = judge_port(files, fit, arguments, say)
+    clipped = clipped_share(net, question.answers.inputs)
     caveats = [SCALING, "gradients and training are not compared"]
     if net.terms is not None and not from_raw:
         caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
-    if result.clipped > MOSTLY:
+    if clipped > MOSTLY:
         caveats.append(
-            f"{100 * result.clipped:.3g} % of the hidden units are beyond nnet's clip here:"
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
             " their weights hardly matter there; a run without --data reaches them"
         )
     numbers = "the clipped logistic" if not given.smooth else "a logistic without nnet's clip"
     start = "from raw rows, by columns()" if from_raw else "from the inputs of the net"
-    if result.clipped > MOSTLY:
+    if clipped > MOSTLY:
         caveats.append(
-            f"{100 * result.clipped:.3g} % of the hidden units are beyond nnet's clip here:"
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
             " their weights hardly matter there; a run without --data reaches them"
         )
     versions = {"nnet-parity": find_version("nnet-parity"), **net.versions}
@@ -222,7 +226,8 @@ def _certify(
         compared=f"model.Port, float64, {numbers}, {start}",
         witness=question.witness,
         data=question.data,
-        result=result,
+        verdicts=verdicts,
+        clipped=clipped,
         caveats=tuple(caveats),
         versions=versions,
         date=datetime.now(UTC).date().isoformat(),
@@ -236,6 +241,15 @@ def _describe(net: FittedNet) -> str:
     kind = "linear" if top.linear_outputs else "logistic"
     units = f"{top.inputs}-{top.hidden}-{top.outputs}{skip}"
     return f"{units}, {kind} outputs, {top.n_weights} weights"
+
+
+def _r_encoder(path: str, trust: bool) -> Callable[[dict[str, Any]], Array]:
+    """Return the function by which R's model.matrix makes the inputs from raw rows."""
+
+    def encode(rows: dict[str, Any]) -> Array:
+        return LIVE.ask_fit(path, list(rows), list(rows.values()), None, trust)[0]
+
+    return encode
 
 
 def _store(net: FittedNet, question: Question) -> Stored:

@@ -103,12 +103,6 @@ UNAPPROVED = {
         "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), "
         "sep='; ')": CODE
     },
-    "reference/porting/running.py": {
-        "import json, sys sys.path.insert(0, sys.argv[1]) import torch, model given = json.load("
-        'sys.stdin) raw, inputs = given["raw"], given["inputs"] x = torch.tensor(inputs, dtype='
-        "torch.float64) if raw is None else model.columns(raw) with torch.no_grad(): json.dump("
-        "model.Port()(x).tolist(), sys.stdout)": CODE
-    },
     "reference/mathematics/network.py": {
         "def relu(z): return np.where(z.real > 0, z, 0)": CODE,
         "def logistic(z): e = np.exp(np.where(z.real > 0, -z, z)) # of what is not positive: it "
