@@ -94,7 +94,8 @@ def _find_centres(fit: FittedNet, sizes: Array) -> Array:
     """Return a point (COUNT, I) for each row, around which it is drawn.
 
     One hidden unit after the other has the argument 0 there, so that each is seen within nnet's
-    clip, and the others have small ones as far as that is possible. An input of size 0 stays 0.
+    clip, and the others have small ones as far as that is possible; then follows a row around 0. An
+    input of size 0 stays 0.
     """
     hidden = fit.topology.hidden
     biases, weights = (part[:hidden] for part in _read_units(fit))
@@ -104,7 +105,9 @@ def _find_centres(fit: FittedNet, sizes: Array) -> Array:
     steps = weights * sizes  # of each unit's argument, for a step of one size
     common, *_ = np.linalg.lstsq(steps, -biases, rcond=0.01)
     for row in range(COUNT):
-        unit = row % hidden
+        unit = row % (hidden + 1)
+        if unit == hidden:
+            continue
         left = float(biases[unit] + steps[unit] @ common)
         most = float(steps[unit] @ steps[unit])
         point = common - steps[unit] * (left / most if most > 0 else 0.0)

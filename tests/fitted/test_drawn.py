@@ -21,16 +21,16 @@ MANY = f"{FEW}, 20, 0.5, -0.3, 33, -1, 2, 5, 1, -1"
 @pytest.mark.parametrize(("hidden", "weights"), [(2, FEW), (5, MANY)])
 def test_each_unit_is_seen_within_the_clip(hidden: int, weights: str, tmp_path: Path) -> None:
     """Its argument is small in its share of the rows, however large its bias is; with no more units
-    than inputs in all rows.
+    than inputs in two rows of three; the third is drawn around 0.
     """
     start = f"Wts = c({weights}, rep(1, {hidden + 1})), mask = rep(FALSE, {4 * hidden + 1})"
     net = read_fit(make_fit(tmp_path / "fit.rds", f"fit(x, u, size = {hidden}, {start})"), LIVE)
     own = net.wts[: hidden * (1 + net.topology.inputs)].reshape(hidden, -1)
     z = draw_rows(net, None).matrix() @ own[:, 1:].T + own[:, 0]
     for unit in range(hidden):
-        assert abs(z[unit::hidden, unit]).max() < 5
+        assert abs(z[unit :: hidden + 1, unit]).max() < 5
     if hidden == 2:
-        assert (abs(z) < NNET_CLIP).all()
+        assert (abs(z) < NNET_CLIP).all(axis=1).sum() == 43
 
 
 def test_a_unit_of_tiny_weights_draws_no_row_away(tmp_path: Path) -> None:
