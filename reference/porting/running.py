@@ -14,6 +14,7 @@ from harness.core.progress import Say
 from harness.core.verdict import Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
+from harness.text.files import replace_whole
 from reference.fitted.case import fitted
 
 
@@ -29,9 +30,7 @@ def judge_port(
     Raises ValueError if safetensors, which loads the weights, is not installed.
     """
     with TemporaryDirectory() as folder:
-        for name, content in files.items():
-            data = content if isinstance(content, bytes) else content.encode()
-            (Path(folder) / name).write_bytes(data)
+        replace_whole({Path(folder) / name: content for name, content in files.items()})
         model = _load(Path(folder) / "model.py")
         arguments = {"encode": getattr(model, "columns", None), **given}
         case = fitted(Path(folder) / fit, model.Port, name="port", **arguments)
