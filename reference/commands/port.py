@@ -13,16 +13,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from harness.core.contract import Array
+from harness.core.contract import NNET_CLIP, Array
 from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line, printable
-from reference.porting.certificate import SCALING, Certificate, compare, draw_inputs
+from reference.fitted.answers import Answers, Ask, collect, equations_asker
+from reference.fitted.drawn import draw_rows
+from reference.fitted.given import Given
+from reference.fitted.stored import Stored, dump, store
+from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
-from reference.porting.running import list_values, run_port
+from reference.porting.running import judge_port
 from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
@@ -31,9 +33,8 @@ from reference.rds.reading import read_fit
 from reference.rds.rows import Rows
 
 MOST_ROWS = 2000  # that are predicted and compared
-DRAWN = 200
 MOSTLY = 0.5
-CERTIFICATE = "certificate.json"
+CERTIFICATE, PREDICTIONS = "certificate.json", "predictions.json"
 
 
 def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
@@ -42,7 +43,7 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
     FIT.rds is what saveRDS(fit, "FIT.rds") wrote in R. Writes into a folder:
       model.py             the module, and `columns(rows)`, which makes its inputs from raw columns
       model.safetensors    its weights, float64
-      predictions.json     the rows that were asked, and what R predicts for them
+      predictions.json     the rows that were asked, and what R predicts for them (not without R)
       test_model.py        a case of nnet-parity that judges model.py against the fit
       certificate.md       what was compared, with whom, on which data, and how near it is
       certificate.json     the same for programs
@@ -83,18 +84,25 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The rows that a port is compared on.
+class Question:
+    """The raw rows that a port is compared on, and the answers to them.
 
-    `rows` are raw rows, or None if only `inputs` (R, I) of the net are known. `predictions` (R, O)
-    are R's, or None. `data` and `witness` describe them.
+    The first `count` rows are the user's, the others are drawn. `versions` are those of R, empty
+    if nnet's equations answered; `data` describes the rows.
     """
 
-    rows: Rows | None
-    inputs: Array
-    predictions: Array | None
+    rows: Rows
+    count: int
+    answers: Answers
     data: str
-    witness: str
+    versions: dict[str, str]
+
+    @property
+    def witness(self) -> str:
+        """Who answered, in words."""
+        if not self.versions:
+            return "nnet's equations (R was not here)"
+        return f"R {self.versions['R']} (nnet {self.versions['nnet']})"
 
 
 def _port(given: Namespace) -> int:
@@ -109,10 +117,9 @@ def _port_fit(given: Namespace) -> int:
     say = patient(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
     folder = given.folder or Path(given.fit.stem)
     net = read_fit(given.fit, LIVE)
-    network_of(net.topology)
-    say("asking R for its predictions")
+    say(f"asking for the predictions of {one_line(given.fit.name)}")
     try:
-        asked = _ask(net, given)
+        question = _ask(net, given)
     except (RError, RCrashed) as error:
         hint = ""
         if str(error).startswith("its formula calls"):
@@ -122,87 +129,94 @@ def _port_fit(given: Namespace) -> int:
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
     }
-    certificate = _certify(net, asked, files, given, say)
     fit = os.path.relpath(given.fit, folder)
-    has_predictions = asked.predictions is not None
-    files["predictions.json"] = _predictions(net, asked)
-    files["test_model.py"] = write_test(net, fit, given.smooth, has_predictions)
+    if question.versions:
+        fit = PREDICTIONS
+        files[fit] = dump(_store(net, question))
+    certificate = _certify(net, question, files, given, say)
+    if net.terms is None or has_columns(net):
+        files["test_model.py"] = write_test(net, fit, given.smooth)
     files["certificate.md"] = certificate.to_markdown()
     digests = {name: _digest(content) for name, content in files.items()}
     files[CERTIFICATE] = certificate.to_json(digests)
     _write(folder, files, given.force)
     print(printable(f"{certificate.headline()}\n{folder / 'certificate.md'} says more"))
-    return int(not certificate.result.passes)
+    return int(not certificate.passes)
 
 
-def _ask(net: FittedNet, given: Namespace) -> Asked:
-    """Return the rows to compare on, prepared and predicted by R if it is here."""
+def _ask(net: FittedNet, given: Namespace) -> Question:
+    """Return the rows to compare on and the answers to them, R's if it is here."""
     try:
         versions = LIVE.versions()
-        witness = f"R {versions['R']} (nnet {versions['nnet']})"
+        versions = {name: versions[name] for name in ("R", "nnet")}
+        ask = _r_asker(os.path.abspath(given.fit), given.trust)
     except RUnavailable:
-        witness = ""
-    path = os.path.abspath(given.fit)
+        versions = {}
+        ask = equations_asker(net, network_of(net.topology))
     if given.data is None:
-        inputs = draw_inputs(net, DRAWN)
-        predictions = LIVE.ask_net(path, inputs) if witness else None
-        return Asked(None, inputs, predictions, "drawn inputs, not your data", witness)
-    rows = _choose(net, Rows.of(given.data), given.data)
+        rows = draw_rows(net, None)
+        answers = collect(ask, rows, None, "")
+        return Question(rows, 0, answers, f"{len(rows)} drawn rows, not your data", versions)
+    rows = Rows.of(given.data)
+    try:
+        rows = Given(rows).choose_columns(net, rows)
+    except ValueError as error:
+        raise ValueError(f"{given.data}: {error}") from None
     data = f"{given.data.name} (SHA-256 {_digest(given.data.read_bytes())})"
     if len(rows) > MOST_ROWS:
         data = f"the first {MOST_ROWS} of {len(rows)} rows of {data}"
         rows = rows.part(range(MOST_ROWS))
-    raw = rows if net.terms is None or has_columns(net) else None
-    if witness:
+    drawn = draw_rows(net, rows)
+    data += f" and {len(drawn)} rows drawn in its range"
+    answers = collect(ask, rows, drawn, "")
+    return Question(rows.followed_by(drawn), len(rows), answers, data, versions)
+
+
+def _r_asker(path: str, trust: bool) -> Ask:
+    """Return the function that asks R's predict() about raw rows."""
+
+    def ask(rows: Rows) -> tuple[Array, Array]:
         columns = list(rows.columns.values())
-        inputs, outputs = LIVE.ask_fit(path, list(rows.columns), columns, None, given.trust)
-        return Asked(raw, inputs, outputs, data, witness)
-    if net.terms is None:
-        inputs = np.stack([np.asarray(column) for column in rows.columns.values()], axis=1)
-    else:
-        inputs = net.terms.columns(rows)
-    return Asked(raw, inputs, None, data, "")
+        return LIVE.ask_fit(path, list(rows.columns), columns, None, trust)
 
-
-def _choose(net: FittedNet, rows: Rows, path: Path) -> Rows:
-    """Return the columns that the fit reads. A fit on a matrix reads all, by their places."""
-    if net.terms is not None:
-        try:
-            return rows.chosen(net.terms.variables)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    found = len(rows.columns)
-    texts = [name for name, column in rows.columns.items() if isinstance(column, tuple)]
-    if found != net.topology.inputs or texts:
-        raise ValueError(
-            f"{path} has {found} columns{', of texts: ' + ', '.join(texts) if texts else ''}; this"
-            f" net was fitted on a matrix, which has no names, expected its {net.topology.inputs}"
-            " columns of numbers in their order"
-        )
-    return rows
+    return ask
 
 
 def _certify(
-    net: FittedNet, asked: Asked, files: dict[str, str | bytes], given: Namespace, say: Say
+    net: FittedNet,
+    question: Question,
+    files: dict[str, str | bytes],
+    given: Namespace,
+    say: Say,
 ) -> Certificate:
     """Run the port, compare it, and return its certificate."""
-    say("running the port")
-    from_raw = asked.rows if net.terms is not None else None
-    predicted = run_port(files, from_raw, asked.inputs)
-    say("comparing")
-    result = compare(net, asked.inputs, predicted, asked.predictions, given.smooth)
-    caveats = [SCALING, "gradients and training are not compared: test_model.py does"]
-    if net.terms is not None and from_raw is None:
-        why = "give --data with raw rows" if has_columns(net) else "it has none: R prepares them"
-        caveats.append(f"the inputs of the net were compared, not columns(): {why}")
-    numbers = "the clipped logistic" if not given.smooth else "a logistic without nnet's clip"
-    start = "from raw rows, by columns()" if from_raw is not None else "from the inputs of the net"
-    if result.clipped > MOSTLY:
+    say("judging the port")
+    from_raw = has_columns(net)
+    arguments: dict[str, Any] = {"clip": None if given.smooth else NNET_CLIP}
+    if net.terms is not None and not from_raw:
+        arguments["encode"] = _r_encoder(os.path.abspath(given.fit), given.trust)
+    if not question.versions and question.count:
+        arguments["x"] = question.rows.part(range(question.count))
+    fit = PREDICTIONS if question.versions else os.path.abspath(given.fit)
+    verdicts = judge_port(files, fit, arguments, say)
+    clipped = clipped_share(net, question.answers.inputs)
+    caveats = [SCALING, "gradients and training are not compared"]
+    if net.terms is not None and not from_raw:
+        caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
+    if clipped > MOSTLY:
         caveats.append(
-            f"{100 * result.clipped:.3g} % of the hidden units are beyond nnet's clip here:"
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
+            " their weights hardly matter there; a run without --data reaches them"
+        )
+    numbers = "the clipped logistic" if not given.smooth else "a logistic without nnet's clip"
+    start = "from raw rows, by columns()" if from_raw else "from the inputs of the net"
+    if clipped > MOSTLY:
+        caveats.append(
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
             " their weights hardly matter there; a run without --data reaches them"
         )
     versions = {"nnet-parity": find_version("nnet-parity"), **net.versions}
+    versions |= question.versions
     versions |= {name: find_version(name) for name in ("torch", "numpy")}
     return Certificate(
         fit=one_line(given.fit.name),
@@ -210,9 +224,10 @@ def _certify(
         call=net.call,
         net=_describe(net),
         compared=f"model.Port, float64, {numbers}, {start}",
-        witness=asked.witness or "nnet's equations (R was not here)",
-        data=asked.data,
-        result=result,
+        witness=question.witness,
+        data=question.data,
+        verdicts=verdicts,
+        clipped=clipped,
         caveats=tuple(caveats),
         versions=versions,
         date=datetime.now(UTC).date().isoformat(),
@@ -228,26 +243,19 @@ def _describe(net: FittedNet) -> str:
     return f"{units}, {kind} outputs, {top.n_weights} weights"
 
 
-def _predictions(net: FittedNet, asked: Asked) -> str:
-    """Return the rows and R's predictions as JSON; a missing value is null."""
-    rows: dict[str, list[Any]] = {}
-    if asked.rows is not None:
-        rows = {name: list_values(column) for name, column in asked.rows.columns.items()}
-    else:
-        for name, column in zip(net.columns, asked.inputs.T, strict=True):
-            rows[name] = list_values(column)
-    predictions = None
-    if asked.predictions is not None:
-        predictions = [list_values(row) for row in asked.predictions]
-    held = {
-        "written_by": BY,
-        "by": asked.witness or "nobody: R was not here",
-        "rows_are": "raw columns" if asked.rows is not None else "inputs of the net",
-        "rows": rows,
-        "responses": list(net.responses),
-        "predictions": predictions,
-    }
-    return json.dumps(held) + "\n"
+def _r_encoder(path: str, trust: bool) -> Callable[[dict[str, Any]], Array]:
+    """Return the function by which R's model.matrix makes the inputs from raw rows."""
+
+    def encode(rows: dict[str, Any]) -> Array:
+        return LIVE.ask_fit(path, list(rows), list(rows.values()), None, trust)[0]
+
+    return encode
+
+
+def _store(net: FittedNet, question: Question) -> Stored:
+    today = datetime.now(UTC).date().isoformat()
+    rows, answers = question.rows, question.answers
+    return store(net, rows, question.count, "", answers, question.versions, today)
 
 
 def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:

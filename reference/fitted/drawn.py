@@ -10,6 +10,7 @@ from reference.rds.rows import Column, Rows
 
 COUNT, WIDE = 64, 16  # rows in all, and of these the ones that go further beyond the range
 BEYOND, FAR = 0.25, 2.0  # of a column's range, on either side
+FARTHEST = 1000.0  # sizes from the common centre, to see a unit of small weights
 PLAIN_SUM = 4.0  # the largest size of a drawn unit's sum of weighted inputs
 
 
@@ -51,25 +52,65 @@ def _draw_in_range(column: Array, rng: np.random.Generator) -> Array:
 def _draw_small(fit: FittedNet, rng: np.random.Generator) -> Rows:
     names = fit.columns if fit.terms is None else fit.terms.variables
     levels = {} if fit.terms is None else fit.terms.levels
-    sizes = dict(zip(fit.columns, _small_sizes(fit), strict=True))
+    places = {name: place for place, name in enumerate(fit.columns)}
+    plain = np.array([name in names and name not in levels for name in fit.columns])
+    sizes = _small_sizes(fit)
+    centres = _find_centres(fit, sizes * plain)
     columns: dict[str, Column] = {}
     for name in names:
         if name in levels:
             columns[name] = tuple(str(text) for text in rng.choice(levels[name], COUNT))
-        elif name in sizes:
-            columns[name] = rng.uniform(-sizes[name], sizes[name], COUNT)
+        elif name in places:
+            size = sizes[places[name]]
+            columns[name] = centres[:, places[name]] + rng.uniform(-size, size, COUNT)
         else:  # of a function, which may be a logarithm
             columns[name] = rng.uniform(0.5, 2.0, COUNT)
     return Rows(columns)
 
 
+def _read_units(fit: FittedNet) -> tuple[Array, Array]:
+    """Return the bias (U,) of each hidden unit and output, and its weights of inputs (U, I)."""
+    net, start = fit.topology, 0
+    biases = np.zeros(len(net.connections))
+    weights = np.zeros((len(net.connections), net.inputs))
+    for unit, sources in enumerate(net.connections):
+        for source, weight in zip(sources, fit.wts[start : start + len(sources)], strict=True):
+            if source == 0:
+                biases[unit] += weight
+            elif source <= net.inputs:
+                weights[unit, source - 1] += weight
+        start += len(sources)
+    return biases, weights
+
+
 def _small_sizes(fit: FittedNet) -> Array:
     """Return for each input (I,) a size at which no unit's sum leaves PLAIN_SUM, biases apart."""
-    net, start = fit.topology, 0
-    largest = np.zeros(net.inputs)
-    for sources in net.connections:
-        for source, weight in zip(sources, fit.wts[start : start + len(sources)], strict=True):
-            if 1 <= source <= net.inputs:
-                largest[source - 1] = max(largest[source - 1], abs(weight))
-        start += len(sources)
-    return PLAIN_SUM / net.inputs / np.where(largest > 0, largest, 1.0)
+    _, weights = _read_units(fit)
+    largest = abs(weights).max(axis=0)
+    return PLAIN_SUM / fit.topology.inputs / np.where(largest > 0, largest, 1.0)
+
+
+def _find_centres(fit: FittedNet, sizes: Array) -> Array:
+    """Return a point (COUNT, I) for each row, around which it is drawn.
+
+    One hidden unit after the other has the argument 0 there, so that each is seen within nnet's
+    clip, and the others have small ones as far as that is possible; then follows a row around 0. An
+    input of size 0 stays 0.
+    """
+    hidden = fit.topology.hidden
+    biases, weights = (part[:hidden] for part in _read_units(fit))
+    centres = np.zeros((COUNT, len(sizes)))
+    if not hidden:
+        return centres
+    steps = weights * sizes  # of each unit's argument, for a step of one size
+    common, *_ = np.linalg.lstsq(steps, -biases, rcond=0.01)
+    for row in range(COUNT):
+        unit = row % (hidden + 1)
+        if unit == hidden:
+            continue
+        left = float(biases[unit] + steps[unit] @ common)
+        most = float(steps[unit] @ steps[unit])
+        point = common - steps[unit] * (left / most if most > 0 else 0.0)
+        near = abs(point - common).max() <= FARTHEST
+        centres[row] = sizes * (point if near else common)
+    return centres

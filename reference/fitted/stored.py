@@ -119,8 +119,13 @@ def sealed(stored: Stored) -> Stored:
 def write(path: Path, stored: Stored) -> None:
     """Write R's answers to a file, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    replace_whole({path: dump(stored)})
+
+
+def dump(stored: Stored) -> str:
+    """Return the text of a file of R's answers."""
     text = json.dumps(msgspec.to_builtins(stored), indent=None, separators=(", ", ": "))
-    replace_whole({path: text.replace(", [", ",\n[") + "\n"})
+    return text.replace(", [", ",\n[") + "\n"
 
 
 def digest_of(path: Path) -> str:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from harness.core.contract import NNET_CLIP, Array, Bounded, Contract
-from harness.core.formulation import Formulation
-from harness.core.judge import Judgement, Side, judge
-from harness.core.naming import tensors
-from harness.core.problem import Problem
+from harness.core.contract import NNET_CLIP, Array
+from harness.core.verdict import Status, Verdict
 from harness.text.harmless import one_line
 from reference.porting.port import BY
-from reference.r.nnet_reference import network_of
 from reference.rds.fit import FittedNet
 
 SCALING = (
@@ -25,93 +21,12 @@ SCALING = (
 
 
 @dataclass(frozen=True)
-class Compared:
-    """How near the predictions of a port are.
-
-    `status` is that of a verdict. `share` is the share of the rounding bound that the worst number
-    uses, `difference` the largest difference. `rows` were compared; `missing` more have a missing
-    value, and `missing_agree` says that they are NaN on both sides. `clipped` is the share of
-    hidden units, over all rows, whose argument lies beyond nnet's clip.
-    """
-
-    status: str
-    share: float
-    difference: float
-    rows: int
-    missing: int
-    missing_agree: bool
-    clipped: float
-
-    @property
-    def passes(self) -> bool:
-        return self.status == "PASS" and self.missing_agree
-
-
-def compare(
-    net: FittedNet, inputs: Array, port: Array, theirs: Array | None, smooth: bool
-) -> Compared:
-    """Compare a port's predictions (R, O) with R's, or with nnet's equations if R's are None.
-
-    `inputs` (R, I) enter the net. Raises ValueError if every row has a missing value.
-    """
-    whole = np.atleast_1d(np.isfinite(inputs).all(axis=1))
-    if not whole.any():
-        raise ValueError("no row is without a missing value: nothing can be compared")
-    network = network_of(net.topology)
-    x, rows = inputs[whole][None], int(whole.sum())
-    targets = np.zeros((1, rows, net.topology.outputs))
-    problem = Problem("fit", Formulation.identity(network), net.wts[None], x, targets)
-    clipped = Contract(logistic_clip=NNET_CLIP)
-    of_nnet = network.oracle(problem, clipped)["forward"]
-    of_port = network.oracle(problem, Contract())["forward"] if smooth else of_nnet
-    reference = Side(of_nnet.value, Bounded(of_nnet.value, np.zeros_like(of_nnet.error)))
-    if theirs is not None:
-        reference = Side(theirs[whole][None], of_nnet)
-    subject = Side(port[whole][None], of_port)
-    owners = [tensors(problem, "forward")[1]]
-    found: Judgement = judge([subject], [reference], owners, clipped.largest)
-    return Compared(
-        status=found.status.name,
-        share=found.budget_used,
-        difference=float(abs(subject.answer - reference.answer).max()),
-        rows=rows,
-        missing=len(whole) - rows,
-        missing_agree=bool(np.isnan(port[~whole]).all()),
-        clipped=_clipped(net, x[0]),
-    )
-
-
-def _clipped(net: FittedNet, inputs: Array) -> float:
-    """Return the share of hidden units, over all rows, beyond the clip."""
-    top = net.topology
-    if not top.hidden:
-        return 0.0
-    weights = net.wts[: top.hidden * (1 + top.inputs)].reshape(top.hidden, -1)
-    return float((abs(inputs @ weights[:, 1:].T + weights[:, 0]) > NNET_CLIP).mean())
-
-
-def draw_inputs(net: FittedNet, rows: int, seed: int = 0) -> Array:
-    """Draw inputs (R, I) that keep most hidden units within the clip.
-
-    They lie around a point where the arguments of the units are small, each input with a spread
-    that moves the arguments by about 4.
-    """
-    top = net.topology
-    random = np.random.default_rng(seed)
-    normal = random.standard_normal((rows, top.inputs))
-    if not top.hidden:
-        return normal
-    weights = net.wts[: top.hidden * (1 + top.inputs)].reshape(top.hidden, -1)
-    size = np.sqrt(np.mean(weights[:, 1:] ** 2, axis=0) * top.inputs)
-    spread = np.divide(4.0, size, out=np.ones_like(size), where=size > 0)
-    centre, *_ = np.linalg.lstsq(weights[:, 1:] * spread, -weights[:, 0], rcond=1e-3)
-    result: Array = spread * (centre + normal)
-    return result
-
-
-@dataclass(frozen=True)
 class Certificate:
-    """What a port is certified for; every field is a sentence or a number for the reader."""
+    """What a port is certified for; every field is a sentence or a verdict for the reader.
+
+    `verdicts` are those of the case that test_model.py asks too, `clipped` the share of hidden
+    units, over all rows, whose argument lies beyond nnet's clip.
+    """
 
     fit: str
     digest: str
@@ -120,53 +35,69 @@ class Certificate:
     compared: str
     witness: str
     data: str
-    result: Compared
+    verdicts: Sequence[Verdict]
+    clipped: float
     caveats: tuple[str, ...]
     versions: Mapping[str, str]
     date: str
 
+    @property
+    def passes(self) -> bool:
+        """Did every comparison pass?"""
+        return all(verdict.status is Status.PASS for verdict in self.verdicts)
+
     def to_json(self, files: Mapping[str, str]) -> str:
         """Return the certificate as JSON, with the SHA-256 of each file of the port by its name."""
-        held = {"written_by": BY, "passes": self.result.passes, **asdict(self)}
-        return json.dumps({**held, "files": dict(files)}, indent=1) + "\n"
+        held = asdict(self) | {"verdicts": [verdict.record() for verdict in self.verdicts]}
+        whole = {"written_by": BY, "passes": self.passes, **held, "files": dict(files)}
+        return json.dumps(whole, indent=1) + "\n"
 
     def to_markdown(self) -> str:
         """Return the certificate as Markdown."""
-        result = self.result
-        lines = [f"# {self.headline()}", "", f"Written by {BY} on {self.date}.", ""]
-        rows = f"{result.rows} rows of {self.data}"
-        if result.missing:
-            same = "NaN on both sides" if result.missing_agree else "NOT all NaN in the port"
-            rows += f"; {result.missing} more with a missing value: {same}"
-        versions = ", ".join(f"{name} {value}" for name, value in self.versions.items())
         facts = {
             "fit": f"{self.fit}, SHA-256 {self.digest}",
             "call": self.call,
             "net": self.net,
             "compared": self.compared,
             "with": self.witness,
-            "on": rows,
-            "largest difference": f"{result.difference:.3g}",
-            "share of the rounding bound": f"{100 * result.share:.2g} % (mismatch: above 100 %)",
-            "hidden units beyond the clip": f"{100 * result.clipped:.3g} %",
-            "versions": versions,
+            "on": self.data,
+            "hidden units beyond the clip": f"{100 * self.clipped:.3g} %",
+            "versions": ", ".join(f"{name} {value}" for name, value in self.versions.items()),
         }
+        lines = [f"# {self.headline()}", "", f"Written by {BY} on {self.date}.", ""]
         lines += [f"- {name}: {one_line(text)}" for name, text in facts.items()]
+        lines += ["", "Verdicts:", "", *map(_describe, self.verdicts)]
         return "\n".join(
-            [*lines, "", "Not said by this:", ""] + [f"- {c}" for c in self.caveats] + [""]
+            [*lines, "", "Not said by this:", "", *(f"- {c}" for c in self.caveats), ""]
         )
 
     def headline(self) -> str:
         """Return the result in one sentence."""
-        result = self.result
-        if result.passes:
+        if self.passes:
+            share = max(verdict.budget_used or 0.0 for verdict in self.verdicts)
             return (
                 f"The port predicts what {self.witness} predicts: the worst number uses"
-                f" {100 * result.share:.2g} % of its rounding bound"
+                f" {100 * share:.2g} % of its rounding bound"
             )
-        if result.status in ("PASS", "FAIL"):
+        if any(verdict.status.fails for verdict in self.verdicts):
             return f"The port does NOT predict what {self.witness} predicts"
-        return (
-            f"Nothing could be judged ({result.status}): all predictions are 0, or the bounds are"
-            " too wide for these data"
-        )
+        open_ones = [f"{one.check} {one.status}" for one in self.verdicts if not one.status.judges]
+        return f"Not everything could be judged: {', '.join(open_ones)}"
+
+
+def _describe(verdict: Verdict) -> str:
+    line = f"- {verdict.check}: {verdict.status}"
+    if verdict.where is not None and verdict.actual is not None:
+        line += f"; worst at {verdict.where}: {verdict.actual!r}, expected {verdict.expected!r}"
+        line += f" within {verdict.allowed:.2g}"
+    return line + (f" ({one_line(verdict.why)})" if verdict.why else "")
+
+
+def clipped_share(net: FittedNet, inputs: Array) -> float:
+    """Return the share of hidden units, over all rows of inputs (R, I), beyond nnet's clip."""
+    top = net.topology
+    whole = inputs[np.isfinite(inputs).all(axis=1)]
+    if not top.hidden or not len(whole):
+        return 0.0
+    weights = net.wts[: top.hidden * (1 + top.inputs)].reshape(top.hidden, -1)
+    return float((abs(whole @ weights[:, 1:].T + weights[:, 0]) > NNET_CLIP).mean())

@@ -112,21 +112,21 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     return source
 
 
-def write_test(net: FittedNet, fit: str, smooth: bool, has_predictions: bool) -> str:
-    """Return the source of test_model.py, a case that judges the module against the fit at the
-    path `fit` from the module's folder.
+def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
+    """Return the source of test_model.py, a case that judges the module.
+
+    `fit` is the path of the fit, or of R's answers about it, from the module's folder.
     """
-    lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
-    lines += ["import json", "from pathlib import Path", "", "from model import Port"]
-    lines += ["from nnet_parity import fitted, verify", "", "HERE = Path(__file__).parent"]
-    lines.append('GIVEN = json.loads((HERE / "predictions.json").read_text(encoding="utf-8"))')
-    lines += ["", "test_port = verify(", "    fitted(", f"        HERE / {quoted(fit)},"]
-    lines += ["        Port,", '        x=GIVEN["rows"],']
-    if has_predictions:
-        lines.append('        predictions=GIVEN["predictions"],')
+    imported = "Port, columns" if has_columns(net) else "Port"
+    given = [quoted(fit), "Port"]
+    if has_columns(net):
+        given.append("encode=columns")
     if not smooth:
-        lines.append(f"        clip={NNET_CLIP:g},")
-    return "\n".join([*lines, "    )", ")", ""])
+        given.append(f"clip={NNET_CLIP:g}")
+    lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
+    lines += [f"from model import {imported}", "from nnet_parity import fitted, verify", ""]
+    lines.append(f"test_port = verify(fitted({', '.join(given)}))")
+    return "\n".join([*lines, ""])
 
 
 def _comment(text: str) -> list[str]:

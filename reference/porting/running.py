@@ -1,63 +1,58 @@
-"""Runs a written port in a process of its own, as its user would."""
+"""Judges a written port by the case that its test_model.py asks."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from harness.core.contract import Array
-from reference.rds.rows import Column, Rows
-
-DEADLINE = 300.0  # seconds; torch alone takes two to be imported
-PROGRAM = """\
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import torch, model
-given = json.load(sys.stdin)
-raw, inputs = given["raw"], given["inputs"]
-x = torch.tensor(inputs, dtype=torch.float64) if raw is None else model.columns(raw)
-with torch.no_grad():
-    json.dump(model.Port()(x).tolist(), sys.stdout)
-"""
+from harness.core.progress import Say
+from harness.core.verdict import Verdict
+from harness.judging.cache import Cache
+from harness.running.trial import run
+from harness.text.files import replace_whole
+from reference.fitted.case import fitted
 
 
-def run_port(files: Mapping[str, str | bytes], rows: Rows | None, inputs: Array) -> Array:
-    """Return the predictions (R, O) of a port, of which `files` are model.py and its weights.
+def judge_port(
+    files: Mapping[str, str | bytes], fit: str, given: Mapping[str, Any], say: Say
+) -> Sequence[Verdict]:
+    """Return the verdicts on a port, of which `files` are the contents by name.
 
-    It starts from raw rows, which its own columns() prepares; if there are none, from `inputs`.
-    Raises ValueError with the last line of the error if the port cannot be run.
+    `fit` is the path of the fit, or the name of R's answers among the files; `given` are further
+    arguments of `fitted`. Without `encode` among them, the port's own columns() encodes rows, if it
+    has one.
+
+    Raises ValueError if safetensors, which loads the weights, is not installed.
     """
-    raw = None
-    if rows is not None:
-        raw = {name: list_values(column) for name, column in rows.columns.items()}
-    given = json.dumps({"raw": raw, "inputs": inputs.tolist()})
     with TemporaryDirectory() as folder:
-        for name, content in files.items():
-            data = content if isinstance(content, bytes) else content.encode()
-            (Path(folder) / name).write_bytes(data)
-        command = [sys.executable, "-c", PROGRAM, folder]
-        try:
-            run = subprocess.run(
-                command, input=given, capture_output=True, text=True, timeout=DEADLINE
-            )
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"the port did not answer within {DEADLINE:g} seconds") from None
-    if run.returncode:
-        last = run.stderr.strip().rpartition("\n")[2]
-        mend = ': pip install "nnet-parity[checkpoints]"' if "safetensors" in last else ""
-        raise ValueError(f"the port cannot be run: {last}{mend}")
-    return np.array(json.loads(run.stdout), dtype=np.float64)
+        replace_whole({Path(folder) / name: content for name, content in files.items()})
+        model = _load(Path(folder) / "model.py")
+        arguments = {"encode": getattr(model, "columns", None), **given}
+        case = fitted(Path(folder) / fit, model.Port, name="port", **arguments)
+        case = case.answering(str(Path(folder) / "test_model.py"), "auto")
+        cache = Cache(case, say=say)
+        return [run(trial, cache) for trial in case.trials()]
 
 
-def list_values(column: Column) -> list[Any]:
-    """Return a column for JSON; a missing value is None."""
-    if isinstance(column, tuple):
-        return list(column)
-    return [None if np.isnan(value) else value for value in column.tolist()]
+def _load(path: Path) -> ModuleType:
+    """Import a written model.py, which is not left among the imported modules."""
+    spec = spec_from_file_location("nnet_parity_port", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'the port cannot be run: {error}: pip install "nnet-parity[checkpoints]"'
+        ) from None
+    finally:
+        sys.dont_write_bytecode = before
+    return module

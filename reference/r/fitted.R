@@ -74,25 +74,41 @@ read_fit <- function(path) {
 }
 
 # A fit that may be given to predict(): trusted, or with a formula of plain arithmetic that finds only R's own functions.
+# predict() and model.frame() choose a method by the classes of what a file holds, and contrasts are called by name:
+# none is left to the file.
 load_fit <- function(path, trust) {
     check <- function(object) {
         if (!identical(typeof(object), "list") || !inherits(object, "nnet")) stop("the file holds no nnet")
         object
     }
     fit <- check(load_object(path))
-    if (trust || is.null(fit$terms)) return(fit)
-    calls <- list(attr(fit$terms, "predvars"), attr(fit$terms, "variables"))
-    unknown <- setdiff(unlist(lapply(calls, functions_of)), PLAIN)
-    if (length(unknown)) stop(sprintf("its formula calls %s", paste(unknown, collapse = ", ")))
-    environment(fit$terms) <- new.env(parent = asNamespace("stats"))
-    if (any(vapply(fit$contrasts, is.function, NA))) stop("the contrasts of its factors are functions")
+    if (trust) return(fit)
+    formula <- identical(class(fit), c("nnet.formula", "nnet"))
+    if (!formula && !identical(class(fit), "nnet")) stop("it has other classes than nnet() gives")
+    if (formula) check_formula(fit)
+    if (formula) environment(fit$terms) <- new.env(parent = asNamespace("stats"))
     fit
 }
 
 PLAIN <- c("list", "(", "+", "-", "*", "/", "^", "I", "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs",
            "scale", "c", "factor", "as.factor")
+CONTRASTS <- c("contr.treatment", "contr.sum", "contr.poly", "contr.helmert", "contr.SAS")
+
+check_formula <- function(fit) {
+    kept <- attributes(fit$terms)
+    if (!identical(typeof(fit$terms), "language") || !identical(kept$class, c("terms", "formula"))) {
+        stop("its terms are no formula")
+    }
+    parts <- c(kept[setdiff(names(kept), ".Environment")], fit$xlevels, fit$contrasts)
+    if (any(vapply(parts, is.object, NA))) stop("a part of its terms has a class")
+    unknown <- setdiff(c(functions_of(kept$predvars), functions_of(kept$variables)), PLAIN)
+    if (length(unknown)) stop(sprintf("its formula calls %s", paste(unknown, collapse = ", ")))
+    known <- vapply(fit$contrasts, function(one) is.numeric(one) || all(one %in% CONTRASTS), NA)
+    if (!all(known)) stop("the contrasts of its factors are functions that are not R's own contrasts")
+}
 
 functions_of <- function(call) {
+    if (is.object(call)) return("a value with a class")
     if (!is.call(call)) return(if (is.name(call) || is.atomic(call)) character() else typeof(call))
     own <- if (is.name(call[[1L]])) as.character(call[[1L]]) else "an unnamed function"
     c(own, unlist(lapply(as.list(call)[-1L], functions_of)))
@@ -149,11 +165,4 @@ make_frame <- function(names, columns, classes) {
         else if (class %in% c("factor", "ordered", "character")) columns[[i]] <- as.character(columns[[i]])
     }
     structure(columns, names = names, row.names = seq_along(columns[[1L]]), class = "data.frame")
-}
-
-# predict()'s answer (rows x outputs) for inputs of the net (rows x inputs), past the formula: nothing is evaluated.
-ask_net <- function(path, inputs) {
-    fit <- load_fit(path, TRUE)
-    class(fit) <- "nnet"
-    as_numbers(predict(fit, inputs))
 }

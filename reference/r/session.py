@@ -339,15 +339,6 @@ class RSession:
         inputs, outputs = self._ask(what, "ask_fit", path, *arguments)
         return np.ascontiguousarray(inputs.T), np.ascontiguousarray(outputs.T)
 
-    def ask_net(self, path: str, inputs: ArrayLike) -> Array:
-        """Return predict()'s outputs (R, O) for inputs (R, I) of a fit's net, past its formula.
-
-        Nothing that the file holds is evaluated; read_fit must have found its parts consistent.
-        """
-        x = check("inputs", inputs, None, None)
-        outputs = self._ask(f"ask_net({path!r}, {len(x)} rows)", "ask_net", path, x.T)
-        return np.ascontiguousarray(outputs.T)
-
     def eval_text(self, code: str) -> Any:
         """Run R code in R's global environment and return its value: numbers as an array, strings
         and lists as a list.

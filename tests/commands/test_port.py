@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from harness import cli as command
-from reference.porting import running
+from harness.core import progress
+from reference.commands import port as verb
+from reference.fitted.stored import read
 from reference.r.nnet_reference import LIVE
-from tests.conftest import Approved
+from tests.conftest import Approved, Mine
 from tests.fitted.made import CALLS, make_fit
 
 FILES = [
@@ -33,12 +34,8 @@ def port(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    warm_python: str,
 ) -> Port:
-    """The verb, in a folder of its own, found as it is where the project is installed; ports run
-    in a Python that has imported torch.
-    """
-    monkeypatch.setattr(running, "sys", SimpleNamespace(executable=warm_python))
+    """The verb, in a folder of its own, found as it is where the project is installed."""
     entry = EntryPoint("port", "reference.commands.port:port", command.GROUP)
     monkeypatch.setattr(command, "entry_points", lambda group: [entry])
     monkeypatch.chdir(tmp_path)
@@ -68,12 +65,12 @@ def test_a_fit_is_ported_from_raw_rows(
     approved(said, mask_figures=True)
     folder = tmp_path / "fit"
     assert sorted(path.name for path in folder.iterdir()) == FILES
-    given = json.loads((folder / "predictions.json").read_text())
-    assert given["rows"]["f"] == ["u", "v", "v"]
-    assert given["predictions"][2] == [None]
+    stored = read(folder / "predictions.json")
+    assert stored.count == 3
+    assert stored.rows["f"][:3] == ["u", "v", "v"]
+    assert [row == [None] for row in stored.predictions[:3]] == [False, False, True]
     certificate = json.loads((folder / "certificate.json").read_text())
-    assert certificate["result"]["rows"] == 2
-    assert certificate["result"]["missing_agree"]
+    assert [verdict["status"] for verdict in certificate["verdicts"]] == ["PASS", "PASS"]
     text = (folder / "certificate.md").read_text()
     approved(text.replace(certificate["digest"], "<digest>"), mask_figures=True)
     assert port("fit.rds", "--data", "new.csv", "--smooth")[0] == 0
@@ -83,15 +80,31 @@ def test_a_fit_is_ported_from_raw_rows(
 def test_a_fit_is_ported_without_data(
     port: Port, tmp_path: Path, live_r: None, approved: Approved
 ) -> None:
-    """On drawn inputs, which the certificate says; also for a formula."""
+    """On drawn rows, which the certificate says; of a formula and of a matrix."""
     for name in ("skip", "matrix"):
         make_fit(tmp_path / "fit.rds", CALLS[name])
-        code, said = port("fit.rds", "-o", name)
-        assert code == 0
-        assert said
-        text = (tmp_path / name / "certificate.md").read_text()
-        assert "drawn inputs, not your data" in text
-        assert ("not columns()" in text) == (name == "skip")
+        assert port("fit.rds", "-o", name)[0] == 0
+        approved((tmp_path / name / "certificate.md").read_text().partition("- net")[2], True)
+    assert port("fit.rds", "--smooth")[0] == 0
+    text = (tmp_path / "fit/certificate.md").read_text()
+    approved([line for line in text.splitlines() if line.startswith("- compared")])
+
+
+@pytest.mark.parametrize(("name", "smooth"), [("formula", ""), ("two outputs", "--smooth")])
+def test_the_test_that_is_written_passes(
+    name: str, smooth: str, port: Port, mine: Mine, tmp_path: Path, live_r: None
+) -> None:
+    """By R's answers in the file beside it, without R; with one weight changed it fails."""
+    fit = make_fit(tmp_path / "fit.rds", CALLS[name])
+    folder = mine.pytester.path / "port"
+    assert port(str(fit), "-o", str(folder), *filter(None, [smooth]))[0] == 0
+    mine.pytest("--parity-r", "recorded", "port").assert_outcomes(passed=2)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    result = mine.pytest("--parity-r", "recorded", "port")
+    assert result.parseoutcomes()["failed"] >= 1
 
 
 def test_a_file_that_was_changed_is_not_overwritten(
@@ -125,8 +138,8 @@ def test_a_fit_is_ported_without_r(
     code, said = port("fit.rds", "--data", "new.csv")
     assert code == 0
     approved(said, mask_figures=True)
-    assert json.loads((tmp_path / "fit/predictions.json").read_text())["predictions"] is None
-    assert "predictions=" not in (tmp_path / "fit/test_model.py").read_text()
+    assert not (tmp_path / "fit/predictions.json").exists()
+    assert '"../fit.rds"' in (tmp_path / "fit/test_model.py").read_text()
     assert port("matrix.rds", "--data", "two.csv")[0] == 0
     code, said = port("poly.rds", "--data", "new.csv")
     assert code == 2
@@ -156,8 +169,27 @@ def test_what_cannot_be_ported_is_told(
         approved(said)
     code, _ = port("poly.rds", "--data", "new.csv", "--trust")
     assert code == 0
-    assert "def columns" not in (tmp_path / "poly/model.py").read_text()
+    text = (tmp_path / "poly/model.py").read_text()
+    assert "def columns" not in text
+    approved([line for line in text.splitlines() if line.startswith("#")][-1])
+    assert not (tmp_path / "poly/test_model.py").exists()
     approved((tmp_path / "poly/certificate.md").read_text().partition("Not said")[2], True)
+
+
+def test_a_hostile_formula_runs_nothing(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """Neither without data nor with them: R is not asked to evaluate it."""
+    proof = tmp_path / "proof"
+    evil = f"evil <- function(x) {{ file.create({str(proof)!r}); x }}"
+    make_fit(tmp_path / "fit.rds", f"{{ {evil}; fit(y ~ evil(a), d, size = 1) }}")
+    proof.unlink()
+    (tmp_path / "new.csv").write_text(TABLE)
+    for arguments in ((), ("--data", "new.csv")):
+        code, said = port("fit.rds", *arguments)
+        assert code == 2
+        approved(said)
+    assert not proof.exists()
 
 
 def test_a_net_of_which_nothing_can_be_judged_fails(
@@ -173,6 +205,30 @@ def test_a_net_of_which_nothing_can_be_judged_fails(
     (tmp_path / "two.csv").write_text("x,z\n1,2\n0,1\n")
     assert port("far.rds", "--data", "two.csv")[0] == 0
     approved((tmp_path / "far/certificate.md").read_text().partition("Not said")[2], True)
+
+
+def test_whoever_waits_is_told(
+    port: Port,
+    tmp_path: Path,
+    live_r: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    approved: Approved,
+) -> None:
+    """What it does, beyond two seconds; Ctrl-C ends it, and nothing is written."""
+    make_fit(tmp_path / "fit.rds", CALLS["matrix"])
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    command.main(["port", "fit.rds", "-o", "first"])
+    approved(capsys.readouterr().err)
+
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verb, "judge_port", interrupt)
+    code, said = port("fit.rds")
+    assert code == 130
+    approved(said)
+    assert not (tmp_path / "fit").exists()
 
 
 def test_its_help(port: Port, approved: Approved, monkeypatch: pytest.MonkeyPatch) -> None:

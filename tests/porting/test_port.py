@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load as loads
+from safetensors.numpy import save
 
-from harness.core.contract import Array
-from reference.porting import running
-from reference.porting.certificate import SCALING, Certificate, Compared, compare, draw_inputs
+from harness.core.contract import NNET_CLIP, Array
+from harness.core.progress import silent
+from harness.core.verdict import Status, Verdict
+from reference.fitted.given import Given
+from reference.fitted.object import FittedObject
+from reference.fitted.stored import dump
+from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import write_model, write_test, write_weights
-from reference.porting.running import list_values, run_port
+from reference.porting.running import judge_port
 from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
@@ -34,7 +38,10 @@ rock1 <- data.frame(perm = rock$perm, area1, peri1, shape = rock$shape)
 set.seed(1)
 nnet::nnet(log(perm) ~ area1 + peri1 + shape, rock1, size = 3, decay = 1e-3, linout = TRUE,
            skip = TRUE, maxit = 1000, trace = FALSE) }"""
-FORMULA = "fit(y ~ a * f + o + s + l + log(b) + I(a^2 / b) + scale(a) + sqrt(b), d, size = 2)"
+FORMULA = (
+    "fit(y ~ a * f + o + s + l + log(b) + I(a^2 / b) + scale(a) + sqrt(b) + exp(a) + expm1(b), d,"
+    " size = 2)"
+)
 
 
 def load(folder: Path) -> Any:
@@ -60,13 +67,26 @@ def predict(module: Any, inputs: Array) -> Array:
     return found
 
 
-def judge_port(folder: Path, call: str, smooth: bool = False, seed: int = 1) -> Compared:
-    """Compare the port of a call with R on drawn inputs."""
-    path = make_fit(folder / "fit.rds", call, seed=seed)
+def ask(path: Path, rows: Rows) -> tuple[Array, Array]:
+    """R's inputs of the net and predictions for raw rows."""
+    return LIVE.ask_fit(str(path), list(rows.columns), list(rows.columns.values()), None, False)
+
+
+def make_files(path: Path, smooth: bool = False, rows: Rows | None = None) -> dict[str, Any]:
+    """The files of a port, R's answers among them."""
+    stored = FittedObject(path, Given(rows)).record()
     net = read_fit(path, LIVE)
-    inputs = draw_inputs(net, 50)
-    theirs = LIVE.ask_net(str(path), inputs)
-    return compare(net, inputs, predict(write(net, folder, smooth), inputs), theirs, smooth)
+    return {
+        "model.py": write_model(net, "fit.rds", smooth),
+        "model.safetensors": write_weights(net),
+        "predictions.json": dump(stored),
+    }
+
+
+def judge(files: dict[str, Any], smooth: bool = False) -> list[Verdict]:
+    """The verdicts on predictions and parameters."""
+    clip = None if smooth else NNET_CLIP
+    return list(judge_port(files, "predictions.json", {"clip": clip}, silent))
 
 
 def draw_call(number: int) -> str:
@@ -95,16 +115,17 @@ def draw_call(number: int) -> str:
 def test_ports_of_drawn_calls_predict_what_r_does(number: int, tmp_path: Path) -> None:
     """Skip, no hidden layer, decay, case weights, masks, linear and logistic outputs."""
     for smooth in (False, True):
-        found = judge_port(tmp_path, draw_call(number), smooth, number)
-        assert found.passes
-        assert found.share <= 1
+        path = make_fit(tmp_path / "fit.rds", draw_call(number), seed=number)
+        found = judge(make_files(path, smooth), smooth)
+        assert [verdict.status for verdict in found] == [Status.PASS, Status.PASS]
 
 
 def test_the_rock_example_of_nnet_is_ported(tmp_path: Path) -> None:
     """`?nnet`'s own call, with skip and decay."""
-    found = judge_port(tmp_path, ROCK)
-    assert found.passes
-    assert found.difference < 1e-13
+    predictions, parameters = judge(make_files(make_fit(tmp_path / "fit.rds", ROCK)))
+    assert predictions.status is parameters.status is Status.PASS
+    assert predictions.budget_used is not None
+    assert predictions.budget_used < 0.5
 
 
 @pytest.mark.parametrize("call", [FORMULA, CALLS["formula"], "fit(y ~ f:s + a - l, d, size = 1)"])
@@ -125,11 +146,9 @@ def test_columns_of_a_port_are_r_s(call: str, tmp_path: Path) -> None:
         }
     )
     module = write(net, tmp_path)
-    raw = {name: list_values(column) for name, column in rows.columns.items()}
+    raw = rows.lists()
     made = module.columns(raw).numpy()
-    inputs, outputs = LIVE.ask_fit(
-        str(path), list(rows.columns), list(rows.columns.values()), None, False
-    )
+    inputs, outputs = ask(path, rows)
     used = ~np.isnan(inputs).any(axis=1)
     np.testing.assert_allclose(made[used], inputs[used], rtol=0, atol=2.0**-53)
     assert np.isnan(made[~used]).any(axis=1).all()
@@ -153,17 +172,11 @@ MISTAKES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_in_the_weights_is_seen(mistake: Callable[[Any], Any], tmp_path: Path) -> None:
     """The same module with other weights fails."""
-    path = make_fit(tmp_path / "fit.rds", CALLS["matrix"])
-    net = read_fit(path, LIVE)
-    module = write(net, tmp_path).Port()
-    weights = load_file(tmp_path / "model.safetensors")
+    files = make_files(make_fit(tmp_path / "fit.rds", CALLS["matrix"]))
+    weights = {name: value.copy() for name, value in loads(files["model.safetensors"]).items()}
     mistake(weights)
-    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    inputs = draw_inputs(net, 50)
-    with torch.no_grad():
-        port = module(torch.tensor(inputs)).numpy()
-    found = compare(net, inputs, port, LIVE.ask_net(str(path), inputs), False)
-    assert found.status == "FAIL"
+    found = judge(files | {"model.safetensors": save(weights)})
+    assert [verdict.status for verdict in found] == [Status.FAIL, Status.FAIL]
 
 
 def test_the_clip_is_what_the_contract_says(tmp_path: Path) -> None:
@@ -172,7 +185,7 @@ def test_the_clip_is_what_the_contract_says(tmp_path: Path) -> None:
     path = make_fit(tmp_path / "fit.rds", call)
     net = read_fit(path, LIVE)
     inputs = np.array([[15.0, 0.0], [15.0 + 2**-40, 0.0], [-16.0, 0.0]])
-    assert LIVE.ask_net(str(path), inputs)[1:].ravel().tolist() == [1.0, 0.0]
+    assert ask(path, Rows.of(inputs))[1][1:].ravel().tolist() == [1.0, 0.0]
     for smooth in (False, True):
         module = write(net, tmp_path, smooth).Port()
         x = torch.tensor(inputs, requires_grad=True)
@@ -191,7 +204,7 @@ def test_what_is_written(tmp_path: Path, approved: Approved) -> None:
         source = write_model(net, "fit.rds", smooth)
         assert call != CALLS["matrix"] or source.count("\n") <= 42
         approved(source.replace(net.digest, "<digest>"))
-        approved(write_test(net, "../fit.rds", smooth, True))
+        approved(write_test(net, "../fit.rds", smooth))
 
 
 def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:
@@ -208,53 +221,47 @@ def test_texts_of_the_object_cannot_become_code(tmp_path: Path) -> None:
     assert made.tolist() == [[1.0, 0.0, 1.0, 2.0]]
 
 
-def test_a_port_that_cannot_run_is_told(
-    monkeypatch: pytest.MonkeyPatch, approved: Approved
-) -> None:
-    """By the last line of its error; how safetensors is installed; one that does not end."""
+def test_a_port_that_cannot_run_is_told(tmp_path: Path, approved: Approved) -> None:
+    """How safetensors is installed."""
+    files = make_files(make_fit(tmp_path / "fit.rds", CALLS["matrix"]))
     without = "raise ModuleNotFoundError(\"No module named 'safetensors'\")"
-    for source in ("import nothing_like_this", without):
-        with approved.raises(ValueError):
-            run_port({"model.py": source}, None, np.ones((1, 1)))
-    monkeypatch.setattr(running, "DEADLINE", 0.5)
     with approved.raises(ValueError):
-        run_port({"model.py": "while True: pass"}, None, np.ones((1, 1)))
+        judge(files | {"model.py": without})
 
 
 def test_a_certificate_says_what_came_out(tmp_path: Path, approved: Approved) -> None:
-    """A port that is wrong, one that is not NaN where R is, and data on which nothing is judged."""
-    path = make_fit(tmp_path / "fit.rds", CALLS["matrix"])
-    net, inputs = read_fit(path, LIVE), np.ones((3, 2))
-    theirs = LIVE.ask_net(str(path), inputs)
-    inputs[2], theirs[2] = np.nan, np.nan
-    wrong, not_missing = theirs + 1, np.where(np.isnan(theirs), 0, theirs)
-    for port, expected in ((theirs, True), (wrong, False), (not_missing, False)):
-        result = compare(net, inputs, port, theirs, False)
-        assert result.passes == expected
+    """A port that is right, one that is wrong, one that is not NaN where R is, and a net that gives
+    no evidence.
+    """
+    path = make_fit(tmp_path / "fit.rds", "fit(y ~ a + b, d, size = 3, linout = TRUE)")
+    net = read_fit(path, LIVE)
+    files = make_files(path, rows=Rows.of({"a": [1, 3, 5], "b": [2, 4, np.nan]}))
+    source = files["model.py"]
+    wrong = source.replace("return self.output(", "return 1 + self.output(")
+    filled = source.replace("self.hidden(x)", "self.hidden(torch.nan_to_num(x))")
+    zeros = "fit(x, d$y, size = 1, Wts = rep(0, 5), mask = rep(FALSE, 5), linout = TRUE)"
+    nothing = make_files(make_fit(tmp_path / "zero.rds", zeros))
+    asked = [files | {"model.py": each} for each in (source, wrong, filled)]
+    for place, each in enumerate([*asked, nothing]):
         certificate = Certificate(
             *("fit.rds", "<digest>", net.call, "2-3-1", "model.Port", "R", "my.csv"),
-            result,
-            (SCALING,),
-            {"R": "9.9.9"},
-            "2026-01-01",
+            verdicts=judge(each),
+            clipped=clipped_share(net, np.array([[1.0, 2.0], [np.nan, 3.0]])),
+            caveats=(SCALING,),
+            versions={"R": "9.9.9"},
+            date="2026-01-01",
         )
-        assert json.loads(certificate.to_json({"model.py": "00"}))["passes"] == expected
+        assert certificate.passes == (place == 0)
+        held = json.loads(certificate.to_json({"model.py": "00"}))
+        assert held["passes"] == certificate.passes
+        assert [verdict["check"] for verdict in held["verdicts"]] == ["predictions", "parameters"]
         approved(certificate.to_markdown(), mask_figures=True)
-    zeros = "fit(x, d$y, size = 1, Wts = rep(0, 5), mask = rep(FALSE, 5), linout = TRUE)"
-    result = judge_port(tmp_path, zeros)
-    assert result.status == "VACUOUS"
-    approved(replace(certificate, result=result).headline())
-    with approved.raises(ValueError):
-        compare(net, inputs * np.nan, theirs, theirs, False)
 
 
-def test_a_port_runs_as_its_user_would_run_it(tmp_path: Path) -> None:
-    """In a process of its own, from raw rows; the numbers come back bit for bit."""
-    net = read_fit(make_fit(tmp_path / "fit.rds", CALLS["formula"]), LIVE)
-    module = write(net, tmp_path)
-    rows = Rows.of({"a": [0.1], "f": ["u"], "o": [1], "s": ["p"], "l": ["TRUE"]})
-    files = {name: (tmp_path / name).read_bytes() for name in ("model.py", "model.safetensors")}
-    raw = json.loads(json.dumps({n: list_values(c) for n, c in rows.columns.items()}))
-    inputs = module.columns(raw).numpy()
-    predicted = run_port(files, rows, inputs)
-    assert predicted.tobytes() == predict(module, inputs).tobytes()
+def test_the_share_beyond_the_clip_is_of_units_and_rows(tmp_path: Path) -> None:
+    """One of two units in one of two rows; a row with a missing value does not count."""
+    call = "fit(x, d$y, size = 2, Wts = c(0, 1, 0, 0, 0, 1, 0, 1, 1), mask = rep(FALSE, 9))"
+    net = read_fit(make_fit(tmp_path / "fit.rds", call), LIVE)
+    inputs = np.array([[16.0, 0.0], [1.0, 15.0], [np.nan, 99.0]])
+    assert clipped_share(net, inputs) == 0.25
+    assert clipped_share(net, inputs[2:]) == 0.0

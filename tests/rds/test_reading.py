@@ -149,6 +149,8 @@ def list_bad(folder: Path) -> Iterator[tuple[str, Path]]:
         "texts": 'change(wts = "1")',
         "decay": "change(decay = c(0, 0))",
         "nconn": "change(nconn = rev(m$nconn))",
+        "nconn down": "change(nconn = c(0, 0, 0, 0, 7, 5))",
+        "nconn short": "change(nconn = c(0, 0, 0, 0, 3, 4))",
         "conn": "change(conn = m$conn + 9)",
         "huge": "change(n = c(2^30, 2^30, 1))",
         "halves": "change(n = c(0.5, 1, 1))",
@@ -218,6 +220,9 @@ def test_a_promise_in_a_file_is_not_forced(
     path.write_bytes(wrap(promise(proof)))
     with pytest.raises(ValueError, match="promise"):
         read_fit(path, LIVE, mode)
+    if wrap is xdr:
+        with pytest.raises(RError):
+            LIVE.ask_fit(str(path), ["a"], [np.ones(1)])
     assert not proof.exists()
 
 
@@ -305,7 +310,7 @@ def test_rows_that_do_not_fit_a_matrix_are_refused(tmp_path: Path, approved: App
     ):
         with approved.raises(RError):
             LIVE.ask_fit(path, list("ab")[: len(columns)], columns, prepare)
-    inputs, outputs = LIVE.ask_fit(path, ["a", "b"], [numbers, numbers], "2 * x")
+    inputs, outputs = LIVE.ask_fit(path, ["a", "b"], [numbers, np.ones(2)], "2 * x")
     assert inputs[0].tolist() == [2.0, 2.0]
     assert np.isfinite(outputs[0]).all()
     assert np.isnan(inputs[1]).all()

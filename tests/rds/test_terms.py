@@ -214,6 +214,41 @@ def test_terms_that_were_changed_are_refused(folder: Path, approved: Approved) -
     approved(said)
 
 
+HOSTILE = {
+    "contrasts by name": "m$xlevels$f[1] <- RUN; m$contrasts$f <- 'file.create'",
+    "class of the terms": "class(m$terms) <- c('lm', 'formula'); m$terms$call <- quote(EVIL)",
+    "class of the fit": "m$call <- quote(EVIL); class(m) <- c('lm', 'nnet.formula', 'nnet')",
+    "class of a part": "attr(m$terms, 'factors') <- structure(1, class = 'lm')",
+    "class in a call": "attr(m$terms, 'predvars')[[3]] <- structure(quote(EVIL), class = 'lm')",
+    "call in a call": "attr(m$terms, 'predvars')[[3]] <- quote(I(EVIL))",
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_fit_runs_nothing(change: str, folder: Path, approved: Approved) -> None:
+    """R's methods and contrasts are not chosen by a file that is not trusted."""
+    proof = folder / "hostile"
+    change = change.replace("EVIL", f"file.create({str(proof)!r})")
+    change = change.replace("RUN", f"{str(proof)!r}")
+    path = make_fit(folder / "fit.rds", f"{{ m <- fit(y ~ a + f, d, size = 1); {change}; m }}")
+    rows = Rows.of({"a": [1.0, 2.0], "f": [str(proof), "v"]})
+    with approved.raises(RError):
+        ask(path, rows)
+    assert not proof.exists()
+
+
+def test_contrasts_by_name_are_dangerous(folder: Path) -> None:
+    """The first of the fits above calls a function with its levels where it is trusted."""
+    proof = folder / "run"
+    change = HOSTILE["contrasts by name"].replace("RUN", f"{str(proof)!r}")
+    path = make_fit(folder / "fit.rds", f"{{ m <- fit(y ~ a + f, d, size = 1); {change}; m }}")
+    before = LIVE.eval_text("getwd()")[0]
+    LIVE.eval_text(f"setwd({str(folder)!r})")  # its other levels become files too
+    ask(path, Rows.of({"a": [1.0, 2.0], "f": [str(proof), "v"]}), trust=True)
+    LIVE.eval_text(f"setwd({before!r})")
+    assert proof.exists()
+
+
 def test_a_formula_of_a_file_that_is_not_trusted_runs_nothing(
     folder: Path, approved: Approved
 ) -> None:
