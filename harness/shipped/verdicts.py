@@ -19,6 +19,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
+from harness.shipped.meaning import confirms_meaning
 from harness.shipped.predictions import judge_predictions, with_name
 from harness.shipped.truth import Truth
 from harness.shipped.value import judge_value
@@ -48,7 +49,7 @@ def judge_parameters(asked: Asked) -> Verdict:
     compared = compare_weights(held, asked.truth)
     if compared.same:
         return replace(blank(trial, Status.PASS, compared.words), budget_used=compared.share)
-    if held.guessed and _predicts_right(asked):
+    if held.guessed and _predicts_right(asked) and not confirms_meaning(asked, held):
         reason = (
             "its weights, by names and shapes, are not R's, and its predictions are: say what they"
             " mean with parameters=, and they are compared"

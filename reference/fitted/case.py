@@ -14,7 +14,7 @@ from harness.judging.case import Case
 from harness.pytorch.subject import Subject
 from harness.shipped.asking import find_dtype
 from harness.text.harmless import class_name, shown
-from reference.fitted.given import Given
+from reference.fitted.given import COLUMNS, Encode, Given
 from reference.fitted.object import FittedObject
 from reference.rds.rows import Rows
 
@@ -30,7 +30,7 @@ def fitted(
     weights: object = None,
     prepare: str = "",
     predictions: object = None,
-    encode: Callable[[dict[str, Any]], Any] | None = None,
+    encode: Encode | None = None,
     stored: str = "",
     parameters: Any = None,
     clip: float | None = None,
@@ -52,7 +52,7 @@ def fitted(
 
     `encode(rows)` returns what the module takes for rows (a dict of columns): an array, or a tuple
     of arrays, one an argument. By default it takes the raw columns if all are numbers, else the
-    columns of R's model.matrix. `stored="float32"` says that a float64 port stores its weights in
+    columns of R's model.matrix, as with `encode="columns"`. `stored="float32"` says that a float64 port stores its weights in
     float32. `parameters` says what the module's parameters mean, see Subject. `clip=15` says that
     the port copies nnet's clip; by default it may or may not.
 
@@ -65,6 +65,11 @@ def fitted(
         raise TypeError(
             f"prepare is {shown(prepare, 40)}, expected R code that makes the network's inputs of"
             ' the raw rows x: "scale(x, c(45, 2.5), c(14, 1.4))"'
+        )
+    if encode is not None and encode != COLUMNS and not callable(encode):
+        raise TypeError(
+            f'encode is {shown(encode, 40)}, expected a function of the rows, or "{COLUMNS}" for the'
+            " columns of R's model.matrix"
         )
     if stored not in ("", *PRECISION):
         raise ValueError(f"stored is {stored!r}, expected one of {', '.join(PRECISION)}")

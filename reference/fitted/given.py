@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from harness.core.contract import Array
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
+
+COLUMNS = "columns"  # an `encode` that stands for the columns of R's model.matrix
+Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Given:
     row_weights: object = None
     prepare: str = ""
     predictions: object = None
-    encode: Callable[[dict[str, Any]], Any] | None = None
+    encode: Encode | None = None
     stored: str = ""
 
     def choose_columns(self, fit: FittedNet, rows: Rows) -> Rows:
@@ -50,8 +53,11 @@ class Given:
 
         Raises ValueError if `encode` gives something else.
         """
+        if self.encode == COLUMNS or (self.encode is None and not rows.are_numbers):
+            return (inputs,)
         if self.encode is None:
-            return (rows.matrix() if rows.are_numbers else inputs,)
+            return (rows.matrix(),)
+        assert not isinstance(self.encode, str)
         made = self.encode(rows.lists())
         arrays = []
         for part in made if isinstance(made, tuple) else (made,):

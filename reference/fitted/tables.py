@@ -18,7 +18,7 @@ from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from reference.fitted.answers import Answers
 from reference.fitted.explaining import Explanation
 from reference.fitted.folding import fold_scaling
-from reference.fitted.given import Given
+from reference.fitted.given import COLUMNS, Given
 from reference.fitted.written import EXACT, read_predictions
 from reference.mathematics.network import Network
 from reference.rds.fit import FittedNet
@@ -65,7 +65,7 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
         fit.wts,
         tables,
         fit.responses,
-        Explanation(fit, given.encode is not None),
+        Explanation(fit, callable(given.encode)),
         fitted_loss,
         fold_scaling(fit, tables[0]),
         given.stored,
@@ -179,7 +179,7 @@ def _describe_limits(fit: FittedNet, given: Given, asked: Asked) -> str:
     said = []
     if _is_scaling_open(given):
         said.append(NOT_SCALING)
-    if given.encode is None and not asked.rows.are_numbers:
+    if given.encode == COLUMNS or (given.encode is None and not asked.rows.are_numbers):
         said.append(NOT_ENCODING)
     yours = asked.answers.part(np.arange(asked.count))
     lost = int(np.isnan(yours.predictions).any(axis=1).sum())

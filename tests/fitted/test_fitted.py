@@ -465,3 +465,32 @@ def test_splitting_is_that_of_nnet(tmp_path: Path) -> None:
     hidden, outputs = split(fit.topology, fit.wts)
     h = 1 / (1 + np.exp(-(hidden[:, 0] + matrix() @ hidden[:, 1:].T)))
     assert np.allclose(outputs[:, 0] + h @ outputs[:, 1:].T, fit.fitted, rtol=1e-5)
+
+
+def test_weights_that_no_prediction_shows_fail(tmp_path: Path) -> None:
+    """A unit that is saturated on all rows may hold other weights, and predictions agree; put to
+    other parameters, the port shows that they mean what their names say.
+    """
+    path, fit = made(tmp_path, CALLS["matrix"])
+    hidden, outputs = split(fit.topology, fit.wts)
+    hidden, outputs = hidden.copy(), outputs.copy()
+    hidden[0] = [-40, 0.1, 0.1]
+    wts = np.concatenate([hidden.ravel(), outputs.ravel()])
+    text = ", ".join(f"{weight:.17g}" for weight in wts)
+    fitted_so = f"fit(x, d$y, size = 3, linout = TRUE, mask = rep(FALSE, 13), Wts = c({text}))"
+    path = make_fit(tmp_path / "saturated.rds", fitted_so)
+    hidden[0] = [-50, 0.2, 0.2]
+    port = Port(fit.topology, np.concatenate([hidden.ravel(), outputs.ravel()]))
+    verdicts = judge_all(fitted(path, port, x=matrix()))
+    assert statuses(verdicts) == {"predictions": "PASS", "parameters": "FAIL"}
+
+
+def test_a_port_may_take_the_columns_of_the_formula(tmp_path: Path) -> None:
+    """Though all raw columns are numbers: encode="columns" hands it those of model.matrix."""
+    path, fit = made(tmp_path, "fit(y ~ a + log(b), d, size = 2, linout = TRUE)")
+    port = Port(fit.topology, fit.wts)
+    given: dict[str, Any] = {"x": numbers(), "y": "y"}
+    assert statuses(judge_all(fitted(path, port, **given)))["predictions"] == "FAIL"
+    verdicts = judge_all(fitted(path, port, encode="columns", **given))
+    assert statuses(verdicts) == PASSES
+    assert "how it makes them of raw rows is not judged" in verdicts[0].caveat

@@ -181,6 +181,8 @@ def test_arguments_that_fit_nowhere_are_refused(tmp_path: Path, approved: Approv
     port = Port(fit.topology, fit.wts)
     with approved.raises(TypeError):
         fitted(path, port, x=matrix(), prepare=3)  # type: ignore[arg-type]
+    with approved.raises(TypeError):
+        fitted(path, port, x=matrix(), encode="raw")  # type: ignore[arg-type]
     with approved.raises(ValueError):
         fitted(path, port, x=matrix(), stored="float8")
     with approved.raises(TypeError):

@@ -5,6 +5,7 @@ none.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -227,6 +228,7 @@ def test_a_test_file_is_judged_and_recorded(
     assert cli.main(["record", "test_mine.py"]) == 0
     approved("".join(capsys.readouterr()))
     mine.write(PORT)
+    sys.modules.pop("test_mine", None)
     assert len(list((folder / "recordings").glob("*.json"))) == 1
     result = mine.pytest("-q", "--parity-r", "recorded")
     assert result.ret == 1

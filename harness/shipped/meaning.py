@@ -1,0 +1,97 @@
+"""Tests whether a port's parameters mean what their names and shapes say.
+
+Other parameters are put into a copy of the port. If it then computes the network's equations at
+what these mean, the meaning is right, and a weight that is not the fitted one is another weight,
+though no row shows it. In shapes, P counts the port's own parameters.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.formulation import Formulation
+from harness.core.judge import outside
+from harness.core.layout import Block
+from harness.shipped.asked import Asked
+from harness.shipped.asking import Port, Predicted, predict
+from harness.shipped.truth import Table
+from harness.shipped.weights import Held
+
+DRAWS = 3
+
+
+def confirms_meaning(asked: Asked, held: Held) -> bool:
+    """Does the port compute the network at drawn parameters, by the meaning that was read?
+
+    Returns False too if this cannot be tested: the parameters are not the network's in another
+    order, or the inputs of the network are not known.
+    """
+    port, formulation = asked.port, held.formulation
+    table = asked.truth.tables[-1]
+    if not isinstance(port, Port) or not formulation.is_renaming or table.inputs is None:
+        return False
+    rng = np.random.default_rng(0)
+    for _ in range(DRAWS):
+        theta = _draw(formulation, table, rng)
+        own = formulation.pull_back(theta[None])[0]  # the inverse of a renaming
+        if not _computes(asked, _with_parameters(port, own), theta, table):
+            return False
+    return True
+
+
+def _draw(formulation: Formulation, table: Table, rng: np.random.Generator) -> Array:
+    """Draw theta so that the arguments of the units are ordinary numbers on a table's rows."""
+    theta = rng.normal(size=formulation.network.layout.size)
+    inputs = np.asarray(table.inputs)
+    spread = inputs.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0) * np.sqrt(inputs.shape[1])
+    centre, start = inputs.mean(axis=0), 0
+    blocks = formulation.network.layout.blocks
+    for block in blocks:
+        if block.role != "weight" or block.group is None:
+            continue
+        width = block.places.shape[1]
+        columns = slice(start, start + width)
+        biases = next(each for each in blocks if _is_bias_of(each, block))
+        for row, bias in zip(block.places, biases.places, strict=True):
+            kept = row >= 0
+            theta[row[kept]] /= spread[columns][kept]
+            theta[bias] -= theta[row[kept]] @ centre[columns][kept]
+    return theta
+
+
+def _is_bias_of(bias: Block, weight: Block) -> bool:
+    return bias.role == "bias" and (bias.layer, bias.head) == (weight.layer, weight.head)
+
+
+def _with_parameters(port: Port, own: Array) -> Port:
+    """Return a copy of a port that holds other parameters (P,)."""
+    import torch
+
+    module: Any = copy.deepcopy(port.module)
+    start = 0
+    with torch.no_grad():
+        for parameter in module.parameters():
+            part = own[start : start + parameter.numel()].reshape(parameter.shape)
+            parameter.copy_(torch.tensor(part, dtype=parameter.dtype))
+            start += parameter.numel()
+    return Port(module, own, port.device)
+
+
+def _computes(asked: Asked, port: Port, theta: Array, table: Table) -> bool:
+    """Does a port compute the network at theta on a table's rows?"""
+    dtype, width = asked.trial.dtype, table.predictions.shape[1]
+    predicted = predict(port, replace(table, incomplete=()), width, dtype)
+    if not isinstance(predicted, Predicted):
+        return False
+    problem = replace(asked.truth.problem(table, dtype), own=theta[None])
+    for contract in asked.contracts:
+        bound = asked.bounds(problem, contract)["forward"]
+        if not outside(predicted.outputs[None], bound, contract.largest):
+            return True
+    return False
