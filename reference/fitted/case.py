@@ -52,9 +52,9 @@ def fitted(
 
     `encode(rows)` returns what the module takes for rows (a dict of columns): an array, or a tuple
     of arrays, one an argument. By default it takes the raw columns if all are numbers, else the
-    columns of R's model.matrix, as with `encode="columns"`. `stored="float32"` says that a float64 port stores its weights in
-    float32. `parameters` says what the module's parameters mean, see Subject. `clip=15` says that
-    the port copies nnet's clip; by default it may or may not.
+    columns of R's model.matrix, as with `encode="columns"`. `stored="float32"` says that a float64
+    port stores its weights in float32. `parameters` says what the module's parameters mean, see
+    Subject. `clip=15` says that the port copies nnet's clip; by default it may or may not.
 
     Raises ValueError or TypeError, in a sentence, for wrong arguments.
     """
@@ -68,8 +68,8 @@ def fitted(
         )
     if encode is not None and encode != COLUMNS and not callable(encode):
         raise TypeError(
-            f'encode is {shown(encode, 40)}, expected a function of the rows, or "{COLUMNS}" for the'
-            " columns of R's model.matrix"
+            f"encode is {shown(encode, 40)}, expected a function of the rows, or {COLUMNS!r} for"
+            " the columns of R's model.matrix"
         )
     if stored not in ("", *PRECISION):
         raise ValueError(f"stored is {stored!r}, expected one of {', '.join(PRECISION)}")
