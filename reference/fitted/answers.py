@@ -17,7 +17,7 @@ from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Network
-from reference.r.session import RSession
+from reference.r.session import RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
 
@@ -71,13 +71,23 @@ def collect(ask: Ask, rows: Rows, drawn: Rows | None, prepare: str) -> Answers:
     return Answers(inputs[:count], predictions[:count], sizes)
 
 
-def r_asker(session: RSession, path: Path, prepare: str) -> Ask:
-    """Return the function that asks R's predict() live; it raises RError with R's message."""
+def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
+    """Return the function that asks R's predict() live; it raises RError with R's message.
+
+    Without `trust`, R evaluates no formula beyond plain arithmetic, see `RSession.ask_fit`.
+    """
+    file = str(path.absolute())
 
     def ask(rows: Rows) -> tuple[Array, Array]:
         names, columns = list(rows.columns), list(rows.columns.values())
-        inputs, predictions = session.ask_fit(str(path.absolute()), names, columns, prepare or None)
-        return inputs, predictions
+        try:
+            return session.ask_fit(file, names, columns, prepare or None, trust)
+        except RError as error:
+            if trust or not str(error).startswith("its formula calls"):
+                raise
+            raise RError(
+                f"{error}, which R would run: give trust=True if you trust {path.name}"
+            ) from None
 
     return ask
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from os import PathLike, fspath
@@ -34,6 +35,7 @@ def fitted(
     stored: str = "",
     parameters: Any = None,
     clip: float | None = None,
+    trust: bool = False,
     name: str = "",
     known: str = "",
 ) -> Case:
@@ -54,7 +56,8 @@ def fitted(
     of arrays, one an argument. By default it takes the raw columns if all are numbers, else the
     columns of R's model.matrix, as with `encode="columns"`. `stored="float32"` says that a float64
     port stores its weights in float32. `parameters` says what the module's parameters mean, see
-    Subject. `clip=15` says that the port copies nnet's clip; by default it may or may not.
+    Subject. `clip=15` says that the port copies nnet's clip; by default it may or may not. `trust`
+    lets R evaluate a formula of the file that calls more than plain arithmetic and R's own factors.
 
     Raises ValueError or TypeError, in a sentence, for wrong arguments.
     """
@@ -75,7 +78,7 @@ def fitted(
         raise ValueError(f"stored is {stored!r}, expected one of {', '.join(PRECISION)}")
     rows = None if x is None else Rows.of(_find(x, folder))
     written = _find(predictions, folder)
-    given = Given(rows, y, weights, prepare, written, encode, stored)
+    given = Given(rows, y, weights, prepare, written, encode, stored, trust)
     judge = FittedObject(_find(fit, folder), given)
     file = Path(fspath(fit)).name
     return Case(
@@ -102,7 +105,7 @@ def _factory(port: Any) -> tuple[Callable[[], Any], str]:
     if hasattr(port, "named_parameters") and not isinstance(port, type):
 
         def given() -> Any:
-            return port
+            return copy.deepcopy(port)  # a judge may put other parameters into it
 
         return given, class_name(port)
     if not callable(port):

@@ -30,6 +30,7 @@ class Given:
     predictions: object = None
     encode: Encode | None = None
     stored: str = ""
+    trust: bool = False
 
     def choose_columns(self, fit: FittedNet, rows: Rows) -> Rows:
         """Return the columns of the user's rows that the network reads.

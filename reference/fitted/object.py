@@ -191,7 +191,7 @@ class FittedObject:
 
     def _asker(self, fit: FittedNet, network: Network) -> Ask:
         if self.session is not None:
-            ask = r_asker(self.session, self.path, self.given.prepare)
+            ask = r_asker(self.session, self.path, self.given.prepare, self.given.trust)
         elif self.given.prepare:
             raise RUnavailable(f"prepare= is R code, and R does not run here: {self.absence}")
         else:

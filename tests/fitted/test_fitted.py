@@ -494,3 +494,27 @@ def test_a_port_may_take_the_columns_of_the_formula(tmp_path: Path) -> None:
     verdicts = judge_all(fitted(path, port, encode="columns", **given))
     assert statuses(verdicts) == PASSES
     assert "how it makes them of raw rows is not judged" in verdicts[0].caveat
+
+
+def test_a_formula_that_runs_other_code_needs_trust(tmp_path: Path, approved: Approved) -> None:
+    """R's predict() evaluates the formula of the file."""
+    path, fit = made(tmp_path, "fit(y ~ poly(a, 2), d, size = 2, linout = TRUE)")
+    port = Port(fit.topology, fit.wts)
+    given: dict[str, Any] = {"x": numbers(), "y": "y", "encode": "columns"}
+    verdicts = judge_all(fitted(path, port, **given))
+    assert verdicts[0].status == "BROKEN"
+    approved(first(verdicts))
+    assert statuses(judge_all(fitted(path, port, trust=True, **given))) == PASSES
+
+
+def test_a_module_that_was_given_stays_as_it_is(tmp_path: Path) -> None:
+    """Where names and shapes leave a choice, other parameters are tried: in a copy."""
+    path, fit = made(tmp_path, "fit(cbind(x, d$a), d$y, size = 3, skip = TRUE, linout = TRUE)")
+    port = Port(fit.topology, fit.wts, torch.float32)
+    before = {name: tensor.clone() for name, tensor in port.state_dict().items()}
+    x = np.stack([numbers()["a"], numbers()["b"], numbers()["a"]], axis=1)
+    verdicts = judge_all(fitted(path, port, x=x, y=numbers()["y"]))
+    assert statuses(verdicts) == PASSES
+    for name, tensor in port.state_dict().items():
+        assert tensor.dtype is torch.float32
+        assert torch.equal(tensor, before[name])
