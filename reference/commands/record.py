@@ -173,8 +173,8 @@ def _record_fitted(fitted: FittedObject, path: Path, given: Namespace) -> str:
         raise ValueError(f"it was, in {path.name}: --intent fix records it again")
     stored = fitted.record()
     write_answers(path, stored)
-    size = path.stat().st_size / 1000
-    return f"R's predictions for {len(stored.predictions)} rows, {size:.0f} kB in {path.name}"
+    size = f"{path.stat().st_size / 1000:.0f} kB"
+    return f"R's predictions for {len(stored.predictions)} rows, {size} in {path.name}"
 
 
 @ours()
