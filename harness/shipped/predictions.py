@@ -19,6 +19,8 @@ from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.weights import Held
 
+MOST_SAID = 120  # characters of R's call
+
 
 def judge_predictions(asked: Asked) -> Verdict:
     """Return the verdict on the port's predictions for the rows of all tables."""
@@ -31,17 +33,64 @@ def judge_predictions(asked: Asked) -> Verdict:
     table = asked.truth.tables[judgement.stack]
     verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
     if judgement.status is Status.FAIL:
-        finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
-        found = list_hints(asked, predicted)
-        return with_finding(
-            verdict, replace(finding, witness="R", blamed=judgement.outside, hints=found)
-        )
+        return _describe_fail(asked, predicted, judgement, contract)
     if said := _find_other_outputs(asked, predicted, contract):
         return failure(trial, Status.FAIL, said)
     if judgement.status is not Status.PASS:
         why = "the bound of its predictions is too wide, or all of them are 0: give other rows"
         return replace(verdict, why=why)
     return replace(verdict, why=_describe_pass(asked, judgement, contract))
+
+
+def _describe_fail(
+    asked: Asked, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
+) -> Verdict:
+    """Return the verdict on wrong predictions.
+
+    If the port is outside its own bounds, the element that is shown is the one that differs most
+    from what nnet's equations give, of all that are outside.
+    """
+    trial, found = asked.trial, list_hints(asked, predicted)
+    witness = "R"
+    if "subject" in judgement.outside:
+        judgement, is_clip = _find_largest(asked, predicted, judgement, contract)
+        witness = "R without its clip" if is_clip else "R"
+    table = asked.truth.tables[judgement.stack]
+    verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
+    finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
+    finding = replace(finding, witness=witness, blamed=judgement.outside, hints=found)
+    return with_finding(verdict, finding)
+
+
+def _find_largest(
+    asked: Asked, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
+) -> tuple[Judgement, bool]:
+    """Return the judgement with the figures of the largest difference that is outside the port's
+    own bounds, and whether R clips there what the port does not.
+    """
+    largest, clips = -1.0, False
+    for stack, (table, one) in enumerate(zip(asked.truth.tables, predicted, strict=True)):
+        mine, theirs = asked.predictions_of(table, contract)
+        outputs = one.outputs[None]
+        apart = abs(outputs - mine.value)
+        apart = np.where(np.isnan(apart), np.inf, apart)
+        apart = np.where(apart > mine.error, apart, -1.0)
+        index = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+        if apart[index] <= largest:
+            continue
+        largest, allowed = float(apart[index]), float(mine.error[index])
+        clips = bool(abs(mine.value[index] - theirs.value[index]) > allowed)
+        judgement = replace(
+            judgement,
+            stack=stack,
+            index=index,
+            budget_used=largest / allowed if allowed else np.inf,
+            actual=float(outputs[index]),
+            expected=float(mine.value[index]),
+            allowed=allowed,
+            contract_share=0.0,
+        )
+    return judgement, clips
 
 
 def with_name(answer: Missing, trial: Trial) -> Missing:
@@ -135,7 +184,10 @@ def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]
         return tuple(hints)
     if said := _formula_or_weights(asked, predicted, held):
         if held.matches and asked.truth.scaling_is_open and not cause:
-            said += ". If it scales its inputs as R's pipeline did before nnet(), give prepare="
+            said += (
+                ". If it scales its inputs, as R's pipeline did before nnet(), give prepare= (R's"
+                f" call: {asked.truth.facts['call'][:MOST_SAID]})"
+            )
         hints.append(Hint(HintKind.NOTE, said))
     return tuple(hints)
 

@@ -92,7 +92,7 @@ class Truth:
 
     `responses` are the names of its outputs. `stored` is the dtype that a port may store its
     weights in, "" for the dtype in which it computes. `caveat` says what is not judged;
-    `scaling_is_open` that this is the scaling of the data before the fit.
+    `scaling_is_open` that no user said how the data are prepared. `facts` has the "call" of R.
     """
 
     network: Family

@@ -34,7 +34,8 @@ def judge_value(asked: Asked) -> Verdict:
         reason = (
             f"fit$value is {fitted.value:.9g}, and R's own weights give {theirs.value[0]:.9g} on"
             " these rows: they are not what nnet() was given. Where the data were scaled before"
-            " nnet(), give prepare=; where rows were weighted, weights=; else leave y= out"
+            " nnet(), give prepare=; where rows were weighted, weights=; where the response was"
+            f" transformed ({', '.join(truth.responses)}), that; else leave y= out"
         )
         return failure(trial, Status.BROKEN, reason)
     residuals, weights = predicted[0].outputs - fitted.targets, fitted.loss.row_weights

@@ -44,7 +44,8 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
       model.py             the module, and `columns(rows)`, which makes its inputs from raw columns
       model.safetensors    its weights, float64
       predictions.json     the rows that were asked, and what R predicts for them (not without R)
-      test_model.py        a case of nnet-parity that judges model.py against the fit
+      test_model.py        a case of nnet-parity that judges model.py against the fit; not for a
+                           formula of which only R can make the columns
       certificate.md       what was compared, with whom, on which data, and how near it is
       certificate.json     the same for programs
 
@@ -61,6 +62,11 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
         metavar="NEW.csv",
         type=Path,
         help="raw rows to predict, with a line of names; without it inputs are drawn",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="A,B",
+        help="the columns of NEW.csv that a net fitted on a matrix takes, in their order",
     )
     parser.add_argument(
         "-o",
@@ -128,6 +134,7 @@ def _port_fit(given: Namespace) -> int:
     files: dict[str, str | bytes] = {
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
+        "__init__.py": f"# Written by {BY}: so that several ports can be tested in one run.\n",
     }
     fit = os.path.relpath(given.fit, folder)
     if question.versions:
@@ -141,6 +148,8 @@ def _port_fit(given: Namespace) -> int:
     files[CERTIFICATE] = certificate.to_json(digests)
     _write(folder, files, given.force)
     print(printable(f"{certificate.headline()}\n{folder / 'certificate.md'} says more"))
+    if certificate.clipped > MOSTLY:
+        print(printable(certificate.caveats[-1]))
     return int(not certificate.passes)
 
 
@@ -158,10 +167,13 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         answers = collect(ask, rows, None, "")
         return Question(rows, 0, answers, f"{len(rows)} drawn rows, not your data", versions)
     rows = Rows.of(given.data)
+    if given.columns:
+        rows = rows.chosen(given.columns.split(","))
     try:
         rows = Given(rows).choose_columns(net, rows)
     except ValueError as error:
-        raise ValueError(f"{given.data}: {error}") from None
+        hint = " (--columns a,b names them)" if net.terms is None else ""
+        raise ValueError(f"{given.data}: {error}{hint}") from None
     data = f"{given.data.name} (SHA-256 {_digest(given.data.read_bytes())})"
     if len(rows) > MOST_ROWS:
         data = f"the first {MOST_ROWS} of {len(rows)} rows of {data}"
@@ -205,16 +217,12 @@ def _certify(
         caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
     if clipped > MOSTLY:
         caveats.append(
-            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
-            " their weights hardly matter there; a run without --data reaches them"
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here, and their"
+            " weights hardly matter: were the data scaled before nnet()? A run without --data"
+            " reaches them"
         )
     numbers = "the clipped logistic" if not given.smooth else "a logistic without nnet's clip"
     start = "from raw rows, by columns()" if from_raw else "from the inputs of the net"
-    if clipped > MOSTLY:
-        caveats.append(
-            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here:"
-            " their weights hardly matter there; a run without --data reaches them"
-        )
     versions = {"nnet-parity": find_version("nnet-parity"), **net.versions}
     versions |= question.versions
     versions |= {name: find_version(name) for name in ("torch", "numpy")}
@@ -260,6 +268,8 @@ def _store(net: FittedNet, question: Question) -> Stored:
 
 def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
     """Write all files or none. Raises ValueError if one stands there that this did not write."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is no folder, expected one to write into (-o)")
     folder.mkdir(parents=True, exist_ok=True)
     known = _known(folder / CERTIFICATE)
     for name in files:

@@ -20,6 +20,7 @@ from reference.rds.fit import FittedNet
 
 UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave
 CONSTANT = 1e-6  # a smaller factor of R's predictions says that a port's do not depend on them
+RESPONSES = {"exp()": np.exp, "log()": np.log, "the square": np.square, "the root": np.sqrt}
 COMMON = 0.1  # share of weights that two fits may have in common by chance
 NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
 
@@ -39,13 +40,15 @@ class Explanation:
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
         if not search.apart > 0 or not all(known):
-            return self._explain_held(truth, held) or search.describe_other_scale()
+            by_outputs = search.describe_other_order() or search.describe_other_scale()
+            return self._explain_held(truth, held) or by_outputs
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
             if (left := search.left_by(solve)) < UNEXPLAINED:
                 return f"{words} (explains all but {left:.1g} of the difference)"
+        by_outputs = search.describe_other_order() or search.describe_other_response()
         by_weights = search.describe_other_scale() or self._explain_held(truth, held)
-        return by_weights or search.find_fault(say)
+        return by_outputs or by_weights or search.find_fault(say)
 
     def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
         """Yield each cause in words, and the predictions (R, O) for a table that follow from it."""
@@ -72,13 +75,23 @@ class Explanation:
 
     def _compare_columns(self, table: Table) -> str:
         """Return a sentence on the first column that `encode` makes otherwise than R."""
-        inputs = np.asarray(table.inputs)
+        inputs, rows = np.asarray(table.inputs), len(self.fit.fitted)
+        over_n = np.sqrt(rows / (rows - 1)) if rows > 1 else 1.0
         row, column = (int(place) for place in np.argwhere(table.given[0] != inputs)[0])
         return (
             f"encode makes other columns than R's model.matrix: {self.fit.columns[column]} of row"
             f" {table.places[row]} is {table.given[0][row, column]:.5g}, R's is"
-            f" {inputs[row, column]:.5g}"
+            f" {inputs[row, column]:.5g}{self._describe_column(table, column, over_n)}"
         )
+
+    def _describe_column(self, table: Table, column: int, over_n: float) -> str:
+        """Return what was done to a column that `encode` makes otherwise, "" if it is unknown."""
+        mine, theirs = table.given[0][:, column], np.asarray(table.inputs)[:, column]
+        if np.allclose(mine, over_n * theirs, rtol=1e-9, atol=0):
+            return " (divided by a standard deviation that divides by n, not by n - 1)"
+        names = np.array(self.fit.columns)
+        same = [np.array_equal(mine, other) for other in np.asarray(table.inputs).T]
+        return f" (it is R's {names[same][0]})" if any(same) else ""
 
     def _explain_held(self, truth: Truth, held: Array | None) -> str:
         """Return the misreading that the weights (T,) of a port show, "" if there is none."""
@@ -129,6 +142,23 @@ class _Search:
             wrong = [solve(table) for table in self.tables]
             left = _size(self.outputs, wrong) / self.apart
         return left if np.isfinite(left) else np.inf
+
+    def describe_other_order(self) -> str:
+        """Return a sentence if the predictions are R's in another order of rows, else ""."""
+        for mine, theirs in zip(self.outputs, self.right, strict=True):
+            left = np.linalg.norm(np.sort(mine, axis=0) - np.sort(theirs, axis=0))
+            if not left < UNEXPLAINED * np.linalg.norm(mine - theirs):
+                return ""
+        return "the predictions are R's in another order of rows"
+
+    def describe_other_response(self) -> str:
+        """Return a sentence if the predictions are a function of R's, else ""."""
+        with np.errstate(all="ignore"):
+            for name, function in RESPONSES.items():
+                left = _size(self.outputs, [function(right) for right in self.right])
+                if left < UNEXPLAINED * self.apart:
+                    return f"the port gives {name} of what R predicts"
+        return ""
 
     def describe_other_scale(self) -> str:
         """Return a sentence if the predictions are R's on another scale, else ""."""

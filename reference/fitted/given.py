@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.core.contract import Array
 from reference.rds.fit import FittedNet
-from reference.rds.rows import Rows
+from reference.rds.rows import Rows, is_number
 
 COLUMNS = "columns"  # an `encode` that stands for the columns of R's model.matrix
 Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
@@ -40,6 +40,7 @@ class Given:
         if fit.terms is not None and not self.prepare:
             chosen = rows.chosen(fit.terms.variables).as_texts(fit.terms.levels)
             _expect_known_levels(chosen, fit.terms.levels)
+            _expect_numbers(chosen, fit.terms.levels)
             return chosen
         kept = rows.without([self.targets, self.row_weights])
         if not self.prepare and len(kept.columns) != fit.topology.inputs:
@@ -114,4 +115,16 @@ def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> N
                 raise ValueError(
                     f"row {row} of x holds {text!r} in column {name}, which the fit does not know:"
                     f" it was fitted with {', '.join(known)}, and R's predict() refuses others"
+                )
+
+
+def _expect_numbers(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise ValueError for a text in a column that is no factor."""
+    for name, column in rows.columns.items():
+        if name in levels or not isinstance(column, tuple):
+            continue
+        for row, text in enumerate(column):
+            if text is not None and not is_number(text):
+                raise ValueError(
+                    f"row {row} of x holds the text {text!r} in column {name}, expected a number"
                 )

@@ -70,7 +70,7 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
         fold_scaling(fit, tables[0]),
         given.stored,
         _describe_limits(fit, given, asked),
-        _is_scaling_open(given),
+        not given.prepare and given.predictions is None,
         {"call": fit.call, "digest": fit.digest},
     )
 

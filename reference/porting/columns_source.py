@@ -25,9 +25,15 @@ HELPERS = {
     ),
     "level": (
         "def level(value):\n"
-        "    if value is None or value != value:\n"
+        '    if value is None or value != value or value in ("", "NA"):\n'
         "        return None\n"
         '    return f"{value:.15g}" if isinstance(value, float) else str(value)\n'
+    ),
+    "Levels": (
+        "class Levels(dict):\n"
+        "    def __missing__(self, value):\n"
+        "        known = [level for level in self if level is not None]\n"
+        '        raise ValueError(f"{value!r} is no level that R knows, expected one of {known}")\n'
     ),
     "number": ("def number(value):\n    return math.nan if value is None else float(value)\n"),
 }
@@ -66,17 +72,22 @@ def write_columns(terms: FormulaTerms) -> str:
             variable = terms.held[place]
             if variable.levels:
                 table = _table_name(place, in_full)
-                tables[table] = f"{table} = {{\n{_table(variable, in_full)}}}\n"
+                tables[table] = f"{table} = Levels({{\n{_table(variable, in_full)}}})\n"
     entries = [_term(terms, product, names, used) for product in terms.products]
     lines = ["def columns(rows):"]
-    lines.append('    """Return the inputs of Port (rows, inputs) from raw columns by name."""')
+    lines.append(
+        '    """Return the inputs of Port (rows, inputs) from raw columns by name, of a dict'
+    )
+    lines.append('    or a DataFrame; None, NaN and "NA" are missing values."""')
     lines += _wrap("    raw = [", [f"rows[{quoted(name)}]" for name in terms.variables], "]")
     lines.append("    made = []")
     lines += _wrap("    for (", [*names.values(), ""], ") in zip(*raw):")
     lines += _wrap("        made.append([", entries, "])")
     lines.append("    return torch.tensor(made, dtype=torch.float64)")
     helpers = [source for name, source in HELPERS.items() if name in used]
-    return "\n\n".join([*tables.values(), *helpers, "\n".join(lines) + "\n"])
+    if tables:
+        helpers.insert(0, HELPERS["Levels"])
+    return "\n\n".join([*helpers, *tables.values(), "\n".join(lines) + "\n"])
 
 
 def _wrap(before: str, parts: list[str], after: str) -> list[str]:

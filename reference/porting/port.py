@@ -82,6 +82,7 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     lines += _comment(f"fit: {file}, SHA-256 {net.digest}")
     lines += _comment(f"call: {net.call}")
     lines += _comment(f"inputs: {', '.join(net.columns)}")
+    lines += _comment(f"predictions: {', '.join(net.responses)}")
     if net.terms is not None and not has_columns(net):
         lines += _comment("The inputs are the columns of R's model.matrix, without the intercept.")
     lines += ["", "import math"] if has_columns(net) else [""]
@@ -124,7 +125,7 @@ def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
     if not smooth:
         given.append(f"clip={NNET_CLIP:g}")
     lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]
-    lines += [f"from model import {imported}", "from nnet_parity import fitted, verify", ""]
+    lines += [f"from .model import {imported}", "from nnet_parity import fitted, verify", ""]
     lines.append(f"test_port = verify(fitted({', '.join(given)}))")
     return "\n".join([*lines, ""])
 

@@ -101,7 +101,10 @@ check_formula <- function(fit) {
     }
     parts <- c(kept[setdiff(names(kept), ".Environment")], fit$xlevels, fit$contrasts)
     if (any(vapply(parts, is.object, NA))) stop("a part of its terms has a class")
-    unknown <- setdiff(c(functions_of(kept$predvars), functions_of(kept$variables)), PLAIN)
+    # predict() leaves the response out
+    response <- if (is.numeric(kept$response) && length(kept$response) == 1L) kept$response else 0
+    inputs <- function(call) if (is.call(call) && response > 0) call[-(1L + response)] else call
+    unknown <- setdiff(unlist(lapply(list(inputs(kept$predvars), inputs(kept$variables)), functions_of)), PLAIN)
     if (length(unknown)) stop(sprintf("its formula calls %s", paste(unknown, collapse = ", ")))
     known <- vapply(fit$contrasts, function(one) is.numeric(one) || all(one %in% CONTRASTS), NA)
     if (!all(known)) stop("the contrasts of its factors are functions that are not R's own contrasts")

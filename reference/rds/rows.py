@@ -158,6 +158,15 @@ def _column(name: str, given: object) -> Column:
     return _read_column([None if _is_missing(value) else str(value) for value in values.tolist()])
 
 
+def is_number(text: str) -> bool:
+    """Is a text a number?"""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_missing(value: object) -> bool:
     """Is this None, NaN, or pandas' NA? Only these differ from themselves, or have no truth."""
     try:
@@ -183,6 +192,11 @@ def _read_column(texts: Sequence[str | None]) -> Column:
 def _read_csv(path: Path) -> Rows:
     """Read a csv file with a line of names, as R's read.csv reads it."""
     names, lines = read_table(path)
+    if "" in names:
+        raise ValueError(
+            f"{path}: column {names.index('') + 1} has no name, expected one: write.csv(...,"
+            " row.names = FALSE) leaves R's row names out"
+        )
     if len(set(names)) != len(names):
         raise ValueError(f"{path} has the columns {', '.join(names)}, expected each once")
     columns = {}
@@ -203,6 +217,12 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
             names, *lines = [line for line in csv.reader(file) if line]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no csv file with a line of names: {error}") from None
+    other = next((mark for mark in (";", "\t") if mark in names[0]), "")
+    if other and len(names) == 1:
+        raise ValueError(
+            f"{path} is separated by {other!r}, expected commas and decimal points, as write.csv()"
+            " writes them"
+        )
     if not lines:
         raise ValueError(f"{path} has no rows, expected one at least")
     for number, line in enumerate(lines, 2):

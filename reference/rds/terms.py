@@ -6,8 +6,8 @@ operations computes it, and nothing is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -54,18 +54,19 @@ class FormulaTerms:
     """The terms of a formula that are supported without R, or the reason why they are not.
 
     Each of `products` is a term: the numbers of its variables, each with True if its factor is
-    coded in full. `refused` is empty, or a sentence.
+    coded in full. `refused` is empty, or a sentence; `levels` are then what the object tells.
     """
 
     variables: tuple[str, ...]
     held: tuple[Variable, ...] = ()
     products: tuple[tuple[tuple[int, bool], ...], ...] = ()
     refused: str = ""
+    told_levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def levels(self) -> dict[str, tuple[str, ...]]:
         """The levels of each raw column that is a factor, a text or a logical."""
-        found = {}
+        found = dict(self.told_levels)
         for variable in self.held:
             if variable.levels:
                 found[names_in(variable.expression)[0]] = variable.levels
@@ -149,7 +150,12 @@ def read_terms(
     try:
         return _supported(terms, xlevels.named(), contrasts.named(), columns, predictors, variables)
     except Unsupported as error:
-        return FormulaTerms(variables, refused=str(error))
+        told = {}
+        for name, expression in predictors:
+            texts = xlevels.named().get(name, NULL).texts
+            if texts:
+                told[names_in(expression)[0]] = tuple(map(str, texts))
+        return FormulaTerms(variables, refused=str(error), told_levels=told)
 
 
 def _supported(

@@ -18,6 +18,7 @@ from tests.conftest import Approved, Mine
 from tests.fitted.made import CALLS, make_fit
 
 FILES = [
+    "__init__.py",
     "certificate.json",
     "certificate.md",
     "model.py",

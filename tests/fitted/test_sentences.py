@@ -19,7 +19,7 @@ from reference.r.topology import Topology
 from reference.rds.reading import read_fit
 from tests.conftest import Approved
 from tests.fitted.made import CALLS, make_fit
-from tests.fitted.ports import Port, Scaled, judge_all, misread
+from tests.fitted.ports import Port, Scaled, judge_all, misread, split
 from tests.fitted.test_fitted import made, matrix, numbers, rows_file, scaled_fit
 
 pytestmark = pytest.mark.usefixtures("live_r")
@@ -219,3 +219,44 @@ def test_a_search_that_lasts_says_how_far_it_is(tmp_path: Path, approved: Approv
     outputs = [table.predictions**3 for table in truth.tables]
     truth.explain(truth, outputs, None, said.append)
     approved(said[0], mask_figures=True)
+
+
+class Exponential(Port):
+    """A port that undoes a logarithm of the response."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(super().forward(x) / 8)
+
+
+def test_mistakes_beside_the_network_are_named(tmp_path: Path, approved: Approved) -> None:
+    """The response undone, predictions in another order, a spread over n in one's own encoder."""
+    path, fit = made(tmp_path, CALLS["matrix"])
+    said = []
+    hidden, outputs = split(fit.topology, fit.wts)
+    undone = Exponential(fit.topology, np.concatenate([hidden.ravel(), 8 * outputs.ravel()]))
+    said.append(judge_all(fitted(path, undone, x=matrix()))[0].why)
+    port = Port(fit.topology, fit.wts)
+    order = fit.fitted[::-1]
+    said.append(judge_all(fitted(path, port, x=matrix(), predictions=order))[0].why)
+    path, fit = made(tmp_path, "fit(y ~ scale(a) + f, d, size = 2, linout = TRUE)")
+
+    def encode(rows: dict[str, Any]) -> Any:
+        texts, a = np.array(rows["f"]), numbers()["a"]
+        return np.stack([(rows["a"] - a.mean()) / a.std(), texts == "v", texts == "w"], axis=1)
+
+    case = fitted(path, Port(fit.topology, fit.wts), x=rows_file(tmp_path), encode=encode)
+    said.append(judge_all(case)[0].why)
+    approved(said, mask_figures=True)
+
+
+def test_tables_that_are_none_are_refused(tmp_path: Path, approved: Approved) -> None:
+    """R's row names, another separator, a text where a number is expected."""
+    path, fit = made(tmp_path, "fit(y ~ a + b, d, size = 2, linout = TRUE)")
+    port, file = Port(fit.topology, fit.wts), tmp_path / "rows.csv"
+    for text in ('"","a","b"\n"1",1,2\n', "a;b\n1,5;2\n", "a,b\n1,two\n"):
+        file.write_text(text)
+        try:
+            said = judge_all(fitted(path, port, x=file))[0].why
+        except ValueError as error:
+            said = str(error)
+        approved(said)

@@ -155,7 +155,7 @@ def test_columns_of_a_port_are_r_s(call: str, tmp_path: Path) -> None:
     with torch.no_grad():
         predicted = module.Port()(torch.tensor(made)).numpy()
     assert (np.isnan(predicted) == np.isnan(outputs)).all()
-    with pytest.raises(KeyError, match="z"):
+    with pytest.raises(ValueError, match="is no level that R knows"):
         module.columns(raw | {"f": ["z"] * 4, "s": ["z"] * 4})
 
 
