@@ -134,7 +134,7 @@ def _port_fit(given: Namespace) -> int:
     files: dict[str, str | bytes] = {
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
-        "__init__.py": f"# Written by {BY}: so that several ports can be tested in one run.\n",
+        "__init__.py": f"# Written by {BY}.\n",
     }
     fit = os.path.relpath(given.fit, folder)
     if question.versions:

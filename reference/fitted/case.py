@@ -76,9 +76,14 @@ def fitted(
         )
     if stored not in ("", *PRECISION):
         raise ValueError(f"stored is {stored!r}, expected one of {', '.join(PRECISION)}")
-    rows = None if x is None else Rows.of(_find(x, folder))
+    rows, unread = None, ""
+    if x is not None:
+        try:
+            rows = Rows.of(_find(x, folder))
+        except ValueError as error:
+            unread = str(error)  # which its trials report
     written = _find(predictions, folder)
-    given = Given(rows, y, weights, prepare, written, encode, stored, trust)
+    given = Given(rows, y, weights, prepare, written, encode, stored, trust, unread)
     judge = FittedObject(_find(fit, folder), given)
     file = Path(fspath(fit)).name
     return Case(

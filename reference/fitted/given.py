@@ -21,7 +21,10 @@ Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The arguments of `fitted` beside the object and the port; see there."""
+    """The arguments of `fitted` beside the object and the port; see there.
+
+    `unread` says why the rows could not be read.
+    """
 
     rows: Rows | None = None
     targets: object = None
@@ -31,6 +34,7 @@ class Given:
     encode: Encode | None = None
     stored: str = ""
     trust: bool = False
+    unread: str = ""
 
     def choose_columns(self, fit: FittedNet, rows: Rows) -> Rows:
         """Return the columns of the user's rows that the network reads.

@@ -155,6 +155,8 @@ class FittedObject:
 
         Raises ValueError or TypeError for what does not fit together, RError with R's message.
         """
+        if self.given.unread:
+            raise ValueError(self.given.unread)
         stored = file_of.read(self.answers) if self.answers else None
         fit = self.read(stored)
         network = network_of(fit.topology)

@@ -238,3 +238,18 @@ def test_its_help(port: Port, approved: Approved, monkeypatch: pytest.MonkeyPatc
     code, said = port("--help")
     assert code == 0
     approved(said)
+
+
+def test_columns_of_a_matrix_are_chosen_by_name(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """A csv may hold the response too; a file is no folder."""
+    make_fit(tmp_path / "fit.rds", CALLS["matrix"])
+    (tmp_path / "new.csv").write_text("y,b,a\n1,2,0.5\n2,2,-1.5\n0,1,0.25\n")
+    code, said = port("fit.rds", "--data", "new.csv")
+    assert code == 2
+    approved(said)
+    assert port("fit.rds", "--data", "new.csv", "--columns", "a,b")[0] == 0
+    code, said = port("fit.rds", "-o", "new.csv")
+    assert code == 2
+    approved(said)
