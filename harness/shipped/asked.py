@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from harness.core.contract import NNET_CLIP, Bounded, Contract
+import numpy as np
+
+from harness.core.contract import NNET_CLIP, Array, Bounded, Contract
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.progress import patient
@@ -17,7 +19,7 @@ from harness.judging.store import Key, Same
 from harness.shipped.asking import Port, Predicted, build, predict
 from harness.shipped.sensitivity import Sensitivity, measure_sensitivity
 from harness.shipped.truth import R_CONTRACT, Equivalent, Table, Truth
-from harness.shipped.weights import Held, compare_weights, read_weights
+from harness.shipped.weights import FIFTEEN_DIGITS, Held, compare_weights, read_weights
 
 ROUNDINGS = 16  # on a path through a port, beyond those of the network's longest sum
 CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logistic unit, at most
@@ -116,31 +118,49 @@ class Asked:
         if table.inputs is None:
             mine, theirs = self._of_derivatives(table, contract)
         else:
-            mine = self.bounds(truth.problem(table, dtype, form=self.form), contract)["forward"]
+            mine = self.bounds(truth.problem(table, dtype, self.form), contract)["forward"]
             theirs = self.bounds(truth.exact_problem(table), R_CONTRACT)["forward"]
         if table.digits is not None:
             theirs = Bounded(theirs.value, theirs.error + table.digits[None])
+            if table.inputs is None:  # the written predictions stand for the exact ones
+                mine = Bounded(mine.value, mine.error + table.digits[None])
         return mine, theirs
 
-    def _of_derivatives(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
-        port, truth = self.port, self.truth
+    def sensitivity(self, table: Table) -> Sensitivity:
+        """Return how sensitive the port's predictions for a table are to rounding."""
+        port, width = self.port, table.predictions.shape[1]
         assert isinstance(port, Port)
         key = SensitivityOf(self.trial.subject.name, self.trial.device, Same(table))
-        width = table.predictions.shape[1]
-        sizes = self.cache.get_or_make(
+        return self.cache.get_or_make(
             key, lambda: measure_sensitivity(port, table, width, self.trial.dtype)
         )
+
+    def _of_derivatives(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
+        truth, found = self.truth, self.sensitivity(table)
         own = [contract.roundoff]
         if truth.stored:
             own.append(Contract(truth.stored).roundoff)
         roundings = truth.network.widest + ROUNDINGS
-        clip = 0.0
-        if contract.logistic_clip is None and sizes.may_clip:
-            clip = CLIPPED_OFF * abs(truth.theta).sum()
-        value = table.predictions[None]
-        mine = roundings * max(own) * sizes.sizes[None] + clip
-        theirs = roundings * R_CONTRACT.roundoff * sizes.sizes[None]
-        return Bounded(value, mine), Bounded(value, theirs)
+        value, theirs = table.predictions[None], roundings * R_CONTRACT.roundoff * found.sizes[None]
+        if table.is_written:
+            theirs = theirs + FIFTEEN_DIGITS * found.by_inputs[None]
+        mine = roundings * max(own) * found.sizes[None]
+        return Bounded(value, mine + self.clip_allowance(table, contract)), Bounded(value, theirs)
+
+    def clip_allowance(self, table: Table, contract: Contract) -> Array:
+        """Return what nnet's clip may make of each output (O,) of a port that does not copy it,
+        where it is not known which units are beyond it.
+        """
+        outputs = sum(self.truth.network.outputs)
+        if table.inputs is not None or contract.logistic_clip is not None:
+            return np.zeros(outputs)
+        if not self.sensitivity(table).may_clip:
+            return np.zeros(outputs)
+        most = [np.zeros(0)]
+        for block in self.truth.network.layout.blocks:
+            if block.layer == 2 and block.role == "weight" and block.group is None:
+                most.append(abs(block.of(self.truth.theta)).sum(axis=1))
+        return CLIPPED_OFF * np.concatenate(most) if len(most) > 1 else np.zeros(outputs)
 
     def bounds(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
         network = problem.formulation.network

@@ -52,21 +52,24 @@ class Predicted:
 
 
 def find_dtype(module: Any) -> str:
-    """Return the dtype in which a module's parameters are stored.
+    """Return the dtype in which a module's parameters are stored, or its buffers if it has no
+    parameters; float64 if it has neither.
 
-    Raises ValueError for several dtypes, for none, and for one that has no contract.
+    Raises ValueError for several dtypes, and for one that has no contract.
     """
-    found = []
-    for tensor in (*module.parameters(), *module.buffers()):
-        if (plain := to_plain(tensor)) is not None and plain.is_floating_point():
-            found.append(str(plain.dtype).removeprefix("torch."))
-    kinds = sorted(set(found))
-    if len(kinds) != 1 or kinds[0] not in PRECISION:
-        raise ValueError(
-            f"its parameters and buffers are of {' and '.join(kinds) or 'no dtype'}, expected one"
-            f" of {', '.join(PRECISION)}: module.double() makes them float64"
-        )
-    return kinds[0]
+    for tensors in (module.parameters(), module.buffers()):
+        found = set()
+        for tensor in tensors:
+            if (plain := to_plain(tensor)) is not None and plain.is_floating_point():
+                found.add(str(plain.dtype).removeprefix("torch."))
+        if len(found) > 1 or not found <= set(PRECISION):
+            raise ValueError(
+                f"its parameters or buffers are of {' and '.join(sorted(found))}, expected one of"
+                f" {', '.join(PRECISION)}: module.double() makes them float64"
+            )
+        if found:
+            return found.pop()
+    return "float64"
 
 
 def build(subject: Subject, network: Family, device: str) -> Port | Missing:

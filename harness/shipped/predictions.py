@@ -14,7 +14,7 @@ from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.case import Trial
-from harness.judging.comparison import failure, finding_of, measured_verdict, missing
+from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.weights import Held
@@ -29,6 +29,13 @@ def judge_predictions(asked: Asked) -> Verdict:
         return missing(trial, with_name(predicted, trial), trial.check)
     if said := _find_missing_rows(asked, predicted):
         return failure(trial, Status.FAIL, said)
+    for table in asked.truth.tables:
+        if table.inputs is None and not asked.sensitivity(table).is_known:
+            why = (
+                f"it is not known which numbers enter the network, and {trial.subject.name} has no"
+                " derivatives from which its rounding follows: give prepare="
+            )
+            return blank(trial, Status.ABSENT, why)
     judgement, contract = _judge_under_any(asked, predicted)
     table = asked.truth.tables[judgement.stack]
     verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
@@ -38,6 +45,8 @@ def judge_predictions(asked: Asked) -> Verdict:
         return failure(trial, Status.FAIL, said)
     if judgement.status is not Status.PASS:
         why = "the bound of its predictions is too wide, or all of them are 0: give other rows"
+        if judgement.status is Status.UNDEFINED:
+            why = f"its predictions, or their bounds, leave the range of {trial.dtype}"
         return replace(verdict, why=why)
     return replace(verdict, why=_describe_pass(asked, judgement, contract))
 
@@ -158,6 +167,10 @@ def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> st
     stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
     if stored:
         said += f"; weights of {stored} may make up to {_storage(asked, contract):.1e} of it"
+    for table in truth.tables:
+        if (most := asked.clip_allowance(table, contract).max(initial=0.0)) > 0:
+            said += f"; {most:.1e} is allowed for nnet's clip, since it is not known where it acts"
+            said += " (prepare= tells)"
     if (share := judgement.contract_share) > judgement.allowed / 2:
         said += f"; {share:.1e} of it is nnet's clip, which the port does not copy"
     return said

@@ -3,74 +3,95 @@
 Used where it is not known which numbers enter the network. Every operation of a port rounds in
 proportion to its result, and each result moves the predictions as much as a relative change of the
 numbers from which it is made. To first order in the roundoff u a prediction is therefore off by at
-most n u S, where S is the sum of |do/dp| |p| over the inputs and weights p, plus |o|, and n the
-number of roundings on a path.
+most n u S, where S is the sum of |do/dp| |p| over the inputs, weights and buffers p, plus |o|, and
+n the number of roundings on a path.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from harness.core.contract import NNET_CLIP, Array
 from harness.pytorch.devices import held_in
-from harness.pytorch.tensors import list_heads, to_plain
+from harness.pytorch.tensors import list_heads
 from harness.shipped.asking import Port
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """The `sizes` S (R, O) of which a relative rounding error is a share, and whether a logistic of
-    the port may be asked beyond nnet's clip (`may_clip`), where R's is exactly 0 or 1.
+    """The `sizes` S (R, O) of which a relative rounding error is a share, and the part of them that
+    comes from the inputs, `by_inputs`.
+
+    `may_clip` says whether a logistic of the port may be asked beyond nnet's clip, where R's is
+    exactly 0 or 1; `is_known` is False if the port has no derivatives.
     """
 
     sizes: Array
+    by_inputs: Array
     may_clip: bool
+    is_known: bool
 
 
 def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sensitivity:
-    """Return how sensitive a port's predictions (R, width) for a table are to rounding.
+    """Return how sensitive a port's predictions (R, width) for a table are to rounding."""
+    parts, largest = _watch_logistics(lambda: _measure_sizes(port, table, width, dtype))
+    if parts is None:
+        none = np.zeros(table.predictions.shape)
+        return Sensitivity(none, none, True, False)
+    return Sensitivity(*parts, not 0 < largest <= NNET_CLIP, True)
 
-    A port without derivatives gives the sizes of its outputs alone.
+
+def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Array, Array] | None:
+    """Return S (R, width) and the part of it that comes from the inputs; None if the port has no
+    derivatives.
     """
-    sizes, largest = _watch_logistics(lambda: _measure_sizes(port, table, width, dtype))
-    return Sensitivity(sizes, not 0 < largest <= NNET_CLIP)
-
-
-def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> Array:
     import torch
 
     kind = held_in(dtype)
-    given = [torch.tensor(part, dtype=kind, device=port.device) for part in table.given]
-    leaves = _list_leaves(port.module)
+    module = copy.deepcopy(port.module)
+    leaves = _list_leaves(module)
+    inputs: list[torch.Tensor] = []
+    for part in table.given:
+        tensor = torch.tensor(part, dtype=kind, device=port.device)
+        inputs.append(tensor.requires_grad_())
     with torch.enable_grad():
-        inputs = [part.requires_grad_() for part in given]
-        output = list_heads(port.module(*inputs))[0].reshape(len(given[0]), width)
-        sizes = output.detach().abs().double()
+        output = list_heads(module(*inputs))[0].reshape(len(inputs[0]), width)
         if not output.requires_grad:
-            return np.asarray(sizes.cpu().numpy())
+            return None
+        own = output.detach().abs().double()
+        by_inputs, by_weights = torch.zeros_like(own), torch.zeros_like(own)
         for column in range(width):
-            by_inputs = torch.autograd.grad(
+            slopes = torch.autograd.grad(
                 output[:, column].sum(), inputs, retain_graph=True, allow_unused=True
             )
-            for slope, part in zip(by_inputs, inputs, strict=True):
+            for slope, given in zip(slopes, inputs, strict=True):
                 if slope is not None:
-                    sizes[:, column] += (slope * part).abs().sum(dim=1).double()
-            for row in range(len(output)):
-                sizes[row, column] += _of_weights(output[row, column], leaves)
-    return np.asarray(sizes.detach().cpu().numpy())
+                    moved = (slope * given).detach().nan_to_num(0.0).abs()
+                    by_inputs[:, column] += moved.sum(dim=1).double()
+            for row in range(len(inputs[0])):
+                by_weights[row, column] += _of_weights(output[row, column], leaves)
+    sizes = own + by_inputs + by_weights
+    return np.asarray(sizes.cpu().numpy()), np.asarray(by_inputs.cpu().numpy())
 
 
 def _list_leaves(module: Any) -> list[torch.Tensor]:
-    tensors = [to_plain(parameter) for parameter in module.parameters()]
-    return [tensor for tensor in tensors if tensor.requires_grad]
+    """Return all parameters and buffers of numbers, each with a gradient to come."""
+    leaves = []
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            leaves.append(tensor.requires_grad_())
+    return leaves
 
 
 def _of_weights(output: torch.Tensor, leaves: list[torch.Tensor]) -> float:
@@ -82,7 +103,7 @@ def _of_weights(output: torch.Tensor, leaves: list[torch.Tensor]) -> float:
     total = 0.0
     for slope, leaf in zip(slopes, leaves, strict=True):
         if slope is not None:
-            total += float((slope * leaf).detach().abs().sum())
+            total += float((slope * leaf).detach().nan_to_num(0.0).abs().sum())
     return total
 
 
@@ -97,7 +118,7 @@ def _list_logistics() -> dict[Any, float]:
     return {**dict.fromkeys(one, 1.0), **dict.fromkeys(two, 2.0)}
 
 
-def _watch_logistics(call: Callable[[], Array]) -> tuple[Array, float]:
+def _watch_logistics(call: Callable[[], T]) -> tuple[T, float]:
     """Return what `call` returns, and the largest |z| at which it asks torch for a logistic; 0 if
     it never does.
     """

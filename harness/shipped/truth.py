@@ -32,7 +32,9 @@ class Table:
     number as it is; elsewhere it is the number of roundings of an input that a port prepares
     itself, times the size of what it is prepared from. `digits` (R, O) is the rounding of
     predictions that were written with fewer digits. `are_estimated` says that the inputs were not
-    read from R, which may have rounded them otherwise.
+    read from R, which may have rounded them otherwise. `written` (R, I) is how far an input may be
+    off if the rows were written with 15 digits; `is_written` says that the predictions are those of
+    the rows before.
 
     `places` (R,) are the numbers of the rows in the user's data. `incomplete` are the rows with a
     missing value, for which the fitted object predicts none; `incomplete_places` their numbers.
@@ -48,17 +50,21 @@ class Table:
     incomplete_places: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     digits: Array | None = None
     are_estimated: bool = False
+    written: Array | None = None
+    is_written: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class FittedLoss:
-    """The loss that a fitted object claims, `value`, and the targets (R, O) of the rows of the
-    first table on which it was fitted.
+    """The loss that a fitted object claims, `value`, and the targets (R, O) of the rows on which it
+    was fitted: those of the first table in the places `rows`, which are `table`.
 
     `comparison_offset` is that of the trainer, see `Trainer`.
     """
 
     value: float
+    rows: NDArray[np.intp]
+    table: Table
     targets: Array
     loss: Loss
     comparison_offset: float
@@ -111,32 +117,47 @@ class Truth:
         self,
         table: Table,
         dtype: str,
-        loss: Loss = SUM_OF_SQUARES,
         form: Equivalent | None = None,
+        loss: Loss = SUM_OF_SQUARES,
+        targets: Array | None = None,
     ) -> Problem:
         """Return the problem that a port of a dtype answers: the fitted weights on a table's
         inputs, in the `form` in which it computes with them.
 
-        The port may hold its weights and inputs within the rounding of what it stores.
+        The port may hold its weights and inputs within the rounding of what it stores. The targets
+        (R, O) are 0 if none are given.
         """
         of_dtype = Contract(dtype).roundoff
         stored = max(of_dtype, Contract(self.stored).roundoff) if self.stored else of_dtype
-        plain = self.exact_problem(table, loss)
+        plain = self._plain_problem(table, loss, targets)
         own_error = np.zeros_like(plain.own)
         if form is not None:
             plain, own_error = replace(plain, own=form.theta[None]), form.error[None]
         if self.stored or table.sizes.any():
             own_error = own_error + stored * abs(plain.own)
-        return replace(plain, own_error=own_error, input_error=stored * table.sizes[None])
+        input_error = stored * table.sizes + _written(table)
+        return replace(plain, own_error=own_error, input_error=input_error[None])
 
-    def exact_problem(self, table: Table, loss: Loss = SUM_OF_SQUARES) -> Problem:
+    def exact_problem(
+        self, table: Table, loss: Loss = SUM_OF_SQUARES, targets: Array | None = None
+    ) -> Problem:
         """Return the problem that the fitted object itself answers."""
+        problem = self._plain_problem(table, loss, targets)
+        input_error = _written(table)
+        if table.are_estimated:
+            input_error = input_error + R_CONTRACT.roundoff * table.sizes
+        return replace(problem, input_error=input_error[None]) if input_error.any() else problem
+
+    def _plain_problem(self, table: Table, loss: Loss, targets: Array | None) -> Problem:
         assert table.inputs is not None
         formulation, inputs = Formulation.identity(self.network), table.inputs[None]
-        targets = np.zeros((1, len(table.inputs), sum(self.network.outputs)))
-        if self.fitted_loss is not None and table is self.tables[0]:
-            targets = self.fitted_loss.targets[None]
-        problem = Problem(table.name, formulation, self.theta[None], inputs, targets, loss)
-        if not table.are_estimated:
-            return problem
-        return replace(problem, input_error=R_CONTRACT.roundoff * table.sizes[None])
+        if targets is None:
+            targets = np.zeros((len(table.inputs), sum(self.network.outputs)))
+        return Problem(table.name, formulation, self.theta[None], inputs, targets[None], loss)
+
+
+def _written(table: Table) -> Array:
+    """Return how far the inputs of a table may be off those of its predictions."""
+    if not table.is_written or table.written is None:
+        return np.zeros_like(table.sizes)
+    return table.written

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.core.contract import Bounded
+from harness.core.contract import Array, Bounded
 from harness.core.finding import Form
 from harness.core.implementation import Missing
 from harness.core.judge import Side, judge, outside
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
-from harness.judging.comparison import failure, finding_of, measured_verdict, missing
+from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
 from harness.shipped.predictions import list_hints, with_name
 from harness.shipped.truth import R_CONTRACT
@@ -27,9 +27,15 @@ def judge_value(asked: Asked) -> Verdict:
     assert fitted is not None
     if isinstance(predicted, Missing):
         return missing(trial, with_name(predicted, trial), trial.check)
-    table = truth.tables[0]
-    exact = truth.exact_problem(table, fitted.loss)
-    theirs = _claimed_bounds(exact, fitted.comparison_offset)
+    table, targets = fitted.table, fitted.targets
+    if table.inputs is None:
+        why = (
+            "the loss is not compared: it is not known which numbers enter the network (prepare="
+            " tells)"
+        )
+        return blank(trial, Status.ABSENT, why)
+    exact = truth.exact_problem(table, fitted.loss, targets)
+    theirs = _claimed_bounds(exact, np.asarray(table.written), fitted.comparison_offset)
     if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
         reason = (
             f"fit$value is {fitted.value:.9g}, and R's own weights give {theirs.value[0]:.9g} on"
@@ -38,14 +44,16 @@ def judge_value(asked: Asked) -> Verdict:
             f" transformed ({', '.join(truth.responses)}), that; else leave y= out"
         )
         return failure(trial, Status.BROKEN, reason)
-    residuals, weights = predicted[0].outputs - fitted.targets, fitted.loss.row_weights
+    residuals = predicted[0].outputs[fitted.rows] - targets
+    weights = fitted.loss.row_weights
     squares = residuals**2 if weights is None else np.reshape(weights, (-1, 1)) * residuals**2
     penalties = fitted.loss.decays(truth.network.layout) * truth.theta**2
     claimed = np.array([float(squares.sum() + penalties.sum())])
     judged = []
     for contract in asked.contracts:
         # the penalty is that of the fitted weights, however the port computes
-        problem = truth.problem(table, trial.dtype, replace(fitted.loss, decay=0.0), asked.form)
+        loss = replace(fitted.loss, decay=0.0)
+        problem = truth.problem(table, trial.dtype, asked.form, loss, targets)
         data = asked.bounds(problem, contract)["loss"]
         rounding = (len(penalties) + 2) * R_CONTRACT.roundoff * float(penalties.sum())
         mine = Bounded(data.value + penalties.sum(), data.error + rounding)
@@ -63,16 +71,16 @@ def judge_value(asked: Asked) -> Verdict:
     return replace(verdict, why=f"{used}: its loss on the fitted rows is fit$value")
 
 
-def _claimed_bounds(problem: Problem, comparison_offset: float) -> Bounded:
+def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) -> Bounded:
     """Return the bounds on the loss that R claims for a problem of one draw.
 
     Its weights may have moved afterwards by less than it notices. The rows may have been written
-    with 15 digits, as write.csv() does: inputs and targets are not quite those that were fitted.
+    with 15 digits, as write.csv() does: inputs, by `written` (R, I), and targets are not quite
+    those that were fitted.
     """
-    written = FIFTEEN_DIGITS * abs(problem.inputs)
     before = 0.0 if problem.input_error is None else problem.input_error
     bounds = problem.formulation.network.oracle(
-        replace(problem, input_error=before + written), R_CONTRACT
+        replace(problem, input_error=before + written[None]), R_CONTRACT
     )
     loss, slope, outputs = bounds["loss"], bounds["gradient"], bounds["forward"]
     moved = np.spacing(comparison_offset + abs(problem.own))

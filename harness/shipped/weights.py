@@ -20,12 +20,14 @@ from harness.core.implementation import Missing
 from harness.core.layout import Layout
 from harness.core.verdict import Status
 from harness.pytorch.errors import words_of
+from harness.pytorch.parameters import Words
 from harness.pytorch.subject import Subject
 from harness.pytorch.trying import candidate_mappings
 from harness.shipped.asking import Port
 from harness.shipped.truth import Equivalent, Truth
 
 FIFTEEN_DIGITS = 5e-15  # relative: a number written with 15 significant digits is off by as much
+FARTHEST = 1e300  # how far a unit is that holds a weight which is not finite
 NAMED = 6  # units in a sentence
 
 
@@ -88,9 +90,9 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
     """
     try:
         formulation = subject.formulation(truth.network)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         if not subject.parameters:
-            for words in candidate_mappings(subject.own(truth.network), truth.network, {}):
+            for words in _list_mappings(subject, truth):
                 held = read_weights(replace(subject, parameters=words), port, truth)
                 if isinstance(held, Held) and compare_weights(held, truth).same:
                     return replace(held, guessed=True)
@@ -104,6 +106,16 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
     held = Held(theta, formulation, dtype, guessed, matches=False)
     share = _shares(held, theta, Equivalent("", truth.theta, np.zeros(len(theta)))).max()
     return Held(theta, formulation, dtype, guessed, matches=bool(share <= 1))
+
+
+def _list_mappings(subject: Subject, truth: Truth) -> Sequence[Words]:
+    """Return the ways in which a port's parameters may be the network's blocks; none if it has a
+    parameter without numbers.
+    """
+    own = subject.own(truth.network)
+    if any(block.places.size == 0 for block in own.blocks):
+        return []
+    return candidate_mappings(own, truth.network, {})
 
 
 def _dtype_of(port: Port) -> str:
@@ -215,7 +227,8 @@ def _match_units(
     over = abs(mine[:, None] + theirs[None]).max(axis=2)
     if activation not in ("logistic", "tanh"):
         over = np.full_like(plain, np.inf)
-    _, order = linear_sum_assignment(np.minimum(plain, over))
+    cost = np.nan_to_num(np.minimum(plain, over), nan=FARTHEST, posinf=FARTHEST)
+    _, order = linear_sum_assignment(cost)
     rows = np.arange(len(order))
     signs = np.where(over[rows, order] < plain[rows, order], -1, 1)
     return np.asarray(order, dtype=np.intp), signs.astype(np.intp)

@@ -164,7 +164,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         ask = equations_asker(net, network_of(net.topology))
     if given.data is None:
         rows = draw_rows(net, None)
-        answers = collect(ask, rows, None, "")
+        answers = collect(ask, rows, None, "", () if net.terms is None else net.terms.levels)
         return Question(rows, 0, answers, f"{len(rows)} drawn rows, not your data", versions)
     rows = Rows.of(given.data)
     if given.columns:
@@ -180,7 +180,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         rows = rows.part(range(MOST_ROWS))
     drawn = draw_rows(net, rows)
     data += f" and {len(drawn)} rows drawn in its range"
-    answers = collect(ask, rows, drawn, "")
+    answers = collect(ask, rows, drawn, "", () if net.terms is None else net.terms.levels)
     return Question(rows.followed_by(drawn), len(rows), answers, data, versions)
 
 

@@ -5,6 +5,7 @@ In shapes, R counts rows, I inputs and O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,8 @@ from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
 
 CLIPPED = NumpyNet(logistic_clip=NNET_CLIP)
-STEP = 2.0**-20  # relative change of a raw number, by which the slope of its preparation is read
+# relative changes of a raw number, by which the slope of its preparation is read
+STEPS = 2.0**-18, 2.0**-22
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +50,20 @@ class Ask(Protocol):
     def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
 
 
-def collect(ask: Ask, rows: Rows, drawn: Rows | None, prepare: str) -> Answers:
+def collect(
+    ask: Ask, rows: Rows, drawn: Rows | None, prepare: str, fixed: Container[str] = ()
+) -> Answers:
     """Ask about the user's rows and then the drawn ones, and how each input is prepared.
 
-    Raises ValueError if `prepare` does not prepare each row by itself.
+    The columns `fixed` are codes of levels, which are not changed. Raises ValueError if `prepare`
+    does not prepare each row by itself.
     """
     every = rows if drawn is None else rows.followed_by(drawn)
     asked = every
     for name, column in rows.columns.items():
-        if not isinstance(column, tuple):
-            asked = asked.followed_by(_moved(every, name))
+        if not isinstance(column, tuple) and name not in fixed:
+            for step in STEPS:
+                asked = asked.followed_by(_moved(every, name, step))
     alone, _ = ask(rows)
     inputs, predictions = ask(asked)
     if not np.array_equal(inputs[: len(rows)], alone, equal_nan=True):
@@ -67,8 +73,7 @@ def collect(ask: Ask, rows: Rows, drawn: Rows | None, prepare: str) -> Answers:
             " 20), c(0.3, 4))"
         )
     count = len(every)
-    sizes = _read_sizes(inputs, count, every)
-    return Answers(inputs[:count], predictions[:count], sizes)
+    return Answers(inputs[:count], predictions[:count], _read_sizes(inputs, count, every))
 
 
 def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
@@ -98,7 +103,10 @@ def equations_asker(fit: FittedNet, network: Network) -> Ask:
     """
 
     def ask(rows: Rows) -> tuple[Array, Array]:
-        inputs = rows.matrix() if fit.terms is None else fit.terms.columns(rows)
+        if fit.terms is None:
+            inputs = rows.matrix()
+        else:
+            inputs = fit.terms.columns(rows.as_texts(fit.terms.levels))
         whole = np.isfinite(inputs).all(axis=1)
         targets = np.zeros((1, int(whole.sum()), fit.topology.outputs))
         formulation = Formulation.identity(network)
@@ -128,10 +136,10 @@ def whole_rows_only(ask: Ask, outputs: int) -> Ask:
     return ask_whole
 
 
-def _moved(rows: Rows, name: str) -> Rows:
-    """Return the rows with each number of one column changed by STEP of it."""
+def _moved(rows: Rows, name: str, step: float) -> Rows:
+    """Return the rows with each number of one column changed by a share of it."""
     column = np.asarray(rows.columns[name], dtype=np.float64)
-    return Rows({**rows.columns, name: column * (1 + STEP)})
+    return Rows({**rows.columns, name: column * (1 + step)})
 
 
 def _read_sizes(inputs: Array, count: int, rows: Rows) -> Array:
@@ -139,11 +147,14 @@ def _read_sizes(inputs: Array, count: int, rows: Rows) -> Array:
 
     It is the input's own size plus, for each raw column, how much the input changes when the raw
     number changes, relative to the number: for (x - c) / s both are as large as (|x| + |c|) / s
-    is together.
+    is together. A change that does not shrink with the step is a jump, as of x == 2, and none.
     """
-    first, changed = inputs[:count], inputs[count:].reshape(-1, *inputs[:count].shape)
+    first = inputs[:count]
+    changed = inputs[count:].reshape(-1, len(STEPS), *first.shape)
+    slopes = abs(changed - first) / np.reshape(STEPS, (-1, 1, 1))
+    smooth = slopes[:, 1] <= 2 * slopes[:, 0]
+    sizes: Array = abs(first) + np.where(smooth, slopes[:, 0], 0.0).sum(axis=0)
     raw = [column for column in rows.columns.values() if not isinstance(column, tuple)]
-    sizes: Array = abs(first) + (abs(changed - first[None]) / STEP).sum(axis=0)
     for place in range(first.shape[1]):
         as_it_is = [np.array_equal(first[:, place], column, equal_nan=True) for column in raw]
         if any(as_it_is) or np.isin(first[:, place], (0.0, 1.0)).all():

@@ -10,6 +10,7 @@ from reference.rds.rows import Column, Rows
 
 COUNT, WIDE = 64, 16  # rows in all, and of these the ones that go further beyond the range
 BEYOND, FAR = 0.25, 2.0  # of a column's range, on either side
+MOST_CODES = 12  # different whole numbers of a column that may hold codes
 FARTHEST = 1000.0  # sizes from the common centre, to see a unit of small weights
 PLAIN_SUM = 4.0  # the largest size of a drawn unit's sum of weighted inputs
 
@@ -19,22 +20,34 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
 
     A column of numbers is drawn uniformly from its range, and a quarter of that beyond on either
     side; in WIDE rows from three times the range and more. A column of positive numbers stays
-    positive, since a formula may take its logarithm. A column of texts keeps to its levels. Without
+    positive, since a formula may take its logarithm. A column of texts keeps to the levels of the
+    fit, one of few whole numbers to these. Without
     rows, numbers are so small that most units stay within nnet's clip.
     """
     rng = np.random.default_rng(seed)
     if rows is None:
         return _draw_small(fit, rng)
     columns: dict[str, Column] = {}
+    known = {} if fit.terms is None else fit.terms.levels
     for name, column in rows.columns.items():
         if isinstance(column, tuple):
-            levels = sorted({text for text in column if text is not None})
-            columns[name] = tuple(str(text) for text in rng.choice(levels, COUNT))
+            levels = known.get(name, tuple({text for text in column if text is not None}))
+            columns[name] = tuple(str(text) for text in rng.choice(sorted(levels), COUNT))
+        elif name in known:
+            columns[name] = rng.choice([float(level) for level in known[name]], COUNT)
+        elif _is_coded(column):
+            columns[name] = rng.choice(np.unique(column[np.isfinite(column)]), COUNT)
         else:
             if not np.isfinite(column).any():
                 raise ValueError(f"column {name} holds no number, expected some")
             columns[name] = _draw_in_range(column, rng)
     return Rows(columns)
+
+
+def _is_coded(column: Array) -> bool:
+    """Does a column hold few whole numbers, which may be codes?"""
+    values = np.unique(column[np.isfinite(column)])
+    return 1 < len(values) <= MOST_CODES and bool((values == np.rint(values)).all())
 
 
 def _draw_in_range(column: Array, rng: np.random.Generator) -> Array:

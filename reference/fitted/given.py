@@ -42,7 +42,7 @@ class Given:
         Raises ValueError for a missing column, and for a matrix of another width.
         """
         if fit.terms is not None and not self.prepare:
-            chosen = rows.chosen(fit.terms.variables).as_texts(fit.terms.levels)
+            chosen = rows.chosen(fit.terms.variables).settled(fit.terms.levels)
             _expect_known_levels(chosen, fit.terms.levels)
             _expect_numbers(chosen, fit.terms.levels)
             return chosen
@@ -63,7 +63,20 @@ class Given:
             return (inputs,)
         if self.encode is None:
             return (rows.matrix(),)
-        assert not isinstance(self.encode, str)
+        arrays = self._call_encode(rows)
+        for some in (slice(0, 1), slice(0, (len(rows) + 1) // 2)):
+            alone = self._call_encode(rows.part(range(len(rows))[some]))
+            for whole, part in zip(arrays, alone, strict=True):
+                if not np.array_equal(whole[some], part, equal_nan=True):
+                    raise ValueError(
+                        "encode gives a row other columns when other rows stand beside it, as"
+                        " pd.get_dummies() or a mean of the rows does: use the levels and the"
+                        " numbers of training"
+                    )
+        return arrays
+
+    def _call_encode(self, rows: Rows) -> tuple[Array, ...]:
+        assert callable(self.encode)
         made = self.encode(rows.lists())
         arrays = []
         for part in made if isinstance(made, tuple) else (made,):
@@ -111,10 +124,7 @@ class Given:
 def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:
     """Raise ValueError for a text that is no level of its column, for which predict() stops."""
     for name, known in levels.items():
-        column = rows.columns[name]
-        if not isinstance(column, tuple):
-            continue
-        for row, text in enumerate(column):
+        for row, text in enumerate(rows.as_texts([name]).texts_of(name)):
             if text is not None and text not in known:
                 raise ValueError(
                     f"row {row} of x holds {text!r} in column {name}, which the fit does not know:"

@@ -179,7 +179,15 @@ class FittedObject:
         if stored is not None:
             return self._find_stored(stored)
         rows, drawn = self._find_rows(fit)
-        answers = collect(self._asker(fit, network), rows, drawn, self.given.prepare)
+        ask = self._asker(fit, network)
+        fixed = () if fit.terms is None else fit.terms.levels
+        try:
+            answers = collect(ask, rows, drawn, self.given.prepare, fixed)
+        except RError:
+            if drawn is None:
+                raise
+            drawn = None  # rows that R refuses, though it may take the user's
+            answers = collect(ask, rows, drawn, self.given.prepare, fixed)
         every = rows if drawn is None else rows.followed_by(drawn)
         count = 0 if self.given.rows is None else len(rows)
         return Asked(every, count, answers, fit.terms is not None)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harness.core.contract import Array
 from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
+from harness.shipped.weights import FIFTEEN_DIGITS
 from reference.fitted.answers import Answers
 from reference.fitted.explaining import Explanation
 from reference.fitted.folding import fold_scaling
@@ -26,10 +27,16 @@ from reference.rds.rows import Rows
 from reference.training.trainers import RELTEST
 
 YOURS, DRAWN, SMALL = "your rows", "rows drawn around them", "drawn rows, not your data"
+MOST_UNKNOWN = 1000  # rows that are judged by a port's derivatives, one after the other
 ROUNDINGS = 8  # of an input that a port prepares itself, beyond one for each raw column
 NOT_SCALING = (
     "Scaling is not judged: what was done to the data before nnet() is not in the object (give y=,"
     " prepare= or predictions=)"
+)
+NOT_OF_THIS_FIT = (
+    "predictions= is not what the fitted object predicts from these rows, nor from them scaled by"
+    " their own mean and sd: which numbers enter the network is not known, and whether predictions="
+    " is of this fit is not judged (give prepare=)"
 )
 NOT_ENCODING = (
     "The port was given the columns of R's model.matrix: how it makes them of raw rows is not"
@@ -67,9 +74,9 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
         fit.responses,
         Explanation(fit, callable(given.encode)),
         fitted_loss,
-        fold_scaling(fit, tables[0]),
+        fold_scaling(fit, tables[-1]),
         given.stored,
-        _describe_limits(fit, given, asked),
+        _describe_limits(tables, given, asked),
         not given.prepare and given.predictions is None,
         {"call": fit.call, "digest": fit.digest},
     )
@@ -85,30 +92,60 @@ def _make_tables(fit: FittedNet, network: Network, given: Given, asked: Asked) -
         tables.append(_make_table(DRAWN if len(yours) else SMALL, fit, given, asked, drawn))
     if given.predictions is None:
         return tables
-    return [_with_predictions(tables[0], fit, network, given, asked.count)]
+    return [_with_predictions(tables[0], fit, network, given, asked)]
 
 
 def _with_predictions(
-    table: Table, fit: FittedNet, network: Network, given: Given, count: int
+    table: Table, fit: FittedNet, network: Network, given: Given, asked: Asked
 ) -> Table:
     """Return the table of the user's rows with the predictions that R's own pipeline has written.
 
     The inputs of the network are those with which it predicts so: as R was asked, or, if that is
     it, scaled by mean and standard deviation of these rows. Else they are not known.
     """
-    written = read_predictions(given.predictions, count, fit.topology.outputs)
+    written = read_predictions(given.predictions, asked.count, fit.topology.outputs)
     name = YOURS
     if written.digits < EXACT:
         name = f"{YOURS} (R's predictions have {written.digits} digits)"
     predictions, digits = written.predictions[table.places], written.error[table.places]
     table = replace(table, name=name, predictions=predictions, digits=digits)
+    table = replace(table, is_written=asked.rows.is_written)
+    known: NDArray[np.bool_] = np.atleast_1d(np.isfinite(predictions).all(axis=1))
+    table = _without_lost(table, known)
     assert table.inputs is not None
     scaled, sizes = _scale_by_own_rows(table.inputs)
     by_own_rows = replace(table, inputs=scaled, sizes=sizes, are_estimated=True)
     for found in (table, by_own_rows):
         if _gives_predictions(found, fit, network):
             return found
-    return replace(table, inputs=None)
+    if given.prepare:
+        raise ValueError(
+            "prepare= does not lead to predictions=: R predicts others from what it makes of the"
+            " rows. Which of the two is of another model, or of other rows?"
+        )
+    most = np.arange(len(table.places)) < MOST_UNKNOWN
+    return replace(_without_lost(table, most), inputs=None)
+
+
+def _without_lost(table: Table, kept: NDArray[np.bool_]) -> Table:
+    """Return the rows of a table that are kept (R,)."""
+    if kept.all():
+        return table
+    return _part_of(table, np.flatnonzero(kept))
+
+
+def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
+    """Return the rows of a table in these places."""
+    return replace(
+        table,
+        given=tuple(part[rows] for part in table.given),
+        inputs=None if table.inputs is None else table.inputs[rows],
+        predictions=table.predictions[rows],
+        sizes=table.sizes[rows],
+        places=table.places[rows],
+        digits=None if table.digits is None else table.digits[rows],
+        written=None if table.written is None else table.written[rows],
+    )
 
 
 def _scale_by_own_rows(inputs: Array) -> tuple[Array, Array]:
@@ -154,6 +191,7 @@ def _make_table(
         kept,
         incomplete,
         gone,
+        written=FIFTEEN_DIGITS * (abs(answers.inputs[kept]) + answers.sizes[kept]),
     )
 
 
@@ -162,21 +200,31 @@ def _make_fitted_loss(fit: FittedNet, given: Given, asked: Asked, table: Table) 
         raise ValueError("y was given without x, expected the rows on which nnet() was fitted")
     targets = given.target_rows(fit, asked.count)[table.places]
     weights = given.weights(asked.count)
+    known = np.isfinite(targets).all(axis=1)
     if weights is not None:
         weights = weights[table.places]
+        known &= np.isfinite(weights)
+        weights = weights[known]
+    rows = np.flatnonzero(known)  # nnet() leaves out rows with a missing value
+    if not len(rows):
+        raise ValueError("y has no number in a row without a missing value, expected some")
+    part = _part_of(table, rows)
     decay: Any = fit.decay
     if (fit.decay == fit.decay[0]).all():
         decay = float(fit.decay[0])
-    return FittedLoss(fit.value, targets, Loss(decay=decay, weights=weights), RELTEST)
+    loss = Loss(decay=decay, weights=weights)
+    return FittedLoss(fit.value, rows, part, targets[rows], loss, RELTEST)
 
 
 def _is_scaling_open(given: Given) -> bool:
     return given.targets is None and not given.prepare and given.predictions is None
 
 
-def _describe_limits(fit: FittedNet, given: Given, asked: Asked) -> str:
+def _describe_limits(tables: Sequence[Table], given: Given, asked: Asked) -> str:
     """Return what the verdicts do not prove."""
     said = []
+    if tables[0].inputs is None:
+        said.append(NOT_OF_THIS_FIT)
     if _is_scaling_open(given):
         said.append(NOT_SCALING)
     if given.encode == COLUMNS or (given.encode is None and not asked.rows.are_numbers):

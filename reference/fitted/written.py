@@ -49,9 +49,16 @@ def read_predictions(given: object, rows: int, outputs: int) -> Written:
     digits = max(len(number.as_tuple().digits) for line in numbers for number in line)
     if digits >= EXACT:
         return Written(array, np.zeros_like(array), EXACT, path.name)
-    # half a unit of the last digit that is kept
+    # half a unit of the last digit that is kept, or of the last decimal, whichever is coarser
     places = np.floor(np.log10(np.where(array == 0, 1.0, abs(array)))) + 1 - digits
-    return Written(array, 0.5 * 10.0**places, digits, path.name)
+    decimals = min(_exponent(number) for line in numbers for number in line)
+    return Written(array, 0.5 * 10.0 ** np.maximum(places, decimals), digits, path.name)
+
+
+def _exponent(number: Decimal) -> int:
+    """Return the place of the last digit: -2 for 1.25."""
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
 
 
 def _number(text: str) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ class Rows:
     """Rows of raw data: each column by its name, all of one length.
 
     A column of numbers is an array (R,) of float64, in which NaN is a missing value. A column of
-    texts is a tuple of R texts, in which None is a missing value.
+    texts is a tuple of R texts, in which None is a missing value. `written` are the texts of the
+    columns that were read from a csv file.
     """
 
     columns: Mapping[str, Column]
+    written: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -63,7 +65,30 @@ class Rows:
                 f"the data have no column {', '.join(missing)}, expected {', '.join(names)};"
                 f" they have {', '.join(self.columns)}"
             )
-        return Rows({name: self.columns[name] for name in names})
+        return replace(self, columns={name: self.columns[name] for name in names})
+
+    @property
+    def is_written(self) -> bool:
+        """Were these rows read from a csv file, as write.csv() writes it?"""
+        return bool(self.written)
+
+    def texts_of(self, name: str) -> tuple[str | None, ...]:
+        """Return a column of texts."""
+        column = self.columns[name]
+        assert isinstance(column, tuple)
+        return column
+
+    def settled(self, levels: Mapping[str, tuple[str, ...]]) -> Rows:
+        """Return the rows with the columns of factors as their levels are written, if only their
+        texts are levels ("01"); numbers that are levels stay numbers.
+        """
+        columns = dict(self.columns)
+        for name, known in levels.items():
+            texts = self.written.get(name)
+            held = {text for text in self.as_texts([name]).texts_of(name) if text is not None}
+            if not held <= set(known) and texts is not None:
+                columns[name] = texts
+        return replace(self, columns=columns)
 
     def as_texts(self, names: Iterable[str]) -> Rows:
         """Return the rows with these columns as texts, numbers written as R writes them."""
@@ -73,12 +98,13 @@ class Rows:
             if not isinstance(column, tuple):
                 texts = [None if np.isnan(number) else f"{number:.15g}" for number in column]
                 columns[name] = tuple(texts)
-        return Rows(columns)
+        return replace(self, columns=columns)
 
     def without(self, names: Iterable[object]) -> Rows:
         """Return the columns that have none of these names."""
         left = [name for name in names if isinstance(name, str)]
-        return Rows({name: part for name, part in self.columns.items() if name not in left})
+        kept = {name: part for name, part in self.columns.items() if name not in left}
+        return replace(self, columns=kept)
 
     @property
     def are_numbers(self) -> bool:
@@ -118,7 +144,7 @@ class Rows:
                 columns[name] = tuple(column[place] for place in kept)
             else:
                 columns[name] = column[kept]
-        return Rows(columns)
+        return replace(self, columns=columns)
 
     def followed_by(self, other: Rows) -> Rows:
         """Return these rows and then the other's, which has the same columns."""
@@ -129,7 +155,7 @@ class Rows:
                 columns[name] = (*column, *more)
             else:
                 columns[name] = np.concatenate([column, np.asarray(more, dtype=np.float64)])
-        return Rows(columns)
+        return replace(self, columns=columns)
 
 
 def _of_matrix(given: object, names: Sequence[str]) -> dict[str, Any]:
@@ -155,7 +181,11 @@ def _column(name: str, given: object) -> Column:
         return _settled(values)
     if values.dtype.kind == "b":
         return tuple("TRUE" if value else "FALSE" for value in values.tolist())
-    return _read_column([None if _is_missing(value) else str(value) for value in values.tolist()])
+    listed = [None if _is_missing(value) else value for value in values.tolist()]
+    texts = [None if value is None else str(value) for value in listed]
+    if any(isinstance(value, str) for value in listed):
+        return tuple(texts)
+    return _read_column(texts)
 
 
 def is_number(text: str) -> bool:
@@ -199,10 +229,11 @@ def _read_csv(path: Path) -> Rows:
         )
     if len(set(names)) != len(names):
         raise ValueError(f"{path} has the columns {', '.join(names)}, expected each once")
-    columns = {}
+    columns, written = {}, {}
     for name, texts in zip(names, zip(*lines, strict=True), strict=True):
-        columns[name] = _read_column([None if text in (NA, "") else text for text in texts])
-    return Rows(columns)
+        written[name] = tuple(None if text in (NA, "") else text for text in texts)
+        columns[name] = _read_column(written[name])
+    return Rows(columns, written)
 
 
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
