@@ -31,8 +31,9 @@ pytestmark = pytest.mark.usefixtures("live_r")
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> FittedNet:
-    """A fit by formula, saved to fit.rds."""
+def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FittedNet:
+    """A fit by formula, saved to fit.rds in the working folder."""
+    monkeypatch.chdir(tmp_path)
     return read_fit(make_fit(tmp_path / "fit.rds", CALLS["formula"]), LIVE)
 
 
