@@ -54,12 +54,20 @@ class Given:
             )
         return kept
 
-    def encoded(self, rows: Rows, inputs: Array) -> tuple[Array, ...]:
+    def takes_columns(self, rows: Rows, has_factors: bool) -> bool:
+        """Is the port given the columns of R's model.matrix? By default it is if the rows hold
+        texts, or codes of factors.
+        """
+        if self.encode is None:
+            return has_factors or not rows.are_numbers
+        return self.encode == COLUMNS
+
+    def encoded(self, rows: Rows, inputs: Array, has_factors: bool) -> tuple[Array, ...]:
         """Return rows as the port takes them, one array (R, K) for each of its arguments.
 
         Raises ValueError if `encode` gives something else.
         """
-        if self.encode == COLUMNS or (self.encode is None and not rows.are_numbers):
+        if self.takes_columns(rows, has_factors):
             return (inputs,)
         if self.encode is None:
             return (rows.matrix(),)

@@ -190,7 +190,8 @@ class FittedObject:
             answers = collect(ask, rows, drawn, self.given.prepare, fixed)
         every = rows if drawn is None else rows.followed_by(drawn)
         count = 0 if self.given.rows is None else len(rows)
-        return Asked(every, count, answers, fit.terms is not None)
+        has_factors = fit.terms is not None and bool(fit.terms.levels)
+        return Asked(every, count, answers, fit.terms is not None, has_factors)
 
     def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
         """Return the user's rows and drawn ones; only drawn ones if there are none."""
@@ -213,7 +214,8 @@ class FittedObject:
 
     def _find_stored(self, stored: Stored) -> Asked:
         """Return the stored rows and answers. Raises ValueError if they are to another question."""
-        found = Asked(stored.all_rows(), stored.count, stored.answers(), stored.is_formula)
+        rows, kinds = stored.all_rows(), (stored.is_formula, stored.has_factors)
+        found = Asked(rows, stored.count, stored.answers(), *kinds)
         if self.given.rows is None:
             return found
         theirs, given = stored.user_rows(), self.given.rows

@@ -38,6 +38,7 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: float
     convergence: int
     is_formula: bool
+    has_factors: bool
     columns: list[str]
     responses: list[str]
     prepare: str
@@ -99,6 +100,7 @@ def store(
         fit.value,
         fit.convergence,
         fit.terms is not None,
+        fit.terms is not None and bool(fit.terms.levels),
         list(fit.columns),
         list(fit.responses),
         prepare,

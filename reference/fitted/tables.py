@@ -19,7 +19,7 @@ from harness.shipped.weights import FIFTEEN_DIGITS
 from reference.fitted.answers import Answers
 from reference.fitted.explaining import Explanation
 from reference.fitted.folding import fold_scaling
-from reference.fitted.given import COLUMNS, Given
+from reference.fitted.given import Given
 from reference.fitted.written import EXACT, read_predictions
 from reference.mathematics.network import Network
 from reference.rds.fit import FittedNet
@@ -50,12 +50,14 @@ class Asked:
 
     `count` of the rows are the user's; 0 if none were given. `is_formula` says that the network was
     fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.
+    `has_factors` says that a raw column holds levels of a factor.
     """
 
     rows: Rows
     count: int
     answers: Answers
     is_formula: bool
+    has_factors: bool
 
 
 def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Truth:
@@ -180,11 +182,11 @@ def _make_table(
         gone = gone[:0]
     incomplete: tuple[Array, ...] = ()
     if len(gone):
-        incomplete = given.encoded(rows.part(gone), answers.inputs[gone])
+        incomplete = given.encoded(rows.part(gone), answers.inputs[gone], asked.has_factors)
     roundings = ROUNDINGS + len(rows.columns)
     return Table(
         name,
-        given.encoded(rows.part(kept), answers.inputs[kept]),
+        given.encoded(rows.part(kept), answers.inputs[kept], asked.has_factors),
         answers.inputs[kept],
         answers.predictions[kept],
         roundings * answers.sizes[kept],
@@ -227,7 +229,7 @@ def _describe_limits(tables: Sequence[Table], given: Given, asked: Asked) -> str
         said.append(NOT_OF_THIS_FIT)
     if _is_scaling_open(given):
         said.append(NOT_SCALING)
-    if given.encode == COLUMNS or (given.encode is None and not asked.rows.are_numbers):
+    if given.takes_columns(asked.rows, asked.has_factors):
         said.append(NOT_ENCODING)
     yours = asked.answers.part(np.arange(asked.count))
     lost = int(np.isnan(yours.predictions).any(axis=1).sum())

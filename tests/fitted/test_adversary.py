@@ -11,6 +11,8 @@ import torch
 
 from harness.core.contract import Array
 from reference import fitted
+from reference.fitted.object import FittedObject
+from reference.fitted.stored import write
 from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
@@ -224,6 +226,24 @@ def test_levels_are_drawn_though_the_rows_lack_them(tmp_path: Path) -> None:
     port = Port(fit.topology, fit.wts)
     given = {"a": [0.5, -1.0, 2.0], "i": [1, 2, 3]}
     verdicts = judge_all(fitted(path, port, x=given, encode=encode_numbers))
+    assert statuses(verdicts) == {"predictions": "PASS", "parameters": "PASS"}
+
+
+def test_numbers_that_are_levels_are_not_handed_over_as_numbers(tmp_path: Path) -> None:
+    """By default a port of a fit with a factor takes the columns of model.matrix, live and
+    recorded.
+    """
+    call = "nnet::nnet(y ~ a + i, transform(d, i = factor(i)), size = 2, linout = TRUE, trace = F)"
+    path, fit = made(tmp_path, call, data=LEVELS)
+    given: dict[str, Any] = {"x": {"a": [0.5, -1.0, 2.0], "i": [1, 2, 3]}}
+    case = fitted(path, Port(fit.topology, fit.wts), **given)
+    verdicts = judge_all(case)
+    assert statuses(verdicts) == {"predictions": "PASS", "parameters": "PASS"}
+    assert "how it makes them of raw rows is not judged" in verdicts[0].caveat
+    assert isinstance(case.problems, FittedObject)
+    file = tmp_path / "answers.json"
+    write(file, case.problems.record())
+    verdicts = judge_all(fitted(file, Port(fit.topology, fit.wts)))
     assert statuses(verdicts) == {"predictions": "PASS", "parameters": "PASS"}
 
 
