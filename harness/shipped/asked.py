@@ -1,4 +1,4 @@
-"""A port and the truth about it in one trial: what was asked already, and bounds on its answers.
+"""A port and the truth about it in one trial, with its cached answers and their bounds.
 
 In shapes, R counts rows and O outputs.
 """
@@ -59,6 +59,16 @@ class SensitivityOf(Key[Sensitivity]):
 
 
 @dataclass(frozen=True)
+class PredictionBounds(Key[tuple[Bounded, Bounded]]):
+    """Cache key for the bounds on a port's predictions for a table, and on the fitted object's."""
+
+    subject: str
+    device: str
+    table: Same
+    contract: Contract
+
+
+@dataclass(frozen=True)
 class Cause(Key[str]):
     """Cache key for the misreading that explains a port, in words."""
 
@@ -114,6 +124,10 @@ class Asked:
         Where the inputs of the network are not known, they follow from the port's derivatives, see
         `sensitivity`; a port without nnet's clip may then differ by as much as the clip makes.
         """
+        key = PredictionBounds(self.trial.subject.name, self.trial.device, Same(table), contract)
+        return self.cache.get_or_make(key, lambda: self._bound_predictions(table, contract))
+
+    def _bound_predictions(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
         truth, dtype = self.truth, self.trial.dtype
         if table.inputs is None:
             mine, theirs = self._of_derivatives(table, contract)

@@ -166,7 +166,7 @@ def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> st
     said += f", on {' and '.join(counts)}"
     stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
     if stored:
-        said += f"; weights of {stored} may make up to {_storage(asked, contract):.1e} of it"
+        said += f"; stored in {stored}, a prediction may be off by {_storage(asked, contract):.1e}"
     for table in truth.tables:
         if (most := asked.clip_allowance(table, contract).max(initial=0.0)) > 0:
             said += f"; {most:.1e} is allowed for nnet's clip, since it is not known where it acts"
@@ -177,7 +177,7 @@ def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> st
 
 
 def _storage(asked: Asked, contract: Contract) -> float:
-    """Return the largest bound of a prediction, of which the storage of the weights is a part."""
+    """Return the largest bound on the port's predictions, storage of its weights included."""
     most = 0.0
     for table in asked.truth.tables:
         bound, _ = asked.predictions_of(table, contract)

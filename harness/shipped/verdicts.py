@@ -40,7 +40,7 @@ def judge_port(trial: Trial, cache: Cache, truth: Truth) -> Verdict:
 
 
 def judge_parameters(asked: Asked) -> Verdict:
-    """Return the verdict on the port's weights, by what they mean."""
+    """Return the verdict on the port's weights, each compared at its place in the network."""
     trial, held = asked.trial, asked.held
     if isinstance(held, Missing):
         if held.status is Status.ABSENT:
@@ -50,9 +50,10 @@ def judge_parameters(asked: Asked) -> Verdict:
     if compared.same:
         return replace(blank(trial, Status.PASS, compared.words), budget_used=compared.share)
     if held.guessed and _predicts_right(asked) and not confirms_meaning(asked, held):
+        by = "R's" if asked.truth.tables[0].inputs is not None else "those of predictions="
         reason = (
-            "its weights, by names and shapes, are not R's, and its predictions are: say what they"
-            " mean with parameters=, and they are compared"
+            f"its weights, by names and shapes, are not R's, though its predictions are {by}: say"
+            " what they mean with parameters=, and they are compared"
         )
         return blank(trial, Status.ABSENT, reason)
     position = compared.position

@@ -1,4 +1,4 @@
-"""Compares the weights that a port holds with the fitted ones, by what they mean.
+"""Compares the weights that a port holds with the fitted ones, each at its place in the network.
 
 A network is the same function if its hidden units are numbered otherwise, or if a unit is turned
 over: the signs of its incoming and outgoing weights change (and for a logistic unit, since

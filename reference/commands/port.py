@@ -13,14 +13,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.core.contract import NNET_CLIP, Array
+from harness.core.contract import NNET_CLIP
 from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line, printable
-from reference.fitted.answers import Answers, Ask, collect, equations_asker
+from reference.fitted.answers import Answers, collect, equations_asker, r_asker
 from reference.fitted.drawn import draw_rows
-from reference.fitted.given import Given
+from reference.fitted.given import COLUMNS, Given
 from reference.fitted.stored import Stored, dump, store
 from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
@@ -44,8 +44,7 @@ def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
       model.py             the module, and `columns(rows)`, which makes its inputs from raw columns
       model.safetensors    its weights, float64
       predictions.json     the rows that were asked, and what R predicts for them (not without R)
-      test_model.py        a case of nnet-parity that judges model.py against the fit; not for a
-                           formula of which only R can make the columns
+      test_model.py        a case of nnet-parity that judges model.py against the fit
       certificate.md       what was compared, with whom, on which data, and how near it is
       certificate.json     the same for programs
 
@@ -127,10 +126,7 @@ def _port_fit(given: Namespace) -> int:
     try:
         question = _ask(net, given)
     except (RError, RCrashed) as error:
-        hint = ""
-        if str(error).startswith("its formula calls"):
-            hint = ", and R would run that: give --trust if you trust the file"
-        raise ValueError(f"{given.fit}: R says: {one_line(str(error))}{hint}") from None
+        raise ValueError(f"{given.fit}: R says: {one_line(str(error))}") from None
     files: dict[str, str | bytes] = {
         "model.py": write_model(net, given.fit.name, given.smooth),
         "model.safetensors": write_weights(net),
@@ -141,8 +137,7 @@ def _port_fit(given: Namespace) -> int:
         fit = PREDICTIONS
         files[fit] = dump(_store(net, question))
     certificate = _certify(net, question, files, given, say)
-    if net.terms is None or has_columns(net):
-        files["test_model.py"] = write_test(net, fit, given.smooth)
+    files["test_model.py"] = write_test(net, fit, given.smooth)
     files["certificate.md"] = certificate.to_markdown()
     digests = {name: _digest(content) for name, content in files.items()}
     files[CERTIFICATE] = certificate.to_json(digests)
@@ -158,13 +153,13 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
     try:
         versions = LIVE.versions()
         versions = {name: versions[name] for name in ("R", "nnet")}
-        ask = _r_asker(os.path.abspath(given.fit), given.trust)
+        ask = r_asker(LIVE, given.fit, "", given.trust)
     except RUnavailable:
         versions = {}
         ask = equations_asker(net, network_of(net.topology))
     if given.data is None:
         rows = draw_rows(net, None)
-        answers = collect(ask, rows, None, "", () if net.terms is None else net.terms.levels)
+        answers = collect(ask, rows, None, "", net.levels)
         return Question(rows, 0, answers, f"{len(rows)} drawn rows, not your data", versions)
     rows = Rows.of(given.data)
     if given.columns:
@@ -180,18 +175,8 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         rows = rows.part(range(MOST_ROWS))
     drawn = draw_rows(net, rows)
     data += f" and {len(drawn)} rows drawn in its range"
-    answers = collect(ask, rows, drawn, "", () if net.terms is None else net.terms.levels)
+    answers = collect(ask, rows, drawn, "", net.levels)
     return Question(rows.followed_by(drawn), len(rows), answers, data, versions)
-
-
-def _r_asker(path: str, trust: bool) -> Ask:
-    """Return the function that asks R's predict() about raw rows."""
-
-    def ask(rows: Rows) -> tuple[Array, Array]:
-        columns = list(rows.columns.values())
-        return LIVE.ask_fit(path, list(rows.columns), columns, None, trust)
-
-    return ask
 
 
 def _certify(
@@ -206,7 +191,7 @@ def _certify(
     from_raw = has_columns(net)
     arguments: dict[str, Any] = {"clip": None if given.smooth else NNET_CLIP}
     if net.terms is not None and not from_raw:
-        arguments["encode"] = _r_encoder(os.path.abspath(given.fit), given.trust)
+        arguments["encode"] = COLUMNS
     if not question.versions and question.count:
         arguments["x"] = question.rows.part(range(question.count))
     fit = PREDICTIONS if question.versions else os.path.abspath(given.fit)
@@ -249,15 +234,6 @@ def _describe(net: FittedNet) -> str:
     kind = "linear" if top.linear_outputs else "logistic"
     units = f"{top.inputs}-{top.hidden}-{top.outputs}{skip}"
     return f"{units}, {kind} outputs, {top.n_weights} weights"
-
-
-def _r_encoder(path: str, trust: bool) -> Callable[[dict[str, Any]], Array]:
-    """Return the function by which R's model.matrix makes the inputs from raw rows."""
-
-    def encode(rows: dict[str, Any]) -> Array:
-        return LIVE.ask_fit(path, list(rows), list(rows.values()), None, trust)[0]
-
-    return encode
 
 
 def _store(net: FittedNet, question: Question) -> Stored:

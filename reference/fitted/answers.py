@@ -91,7 +91,8 @@ def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
             if trust or not str(error).startswith("its formula calls"):
                 raise
             raise RError(
-                f"{error}, which R would run: give trust=True if you trust {path.name}"
+                f"{error}, and R would run that: if you trust {path.name}, say so (trust=True, or"
+                " --trust of port)"
             ) from None
 
     return ask

@@ -88,7 +88,7 @@ def fitted(
     file = Path(fspath(fit)).name
     return Case(
         name=name or f"{called} of {file}",
-        network=judge,  # type: ignore[arg-type]
+        network=judge,  # type: ignore[arg-type] # its network is known when the object is read
         subjects=[subject],
         references=[judge],
         problems=judge,

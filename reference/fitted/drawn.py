@@ -28,7 +28,7 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
     if rows is None:
         return _draw_small(fit, rng)
     columns: dict[str, Column] = {}
-    known = {} if fit.terms is None else fit.terms.levels
+    known = fit.levels
     for name, column in rows.columns.items():
         if isinstance(column, tuple):
             levels = known.get(name, tuple({text for text in column if text is not None}))
@@ -64,7 +64,7 @@ def _draw_in_range(column: Array, rng: np.random.Generator) -> Array:
 
 def _draw_small(fit: FittedNet, rng: np.random.Generator) -> Rows:
     names = fit.columns if fit.terms is None else fit.terms.variables
-    levels = {} if fit.terms is None else fit.terms.levels
+    levels = fit.levels
     places = {name: place for place, name in enumerate(fit.columns)}
     plain = np.array([name in names and name not in levels for name in fit.columns])
     sizes = _small_sizes(fit)

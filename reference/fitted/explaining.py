@@ -21,6 +21,7 @@ from reference.rds.fit import FittedNet
 UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave
 CONSTANT = 1e-6  # a smaller factor of R's predictions says that a port's do not depend on them
 RESPONSES = {"exp()": np.exp, "log()": np.log, "the square": np.square, "the root": np.sqrt}
+ALIKE = 1e-6  # relative: numbers that a hint takes for one; no verdict depends on it
 COMMON = 0.1  # share of weights that two fits may have in common by chance
 NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
 
@@ -87,7 +88,7 @@ class Explanation:
     def _describe_column(self, table: Table, column: int, over_n: float) -> str:
         """Return what was done to a column that `encode` makes otherwise, "" if it is unknown."""
         mine, theirs = table.given[0][:, column], np.asarray(table.inputs)[:, column]
-        if np.allclose(mine, over_n * theirs, rtol=1e-9, atol=0):
+        if (abs(mine - over_n * theirs) <= ALIKE * abs(mine)).all():
             return " (divided by a standard deviation that divides by n, not by n - 1)"
         names = np.array(self.fit.columns)
         same = [np.array_equal(mine, other) for other in np.asarray(table.inputs).T]
@@ -101,7 +102,7 @@ class Explanation:
         for reading in list_readings(self.fit.topology, self.fit.wts, self.fit.columns):
             if np.linalg.norm(held - reading.wts) < UNEXPLAINED * apart:
                 return reading.words
-        near = abs(held[:, None] - self.fit.wts[None]) <= 1e-6 * abs(self.fit.wts[None])
+        near = abs(held[:, None] - self.fit.wts[None]) <= ALIKE * abs(self.fit.wts[None])
         common = int(near.any(axis=1).sum())
         if common > COMMON * len(held):
             return ""

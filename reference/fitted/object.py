@@ -180,18 +180,16 @@ class FittedObject:
             return self._find_stored(stored)
         rows, drawn = self._find_rows(fit)
         ask = self._asker(fit, network)
-        fixed = () if fit.terms is None else fit.terms.levels
         try:
-            answers = collect(ask, rows, drawn, self.given.prepare, fixed)
+            answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
         except RError:
             if drawn is None:
                 raise
             drawn = None  # rows that R refuses, though it may take the user's
-            answers = collect(ask, rows, drawn, self.given.prepare, fixed)
+            answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
         every = rows if drawn is None else rows.followed_by(drawn)
         count = 0 if self.given.rows is None else len(rows)
-        has_factors = fit.terms is not None and bool(fit.terms.levels)
-        return Asked(every, count, answers, fit.terms is not None, has_factors)
+        return Asked(every, count, answers, fit.terms is not None, bool(fit.levels))
 
     def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
         """Return the user's rows and drawn ones; only drawn ones if there are none."""

@@ -100,7 +100,7 @@ def store(
         fit.value,
         fit.convergence,
         fit.terms is not None,
-        fit.terms is not None and bool(fit.terms.levels),
+        bool(fit.levels),
         list(fit.columns),
         list(fit.responses),
         prepare,

@@ -11,6 +11,7 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, Array
 from harness.text.harmless import one_line
 from harness.text.python import quoted
+from reference.fitted.given import COLUMNS
 from reference.porting.columns_source import write_columns
 from reference.rds.fit import FittedNet
 from reference.rds.terms import FormulaTerms
@@ -122,6 +123,8 @@ def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
     given = [quoted(fit), "Port"]
     if has_columns(net):
         given.append("encode=columns")
+    elif net.terms is not None:
+        given.append(f"encode={quoted(COLUMNS)}")
     if not smooth:
         given.append(f"clip={NNET_CLIP:g}")
     lines = [f'"""Does model.py predict what R\'s nnet predicts? Written by {BY}."""', ""]

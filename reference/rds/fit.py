@@ -60,3 +60,8 @@ class FittedNet:
     call: str
     digest: str
     versions: dict[str, str]
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """The levels of each raw column of the formula that is a factor, a text or a logical."""
+        return {} if self.terms is None else self.terms.levels
