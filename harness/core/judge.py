@@ -7,6 +7,7 @@ side is the subject or the reference.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,7 @@ def judge(
     undefined, tensors_outside = False, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    grouped = _Groups.of(owners[0])
     for stack, (subject, reference, owner) in enumerate(
         zip(subjects, references, owners, strict=True)
     ):
@@ -124,7 +126,10 @@ def judge(
             undefined = True
             shares = np.where(beyond_range, 0.0, shares)
             beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
-        other_than_zero, judged, tensors = _evidence(mine.value, rounding, owner)
+        if not np.array_equal(owner, grouped.owner):
+            grouped = _Groups.of(owner)
+        tensors = grouped.tensors
+        other_than_zero, judged = _evidence(mine.value, rounding, grouped)
         seen[tensors] |= other_than_zero
         narrow[tensors] |= judged
         for own in beyond.values():
@@ -201,23 +206,43 @@ def _rank(shares: Array, answers: Array) -> Array:
     )
 
 
-def _evidence(
-    value: Array, allowed: Array, owner: NDArray[np.intp]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.intp]]:
-    """Return for each tensor whether it is ever other than zero, whether its bound is then narrow
-    enough to judge by in some draw, and the tensor's number.
+@dataclass(frozen=True)
+class _Groups:
+    """The elements of one draw, grouped by the tensor that they belong to.
+
+    `owner` has the number of the tensor of each element. `order` sorts the elements by tensor; None
+    if they are sorted. `starts` are the places at which the elements of each of `tensors` begin.
     """
-    flat = owner.ravel()
-    order = np.argsort(flat, kind="stable")
-    tensors, starts = np.unique(flat[order], return_index=True)
+
+    owner: NDArray[np.intp]
+    order: NDArray[np.intp] | None
+    tensors: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, owner: NDArray[np.intp]) -> Self:
+        """Group the elements of a draw, whose tensors have these numbers."""
+        flat = owner.ravel()
+        order = np.argsort(flat, kind="stable")
+        tensors, starts = np.unique(flat[order], return_index=True)
+        is_sorted = bool((order[1:] > order[:-1]).all())
+        return cls(owner, None if is_sorted else order, tensors, starts)
+
+
+def _evidence(
+    value: Array, allowed: Array, groups: _Groups
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return for each tensor whether it is ever other than zero, and whether its bound is then
+    narrow enough to judge by in some draw.
+    """
     draws = len(value)
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
-    if (order[1:] < order[:-1]).any():
-        size, bound = size[:, order], bound[:, order]
-    size, bound = (np.maximum.reduceat(array, starts, axis=1) for array in (size, bound))
+    if groups.order is not None:
+        size, bound = size[:, groups.order], bound[:, groups.order]
+    size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
     seen = size > 0
     narrow = seen & (bound <= TOO_WIDE * size)
-    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0], tensors
+    return seen.any(axis=0), narrow.any(axis=0)
 
 
 def _conclude(

@@ -41,7 +41,8 @@ class Problem:
     other gradients are computed. `caveat` is a sentence for the verdict on the limits of what the
     answers prove. `own_error` (D, P) and `input_error` (D, R, I), if given, are the largest errors
     with which a correct implementation may hold the own parameters and the inputs: those of a port
-    that stores and scales them itself. Raises ValueError on wrong shapes and on values that are not
+    that stores and scales them itself. `float64_only` problems have numbers that float32 cannot hold:
+    they are not asked in another dtype. Raises ValueError on wrong shapes and on values that are not
     finite.
     """
 
@@ -59,6 +60,7 @@ class Problem:
     slopes: Array | None = None
     own_error: Array | None = None
     input_error: Array | None = None
+    float64_only: bool = False
 
     def __post_init__(self) -> None:
         network = self.formulation.network

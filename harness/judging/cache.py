@@ -224,6 +224,8 @@ class Cache(Store):
         problems = self.get_or_make(
             Problems(formulation), lambda: self.case.make_problems(formulation)
         )
+        if dtype != "float64":
+            problems = _without_float64_only(problems)
         contract = Contract(dtype)
         if not contract.narrow:
             return problems
@@ -333,3 +335,9 @@ class Cache(Store):
         network, seen = problem.formulation.network, observed.seen
         key = Stages(observed, contract)
         return self.get_or_make(key, lambda: network.stages(problem, contract, seen))
+
+
+def _without_float64_only(problems: list[Problem]) -> list[Problem]:
+    """Return the problems for a dtype other than float64; all of them if all are for float64 only."""
+    others = [problem for problem in problems if not problem.float64_only]
+    return others or problems

@@ -69,7 +69,8 @@ def _bounded(
             continue
         m = plain if seen is None else StagedArithmetic(contract, network.added, seen[draws])
         m.reach = 0.0
-        found.append(evaluate(m, problem.part(draws)))
+        whole = draws.stop >= problem.draws and number == 0
+        found.append(evaluate(m, problem if whole else problem.part(draws)))
         reach.append(m.reach)
     answers = {name: plain.stack([before(part[name]) for part in found]) for name in QUANTITIES}
     answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)

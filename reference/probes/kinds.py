@@ -1,4 +1,4 @@
-"""The kinds of probes for any network: exact, few-term, saturated, random and unusual draws."""
+"""The kinds of probes for any network: exact, few-term, saturated, random, unusual and 53-bit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,37 +14,29 @@ from reference.mathematics.equations import equations_of
 from reference.mathematics.network import Network
 from reference.probes.draws import FINE, Draw
 from reference.probes.exact import draw_exact
+from reference.probes.unusual import draw_53_bits, draw_unusual
 
 
-def _draw_random(draw: Draw) -> Problem:
+def _draw_exact(draw: Draw) -> list[Problem]:
+    """Draw problems whose answers are proved to be exact; none if there are none."""
+    problem = draw_exact(draw)
+    return [] if problem is None else [problem]
+
+
+def _draw_random(draw: Draw) -> list[Problem]:
     """Draw problems with weights of a size up to 1.5."""
-    return draw.problem(draw.random_own(1.5), *draw.data())
+    return [draw.problem(draw.random_own(1.5), *draw.data())]
 
 
-def _draw_saturated(draw: Draw) -> Problem:
+def _draw_saturated(draw: Draw) -> list[Problem]:
     """Draw problems with weights of a size up to 16, so that sums are far beyond the clip of nnet's
     logistic.
     """
     own = draw.random_own(2) * 2.0 ** draw.rng.integers(1, 4, (draw.draws, 1))
-    return draw.problem(own, *draw.data())
+    return [draw.problem(own, *draw.data())]
 
 
-def _draw_unusual(draw: Draw) -> Problem:
-    """Draw at most four problems of 67 rows, with inputs that are 0, scaled by 2^-14, or as large
-    as 2^10.
-
-    An implementation may run other code for such sizes than for common ones.
-    """
-    draw.draws, draw.rows = min(draw.draws, 4), 67
-    inputs, targets = draw.data()
-    scales = draw.data_rng.choice(
-        [0.0, 2.0**-14, 1.0, 2.0**9], inputs.shape, p=[0.2, 0.2, 0.4, 0.2]
-    )
-    own = draw.random_own(1.5) * 2.0 ** draw.rng.integers(-3, 7, (draw.draws, 1))
-    return draw.problem(own, inputs * scales, targets)
-
-
-def _draw_few_term(draw: Draw) -> Problem:
+def _draw_few_term(draw: Draw) -> list[Problem]:
     """Draw problems of one row in which only weights of one or two inputs, hidden units and outputs
     are not zero.
     """
@@ -52,7 +44,7 @@ def _draw_few_term(draw: Draw) -> Problem:
     theta = draw.theta(1.5)
     keep = np.stack([_choose_few(draw.rng, draw.network) for _ in range(draw.draws)])
     reached = draw.formulation.absolute.transpose(keep.astype(float)) > 0
-    return draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())
+    return [draw.problem(draw.own(theta, 1, FINE) * reached, *draw.data())]
 
 
 def _choose_few(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
@@ -89,12 +81,13 @@ def _choose_one_or_two(rng: np.random.Generator, width: int) -> NDArray[np.bool_
     return np.isin(np.arange(width), order[: rng.integers(1, 3)])
 
 
-KINDS: dict[str, Callable[[Draw], Problem | None]] = {
-    "exact": draw_exact,
+KINDS: dict[str, Callable[[Draw], list[Problem]]] = {
+    "exact": _draw_exact,
     "few-term": _draw_few_term,
     "saturated": _draw_saturated,
     "random": _draw_random,
-    "unusual": _draw_unusual,
+    "unusual": draw_unusual,
+    "53-bit": draw_53_bits,
 }
 
 
@@ -109,7 +102,7 @@ class Probes:
     """
 
     seed: int = 0
-    draws: int = 30
+    draws: int = 20
     rows: int = 5
     kinds: Sequence[str] = tuple(KINDS)
     loss: Loss = SUM_OF_SQUARES
@@ -137,17 +130,16 @@ class Probes:
 
     @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
-        """Return one stack of problems of each kind.
+        """Return one stack of problems of each kind; of the kind "unusual", one for each number of
+        rows.
 
         Formulations that only rename the network's parameters get the same parameters.
         """
-        problems = []
+        problems: list[Problem] = []
         for number, kind in enumerate(self.kinds):
             seed = self.seed, number
             draw = Draw(kind, formulation, seed, self.draws, self.rows, self.loss)
-            problem = KINDS[kind](draw)
-            if problem is not None:
-                problems.append(problem)
+            problems += KINDS[kind](draw)
         return problems
 
 

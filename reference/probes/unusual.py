@@ -1,0 +1,135 @@
+"""Probes with unusual numbers of rows and numbers of unusual sizes, and with numbers of 53 bits.
+
+An implementation may run other code for them than for common ones. In shapes, D counts draws, R
+rows of data, I inputs, O outputs, and P own parameters.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.formulation import Formulation
+from harness.core.problem import Problem
+from reference.mathematics.network import Network
+from reference.probes.draws import FINE, Draw
+from reference.probes.sizes import reach_own, scale_layers
+
+ROWS = (2, 3, 64, 65, 67, 129, 257)  # numbers of rows, beside those of units of the network
+MANY_ROWS = (300, 2000)  # the range from which one more number of rows is drawn
+FEW_ROWS = 67  # up to which numbers of rows are asked at unusual sizes too
+SAMPLE_ROWS = 8  # rows of data at which parameters are scaled
+ZERO = -np.inf  # an exponent: 2^ZERO is 0
+
+
+class Sizes(NamedTuple):
+    """The sizes of the numbers of each draw, as exponents of two (D,).
+
+    `arguments` are those of smooth activations, `values` the numbers of all other layers, outputs
+    among them. `biases` are relative to the other summands of the arguments that they enter.
+    """
+
+    inputs: Array
+    arguments: Array
+    values: Array
+    biases: Array
+    targets: Array
+
+
+# The parameters of the first draw are all 0. In the second draw they are all small.
+EXTREMES = Sizes(
+    inputs=np.array([0.0, 3.0, 19.0, -19.0]),
+    arguments=np.array([0.0, -7.0, 1.0, 1.0]),
+    values=np.array([0.0, -17.0, 20.0, 20.0]),
+    biases=np.array([0.0, 0.0, 0.0, 0.0]),
+    targets=np.array([19.0, -9.0, 19.0, -19.0]),
+)
+BETWEEN = 8  # draws with sizes between the extremes
+
+
+def draw_unusual(draw: Draw) -> list[Problem]:
+    """Draw a stack of problems for each unusual number of rows.
+
+    The first problem of each stack has numbers of common sizes. Problems with unusual sizes, from
+    2^-20 to 2^20, are dealt to the stacks of few rows. Some of their inputs and targets are 0, in
+    some of them all biases are 0, and in one all parameters are.
+    """
+    counts = _choose_rows(draw)
+    few = [count for count in counts if count <= FEW_ROWS]
+    sizes = _choose_sizes(draw.rng)
+    draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
+    inputs = draw.data()[0] * 2.0 ** sizes.inputs[:, None, None]
+    scaled = _scale(draw, draw.random_own(1.5), inputs, sizes)
+    problems = []
+    for number, rows in enumerate(counts):
+        chosen = np.arange(number, len(scaled), len(few)) if rows in few else np.arange(0)
+        draw.draws, draw.rows = 1 + len(chosen), rows
+        inputs, targets = draw.data()
+        own = np.concatenate([draw.random_own(1.5)[:1], scaled[chosen]])
+        inputs[1:] *= _mix(draw.data_rng, sizes.inputs[chosen], inputs[1:].shape)
+        targets[1:] *= _mix(draw.data_rng, sizes.targets[chosen], targets[1:].shape)
+        problem = draw.problem(own, inputs, targets)
+        problems.append(replace(problem, kind=f"{rows}-row"))
+    return problems
+
+
+def draw_53_bits(draw: Draw) -> list[Problem]:
+    """Draw two problems with numbers that float32 cannot hold, for float64 only."""
+    draw.draws = min(draw.draws, 2)
+    own = draw.random_own(1.5)
+    inputs, targets = draw.data()
+    longer = []
+    for numbers in (own, inputs, targets):
+        longer.append(numbers * (1 + draw.data_rng.uniform(0, FINE, numbers.shape)))
+    return [replace(draw.problem(*longer), float64_only=True)]
+
+
+def _choose_rows(draw: Draw) -> list[int]:
+    """Return the unusual numbers of rows, in ascending order, without the one of other probes."""
+    network = draw.network
+    counts = {*ROWS, sum(network.inputs)}
+    if isinstance(network, Network) and network.hidden:
+        counts.add(network.hidden)
+    low, high = np.log(MANY_ROWS)
+    counts.add(int(np.exp(draw.data_rng.uniform(low, high))))
+    return sorted(counts - {1, draw.rows})
+
+
+def _choose_sizes(rng: np.random.Generator) -> Sizes:
+    """Return the extremes, followed by sizes between them, in an order of its own for each part."""
+
+    def between(low: float, high: float) -> Array:
+        steps = np.linspace(low, high, BETWEEN, endpoint=False)
+        drawn = steps + rng.uniform(0, steps[1] - steps[0], BETWEEN)
+        return np.round(rng.permutation(drawn))
+
+    drawn = Sizes(
+        inputs=between(-18, 18),
+        arguments=between(-21, 4),
+        values=between(-20, 20),
+        biases=rng.permutation(np.array([ZERO, ZERO, ZERO, -10.0, 0.0, 0.0, 0.0, 0.0])),
+        targets=between(-20, 20),
+    )
+    return Sizes(*(np.concatenate(parts) for parts in zip(EXTREMES, drawn, strict=True)))
+
+
+def _scale(draw: Draw, own: Array, inputs: Array, sizes: Sizes) -> Array:
+    """Return own parameters (D, P) with which the layers have these sizes, at inputs (D, R, I)."""
+    formulation: Formulation = draw.formulation
+    factors = np.ones((len(own), draw.network.layout.size))
+    for block in draw.network.layout.blocks:
+        if block.role == "bias":
+            factors[:, block.places] = 2.0 ** sizes.biases[:, None]
+    own = own * reach_own(formulation, factors)
+    own = scale_layers(
+        formulation, own, inputs, arguments=2.0**sizes.arguments, values=2.0**sizes.values
+    )
+    own[0] = 0.0
+    return own
+
+
+def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:
+    """Return factors of these sizes, (D, R, I) or (D, R, O); some are smaller, and some are 0."""
+    some = rng.choice([0.0, 2.0**-7, 1.0], shape, p=[0.1, 0.2, 0.7])
+    return np.asarray(some * 2.0 ** exponents[:, None, None])
