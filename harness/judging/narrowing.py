@@ -13,13 +13,27 @@ def narrow_problems(problems: list[Problem], contract: Contract) -> list[Problem
     A draw is one problem of a stack. If the dtype can hold the answers of no draw, all draws are
     kept.
     """
-    rounded = [problem.rounded(contract) for problem in problems]
+    held = [_within_range(problem, contract) for problem in problems]
+    rounded = [problem.rounded(contract) for problem in held if problem is not None]
+    if not rounded:
+        problems[0].rounded(contract)  # raises: its numbers are beyond the range
     kept = []
     for problem in rounded:
         inside = _fits(problem, contract)
         if inside.any():
             kept.append(problem.part(inside))
     return kept or rounded
+
+
+def _within_range(problem: Problem, contract: Contract) -> Problem | None:
+    """Return a problem with the draws whose numbers the dtype can hold; None if there is none."""
+    largest = np.zeros(problem.draws)
+    for numbers in (problem.own, problem.inputs, problem.targets):
+        largest = np.maximum(largest, abs(numbers).reshape(problem.draws, -1).max(axis=1))
+    inside = largest <= contract.largest
+    if inside.all():
+        return problem
+    return problem.part(inside) if inside.any() else None
 
 
 def _fits(problem: Problem, contract: Contract) -> NDArray[np.bool_]:

@@ -64,12 +64,15 @@ def are_no_squares(comparison: Comparison) -> bool:
 def exact_draws(comparison: Comparison) -> Chosen:
     """Return for each stack a mask (D,) of the draws in which neither side rounds on the way to the
     outputs.
+
+    Only probes that ask for exact answers count: the loss of others may round.
     """
-    errors = (
-        sum(both["forward"].error for both in comparison.bounds(problem))
-        for problem in comparison.problems
-    )
-    return [np.asarray(error).max(axis=(1, 2)) == 0 for error in errors]
+    chosen = []
+    for problem in comparison.problems:
+        mine, theirs = (both["forward"].error for both in comparison.bounds(problem))
+        exact: NDArray[np.bool_] = (mine + theirs).max(axis=(1, 2)) == 0
+        chosen.append(exact & problem.exact)
+    return chosen
 
 
 class SameLoss(NamedTuple):

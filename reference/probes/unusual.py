@@ -37,15 +37,18 @@ class Sizes(NamedTuple):
     targets: Array
 
 
-# The parameters of the first draw are all 0. In the second draw they are all small.
+# The parameters of the first draw are all 0. In the second draw they are all small; in the last
+# one, exp(z) is beyond the range of every dtype.
 EXTREMES = Sizes(
-    inputs=np.array([0.0, 3.0, 19.0, -19.0]),
-    arguments=np.array([0.0, -7.0, 1.0, 1.0]),
-    values=np.array([0.0, -17.0, 20.0, 20.0]),
-    biases=np.array([0.0, 0.0, 0.0, 0.0]),
-    targets=np.array([19.0, -9.0, 19.0, -19.0]),
+    inputs=np.array([0.0, 3.0, 19.0, -19.0, 9.0]),
+    arguments=np.array([0.0, -7.0, 1.0, 1.0, 17.0]),
+    values=np.array([0.0, -17.0, 20.0, 20.0, 2.0]),
+    biases=np.array([0.0, 0.0, 0.0, 0.0, 0.0]),
+    targets=np.array([19.0, -9.0, 19.0, -19.0, 2.0]),
 )
 BETWEEN = 8  # draws with sizes between the extremes
+GAIN = 20.0  # values are at most 2^GAIN times the arguments before them
+MOST_BLOCKS = 6  # that are 0 in a draw of their own
 
 
 def draw_unusual(draw: Draw) -> list[Problem]:
@@ -61,6 +64,7 @@ def draw_unusual(draw: Draw) -> list[Problem]:
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
     inputs = draw.data()[0] * 2.0 ** sizes.inputs[:, None, None]
     scaled = _scale(draw, draw.random_own(1.5), inputs, sizes)
+    scaled = _drop_blocks(draw, scaled, len(EXTREMES.inputs))
     problems = []
     for number, rows in enumerate(counts):
         chosen = np.arange(number, len(scaled), len(few)) if rows in few else np.arange(0)
@@ -106,7 +110,7 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
 
     drawn = Sizes(
         inputs=between(-18, 18),
-        arguments=between(-21, 4),
+        arguments=between(-21, 6),
         values=between(-20, 20),
         biases=rng.permutation(np.array([ZERO, ZERO, ZERO, -10.0, 0.0, 0.0, 0.0, 0.0])),
         targets=between(-20, 20),
@@ -122,10 +126,20 @@ def _scale(draw: Draw, own: Array, inputs: Array, sizes: Sizes) -> Array:
         if block.role == "bias":
             factors[:, block.places] = 2.0 ** sizes.biases[:, None]
     own = own * reach_own(formulation, factors)
-    own = scale_layers(
-        formulation, own, inputs, arguments=2.0**sizes.arguments, values=2.0**sizes.values
-    )
+    values = np.minimum(sizes.values, sizes.arguments + GAIN)
+    own = scale_layers(formulation, own, inputs, 2.0**sizes.arguments, 2.0**values)
     own[0] = 0.0
+    return own
+
+
+def _drop_blocks(draw: Draw, own: Array, start: int) -> Array:
+    """Return own parameters (D, P) in which one block of weights is 0 in each of the last draws.
+
+    The draws from `start` on take turns with the blocks, as long as there are blocks.
+    """
+    weights = [block for block in draw.formulation.own.blocks if block.places.ndim > 1]
+    for number, block in enumerate(weights[:MOST_BLOCKS]):
+        own[start + number, block.places] = 0.0
     return own
 
 

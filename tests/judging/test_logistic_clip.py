@@ -14,6 +14,7 @@ from harness import Case, Status, Subject, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, Prototype, numpy_net, probes, r_nnet
+from reference.probes.kinds import KINDS
 from tests.conftest import Approved
 
 HIDDEN = Network(3, 4, 2, "logistic")
@@ -41,9 +42,10 @@ class Port(nn.Module):
 
 def verdicts(network: Network, reference: Any, **given: Any) -> list[Verdict]:
     """Of every trial of a port that is clipped, or as given."""
-    logistic = given.pop("logistic", clipped)
+    logistic, kinds = given.pop("logistic", clipped), given.pop("kinds", tuple(KINDS))
     subject = Subject(lambda: Port(network, logistic), "Port", **given)
-    case = Case("clip", network, [subject], [reference], probes(seed=0, draws=8))
+    asked = probes(seed=0, draws=8, kinds=kinds)
+    case = Case("clip", network, [subject], [reference], asked)
     cache = Cache(case)
     return [run(trial, cache) for trial in case.trials()]
 
@@ -60,6 +62,8 @@ def test_a_port_that_copies_the_clip_passes_against_r(live_r: None, network: Net
 def test_a_port_that_copies_the_clip_passes_against_numpy(network: Network) -> None:
     """Whose logistic is not clipped: what the two contracts declare differently is taken off."""
     found = verdicts(network, numpy_net, logistic_clip=15)
+    assert {v.status for v in found} == {Status.PASS}
+    found = verdicts(network, numpy_net, logistic_clip=15, kinds=["saturated"])
     assert {v.status for v in found} == {Status.PASS}
     assert any(v.contract_share for v in found)
 
