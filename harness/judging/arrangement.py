@@ -173,8 +173,9 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
     contract = comparison.contracts[0]
     for problem in comparison.problems:
         other = problem.through(_arranged(problem.formulation, order, sign))
-        bound = other.formulation.network.oracle(other, contract)["forward"]
-        if not _agree(comparison.subject(problem).values["forward"], bound):
+        observed = comparison.subject(problem)
+        bound = other.formulation.network.oracle(other, contract, observed.seen)["forward"]
+        if not _agree(observed.values["forward"], bound):
             return False
     return True
 

@@ -117,9 +117,10 @@ def fold(text: str, width: int, lines: int = 3) -> list[str]:
     """Return a text on at most `lines` lines of the terminal's width; all lines but the first are
     indented.
     """
-    return wrap(
+    folded = wrap(
         printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ..."
     )
+    return [printable(line) for line in folded]  # a new line may begin as a command of GitHub's
 
 
 def list_answers(report: Report) -> dict[str, list[Said]]:
@@ -152,8 +153,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
-        why = best.why.removesuffix(f"; {best.taken_as}")
-        text = f"No, not {_names(map(_taken, sound))}: {why}."
+        text = f"No, not {_names(map(_taken, sound))}: {best.why}."
         said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known

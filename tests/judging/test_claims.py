@@ -343,20 +343,26 @@ def test_a_contrast_is_seen_in_most_draws(approved: Approved) -> None:
         (problem,) = Crossed(seed=0)(formulation)
         inputs = problem.inputs.copy()
         inputs[3:, :, 3:] = inputs[3:, :1, 3:]
-        inputs[3:, 2:, 3:] += 2.0**-60
         return [replace(problem, inputs=inputs)]
 
+    def first_only(x1: Tensor, x2: Tensor, **p: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(x1 @ p["W1"].T + p["b"])
+        return h @ p["W2"].T + p["b_w"], h @ p["V2"].T + p["b_v"]
+
+    shapes = {block.name: block.places.shape for block in DUAL.layout.blocks if block.name != "V1"}
     case = Case(
         "rarely",
         DUAL,
-        [of_apart(apart)],
+        [Subject(first_only, shapes=shapes, parameters={"V1": 0})],
         [numpy_net],
         rarely,
         expect="differs",
         contrast=Contrast("change", "change with the second inputs", (1, 0, -1, 0)),
         dtypes=["float64"],
     )
-    assert run(case.trials()[0], Cache(case)).status is Status.FAIL
+    verdict = run(case.trials()[0], Cache(case))
+    assert verdict.status is Status.FAIL
+    approved(verdict.why, mask_figures=True)
 
 
 # As which network a subject was judged
@@ -446,11 +452,10 @@ def test_a_pass_says_as_what_a_subject_was_taken(name: str, approved: Approved) 
 
 
 def test_a_counterexample_names_the_network_of_a_subject(approved: Approved) -> None:
-    """The answer says once as which network of its own a subject was judged."""
+    """The answer says as which network of its own a subject was judged."""
     verdict = claim(of_apart(apart), contrast=INTERACTION)
     (answer,) = list_answers(Report({}, [verdict]))[default_question(verdict)]
     approved([verdict.why, answer.text], mask_figures=True)
-    assert answer.text.count("of its own") == 1
 
 
 @pytest.mark.parametrize(
