@@ -41,7 +41,9 @@ class Verdict:
 
     `why` is the sentence that a person reads. For a failure, `wording` makes it from `finding`,
     which holds the same as data. `alone` is the script that fails in the same way on its own.
-    `known` says why a failure is expected, `caveat` names the limits of what the verdict proves.
+    `taken_as` says as which network of its own, and with which restrictions of its parameters, the
+    subject was judged. `known` says why a failure is expected, `caveat` names the limits of what
+    the verdict proves.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Verdict:
     alone: str = ""
     known: str = ""
     caveat: str = ""
+    taken_as: str = ""
     finding: Finding | None = None
 
     def record(self) -> dict[str, object]:

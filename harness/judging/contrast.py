@@ -4,11 +4,15 @@ The proof is a contrast: a combination of outputs that is 0 for the subject and 
 for the case's network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.core.contract import Array, Bounded
-from harness.core.finding import Form
+from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
 from harness.core.judge import Side, contrast, judge_contrast
 from harness.core.naming import element
@@ -18,12 +22,17 @@ from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Contrast, Trial
 from harness.judging.comparison import (
+    Comparison,
     failure,
     finding_of,
     get_subject_answers,
     measured_verdict,
     missing,
+    title_of,
 )
+from harness.judging.own_bounds import find_reference_outside, find_subject_outside
+
+MOST = 0.5  # of the draws, in which a contrast must be evidence
 
 
 def contrast_verdict(
@@ -42,6 +51,8 @@ def contrast_verdict(
                 f" {problem.rows}"
             )
             return failure(trial, Status.BROKEN, f"{rows}, expected one coefficient a row")
+        if widths := _other_widths(problem, claimed):
+            return failure(trial, Status.BROKEN, f"{trial.subject.name} {widths}")
         sides = _sides(trial, cache, problem, claimed, asked)
         if isinstance(sides, Missing):
             return missing(trial, sides, "forward")
@@ -56,6 +67,9 @@ def contrast_verdict(
         if Status.FAIL in (claim.status, example.status):
             form = Form.NOT_ZERO if claim.status is Status.FAIL else Form.ZERO
             return with_finding(found, finding_of(found, trial, form, asked.asks))
+        if reason := _object(trial, cache, problem, claimed, asked, sides):
+            finding = Finding(Form.REASON, title_of(trial), reason)
+            return with_finding(replace(found, status=Status.FAIL), finding)
         why = (
             f"{asked.asks}, {tensor}, is {example.actual:.2g} (±{claim.allowed:.1g}), and"
             f" {example.expected:.5g} for {trial.case.network.sentence()} by"
@@ -63,6 +77,110 @@ def contrast_verdict(
         )
         passed.append(replace(found, status=Status.PASS, why=why))
     return max(passed, key=lambda verdict: abs(verdict.expected or 0.0))
+
+
+def _other_widths(problem: Problem, claimed: Problem) -> str:
+    """Return that the subject's network has other inputs or outputs than the case's; "" if it has
+    the same.
+    """
+    mine, theirs = problem.formulation.network, claimed.formulation.network
+    if (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs):
+        return ""
+    return (
+        f"is said to be {mine.sentence()}, expected the inputs and outputs of the case's network,"
+        f" {theirs.sentence()}"
+    )
+
+
+def _object(
+    trial: Trial,
+    cache: Cache,
+    problem: Problem,
+    claimed: Problem,
+    asked: Contrast,
+    sides: tuple[Bounded, Bounded],
+) -> str:
+    """Return why a contrast shows no difference of families; "" if it shows one.
+
+    The reference must be inside its own bounds, and so must the subject, as the network that it is
+    said to be. In most draws the subject must use its inputs, and the network's contrast must be
+    beyond the bounds.
+    """
+    mine = Comparison(trial, cache, [problem], "forward")
+    if outside := find_reference_outside(mine._replace(problems=[claimed])):
+        return (
+            f"{asked.asks} comes from {title_of(trial)}, which is outside its own bounds: {outside}"
+        )
+    if outside := find_subject_outside(mine):
+        said = problem.formulation.network.sentence()
+        return (
+            f"{trial.subject.name} is not the network that it is said to be, {said}, so its"
+            f" {asked.asks} shows nothing: {outside}"
+        )
+    bound = cache.oracle(problem, trial.subject.contract(trial.dtype))["forward"]
+    if ignored := _find_ignored(problem, bound, asked):
+        return (
+            f"{trial.subject.name} does not use {ignored}, so its {asked.asks} is 0 for nothing:"
+            " expected a model that uses its inputs"
+        )
+    one, other = sides
+    beyond: NDArray[np.bool_] = np.any(abs(other.value) > one.error + other.error, axis=1)
+    if beyond.mean() < MOST:
+        return (
+            f"{asked.asks} of the network is beyond the bounds in {beyond.sum()} of {claimed.draws}"
+            " draws, expected half of them: choose other data or parameters"
+        )
+    return ""
+
+
+def _find_ignored(problem: Problem, bound: Bounded, asked: Contrast) -> str:
+    """Return the inputs that must act on the outputs of the contrast and do not in most draws; ""
+    if all act.
+
+    If the rows of the contrast differ in several groups of inputs, these must act. If they differ
+    in one group, it is claimed not to act, so the others must; a lone group must act itself.
+    """
+    columns = _columns(problem, asked.head)
+    outputs = Bounded(bound.value[..., columns], bound.error[..., columns])
+    used = np.flatnonzero(asked.rows)
+    within, anywhere = _varied(problem, used), _varied(problem, range(problem.rows))
+    wanted = within if len(within) > 1 else [group for group in anywhere if group not in within]
+    for group in wanted or within:
+        if _moves(problem, outputs, group).mean() < MOST:
+            several = len(problem.formulation.network.inputs) > 1
+            return f"x{group + 1}" if several else "its inputs"
+    return ""
+
+
+def _groups(problem: Problem) -> list[Array]:
+    """Return the groups of inputs, each (D, R, its width)."""
+    ends = np.cumsum(problem.formulation.network.inputs)[:-1]
+    return np.split(problem.inputs, ends, axis=2)
+
+
+def _varied(problem: Problem, rows: Iterable[int]) -> list[int]:
+    """Return the numbers of the groups of inputs that differ between some of these rows."""
+    chosen, found = list(rows), []
+    for number, group in enumerate(_groups(problem)):
+        if np.ptp(group[:, chosen], axis=1).any():
+            found.append(number)
+    return found
+
+
+def _moves(problem: Problem, outputs: Bounded, group: int) -> NDArray[np.bool_]:
+    """Return for each draw (D,) whether an output changes beyond its bounds between two rows that
+    differ in this group of inputs, and in no other group.
+    """
+    moves = np.zeros(problem.draws, dtype=bool)
+    for one, other in combinations(range(problem.rows), 2):
+        alone = np.ones(problem.draws, dtype=bool)
+        for number, values in enumerate(_groups(problem)):
+            differ = (values[:, one] != values[:, other]).any(axis=1)
+            alone &= differ if number == group else ~differ
+        apart = abs(outputs.value[:, one] - outputs.value[:, other])
+        allowed = outputs.error[:, one] + outputs.error[:, other]
+        moves |= alone & (apart > allowed).any(axis=1)
+    return moves
 
 
 def _sides(

@@ -24,7 +24,8 @@ from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, raised, words_of
 from harness.pytorch.module import Model, UserLoss
-from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning, spell
+from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
+from harness.pytorch.sharing import propose
 from harness.pytorch.tensors import to_plain
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
@@ -183,10 +184,7 @@ class Subject:
                     f"none of {count} ways that fit makes the network compute what the model does; "
                 )
             return f'{tried}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
-        which = "the only way that fits" if count == 1 else f"of {count} ways that fit this one"
-        others = f", as {len(ways) - 1} more do" if len(ways) > 1 else ""
-        said = f"{which} makes the network compute what the model does{others}"
-        return f"{said}: unless that is the mistake, write parameters={spell(ways[0])}"
+        return propose(self.own(network), network, count, ways)
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """Try all ways in which the model's parameters may be the network's blocks.

@@ -117,9 +117,10 @@ def fold(text: str, width: int, lines: int = 3) -> list[str]:
     """Return a text on at most `lines` lines of the terminal's width; all lines but the first are
     indented.
     """
-    return wrap(
+    folded = wrap(
         printable(text), width, subsequent_indent="    ", max_lines=lines, placeholder=" ..."
     )
+    return [printable(line) for line in folded]  # a new line may begin as a command of GitHub's
 
 
 def list_answers(report: Report) -> dict[str, list[Said]]:
@@ -147,12 +148,12 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         said.append(
             Said(
                 Rank.HOLDS,
-                f"Yes, {without}by {evidence}: {_names(v.subject for v in sound)}.{caveats}",
+                f"Yes, {without}by {evidence}: {_names(map(_taken, sound))}.{caveats}",
             )
         )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
-        text = f"No, not {_names(v.subject for v in sound)}: {best.why}."
+        text = f"No, not {_names(map(_taken, sound))}: {best.why}."
         said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
@@ -220,6 +221,11 @@ def _first_finding(verdict: Verdict) -> str:
         likely = [hint for hint in finding.hints if hint.kind is HintKind.LIKELY]
         parts += [hint_sentence(verdict, hint) for hint in likely]
     return "; ".join(parts)
+
+
+def _taken(verdict: Verdict) -> str:
+    """Return the subject's name, and as which network of its own it was judged."""
+    return f"{verdict.subject} ({verdict.taken_as})" if verdict.taken_as else verdict.subject
 
 
 def _names(names: Iterable[str]) -> str:

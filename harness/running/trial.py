@@ -1,17 +1,16 @@
 """From one trial to its verdict: ask both sides, judge their answers, and say the result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
-from harness.core.finding import Finding, Form
+from harness.core.finding import Form
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
-from harness.core.naming import distinct_digits, tensors, title
+from harness.core.naming import tensors, title
 from harness.core.numpy_errors import ours
-from harness.core.problem import ORDER
+from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.fits.verdicts import end_verdict
@@ -24,12 +23,13 @@ from harness.judging.comparison import (
     finding_of,
     measured_verdict,
     missing,
-    title_of,
 )
 from harness.judging.contrast import contrast_verdict
-from harness.judging.diagnosis import diagnose, other_meaning
+from harness.judging.diagnosis import diagnose
+from harness.judging.difference import difference_verdict
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
+from harness.judging.taken_as import describe_taken
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import lacking
 from harness.pytorch.errors import raised, words_of
@@ -89,7 +89,10 @@ def _verdict(trial: Trial, cache: Cache) -> Verdict:
 
 
 def _compare(trial: Trial, cache: Cache) -> Verdict:
-    """Return the verdict of a trial that compares a quantity, or that claims a contrast."""
+    """Return the verdict of a trial that compares a quantity, or that claims a contrast.
+
+    It says as which network, and with which restrictions, the subject was judged.
+    """
     quantity = trial.check if trial.check in ORDER else "forward"
     if absent := _absent(trial, quantity):
         return blank(trial, Status.ABSENT, absent)
@@ -101,6 +104,15 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
         first = cache.get_or_make(FirstTrial(said), lambda: trial.id)
         reason = said if first == trial.id else f"as {first} says"
         return failure(trial, Status.BROKEN, reason)
+    verdict = _judge(trial, cache, problems, quantity)
+    taken = describe_taken(problems[0].formulation, trial.case.network)
+    if taken and verdict.status is Status.PASS:
+        verdict = replace(verdict, why=f"{verdict.why}; {taken}")
+    return replace(verdict, taken_as=taken)
+
+
+def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: str) -> Verdict:
+    """Return the verdict of a trial on its problems."""
     if trial.case.contrast:
         return contrast_verdict(trial, cache, problems, trial.case.contrast)
     comparison = Comparison(trial, cache, problems, quantity)
@@ -112,7 +124,7 @@ def _compare(trial: Trial, cache: Cache) -> Verdict:
         verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), "")
     )
     if trial.case.expect == "differs":
-        return _differs(comparison, judgement, verdict)
+        return difference_verdict(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:
         if same := same_loss(comparison):
             return _of_same_loss(comparison, *same)
@@ -181,25 +193,3 @@ def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
     if comparison.ran:
         used += f"; it ran {comparison.ran}"
     return used
-
-
-def _differs(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
-    """Return the verdict on the claim that subject and reference differ.
-
-    It passes with a counterexample: two finite answers that are further apart than both bounds
-    allow.
-    """
-    trial, allowed = comparison.trial, judgement.allowed
-    if judgement.budget_used > 1 and np.isfinite([judgement.actual, judgement.expected]).all():
-        if meant := other_meaning(comparison):
-            reason = f"it does not differ if its parameters mean this: parameters={meant}"
-            finding = Finding(Form.REASON, title_of(trial), reason)
-            return with_finding(replace(verdict, status=Status.FAIL), finding)
-        got, wanted = distinct_digits(judgement.actual, judgement.expected)
-        why = (
-            f"{verdict.where}: {trial.subject.name} gives {got}, {trial.reference.title()} {wanted}"
-            f" at the same parameters (allowed ±{allowed:.1e})"
-        )
-        return replace(verdict, status=Status.PASS, why=why)
-    finding = finding_of(verdict, trial, Form.SAME, comparison.quantity)
-    return with_finding(replace(verdict, status=Status.FAIL), finding)

@@ -132,6 +132,12 @@ FAULTS: tuple[Fault, ...] = (
         "gradient",
     ),
     Hidden(
+        "detached",
+        "gradient stopped at the hidden layer",
+        lambda z, h, d: (h, np.zeros_like(d)),
+        "gradient",
+    ),
+    Hidden(
         "tanh_slope_1-h",
         "1 - h in place of 1 - h^2",
         lambda z, h, d: (h, 1 - h),

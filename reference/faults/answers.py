@@ -9,6 +9,7 @@ from harness.core.problem import QUANTITIES
 from reference.faults.changes import (
     B_V,
     B_W,
+    V1,
     V2,
     W1,
     W2,
@@ -19,7 +20,7 @@ from reference.faults.changes import (
     multiply_by,
     swap_blocks,
 )
-from reference.faults.kinds import SLOPES, Answer, Fault, Slope
+from reference.faults.kinds import SLOPES, Answer, Blocks, Fault, Slope
 from reference.faults.losses import change_error
 
 
@@ -33,6 +34,11 @@ def _clip_norm(slope: Array) -> Array:
     D counts draws (problems of a stack), T the parameters of the network.
     """
     return np.asarray(slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1))
+
+
+def _freeze_hidden(p: Blocks) -> Blocks:
+    """Return gradients that are 0 for all parameters of the hidden layer."""
+    return {block: np.zeros_like(g) if block.layer == 1 else g for block, g in p.items()}
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -84,7 +90,11 @@ FAULTS: tuple[Fault, ...] = (
         "gradient of the first head's bias counted twice",
         change_block(B_W, multiply_by(2)),
     ),
-    Slope("detached", "gradient stopped at the hidden layer", change_block(W1, np.zeros_like)),
+    Slope("W1_detached", "gradient of W1 left out", change_block(W1, np.zeros_like)),
+    Slope("V1_detached", "gradient of V1 left out", change_block(V1, np.zeros_like)),
+    Slope("W2_detached", "gradient of W2 left out", change_block(W2, np.zeros_like)),
+    Slope("V2_detached", "gradient of V2 left out", change_block(V2, np.zeros_like)),
+    Slope("hidden_frozen", "gradients of the hidden layer's parameters left out", _freeze_hidden),
     Answer(
         "input_gradient_twice",
         "gradient by the inputs counted twice",

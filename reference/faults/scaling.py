@@ -123,6 +123,23 @@ def _fit(differences: Callable[[Array], Array], start: Array, say: Say) -> Array
     return np.asarray(fit.x, dtype=np.float64)
 
 
+def _describe(column: Column, digits: int, largest: float) -> str:
+    """Return how a column is used, with this many digits.
+
+    `largest` is the largest change of a column. A scale that is 0 in these digits leaves out the
+    column, or puts a constant in its place.
+    """
+    has_shift = abs(column.shift) > largest / 1e4
+    if abs(column.scale) < 10.0**-digits:
+        if not has_shift and column.name.endswith("inputs"):
+            return f"{column.name} is left out"
+        return f"{column.name} is {column.shift if has_shift else 0:.3g} throughout"
+    text = f"{column.name} enters as {column.scale:.{digits}g} x"
+    if has_shift:
+        text += f" {'+' if column.shift > 0 else '-'} {abs(column.shift):.3g}"
+    return text
+
+
 def _in_words(columns: Iterable[Column], left: float) -> str:
     """Return a sentence that names the three columns with the largest changes.
 
@@ -135,9 +152,6 @@ def _in_words(columns: Iterable[Column], left: float) -> str:
     for column in ordered:
         if column.change <= largest / 1e4:
             continue
-        text = f"{column.name} enters as {column.scale:.{digits}g} x"
-        if abs(column.shift) > largest / 1e4:
-            text += f" {'+' if column.shift > 0 else '-'} {abs(column.shift):.3g}"
-        changed.append(text)
+        changed.append(_describe(column, digits, largest))
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"

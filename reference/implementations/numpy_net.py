@@ -46,6 +46,10 @@ class NumpyNet:
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
+    def real_contract(self) -> Contract:
+        """Return the contract with its clip, also where `contract` leaves the clip out."""
+        return replace(self.contract(), logistic_clip=self.logistic_clip)
+
     def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
@@ -63,7 +67,7 @@ class NumpyNet:
         )
 
     def observe(self, problem: Problem) -> Observation:
-        arithmetic = Plain(replace(self.contract(), logistic_clip=self.logistic_clip))
+        arithmetic = Plain(self.real_contract())
         asked = at_theta(problem)
         with np.errstate(all="ignore"):
             parts = [evaluate(arithmetic, asked.part(draws)) for draws in chunks(asked)]

@@ -101,6 +101,10 @@ class RNnet:
     def contract(self) -> Contract:
         return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
 
+    def real_contract(self) -> Contract:
+        """Return the contract with nnet's clip, also where `contract` leaves the clip out."""
+        return Contract("float64", logistic_clip=NNET_CLIP)
+
     def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
         if network.activation == "tanh":

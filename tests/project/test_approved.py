@@ -85,9 +85,6 @@ UNAPPROVED = {
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
     "harness/running/runner.py": {"cannot be used any more after an error in": CUDA},
-    "harness/pytorch/parameters.py": {
-        "alone may be several": "no parameters are such that it is said"
-    },
     "harness/reproduce/script.py": {
         "from harness.reproduce.script import find_subject SUBJECT = find_subject(": CODE,
         "a block of the network has a name that is no variable's": COPIED,

@@ -1,0 +1,206 @@
+"""Does a difference come from the arrangement of a subject's parameters, or from a constant output?
+
+theta is the vector of the network's T parameters. Another arrangement takes the same numbers in
+another order, and may negate whole blocks: heads exchanged, units in another order, a square matrix
+transposed. Where all parameters are equal the order does not matter: a subject that differs from
+the network there differs under every order.
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from harness.core.contract import Array, Bounded
+from harness.core.formulation import Formulation
+from harness.core.implementation import Missing
+from harness.core.judge import budget
+from harness.core.linear import LinearMap
+from harness.core.problem import Problem
+from harness.judging.comparison import Comparison
+from harness.judging.ordering import find_order
+from harness.pytorch.module import Model
+
+VALUES = (0.25, -0.5, 0.75)  # of all parameters at once
+STEPS = 64  # drawn numbers are multiples of 1 / STEPS, which every dtype holds
+DRAWS, ROWS = 8, 5
+MOST_SIGNED = 7  # blocks whose signs are tried, all of them together
+MOST_ORDERED = 400  # parameters of which an order is looked for
+
+ANY_ORDER = "; with all parameters equal too, so not by their order"
+NO_ORDER = "; with all parameters equal they agree, but by no other order of them that was found"
+NOT_TRIED = "; other orders of its parameters were not tried"
+
+
+class Arrangement(NamedTuple):
+    """What was found: a constant output, an order under which the difference vanishes, or neither.
+
+    Each is a text; `remark` says how far other orders were tried if nothing was found.
+    """
+
+    constant: str = ""
+    order: str = ""
+    remark: str = NOT_TRIED
+
+
+class Asked:
+    """A subject and its network, asked for outputs at chosen theta and the same rows of inputs."""
+
+    def __init__(self, comparison: Comparison, model: Model) -> None:
+        self.formulation = comparison.problems[0].formulation
+        self.network = self.formulation.network
+        self.contract = comparison.contracts[0]
+        self.model = model
+        self.random = np.random.default_rng(0)
+        self.inputs = self.draw(ROWS, sum(self.network.inputs))
+
+    def draw(self, *shape: int) -> Array:
+        """Return random numbers from -1 to 1, which every dtype holds."""
+        drawn: Array = self.random.integers(-STEPS, STEPS + 1, shape) / STEPS
+        return drawn
+
+    def subject(self, own: Array) -> Array | None:
+        """Return the subject's outputs (D, R, O) at own parameters (D, P), or None."""
+        answer = self.model.observe(self._problem(self.formulation, own)).answer("forward")
+        return None if isinstance(answer, Missing) else answer
+
+    def network_at(self, theta: Array) -> Bounded:
+        """Return the network's outputs (D, R, O) at theta (D, T), with the subject's bounds."""
+        problem = self._problem(Formulation.identity(self.network), theta)
+        return self.network.oracle(problem, self.contract)["forward"]
+
+    def own(self, theta: Array) -> Array | None:
+        """Return own parameters (D, P) that mean these theta (D, T) exactly; None if none do."""
+        formulation = self.formulation
+        matrix = formulation.matrix.matrix.toarray()
+        matrix[:, formulation.held] = 0.0
+        wanted = (theta - formulation.constant).T
+        own = np.linalg.lstsq(matrix, wanted, rcond=None)[0].T
+        own = np.rint(own * 2.0**20) / 2.0**20
+        return own if np.array_equal(formulation.theta(own), theta) else None
+
+    def _problem(self, formulation: Formulation, own: Array) -> Problem:
+        inputs = np.repeat(self.inputs[None], len(own), axis=0)
+        targets = np.zeros((len(own), ROWS, sum(self.network.outputs)))
+        return Problem("tried", formulation, own, inputs, targets)
+
+
+def find_arrangement(comparison: Comparison) -> Arrangement:
+    """Look for a constant output of the subject, and for an order of its parameters under which it
+    computes the network.
+    """
+    model = comparison.cache.model(comparison.trial)
+    if model is None:
+        return Arrangement()
+    asked = Asked(comparison, model)
+    if constant := _find_constant(asked):
+        return Arrangement(constant)
+    formulation, size = asked.formulation, asked.network.layout.size
+    if formulation.own.size * size > MOST_ORDERED**2 * 4:
+        return Arrangement()
+    equal = np.repeat(np.array(VALUES)[:, None], size, axis=1)
+    own = asked.own(equal)
+    outputs = None if own is None else asked.subject(own)
+    if outputs is None:
+        return Arrangement()
+    signs = _find_signs(asked, outputs, equal)
+    if not len(signs):
+        return Arrangement(remark=ANY_ORDER)
+    if not formulation.is_renaming or size > MOST_ORDERED:
+        return Arrangement()
+    for sign in signs:
+        order = find_order(asked, sign)
+        if order is not None and _vanishes(comparison, order, sign):
+            return Arrangement(order=_describe(asked.formulation, order, sign))
+    return Arrangement(remark=NO_ORDER)
+
+
+def _find_constant(asked: Asked) -> str:
+    """Return a sentence on an output that never changes although the network's does; "" if there is
+    none.
+    """
+    own = asked.draw(DRAWS, asked.formulation.own.size)
+    own[:, asked.formulation.held] = 0.0
+    given = asked.subject(own)
+    if given is None:
+        return ""
+    exact = asked.network_at(asked.formulation.theta(own)).value
+    for axis, what in ((1, "inputs"), (0, "parameters")):
+        dead = (np.ptp(given, axis=axis) == 0).all(axis=0)
+        alive = (np.ptp(exact, axis=axis) != 0).any(axis=0)
+        still = np.flatnonzero(dead & alive)
+        if still.size:
+            head, column = _locate(asked.network.outputs, int(still[0]))
+            return f"o{head}[{column}] is the same for all {what}"
+    return ""
+
+
+def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
+    """Return the head's number, "" if there is one head, and the column in it."""
+    starts = np.cumsum((0, *widths))
+    head = int(np.searchsorted(starts, column, "right")) - 1
+    number = str(head + 1) if len(widths) > 1 else ""
+    return number, column - int(starts[head])
+
+
+def _find_signs(asked: Asked, outputs: Array, theta: Array) -> Array:
+    """Return the signs (n, T) with which the network gives these outputs (D, R, O) at theta (D, T).
+
+    All positive comes first, then each choice of negated blocks.
+    """
+    layout = asked.network.layout
+    signs = np.ones((1, len(layout.blocks)))
+    if len(layout.blocks) <= MOST_SIGNED:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(layout.blocks))))
+    signs = signs[:, layout.owners]
+    bound = asked.network_at((signs[:, None] * theta).reshape(-1, layout.size))
+    shape = (len(signs), *outputs.shape)
+    used = budget(outputs - bound.value.reshape(shape), bound.error.reshape(shape))
+    agree = (used <= 1).reshape(len(signs), -1).all(axis=1)
+    return signs[agree]
+
+
+def _agree(answer: Array, bound: Bounded) -> bool:
+    return bool(budget(answer - bound.value, bound.error).max() <= 1)
+
+
+def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> bool:
+    """Is every output inside its bounds if the network's parameter i is `sign[i]` times the
+    parameter `order[i]` of the assumed meaning?
+    """
+    contract = comparison.contracts[0]
+    for problem in comparison.problems:
+        other = problem.through(_arranged(problem.formulation, order, sign))
+        observed = comparison.subject(problem)
+        bound = other.formulation.network.oracle(other, contract, observed.seen)["forward"]
+        if not _agree(observed.values["forward"], bound):
+            return False
+    return True
+
+
+def _arranged(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
+    """Return the map from theta to theta in this order and with these signs."""
+    network, size = formulation.network, len(order)
+    matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))
+    zeros, free = np.zeros(size), np.zeros(size, dtype=bool)
+    return Formulation(network.layout, network, matrix, zeros, matrix.absolute, zeros, free)
+
+
+def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
+    """Return the blocks that take other parameters, with these parameters, in words."""
+    layout, found = formulation.network.layout, []
+    for block in layout.blocks:
+        places = block.places[block.places >= 0]
+        taken = order[places]
+        owners = dict.fromkeys(layout.owners[taken].tolist())
+        names = " and ".join(layout.blocks[owner].name for owner in owners)
+        source = layout.blocks[next(iter(owners))].places
+        if len(owners) > 1 or not np.array_equal(taken, source[source >= 0]):
+            names += " in another order"
+        if sign[places[0]] < 0:
+            names += " negated"
+        if names != block.name:
+            found.append(f"{block.name} is {names}")
+    return ", ".join(found)

@@ -1,0 +1,105 @@
+"""The verdict on the claim that a subject and a reference differ at the same parameters."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.core.finding import Finding, Form
+from harness.core.judge import Judgement
+from harness.core.naming import distinct_digits
+from harness.core.verdict import Status, Verdict
+from harness.core.wording import with_finding
+from harness.judging.arrangement import Arrangement, find_arrangement
+from harness.judging.comparison import Comparison, finding_of, title_of
+from harness.judging.diagnosis import other_meaning
+from harness.judging.own_bounds import (
+    find_reference_outside,
+    find_subject_outside,
+    real_contract,
+)
+from harness.judging.store import Key
+from harness.pytorch.subject import Subject
+
+NOT_ASKED = "other parameters were not asked"
+
+
+@dataclass(frozen=True)
+class Arranged(Key[Arrangement]):
+    """Cache key for the result of `find_arrangement` for a subject in a dtype on a device."""
+
+    subject: str
+    dtype: str
+    device: str
+
+
+def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
+    """Return the verdict on the claim that subject and reference differ.
+
+    It passes with a counterexample: two finite answers that are further apart than both bounds
+    allow. The reference must be inside its own bounds everywhere. The difference must not vanish
+    under another meaning of the subject's parameters, and the subject must not be constant.
+    """
+    trial, title = comparison.trial, title_of(comparison.trial)
+    if outside := find_reference_outside(comparison):
+        reason = f"the difference comes from {title}, which is outside its own bounds: {outside}"
+        return _fail(comparison, verdict, reason)
+    if not _is_counterexample(judgement):
+        finding = finding_of(verdict, trial, Form.SAME, comparison.quantity)
+        return with_finding(replace(verdict, status=Status.FAIL), finding)
+    got, wanted = distinct_digits(judgement.actual, judgement.expected)
+    why = (
+        f"{verdict.where}: {trial.subject.name} gives {got}, {title} {wanted}"
+        f" at the same parameters (allowed ±{judgement.allowed:.1e})"
+    )
+    outside = find_subject_outside(comparison)
+    if not outside:
+        hidden = _undeclared(comparison)
+        why += f"; {trial.subject.name} is the network, {title} does not declare {hidden}"
+        return replace(verdict, status=Status.PASS, why=why)
+    if not isinstance(trial.subject, Subject) or comparison.quantity != "forward":
+        return replace(verdict, status=Status.PASS, why=why)
+    reason, remark = _object(comparison, outside)
+    if reason:
+        return _fail(comparison, verdict, reason)
+    return replace(verdict, status=Status.PASS, why=f"{why}{remark}; {NOT_ASKED}")
+
+
+def _is_counterexample(judgement: Judgement) -> bool:
+    """Are two finite answers further apart than both bounds allow?"""
+    finite = np.isfinite([judgement.actual, judgement.expected]).all()
+    return bool(finite and abs(judgement.actual - judgement.expected) > judgement.allowed)
+
+
+def _undeclared(comparison: Comparison) -> str:
+    """Return, in words, what the reference computes otherwise than its contract declares."""
+    reference = comparison.trial.reference
+    declared = reference.contract().sentence()
+    parts = real_contract(reference).sentence().split(", ")
+    hidden = [part for part in parts if part not in declared]
+    return ", ".join(hidden)
+
+
+def _fail(comparison: Comparison, verdict: Verdict, reason: str) -> Verdict:
+    finding = Finding(Form.REASON, title_of(comparison.trial), reason)
+    return with_finding(replace(verdict, status=Status.FAIL), finding)
+
+
+def _object(comparison: Comparison, outside: str) -> tuple[str, str]:
+    """Return why a subject's difference from the network does not count, or a remark on it.
+
+    `outside` says where the subject is outside the bounds of the network. One of both is "".
+    """
+    trial, cache = comparison.trial, comparison.cache
+    subject, network = trial.subject, comparison.problems[0].formulation.network
+    if network is not trial.case.network:
+        said = f"{subject.name} is not the network of its own that it is said to be"
+        return f"{said}, {network.sentence()}: {outside}", ""
+    if meant := other_meaning(comparison):
+        return f"it does not differ if its parameters mean this: parameters={meant}", ""
+    key = Arranged(subject.name, trial.dtype, trial.device)
+    found = cache.get_or_make(key, lambda: find_arrangement(comparison))
+    if found.constant:
+        return f"{found.constant}, which is no counterexample: {outside}", ""
+    if found.order:
+        return f"it does not differ if its parameters are taken otherwise: {found.order}", ""
+    return "", found.remark

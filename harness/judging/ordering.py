@@ -1,0 +1,83 @@
+"""Finds the order in which a subject takes its parameters, by changing one of them at a time.
+
+Parameters get colours, and equal colours mean equal numbers. Each parameter in turn is changed, in
+the subject and in the network; those that change the outputs alike get the same new colour. When
+colours split no more, the smallest group of equal ones (the hidden units, say) is numbered in the
+order in which it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array, Bounded
+
+CHANGE = 0.375
+STEPS = 64  # numbers are multiples of 1 / STEPS
+Order = NDArray[np.intp]
+
+
+class Asks(Protocol):
+    """Outputs (D, R, O) of a subject at own parameters, and of its network at theta (D, T)."""
+
+    def own(self, theta: Array) -> Array | None: ...
+    def subject(self, own: Array) -> Array | None: ...
+    def network_at(self, theta: Array) -> Bounded: ...
+
+
+def find_order(asks: Asks, sign: Array) -> Order | None:
+    """Return an order (T,) with which the subject may compute the network; None if there is none.
+
+    The network's parameter i is the subject's parameter order[i], times `sign[i]` (T,). The order
+    explains how outputs change with single parameters; it is not proved for all numbers.
+    """
+    size = len(sign)
+    mine, theirs = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)
+    values = np.random.default_rng(1).permutation(np.arange(-STEPS, STEPS)) / STEPS
+    while True:
+        refined = _refine(asks, sign, values, mine, theirs)
+        if refined is None:
+            return None
+        is_finer = len(np.unique(refined[1])) > len(np.unique(theirs))
+        mine, theirs = refined
+        colours, counts = np.unique(theirs, return_counts=True)
+        if (counts == 1).all():
+            order = np.empty(size, dtype=np.intp)
+            order[np.argsort(theirs)] = np.argsort(mine)
+            return order
+        if not is_finer:
+            chosen = colours[counts == counts[counts > 1].min()][0]
+            fresh = theirs.max() + 1 + np.arange(counts[counts > 1].min())
+            mine[mine == chosen] = fresh
+            theirs[theirs == chosen] = fresh
+
+
+def _refine(
+    asks: Asks, sign: Array, values: Array, mine: Order, theirs: Order
+) -> tuple[Order, Order] | None:
+    """Return finer colours (T,) of the subject's and of the network's parameters; None if they
+    cannot be matched.
+    """
+    size = len(sign)
+    own = asks.own(values[mine % len(values)] + CHANGE * np.eye(size))
+    given = None if own is None else asks.subject(own)
+    if given is None:
+        return None
+    bound = asks.network_at(sign * (values[theirs % len(values)] + CHANGE * np.eye(size)))
+    given, exact, error = (a.reshape(size, -1) for a in (given, bound.value, bound.error))
+    new_mine, new_theirs = np.full(size, -1), np.full(size, -1)
+    colour = 0
+    for first in range(size):
+        if new_theirs[first] >= 0:
+            continue
+        near = (abs(exact - exact[first]) <= error + error[first]).all(axis=1)
+        new_theirs[near & (theirs == theirs[first]) & (new_theirs < 0)] = colour
+        near = (abs(given - exact[first]) <= 2 * error[first]).all(axis=1)
+        new_mine[near & (mine == theirs[first]) & (new_mine < 0)] = colour
+        if (new_mine == colour).sum() != (new_theirs == colour).sum():
+            return None
+        colour += 1
+    return new_mine, new_theirs

@@ -1,0 +1,80 @@
+"""Judges one side of a trial by its own bounds, before its difference from the other counts."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from harness.core.contract import Array, Bounded, Contract
+from harness.core.implementation import Missing, Reference
+from harness.core.judge import budget
+from harness.core.naming import distinct_digits, element
+from harness.core.problem import Problem
+from harness.judging.comparison import Comparison
+
+
+@runtime_checkable
+class Undeclared(Protocol):
+    """A reference that may compute by another contract than it declares, to show what comes of it.
+
+    `real_contract` returns the contract by which it computes.
+    """
+
+    def real_contract(self) -> Contract: ...
+
+
+def real_contract(reference: Reference) -> Contract:
+    """Return the contract by which a reference computes, also if it declares another one."""
+    if isinstance(reference, Undeclared):
+        return reference.real_contract()
+    return reference.contract()
+
+
+def find_reference_outside(comparison: Comparison) -> str:
+    """Return, in words, the reference's worst answer outside its bounds; "" if there is none."""
+    reference = comparison.trial.reference
+    contract, quantity = real_contract(reference), comparison.quantity
+    for problem in comparison.problems:
+        observed = comparison.reference(problem)
+        answer = observed.answer(quantity)
+        if isinstance(answer, Missing):
+            continue
+        if quantity == "gradient" and not observed.by_own:
+            answer = problem.formulation.pull_back(answer)
+        bound = comparison.cache.oracle(problem, contract, reference, observed)[quantity]
+        if said := describe_outside(problem, quantity, answer, bound, contract.largest):
+            return said
+    return ""
+
+
+def find_subject_outside(comparison: Comparison) -> str:
+    """Return, in words, the subject's worst answer outside its own bounds; "" if there is none.
+
+    The bounds are those of the network that the subject is said to be.
+    """
+    contract, quantity = comparison.contracts[0], comparison.quantity
+    for problem in comparison.problems:
+        observed = comparison.subject(problem)
+        answer = observed.answer(quantity)
+        if isinstance(answer, Missing):
+            continue
+        bound = comparison.cache.oracle(problem, contract, observed=observed)[quantity]
+        if said := describe_outside(problem, quantity, answer, bound, contract.largest):
+            return said
+    return ""
+
+
+def describe_outside(
+    problem: Problem, quantity: str, answer: Array, bound: Bounded, largest: float
+) -> str:
+    """Return, in words, the worst element of an answer outside its bounds; "" if all are inside.
+
+    Elements count whose exact value lies within the dtype's range, up to `largest`.
+    """
+    held = abs(bound.value) + bound.error <= largest
+    used = np.where(held, budget(answer - bound.value, bound.error), 0.0)
+    top = tuple(int(i) for i in np.unravel_index(int(used.argmax()), used.shape))
+    if not used[top] > 1:
+        return ""
+    got, wanted = distinct_digits(float(answer[top]), float(bound.value[top]))
+    where = f"{element(problem, quantity, top)} ({problem.called(top[0])})"
+    return f"{where} is {got}, expected {wanted}, allowed ±{bound.error[top]:.2g}"

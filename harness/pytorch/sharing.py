@@ -1,0 +1,51 @@
+"""Own parameters that several blocks of a network take, and what is proposed where they do."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.core.formulation import Family, Formulation
+from harness.core.layout import Layout
+from harness.pytorch.parameters import Words, meaning, spell
+
+
+def find_shared(formulation: Formulation) -> Mapping[str, tuple[str, ...]]:
+    """Return, by the name of an own parameter, the blocks of the network that share its numbers.
+
+    A lone block takes a number several times itself.
+    """
+    back = formulation.matrix.transpose
+    layout = formulation.network.layout
+    shared = {}
+    for block in formulation.own.blocks:
+        places = block.places.ravel()
+        several = places[back.entries[places] > 1]
+        if several.size:
+            rows = back.matrix[several].indices
+            owners = np.unique(layout.owners[rows]).tolist()
+            shared[block.name] = tuple(layout.blocks[owner].name for owner in owners)
+    return shared
+
+
+def propose(own: Layout, network: Family, count: int, ways: list[Words]) -> str:
+    """Return a sentence that offers the first of the ways that fit, out of `count` tried.
+
+    A way that uses a parameter twice, or sets a bias to 0, is offered as a likely mistake.
+    """
+    way = ways[0]
+    which = "the only way that fits" if count == 1 else f"of {count} ways that fit this one"
+    others = f", as {len(ways) - 1} more do" if len(ways) > 1 else ""
+    said = f"{which} makes the network compute what the model does{others}"
+    written = f"write parameters={spell(way)}"
+    shared = find_shared(Formulation.from_meaning(own, network, meaning(way, network), idle=True))
+    if shared:
+        both = ", ".join(
+            f"{name} is both {' and '.join(blocks)}" for name, blocks in shared.items()
+        )
+        doubt = "likely a layer is missing, or is called twice by mistake"
+        return f"{said}: {both}; {doubt}; if it is meant, {written}"
+    zero = [block for block, part in way.items() if isinstance(part, int)]
+    if zero:
+        doubt = f"it has no parameter for {' and '.join(zero)}, likely by mistake"
+        return f"{said}: {doubt}; if 0 is meant, {written}"
+    return f"{said}: unless that is the mistake, {written}"
