@@ -55,6 +55,7 @@ class Training:
         self._states: list[list[torch.Tensor]] = []
         self._gradients: list[list[torch.Tensor]] = []
         self._latest: dict[int, torch.Tensor] = {}  # the gradients of the present step
+        self.evaluations = 0  # of the loss, at each start
         if visits:
             self._watch_gradients()
 
@@ -135,12 +136,12 @@ class Training:
         """Return a function that takes one step and returns the loss before the step."""
         learner, procedure = self.learner, self.procedure
         if procedure.iterate:
-            return partial(_iterate, learner, procedure.iterate)
+            return partial(self._iterate, procedure.iterate)
         optimiser = make_optimiser(procedure.recipe, learner.parameters, self.device)
 
         def backward() -> torch.Tensor:
             optimiser.zero_grad()
-            losses = learner.losses()
+            losses = self._evaluate()
             losses.sum().backward()  # type: ignore[no-untyped-call]
             return losses
 
@@ -156,6 +157,17 @@ class Training:
         if procedure.recipe.optimiser == "lbfgs":
             return partial(optimiser.step, backward)  # it calls backward() several times a step
         return step
+
+    def _evaluate(self) -> torch.Tensor:
+        """Return the loss at the present parameters, and count the evaluation."""
+        self.evaluations += 1
+        return self.learner.losses()
+
+    def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
+        """Take one step by an author's own function; return the loss before the step."""
+        losses = self._evaluate()
+        iterate(losses, self.learner.parameters)
+        return losses
 
     def own(self) -> Array:
         """Return the present own parameters (D, P)."""
@@ -204,13 +216,6 @@ def describe_ends(losses: Array, stopped: str) -> list[str]:
         else:
             ends.append(stopped or f"{len(losses) - 1:,} steps")
     return ends
-
-
-def _iterate(learner: Learner, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
-    """Take one step by an author's own function; return the loss before the step."""
-    losses = learner.losses()
-    iterate(losses, learner.parameters)
-    return losses
 
 
 def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:

@@ -142,6 +142,10 @@ class Trained:
             )
         return population.problem(formulation, own, dtype)
 
+    def as_trained(self, start: Problem) -> Problem:
+        """Return the starts unchanged."""
+        return start
+
     def describe_penalties(self, loss: Loss) -> str:
         """Return a sentence if the loss has decay and the optimiser a weight_decay beside it; ""
         otherwise.
@@ -197,7 +201,8 @@ class Trained:
             ends += describe_ends(of_run, stopped)
         claimed = np.concatenate([of_run[-1] for of_run in losses])
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
-        return Fitted.of(start, own, claimed, ends, curve, seconds)
+        counts = np.repeat([run.evaluations for run in runs], start.draws // len(runs))
+        return Fitted.of(start, own, claimed, ends, curve, seconds, counts.tolist())
 
     def _parts(self, start: Problem) -> list[Problem]:
         """Split the starts into parts that are trained together: a single part if there is
