@@ -513,7 +513,7 @@ FAR, NEAR = gradient_descent(1e-3, 100), gradient_descent(1e-6, 1, name="lazy", 
 
 
 def test_equal_trainers_are_equivalent(approved: Approved) -> None:
-    """A trainer against itself: the p-value's share of 5 % is the budget used, and power is told."""
+    """A trainer against itself: the p-value is the budget used, in shares of 5 %; power is told."""
     verdict = compared(FAR, replace(FAR, name="again"), "equal", 20)
     assert verdict.status is Status.PASS
     assert verdict.budget_used is not None
