@@ -22,6 +22,7 @@ from harness.pytorch.errors import WrongAnswer
 from harness.pytorch.losses import count_frozen
 from harness.pytorch.tensors import to_array
 from harness.training.learner import Learner
+from harness.training.limits import Limits
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +35,15 @@ REPORTED = 250  # steps between two reports of progress
 class Procedure:
     """How parameters are trained: by the optimiser of a recipe, or by an author's own `iterate`.
 
-    `before` and `after` are called before and after each step of the optimiser (see Trained).
+    `before` and `after` are called before and after each step of the optimiser, and `limits` are
+    checked after each step (see Trained).
     """
 
     recipe: Recipe
     iterate: Callable[[Any, list[Any]], None] | None
     before: Callable[[Any], None] | None
     after: Callable[[Any], None] | None
+    limits: Limits | None = None
 
 
 class Training:
@@ -77,7 +80,8 @@ class Training:
     def train(self, steps: int, say: Say) -> str:
         """Take up to `steps` steps, and return the reason if it stops early.
 
-        Returns "" if it takes all steps, or if it stops because the loss is not finite.
+        Returns "" if it takes all steps, or if it stops because the loss is not finite. Raises
+        LeftRange if a parameter leaves its limits.
         """
         iterate = self._make_iteration()
         began = perf_counter()
@@ -87,6 +91,8 @@ class Training:
             loss = iterate()
             self._losses.append(loss.detach())
             self._record_step()
+            if self.procedure.limits:
+                self.procedure.limits.check(self.own(), f"after step {step}")
             stopped = self._find_stop(loss, step, perf_counter() - began)
             if stopped or self._is_lost(loss):
                 break

@@ -70,7 +70,7 @@ class ReferenceTrainer:
 
     `one(implementation, problem, draw)` fits one start, with the forward pass of `implementation`.
     `network` is the network that it trains, by default the case's. It trains from at most `most`
-    starts.
+    starts. Without `biases` all biases are 0, at the starts too.
     """
 
     name: str
@@ -82,6 +82,7 @@ class ReferenceTrainer:
     most: int | None = None
     floor: Floor | None = None
     comparison_offset: float = 0.0
+    biases: bool = True
 
     @property
     def source(self) -> str:
@@ -121,7 +122,11 @@ class ReferenceTrainer:
         """
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
-        return self.as_trained(population.problem(formulation, own, dtype))
+        problem = self.as_trained(population.problem(formulation, own, dtype))
+        if self.biases:
+            return problem
+        is_bias = _biases(problem.formulation.network)
+        return replace(problem, own=np.where(is_bias, 0.0, problem.own))
 
     def as_trained(self, start: Problem) -> Problem:
         """Return starts at theta of the network that is evaluated: nnet trains tanh as logistic."""
@@ -192,13 +197,12 @@ def nnet_fit(
         how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem)}
         if not biases:
             how["mask"] = ~_biases(problem.formulation.network)
-            theta = theta * how["mask"]
-
         fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _make_one(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
-    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST), **given)
+    trainer = ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST, biases=biases)
+    return replace(trainer, **given)
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
