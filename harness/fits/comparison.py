@@ -8,7 +8,7 @@ from harness.fits.decisions import Decision, Sides, decide_by_losses, decide_by_
 from harness.fits.ends import get_losses_at_start
 from harness.fits.equivalence import LEVEL
 from harness.fits.losses import Losses
-from harness.fits.starts import Begun, compare_starts, has_same_data
+from harness.fits.starts import Begun, compare_starts, group_by_data, has_same_data
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure
@@ -32,9 +32,11 @@ def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verd
         return failure(trial, Status.BROKEN, why)
     losses = []
     for ended, numbers in ((mine, begun.mine), (theirs, begun.theirs)):
-        at_start = get_losses_at_start(cache, ended)
-        losses.append(Losses(ended.losses[numbers], ended.errors[numbers], at_start[numbers]))
+        every = Losses(ended.losses, ended.errors, get_losses_at_start(cache, ended))
+        losses.append(every.take(numbers))
     sides = Sides(names, (losses[0], losses[1]), begun.shared)
+    if begun.shared:
+        sides = sides._replace(sets=group_by_data(mine.start, begun.mine))
     if population.quality is None:
         found = decide_by_losses(sides, population)
     else:

@@ -30,12 +30,14 @@ MORE_STARTS = "ask for more with --parity-starts, and most= where that caps a tr
 
 class Sides(NamedTuple):
     """Two trainers, the first claimed to end as well as the second, or not: their titles, their
-    losses, and whether these come from the same starts.
+    losses, and whether these come from the same starts. `sets` are the numbers of the starts by
+    their data.
     """
 
     names: tuple[str, str]
     losses: tuple[Losses, Losses]
     shared: bool
+    sets: Sequence[NDArray[np.intp]] = ()
 
     @property
     def starts(self) -> int:
@@ -127,6 +129,7 @@ def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
             f" {ratio:g} from any of {len(sides.losses[0].ends)} starts: nothing was trained"
         )
     told, p = _describe_ratios(ratios, sides.names, ratio), ratios.p_of_alike(margin)
+    told += _describe_sets(sides, ratio)
     power, p_of_chance = ratios.power(margin), ratios.pairs.p
     same, other = p <= LEVEL, p_of_chance < CONVINCING
     if same:
@@ -158,6 +161,24 @@ def _describe_ratios(ratios: Ratios, names: tuple[str, str], ratio: float) -> st
     if ratios.untrained:
         told += f"; from {ratios.untrained} more starts neither loss falls"
     return told
+
+
+def _describe_sets(sides: Sides, ratio: float) -> str:
+    """Return a clause on the typical ratio of every set of data; "" if there is one, or if every
+    start has data of its own.
+    """
+    if not 1 < len(sides.sets) < sides.starts:
+        return ""
+    mine, theirs = sides.losses
+    typical = []
+    for numbers in sides.sets:
+        ratios = Ratios.of(mine.take(numbers), theirs.take(numbers), ratio)
+        if ratios.n:
+            typical.append(ratios.typical)
+    return (
+        f"; the typical ratio is {min(typical):.4g} to {max(typical):.4g} on {len(sides.sets)} sets"
+        " of data, which are decided together"
+    )
 
 
 def _describe_needed(seen: int, power: dict[int, float]) -> str:

@@ -11,6 +11,7 @@ share of higher starts less that of lower ones within the margin, so that no rar
 behind a median.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -33,6 +34,10 @@ class Losses(NamedTuple):
     ends: Array
     errors: Array
     starts: Array
+
+    def take(self, numbers: NDArray[np.intp]) -> "Losses":
+        """Return the losses from these starts only."""
+        return Losses(self.ends[numbers], self.errors[numbers], self.starts[numbers])
 
     def have_trained(self, ratio: float) -> NDArray[np.bool_]:
         """Mark the starts whose loss has fallen by more than the ratio."""
@@ -73,6 +78,21 @@ class Ratios:
             int(np.count_nonzero(lower)),
             int(np.count_nonzero(unfinished)),
             int(np.count_nonzero(untrained)),
+        )
+
+    @classmethod
+    def pool(cls, several: Sequence[Self]) -> Self:
+        """Return the ratios of several sets of data as one.
+
+        The tests keep their level: counts from sets whose shares differ vary less than those from
+        one set with the shares' mean (Hoeffding, Annals of Mathematical Statistics 27 (1956) 713).
+        """
+        return cls(
+            np.sort(np.concatenate([each.logs for each in several])),
+            sum(each.higher for each in several),
+            sum(each.lower for each in several),
+            sum(each.unfinished for each in several),
+            sum(each.untrained for each in several),
         )
 
     @property

@@ -36,6 +36,17 @@ def compare_starts(mine: Ended, theirs: Ended) -> Begun:
     return Begun(False, _list_distinct(mine.start), _list_distinct(theirs.start))
 
 
+def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Group the chosen starts by their data: one array of places in `chosen` for each set of
+    data.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for place, draw in enumerate(chosen):
+        data = start.inputs[draw].tobytes() + start.targets[draw].tobytes()
+        groups.setdefault(data, []).append(place)
+    return [np.array(places, np.intp) for places in groups.values()]
+
+
 def has_same_data(mine: Problem, theirs: Problem) -> bool:
     """Have two trainers the same data, as far as both have starts?"""
     n = min(mine.draws, theirs.draws)

@@ -132,6 +132,22 @@ def test_one_start_with_other_points_each_is_many() -> None:
     assert compared(once, twice, sine_population(noisy, None)).status is Status.PASS
 
 
+def test_several_sets_of_data_are_decided_together(approved: Approved) -> None:
+    """And the typical ratio on each is told: a trainer that is better on one may be worse on
+    another.
+    """
+
+    def several(count: int) -> tuple[Array, Array]:
+        x, y = one_draw(count)
+        factors = np.resize([1.0, 2.0, 3.0], count)[:, None, None]
+        return x, factors * y
+
+    verdict = compared(DESCENT, AGAIN, sine_population(several, None), count=24)
+    assert verdict.status is Status.PASS, verdict.why
+    assert "on 3 sets of data" in verdict.why
+    approved(verdict.why, mask_figures=True)
+
+
 def test_a_trainer_that_begins_elsewhere_fails(approved: Approved) -> None:
     """It ignores the starts that it is given."""
 
@@ -141,6 +157,21 @@ def test_a_trainer_that_begins_elsewhere_fails(approved: Approved) -> None:
 
     ignores = Ignores(Logistic, Recipe("adam", 5), "ignores", start=starts.uniform())
     verdict = compared(ignores, DESCENT, count=3)
+    assert verdict.status is Status.FAIL
+    approved(verdict.why)
+
+
+def test_a_trainer_with_fewer_rows_fails(approved: Approved) -> None:
+    """Its losses are those of other data."""
+
+    class Fewer(Trained):
+        def fit(self, start: Any, *asked: Any) -> Any:
+            rows = slice(0, 25)
+            few = replace(start, inputs=start.inputs[:, rows], targets=start.targets[:, rows])
+            return super().fit(few, *asked)
+
+    fewer = Fewer(Logistic, Recipe("adam", 5), "fewer", start=starts.uniform())
+    verdict = compared(fewer, DESCENT, count=3)
     assert verdict.status is Status.FAIL
     approved(verdict.why)
 
