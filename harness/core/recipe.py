@@ -8,7 +8,14 @@ from harness.text.harmless import shown
 
 SGD = {"lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
 ADAM = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
-OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": {"lr": 1.0, "max_iter": 20, "history_size": 100}}
+LBFGS = {
+    "lr": 1.0,
+    "max_iter": 20,
+    "history_size": 100,
+    "tolerance_grad": 1e-7,
+    "tolerance_change": 1e-9,
+}
+OPTIMISERS = {"sgd": SGD, "adam": ADAM, "lbfgs": LBFGS}
 
 
 @dataclass(frozen=True)
@@ -16,9 +23,9 @@ class Recipe:
     """An optimiser of torch.optim with its settings by PyTorch's names, and when it stops.
 
     `optimiser` is "sgd" (lr, momentum, weight_decay), "adam" (lr, beta1, beta2, eps, weight_decay)
-    or "lbfgs" (lr, max_iter, history_size; strong Wolfe line search). Training stops after `steps`
-    steps. It stops earlier, after a step, if the loss before that step is at most `until`. Raises
-    ValueError for another optimiser or setting.
+    or "lbfgs" (lr, max_iter, history_size, tolerance_grad, tolerance_change; strong Wolfe line
+    search). Training stops after `steps` steps. It stops earlier, after a step, if the loss before
+    that step is at most `until`. Raises ValueError for another optimiser or setting.
     """
 
     optimiser: str

@@ -45,10 +45,15 @@ class Fit:
     """The result of one trainer on one case's data, over all its starts (initial weights).
 
     `share` is the share of starts that end with a loss of at most `quality`; `share_low` and
-    `share_high` are its 95 % confidence interval. `best` and `median` are losses over the starts,
-    as the oracle computes them at the final weights; `floor` is a lower limit of all losses.
-    `ended` counts starts by the way in which they ended. `compared` is the result of the comparison
-    with a reference, in words.
+    `share_high` are its 95 % confidence interval; all are None for a case without a quality. `best`
+    and `median` are losses over the starts, as the oracle computes them at the final weights;
+    `floor` is a lower limit of all losses. `ended` counts starts by the way in which they ended.
+    `compared` is the result of the comparison with a reference, in words.
+
+    `losses` are the losses of all starts in their order, None where a fit is not finite, and
+    `losses_at_start` those before training. `evaluations` is the median number of evaluations of
+    the loss from a start, and `restarts` how often training began anew from a start at most; None
+    if the trainer does not tell.
 
     `curve` is the loss by iteration of the first start. The other fields are of the best start:
     `plot` is the prediction on a grid, `at` the prediction at some inputs, and `weights` the final
@@ -73,6 +78,10 @@ class Fit:
     share_low: float | None = None
     share_high: float | None = None
     seconds: float | None = None
+    losses: list[float | None] | None = None
+    losses_at_start: list[float | None] | None = None
+    evaluations: int | None = None
+    restarts: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.core.contract import Bounds
+from harness.core.contract import Array, Bounds
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.verdict import Status
@@ -49,14 +49,16 @@ def _train(cache: Cache, trainer: Trainer, dtype: str, device: str) -> Ended | M
     fitted = cache.across_cases.get_or_make(key, lambda: _fit(cache, trainer, start, dtype, device))
     if isinstance(fitted, Missing):
         return fitted
-    losses = np.full(start.draws, np.inf)
+    if fitted.began is not None and not np.array_equal(fitted.began.theta, start.theta):
+        return Missing(Status.FAIL, "began at other starts than it was given")
+    losses, errors = np.full(start.draws, np.inf), np.zeros(start.draws)
     if fitted.end is not None:
         if not _has_same_data(fitted.end, start.part(fitted.finite)):
             return Missing(Status.FAIL, "ended on other data than it was given")
-        bounds = cache.oracle(fitted.end, trainer.contract(dtype))
-        losses[fitted.finite] = bounds["loss"].value
-    scaled = losses * cache.population.scale(start.rows)
-    return Ended(trainer, fitted, scaled, start, dtype, device)
+        loss = cache.oracle(fitted.end, trainer.contract(dtype))["loss"]
+        losses[fitted.finite], errors[fitted.finite] = loss.value, loss.error
+    scale = cache.population.scale(start.rows)
+    return Ended(trainer, fitted, losses * scale, errors * scale, start, dtype, device)
 
 
 def _fit(
@@ -70,6 +72,12 @@ def _fit(
 def _has_same_data(end: Problem, start: Problem) -> bool:
     same_inputs = np.array_equal(end.inputs, start.inputs)
     return same_inputs and np.array_equal(end.targets, start.targets)
+
+
+def get_losses_at_start(cache: Cache, ended: Ended) -> Array:
+    """Return the losses (D,) at the starts of a trainer, before it trains."""
+    loss = cache.oracle(ended.start, ended.trainer.contract(ended.dtype))["loss"]
+    return np.asarray(loss.value * cache.population.scale(ended.start.rows))
 
 
 def get_ends(cache: Cache) -> list[Ended]:

@@ -1,30 +1,29 @@
-"""Statistics of two trainers' shares of good fits from the same starts: do the shares differ, are
-they equivalent?
+"""Statistics of two trainers' shares of successes: do the shares differ, are they equivalent?
 
-Wilson's interval for a share; McNemar's exact test for paired shares; Newcombe's interval for their
-difference (Statistics in Medicine 17 (1998) 2635, method 10), and from it two one-sided tests
-(TOST) of equivalence: equivalent at 5 % when the 90 % interval lies within the margin.
+From shared starts: McNemar's exact test of a difference. From starts of each trainer's own:
+Fisher's exact test. Equivalence within a margin: two exact one-sided tests at 5 % each (TOST), and
+the 90 % interval of the differences that they do not reject. Wilson's interval for one share.
 """
 
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONVINCING = 0.01  # McNemar's p below this says that shares differ
-TOST = 0.90  # confidence of the interval, for two tests at 5 %
+from harness.fits.equivalence import (
+    Design,
+    OtherStarts,
+    SharedStarts,
+    equivalent_results,
+    interval_of_difference,
+    p_of_equivalence,
+    stats,
+)
 
-
-def stats() -> Any:
-    """Return `scipy.stats`, imported on the first call.
-
-    The import takes longer than everything else that a run without training needs.
-    """
-    from scipy import stats
-
-    return stats
+CONVINCING = 0.01  # a p-value below this says that shares differ
+POWER = 0.8  # the probability with which so many starts should tell
+MORE = (20, 30, 50, 70, 100, 150, 200)  # numbers of starts that are proposed
 
 
 def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -64,6 +63,15 @@ class Pairs:
         return (self.both + self.first) / self.n, (self.both + self.second) / self.n
 
     @property
+    def design(self) -> Design:
+        return SharedStarts(self.n)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The numbers of successes that the tests compare."""
+        return self.first, self.second
+
+    @property
     def p(self) -> float:
         """Return the p-value of McNemar's exact test.
 
@@ -73,32 +81,79 @@ class Pairs:
         apart = self.first + self.second
         return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
 
-    @property
-    def difference(self) -> tuple[float, float]:
-        """Return Newcombe's 90 % interval for the first trainer's share minus the second's."""
-        a, b, c, d = self.both, self.first, self.second, self.neither
-        shares, bounds = self.shares, [interval(a + b, self.n, TOST), interval(a + c, self.n, TOST)]
-        below, above = (
-            [abs(share - bound[side]) for share, bound in zip(shares, bounds, strict=True)]
-            for side in (0, 1)
-        )
-        spread, surplus = (a + b) * (c + d) * (a + c) * (b + d), float(a * d - b * c)
-        if surplus > 0:  # with the correction for continuity
-            surplus = max(surplus - self.n / 2, 0)
-        phi = surplus / sqrt(spread) if spread else 0.0
-        low = sqrt(below[0] ** 2 - 2 * phi * below[0] * above[1] + above[1] ** 2)
-        high = sqrt(above[0] ** 2 - 2 * phi * above[0] * below[1] + below[1] ** 2)
-        return shares[0] - shares[1] - low, shares[0] - shares[1] + high
-
-    def margin_used(self, margin: float) -> float:
-        """Return the share of the equivalence margin that the interval reaches; 1 is the limit."""
-        return max(abs(bound) for bound in self.difference) / margin
-
-    def power(self, margin: float) -> float:
-        """Return the probability that n such pairs show equivalence if the shares do not differ
-        (normal approximation).
+    def power(self, margin: float, starts: int = 0) -> float:
+        """Return the probability that so many starts like these show equivalence, if the shares do
+        not differ. By default there are as many starts as were seen.
         """
-        spread = sqrt(max(self.first + self.second, 1)) / self.n
-        return max(
-            0.0, 2 * float(stats().norm.cdf(margin / spread - stats().norm.ppf(0.5 + TOST / 2))) - 1
-        )
+        apart = max(self.first + self.second, 1) / (2 * self.n)
+        return power_of(SharedStarts(starts or self.n), apart, apart, margin)
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Numbers of successes of two trainers, each on starts of its own."""
+
+    first: int
+    of_first: int
+    second: int
+    of_second: int
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        return self.first / self.of_first, self.second / self.of_second
+
+    @property
+    def design(self) -> Design:
+        return OtherStarts(self.of_first, self.of_second)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The numbers of successes that the tests compare."""
+        return self.first, self.second
+
+    @property
+    def p(self) -> float:
+        """Return the p-value of Fisher's exact test."""
+        table = [
+            [self.first, self.of_first - self.first],
+            [self.second, self.of_second - self.second],
+        ]
+        return float(stats().fisher_exact(table).pvalue)
+
+    def power(self, margin: float, starts: int = 0) -> float:
+        """Return the probability that so many starts of each trainer show equivalence, if both
+        succeed with the share that both have together.
+        """
+        share = (self.first + self.second) / (self.of_first + self.of_second)
+        design = OtherStarts(starts or self.of_first, starts or self.of_second)
+        return power_of(design, share, share, margin)
+
+
+Shares = Pairs | Independent
+
+
+def power_of(design: Design, first: float, second: float, margin: float) -> float:
+    """Return the probability of a result that shows equivalence, if the trainers succeed with these
+    shares.
+    """
+    return float(design.chances(first, second)[equivalent_results(design, margin)].sum())
+
+
+def difference(shares: Shares) -> tuple[float, float]:
+    """Return the 90 % interval for the first trainer's share minus the second's."""
+    return interval_of_difference(shares.design, *shares.counts)
+
+
+def p_of_alike(shares: Shares, margin: float) -> float:
+    """Return the p-value of equivalence: at most 0.05 shows that the shares differ by less than the
+    margin.
+    """
+    return p_of_equivalence(shares.design, *shares.counts, margin)
+
+
+def starts_needed(power: dict[int, float]) -> int | None:
+    """Return the smallest number of starts whose power is at least POWER; None if none is."""
+    for starts, probability in sorted(power.items()):
+        if probability >= POWER:
+            return starts
+    return None

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.report import Fit, Points, Row
-from harness.fits.ends import get_ends
+from harness.fits.circumstances import median_count
+from harness.fits.ends import get_ends, get_losses_at_start
 from harness.fits.shares import interval
 from harness.fits.verdicts import predictions
 from harness.judging.cache import Cache
@@ -21,9 +23,7 @@ CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a re
 
 def fit(cache: Cache, ended: Ended) -> Fit:
     """Return the fits of a trainer as the report holds them."""
-    losses, quality = ended.losses, cache.population.quality
-    good = int((losses <= quality).sum())
-    low, high = interval(good, len(losses))
+    losses = ended.losses
     scale = cache.population.scale(ended.start.rows)
     return Fit(
         cache.case.name,
@@ -36,13 +36,28 @@ def fit(cache: Cache, ended: Ended) -> Fit:
         best=_finite(losses.min()),
         median=_finite(np.median(losses)),
         floor=_floor(ended, scale),
-        quality=quality,
-        share=good / len(losses),
-        share_low=low,
-        share_high=high,
         seconds=ended.fitted.seconds or None,
+        losses=[_finite(loss) for loss in losses],
+        losses_at_start=[_finite(loss) for loss in get_losses_at_start(cache, ended)],
+        evaluations=median_count(ended.fitted.evaluations),
+        restarts=max(ended.fitted.restarts, default=None),
+        **_share(losses, cache.population.quality),
         **_best(cache, ended),
     )
+
+
+def _share(losses: Array, quality: float | None) -> dict[str, Any]:
+    """Return the share of good fits with its interval; nothing without a quality."""
+    if quality is None:
+        return {}
+    good = int((losses <= quality).sum())
+    low, high = interval(good, len(losses))
+    return {
+        "quality": quality,
+        "share": good / len(losses),
+        "share_low": low,
+        "share_high": high,
+    }
 
 
 def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:

@@ -1,8 +1,5 @@
-"""Judges the results of training: each trainer's claims by its final weights, and shares of good
-fits by statistics.
-"""
+"""Judges the results of training: each trainer's claims by its final weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,8 +13,9 @@ from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
+from harness.fits.circumstances import describe_penalties
+from harness.fits.comparison import compare_fits
 from harness.fits.ends import get_bounds_at_end, train
-from harness.fits.shares import CONVINCING, Pairs, interval
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import (
@@ -30,8 +28,7 @@ from harness.judging.comparison import (
 )
 from harness.judging.store import Key
 from harness.pytorch.errors import raised, words_of
-from harness.training.trained import Trained
-from harness.training.trainer import Ended, Population
+from harness.training.trainer import Ended
 
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
 
@@ -77,17 +74,8 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
     if trial.check == "final":
         verdict = _final(trial, cache, sides)
     else:
-        verdict = _compare_shares(trial, mine, theirs, cache.population)
-    return replace(verdict, caveat=_describe_penalties(sides, cache.population))
-
-
-def _describe_penalties(sides: Sequence[Ended], population: Population) -> str:
-    """Return sentences on the trainers that are trained with two penalties; "" if there is none."""
-    said = []
-    for ended in sides:
-        if isinstance(ended.trainer, Trained):
-            said.append(ended.trainer.describe_penalties(population.loss))
-    return "; ".join(filter(None, said))
+        verdict = compare_fits(trial, cache, mine, theirs)
+    return replace(verdict, caveat=describe_penalties(sides, cache.population))
 
 
 class _Claim(NamedTuple):
@@ -220,78 +208,3 @@ def _below_floor(ended: Ended, cache: Cache) -> str:
         " it is said to be"
     )
     return told if under.any() else ""
-
-
-def _compare_shares(trial: Trial, mine: Ended, theirs: Ended, population: Population) -> Verdict:
-    """Return the verdict of a `fit` check: do as many starts end in a good fit as the case
-    claims?
-    """
-    n = min(len(mine.losses), len(theirs.losses))
-    for here, there in (
-        (mine.start.inputs, theirs.start.inputs),
-        (mine.start.targets, theirs.start.targets),
-    ):
-        if not np.array_equal(here[:n], there[:n]):
-            both = f"{mine.trainer.title()} and {theirs.trainer.title()}"
-            why = (
-                f"{both} were given other data, expected data(D) to begin alike however many"
-                " there are"
-            )
-            return failure(trial, Status.BROKEN, why)
-    good = [side.losses[:n] <= population.quality for side in (mine, theirs)]
-    pairs, shares = Pairs.of(*good), [_share(int(some.sum()), n) for some in good]
-    told = (
-        f"of {mine.trainer.title()}, {shares[0]} end at a sum of squares of at most"
-        f" {population.quality:g}, of {theirs.trainer.title()} {shares[1]}"
-    )
-    low, high = pairs.difference
-    used = pairs.margin_used(population.margin)
-    power = f"power {pairs.power(population.margin):.2f}"
-    difference = f"the share less the other's is {low:+.2f} to {high:+.2f} (90 %)"
-    same, other = used <= 1, pairs.p < CONVINCING
-    worse = other and pairs.first < pairs.second
-    if not any(some.any() for some in good):  # whatever they are, they are alike in that
-        return blank(
-            trial,
-            Status.VACUOUS,
-            f"{told}: nobody's fit is good, expected a quality that somebody reaches",
-        )
-    if same:
-        why = f"{told}; {difference}, equivalent within ±{population.margin:g} ({power})"
-    elif other:
-        why = f"{told}; so uneven by chance with p = {pairs.p:.1g}"
-    else:
-        margin = f"the margin is ±{population.margin:g}, {power}, p = {pairs.p:.1g}"
-        more = "ask for more with --parity-starts, and most= where that caps a trainer's"
-        why = f"{told}: {n} starts cannot tell; {difference}, {margin}: {more}"
-    mine.compared.append(why)
-    status = _decide(trial.case.expect, same, other, worse)
-    budget = used if trial.case.expect == "equal" else None
-    if status is not Status.FAIL:
-        return replace(blank(trial, status, why), budget_used=budget)
-    claim = "was claimed to fit as well, and does not"
-    if trial.case.expect == "differs":
-        claim = "was claimed not to fit as well, and " + ("does" if same else "fits better")
-    reason = f"{trial.subject.title()} {claim}: {why}"
-    if both := _describe_penalties([mine, theirs], population):
-        reason += f"; {both}"
-    return replace(failure(trial, status, reason), budget_used=budget)
-
-
-def _decide(expect: str, same: bool, other: bool, worse: bool) -> Status:
-    """Return the status of a claim about two shares of good fits.
-
-    `same` says that the shares are equivalent, `other` that they differ by more than chance,
-    `worse` that they differ and the subject's share is the smaller one.
-    """
-    holds, fails = same, other
-    if expect == "differs":
-        holds, fails = worse and not same, same or (other and not worse)
-    if holds:
-        return Status.PASS
-    return Status.FAIL if fails else Status.VACUOUS
-
-
-def _share(good: int, of: int) -> str:
-    low, high = interval(good, of)
-    return f"{good} of {of} starts ({low:.0%} to {high:.0%})"

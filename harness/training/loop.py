@@ -22,6 +22,7 @@ from harness.pytorch.errors import WrongAnswer
 from harness.pytorch.losses import count_frozen
 from harness.pytorch.tensors import to_array
 from harness.training.learner import Learner
+from harness.training.limits import Limits
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +35,15 @@ REPORTED = 250  # steps between two reports of progress
 class Procedure:
     """How parameters are trained: by the optimiser of a recipe, or by an author's own `iterate`.
 
-    `before` and `after` are called before and after each step of the optimiser (see Trained).
+    `before` and `after` are called before and after each step of the optimiser, and `limits` are
+    checked after each step (see Trained).
     """
 
     recipe: Recipe
     iterate: Callable[[Any, list[Any]], None] | None
     before: Callable[[Any], None] | None
     after: Callable[[Any], None] | None
+    limits: Limits | None = None
 
 
 class Training:
@@ -55,6 +58,7 @@ class Training:
         self._states: list[list[torch.Tensor]] = []
         self._gradients: list[list[torch.Tensor]] = []
         self._latest: dict[int, torch.Tensor] = {}  # the gradients of the present step
+        self.evaluations = 0  # of the loss, at each start
         if visits:
             self._watch_gradients()
 
@@ -76,7 +80,8 @@ class Training:
     def train(self, steps: int, say: Say) -> str:
         """Take up to `steps` steps, and return the reason if it stops early.
 
-        Returns "" if it takes all steps, or if it stops because the loss is not finite.
+        Returns "" if it takes all steps, or if it stops because the loss is not finite. Raises
+        LeftRange if a parameter leaves its limits.
         """
         iterate = self._make_iteration()
         began = perf_counter()
@@ -86,6 +91,8 @@ class Training:
             loss = iterate()
             self._losses.append(loss.detach())
             self._record_step()
+            if self.procedure.limits:
+                self.procedure.limits.check(self.own(), f"after step {step}")
             stopped = self._find_stop(loss, step, perf_counter() - began)
             if stopped or self._is_lost(loss):
                 break
@@ -135,12 +142,12 @@ class Training:
         """Return a function that takes one step and returns the loss before the step."""
         learner, procedure = self.learner, self.procedure
         if procedure.iterate:
-            return partial(_iterate, learner, procedure.iterate)
+            return partial(self._iterate, procedure.iterate)
         optimiser = make_optimiser(procedure.recipe, learner.parameters, self.device)
 
         def backward() -> torch.Tensor:
             optimiser.zero_grad()
-            losses = learner.losses()
+            losses = self._evaluate()
             losses.sum().backward()  # type: ignore[no-untyped-call]
             return losses
 
@@ -156,6 +163,17 @@ class Training:
         if procedure.recipe.optimiser == "lbfgs":
             return partial(optimiser.step, backward)  # it calls backward() several times a step
         return step
+
+    def _evaluate(self) -> torch.Tensor:
+        """Return the loss at the present parameters, and count the evaluation."""
+        self.evaluations += 1
+        return self.learner.losses()
+
+    def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
+        """Take one step by an author's own function; return the loss before the step."""
+        losses = self._evaluate()
+        iterate(losses, self.learner.parameters)
+        return losses
 
     def own(self) -> Array:
         """Return the present own parameters (D, P)."""
@@ -204,13 +222,6 @@ def describe_ends(losses: Array, stopped: str) -> list[str]:
         else:
             ends.append(stopped or f"{len(losses) - 1:,} steps")
     return ends
-
-
-def _iterate(learner: Learner, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
-    """Take one step by an author's own function; return the loss before the step."""
-    losses = learner.losses()
-    iterate(losses, learner.parameters)
-    return losses
 
 
 def make_optimiser(recipe: Recipe, parameters: list[Any], device: str) -> Any:

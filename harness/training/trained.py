@@ -27,6 +27,7 @@ from harness.pytorch.errors import raised
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
 from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
+from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
 
@@ -49,6 +50,10 @@ class Trained:
     sets the gradients to zero. `before` and `after` are called with the model before and after each
     step of the optimiser.
 
+    `stays` says that parameters stay in a range, as a clamp in `after` keeps them there: a pair
+    (smallest, largest), or such pairs by the name of a tensor. A fit that leaves it after a step
+    fails.
+
     `says` is the name in tables. `floor(inputs, targets)` returns the lowest loss (D,) that a fit
     can have, with a bound on the rounding error of computing it.
 
@@ -68,6 +73,7 @@ class Trained:
     floor: Floor | None = None
     source: str = "computed"
     comparison_offset: float = 0.0
+    stays: Stays | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", Subject.of(self.model))
@@ -85,6 +91,8 @@ class Trained:
                 f"{self.name}: most is {shown(self.most, 40)}, expected a whole number, at"
                 " least one"
             )
+        if self.stays is not None:
+            validate(self.name, self.stays)
         if not self.stacked:
             return
         own_steps = self.iterate or self.before or self.after
@@ -142,6 +150,10 @@ class Trained:
             )
         return population.problem(formulation, own, dtype)
 
+    def as_trained(self, start: Problem) -> Problem:
+        """Return the starts unchanged."""
+        return start
+
     def describe_penalties(self, loss: Loss) -> str:
         """Return a sentence if the loss has decay and the optimiser a weight_decay beside it; ""
         otherwise.
@@ -172,7 +184,10 @@ class Trained:
             learner = StackLearner.build(self.stacked, start, dtype, device)
         else:
             learner = SingleLearner.build(self.subject, start, dtype, device)
-        procedure = Procedure(self.recipe, self.iterate, self.before, self.after)
+        limits = None
+        if self.stays is not None:
+            limits = make_limits(self.name, self.stays, start.formulation.own, dtype)
+        procedure = Procedure(self.recipe, self.iterate, self.before, self.after, limits)
         return Training(learner, procedure, device, visits)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
@@ -190,6 +205,8 @@ class Trained:
             seconds = perf_counter() - began
             with users():
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
+        except LeftRange as error:
+            return Missing(Status.FAIL, str(error))
         except Exception as error:  # whatever a user's model raises is its answer
             return Missing(Status.BROKEN, raised(error))
         ends = []
@@ -197,7 +214,8 @@ class Trained:
             ends += describe_ends(of_run, stopped)
         claimed = np.concatenate([of_run[-1] for of_run in losses])
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
-        return Fitted.of(start, own, claimed, ends, curve, seconds)
+        counts = np.repeat([run.evaluations for run in runs], start.draws // len(runs))
+        return Fitted.of(start, own, claimed, ends, curve, seconds, counts.tolist())
 
     def _parts(self, start: Problem) -> list[Problem]:
         """Split the starts into parts that are trained together: a single part if there is
@@ -229,6 +247,8 @@ class Trained:
                     runs.append(self.training(part, dtype, device, visits=True))
                 for run in runs:
                     run.train(min(self.recipe.steps, VISITED), silent)
+        except LeftRange as error:
+            raise ValueError(f"{self.name} {error}") from None
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error
         steps = min(run.count_finite_steps() for run in runs)

@@ -26,35 +26,50 @@ Floor = Callable[[Array, Array], Bounded]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The data on which all trainers of a case are trained, and the limit for a good fit.
+    """The data on which all trainers of a case are trained, and what counts as fitting as well.
 
     `data(D)` returns the inputs (D, R, I) and targets (D, R, O) for D starts; the data of each
-    start must not depend on D. A fit is good if its sum of squares is at most `quality`; with
-    `per`, the sum of squares is scaled to `per` rows.
+    start must not depend on D.
+
+    With a `quality`, trainers are compared by their shares of good fits: a fit is good if its sum
+    of squares is at most `quality`. Without one they are compared by their losses from shared
+    starts: two losses are alike if neither is more than `ratio` times the other. Shares (of good
+    fits, or of starts that end higher and lower) count as equivalent if they differ by less than
+    `margin`. With `per`, sums of squares are scaled to `per` rows.
 
     Predictions are judged at the inputs `marks`, which the report lists by name, and at the inputs
-    `grid` (G, I), which the report draws. Two shares of good fits count as equivalent if they
-    differ by at most `margin`. The case's fits are rows in the report's table of changes, under the
-    heading `table`.
+    `grid` (G, I), which the report draws. The case's fits are rows in the report's table of
+    changes, under the heading `table`.
     """
 
     data: Callable[[int], tuple[Array, Array]]
-    quality: float
-    grid: Array
+    quality: float | None = None
+    grid: Array = field(default_factory=lambda: np.empty(0))
     marks: Mapping[str, float] = field(default_factory=dict)
     margin: float = 0.25
     per: int | None = None
     table: str = ""
     loss: Loss = SUM_OF_SQUARES
+    ratio: float = 1.1
 
     def __post_init__(self) -> None:
         if np.ndim(self.grid) != 2:
             found = f"grid has shape {np.shape(self.grid)}, expected (points, width of the inputs)"
             raise ValueError(f"{found}: for one column write grid[:, None]")
-        if not isinstance(self.quality, int | float) or not np.isfinite(self.quality):
+        if self.quality is not None and not _is_number(self.quality):
             found = shown(self.quality, 40)
             raise TypeError(
                 f"quality is {found}, expected a number: the largest sum of squares that is good"
+            )
+        if not _is_number(self.margin) or not 0 < self.margin < 1:
+            raise ValueError(
+                f"margin is {shown(self.margin, 40)}, expected a number between 0 and 1: shares"
+                " that differ by less count as equivalent"
+            )
+        if not _is_number(self.ratio) or not self.ratio > 1:
+            raise ValueError(
+                f"ratio is {shown(self.ratio, 40)}, expected a number above 1: losses count as"
+                " alike if neither is more than so many times the other"
             )
         if not isinstance(self.table, str):
             raise TypeError(f"table is {shown(self.table, 40)}, expected text")
@@ -99,6 +114,10 @@ class Population:
         return 1.0 if self.per is None else self.per / rows
 
 
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float) and bool(np.isfinite(given))
+
+
 def _round(numbers: ArrayLike, dtype: str) -> Array:
     """Round numbers to a dtype; return them as float64."""
     return np.asarray(numbers).astype(dtype).astype(np.float64)
@@ -115,7 +134,9 @@ class Fitted:
     starts.
 
     `ended` describes how each start ended (D,). `curve` lists iterations of the first start, each
-    with its loss. `seconds` is the average time of a start.
+    with its loss. `seconds` is the average time of a start. `began` are the starts from which the
+    trainer began. `evaluations` (D,) counts the evaluations of the loss from each start, and
+    `restarts` (D,) how often training began anew; they are empty if the trainer does not tell.
     """
 
     end: Problem | None
@@ -125,6 +146,9 @@ class Fitted:
     curve: Sequence[tuple[int, float]] = ()
     seconds: float = 0.0
     silent: Problem | None = None
+    began: Problem | None = None
+    evaluations: Sequence[int] = ()
+    restarts: Sequence[int] = ()
 
     @classmethod
     def of(
@@ -135,6 +159,8 @@ class Fitted:
         ended: Sequence[str],
         curve: Sequence[tuple[int, float]] = (),
         seconds: float = 0.0,
+        evaluations: Sequence[int] = (),
+        restarts: Sequence[int] = (),
     ) -> Self:
         """Make the results from the final own parameters (D, P) and the claimed losses (D,) of all
         starts.
@@ -150,6 +176,9 @@ class Fitted:
             curve=curve,
             seconds=seconds / len(own),
             silent=start.at(own, silent) if silent.any() else None,
+            began=start,
+            evaluations=evaluations,
+            restarts=restarts,
         )
 
 
@@ -191,6 +220,11 @@ class Trainer(Protocol):
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
         """Return the problem of its starts and their data."""
 
+    def as_trained(self, start: Problem) -> Problem:
+        """Return starts at the network and parameters that this trainer really trains: starts of
+        two trainers are the same if they are so in the same form.
+        """
+
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Train from every start of a problem; `say` reports the progress."""
 
@@ -202,13 +236,14 @@ class Trainer(Protocol):
 class Ended:
     """The fits of one trainer to the data of a population.
 
-    `losses` (D,) are the oracle's losses at the final parameters; infinity for a fit that is not
-    finite.
+    `losses` (D,) are the oracle's losses at the final parameters, infinity for a fit that is not
+    finite; `errors` (D,) bound their rounding.
     """
 
     trainer: Trainer
     fitted: Fitted
     losses: Array
+    errors: Array
     start: Problem
     dtype: str
     device: str

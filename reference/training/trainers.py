@@ -52,12 +52,16 @@ class One(NamedTuple):
 
     `theta` (T,) holds the final parameters, `claimed` is their loss as the trainer computes it,
     `ended` describes how the fit ended, and `curve` lists iterations, each with its loss.
+    `evaluations` counts evaluations of the loss, None if unknown, and `restarts` how often the
+    trainer began anew.
     """
 
     theta: Array
     claimed: float
     ended: str
     curve: Sequence[tuple[int, float]] = ()
+    evaluations: int | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class ReferenceTrainer:
 
     `one(implementation, problem, draw)` fits one start, with the forward pass of `implementation`.
     `network` is the network that it trains, by default the case's. It trains from at most `most`
-    starts.
+    starts. Without `biases` all biases are 0, at the starts too.
     """
 
     name: str
@@ -78,6 +82,7 @@ class ReferenceTrainer:
     most: int | None = None
     floor: Floor | None = None
     comparison_offset: float = 0.0
+    biases: bool = True
 
     @property
     def source(self) -> str:
@@ -117,10 +122,18 @@ class ReferenceTrainer:
         """
         formulation = Formulation.identity(self.network or network)
         own = self.start(formulation, min(starts, self.most or starts))
-        problem = population.problem(formulation, own, dtype)
-        if not self._cannot_lose(problem):
-            problem = self.implementation.as_evaluated(problem)
-        return at_theta(problem)
+        problem = self.as_trained(population.problem(formulation, own, dtype))
+        if self.biases:
+            return problem
+        is_bias = _biases(problem.formulation.network)
+        return replace(problem, own=np.where(is_bias, 0.0, problem.own))
+
+    def as_trained(self, start: Problem) -> Problem:
+        """Return starts at theta of the network that is evaluated: nnet trains tanh as logistic."""
+        start = at_theta(start)
+        if self._cannot_lose(start):
+            return start
+        return at_theta(self.implementation.as_evaluated(start))
 
     def _cannot_lose(self, problem: Problem) -> str:
         """Return why R's nnet does not have a problem's loss; "" if it has, or is not used."""
@@ -153,7 +166,17 @@ class ReferenceTrainer:
         seconds = perf_counter() - began if self.source != "recorded" else 0.0  # which is not known
         own = np.stack([one.theta for one in found])
         claimed = np.array([one.claimed for one in found])
-        return Fitted.of(start, own, claimed, [one.ended for one in found], found[0].curve, seconds)
+        counts = [one.evaluations for one in found if one.evaluations is not None]
+        return Fitted.of(
+            start,
+            own,
+            claimed,
+            [one.ended for one in found],
+            found[0].curve,
+            seconds,
+            counts if len(counts) == len(found) else (),
+            [one.restarts for one in found],
+        )
 
 
 def nnet_fit(
@@ -174,13 +197,12 @@ def nnet_fit(
         how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem)}
         if not biases:
             how["mask"] = ~_biases(problem.formulation.network)
-            theta = theta * how["mask"]
-
         fit = partial(nnet.r.fit, net, theta, *data, **how)
         steps = [k for k in CURVE if k < maxit] if draw == 0 else []
         return _make_one(fit(maxit=maxit), [(k, fit(maxit=k).value) for k in steps])
 
-    return replace(ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST), **given)
+    trainer = ReferenceTrainer("nnet", "{r}", one, r_nnet, comparison_offset=RELTEST, biases=biases)
+    return replace(trainer, **given)
 
 
 def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
@@ -244,7 +266,7 @@ def _minimise(method: str, net: NumpyNet, problem: Problem, draw: int) -> One:
         options=settings,
     )
     ended = f"{ITERATIONS:,} iterations" if end.nit >= ITERATIONS else "converged"
-    return One(end.x, float(end.fun), ended, list(enumerate(losses, 1)))
+    return One(end.x, float(end.fun), ended, list(enumerate(losses, 1)), int(end.nfev))
 
 
 def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
@@ -255,7 +277,7 @@ def _least_squares(net: NumpyNet, problem: Problem, draw: int) -> One:
         asked.residuals, start, asked.jacobian, method="lm", max_nfev=ITERATIONS, ftol=RELTOL
     )
     ended = "converged" if end.success else f"{ITERATIONS:,} iterations"
-    return One(end.x, 2 * float(end.cost), ended)
+    return One(end.x, 2 * float(end.cost), ended, evaluations=int(end.nfev + end.njev))
 
 
 def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) -> One:
@@ -264,9 +286,11 @@ def _descend(lr: float, steps: int, net: NumpyNet, problem: Problem, draw: int) 
         loss, slope = asked(theta)
         losses.append(loss)
         if not np.isfinite(loss):
-            return One(theta, loss, f"not finite from step {len(losses) - 1} on")
+            ended = f"not finite from step {len(losses) - 1} on"
+            return One(theta, loss, ended, evaluations=len(losses))
         theta = theta - lr * slope
-    return One(theta, asked(theta)[0], f"{steps:,} steps", list(enumerate(losses)))
+    claimed, curve = asked(theta)[0], list(enumerate(losses))
+    return One(theta, claimed, f"{steps:,} steps", curve, steps)
 
 
 def gradient_descent(lr: float, steps: int, **given: Any) -> ReferenceTrainer:

@@ -60,7 +60,9 @@ def test_the_training_case_of_the_readme_passes(
     (mine.pytester.path / "test_mine.py").write_text(f"{imports}\n{model}{DATA}{case}")
     result = mine.pytest("--parity-starts=12")
     result.assert_outcomes(passed=2)
-    assert "0 of 12 starts" in " ".join(unfolded(screen_of(result)))
+    assert "from 12 shared starts SineNet_adam ends higher than R nnet" in " ".join(
+        unfolded(screen_of(result))
+    )
     approved(unfolded(screen_of(result)), mask_figures=True)
 
 

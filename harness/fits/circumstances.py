@@ -1,0 +1,43 @@
+"""The circumstances of a comparison of trainers: evaluations of the loss, restarts, penalties."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.training.trained import Trained
+from harness.training.trainer import Ended, Population
+
+
+def describe_effort(sides: Sequence[Ended]) -> str:
+    """Return a sentence on the evaluations and restarts of trainers; "" if none of them tells.
+
+    By it a trainer is seen that ends lower because it evaluates the loss more often.
+    """
+    parts = []
+    if any(len(side.fitted.evaluations) for side in sides):
+        counts = [f"{side.trainer.title()} {_describe_count(side)}" for side in sides]
+        parts.append(f"evaluations of the loss, median of a start: {', '.join(counts)}")
+    for side in sides:
+        if any(side.fitted.restarts):
+            most = max(side.fitted.restarts)
+            parts.append(f"{side.trainer.title()} begins anew up to {most} times from a start")
+    return "; ".join(parts)
+
+
+def median_count(counts: Sequence[int]) -> int | None:
+    """Return the median of counts, one a start; None if there are none."""
+    return int(np.median(counts)) if len(counts) else None
+
+
+def _describe_count(side: Ended) -> str:
+    count = median_count(side.fitted.evaluations)
+    return "does not tell" if count is None else f"{count:,}"
+
+
+def describe_penalties(sides: Sequence[Ended], population: Population) -> str:
+    """Return sentences on the trainers that are trained with two penalties; "" if there is none."""
+    said = []
+    for ended in sides:
+        if isinstance(ended.trainer, Trained):
+            said.append(ended.trainer.describe_penalties(population.loss))
+    return "; ".join(filter(None, said))

@@ -1,0 +1,160 @@
+"""Statistics of two trainers' losses from the same starts: who ends lower, are they alike?
+
+From each start, the first trainer's loss divided by the second's is a ratio. It counts as higher or
+lower if it is beyond `ratio` or 1 / `ratio` by more than the rounding of both losses, else as
+alike. Everything is decided by these three counts. No shape of the losses is assumed: fits that end
+in several valleys, losses of 0 and fits that are not finite are all counted.
+
+Higher and lower starts are compared by the sign test (McNemar's). Alike means two things, each with
+two exact one-sided tests at 5 %: the typical ratio (the median) lies within the ratio, and the
+share of higher starts less that of lower ones within the margin, so that no rare failure hides
+behind a median.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+from harness.fits.equivalence import LEVEL, SharedStarts, equivalent_results, stats
+from harness.fits.shares import Pairs, p_of_alike
+
+
+class Losses(NamedTuple):
+    """The losses of a trainer from n starts: at the end and, before training, at the start.
+
+    `errors` bound the rounding of the losses at the end; a loss is infinity if the fit is not
+    finite.
+    """
+
+    ends: Array
+    errors: Array
+    starts: Array
+
+    def take(self, numbers: NDArray[np.intp]) -> "Losses":
+        """Return the losses from these starts only."""
+        return Losses(self.ends[numbers], self.errors[numbers], self.starts[numbers])
+
+    def have_trained(self, ratio: float) -> NDArray[np.bool_]:
+        """Mark the starts whose loss has fallen by more than the ratio."""
+        return np.asarray(self.ends < self.starts / ratio)
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """The ratios of two trainers' losses, from the starts that tell something.
+
+    `logs` (n,) are the logarithms of the ratios, ascending, 0 where the losses differ by no more
+    than rounding. `unfinished` counts the starts from which neither fit is finite, and `untrained`
+    those from which neither loss has fallen by more than the ratio.
+    """
+
+    logs: Array
+    higher: int
+    lower: int
+    unfinished: int
+    untrained: int
+
+    @classmethod
+    def of(cls, mine: Losses, theirs: Losses, ratio: float) -> Self:
+        """Compare the losses (n,) of two trainers from the same starts."""
+        unfinished = ~(np.isfinite(mine.ends) | np.isfinite(theirs.ends))
+        untrained = ~(mine.have_trained(ratio) | theirs.have_trained(ratio)) & ~unfinished
+        used = ~(unfinished | untrained)
+        a, b = mine.ends[used], theirs.ends[used]
+        spread, other_spread = mine.errors[used], theirs.errors[used]
+        with np.errstate(all="ignore"):
+            logs = np.log(a) - np.log(b)
+            logs[abs(a - b) <= spread + other_spread] = 0.0
+        higher = a - spread > ratio * (b + other_spread)
+        lower = b - other_spread > ratio * (a + spread)
+        return cls(
+            np.sort(logs),
+            int(np.count_nonzero(higher)),
+            int(np.count_nonzero(lower)),
+            int(np.count_nonzero(unfinished)),
+            int(np.count_nonzero(untrained)),
+        )
+
+    @classmethod
+    def pool(cls, several: Sequence[Self]) -> Self:
+        """Return the ratios of several sets of data as one.
+
+        The tests keep their level: counts from sets whose shares differ vary less than those from
+        one set with the shares' mean (Hoeffding, Annals of Mathematical Statistics 27 (1956) 713).
+        """
+        return cls(
+            np.sort(np.concatenate([each.logs for each in several])),
+            sum(each.higher for each in several),
+            sum(each.lower for each in several),
+            sum(each.unfinished for each in several),
+            sum(each.untrained for each in several),
+        )
+
+    @property
+    def n(self) -> int:
+        return len(self.logs)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The starts as pairs: alike, the first trainer's loss higher, the second's."""
+        return Pairs(self.n - self.higher - self.lower, self.higher, self.lower, 0)
+
+    @property
+    def typical(self) -> float:
+        """The median ratio."""
+        return float(np.exp(self.logs[(self.n - 1) // 2]))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 90 % interval of the median ratio, by the sign test; (0, inf) for too few starts."""
+        beyond = _most_beyond(self.n)
+        if beyond < 0:
+            return 0.0, np.inf
+        return float(np.exp(self.logs[beyond])), float(np.exp(self.logs[self.n - 1 - beyond]))
+
+    def p_of_alike(self, margin: float) -> float:
+        """Return the p-value of equivalence: the largest one of its four one-sided tests."""
+        most = max(self.higher, self.lower)
+        of_median = float(stats().binom.cdf(most, self.n, 0.5))
+        return max(of_median, p_of_alike(self.pairs, margin))
+
+    def power(self, margin: float, starts: int = 0) -> float:
+        """Return the probability that so many starts like these show equivalence, if higher and
+        lower ones are as frequent. By default there are as many starts as were seen.
+        """
+        apart = max(self.higher + self.lower, 1) / (2 * self.n)
+        return power_of_alike(starts or self.n, apart, apart, margin)
+
+
+def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> float:
+    """Return the probability that so many starts show equivalence, if these shares of them end
+    higher and lower.
+    """
+    design = SharedStarts(starts)
+    second, first = np.indices((starts + 1, starts + 1))
+    within = np.maximum(first, second) <= _most_beyond(starts)
+    alike = equivalent_results(design, margin) & within
+    return float(design.chances(higher, lower)[alike].sum())
+
+
+def power_of_difference(starts: int, higher: float, lower: float, level: float) -> float:
+    """Return the probability that the sign test finds the first trainer higher at this level, if
+    these shares of the starts end higher and lower.
+    """
+    second, first = np.indices((starts + 1, starts + 1))
+    p = np.minimum(1.0, 2 * stats().binom.cdf(second, first + second, 0.5))
+    found = (p < level) & (first > second)
+    return float(SharedStarts(starts).chances(higher, lower)[found].sum())
+
+
+def _most_beyond(n: int) -> int:
+    """Return how many of n ratios may lie beyond a limit that still bounds their median at 5 %; -1
+    if none may.
+    """
+    most = int(stats().binom.ppf(LEVEL, n, 0.5))
+    return most if stats().binom.cdf(most, n, 0.5) <= LEVEL else most - 1

@@ -1,0 +1,81 @@
+"""Where trainers begin: from the same starts or not, and which starts are the same one again."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.formulation import Family
+from harness.core.problem import Problem
+from harness.training.trainer import Ended
+
+
+class Begun(NamedTuple):
+    """The starts by which two trainers are compared, without those that are the same once more.
+
+    `mine` and `theirs` are their numbers. If `shared`, both are the same numbers, and the trainers
+    began at the same parameters with the same data.
+    """
+
+    shared: bool
+    mine: NDArray[np.intp]
+    theirs: NDArray[np.intp]
+
+
+def compare_starts(mine: Ended, theirs: Ended) -> Begun:
+    """Return the distinct starts of two trainers, and whether they are shared."""
+    n = min(mine.start.draws, theirs.start.draws)
+    here, there = mine.start.part(slice(n)), theirs.start.part(slice(n))
+    one = theirs.trainer.as_trained(here)
+    other = mine.trainer.as_trained(there)
+    if _is_same(one.formulation.network, other.formulation.network) and np.array_equal(
+        one.theta, other.theta
+    ):
+        numbers = _list_distinct(here)
+        return Begun(True, numbers, numbers)
+    return Begun(False, _list_distinct(mine.start), _list_distinct(theirs.start))
+
+
+def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Group the chosen starts by their data: one array of places in `chosen` for each set of
+    data.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for place, draw in enumerate(chosen):
+        data = start.inputs[draw].tobytes() + start.targets[draw].tobytes()
+        groups.setdefault(data, []).append(place)
+    return [np.array(places, np.intp) for places in groups.values()]
+
+
+def has_same_data(mine: Problem, theirs: Problem) -> bool:
+    """Have two trainers the same data, as far as both have starts?"""
+    n = min(mine.draws, theirs.draws)
+    same_inputs = np.array_equal(mine.inputs[:n], theirs.inputs[:n])
+    return same_inputs and np.array_equal(mine.targets[:n], theirs.targets[:n])
+
+
+def _is_same(one: Family, other: Family) -> bool:
+    """Are two networks the same: one object, or with the same units, connections and
+    activations?
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other) or one.activations != other.activations:
+        return False
+    mine, theirs = one.layout.blocks, other.layout.blocks
+    if [block.name for block in mine] != [block.name for block in theirs]:
+        return False
+    return all(np.array_equal(a.places, b.places) for a, b in zip(mine, theirs, strict=True))
+
+
+def _list_distinct(start: Problem) -> NDArray[np.intp]:
+    """Return the numbers of the starts that differ from all before, in parameters or data."""
+    seen: set[bytes] = set()
+    numbers = []
+    for draw in range(start.draws):
+        parts = (start.own[draw], start.inputs[draw], start.targets[draw])
+        whole = b"".join(part.tobytes() for part in parts)
+        if whole not in seen:
+            seen.add(whole)
+            numbers.append(draw)
+    return np.array(numbers, np.intp)

@@ -1,0 +1,84 @@
+"""Ranges in which the parameters of a model in training stay, and whether they do.
+
+The own parameters of a model are its own tensors, flattened to one vector (P,). In shapes, D counts
+starts.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.layout import Layout
+from harness.text.harmless import shown
+
+Range = tuple[float, float]
+Stays = Range | Mapping[str, Range]
+
+
+class LeftRange(Exception):
+    """A parameter has left the range in which it was said to stay."""
+
+
+class Limits(NamedTuple):
+    """The smallest and largest value of each own parameter (P,), and the layout that names them."""
+
+    low: Array
+    high: Array
+    layout: Layout
+
+    def check(self, own: Array, when: str) -> None:
+        """Raise LeftRange if own parameters (D, P) are outside; a NaN is not."""
+        outside = np.argwhere((own < self.low) | (own > self.high))
+        if not len(outside):
+            return
+        start, place = outside[0]
+        raise LeftRange(
+            f"leaves its range {when}: {self.layout.label(place)} is {own[start, place]:.9g},"
+            f" expected {self.low[place]:g} to {self.high[place]:g}"
+        )
+
+
+def validate(who: str, stays: object) -> None:
+    """Raise TypeError unless ranges are one pair of numbers, or pairs by the name of a tensor."""
+    ranges = list(stays.values()) if isinstance(stays, Mapping) else [stays]
+    for each in ranges:
+        if not _is_range(each):
+            raise TypeError(
+                f"{who}: stays is {shown(stays, 60)}, expected the smallest and the largest value,"
+                ' (-1, 1), or such a pair for some tensors: {"hidden.weight": (-1, 1)}'
+            )
+
+
+def _is_range(given: object) -> bool:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        return False
+    if not all(isinstance(number, int | float) for number in given):
+        return False
+    return bool(given[0] <= given[1])
+
+
+def make_limits(who: str, stays: Stays, layout: Layout, dtype: str) -> Limits:
+    """Return the limits of all own parameters, rounded to the dtype as a clamp rounds them.
+
+    Raises ValueError if a tensor is named that the model has not.
+    """
+    low, high = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
+    names = [block.name for block in layout.blocks]
+    ranges = stays if isinstance(stays, Mapping) else dict.fromkeys(names, stays)
+    for name in ranges:
+        if name not in names:
+            raise ValueError(
+                f"{who}: stays names {shown(name, 40)}, expected some of {', '.join(names)}"
+            )
+    for block in layout.blocks:
+        if block.name in ranges:
+            places = block.places[block.places >= 0]
+            low[places], high[places] = ranges[block.name]
+    return Limits(_round(low, dtype), _round(high, dtype), layout)
+
+
+def _round(numbers: Array, dtype: str) -> Array:
+    with np.errstate(over="ignore"):
+        return numbers.astype(dtype).astype(np.float64)

@@ -1,0 +1,114 @@
+"""Exact tests of equivalence: they err as seldom as they say, and tell as often as they say."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from harness.fits.equivalence import (
+    LEVEL,
+    Design,
+    OtherStarts,
+    SharedStarts,
+    equivalent_results,
+    interval_of_difference,
+    p_of_equivalence,
+    p_of_margin,
+)
+
+DESIGNS: list[Design] = [
+    SharedStarts(12),
+    SharedStarts(20),
+    SharedStarts(50),
+    SharedStarts(100),
+    OtherStarts(20, 20),
+    OtherStarts(50, 30),
+]
+
+
+def list_shares(design: Design, difference: float) -> list[tuple[float, float]]:
+    """Pairs of shares that differ by so much."""
+    most = (1 - difference) / 2 if isinstance(design, SharedStarts) else 1 - difference
+    return [(float(second + difference), float(second)) for second in np.linspace(0, most, 97)]
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.25, 0.4])
+@pytest.mark.parametrize("design", DESIGNS, ids=str)
+def test_shares_at_the_margin_are_rarely_called_equivalent(design: Design, margin: float) -> None:
+    """In at most 5 % of all runs, whatever the shares; the probability is summed, not drawn."""
+    results = equivalent_results(design, margin)
+    errors = [design.chances(*shares)[results].sum() for shares in list_shares(design, margin)]
+    assert max(errors) <= LEVEL + 5e-4  # between the shares over which the largest is taken
+
+
+def test_newcombes_interval_was_too_short() -> None:
+    """A decision by it called 2 of 20 starts that only one trainer reaches equivalent within 0.25:
+    wrong in 9 % of all runs.
+    """
+    chances = SharedStarts(20).chances(0.25, 0.0)
+    assert chances[0, :3].sum() == pytest.approx(0.0913, abs=1e-4)
+    assert not equivalent_results(SharedStarts(20), 0.25)[0, 2]
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=str)
+def test_all_results_are_decided_as_one_by_one(design: Design) -> None:
+    """A table of results is that of their p-values, and all chances add up to 1."""
+    results = equivalent_results(design, 0.25)
+    assert design.chances(0.2, 0.3).sum() == pytest.approx(1)
+    for second in range(7):
+        for first in range(7 - second):
+            p = p_of_equivalence(design, first, second, 0.25)
+            assert bool(results[second, first]) is (p <= LEVEL)
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=str)
+def test_results_are_in_order(design: Design) -> None:
+    """More successes of the first trainer speak less against its larger share: the largest error is
+    therefore at the margin.
+    """
+    scores = design.scores(0.25)
+    for row in scores:
+        assert (np.diff(row[np.isfinite(row)]) >= 0).all()
+
+
+def test_an_interval_holds_exactly_the_margins_that_are_not_rejected() -> None:
+    """On either side, also where the difference is far from 0."""
+    for first, second in ((0, 0), (12, 1), (1, 12), (5, 5)):
+        design = SharedStarts(20)
+        low, high = interval_of_difference(design, first, second)
+        assert p_of_margin(design, first, second, high) <= LEVEL
+        assert p_of_margin(design, first, second, high - 1e-3) > LEVEL
+        assert p_of_margin(design, second, first, -low) <= LEVEL
+        assert p_of_margin(design, second, first, -low - 1e-3) > LEVEL
+
+
+def test_an_interval_covers() -> None:
+    """The 90 % interval holds the true difference of shares in at least 90 % of all runs."""
+    n = 12
+    design = SharedStarts(n)
+    limits: dict[tuple[int, int], tuple[float, float]] = {}
+    for first in range(n + 1):
+        for second in range(n + 1 - first):
+            limits[first, second] = interval_of_difference(design, first, second)
+    for shares in ((0.3, 0.3), (0.4, 0.1), (0.05, 0.05), (0.0, 0.5), (0.8, 0.1)):
+        chances = design.chances(*shares)
+        missed = 0.0
+        for (first, second), (low, high) in limits.items():
+            if not low <= shares[0] - shares[1] <= high:
+                missed += float(chances[second, first])
+        assert missed <= 0.1 + 1e-3
+
+
+def draw(design: SharedStarts, shares: tuple[float, float], seed: int) -> NDArray[np.int64]:
+    """100,000 runs: the numbers of successes that only the first, or only the second, has."""
+    cells = [*shares, 1 - sum(shares)]
+    return np.random.default_rng(seed).multinomial(design.n, cells, 100_000)[:, :2]
+
+
+@pytest.mark.parametrize("shares", [(0.05, 0.05), (0.15, 0.1), (0.0, 0.1)])
+def test_power_is_as_often_as_it_happens(shares: tuple[float, float]) -> None:
+    """In 100,000 simulated runs, within four standard errors."""
+    design = SharedStarts(30)
+    results = equivalent_results(design, 0.25)
+    power = design.chances(*shares)[results].sum()
+    first, second = draw(design, shares, 1).T
+    assert results[second, first].mean() == pytest.approx(power, abs=4 * 0.5 / 100_000**0.5)
