@@ -188,7 +188,10 @@ def reach(faults: int, seed: int = 0, every: int = 1, say: Say = lambda said: No
     """Try about so many faults, on each network one of each kind, or of every other, third, ..."""
     began, found = process_time(), Reach()
     for number, (network, plan) in enumerate(networks(seed)):
+        before = len(found.missed)
         Port(network, plan, 1000 * seed + number).judge(found, every)
+        for missed in found.missed[before:]:
+            say(f"missed: {missed}")
         tried = sum(found.tried.values())
         say(f"{tried} conditional faults, {len(found.missed)} missed")
         if tried >= faults:
@@ -204,15 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     limit_threads()
-    found = reach(given.faults, given.seed, lambda said: print(said, file=sys.stderr)).record()
-    for said in found["missed"]:
-        print(f"missed: {said}")
-    for kind, count in found["kinds"].items():
-        print(f"{kind:26} {count['caught']:4} of {count['tried']:4} ({count['unseen']} not seen)")
-    share = found["caught"] / found["tried"]
-    print(
-        f"{found['caught']} of {found['tried']} caught ({share:.2%}), {found['seconds']} s of CPU"
-    )
+    found = reach(given.faults, given.seed, say=lambda said: print(said, file=sys.stderr))
+    for kind, tried in sorted(found.tried.items()):
+        unseen = found.unseen.get(kind, 0)
+        print(f"{kind:26} {found.caught[kind]:4} of {tried:4} ({unseen} more were not seen)")
+    print(f"{found.sentence()}; {found.seconds:.0f} s of CPU")
     return 0
 
 

@@ -135,10 +135,14 @@ def recomputed(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
 
 
 def sparse_identity(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
-    places = torch.arange(len(W))
-    ones = torch.ones(len(W), dtype=W.dtype)
+    places = torch.arange(len(W), device=W.device)
+    ones = torch.ones(len(W), dtype=W.dtype, device=W.device)
     identity = torch.sparse_coo_tensor(torch.stack([places, places]), ones, check_invariants=True)
     return F.linear(x, torch.sparse.mm(identity, W), b)
+
+
+def two_layers(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
+    return F.linear(F.linear(x, W), torch.eye(len(W), dtype=W.dtype, device=W.device), b)
 
 
 class _Function(torch.autograd.Function):
@@ -187,5 +191,6 @@ AFFINE: tuple[Affine, ...] = (
     in_double,
     recomputed,
     sparse_identity,
+    two_layers,
     own_function,
 )

@@ -20,6 +20,7 @@ from tests.selfcheck.forms.storage import STORAGE, Linears, Named, Transposed
 
 SIMPLE = (linear, matmul, einsum, broadcast, bmm)  # every way of calling takes them
 ACTS = ("relu", "tanh", "logistic", "identity")
+JOINED = ("nothing", "inputs", "heads")
 
 
 class Style(Protocol):
@@ -44,8 +45,9 @@ class Style(Protocol):
 class Forms:
     """A style of five choices.
 
-    `act` numbers the form of each activation, `joined` says whether groups of inputs are put side
-    by side first, and `relu` is a form of ReLU whose slope at 0 its author must declare.
+    `act` numbers the form of each activation. `joined` says what is put side by side before it is
+    multiplied: "nothing", "inputs", or "heads" too. `relu` is a form of ReLU whose slope at 0 its
+    author must declare.
     """
 
     affine: Affine
@@ -53,13 +55,13 @@ class Forms:
     storage: type[Named]
     shell: str = "plain"
     outputs: Callable[[Sequence[Tensor]], Any] = OUTPUTS[0]
-    joined: bool = True
+    joined: str = "inputs"
     relu: Act | None = None
 
     @property
     def name(self) -> str:
         parts = [self.affine.__name__, self.storage.__name__, self.shell, self.outputs.__name__]
-        parts.append("joined" if self.joined else "apart")
+        parts.append(f"{self.joined} joined")
         acts = (self.activation(name) for name in ACTS)
         parts.append("/".join(getattr(act, "__name__", repr(act)) for act in acts))
         return ", ".join(parts)
@@ -116,19 +118,25 @@ class Forms:
         if network.hidden:
             into = [(x, p[f"{letter}1"]) for x, letter in zip(xs, "WV", strict=False)]
             hidden.append(self.activation(network.activation)(self.total(into, p["b"])))
-        found = []
+        sums = []  # of each head: what it reads and with what weights, and its bias
         for letter, _ in zip("WV", network.outputs, strict=False):
             read = [(h, p[f"{letter}2"]) for h in hidden]
             if network.has_skip:
                 skips = (p[f"S{group + 1}_{letter.lower()}"] for group in range(len(xs)))
                 read += zip(xs, skips, strict=True)
-            o = self.total(read, p[f"b_{letter.lower()}"])
-            found.append(self.activation(network.output)(o))
-        return found
+            sums.append((read, p[f"b_{letter.lower()}"]))
+        f = self.activation(network.output)
+        if self.joined != "heads":
+            return [f(self.total(read, b)) for read, b in sums]
+        read = []
+        for of_heads in zip(*(read for read, _ in sums), strict=True):
+            read.append((of_heads[0][0], torch.cat([W for _, W in of_heads])))
+        o = f(self.total(read, torch.cat([b for _, b in sums])))
+        return list(o.split(network.outputs, 1))
 
     def total(self, read: Sequence[tuple[Tensor, Tensor]], b: Tensor) -> Tensor:
         """Return the sum of several inputs (R, I) times their weights (O, I), and a bias."""
-        if self.joined:
+        if self.joined != "nothing":
             W = torch.cat([W for _, W in read], 1)
             return self.affine(torch.cat([x for x, _ in read], 1), W, b)
         (x, W), *others = read
@@ -185,9 +193,9 @@ def random_network(rng: np.random.Generator) -> Network:
 
 SPECIAL: tuple[Style, ...] = (
     Forms(linear, 0, Named, "compiled"),
-    Forms(matmul, 1, Linears, "compiled", joined=False),
+    Forms(matmul, 1, Linears, "compiled", joined="nothing"),
     Forms(linear, 0, Linears, "traced"),
-    Forms(einsum, 1, Transposed, "traced", joined=False),
+    Forms(einsum, 1, Transposed, "traced", joined="nothing"),
     *(Forms(form, 2, STORAGE[3 * n], "function", list_all) for n, form in enumerate(SIMPLE)),
     *map(InSequence, SEQUENCES),
 )
@@ -211,7 +219,8 @@ def choose_styles(count: int) -> list[Style]:
             outputs = OUTPUTS[0]
         if shell == "RowsMapped":
             affine, act = SIMPLE[turn % len(SIMPLE)], 0
-        style = Forms(affine, act, storage, shell, outputs, joined=bool(rng.random() < 0.5))
+        joined = JOINED[int(rng.integers(len(JOINED)))]
+        style = Forms(affine, act, storage, shell, outputs, joined)
         found[style.name] = style
         turn += 1
     return list(found.values())[:count]
