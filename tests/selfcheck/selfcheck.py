@@ -38,9 +38,13 @@ from tests.judging.test_wrong_ports import PORTS
 from tests.selfcheck import alone, chart, planted
 from tests.selfcheck.corpus import Case, Stack, cases, changed, first_outside, wide
 from tests.selfcheck.costs import costs
+from tests.selfcheck.forms.style import SPECIAL, choose_styles
+from tests.selfcheck.module_styles import SEEDS, judge_styles
+from tests.selfcheck.module_styles import STYLES as MODULE_STYLES
 from tests.selfcheck.narrow import narrow
 from tests.selfcheck.offers import Offers, held, is_asked
 from tests.selfcheck.one_ulp import one_ulp
+from tests.selfcheck.reach import FAULTS, reach
 from tests.selfcheck.rivals import RIVALS
 from tests.selfcheck.styles import STYLES, WIDE_STYLES, Style, in_r
 from tests.support import DTYPES, oracle_of, used
@@ -52,6 +56,8 @@ WANTED = 50_000, 5_000_000
 FULL = 120.0  # seconds from which on a check is a full one
 LIMIT = 0.95  # of the trials that a fault is caught in, for delta95
 WIDE_EVERY = 8  # of cases
+# of styles of modules, and of kinds of conditional faults, that a short check takes
+SHORT_STYLES, SHORT_KINDS = 12, 4
 US = "nnet-parity"
 
 
@@ -325,6 +331,12 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         replace(case, draws=6 if full else 3) for case in islice(cases(seed=3), 4 if full else 1)
     ]
     narrowly = narrow(few, every=1 if full else 6)
+    say("right modules in many styles")
+    every_style = choose_styles(MODULE_STYLES)
+    some_styles = every_style if full else every_style[len(SPECIAL) :: SHORT_STYLES]
+    styled = judge_styles(some_styles, SEEDS if full else 1, say=say)
+    say("faults that act only where a condition holds")
+    reached = reach(FAULTS, say=say) if full else reach(1, every=SHORT_KINDS)
     rules = [
         ours(alarms, equations.tried),
         *(rival(name, alarms, equations.tried) for name in RIVALS),
@@ -332,7 +344,9 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     found = {
         "date": here["date"],
         "commit": here["commit"],
-        "false_alarms": alarms.false + sum(one.false for one in narrowly.values()),
+        "false_alarms": (
+            alarms.false + len(styled.red) + sum(one.false for one in narrowly.values())
+        ),
         "element_verdicts": alarms.elements + sum(one.elements for one in narrowly.values()),
         "network_verdicts": alarms.networks + sum(one.networks for one in narrowly.values()),
         "wide_verdicts": alarms.wide,
@@ -343,6 +357,8 @@ def check(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         "offers": offers.record(),
         "one_ulp": one_ulp(list(islice(cases(seed=2), 24 if full else 4)), most=25),
         "narrow": {dtype: one.record() for dtype, one in narrowly.items()},
+        "module_styles": styled.record(),
+        "reach": reached.record(),
         "reproducers": reproducers(len(PORTS) if full else 3),
         "cost": (
             costs(some) | {"fault": _median([s for each in equations.tried for s in each.seconds])}
@@ -426,6 +442,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         ),
         f"{ulp[0]} of {ulp[1]} weights off by one unit in the last place caught by exact probes",
         f"{again} of {scripts} scripts of failures fail again on their own",
+        found["module_styles"]["sentence"],
+        found["reach"]["sentence"],
     ]
     lines += [
         f"{dtype}, layer by layer: {one['evident']} of {one['quantities']} quantities are evidence,"

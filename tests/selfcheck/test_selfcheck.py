@@ -4,6 +4,7 @@ placed.
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,23 @@ from threadpoolctl import threadpool_info
 
 from harness import Contract, Problem
 from harness.reporting.selfcheck_result import read_beside
+from reference import Network
 from reference.commands import selfcheck as verb
 from reference.faults.catalogue import FAULTS
 from tests.conftest import Approved
 from tests.selfcheck import selfcheck
 from tests.selfcheck.corpus import cases, wide
+from tests.selfcheck.forms.activations import DECLARED
+from tests.selfcheck.forms.affine import AFFINE
+from tests.selfcheck.forms.shells import COMPILERS, SHELLS
+from tests.selfcheck.forms.storage import STORAGE, Named
+from tests.selfcheck.forms.style import Forms, choose_styles
+from tests.selfcheck.module_styles import Judged, judge_styles
 from tests.selfcheck.offers import Offers
+from tests.selfcheck.reach import Port, Reach
+from tests.selfcheck.reaching.effects import EFFECTS, where
+from tests.selfcheck.reaching.generator import Conditional
+from tests.selfcheck.reaching.port import Changes, plan_of
 from tests.selfcheck.rivals import polygraphy
 from tests.selfcheck.styles import in_threads
 from tests.support import DTYPES
@@ -204,6 +216,68 @@ def test_scripts_of_failures_fail_again(found: dict[str, Any]) -> None:
     assert found["reproducers"]["again"] >= 0.95 * found["reproducers"]["tried"] > 0
 
 
+def test_right_modules_in_many_styles_are_not_red(found: dict[str, Any]) -> None:
+    """Not one, of those that the default contract covers and of those that declare theirs."""
+    styled = found["module_styles"]
+    assert styled["red"] == []
+    assert styled["models"] == styled["styles"] + styled["declared"] >= 12
+    assert 0 < styled["declared"] <= 10
+    assert 0 < styled["largest"] <= 1
+
+
+def test_there_are_150_styles_of_modules() -> None:
+    """All of them other ones, and the first have every form once."""
+    styles = choose_styles(150)
+    assert len({style.name for style in styles}) == 150
+    forms = [style for style in styles if isinstance(style, Forms)]
+    assert {style.affine for style in forms} == set(AFFINE)
+    assert {style.storage for style in forms} == set(STORAGE)
+    assert {style.shell for style in forms} == {*SHELLS, *COMPILERS, "function"}
+
+
+def test_a_style_that_is_wrong_is_red() -> None:
+    """The count can fail: a layer whose bias is left out for the last row, and a slope of ReLU that
+    nobody declares.
+    """
+
+    def last_row_without_bias(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.cat([(x @ W.T + b)[:-1], (x @ W.T)[-1:]])
+
+    wrong = Forms(last_row_without_bias, 0, Named)
+    assert len(judge_styles([wrong], 1).red) == 1
+    (clamp,) = (form for form in DECLARED if form.__name__ == "clamp")
+    undeclared, network = Forms(AFFINE[0], 0, Named), Network(2, 3, 1, "relu", "identity")
+    judged = Judged()
+    for relu in (torch.relu, clamp):
+        subject = replace(undeclared, relu=relu).subject(network)
+        judged.judge_subject(replace(subject, relu_at_zero=0.0), network, 0, 6)
+    assert len(judged.red) == 1
+
+
+def test_faults_inside_what_was_asked_are_caught(found: dict[str, Any]) -> None:
+    """All that a short check plants; each acts only where a condition holds."""
+    reached = found["reach"]
+    assert reached["tried"] >= 3
+    assert reached["caught"] == reached["tried"]
+    assert reached["missed"] == []
+
+
+def test_a_fault_outside_what_was_asked_is_missed() -> None:
+    """The count can fail: from 5,000 rows on nobody asks, and witnesses do not show it."""
+    network = Network(2, 3, 1, "tanh", "identity")
+    port, found = Port(network, plan_of(network), 0, draws=3), Reach()
+    change = where(lambda v, state: state.rows >= 5000, EFFECTS["twice"])
+    fault = Conditional("rows >=", 5000, "o", "twice", Changes(there={"o": change}))
+    assert not port.is_seen(fault)
+    port.judge_faults([fault], found)
+    assert (found.tried, found.caught, len(found.missed)) == ({"rows >=": 1}, {"rows >=": 0}, 1)
+    change = where(lambda v, state: state.rows >= 5, EFFECTS["twice"])
+    fault = Conditional("rows >=", 5, "o", "twice", Changes(there={"o": change}))
+    assert port.is_seen(fault)
+    port.judge_faults([fault], found)
+    assert (found.tried, found.caught, len(found.missed)) == ({"rows >=": 2}, {"rows >=": 1}, 1)
+
+
 def test_rivals_judge_the_same_numbers(found: dict[str, Any]) -> None:
     """Each flags something that is correct, or misses faults that the judge catches."""
     ours = rate(
@@ -251,6 +325,8 @@ def test_the_file_and_the_screen(
         "rules",
         "wide_verdicts",
         "summary",
+        "module_styles",
+        "reach",
     }
     assert names <= set(written)
     fields = {"name", "stage", "dtype", "size", "tried", "caught", "located", "within"}

@@ -1,0 +1,3 @@
+"""Forms in which people write the parts of a PyTorch model: sums, activations, parameters,
+outputs, and modules around modules.
+"""
