@@ -128,8 +128,19 @@ def _(fault: Answer, problem: Problem, contract: Contract) -> Found:
     for name in QUANTITIES:
         # an answer computed anew from fewer data has no larger bound than one from all of them
         error = np.where(moved[name] > 0, moved[name], sound[name].error)
+        error = error + _shrink(wrong[name], sound[name])
         found[name] = Bounded(wrong[name], error + u * abs(wrong[name]))
     return _by_own(found, problem, contract)
+
+
+def _shrink(wrong: Array, sound: Bounded) -> Array:
+    """Return the bounds of right answers, scaled down as far as the wrong answers are.
+
+    A norm by which all answers are divided moves with them, and may hide how far one moves alone.
+    """
+    right = abs(sound.value)
+    shares = np.divide(abs(wrong), right, out=np.zeros_like(right), where=right > 0)
+    return np.minimum(shares, 1.0) * sound.error
 
 
 def _arithmetic(problem: Problem, contract: Contract) -> BoundedArithmetic:

@@ -20,6 +20,8 @@ from reference.faults.catalogue import made_in
 from reference.faults.kinds import Answers, Fault, solve
 from reference.faults.scaling import UNEXPLAINED, describe_scaling
 
+LITTLE = 1e-4  # of the size of a draw's answers, which rounding may be without counting less
+
 
 class Offer(NamedTuple):
     """A mistake that explains observed answers.
@@ -103,16 +105,22 @@ class _Search:
         self.problems, self.observed = problems, observed
         self.outside, self.contract = outside, contract
         self.right = [_own(solve(problem, Contract()), problem) for problem in problems]
-        self.apart = [
-            _size(seen[outside] - right[outside])
-            for seen, right in zip(observed, self.right, strict=True)
+        self.scales = [
+            _find_scales(right, problem, contract)
+            for right, problem in zip(self.right, problems, strict=True)
         ]
+        by_draw = [
+            abs(scales[outside] * (seen[outside] - right[outside])).reshape(problem.draws, -1)
+            for problem, scales, seen, right in zip(
+                problems, self.scales, observed, self.right, strict=True
+            )
+        ]
+        self.apart = [_norm(apart) for apart in by_draw]
         stack = int(np.argmax(self.apart))
-        apart = observed[stack][outside] - self.right[stack][outside]
-        by_draw = np.linalg.norm(apart.reshape(problems[stack].draws, -1), axis=1)
-        draw = int(np.argmax(by_draw))
+        draw = int(np.argmax(np.linalg.norm(by_draw[stack], axis=1)))
         self.worst_draw = problems[stack].part(slice(draw, draw + 1))
         self.seen_there = observed[stack][outside][draw : draw + 1]
+        self.scale_there = self.scales[stack][outside][draw : draw + 1]
 
     def solve_if_near(
         self, run: Callable[[Problem], Answers], across_draws: bool
@@ -129,12 +137,12 @@ class _Search:
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
         if not across_draws:
             wrong = _own(run(self.worst_draw), self.worst_draw)
-            if not _size(self.seen_there - wrong[self.outside]) < most:
+            difference = self.seen_there - wrong[self.outside]
+            if not _norm(self.scale_there * difference) < most:
                 return None
         for stack in np.argsort(self.apart)[::-1].tolist():
             found[stack] = _own(run(self.problems[stack]), self.problems[stack])
-            difference = self.observed[stack][self.outside] - found[stack][self.outside]
-            left = math.hypot(left, _size(difference))
+            left = math.hypot(left, self._apart_in(stack, self.outside, found[stack]))
             if not left < most:  # true for NaN
                 return None
         return [found[stack] for stack in range(len(found))]
@@ -145,20 +153,33 @@ class _Search:
 
         The quantities are `outside` and the later ones that the fault changes.
         """
-        first, observed, right = QUANTITIES.index(self.outside), self.observed, self.right
+        first, observed = QUANTITIES.index(self.outside), self.observed
         left: dict[str, float] = {}
         for position, name in enumerate(QUANTITIES):
             if not all(name in seen for seen in observed):
                 continue
-            share = _apart(name, observed, wrong) / max(_apart(name, observed, right), 1e-300)
+            share = self._apart(name, wrong) / max(self._apart(name, self.right), 1e-300)
             if position < first and share > 2:
                 return None
-            if position == first or (position > first and _apart(name, wrong, right) > 0):
+            if position == first or (position > first and _differ(name, wrong, self.right)):
                 left[name] = share
         for stack, answers in enumerate(wrong):
             if not self._explains(stack, fault, answers, list(left)):
                 return None
         return left
+
+    def _apart(self, name: str, answers: Sequence[Mapping[str, Array]]) -> float:
+        """Return the size (Euclidean norm) of the difference between the observed answers of a
+        quantity and others, over all stacks; each draw is measured by its right answers.
+        """
+        return math.hypot(
+            *(self._apart_in(stack, name, each) for stack, each in enumerate(answers))
+        )
+
+    def _apart_in(self, stack: int, name: str, answers: Mapping[str, Array]) -> float:
+        """Return the same as `_apart`, for one stack."""
+        difference = self.observed[stack][name] - answers[name]
+        return _norm(self.scales[stack][name] * difference)
 
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
         """Does a fault leave little of the differences in a stack, or no more than rounding?
@@ -166,10 +187,11 @@ class _Search:
         Its bounds are computed only if it leaves more than little, since bounds take several times
         as long as answers.
         """
-        seen, right = self.observed[stack], self.right[stack]
+        seen = self.observed[stack]
         doubts = []
         for name in names:
-            left, apart = _size(seen[name] - wrong[name]), _size(seen[name] - right[name])
+            left = self._apart_in(stack, name, wrong)
+            apart = self._apart_in(stack, name, self.right[stack])
             if not left <= UNEXPLAINED * apart:  # true for NaN
                 doubts.append(name)
         if not doubts:
@@ -188,12 +210,31 @@ def _own(answers: Answers, problem: Problem) -> Answers:
     return {**answers, "gradient": problem.formulation.pull_back(answers["gradient"])}
 
 
-def _size(array: Array) -> float:
+def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[str, Array]:
+    """Return for each quantity a factor (D, 1, ...), by which the largest right answer of each draw
+    becomes 1, or less if rounding may be as large as a share of it.
+
+    With it, draws of small numbers count as much as those of large ones.
+    """
+    bounds = problem.formulation.network.oracle(problem, contract)
+    scales = {}
+    for name, answers in right.items():
+        axes = tuple(range(1, answers.ndim))
+        error = bounds[name].error
+        largest, most = abs(answers), error
+        if axes:
+            largest = largest.max(axis=axes, keepdims=True)
+            most = error.max(axis=axes, keepdims=True)
+        size = largest + most / LITTLE
+        usable = np.isfinite(size) & (size > 0)
+        scales[name] = np.where(usable, 1 / np.where(usable, size, 1.0), 1.0)
+    return scales
+
+
+def _norm(array: Array) -> float:
     return float(np.linalg.norm(array))
 
 
-def _apart(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> float:
-    """Return the size (Euclidean norm) of the difference between two answers of a quantity, over
-    all stacks.
-    """
-    return math.hypot(*(_size(x[name] - y[name]) for x, y in zip(a, b, strict=True)))
+def _differ(name: str, a: Iterable[Mapping[str, Array]], b: Iterable[Mapping[str, Array]]) -> bool:
+    """Do two answers of a quantity differ in any stack?"""
+    return any((x[name] != y[name]).any() for x, y in zip(a, b, strict=True))

@@ -15,7 +15,7 @@ from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case
 from tests.support import ACTIVATIONS, DTYPES, dual, used
 
-CASES = {f"{g}-{f}": Case(dual(g, f), seed=5, rows=3, draws=2) for g, f in ACTIVATIONS}
+CASES = {f"{g}-{f}": Case(dual(g, f), seed=5, rows=3, draws=4) for g, f in ACTIVATIONS}
 
 
 def inside(answers: Answers, bound: dict[str, Bounded], contract: Contract) -> bool:
