@@ -242,7 +242,8 @@ def _evidence(
     size, bound = (np.maximum.reduceat(array, groups.starts, axis=1) for array in (size, bound))
     seen = size > 0
     narrow = seen & (bound <= TOO_WIDE * size)
-    return seen.any(axis=0), narrow.any(axis=0)
+    # one row is kept, for a sum over draws of a single tensor is typed as a number
+    return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0]
 
 
 def _conclude(
