@@ -65,6 +65,11 @@ class Family(Hashable, Protocol):
         Return how many were found, how many there are, and the first activation that was not found.
         """
 
+    def layers(self, problem: object) -> tuple[list[Array], Array]:
+        """Return the arguments of each activation, (D, R, width) each, and the outputs of all heads
+        (D, R, O), at the parameters and inputs of a problem, as float64 computes them.
+        """
+
     def longest_sum(self, amounts: Array) -> int:
         """Return the largest total of `amounts` (T,), one for each parameter, over the parameters
         that enter one sum.

@@ -41,9 +41,9 @@ class Problem:
     other gradients are computed. `caveat` is a sentence for the verdict on the limits of what the
     answers prove. `own_error` (D, P) and `input_error` (D, R, I), if given, are the largest errors
     with which a correct implementation may hold the own parameters and the inputs: those of a port
-    that stores and scales them itself. `float64_only` problems have numbers that float32 cannot hold:
-    they are not asked in another dtype. Raises ValueError on wrong shapes and on values that are not
-    finite.
+    that stores and scales them itself. `float64_only` problems have numbers that float32 cannot
+    hold: they are not asked in another dtype. Raises ValueError on wrong shapes and on values that
+    are not finite.
     """
 
     kind: str

@@ -338,6 +338,6 @@ class Cache(Store):
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:
-    """Return the problems for a dtype other than float64; all of them if all are for float64 only."""
+    """Return the problems for a dtype other than float64; all of them if all are for float64."""
     others = [problem for problem in problems if not problem.float64_only]
     return others or problems

@@ -14,6 +14,7 @@ from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
 from harness.core.progress import Say
 from harness.text.harmless import shown
+from reference.mathematics.layers import compute_layers
 from reference.mathematics.oracle import oracle, stages
 from reference.mathematics.tape import Node, Tape, expect_activation
 
@@ -74,6 +75,13 @@ class Derived:
         """Look for intermediate numbers in `seen`; see `reference.mathematics.oracle.stages`."""
         assert isinstance(problem, Problem)
         return stages(problem, contract, seen)
+
+    def layers(self, problem: object) -> tuple[list[Array], Array]:
+        """Return the arguments of the activations, and the outputs; see
+        `reference.mathematics.layers.compute_layers`.
+        """
+        assert isinstance(problem, Problem)
+        return compute_layers(problem)
 
     def likely(
         self,
