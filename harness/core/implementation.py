@@ -48,6 +48,7 @@ class Observation:
     seen: Array | None = None
     others: Mapping[str, Array] = field(default_factory=dict)
     ran: str = ""
+    asked: frozenset[str] = frozenset()
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:

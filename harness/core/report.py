@@ -1,7 +1,7 @@
 """The report: all results of a run, as one value."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict, TypeVar
 
@@ -120,6 +120,30 @@ class Race:
     loss: float | None = None
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of numbers: the smallest and the largest, and whether some are 0.
+
+    `smallest` is the size that all numbers of some problem stay below. Of several tensors, such as
+    the weights of several layers, it holds for each of them.
+    """
+
+    smallest: float
+    largest: float
+    zero: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the subjects of a case were asked: `rows`, the numbers of rows; `sizes` of numbers by
+    what they are; and `ways`, the ways of calling and the layouts of inputs.
+    """
+
+    rows: tuple[int, ...]
+    sizes: Mapping[str, Sizes]
+    ways: tuple[str, ...] = ()
+
+
 def default_question(verdict: Verdict) -> str:
     """Return the question of a verdict whose case asks none of its own."""
     if verdict.check == "fit":
@@ -137,6 +161,8 @@ class Report:
 
     On training it holds the `fits`, the rows of the table of `changes`, the `races`, the `points`
     to draw, and in `said`, by question, the sentences in which cases sum up their rows.
+
+    `asked` says by case what its subjects were asked.
     """
 
     environment: dict[str, object]
@@ -150,6 +176,7 @@ class Report:
     races: Sequence[Race] = ()
     points: Points | None = None
     said: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
 
     @property
     def commit(self) -> str:

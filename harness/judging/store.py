@@ -7,6 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from harness.pytorch.errors import words_of
 
 T = TypeVar("T")
+K = TypeVar("K")  # a kind of keys
 
 
 class Key(Generic[T]):
@@ -80,8 +81,14 @@ class Store:
         """Return all values whose keys are of a kind, in the order in which they were first
         stored.
         """
-        return [
-            value
-            for key, value in self._values.items()
-            if isinstance(key, kind) and not isinstance(value, _Refusal)
-        ]
+        return [value for _, value in self.get_items(kind)]
+
+    def get_items(self, kind: type[K]) -> list[tuple[K, Any]]:
+        """Return all keys of a kind with their values, in the order in which they were first
+        stored.
+        """
+        found: list[tuple[K, Any]] = []
+        for key, value in self._values.items():
+            if isinstance(key, kind) and not isinstance(value, _Refusal):
+                found.append((key, value))
+        return found

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from harness.core.report import Report
 from harness.core.template import fill_template
+from harness.reporting.asked import describe_not_asked, list_asked
 from harness.reporting.screen import (
     count_reasons,
     describe_costs,
@@ -21,8 +22,8 @@ from harness.text.harmless import one_line
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:
     """Return the report as Markdown, with the results of the selfcheck.
 
-    It has answers, tables, failures, trials without evidence, contracts, the selfcheck and the
-    machine.
+    It has answers, tables, failures, trials without evidence, what was asked, contracts, the
+    selfcheck and the machine.
     """
     failures = []
     for verdict in report.failures():
@@ -37,6 +38,8 @@ def markdown(report: Report, trust: Selfcheck | None = None) -> str:
         tables={question: table(verdicts) for question, verdicts in report.questions().items()},
         failures=failures,
         without_evidence=count_reasons(report),
+        asked=list_asked(report),
+        not_asked=describe_not_asked(report),
         sentences=[*describe_races(report), *describe_costs(report), describe_counts(report)],
     )
 

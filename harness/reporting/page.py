@@ -13,6 +13,7 @@ from warnings import catch_warnings
 from harness.core.report import Report
 from harness.core.template import fill_template
 from harness.core.verdict import Status
+from harness.reporting.asked import describe_not_asked, list_asked
 from harness.reporting.results import read
 from harness.reporting.screen import count_reasons, describe_costs, describe_counts, list_answers
 from harness.reporting.selfcheck_result import Selfcheck, read_beside
@@ -32,6 +33,7 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
     given = dict(vars(report))
     if not (report.points and report.points["x"]):
         given["points"] = None
+    given["asked"] = list_asked(report)
     with catch_warnings(action="ignore"):  # of numbers too large to be drawn
         return fill_template(
             "reporting/page.html.j2",
@@ -41,6 +43,7 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
             sentences=[describe_counts(report), *describe_costs(report)],
             counts=_count_statuses(report),
             without_evidence=count_reasons(report),
+            not_asked=describe_not_asked(report),
             failures=report.failures(),
             tables=tables,
             trust=trust,

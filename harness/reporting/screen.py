@@ -10,6 +10,7 @@ from harness.core.finding import HintKind
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.core.wording import blame, headline, hint_sentence
+from harness.reporting.asked import summarise_asked
 from harness.text.harmless import printable
 
 LINES = 30  # of the screen, however many trials there were
@@ -46,7 +47,10 @@ def screen(report: Report, width: int) -> list[str]:
     """
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    rest = _fold_all([*describe_races(report), *_skips(report), *idle], width)
+    told = [*describe_races(report), *_skips(report), *idle]
+    if asked := summarise_asked(report):
+        told.append(asked)
+    rest = _fold_all(told, width)
     cost = _fold_all(describe_costs(report), width)
     count = fold(describe_counts(report), width)
     said, room = _rank_answers(report), LINES - len(rest) - len(cost) - len(count)

@@ -57,6 +57,7 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
         races=list(found.races),
         points=found.points,
         said=dict(found.answers),
+        asked=dict(found.asked),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from harness.core.report import Cost, Fit, Points, Race, Row
+from harness.core.report import Asked, Cost, Fit, Points, Race, Row
 from harness.core.verdict import Verdict
 
 K = TypeVar("K")
@@ -46,8 +46,9 @@ class Findings:
     is the number of trials in cases that tests verify while they run.
 
     Cases: `cases` has each case's name and number of trials by test; `known` has the known failures
-    by test and subject; `costs` has the time that a problem costs by case. `uncollected` has the
-    place and name of each case that pytest did not collect as a test.
+    by test and subject; `costs` has the time that a problem costs by case, and `asked` what its
+    subjects were asked. `uncollected` has the place and name of each case that pytest did not
+    collect as a test.
 
     Environment: `environment` describes the machine. `devices` says by a device's name why it was
     not used, or "". `contracts` has a sentence on the contract by column of the report. `versions`
@@ -79,6 +80,7 @@ class Findings:
     races: tuple[Race, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+    asked: Mapping[str, Asked] = field(default_factory=dict)
 
     @property
     def chosen(self) -> int:
@@ -112,6 +114,7 @@ def merge(first: Findings, second: Findings) -> Findings:
         races=first.races + second.races,
         costs=_join(first.costs, second.costs),
         lost=first.lost + second.lost,
+        asked=_join(first.asked, second.asked),
     )
 
 

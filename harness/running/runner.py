@@ -17,6 +17,7 @@ from harness.judging.store import Store
 from harness.pytorch.devices import kind_of, lacking
 from harness.pytorch.errors import at, raised
 from harness.reporting.environment import limit_threads
+from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
 
@@ -133,13 +134,17 @@ class Runner:
         self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
-        """Note the fits and the cost of the case that has just ended, and drop its cache."""
+        """Note the fits of the case that has just ended, what it asked and what it cost, and drop
+        its cache.
+        """
         cache, self._cache = self._cache, None
         if cache is None:
             return
         try:
             with ours():
                 self._note_fits(cache)
+                if asked := collect_asked(cache):
+                    self.note(Findings(asked={cache.case.name: asked}))
         except KeyboardInterrupt:
             raise
         # a user's data or floor may raise when they are asked once more

@@ -4,6 +4,8 @@ In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all
 network's parameters (theta), and P own parameters.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,36 +13,55 @@ from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from reference.mathematics.layers import Layers
 
-SMOOTH = ("tanh", "logistic")  # they level off: their arguments and their values differ in size
+# From the name of an activation ("identity" for outputs without one) and the sizes (D,) of the
+# numbers of the layer before, to the sizes of the layer's numbers or of the activation's arguments.
+Wanted = Callable[[str, Array], Array]
 
 
 def scale_layers(
-    formulation: Formulation, own: Array, inputs: Array, arguments: Array, values: Array
+    formulation: Formulation, own: Array, inputs: Array, wanted: Wanted, biases: Array
 ) -> Array:
     """Return own parameters (D, P), scaled by powers of two, layer by layer.
 
-    The largest argument of each tanh and logistic becomes about as large as `arguments` (D,), and
-    the largest number of all other layers about as large as `values` (D,), at inputs (D, R, I).
+    At inputs (D, R, I), the largest number of each layer becomes about as large as `wanted` says.
+    The biases become about as large as all other summands times `biases` (D,).
     """
-    layer = 0
+    layer, before = 0, abs(inputs).max(axis=(1, 2))
     while True:
         tape = Layers(*inputs.shape[:2])
-        output = tape.read(formulation.network, formulation.theta(own), inputs)
+        theta = formulation.theta(own)
+        output = tape.read(formulation.network, theta, inputs)
         layers = tape.layers
         if output not in tape.activated:
             layers = [*layers, ("identity", output)]
         if layer == len(layers):
             return own
         name, argument = layers[layer]
-        wanted = arguments if name in SMOOTH else values
-        size = abs(argument.value).max(axis=(1, 2))
-        factor = np.ones_like(size)
-        factor[size > 0] = 2.0 ** np.round(np.log2(wanted[size > 0] / size[size > 0]))
-        factors = np.ones((len(own), formulation.network.layout.size))
+        before = wanted(name, before)
+        factors = np.ones_like(theta)
+        products = argument.value
+        if argument.bias is not None:
+            bias = theta[:, argument.bias]
+            products = products - bias[:, None]
+        scale = _find_powers(before / np.maximum(biases, 1.0), products)
         for places in tape.find_blocks(argument):
-            factors[:, places[places >= 0]] = factor[:, None]
+            factors[:, places[places >= 0]] = scale[:, None]
+        if argument.bias is not None:
+            scale = _find_powers(before * np.minimum(biases, 1.0), bias)
+            factors[:, argument.bias] = np.where(biases > 0, scale, 0.0)[:, None]
         own = own * reach_own(formulation, factors)
         layer += 1
+
+
+def _find_powers(wanted: Array, numbers: Array) -> Array:
+    """Return powers of two (D,) by which the largest of the numbers (D, ...) comes to the wanted
+    sizes (D,); 1 if all numbers are 0.
+    """
+    size: Array = abs(numbers).reshape(len(numbers), -1).max(axis=1)
+    usable = (size > 0) & (wanted > 0)
+    powers: Array = np.ones(len(numbers))
+    powers[usable] = 2.0 ** np.round(np.log2(wanted[usable] / size[usable]))
+    return powers
 
 
 def reach_own(formulation: Formulation, factors: Array) -> Array:
@@ -50,5 +71,5 @@ def reach_own(formulation: Formulation, factors: Array) -> Array:
     back = formulation.matrix.transpose
     entered: NDArray[np.intp] = np.append(back.matrix.indices, factors.shape[1])
     padded = np.pad(factors, ((0, 0), (0, 1)), constant_values=1.0)
-    smallest = np.minimum.reduceat(padded[:, entered], back.matrix.indptr[:-1], axis=1)
+    smallest = np.minimum.reduceat(padded[:, entered], back.matrix.indptr, axis=1)[:, :-1]
     return np.where(back.entries > 0, smallest, 1.0)

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.core.contract import Array
-from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from reference.mathematics.network import Network
 from reference.probes.draws import FINE, Draw
-from reference.probes.sizes import reach_own, scale_layers
+from reference.probes.sizes import Wanted, scale_layers
 
 ROWS = (2, 3, 64, 65, 67, 129, 257)  # numbers of rows, beside those of units of the network
 MANY_ROWS = (300, 2000)  # the range from which one more number of rows is drawn
@@ -26,12 +25,14 @@ ZERO = -np.inf  # an exponent: 2^ZERO is 0
 class Sizes(NamedTuple):
     """The sizes of the numbers of each draw, as exponents of two (D,).
 
-    `arguments` are those of smooth activations, `values` the numbers of all other layers, outputs
-    among them. `biases` are relative to the other summands of the arguments that they enter.
+    `arguments` are those of smooth activations, `hidden` those of ReLU, `values` the outputs if
+    they are no activations. `biases` are relative to the other summands of the numbers that they
+    enter.
     """
 
     inputs: Array
     arguments: Array
+    hidden: Array
     values: Array
     biases: Array
     targets: Array
@@ -42,12 +43,13 @@ class Sizes(NamedTuple):
 EXTREMES = Sizes(
     inputs=np.array([0.0, 3.0, 19.0, -19.0, 9.0]),
     arguments=np.array([0.0, -7.0, 1.0, 1.0, 17.0]),
+    hidden=np.array([0.0, -8.0, 0.0, 0.0, 10.0]),
     values=np.array([0.0, -17.0, 20.0, 20.0, 2.0]),
-    biases=np.array([0.0, 0.0, 0.0, 0.0, 0.0]),
+    biases=np.array([0.0, 0.0, 6.0, 0.0, 6.0]),
     targets=np.array([19.0, -9.0, 19.0, -19.0, 2.0]),
 )
 BETWEEN = 8  # draws with sizes between the extremes
-GAIN = 20.0  # values are at most 2^GAIN times the arguments before them
+GAIN = 20.0  # the numbers of a layer are at most 2^GAIN times those of the layer before
 MOST_BLOCKS = 6  # that are 0 in a draw of their own
 
 
@@ -111,6 +113,7 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
     drawn = Sizes(
         inputs=between(-18, 18),
         arguments=between(-21, 6),
+        hidden=between(-20, 20),
         values=between(-20, 20),
         biases=rng.permutation(np.array([ZERO, ZERO, ZERO, -10.0, 0.0, 0.0, 0.0, 0.0])),
         targets=between(-20, 20),
@@ -120,16 +123,22 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
 
 def _scale(draw: Draw, own: Array, inputs: Array, sizes: Sizes) -> Array:
     """Return own parameters (D, P) with which the layers have these sizes, at inputs (D, R, I)."""
-    formulation: Formulation = draw.formulation
-    factors = np.ones((len(own), draw.network.layout.size))
-    for block in draw.network.layout.blocks:
-        if block.role == "bias":
-            factors[:, block.places] = 2.0 ** sizes.biases[:, None]
-    own = own * reach_own(formulation, factors)
-    values = np.minimum(sizes.values, sizes.arguments + GAIN)
-    own = scale_layers(formulation, own, inputs, 2.0**sizes.arguments, 2.0**values)
+    wanted = _choose_size(sizes)
+    own = scale_layers(draw.formulation, own, inputs, wanted, 2.0**sizes.biases)
     own[0] = 0.0
     return own
+
+
+def _choose_size(sizes: Sizes) -> Wanted:
+    """Return the function that chooses the size of a layer, see `scale_layers`."""
+
+    def wanted(activation: str, before: Array) -> Array:
+        exponents = {"relu": sizes.hidden, "identity": sizes.values}.get(activation)
+        if exponents is None:
+            return np.asarray(2.0**sizes.arguments)
+        return np.asarray(np.minimum(2.0**exponents, before * 2.0**GAIN))
+
+    return wanted
 
 
 def _drop_blocks(draw: Draw, own: Array, start: int) -> Array:

@@ -1,0 +1,60 @@
+"""What subjects were asked, and what they were not, in sentences."""
+
+from harness.core.report import Asked, Report, Sizes
+
+# no probe asks it: a verdict says nothing about it
+NOT_ASKED = (
+    "inputs of one or three dimensions",
+    "second derivatives",
+    "autocast",
+    "state that begins to matter after 300 calls",
+    "faults that are rarer than once in 1,000 calls",
+)
+
+
+def describe_asked(asked: Asked) -> list[str]:
+    """Return sentences on what the subjects of a case were asked."""
+    sentences = [f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}"]
+    for name, sizes in asked.sizes.items():
+        sentences.append(f"sizes of {name}: {_describe_sizes(sizes)}")
+    if asked.ways:
+        sentences.append(f"ways of calling: {', '.join(asked.ways)}")
+    return sentences
+
+
+def list_asked(report: Report) -> dict[str, list[str]]:
+    """Return sentences on what was asked, by the names of the cases that were asked the same."""
+    cases: dict[tuple[str, ...], list[str]] = {}
+    for case, asked in report.asked.items():
+        cases.setdefault(tuple(describe_asked(asked)), []).append(case)
+    return {", ".join(names): list(sentences) for sentences, names in cases.items()}
+
+
+def describe_not_asked(report: Report) -> str:
+    """Return a sentence on what no subject was asked; "" if no case has asked anything."""
+    if not report.asked:
+        return ""
+    return f"not asked: anything beyond these, {', '.join(NOT_ASKED)}"
+
+
+def summarise_asked(report: Report) -> str:
+    """Return a sentence for the screen on what was asked, and what was not; "" if nothing was
+    asked.
+    """
+    if not report.asked:
+        return ""
+    if len(list_asked(report)) > 1:
+        return "what each case asked, and what none asks: report.md"
+    asked = next(iter(report.asked.values()))
+    plural = "s" if len(asked.rows) > 1 else ""
+    parts = [f"{len(asked.rows)} number{plural} of rows up to {asked.rows[-1]:,}"]
+    if sizes := asked.sizes.get("inputs"):
+        parts.append(f"inputs of sizes {_describe_sizes(sizes)}")
+    if asked.ways:
+        parts.append(f"{len(asked.ways)} ways of calling")
+    return f"asked: {', '.join(parts)}; what else, and what not: report.md"
+
+
+def _describe_sizes(sizes: Sizes) -> str:
+    zero = "0 and " if sizes.zero else ""
+    return f"{zero}{sizes.smallest:.2g} to {sizes.largest:.2g}"

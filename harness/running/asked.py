@@ -1,0 +1,105 @@
+"""Collects what the subjects of a case were asked: numbers of rows, sizes of numbers, and ways of
+calling.
+
+In shapes, D counts draws (problems of a stack).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.problem import Problem
+from harness.core.report import Asked, Sizes
+from harness.judging.cache import Cache, Problems, SubjectAnswers
+
+
+def collect_asked(cache: Cache) -> Asked | None:
+    """Return what the subjects of a case were asked; None if they were asked no problems of
+    probes.
+
+    Sizes hold for every subject and every tensor: the smallest size is the largest of the smallest
+    ones, and the largest size the smallest of the largest ones.
+    """
+    stacks = cache.get_all(Problems)
+    if not stacks:
+        return None
+    rows = _list_rows(stacks[0])
+    known: dict[str, dict[str, list[Sizes]]] = {}
+    found: dict[str, list[Sizes]] = {}
+    for problems in stacks:
+        rows &= _list_rows(problems)
+        key = " ".join(problem.key for problem in problems)
+        if key not in known:
+            known[key] = _measure(problems)
+        for name, sizes in known[key].items():
+            found.setdefault(name, []).extend(sizes)
+    narrowest = {name: _find_narrowest(sizes) for name, sizes in found.items()}
+    return Asked(tuple(sorted(rows)), narrowest, _list_ways(cache))
+
+
+def _list_rows(problems: Sequence[Problem]) -> set[int]:
+    """Return the numbers of rows of problems.
+
+    Exact problems do not count: their numbers are too simple to show every fault.
+    """
+    return {problem.rows for problem in problems if not problem.exact}
+
+
+def _measure(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
+    """Return the sizes of the numbers of problems, by what they are, for each tensor."""
+    by_tensor: dict[tuple[str, int], list[Array]] = {}
+    for problem in problems:
+        for name, number, array in _list_tensors(problem):
+            by_tensor.setdefault((name, number), []).append(array)
+    found: dict[str, list[Sizes]] = {}
+    for (name, _), arrays in by_tensor.items():
+        largest = np.concatenate([abs(a).reshape(len(a), -1).max(axis=1) for a in arrays])
+        largest = largest[np.isfinite(largest) & (largest > 0)]
+        if largest.size:
+            zero = any(bool((array == 0).any()) for array in arrays)
+            found.setdefault(name, []).append(
+                Sizes(float(largest.min()), float(largest.max()), zero)
+            )
+    return found
+
+
+def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
+    """Yield the numbers of a problem, tensor by tensor (D, ...): their name in words, and the
+    number of the tensor.
+    """
+    network = problem.formulation.network
+    arguments, outputs = network.layers(problem)
+    yield from _split("inputs", problem.inputs, network.inputs)
+    for number, block in enumerate(network.layout.blocks):
+        name = "biases" if block.role == "bias" else "weights"
+        yield name, number, block.of(problem.theta)
+    for number, argument in enumerate(arguments):
+        yield "arguments of activations", number, argument
+    yield from _split("outputs", outputs, network.outputs)
+    yield from _split("targets", problem.targets, network.outputs)
+    slopes = 2 * problem.shares * (outputs - problem.targets)
+    yield from _split("gradients by the outputs", slopes, network.outputs)
+
+
+def _split(name: str, array: Array, widths: Sequence[int]) -> Iterator[tuple[str, int, Array]]:
+    """Yield the groups of columns of an array (D, R, sum of widths)."""
+    for number, part in enumerate(np.split(array, np.cumsum(widths)[:-1], axis=-1)):
+        yield name, number, part
+
+
+def _find_narrowest(sizes: Sequence[Sizes]) -> Sizes:
+    smallest = max(each.smallest for each in sizes)
+    largest = min(each.largest for each in sizes)
+    return Sizes(smallest, largest, all(each.zero for each in sizes))
+
+
+def _list_ways(cache: Cache) -> tuple[str, ...]:
+    """Return the ways of calling, and the layouts of inputs, in which every subject was asked."""
+    by_subject: dict[tuple[str, str, str], set[str]] = {}
+    for key, observed in cache.get_items(SubjectAnswers):
+        who = key.subject, key.dtype, key.device
+        by_subject.setdefault(who, set()).update(observed.asked)
+    if not by_subject:
+        return ()
+    return tuple(sorted(set.intersection(*by_subject.values())))
