@@ -97,6 +97,8 @@ def test_a_fault_fits_where_it_changes_something() -> None:
         "columns_reversed",
         "targets_rolled",
         "gradient_column_order",
+        "V1_detached",
+        "V2_detached",
         "second_bias_dropped",
     }
     sizes = "1e-3", "1e-6", "1e-12"
