@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from cases.sine_training import S1_START, one_draw, sine_population
@@ -55,6 +56,10 @@ def test_equal_trainers_end_alike(approved: Approved) -> None:
     assert verdict.budget_used is not None
     assert 0 < verdict.budget_used < 1
     approved(verdict.why, mask_figures=True)
+    approved(verdict.caveat)
+    by_shares = compared(DESCENT, AGAIN, sine_population(one_draw, 22.88))
+    assert by_shares.status is Status.PASS
+    approved(by_shares.caveat)
 
 
 @pytest.mark.parametrize("expect", ["equal", "differs"])
@@ -255,6 +260,19 @@ def test_evaluations_of_pytorch_are_counted() -> None:
         found: Any = trained.fit(start, "float64", "cpu", lambda said: None)
         assert len(found.evaluations) == 2
         assert found.evaluations[0] == expected or (expected is None and found.evaluations[0] > 2)
+
+
+def test_evaluations_in_an_authors_own_functions_are_counted() -> None:
+    """A model that is called on in `after`, where it might be trained further."""
+
+    def look(model: Any) -> None:
+        for _ in range(9):
+            model(torch.zeros(1, 1, dtype=torch.float64))
+
+    trained = Trained(Logistic, Recipe("adam", 7), start=starts.uniform(), after=look)
+    start = trained.starting(NET, BY_LOSSES, 1, "float64")
+    found: Any = trained.fit(start, "float64", "cpu", lambda said: None)
+    assert found.evaluations == [70]
 
 
 def test_the_report_keeps_every_loss() -> None:
