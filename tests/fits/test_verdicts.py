@@ -12,10 +12,12 @@ from torch import nn
 from cases.sine_training import S1_START, one_draw, sine_population
 from harness import Case, Recipe, Status, Trained, Verdict
 from harness.core.contract import Array
+from harness.core.report import Report
 from harness.fits.ends import train
 from harness.fits.starts import compare_starts
 from harness.fits.summary import fit
 from harness.judging.cache import Cache
+from harness.reporting.screen import list_answers
 from harness.running.trial import run
 from harness.training.trainer import Ended
 from reference import Network, gradient_descent, nnet_fit, scipy_bfgs, starts
@@ -60,6 +62,8 @@ def test_equal_trainers_end_alike(approved: Approved) -> None:
     by_shares = compared(DESCENT, AGAIN, sine_population(one_draw, 22.88))
     assert by_shares.status is Status.PASS
     approved(by_shares.caveat)
+    answers = list_answers(Report({}, [verdict]))
+    approved((said.text for each in answers.values() for said in each), mask_figures=True)
 
 
 @pytest.mark.parametrize("expect", ["equal", "differs"])
@@ -246,6 +250,17 @@ def test_a_trainer_that_wins_by_more_evaluations_is_seen(approved: Approved) -> 
     four = replace(scipy_bfgs, name="four", says="the best of four", one=restart)
     verdict = compared(four, DESCENT, count=8)
     assert verdict.status is Status.FAIL
+    approved(verdict.why, mask_figures=True)
+
+
+def test_a_trainer_that_silently_ignores_its_starts_is_seen(approved: Approved) -> None:
+    """It says that it begins at the starts, and ends at the same weights from all of them."""
+
+    def ignore(net: Any, problem: Any, draw: int) -> One:
+        return DESCENT.one(net, problem, 0)
+
+    verdict = compared(replace(DESCENT, says="one start for all", one=ignore), AGAIN, count=12)
+    assert "ends at the same weights from every start" in verdict.why
     approved(verdict.why, mask_figures=True)
 
 
