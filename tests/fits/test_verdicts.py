@@ -84,6 +84,9 @@ def test_too_few_starts_cannot_tell(approved: Approved) -> None:
     verdict = compared(DESCENT, AGAIN, count=8)
     assert verdict.status is Status.VACUOUS
     approved(verdict.why, mask_figures=True)
+    verdict = compared(SLOW, DESCENT, count=8)
+    assert verdict.status is Status.VACUOUS
+    approved(verdict.why, mask_figures=True)
 
 
 def test_two_that_do_not_train_are_not_alike(approved: Approved) -> None:
