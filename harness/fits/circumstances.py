@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.fits.starts import has_one_data_set
 from harness.training.trained import Trained
 from harness.training.trainer import Ended, Population
 
 
 def describe_effort(sides: Sequence[Ended]) -> str:
-    """Return a sentence on the evaluations and restarts of trainers; "" if none of them tells.
+    """Return a sentence on how trainers went about it; "" if there is nothing to tell.
 
-    By it a trainer is seen that ends lower because it evaluates the loss more often.
+    It has their evaluations of the loss and their restarts, by which a trainer is seen that ends
+    lower because it looks more often, and says if one does not depend on the start.
     """
     parts = []
     if any(len(side.fitted.evaluations) for side in sides):
@@ -21,7 +23,17 @@ def describe_effort(sides: Sequence[Ended]) -> str:
         if any(side.fitted.restarts):
             most = max(side.fitted.restarts)
             parts.append(f"{side.trainer.title()} begins anew up to {most} times from a start")
+        if _ignores_starts(side):
+            parts.append(f"{side.trainer.title()} ends at the same weights from every start")
     return "; ".join(parts)
+
+
+def _ignores_starts(side: Ended) -> bool:
+    """Does a trainer end at the same weights, to the last bit, from starts that differ?"""
+    start, ends = side.start.part(side.fitted.finite), side.end
+    if np.ptp(start.theta, axis=0).max() == 0 or not has_one_data_set(start):
+        return False
+    return bool(np.ptp(ends.own, axis=0).max() == 0)
 
 
 def median_count(counts: Sequence[int]) -> int | None:

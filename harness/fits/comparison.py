@@ -12,7 +12,7 @@ from harness.fits.starts import Begun, compare_starts, group_by_data, has_same_d
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure
-from harness.training.trainer import Ended
+from harness.training.trainer import Ended, Population
 
 
 def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verdict:
@@ -48,7 +48,26 @@ def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verd
     if effort := describe_effort([mine, theirs]):
         found = found._replace(why=f"{found.why}; {effort}")
     mine.compared.append(found.why)
-    return _make_verdict(trial, found, describe_penalties([mine, theirs], population))
+    verdict = _make_verdict(trial, found, describe_penalties([mine, theirs], population))
+    if verdict.status is Status.PASS and trial.case.expect == "equal":
+        return replace(verdict, caveat=_describe_proof(population))
+    return verdict
+
+
+def _describe_proof(population: Population) -> str:
+    """Return a sentence on what a claim that holds has shown, and what not."""
+    margin = f"{population.margin:.0%}"
+    if population.quality is None:
+        shown = (
+            f"losses are typically within a factor of {population.ratio:g}, and the shares of"
+            f" starts that end higher and lower differ by less than {margin}"
+        )
+    else:
+        shown = (
+            f"the shares of starts that end at most at {population.quality:g} differ by less than"
+            f" {margin}"
+        )
+    return f"Shown from starts like these, on these data: {shown}; not that the fits are the same"
 
 
 def _describe_repeated(begun: Begun, mine: Ended, theirs: Ended) -> str:

@@ -137,12 +137,12 @@ def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
     elif other:
         why = f"{told}; so uneven by chance with p = {p_of_chance:.1g}"
     else:
-        n = ratios.n
-        needed = _describe_needed(
-            n, {more: ratios.power(margin, more) for more in MORE if more > n}
-        )
+        few = ratios.n
+        needed = _describe_needed(few, {n: ratios.power(margin, n) for n in MORE if n > few})
+        differing = {n: ratios.power_of_difference(n) for n in MORE if n > few}
+        needed += _describe_needed(few, differing, "they differ, if as often as here")
         why = (
-            f"{told}: {ratios.n} starts cannot tell (alike with p = {p:.1g}, power {power:.2f};"
+            f"{told}: {few} starts cannot tell (alike with p = {p:.1g}, power {power:.2f};"
             f" uneven by chance with p = {p_of_chance:.1g}){needed}: {MORE_STARTS}"
         )
     return Decision(same, other, other and ratios.higher > ratios.lower, p, why)
@@ -181,14 +181,14 @@ def _describe_sets(sides: Sides, ratio: float) -> str:
     )
 
 
-def _describe_needed(seen: int, power: dict[int, float]) -> str:
-    """Return a clause on the number of starts that would show equivalence; "" if it is not known
-    or too few were seen.
+def _describe_needed(seen: int, power: dict[int, float], what: str = "they are alike") -> str:
+    """Return a clause on the number of starts that would show it, by their power; "" if none
+    would, or if too few were seen.
     """
     needed = starts_needed(power)
     if needed is None or seen < FEW:
         return ""
-    return f"; {needed} starts like these would show that they are alike, with {POWER:.0%}"
+    return f"; {needed} starts like these would show that {what}, with {POWER:.0%}"
 
 
 def _share(good: Good) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from harness.core.contract import Array
 from harness.fits.equivalence import LEVEL, SharedStarts, equivalent_results, stats
-from harness.fits.shares import Pairs, p_of_alike
+from harness.fits.shares import CONVINCING, Pairs, p_of_alike
 
 
 class Losses(NamedTuple):
@@ -129,6 +129,13 @@ class Ratios:
         """
         apart = max(self.higher + self.lower, 1) / (2 * self.n)
         return power_of_alike(starts or self.n, apart, apart, margin)
+
+    def power_of_difference(self, starts: int) -> float:
+        """Return the probability that so many starts show a difference, if as large a share of them
+        ends higher, and lower, as was seen.
+        """
+        more, less = max(self.higher, self.lower) / self.n, min(self.higher, self.lower) / self.n
+        return power_of_difference(starts, more, less, CONVINCING)
 
 
 def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> float:

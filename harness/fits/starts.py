@@ -47,6 +47,12 @@ def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.i
     return [np.array(places, np.intp) for places in groups.values()]
 
 
+def has_one_data_set(start: Problem) -> bool:
+    """Have all starts the same data?"""
+    same_inputs = (start.inputs == start.inputs[:1]).all()
+    return bool(same_inputs and (start.targets == start.targets[:1]).all())
+
+
 def has_same_data(mine: Problem, theirs: Problem) -> bool:
     """Have two trainers the same data, as far as both have starts?"""
     n = min(mine.draws, theirs.draws)

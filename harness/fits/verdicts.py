@@ -75,7 +75,8 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
         verdict = _final(trial, cache, sides)
     else:
         verdict = compare_fits(trial, cache, mine, theirs)
-    return replace(verdict, caveat=describe_penalties(sides, cache.population))
+    caveats = [verdict.caveat, describe_penalties(sides, cache.population)]
+    return replace(verdict, caveat="; ".join(filter(None, caveats)))
 
 
 class _Claim(NamedTuple):

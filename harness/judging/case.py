@@ -74,8 +74,8 @@ class Case:
 
     `problems` is a function, or several, from a formulation to stacks of problems. It may also be a
     Population: then the subjects are trainers, and the checks are by default `final` (are the loss
-    and the predictions that each trainer claims those of its final weights?) and `fit` (do as many
-    starts end in a good fit?). The other checks of trainers are loss, gradient and step, at every
+    and the predictions that each trainer claims those of its final weights?) and `fit`
+    (does training end as well?). The other checks of trainers are loss, gradient and step, at every
     state that a model passes through in training.
 
     `question` is the sentence that the report answers; cases with the same question are answered

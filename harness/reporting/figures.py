@@ -116,6 +116,30 @@ def losses(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]
     return draw(name, label, paint, (5, 4.6))
 
 
+def ends(name: str, label: str, fits: Sequence[Fit], number: Mapping[str, int]) -> Markup:
+    """Draw the losses at the ends of all starts, sorted, and the limit of a good fit if there is
+    one.
+
+    A limit that tells trainers apart lies in a step of the lines. The arguments are those of
+    `curves`.
+    """
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for fit in fits:
+            known = [loss for loss in fit.losses or () if loss is not None]
+            at = 100 * (np.arange(len(known)) + 1) / len(fit.losses or known or [0])
+            sizes = np.clip(np.sort(known), 1e-30, 1e30)
+            axes.plot(at, sizes, drawstyle="steps-pre", **make_style(number[fit.trainer]))
+        for quality in sorted({fit.quality for fit in fits if fit.quality}):
+            axes.axhline(quality, color=INK, linestyle=(0, (1, 3)))
+            axes.annotate("good", (0, quality), (4, 3), ("axes fraction", "data"), "offset points")
+        _set_logarithmic(axes, "loss at the end")
+        axes.set(xlabel="starts that end at most there, %", xlim=(0, 100))
+
+    return draw(name, label, paint, (5, 4.6))
+
+
 def _choose_places(length: int) -> Any:
     """Return at most DRAWN indices of points of a curve of this length, denser at its beginning."""
     spread = np.geomspace(1, max(length, 1), DRAWN).round().astype(int)

@@ -10,6 +10,7 @@ from harness.core.finding import HintKind
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.core.wording import blame, headline, hint_sentence
+from harness.fits.equivalence import LEVEL
 from harness.reporting.asked import summarise_asked
 from harness.text.harmless import printable
 
@@ -145,7 +146,7 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     without = "without R, " if any(v.source == "absent" for v in verdicts) else ""
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
-        evidence = f"{_trials(sound)} against {sources}, at most {_worst(sound)} of what may differ"
+        evidence = f"{_trials(sound)} against {sources}, {_describe_margin(sound)}"
         caveats = "".join(
             f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat)
         )
@@ -192,6 +193,15 @@ def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
 def _worst(verdicts: Sequence[Verdict]) -> str:
     """Return the largest share of a bound that one of the verdicts used, as text."""
     return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
+
+
+def _describe_margin(verdicts: Sequence[Verdict]) -> str:
+    """Return by how much claims of equality hold: the share of what may differ or, if all are of
+    ends of training, the largest p-value.
+    """
+    if all(verdict.check == "fit" for verdict in verdicts):
+        return f"with p at most {LEVEL * max(v.budget_used or 0.0 for v in verdicts):.2g}"
+    return f"at most {_worst(verdicts)} of what may differ"
 
 
 def _trials(verdicts: Sequence[Verdict]) -> str:

@@ -58,7 +58,8 @@ class Training:
         self._states: list[list[torch.Tensor]] = []
         self._gradients: list[list[torch.Tensor]] = []
         self._latest: dict[int, torch.Tensor] = {}  # the gradients of the present step
-        self.evaluations = 0  # of the loss, at each start
+        self._evaluations = 0
+        self._calls = 0
         if visits:
             self._watch_gradients()
 
@@ -84,6 +85,7 @@ class Training:
         LeftRange if a parameter leaves its limits.
         """
         iterate = self._make_iteration()
+        self._count_calls()
         began = perf_counter()
         stopped = ""
         for step in range(steps):
@@ -166,8 +168,26 @@ class Training:
 
     def _evaluate(self) -> torch.Tensor:
         """Return the loss at the present parameters, and count the evaluation."""
-        self.evaluations += 1
+        self._evaluations += 1
         return self.learner.losses()
+
+    def _count_calls(self) -> None:
+        """Count the calls of a module from now on; those of functions and of compiled modules
+        cannot be counted.
+        """
+        module = self.learner.module
+        if hasattr(module, "register_forward_pre_hook") and not hasattr(module, "_orig_mod"):
+            module.register_forward_pre_hook(self._note_call)
+
+    def _note_call(self, module: Any, inputs: Any) -> None:
+        self._calls += 1
+
+    @property
+    def evaluations(self) -> int:
+        """The number of evaluations of the loss at each start, or of calls of the module where
+        there are more: those of an author's own functions.
+        """
+        return max(self._evaluations, self._calls)
 
     def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
         """Take one step by an author's own function; return the loss before the step."""

@@ -203,6 +203,7 @@ class Trained:
             own = np.concatenate([run.own() for run in runs])
             kind_of(device).synchronize(device)
             seconds = perf_counter() - began
+            counts = np.repeat([run.evaluations for run in runs], start.draws // len(runs))
             with users():
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         except LeftRange as error:
@@ -214,7 +215,6 @@ class Trained:
             ends += describe_ends(of_run, stopped)
         claimed = np.concatenate([of_run[-1] for of_run in losses])
         curve = [(step, float(loss)) for step, loss in enumerate(losses[0][:, 0])]
-        counts = np.repeat([run.evaluations for run in runs], start.draws // len(runs))
         return Fitted.of(start, own, claimed, ends, curve, seconds, counts.tolist())
 
     def _parts(self, start: Problem) -> list[Problem]:

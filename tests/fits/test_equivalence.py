@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from harness.fits.equivalence import (
     LEVEL,
@@ -68,6 +69,35 @@ def test_results_are_in_order(design: Design) -> None:
     scores = design.scores(0.25)
     for row in scores:
         assert (np.diff(row[np.isfinite(row)]) >= 0).all()
+
+
+@pytest.mark.parametrize("margin", [-0.3, 0.1, 0.25])
+@pytest.mark.parametrize(("first", "second", "n"), [(3, 5, 20), (7, 2, 30), (0, 4, 12), (6, 0, 9)])
+def test_the_score_of_pairs_is_tangos(first: int, second: int, n: int, margin: float) -> None:
+    """The difference less the margin, over its standard error at the likeliest shares that differ
+    by the margin.
+    """
+
+    def unlikeliness(share: float) -> float:
+        cells = [share + margin, share, 1 - 2 * share - margin]
+        counts = [first, second, n - first - second]
+        return -sum(
+            count * float(np.log(cell)) for count, cell in zip(counts, cells, strict=True) if count
+        )
+
+    bounds = (max(0.0, -margin) + 1e-12, (1 - margin) / 2 - 1e-12)
+    found = minimize_scalar(unlikeliness, bounds=bounds, method="bounded", options={"xatol": 1e-12})
+    error = np.sqrt(n * (2 * found.x + margin - margin**2))
+    score = SharedStarts(n).scores(margin)[second, first]
+    assert score == pytest.approx((first - second - n * margin) / error, rel=1e-5)
+
+
+def test_the_score_of_other_starts_is_walds_of_two_more() -> None:
+    """Of 3 of 10 and 4 of 8, with one success and one failure added to each."""
+    p, q = 4 / 12, 5 / 10
+    error = np.sqrt(p * (1 - p) / 12 + q * (1 - q) / 10)
+    score = OtherStarts(10, 8).scores(0.25)[4, 3]
+    assert score == pytest.approx((p - q - 0.25) / error)
 
 
 def test_an_interval_holds_exactly_the_margins_that_are_not_rejected() -> None:

@@ -6,11 +6,12 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from harness.fits.equivalence import LEVEL, SharedStarts, equivalent_results
 from harness.fits.losses import Losses, Ratios, power_of_alike, power_of_difference
 from harness.fits.quality import propose_quality
-from harness.fits.shares import CONVINCING
+from harness.fits.shares import CONVINCING, Pairs
 
 Numbers = NDArray[np.float64]
 RUNS = 10_000
@@ -53,6 +54,38 @@ def test_losses_that_differ_by_rounding_are_alike() -> None:
     assert (found.higher, found.lower, found.typical) == (0, 0, 1.0)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_ratio_beyond_the_factor_by_no_more_than_rounding_is_alike(turned: bool) -> None:
+    """1.15 to 1 is higher if both are known exactly, and alike if either may be off by a tenth."""
+    starts = np.array([100.0])
+    for errors, higher in (((0.0, 0.0), 1), ((0.1, 0.0), 0), ((0.0, 0.1), 0)):
+        sides = [
+            Losses(np.array([end]), np.array([error]), starts)
+            for end, error in zip((1.15, 1.0), errors, strict=True)
+        ]
+        found = Ratios.of(*reversed(sides), RATIO) if turned else Ratios.of(*sides, RATIO)
+        assert (found.lower if turned else found.higher) == higher
+        assert (found.higher if turned else found.lower) == 0
+    found = Ratios.of(
+        Losses(np.array([1.05]), np.array([0.03]), starts),
+        Losses(np.array([1.0]), np.array([0.03]), starts),
+        RATIO,
+    )
+    assert found.typical == 1.0
+
+
+def test_losses_of_some_starts_are_taken() -> None:
+    """In their order."""
+    found = losses([1.0, 2.0, 3.0]).take(np.array([2, 0]))
+    assert [list(part) for part in found] == [[3.0, 1.0], [3e-16, 1e-16], [100.0, 100.0]]
+
+
+def test_a_loss_has_fallen_only_beyond_the_factor() -> None:
+    """A fall by exactly the factor is none."""
+    found = Losses(np.array([1.0, 0.99]), np.zeros(2), np.array([1.5, 1.5])).have_trained(1.5)
+    assert list(found) == [False, True]
+
+
 def test_starts_from_which_nobody_trains_say_nothing() -> None:
     """Two trainers that leave every loss where it was are not alike: nothing was asked."""
     found = compare([99.0, 99.0, 1.0], [98.0, 99.0, 1.0])
@@ -65,6 +98,8 @@ def test_the_interval_is_that_of_the_sign_test() -> None:
     found = Ratios.of(losses(ends, 1e12), losses([1.0] * 20, 1e12), RATIO)
     assert found.interval == pytest.approx((np.exp(5.0), np.exp(14.0)))
     assert compare([1.0] * 4, [1.0] * 4).interval == (0.0, np.inf)
+    five = compare([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5)
+    assert five.interval == pytest.approx((1.0, 5.0))  # all five on one side: 3.1 %
 
 
 def test_a_rare_failure_does_not_hide_behind_the_median() -> None:
@@ -137,10 +172,12 @@ def test_trainers_that_do_not_differ_are_rarely_called_different(kind: Kind) -> 
         assert (first + second).mean() <= CONVINCING + 3 * (CONVINCING / RUNS) ** 0.5
 
 
-@pytest.mark.parametrize("n", [20, 40])
-def test_power_is_as_often_as_it_happens(n: int) -> None:
-    """Of both decisions, in 10,000 runs, within four standard errors."""
-    cells = [0.1, 0.02, 0.88]
+@pytest.mark.parametrize(("n", "shares"), [(20, (0.1, 0.02)), (40, (0.1, 0.02)), (60, (0.42, 0.4))])
+def test_power_is_as_often_as_it_happens(n: int, shares: tuple[float, float]) -> None:
+    """Of both decisions, in 10,000 runs, within four standard errors; also where the median is what
+    decides.
+    """
+    cells = [*shares, 1 - sum(shares)]
     counts = np.random.default_rng(n).multinomial(n, cells, RUNS)[:, :2]
     logs = np.zeros((RUNS, n))
     for run, (higher, lower) in enumerate(counts):
@@ -148,8 +185,8 @@ def test_power_is_as_often_as_it_happens(n: int) -> None:
         logs[run, higher : higher + lower] = -1.0
     alike, first = decide(logs)
     error = 4 * 0.5 / RUNS**0.5
-    assert alike.mean() == pytest.approx(power_of_alike(n, 0.1, 0.02, MARGIN), abs=error)
-    power = power_of_difference(n, 0.1, 0.02, CONVINCING)
+    assert alike.mean() == pytest.approx(power_of_alike(n, *shares, MARGIN), abs=error)
+    power = power_of_difference(n, *shares, CONVINCING)
     assert first.mean() == pytest.approx(power, abs=error)
 
 
@@ -157,9 +194,20 @@ def test_the_power_that_is_printed_is_that_of_starts_like_those_seen() -> None:
     """Higher and lower ones as frequent as both were, and at least one of them."""
     found = compare([1.0] * 18 + [2.0, 2.0], [1.0] * 20)
     assert found.power(MARGIN) == power_of_alike(20, 0.05, 0.05, MARGIN)
+    both = compare([1.0] * 18 + [2.0, 1.0], [1.0] * 18 + [1.0, 2.0])
+    assert both.power(MARGIN) == found.power(MARGIN)
     alike = compare([1.0] * 20, [1.0] * 20)
     assert alike.power(MARGIN) == power_of_alike(20, 0.025, 0.025, MARGIN)
     assert alike.power(MARGIN) < alike.power(MARGIN, 50)
+
+
+def test_the_power_to_show_a_difference_is_that_of_the_shares_seen() -> None:
+    """Whoever is higher: 4 of 10 starts higher and none lower show in 20 starts with 58 %."""
+    higher, lower = [2.0] * 4 + [1.0] * 6, [1.0] * 10
+    # 8 or more of 20 are needed, since 2 / 2^8 is less than 1 %
+    expected = binom.sf(7, 20, 0.4)
+    assert compare(higher, lower).power_of_difference(20) == pytest.approx(expected)
+    assert compare(lower, higher).power_of_difference(20) == pytest.approx(expected)
 
 
 def test_alike_asks_for_the_median_too() -> None:
@@ -168,6 +216,10 @@ def test_alike_asks_for_the_median_too() -> None:
     found = Ratios(np.zeros(n), 100, 100, 0, 0)
     assert equivalent_results(SharedStarts(n), MARGIN)[100, 100]
     assert found.p_of_alike(MARGIN) > LEVEL
+    for counts in ((95, 90), (90, 95)):
+        more = Ratios(np.zeros(n), *counts, 0, 0)
+        assert more.pairs == Pairs(15, *counts, 0)
+        assert more.p_of_alike(MARGIN) == pytest.approx(binom.cdf(95, n, 0.5))
 
 
 def test_sets_of_data_are_decided_together() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.fits.equivalence import LEVEL
+from harness.fits.equivalence import LEVEL, OtherStarts, SharedStarts
 from harness.fits.shares import (
     CONVINCING,
     Independent,
@@ -13,6 +13,7 @@ from harness.fits.shares import (
     difference,
     interval,
     p_of_alike,
+    power_of,
     starts_needed,
 )
 
@@ -71,6 +72,15 @@ def test_power_is_a_probability_that_grows_with_the_margin() -> None:
     assert powers == sorted(powers)
     assert powers[0] == 0
     assert 0.9 < powers[-1] <= 1
+
+
+def test_the_power_that_is_printed_is_that_of_starts_like_those_seen() -> None:
+    """One alone as often as the other, and at least one of them."""
+    assert Pairs(10, 3, 1, 6).power(0.25) == power_of(SharedStarts(20), 0.1, 0.1, 0.25)
+    assert Pairs(20, 0, 0, 0).power(0.25) == power_of(SharedStarts(20), 0.025, 0.025, 0.25)
+    assert Pairs(20, 0, 0, 0).power(0.25, 50) == power_of(SharedStarts(50), 0.025, 0.025, 0.25)
+    assert Independent(18, 20, 12, 20).power(0.4) == power_of(OtherStarts(20, 20), 0.75, 0.75, 0.4)
+    assert Independent(18, 20, 5, 10).shares == (0.9, 0.5)
 
 
 def test_power_grows_with_the_starts() -> None:

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from cases.sine_training import S1_START, one_draw, sine_population
 from harness import Case, Recipe, Status, Trained, Verdict
 from harness.core.contract import Array
+from harness.core.report import Report
 from harness.fits.ends import train
 from harness.fits.starts import compare_starts
 from harness.fits.summary import fit
 from harness.judging.cache import Cache
+from harness.reporting.screen import list_answers
 from harness.running.trial import run
 from harness.training.trainer import Ended
 from reference import Network, gradient_descent, nnet_fit, scipy_bfgs, starts
@@ -55,6 +58,12 @@ def test_equal_trainers_end_alike(approved: Approved) -> None:
     assert verdict.budget_used is not None
     assert 0 < verdict.budget_used < 1
     approved(verdict.why, mask_figures=True)
+    approved(verdict.caveat)
+    by_shares = compared(DESCENT, AGAIN, sine_population(one_draw, 22.88))
+    assert by_shares.status is Status.PASS
+    approved(by_shares.caveat)
+    answers = list_answers(Report({}, [verdict]))
+    approved((said.text for each in answers.values() for said in each), mask_figures=True)
 
 
 @pytest.mark.parametrize("expect", ["equal", "differs"])
@@ -73,6 +82,9 @@ def test_a_trainer_that_ends_higher_is_found(expect: str, approved: Approved) ->
 def test_too_few_starts_cannot_tell(approved: Approved) -> None:
     """And the number that would is named."""
     verdict = compared(DESCENT, AGAIN, count=8)
+    assert verdict.status is Status.VACUOUS
+    approved(verdict.why, mask_figures=True)
+    verdict = compared(SLOW, DESCENT, count=8)
     assert verdict.status is Status.VACUOUS
     approved(verdict.why, mask_figures=True)
 
@@ -244,6 +256,17 @@ def test_a_trainer_that_wins_by_more_evaluations_is_seen(approved: Approved) -> 
     approved(verdict.why, mask_figures=True)
 
 
+def test_a_trainer_that_silently_ignores_its_starts_is_seen(approved: Approved) -> None:
+    """It says that it begins at the starts, and ends at the same weights from all of them."""
+
+    def ignore(net: Any, problem: Any, draw: int) -> One:
+        return DESCENT.one(net, problem, 0)
+
+    verdict = compared(replace(DESCENT, says="one start for all", one=ignore), AGAIN, count=12)
+    assert "ends at the same weights from every start" in verdict.why
+    approved(verdict.why, mask_figures=True)
+
+
 def test_evaluations_of_pytorch_are_counted() -> None:
     """One a step of Adam, and each call of LBFGS's closure; R's nnet tells none."""
     for recipe, stacked, expected in (
@@ -255,6 +278,19 @@ def test_evaluations_of_pytorch_are_counted() -> None:
         found: Any = trained.fit(start, "float64", "cpu", lambda said: None)
         assert len(found.evaluations) == 2
         assert found.evaluations[0] == expected or (expected is None and found.evaluations[0] > 2)
+
+
+def test_evaluations_in_an_authors_own_functions_are_counted() -> None:
+    """A model that is called on in `after`, where it might be trained further."""
+
+    def look(model: Any) -> None:
+        for _ in range(9):
+            model(torch.zeros(1, 1, dtype=torch.float64))
+
+    trained = Trained(Logistic, Recipe("adam", 7), start=starts.uniform(), after=look)
+    start = trained.starting(NET, BY_LOSSES, 1, "float64")
+    found: Any = trained.fit(start, "float64", "cpu", lambda said: None)
+    assert found.evaluations == [70]
 
 
 def test_the_report_keeps_every_loss() -> None:

@@ -420,6 +420,21 @@ def test_a_fit_that_diverged_is_drawn(approved: Approved) -> None:
     assert "<svg" in page(full(fits=given, points=None))
 
 
+def test_the_losses_of_all_starts_are_drawn(approved: Approved) -> None:
+    """Sorted, with the limit of a good fit; a start that is not finite has none, and 0 and 1e300
+    are drawn at the edge.
+    """
+    given = fits()
+    given[0] |= {"losses": [0.5, 0.0, 1e300, None]}
+    given[1] |= {"losses": [None, None], "quality": None}
+    text = page(full(fits=given))
+    found = Elements(text)
+    approved(found.labels[2], mask_figures=True)
+    told = [line for line in found.part("fits", "networks") if "end" in line or "all" in line]
+    approved(told, mask_figures=True)
+    assert "nan" not in text
+
+
 def everywhere(value: Any, text: str, key: str = "") -> Any:
     """The same JSON with the text in place of every name and sentence."""
     if isinstance(value, dict):
