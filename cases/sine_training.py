@@ -120,9 +120,9 @@ ONES_STACK = stacks.by_hand_with_ones(stacks.clamped)
 
 
 def by_hand(name: str, iterate: Callable[..., None]) -> Trained:
-    """S4, trained for five steps by an iteration written by hand."""
+    """S5, trained for five steps by an iteration written by hand."""
     few = replace(SLOW, steps=5)
-    return Trained(RELU, few, name, iterate=iterate, start=starts.normal())
+    return Trained(RELU_BIASED, few, name, iterate=iterate, start=starts.normal())
 
 
 def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = None) -> Trained:
@@ -211,8 +211,7 @@ def with_both_biases(start: Any, factors: dict[str, float]) -> Trained:
     """S7 under SGD, seen as a network with one bias vector a layer. The factors are on its
     gradients.
     """
-    subject = replace(with_extra(True, True), network=network("tanh"))
-    return Trained(subject, SGD, "BothBiases", start=start, as_network=factors)
+    return Trained(with_extra(True, True), SGD, "BothBiases", start=start, as_network=factors)
 
 
 def trained_with_extra(bias: bool, extra: bool) -> Trained:

@@ -58,7 +58,7 @@ SHARED = {"start": starts.uniform(), "stacked": LOGISTIC_STACK}
 test_sine_zeroed = verify(
     Case(
         name="sine-zeroed",
-        question="Does S4 train if gradients are zeroed before the step, or never (S8)?",
+        question="May gradients be zeroed before the step, or never (S8)?",
         network=network("relu"),
         subjects=[by_hand("zeroed_before", update_zeroed_before)],
         references=[numpy_net],
@@ -72,7 +72,7 @@ test_sine_zeroed = verify(
 test_sine_never_zeroed = verify(
     Case(
         name="sine-never-zeroed",
-        question="Does S4 train if gradients are zeroed before the step, or never (S8)?",
+        question="May gradients be zeroed before the step, or never (S8)?",
         network=network("relu"),
         subjects=[by_hand("never_zeroed", update_never_zeroed)],
         references=[numpy_net],

@@ -168,14 +168,14 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         said.append(
             Said(
                 Rank.HOLDS,
-                f"Yes, {without}by {evidence}: {_names(map(_taken, sound))}.{_caveats(sound)}",
+                f"Yes, {without}by {evidence}: {_name_subjects(sound)}.{_caveats(sound)}",
             )
         )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         # the general reason, if there is one, comes before the example
         reason = f".{_caveats([best])}" if best.caveat else ":"
-        text = f"No, not {_names(map(_taken, sound))}{reason} {best.why}."
+        text = f"No, not {_name_subjects(sound)}{reason} {best.why}."
         said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
@@ -250,9 +250,14 @@ def _first_finding(verdict: Verdict) -> str:
     return "; ".join(parts)
 
 
-def _taken(verdict: Verdict) -> str:
-    """Return the subject's name, and as which network of its own it was judged."""
-    return f"{verdict.subject} ({verdict.taken_as})" if verdict.taken_as else verdict.subject
+def _name_subjects(verdicts: Sequence[Verdict]) -> str:
+    """Return the names of subjects, and as which networks of their own they were judged."""
+    groups: list[str] = []
+    for taken, some in grouped(verdicts, lambda v: v.taken_as).items():
+        names = dict.fromkeys(v.subject for v in some)
+        each = "each " if len(names) > 1 else ""
+        groups += [f"{_names(names)} ({each}{taken})"] if taken else names
+    return _names(groups)
 
 
 def _names(names: Iterable[str]) -> str:

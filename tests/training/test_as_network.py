@@ -20,11 +20,10 @@ from cases.sine_training import (
     random_points,
     sine_population,
     split_biases,
-    update_by_hand,
     update_never_zeroed,
     update_zeroed_before,
 )
-from cases.test_sine import network, with_extra
+from cases.test_sine import BY_HAND, network, with_extra
 from harness import Case, Recipe, Status, Subject, Trained, Verdict
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
@@ -144,7 +143,7 @@ def test_what_cannot_be_seen_so_says_why(approved: Approved) -> None:
 
 def by_hand_in_network() -> Trained:
     """S4, which has no biases, seen as a network with biases."""
-    return replace(by_hand("by_hand", update_by_hand), as_network={})
+    return Trained(BY_HAND[0], SGD, "by_hand", start=starts.normal(), as_network={})
 
 
 def test_the_answer_says_that_only_the_sum_is_identified(approved: Approved) -> None:
