@@ -175,7 +175,8 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
         # the general reason, if there is one, comes before the example
         reason = f".{_caveats([best])}" if best.caveat else ":"
-        text = f"No, not {_name_subjects(sound)}{reason} {best.why}."
+        names = _names(v.subject for v in sound)
+        text = f"No, not {names}{reason} {best.why}.{_others_taken(sound, best)}"
         said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
@@ -258,6 +259,14 @@ def _name_subjects(verdicts: Sequence[Verdict]) -> str:
         each = "each " if len(names) > 1 else ""
         groups += [f"{_names(names)} ({each}{taken})"] if taken else names
     return _names(groups)
+
+
+def _others_taken(verdicts: Sequence[Verdict], best: Verdict) -> str:
+    """Return a sentence on subjects that were taken otherwise than the one in the example, which
+    says so itself; "" if there are none.
+    """
+    others = [v for v in verdicts if v.taken_as and v.taken_as != best.taken_as]
+    return f" Likewise {_name_subjects(others)}." if others else ""
 
 
 def _names(names: Iterable[str]) -> str:

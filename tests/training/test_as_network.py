@@ -24,7 +24,7 @@ from cases.sine_training import (
     update_zeroed_before,
 )
 from cases.test_sine import BY_HAND, network, with_extra
-from harness import Case, Recipe, Status, Subject, Trained, Verdict
+from harness import Case, Contrast, Recipe, Status, Subject, Trained, Verdict
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.report import Report
@@ -33,7 +33,7 @@ from harness.reporting.screen import list_answers
 from harness.running.trial import run
 from harness.training.as_network import describe_sums
 from harness.training.trainer import Population
-from reference import numpy_net, starts
+from reference import Crossed, numpy_net, starts
 from tests.conftest import Approved
 
 TANH, RELU = network("tanh"), network("relu")
@@ -152,6 +152,27 @@ def test_the_answer_says_that_only_the_sum_is_identified(approved: Approved) -> 
     verdict = judged(in_network({}), **case)
     (answer,) = list_answers(Report({}, [verdict]))[verdict.question]
     approved(answer.text, mask_figures=True)
+
+
+def test_subjects_that_are_taken_otherwise_stand_behind_the_example(approved: Approved) -> None:
+    """The evidence comes first; claims that hold name them together."""
+    seed = Formulations(inputs=(2, 1), hidden=3, outputs=(1, 2), g="logistic", f="identity")
+    contrast = Contrast("interaction", "interaction of the inputs", (1, -1, -1, 1))
+    subjects = [seed.partial_concat(), seed.block_diagonal(), seed.sparse_blocks()]
+    case = Case(
+        "as",
+        seed.network,
+        subjects,
+        [numpy_net],
+        Crossed(seed=4),
+        expect="differs",
+        contrast=contrast,
+        dtypes=["float64"],
+    )
+    cache = Cache(case)
+    verdicts = [run(trial, cache) for trial in case.trials()]
+    (answer,) = list_answers(Report({}, verdicts)).values()
+    approved(answer[0].text, mask_figures=True)
 
 
 def sums(means: Callable[[dict[str, Array]], dict[str, Any]], **how: Any) -> Formulation:
