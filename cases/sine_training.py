@@ -15,6 +15,7 @@ from cases import sine, stacks
 from cases.test_sine import BY_HAND, network, with_extra
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.core.contract import Array
+from harness.core.formulation import Formulation
 from harness.core.report import Row
 from nnet_parity import Bounded, Contract, Population, Recipe, Subject, Trained, runif, starts
 
@@ -76,9 +77,7 @@ def sine_population(
 
 
 def update_by_hand(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> None:
-    """S4's iteration as its author wrote it. The question remarks that a call in it comes too
-    late.
-    """
+    """S4's iteration as its author wrote it: gradients are zeroed after the step (S8)."""
     loss.backward()
     with torch.no_grad():
         for parameter in parameters:
@@ -86,9 +85,27 @@ def update_by_hand(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> 
             parameter.grad.zero_()
 
 
+def update_zeroed_before(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> None:
+    """The iteration of S4 with the gradients zeroed between backward() and the step."""
+    loss.backward()
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.grad.zero_()
+            parameter -= lr * parameter.grad
+
+
+def update_never_zeroed(loss: Tensor, parameters: list[Tensor], lr: float = 1e-5) -> None:
+    """The iteration of S4 without zeroing: the gradients of all steps so far add up."""
+    loss.backward()
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter -= lr * parameter.grad
+
+
 SLOW = Recipe("sgd", 1000, {"lr": 1e-5})
 ADAM = Recipe("adam", 1000, {"lr": 0.01})
-RELU, RELU_BIASED = BY_HAND[:2]
+SGD = Recipe("sgd", 200, {"lr": 1e-4})
+RELU, RELU_BIASED, RELU_ONES = BY_HAND
 
 
 def with_tanh(build: Callable[..., Tensor], like: Subject) -> Subject:
@@ -99,6 +116,13 @@ def with_tanh(build: Callable[..., Tensor], like: Subject) -> Subject:
 TANH = with_tanh(sine.by_hand_tanh, RELU)
 TANH_BIASED = with_tanh(sine.by_hand_tanh_with_biases, RELU_BIASED)
 RELU_STACK, TANH_STACK = stacks.by_hand(stacks.clamped), stacks.by_hand(torch.tanh)
+ONES_STACK = stacks.by_hand_with_ones(stacks.clamped)
+
+
+def by_hand(name: str, iterate: Callable[..., None]) -> Trained:
+    """S5, trained for five steps by an iteration written by hand."""
+    few = replace(SLOW, steps=5)
+    return Trained(RELU_BIASED, few, name, iterate=iterate, start=starts.normal())
 
 
 def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = None) -> Trained:
@@ -106,10 +130,12 @@ def variant(name: str, says: str, model: Subject, recipe: Recipe, start: Any = N
     floor of a ReLU network without biases.
     """
     tanh = model in (TANH, TANH_BIASED)
-    biased = model in (RELU_BIASED, TANH_BIASED)
+    biased = model in (RELU_BIASED, RELU_ONES, TANH_BIASED)
     mapped = replace(model, network=network("tanh" if tanh else "relu"), relu_at_zero=1.0)
     floor = None if tanh or biased else line_through_origin
     stacked = TANH_STACK if tanh else RELU_STACK
+    if model is RELU_ONES:
+        stacked = ONES_STACK
     return Trained(
         mapped, recipe, name, says, start or starts.normal(), stacked=stacked, floor=floor
     )
@@ -123,7 +149,8 @@ def longer(recipe: Recipe) -> Recipe:
 LINEAR = starts.linear()
 FORWARDS = [
     variant("S4", "S4: ReLU, no bias, plain gradient descent, randn", RELU, SLOW),
-    variant("biases", "only biases added: S5", RELU_BIASED, SLOW),
+    variant("biases", "only biases: S5", RELU_BIASED, SLOW),
+    variant("ones", "only a column of ones: S5", RELU_ONES, SLOW),
     variant("tanh", "only tanh for ReLU", TANH, SLOW),
     variant("Adam", "only Adam for gradient descent", RELU, ADAM),
     variant("start", "only nn.Linear's start for randn", RELU, SLOW, LINEAR),
@@ -146,13 +173,14 @@ def why_not(rows: Sequence[Row]) -> str:
     single = []
     for name, loss in left.items():
         if name.startswith("only"):
-            single.append(f"{name.removeprefix('only ')} {loss:.3g}")
+            change = name.removeprefix("only ").partition(" for ")[0]
+            single.append(f"{change} {loss:.3g}")
     alone = ", ".join(single)
     return (
         "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin,"
-        " and S4 ends as the best such line or dead at 0 (median sum of squares per 50 points"
+        " and S4 ends as the best or dead (median sum of squares per 50 points"
         f" {S4:.3g}). No single change mends it ({alone}); biases, tanh, Adam and another start"
-        f" together leave {S6:.3g} after 1,000 steps, nnet's BFGS {nnet:.1g}"
+        f" leave {S6:.3g}, nnet {nnet:.1g}"
     )
 
 
@@ -162,14 +190,33 @@ LOGISTIC = partial(Trained, Subject(sine.LogisticSine, network=network("logistic
 LOGISTIC_STACK = stacks.module(torch.sigmoid, "0", "2")
 
 
-def trained_with_extra(bias: bool, extra: bool, most: int) -> Trained:
-    """S7 in training, with each of its two biases on or off."""
-    return Trained(replace(with_extra(bias, extra), network=network("tanh")), ADAM, most=most)
+def split_biases(formulation: Formulation, count: int) -> Array:
+    """Starts of nnet's kind whose biases are split at random between the two of S7."""
+    own = starts.uniform()(formulation, count)
+    rng = np.random.default_rng(7)
+    for layer in ("hidden", "output"):
+        bias, extra = [places_of(formulation, f"{layer}.{name}") for name in ("bias", "extra")]
+        moved = rng.uniform(-1, 1, (count, len(bias)))
+        own[:, bias] -= moved
+        own[:, extra] += moved
+    return own
 
 
-EXTRA = [
-    trained_with_extra(True, True, most=3),
-    trained_with_extra(True, False, most=1),
-    trained_with_extra(False, True, most=1),
-    trained_with_extra(False, False, most=1),
-]
+def places_of(formulation: Formulation, name: str) -> Any:
+    """The positions of a tensor in the vector of own parameters."""
+    return next(block.places.ravel() for block in formulation.own.blocks if block.name == name)
+
+
+def with_both_biases(start: Any, factors: dict[str, float]) -> Trained:
+    """S7 under SGD, seen as a network with one bias vector a layer. The factors are on its
+    gradients.
+    """
+    return Trained(with_extra(True, True), SGD, "BothBiases", start=start, as_network=factors)
+
+
+def trained_with_extra(bias: bool, extra: bool) -> Trained:
+    """S7 in training from one start, with each of its two biases on or off."""
+    return Trained(replace(with_extra(bias, extra), network=network("tanh")), ADAM, most=1)
+
+
+EXTRA = [trained_with_extra(bias, extra) for bias in (True, False) for extra in (True, False)]

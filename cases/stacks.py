@@ -40,6 +40,20 @@ def by_hand(g: Activation) -> Stacked:
     return lambda inputs, p: layers(g, inputs[0], p["w1"].mT, p.get("b1"), p["w2"].mT, p.get("b2"))
 
 
+def by_hand_with_ones(g: Activation) -> Stacked:
+    """The stack of a model by hand whose biases are the first rows of w1 (1 + I, H) and w2 (1 + H,
+    O), on a column of ones.
+    """
+
+    def stacked(inputs: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+        x = inputs[0]
+        ones = x.new_ones(*x.shape[:2], 1)
+        h = g(torch.bmm(torch.cat([ones, x], dim=2), p["w1"]))
+        return torch.bmm(torch.cat([ones, h], dim=2), p["w2"])
+
+    return stacked
+
+
 def clamped(z: Tensor) -> Tensor:
     """ReLU as the seed question writes it."""
     return z.clamp(min=0)

@@ -28,8 +28,20 @@ RECIPES = [
     Recipe("sgd", 300, {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.01}),
     Recipe("adam", 300, {"lr": 0.01, "weight_decay": 0.01}),
 ]
-SAME = {subject.name: subject for subject in SEED.same()}
-CLAMPED = SEED.block_diagonal()
+SHORT = Recipe("adam", 100, {"lr": 0.01})
+SUBJECTS = {
+    subject.name: subject for subject in (*SEED.same(), SEED.block_diagonal(), SEED.sparse_blocks())
+}
+# D1, D3 and D4 in both readings, D5, D6
+NAMES = (
+    "ParallelInputs",
+    "BlockDiagonalSummed",
+    "BlockDiagonal",
+    "SparseBlocksSummed",
+    "SparseBlocks",
+    "StackedHeads",
+    "ConcatenatedInputs",
+)
 
 
 def taught(count: int) -> tuple[Array, Array]:
@@ -42,9 +54,9 @@ def taught(count: int) -> tuple[Array, Array]:
     return np.tile(x, (count, 1, 1)), np.tile(y, (count, 1, 1))
 
 
-def population(**more: Any) -> Population:
+def population(quality: float | None = 0.1) -> Population:
     """The population of the teacher's data, both inputs side by side; the grid is two points."""
-    return Population(taught, quality=0.1, grid=np.outer([-0.5, 0.5], np.ones(10)), **more)
+    return Population(taught, quality=quality, grid=np.outer([-0.5, 0.5], np.ones(10)))
 
 
 def clamp(model: Any) -> None:
@@ -59,11 +71,40 @@ def trained(name: str, recipe: Recipe, **how: Any) -> Trained:
     kind = recipe.optimiser
     if "momentum" in recipe.settings:
         kind += "_momentum"
-    subject = CLAMPED if name == "BlockDiagonal" else SAME[name]
     if name.startswith("BlockDiagonal"):
         how = {"after": clamp} | how
-    return Trained(subject, recipe, f"{name}_{kind}", start=starts.uniform(), **how)
+    return Trained(SUBJECTS[name], recipe, f"{name}_{kind}", start=starts.uniform(), **how)
 
+
+test_dual_alike = verify(
+    Case(
+        name="dual-alike",
+        question="Do D1 and D3 to D6 train as the network itself?",
+        network=SEED.network,
+        subjects=[
+            trained(name, replace(RECIPES[2], steps=20), as_network={})
+            for name in NAMES
+            if name not in ("BlockDiagonal", "SparseBlocks")  # networks of their own
+        ],
+        references=[numpy_net],
+        problems=population(),
+        checks=["step"],
+        dtypes=["float32"],
+    )
+)
+
+test_dual_ends = verify(
+    Case(
+        name="dual-ends",
+        question="Do D1 and D6 end alike?",
+        network=SEED.network,
+        subjects=[trained("ConcatenatedInputs", SHORT, most=12)],
+        references=[trained("ParallelInputs", SHORT, most=12)],
+        problems=population(quality=None),  # decided by the losses
+        checks=["fit"],
+        dtypes=["float32"],
+    )
+)
 
 test_dual_steps = verify(
     Case(
@@ -72,14 +113,8 @@ test_dual_steps = verify(
         network=SEED.network,
         subjects=[
             trained(name, recipe)
-            for name in (
-                "ParallelInputs",
-                "BlockDiagonalSummed",
-                "BlockDiagonal",
-                "StackedHeads",
-                "ConcatenatedInputs",
-            )
-            for recipe in RECIPES
+            for name in NAMES
+            for recipe in (RECIPES[1:] if name.startswith("Sparse") else RECIPES)
         ],
         references=[r_nnet, numpy_net],
         problems=population(),
@@ -104,18 +139,9 @@ test_dual_clamped_before = verify(
 test_dual_fit = verify(
     Case(
         name="dual-heads side by side",
-        question="Do D1, D3, D5 and D6 end at the losses that they claim, from shared starts?",
+        question="Do D1, D3, D4, D5 and D6 end at the losses that they claim, from shared starts?",
         network=SEED.network,
-        subjects=[
-            trained(name, replace(RECIPES[2], steps=150, settings={"lr": 0.01}))
-            for name in (
-                "ParallelInputs",
-                "BlockDiagonalSummed",
-                "BlockDiagonal",
-                "StackedHeads",
-                "ConcatenatedInputs",
-            )
-        ],
+        subjects=[trained(name, SHORT) for name in NAMES],
         references=[nnet_fit(maxit=150, says="{r}, maxit = 150", most=3)],
         problems=population(),
         checks=["final"],

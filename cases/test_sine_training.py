@@ -9,23 +9,31 @@ from cases.sine_training import (
     LINEAR,
     LOGISTIC,
     LOGISTIC_STACK,
+    ONES_STACK,
     RELU,
     RELU_BIASED,
+    RELU_ONES,
     RELU_STACK,
     S1_START,
+    SGD,
     SLOW,
     TANH,
     TANH_BIASED,
     TANH_SINE,
     TANH_SINE_STACK,
     TANH_STACK,
+    by_hand,
     grid_points,
     many_draws,
     one_draw,
     random_points,
     sine_population,
+    split_biases,
     update_by_hand,
+    update_never_zeroed,
+    update_zeroed_before,
     why_not,
+    with_both_biases,
 )
 from cases.test_sine import BY_HAND, network
 from nnet_parity import Case, Recipe, Trained, verify
@@ -44,9 +52,62 @@ from reference import (
 LOGISTIC_NETWORK = network("logistic")
 NNET = nnet_fit(network=LOGISTIC_NETWORK)
 S1 = nnet_fit(network=LOGISTIC_NETWORK, start=S1_START, most=1)
-SGD = Recipe("sgd", 200, {"lr": 1e-4})
 MOMENTUM = Recipe("sgd", 200, {"lr": 1e-4, "momentum": 0.9, "weight_decay": 0.01})
 SHARED = {"start": starts.uniform(), "stacked": LOGISTIC_STACK}
+
+test_sine_zeroed = verify(
+    Case(
+        name="sine-zeroed",
+        question="May gradients be zeroed before the step, or never (S8)?",
+        network=network("relu"),
+        subjects=[by_hand("zeroed_before", update_zeroed_before)],
+        references=[numpy_net],
+        problems=sine_population(random_points),
+        checks=["step"],
+        expect="differs",
+        dtypes=["float64"],
+    )
+)
+
+test_sine_never_zeroed = verify(
+    Case(
+        name="sine-never-zeroed",
+        question="May gradients be zeroed before the step, or never (S8)?",
+        network=network("relu"),
+        subjects=[by_hand("never_zeroed", update_never_zeroed)],
+        references=[numpy_net],
+        problems=sine_population(random_points),
+        checks=["gradient"],
+        expect="differs",
+        dtypes=["float64"],
+    )
+)
+
+test_sine_extra_bias = verify(
+    Case(
+        name="sine-extra-bias",
+        question="Does S7's second bias leave training as it is?",
+        network=network("tanh"),
+        subjects=[with_both_biases(starts.uniform(), {})],
+        references=[numpy_net],
+        problems=sine_population(one_draw),
+        checks=["step"],
+        expect="differs",
+        dtypes=["float64"],
+    )
+)
+
+test_sine_bias_twice = verify(
+    Case(
+        name="sine-bias-twice",
+        question="Do S7's biases act as one of twice the learning rate, however they are split?",
+        network=network("tanh"),
+        subjects=[with_both_biases(split_biases, {"b": 2, "b_w": 2})],
+        references=[numpy_net],
+        problems=sine_population(one_draw),
+        checks=["step"],
+    )
+)
 
 test_sine_s1 = verify(
     Case(
@@ -206,6 +267,7 @@ for plain, stacked in (
     (LOGISTIC(SGD), LOGISTIC_STACK),
     (Trained(RELU, SLOW, start=starts.normal()), RELU_STACK),
     (Trained(RELU_BIASED, SLOW, start=starts.normal()), RELU_STACK),
+    (Trained(RELU_ONES, SLOW, start=starts.normal()), ONES_STACK),
     (Trained(TANH, SLOW, start=starts.normal()), TANH_STACK),
     (Trained(TANH_BIASED, ADAM, start=LINEAR), TANH_STACK),
 ):

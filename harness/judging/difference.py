@@ -6,12 +6,12 @@ import numpy as np
 
 from harness.core.finding import Finding, Form
 from harness.core.judge import Judgement
-from harness.core.naming import distinct_digits
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.arrangement import Arrangement, find_arrangement
 from harness.judging.comparison import Comparison, finding_of, title_of
 from harness.judging.diagnosis import other_meaning
+from harness.judging.example import describe_example
 from harness.judging.own_bounds import (
     find_reference_outside,
     find_subject_outside,
@@ -46,11 +46,7 @@ def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Ve
     if not _is_counterexample(judgement):
         finding = finding_of(verdict, trial, Form.SAME, comparison.quantity)
         return with_finding(replace(verdict, status=Status.FAIL), finding)
-    got, wanted = distinct_digits(judgement.actual, judgement.expected)
-    why = (
-        f"{verdict.where}: {trial.subject.name} gives {got}, {title} {wanted}"
-        f" at the same parameters (allowed ±{judgement.allowed:.1e})"
-    )
+    why = describe_example(comparison, judgement)
     outside = find_subject_outside(comparison)
     if not outside:
         hidden = _undeclared(comparison)

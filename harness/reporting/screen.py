@@ -27,8 +27,18 @@ class Rank(IntEnum):
 
     FAILED = 0
     OWN_WORDS = 1
-    COUNTEREXAMPLE = 2
-    HOLDS = 3
+    SUMMARY = 2
+    COUNTEREXAMPLE = 3
+    HOLDS = 4
+
+
+MOST_LINES = {
+    Rank.FAILED: 8,
+    Rank.OWN_WORDS: 6,
+    Rank.SUMMARY: 6,
+    Rank.COUNTEREXAMPLE: 3,
+    Rank.HOLDS: 3,
+}
 
 
 class Said(NamedTuple):
@@ -77,16 +87,15 @@ def _rank_answers(report: Report) -> list[Said]:
 
 def _briefly(report: Report) -> list[Said]:
     """Return one sentence with every claim that holds; an empty list if there is none."""
-    sound = {
-        question: _sound(verdicts, "equal") for question, verdicts in report.questions().items()
-    }
-    parts = [
-        f"{question} ({_trials(passed)}, {_worst(passed)})"
-        for question, passed in sound.items()
-        if passed
-    ]
-    brief = f"Yes, with at most this share of what may differ: {' '.join(parts)}"
-    return [Said(Rank.OWN_WORDS, brief)] if parts else []
+    questions, passed = [], list[Verdict]()
+    for question, verdicts in report.questions().items():
+        if sound := _sound(verdicts, "equal"):
+            questions.append(question)
+            passed += sound
+    if not passed:
+        return []
+    evidence = f"{_trials(passed)}, at most {_worst(passed)} of what may differ"
+    return [Said(Rank.SUMMARY, f"Yes, by {evidence}: {' '.join(questions)}")]
 
 
 def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
@@ -98,7 +107,7 @@ def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     kept = sorted(said, key=lambda each: each.rank)[: room if len(said) <= room else room - 1]
     lines = dict.fromkeys(kept, 1)
     further = [
-        (each.rank >= Rank.COUNTEREXAMPLE, more if each.rank >= Rank.COUNTEREXAMPLE else 0, place)
+        (*_turn(each, more), place)
         for place, each in enumerate(kept)
         for more in range(1, len(_fold_answer(each, width)))
     ]
@@ -109,9 +118,19 @@ def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     return [*told, f"... and {left} answers more: read them in report.md"] if left else told
 
 
+def _turn(said: Said, more: int) -> tuple[bool, int]:
+    """Return the key by which the further lines of answers are sorted: the smallest comes first.
+
+    `more` is the number of the line, 1 for an answer's second. Urgent answers have all their lines
+    before the others, the summary its first three.
+    """
+    urgent = said.rank < Rank.SUMMARY or (said.rank is Rank.SUMMARY and more < 3)
+    return not urgent, 0 if urgent else more
+
+
 def _fold_answer(said: Said, width: int) -> list[str]:
     """Return an answer on as many lines as an answer of its urgency may take."""
-    return fold(said.text, width, {Rank.FAILED: 8, Rank.OWN_WORDS: 6}.get(said.rank, 3))
+    return fold(said.text, width, MOST_LINES[said.rank])
 
 
 def _fold_all(texts: Iterable[str], width: int) -> list[str]:
@@ -147,18 +166,18 @@ def _answer(verdicts: Sequence[Verdict]) -> list[Said]:
     if sound := _sound(verdicts, "equal"):
         sources = _names(map(_source, sorted(sound, key=_strength)))
         evidence = f"{_trials(sound)} against {sources}, {_describe_margin(sound)}"
-        caveats = "".join(
-            f" {caveat}." for caveat in dict.fromkeys(v.caveat for v in sound if v.caveat)
-        )
         said.append(
             Said(
                 Rank.HOLDS,
-                f"Yes, {without}by {evidence}: {_names(map(_taken, sound))}.{caveats}",
+                f"Yes, {without}by {evidence}: {_name_subjects(sound)}.{_caveats(sound)}",
             )
         )
     if sound := _sound(verdicts, "differs"):
         best = min(sound, key=lambda v: (_strength(v), v.dtype != "float64"))
-        text = f"No, not {_names(map(_taken, sound))}: {best.why}."
+        # the general reason, if there is one, comes before the example
+        reason = f".{_caveats([best])}" if best.caveat else ":"
+        names = _names(v.subject for v in sound)
+        text = f"No, not {names}{reason} {best.why}.{_others_taken(sound, best)}"
         said.append(Said(Rank.COUNTEREXAMPLE, text, "no"))
     for known, some in grouped(
         [v for v in verdicts if v.status is Status.KNOWN], lambda v: v.known
@@ -188,6 +207,11 @@ def _sound(verdicts: Sequence[Verdict], expect: str) -> list[Verdict]:
         for v in verdicts
         if v.status is Status.PASS and v.expect == expect and v.subject not in failing
     ]
+
+
+def _caveats(verdicts: Sequence[Verdict]) -> str:
+    """Return the limits of what verdicts prove, each sentence once."""
+    return "".join(f" {said}." for said in dict.fromkeys(v.caveat for v in verdicts if v.caveat))
 
 
 def _worst(verdicts: Sequence[Verdict]) -> str:
@@ -237,9 +261,22 @@ def _first_finding(verdict: Verdict) -> str:
     return "; ".join(parts)
 
 
-def _taken(verdict: Verdict) -> str:
-    """Return the subject's name, and as which network of its own it was judged."""
-    return f"{verdict.subject} ({verdict.taken_as})" if verdict.taken_as else verdict.subject
+def _name_subjects(verdicts: Sequence[Verdict]) -> str:
+    """Return the names of subjects, and as which networks of their own they were judged."""
+    groups: list[str] = []
+    for taken, some in grouped(verdicts, lambda v: v.taken_as).items():
+        names = dict.fromkeys(v.subject for v in some)
+        each = "each " if len(names) > 1 else ""
+        groups += [f"{_names(names)} ({each}{taken})"] if taken else names
+    return _names(groups)
+
+
+def _others_taken(verdicts: Sequence[Verdict], best: Verdict) -> str:
+    """Return a sentence on subjects that were taken otherwise than the one in the example, which
+    says so itself; "" if there are none.
+    """
+    others = [v for v in verdicts if v.taken_as and v.taken_as != best.taken_as]
+    return f" Likewise {_name_subjects(others)}." if others else ""
 
 
 def _names(names: Iterable[str]) -> str:

@@ -35,6 +35,8 @@ from harness.pytorch.devices import lacking
 from harness.pytorch.errors import raised, words_of
 from harness.pytorch.settings import hold_settings
 from harness.reproduce.script import reproduce
+from harness.training.as_network import describe_sums
+from harness.training.trained import Trained
 
 HERE = Path()  # the working folder
 
@@ -120,9 +122,7 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     if isinstance(judgement, Missing):
         return missing(trial, judgement, quantity)
     verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
-    verdict = replace(
-        verdict, caveat=next((problem.caveat for problem in problems if problem.caveat), "")
-    )
+    verdict = replace(verdict, caveat=_caveat(trial, problems))
     if trial.case.expect == "differs":
         return difference_verdict(comparison, judgement, verdict)
     if judgement.status is Status.FAIL:
@@ -130,6 +130,17 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
             return _of_same_loss(comparison, *same)
         return with_finding(verdict, diagnose(comparison, judgement, verdict))
     return replace(verdict, why=_sentence(comparison, judgement))
+
+
+def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
+    """Return the limits of what a verdict on these problems proves, in words; "" if there is none.
+
+    Of a model whose parameters add up it proves nothing on the single ones.
+    """
+    said = [problem.caveat for problem in problems if problem.caveat]
+    if said or isinstance(trial.subject, Trained):
+        return "".join(said[:1])
+    return describe_sums(trial.subject.name, problems[0].formulation)
 
 
 def _absent(trial: Trial, quantity: str) -> str:

@@ -5,7 +5,7 @@ begins; a state is the same vector before or after a step. In shapes, D counts s
 rows, I inputs, and P own parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -26,6 +26,7 @@ from harness.pytorch.devices import kind_of
 from harness.pytorch.errors import raised
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
+from harness.training.as_network import describe_sums, express_in_network
 from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
@@ -54,6 +55,10 @@ class Trained:
     (smallest, largest), or such pairs by the name of a tensor. A fit that leaves it after a step
     fails.
 
+    With `as_network` its steps are judged in the network's parameters, not in the model's own: does
+    it train as the network itself would? It holds factors on gradients by block, {} for none:
+    {"b": 2} says that the block b takes steps from twice its gradient. Only steps are then judged.
+
     `says` is the name in tables. `floor(inputs, targets)` returns the lowest loss (D,) that a fit
     can have, with a bound on the rounding error of computing it.
 
@@ -71,6 +76,7 @@ class Trained:
     before: Callable[[Any], None] | None = None
     after: Callable[[Any], None] | None = None
     floor: Floor | None = None
+    as_network: Mapping[str, float] | None = None
     source: str = "computed"
     comparison_offset: float = 0.0
     stays: Stays | None = None
@@ -93,6 +99,11 @@ class Trained:
             )
         if self.stays is not None:
             validate(self.name, self.stays)
+        if self.as_network and self.recipe.optimiser != "sgd":
+            raise ValueError(
+                f"{self.name}: as_network has factors, expected sgd: other optimisers do not follow"
+                " the size of a gradient, so write as_network={}"
+            )
         if not self.stacked:
             return
         own_steps = self.iterate or self.before or self.after
@@ -168,6 +179,13 @@ class Trained:
             f"{self.title()} is trained with two penalties, the loss's decay and its optimiser's"
             f" weight_decay {weight_decay:g}, which acts as {weight_decay / 2:g} more decay"
         )
+
+    def _describe_limits(self, start: Problem) -> str:
+        """Return sentences on two penalties, and on parameters of which only a sum is identified;
+        "" if there is neither.
+        """
+        sums = describe_sums(self.title(), start.formulation, self.recipe)
+        return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         with kind_of(device).hold_precision(device, dtype), limited():
@@ -258,7 +276,7 @@ class Trained:
         state = replace(
             start,
             kind="state",
-            caveat=self.describe_penalties(start.loss),
+            caveat=self._describe_limits(start),
             own=_flatten(states[:-1]),
             inputs=np.tile(start.inputs, (steps, 1, 1)),
             targets=np.tile(start.targets, (steps, 1, 1)),
@@ -266,7 +284,10 @@ class Trained:
         gradient = _flatten(gradients)
         problem = replace(state, recipe=self.recipe, runs=start.draws, optimiser_gradients=gradient)
         values = {"loss": losses.ravel(), "gradient": gradient, STEP: _flatten(states[1:])}
-        return problem, Observation(values, by_own=True)
+        observation = Observation(values, by_own=True)
+        if self.as_network is None:
+            return problem, observation
+        return express_in_network(problem, observation, self.as_network, dtype)
 
 
 def _join(of_runs: list[Array]) -> Array:

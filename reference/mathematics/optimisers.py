@@ -46,6 +46,8 @@ def steps(m: StepArithmetic[V], problem: Problem) -> V:
     for number, start in enumerate(range(0, problem.draws, problem.runs), 1):
         now = slice(start, start + problem.runs)
         weights, gradient = m.lift(problem.own[now]), m.lift(gradients[now])
+        if problem.own_error is not None:
+            weights = m.widen(weights, problem.own_error[now])
         if decay := recipe.setting("weight_decay"):
             gradient = m.stored(m.add(gradient, m.stored(m.scale(weights, decay))))
         after.append(m.each(release, m.sub(weights, update.change(gradient, number))))

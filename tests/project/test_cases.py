@@ -1,5 +1,7 @@
 """What the cases claim about the seed questions' models, beyond the verdicts themselves."""
 
+import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,14 @@ from cases import (
 from cases.dual_formulations import Formulations
 from harness.core.formulation import Formulation
 from harness.core.problem import Problem
-from harness.judging.verification import Verification
+from harness.judging.verification import Verification, expand
 from harness.pytorch.subject import Subject
 from reference import numpy_net, r_nnet
 
 SEED = ((5, 5), 10, (5, 5))
 SIGMOID = (torch.sigmoid, torch.nn.Identity())
+IDS = [*(f"D{number}" for number in range(1, 8)), *(f"S{number}" for number in range(1, 9))]
+DOCUMENT = Path(__file__).parents[2] / "docs/seeds.md"
 FILES = (test_dual_head, test_sine)
 TRAINING = (test_dual_training, test_sine_training)
 CASES, TRAINED = (
@@ -101,6 +105,39 @@ def test_every_dual_head_formulation_meets_live_r() -> None:
     assert models <= judged
 
 
+def read_legend() -> dict[str, set[tuple[str, str]]]:
+    """The pairs of case and subject that answer for each id, as docs/seeds.md names them."""
+    rows = re.findall(r"^\| ([DS]\d) \|(.*)$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: set(re.findall(r"`([^`]+): (\w+)`", row)) for name, row in rows}
+
+
+def list_answered() -> set[tuple[str, str]]:
+    """The pairs of case and subject, or reference, of all trials that pytest makes of cases/ and a
+    reference can answer.
+    """
+    answered = set()
+    for file in sorted(Path(test_sine.__file__).parent.glob("test_*.py")):
+        for name, value in vars(import_module(f"cases.{file.stem}")).items():
+            if not isinstance(value, Verification):
+                continue
+            for trial in expand(name, value):
+                network = trial.subject.network or trial.case.network
+                if trial.reference.cannot_answer(network, trial.check) is None:
+                    answered.add((trial.case.name, trial.subject.name))
+                    answered.add((trial.case.name, trial.reference.name))
+    return answered
+
+
+def test_every_system_of_the_questions_is_judged() -> None:
+    """docs/seeds.md names verdicts for each of D1 to D7 and S1 to S8, and pytest makes them all."""
+    legend = read_legend()
+    assert list(legend) == IDS
+    answered = list_answered()
+    missing = {name: pairs - answered for name, pairs in legend.items()}
+    assert {name: pairs for name, pairs in missing.items() if pairs} == {}
+    assert all(legend.values())
+
+
 def test_case_and_test_names_begin_with_their_question() -> None:
     """-k dual and -k sine choose the cases of one question."""
     assert {case.name.split("-")[0] for case in CASES} == {"dual", "sine"}
@@ -169,6 +206,7 @@ def test_every_trainer_of_the_mission_is_asked_for_its_end() -> None:
     systems = {
         "S4",
         "biases",
+        "ones",
         "S6",
         "TanhSine_adam",
         "BothBiases_adam",
@@ -181,6 +219,8 @@ def test_every_trainer_of_the_mission_is_asked_for_its_end() -> None:
         "ParallelInputs",
         "BlockDiagonal",
         "BlockDiagonalSummed",
+        "SparseBlocks",
+        "SparseBlocksSummed",
         "StackedHeads",
         "ConcatenatedInputs",
     }
@@ -200,7 +240,7 @@ def test_every_stack_is_first_shown_to_train_as_its_module() -> None:
         if t.stacked and t.subject in case.references
     }
     assert stacked == shown
-    assert len(shown) == 6
+    assert len(shown) == 7
 
 
 def test_s4_ends_at_its_floor_or_dead() -> None:

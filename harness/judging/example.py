@@ -1,0 +1,31 @@
+"""The sentence on a counterexample: an element in which a subject and a reference differ."""
+
+from harness.core.judge import Judgement
+from harness.core.naming import distinct_digits
+from harness.core.problem import STEP
+from harness.judging.comparison import Comparison, title_of
+
+
+def describe_example(comparison: Comparison, judgement: Judgement) -> str:
+    """Return a sentence with the figures of the worst element of a judgement.
+
+    Of a step it says how far each side moves the parameter.
+    """
+    trial, title = comparison.trial, title_of(comparison.trial)
+    where = comparison.where(judgement.index, judgement.stack)
+    got, wanted, verb, end = (
+        judgement.actual,
+        judgement.expected,
+        "gives",
+        " at the same parameters",
+    )
+    if comparison.quantity == STEP:
+        before = float(comparison.problems[judgement.stack].own[judgement.index])
+        got, wanted, verb, end = got - before, wanted - before, "moves it by", ""
+    elif comparison.quantity == "gradient":
+        where = f"gradient of {where}"
+    figures = distinct_digits(got, wanted)
+    return (
+        f"{where}: {trial.subject.name} {verb} {figures[0]}, {title} {figures[1]}{end}"
+        f" (allowed ±{judgement.allowed:.1e})"
+    )
