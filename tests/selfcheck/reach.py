@@ -126,9 +126,9 @@ class Port:
         self.recorder = Recorder(blocks, self.biases, ["x", "o", "t", "e", *sums])
         self.right = subject_of(network, plan, self.recorder.changes, "right")
         self.formulation = self.right.formulation(network)
-        live: Any = self.right.live(self.formulation, "float64")
+        live = self.right.live(self.formulation, "float64")
         for problem in self.probes(self.formulation):
-            live.observe(problem)
+            self.right.observe(problem, "float64", live=live)
         self.asked = self.recorder.asked
         self.generator = Generator(self.asked, blocks, self.biases, seed)
         self.witnesses = Witnesses(self.formulation, self.asked, self.biases, seed)

@@ -139,9 +139,9 @@ class Port(nn.Module):
             if skips:
                 o = o + x @ torch.cat([p[name] for name in skips], 1).T
             heads.append(ACTS[self.plan.acts[-1]](o))
-        o = at("o", torch.cat(heads, -1))
-        outputs = o.split(self.widths[1], -1)
-        return outputs if len(outputs) > 1 else outputs[0]
+        if len(heads) == 1:  # as it is: gradients arrive in whatever layout they have
+            return at("o", heads[0])
+        return at("o", torch.cat(heads, -1)).split(self.widths[1], -1)
 
 
 def changed(changes: Changes, site: str, v: Tensor, state: State) -> Tensor:
