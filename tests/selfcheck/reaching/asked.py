@@ -22,7 +22,7 @@ class Asked:
     smallest and the largest that its largest number was. `zero` are the sites with a 0 somewhere,
     `all_zero` the blocks that were 0, and `no_bias` says whether all biases were at once. `long`
     are the sites with a number that float32 cannot hold. `layouts` are those of inputs, and
-    `back` pairs of a site and a layout of what arrives there.
+    `back` pairs of a site and a layout of what arrives there; `modes` are those of calls.
     """
 
     rows: set[int] = field(default_factory=set)
@@ -35,6 +35,7 @@ class Asked:
     long: set[str] = field(default_factory=set)
     layouts: set[str] = field(default_factory=set)
     back: set[tuple[str, str]] = field(default_factory=set)
+    modes: set[str] = field(default_factory=set)
 
     def holds(self, other: Asked) -> bool:
         """Was all of the other asked here?"""
@@ -81,6 +82,7 @@ class Recorder:
                 self._record_block(site, now)
             if site == "x":
                 asked.rows.add(state.rows)
+                asked.modes |= state.modes
                 asked.layouts |= set(map(layout_of, state.given))
                 asked.no_bias |= not any(bool(state.blocks[b].any()) for b in self.biases)
             return v

@@ -81,6 +81,7 @@ class Generator:
             self.float32,
             self.layout_of_input,
             self.layout_of_gradient,
+            self.mode,
         )
 
     def _one_of(self, names: Sequence[str]) -> str:
@@ -280,6 +281,15 @@ class Generator:
         name, effect = self._effect(back=True)
         change = where(lambda g, state: layout_of(g) == layout, effect)
         return _at(f"{layout} gradient", 0, site, name, change, back=True)
+
+    def mode(self) -> Conditional | None:
+        """A mode in which the model is called."""
+        if not self.asked.modes:
+            return None
+        mode = self._one_of(sorted(self.asked.modes))
+        site, (name, effect) = self._one_of(["x", "o", *self.hidden]), self._effect(back=True)
+        change = where(lambda v, state: mode in state.modes, effect)
+        return _at(f"under {mode}", 0, site, name, change)
 
 
 def _at(
