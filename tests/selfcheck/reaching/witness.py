@@ -85,7 +85,7 @@ def inside(problem: Problem, right: Subject, recorder: Recorder, asked: Asked) -
     live = right.live(problem.formulation, "float64")
     kept = np.zeros(problem.draws, dtype=bool)
     for draw in range(problem.draws):
-        recorder.asked = Asked()
+        recorder.asked = Asked(asked.biases)
         right.observe(problem.part(slice(draw, draw + 1)), "float64", live=live)
         kept[draw] = asked.holds(recorder.asked)
     return problem.part(kept) if kept.any() else None
