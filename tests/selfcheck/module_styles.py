@@ -23,9 +23,11 @@ from harness.judging.cache import Cache
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
+from reference.probes.kinds import Probes
 from tests.selfcheck.forms.style import Style, choose_styles, declared
+from tests.support import DTYPES
 
-STYLES, SEEDS, DRAWS = 150, 25, 6
+STYLES, SEEDS, DRAWS = 150, 25, 4
 Say = Callable[[str], None]
 
 
@@ -45,21 +47,23 @@ class Judged:
     seconds: float = 0.0
 
     def judge(self, style: Style, rng: np.random.Generator, draws: int) -> None:
-        """Judge a style on a random network."""
-        network = style.network(rng)
-        self.judge_subject(style.subject(network), network, int(rng.integers(2**31)), draws)
+        """Judge a style on a random network, in one dtype."""
+        network, seed = style.network(rng), int(rng.integers(2**31))
+        dtype = DTYPES[rng.integers(len(DTYPES))]
+        self.judge_subject(style.subject(network), network, probes(seed=seed, draws=draws), dtype)
 
-    def judge_subject(self, subject: Subject, network: Network, seed: int, draws: int) -> None:
+    def judge_subject(
+        self, subject: Subject, network: Network, asked: Probes, dtype: str = "float64"
+    ) -> None:
         """Judge a model; its first red trial is kept."""
-        asked = probes(seed=seed, draws=draws)
-        case = Case("styles", network, [subject], [numpy_net], asked)
+        case = Case("styles", network, [subject], [numpy_net], asked, dtypes=[dtype])
         cache = Cache(case)
         self.models += 1
         for trial in case.trials():
             verdict = run(trial, cache)
             self.trials += 1
             if verdict.status.fails:
-                where = f"{network.sentence()}, probes(seed={seed}, draws={draws})"
+                where = f"{network.sentence()}, probes(seed={asked.seed}, draws={asked.draws})"
                 self.red.append(f"{trial.id}: {where}: {verdict.why}")
                 return
             self.largest = max(self.largest, verdict.budget_used or 0.0)

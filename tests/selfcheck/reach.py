@@ -3,9 +3,9 @@
 usage: python -m tests.selfcheck.reach [--faults N] [--seed N]
 
 A generator that does not know the probes draws faults: at some numbers of rows, above or below a
-threshold, where blocks are small or 0, in some layouts. One counts if a witness shows it: a
-problem inside of what was asked, drawn apart from the probes, on which the fault is red. It is
-caught if any trial of the case is red.
+threshold, where blocks are small or 0, in some layouts and modes. One counts if a witness shows
+it: a problem inside of what the report says was asked, drawn apart from the probes, on which the
+fault is red. It is caught if any trial of the case is red.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from harness.core.implementation import Missing
 from harness.judging.cache import Cache
 from harness.judging.comparison import Comparison
 from harness.reporting.environment import limit_threads
+from harness.running.asked import collect_asked
 from reference import Equations, Network, numpy_net, probes
 from tests.selfcheck.reaching.asked import Recorder
 from tests.selfcheck.reaching.generator import Conditional, Generator
@@ -125,11 +126,12 @@ class Port:
         sums = [f"z{layer}" for layer in range(1, len(plan.hidden) + 1)]
         self.recorder = Recorder(blocks, self.biases, ["x", "o", "t", "e", *sums])
         self.right = subject_of(network, plan, self.recorder.changes, "right")
-        self.formulation = self.right.formulation(network)
-        live: Any = self.right.live(self.formulation, "float64")
-        for problem in self.probes(self.formulation):
-            live.observe(problem)
-        self.asked = self.recorder.asked
+        case = Case("right", network, [self.right], [numpy_net], self.probes)
+        cache = Cache(case)
+        if is_caught(case, cache, self.right):
+            raise AssertionError(f"a right port of {network.sentence()} is red")
+        self.formulation = cache.formulation(self.right)
+        self.asked = self.recorder.asked.as_printed(collect_asked(cache))
         self.generator = Generator(self.asked, blocks, self.biases, seed)
         self.witnesses = Witnesses(self.formulation, self.asked, self.biases, seed)
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 
 from harness import Contract, Problem
 from harness.reporting.selfcheck_result import read_beside
-from reference import Network
+from reference import Network, probes
 from reference.commands import selfcheck as verb
 from reference.faults.catalogue import FAULTS
 from tests.conftest import Approved
@@ -250,7 +250,7 @@ def test_a_style_that_is_wrong_is_red() -> None:
     judged = Judged()
     for relu in (torch.relu, clamp):
         subject = replace(undeclared, relu=relu).subject(network)
-        judged.judge_subject(replace(subject, relu_at_zero=0.0), network, 0, 6)
+        judged.judge_subject(replace(subject, relu_at_zero=0.0), network, probes(seed=0, draws=6))
     assert len(judged.red) == 1
 
 

@@ -86,7 +86,7 @@ def row_by_row(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
 
 
 def rows_in_chunks(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
-    return torch.cat([F.linear(part, W, b) for part in x.split(2)])
+    return torch.cat([F.linear(part, W, b) for part in x.chunk(3)])
 
 
 def vmap_over_rows(x: Tensor, W: Tensor, b: Tensor) -> Tensor:

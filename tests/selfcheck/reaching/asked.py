@@ -1,13 +1,16 @@
-"""What a port was asked, as it met it itself: recorded at every site of a right port."""
+"""What a port was asked: as the report says it and, where the report says nothing, as a right port
+met it itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
+from harness.core import report
 from tests.selfcheck.reaching.port import Change, Changes, State
 
 Range = tuple[float, float]
@@ -17,14 +20,16 @@ Range = tuple[float, float]
 class Asked:
     """What was asked of a port, so far as conditions speak of it.
 
-    `rows` are numbers of rows. `sizes` are, by site, the smallest size other than 0 and the
-    largest; `gradients` those of what arrives on the way back. `largest` are, by block, the
-    smallest and the largest that its largest number was. `zero` are the sites with a 0 somewhere,
-    `all_zero` the blocks that were 0, and `no_bias` says whether all biases were at once. `long`
-    are the sites with a number that float32 cannot hold. `layouts` are those of inputs, and
-    `back` pairs of a site and a layout of what arrives there.
+    `biases` are the names of the biases, and `rows` are numbers of rows. `sizes` are, by site, the
+    smallest size other than 0 and the largest; `gradients` those of what arrives on the way back.
+    `largest` are, by block, the smallest and the largest that its largest number was. `zero` are
+    the sites with a 0 somewhere, `all_zero` the blocks that were 0, and `no_bias` says whether all
+    biases were at once. `long` are the sites with a number that float32 cannot hold. `layouts` are
+    those of inputs, `back` pairs of a site and a layout of what arrives there, and `modes` those
+    of calls.
     """
 
+    biases: frozenset[str] = frozenset()
     rows: set[int] = field(default_factory=set)
     sizes: dict[str, Range] = field(default_factory=dict)
     gradients: dict[str, Range] = field(default_factory=dict)
@@ -35,6 +40,45 @@ class Asked:
     long: set[str] = field(default_factory=set)
     layouts: set[str] = field(default_factory=set)
     back: set[tuple[str, str]] = field(default_factory=set)
+    modes: set[str] = field(default_factory=set)
+
+    def as_printed(self, printed: report.Asked | None) -> Asked:
+        """Return this, with what the report prints in its place."""
+        assert printed is not None
+        sizes, gradients = dict(self.sizes), dict(self.gradients)
+        largest, zero = dict(self.largest), self.zero - _given(self.zero)
+        for site in sizes:
+            name = self._name(site)
+            if name not in printed.sizes:
+                continue
+            one = printed.sizes[name]
+            sizes[site] = one.smallest, one.largest
+            if site in largest:
+                largest[site] = sizes[site]
+            if one.zero:
+                zero.add(site)
+        if "gradients by the outputs" in printed.sizes:
+            one = printed.sizes["gradients by the outputs"]
+            gradients["o"] = one.smallest, one.largest
+        layouts = {way.split()[0] for way in printed.ways if way.endswith(" inputs")}
+        return replace(
+            self,
+            rows=set(printed.rows),
+            sizes=sizes,
+            zero=zero,
+            gradients=gradients,
+            largest=largest,
+            layouts=self.layouts & layouts,
+        )
+
+    def _name(self, site: str) -> str:
+        """Return what the report calls the numbers of a site."""
+        names = {"x": "inputs", "o": "outputs", "t": "targets", "e": "errors"}
+        if site in self.biases:
+            return "biases"
+        if site[0] == "z":
+            return "arguments of activations"
+        return names.get(site, "weights")
 
     def holds(self, other: Asked) -> bool:
         """Was all of the other asked here?"""
@@ -63,7 +107,8 @@ class Recorder:
     """Records what a right port is asked; `changes` are put into it."""
 
     def __init__(self, blocks: Sequence[str], biases: Sequence[str], sites: Sequence[str]) -> None:
-        self.blocks, self.biases, self.asked = list(blocks), list(biases), Asked()
+        self.blocks, self.biases = list(blocks), frozenset(biases)
+        self.asked = Asked(self.biases)
         every = [*blocks, *sites]
         there = {site: self._record(site) for site in every}
         back = {site: self._record_gradient(site) for site in every if site != "t"}
@@ -81,6 +126,7 @@ class Recorder:
                 self._record_block(site, now)
             if site == "x":
                 asked.rows.add(state.rows)
+                asked.modes |= state.modes
                 asked.layouts |= set(map(layout_of, state.given))
                 asked.no_bias |= not any(bool(state.blocks[b].any()) for b in self.biases)
             return v

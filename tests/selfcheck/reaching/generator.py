@@ -81,6 +81,7 @@ class Generator:
             self.float32,
             self.layout_of_input,
             self.layout_of_gradient,
+            self.mode,
         )
 
     def _one_of(self, names: Sequence[str]) -> str:
@@ -197,13 +198,16 @@ class Generator:
         return self._above("z", self._one_of(self.hidden)) if self.hidden else None
 
     def small_hidden(self) -> Conditional | None:
-        """|z| within (0, t), t up to 1."""
+        """|z| within (low, t), t up to 1; low is 0, or t / 2 to t / 1024."""
         if not self.hidden:
             return None
         site = self._one_of(self.hidden)
-        low, high = self.asked.sizes[site]
-        t = self._threshold((low, max(min(high, 1.0), low)))
-        return self._of_numbers("|z| in (0, t)", t, site, lambda v: (v.abs() > 0) & (v.abs() <= t))
+        least, most = self.asked.sizes[site]
+        t = self._threshold((least, max(min(most, 1.0), least)))
+        low = 0.0 if self.rng.random() < 0.5 else t * 2.0 ** self.rng.uniform(-10, -1)
+        return self._of_numbers(
+            "|z| within (.., t)", t, site, lambda v: (v.abs() > low) & (v.abs() <= t)
+        )
 
     def large_output(self) -> Conditional | None:
         return self._above("o", "o")
@@ -277,6 +281,15 @@ class Generator:
         name, effect = self._effect(back=True)
         change = where(lambda g, state: layout_of(g) == layout, effect)
         return _at(f"{layout} gradient", 0, site, name, change, back=True)
+
+    def mode(self) -> Conditional | None:
+        """A mode in which the model is called."""
+        if not self.asked.modes:
+            return None
+        mode = self._one_of(sorted(self.asked.modes))
+        site, (name, effect) = self._one_of(["x", "o", *self.hidden]), self._effect(back=True)
+        change = where(lambda v, state: mode in state.modes, effect)
+        return _at(f"under {mode}", 0, site, name, change)
 
 
 def _at(

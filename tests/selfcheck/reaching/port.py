@@ -22,10 +22,13 @@ from tests.selfcheck.styles import ACTS
 
 @dataclass
 class State:
-    """What a port knows in a call: the inputs as they were given, and its parameters by name."""
+    """What a port knows in a call: the inputs as they were given, its parameters by name, and the
+    modes in which it is called.
+    """
 
     given: Sequence[Tensor]
     blocks: dict[str, Tensor]
+    modes: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -115,12 +118,25 @@ class Port(nn.Module):
     def __init__(self, network: Network | Equations, plan: Plan, changes: Changes) -> None:
         super().__init__()
         self.widths = network.inputs, network.outputs
-        self.plan, self.changes = plan, changes
+        self.plan, self.changes, self.built = plan, changes, id(self)
         for block in network.layout.blocks:
             self.register_parameter(block.name, nn.Parameter(torch.zeros(block.places.shape)))
 
+    def modes(self, parameters: Sequence[Tensor]) -> frozenset[str]:
+        """Return the modes in which it is called."""
+        holds = {
+            "eval()": not self.training,
+            "no_grad()": not torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
+            "inference_mode()": torch.is_inference_mode_enabled(),
+            "a frozen parameter": not all(p.requires_grad for p in parameters),
+            "accumulated gradients": any(p.grad is not None for p in parameters),
+            "a copy": id(self) != self.built,
+        }
+        return frozenset(mode for mode, is_so in holds.items() if is_so)
+
     def forward(self, *xs: Tensor) -> Any:
-        state = State(xs, dict(self.named_parameters()))
+        blocks = dict(self.named_parameters())
+        state = State(xs, blocks, self.modes(list(blocks.values())))
 
         def at(site: str, v: Tensor) -> Tensor:
             return changed(self.changes, site, v, state)
@@ -139,9 +155,9 @@ class Port(nn.Module):
             if skips:
                 o = o + x @ torch.cat([p[name] for name in skips], 1).T
             heads.append(ACTS[self.plan.acts[-1]](o))
-        o = at("o", torch.cat(heads, -1))
-        outputs = o.split(self.widths[1], -1)
-        return outputs if len(outputs) > 1 else outputs[0]
+        if len(heads) == 1:  # as it is: gradients arrive in whatever layout they have
+            return at("o", heads[0])
+        return at("o", torch.cat(heads, -1)).split(self.widths[1], -1)
 
 
 def changed(changes: Changes, site: str, v: Tensor, state: State) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from harness import Formulation, Problem, Subject
@@ -84,10 +82,10 @@ def inside(problem: Problem, right: Subject, recorder: Recorder, asked: Asked) -
 
     `right` is a port without a fault, with the recorder's changes.
     """
-    live: Any = right.live(problem.formulation, "float64")
+    live = right.live(problem.formulation, "float64")
     kept = np.zeros(problem.draws, dtype=bool)
     for draw in range(problem.draws):
-        recorder.asked = Asked()
-        live.observe(problem.part(slice(draw, draw + 1)))
+        recorder.asked = Asked(asked.biases)
+        right.observe(problem.part(slice(draw, draw + 1)), "float64", live=live)
         kept[draw] = asked.holds(recorder.asked)
     return problem.part(kept) if kept.any() else None
