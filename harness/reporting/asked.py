@@ -47,7 +47,7 @@ def summarise_asked(report: Report) -> str:
         return "what each case asked, and what none asks: report.md"
     asked = next(iter(report.asked.values()))
     plural = "s" if len(asked.rows) > 1 else ""
-    parts = [f"{len(asked.rows)} number{plural} of rows up to {asked.rows[-1]:,}"]
+    parts = [f"{len(asked.rows)} row count{plural} up to {asked.rows[-1]:,}"]
     if sizes := asked.sizes.get("inputs"):
         parts.append(f"inputs of sizes {_describe_sizes(sizes)}")
     if asked.ways:

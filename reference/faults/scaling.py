@@ -37,16 +37,20 @@ class Column(NamedTuple):
 
 
 def describe_scaling(
-    problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say
+    problems: Sequence[Problem],
+    observed: Sequence[Mapping[str, Array]],
+    weights: Sequence[Array],
+    say: Say,
 ) -> str:
     """Return, in words, scales and shifts of the columns of inputs and outputs that explain all
     observed outputs; "" if there are none.
 
     They are fitted to the outputs of one stack of problems by least squares (Levenberg-Marquardt),
-    from scales of 1 and shifts of 0. A fit fails after PATIENCE evaluations for each fitted number;
-    `say` is told how many it took.
+    from scales of 1 and shifts of 0. The differences of each draw count with its weight, of which
+    there is an array (D, 1, 1) for each stack of D draws. A fit fails after PATIENCE evaluations
+    for each fitted number; `say` is told how many it took.
     """
-    scaled = _Scaled(problems, observed)
+    scaled = _Scaled(problems, observed, weights)
     none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
     apart = scaled.differences(none, everywhere)
     kinds = [problem.kind for problem in problems]
@@ -73,16 +77,19 @@ class _Scaled:
     """
 
     def __init__(
-        self, problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]]
+        self,
+        problems: Sequence[Problem],
+        observed: Sequence[Mapping[str, Array]],
+        weights: Sequence[Array],
     ) -> None:
-        self.problems, self.observed = problems, observed
+        self.problems, self.observed, self.weights = problems, observed, weights
         self.network = equations_of(problems[0].formulation.network)
         self.inputs = sum(self.network.inputs)
         self.names = [f"column {i} of the inputs" for i in range(self.inputs)]
         self.names += [f"column {i} of the outputs" for i in range(sum(self.network.outputs))]
 
     def differences(self, numbers: Array, stacks: Iterable[int]) -> Array:
-        """Return computed minus observed outputs of some stacks, in one vector."""
+        """Return computed minus observed outputs of some stacks, weighted, in one vector."""
         scale, shift = numbers.reshape(2, -1)
         found = []
         for stack in stacks:
@@ -91,7 +98,8 @@ class _Scaled:
             read = problem.inputs * scale[: self.inputs] + shift[: self.inputs]
             given = outputs(tape, self.network, problem.theta, read)[2].value
             scaled = given * scale[self.inputs :] + shift[self.inputs :]
-            found.append((scaled - self.observed[stack]["forward"]).ravel())
+            difference = scaled - self.observed[stack]["forward"]
+            found.append((self.weights[stack] * difference).ravel())
         return np.concatenate(found)
 
 

@@ -132,7 +132,7 @@ def expect_harmless_markdown(text: str) -> None:
     text = re.sub(r"^\*\*[\w :.]+\*\*$", "", outside_code(text), count=1, flags=re.MULTILINE)
     left = re.sub(r"\\.", "", text)
     assert not re.search(r"[<>\[\]`~$&]", left)
-    ours = r"#{1,2} .*|- .*|\|.*\||"
+    ours = r"#{1,2} .*|(?:  )?- .*|\|.*\||"
     assert not [line for line in text.split("\n") if not re.fullmatch(ours, line)]
 
 
