@@ -37,18 +37,23 @@ class Observation:
     parameters, the model's own tensors (D, P). `missing` is the reason why a quantity has no value.
 
     `seen` (D, R, W) are the model's intermediate numbers, W for each row. `others` are further
-    outputs (D, R, O) of the model, by the condition under which it gave them (under no_grad, in
-    eval()), if they differ from forward in any bit. `ran` says how a model for torch.compile ran:
-    compiled, compiled in part, or eager.
+    answers of the model, by the condition under which it gave them (under no_grad, in eval()) and
+    by quantity, if they differ from its answers in any bit. `ran` says how a model for
+    torch.compile ran: compiled, compiled in part, or eager.
+
+    `asked` names the modes and layouts in which the model was called. `conditions` says which draws
+    were called in another layout, or after an earlier call: the end of the sentence for a wrong
+    answer, by the kind of the condition and the number of the draw.
     """
 
     values: Mapping[str, Array]
     missing: Missing | None = None
     by_own: bool = False
     seen: Array | None = None
-    others: Mapping[str, Array] = field(default_factory=dict)
+    others: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     ran: str = ""
     asked: frozenset[str] = frozenset()
+    conditions: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     def answer(self, quantity: str) -> Array | Missing:
         if quantity in self.values:

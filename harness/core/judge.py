@@ -76,8 +76,17 @@ def outside(answer: Array, bound: Bounded, largest: float) -> bool:
 
     Only elements count that stay within the dtype's range, up to its largest number `largest`.
     """
+    return bool(draws_outside(answer, bound, largest).any())
+
+
+def draws_outside(answer: Array, bound: Bounded, largest: float) -> NDArray[np.bool_]:
+    """Return a mask (D,) of the draws with an element that is `outside`."""
+    differs = ~(abs(answer - bound.value) <= bound.error)
+    if not differs.any():  # nearly always, and found sooner
+        return np.zeros(len(answer), dtype=bool)
     held = abs(bound.value) + bound.error <= largest
-    return bool((held & (budget(answer - bound.value, bound.error) > 1)).any())
+    draws: NDArray[np.bool_] = np.any((held & differs).reshape(len(answer), -1), axis=1)
+    return draws
 
 
 def judge(

@@ -8,13 +8,14 @@ from harness.core import wording
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Missing, Observation
-from harness.core.judge import Judgement, Side, judge, outside
+from harness.core.judge import Judgement, Side, judge
 from harness.core.naming import element, tensors
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
+from harness.judging.modes import check_modes
 from harness.judging.store import Key
 from harness.pytorch.errors import MOST_SAID
 from harness.text.harmless import exact, shown
@@ -32,26 +33,19 @@ class CheckedAnswers(Key[Observation]):
 
 
 def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observation:
-    """Return the subject's answers to a problem, or a failure if it gives wrong outputs in another
-    mode.
+    """Return the subject's answers to a problem, or a failure if it gives wrong ones in a mode.
 
-    A model is also called under no_grad and in eval(). If its outputs there differ from the usual
-    ones and are outside the bounds of the whole network, none of its answers is returned: all are
-    missing, with the status FAIL.
+    A model is also called in other modes: under no_grad, in eval(), as a deep copy. If its answers
+    there differ from the usual ones and are outside the bounds of the whole network, none of its
+    answers is returned: all are missing, with the status FAIL. The same holds for answers that are
+    wrong only in a layout or after an earlier call.
     """
     observed = cache.subject(trial.subject, problem, trial.dtype, trial.device)
-    if not observed.others:
+    if not observed.others and not observed.conditions:
         return observed
     contract = trial.subject.contract(trial.dtype)
-
-    def check() -> Observation:
-        for when, outputs in observed.others.items():
-            bound = cache.oracle(problem, contract)["forward"]
-            if outside(outputs, bound, contract.largest):
-                return Observation({}, Missing(Status.FAIL, f"gave other outputs {when}"))
-        return observed
-
-    return cache.get_or_make(CheckedAnswers(observed, problem, contract), check)
+    key = CheckedAnswers(observed, problem, contract)
+    return cache.get_or_make(key, lambda: check_modes(trial, cache, problem, observed))
 
 
 class Comparison(NamedTuple):

@@ -1,6 +1,6 @@
 """Asks a subject or a reference for its answers to a problem."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -19,15 +19,17 @@ def ask_subject(
     dtype: str,
     device: str,
     build: Callable[[], Model | Missing],
+    without: Collection[str] = (),
 ) -> Observation:
     """Return the subject's answers to a problem, and whether torch.compile compiled its model.
 
-    `build` returns the model; it may return one that was built earlier.
+    `build` returns the model; it may return one that was built earlier. `without` names conditions
+    under which it is not called, see `earlier.CONDITIONS`.
     """
     with kind_of(device).hold_precision(device, dtype):
         live = build()
         with COMPILER.asking((subject, dtype, device)):
-            observation = subject.observe(problem, dtype, device, live)
+            observation = subject.observe(problem, dtype, device, live, without)
     return replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
 
 

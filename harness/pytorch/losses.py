@@ -96,11 +96,16 @@ def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
     return f"{len(frozen)} parameter{plural} with requires_grad=False"
 
 
-def compute_gradients(loss: torch.Tensor, variables: list[torch.Tensor]) -> list[torch.Tensor]:
+def compute_gradients(
+    loss: torch.Tensor,
+    variables: list[torch.Tensor],
+    room: list[torch.Tensor] | None = None,
+) -> list[torch.Tensor]:
     """Return the gradient of a loss by each variable, from autograd; zeros if the loss does not
     depend on it.
 
-    Raises WrongAnswer for a variable with requires_grad=False.
+    They are written into `room`, tensors of the variables' shapes, if it is given. Raises
+    WrongAnswer for a variable with requires_grad=False.
     """
     import torch
 
@@ -108,20 +113,26 @@ def compute_gradients(loss: torch.Tensor, variables: list[torch.Tensor]) -> list
         raise WrongAnswer(
             f"has {frozen}, whose gradient cannot be judged: choose checks=['forward', 'loss']"
         )
-    if not loss.requires_grad:
-        return [torch.zeros_like(variable) for variable in variables]
-    gradients = torch.autograd.grad(loss, variables, allow_unused=True)
-    return [
-        copy_gradient(variable, gradient)
-        for variable, gradient in zip(variables, gradients, strict=True)
-    ]
+    gradients: Sequence[torch.Tensor | None] = [None] * len(variables)
+    if loss.requires_grad:
+        gradients = torch.autograd.grad(loss, variables, allow_unused=True)
+    return copy_gradients(variables, gradients, room)
 
 
-def copy_gradient(variable: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor:
-    """Return a copy of a variable's gradient as a plain tensor; zeros if the gradient is None."""
+def copy_gradients(
+    variables: Sequence[torch.Tensor],
+    gradients: Sequence[torch.Tensor | None],
+    room: list[torch.Tensor] | None = None,
+) -> list[torch.Tensor]:
+    """Return copies of the gradients by all variables as plain tensors, in `room` if it is given;
+    zeros for None.
+    """
     import torch
 
-    if gradient is None:
-        return torch.zeros_like(variable)
-    copied: torch.Tensor = to_plain(gradient).clone()
-    return copied
+    parts = []
+    for variable, gradient in zip(variables, gradients, strict=True):
+        parts.append(torch.zeros_like(variable) if gradient is None else to_plain(gradient))
+    if room is None:
+        return [part.clone() for part in parts]
+    torch._foreach_copy_(room, parts)
+    return room

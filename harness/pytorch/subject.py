@@ -6,7 +6,7 @@ parameter tensor of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from harness.core.verdict import Status
 from harness.pytorch.devices import held_in
 from harness.pytorch.errors import MOST_SAID, raised, words_of
 from harness.pytorch.module import Model, UserLoss
+from harness.pytorch.observing import observe
 from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
 from harness.pytorch.sharing import propose
 from harness.pytorch.tensors import to_plain
@@ -315,14 +316,22 @@ class Subject:
         return Model(module, parameters, self.loss, dtype, device)
 
     def observe(
-        self, problem: Problem, dtype: str, device: str = "cpu", live: Model | Missing | None = None
+        self,
+        problem: Problem,
+        dtype: str,
+        device: str = "cpu",
+        live: Model | Missing | None = None,
+        without: Collection[str] = (),
     ) -> Observation:
-        """Return the model's answers to a problem; `live` is the model if it is built already."""
+        """Return the model's answers to a problem; `live` is the model if it is built already.
+
+        `without` names conditions under which it is not called, see `earlier.CONDITIONS`.
+        """
         live = live or self.live(problem.formulation, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)
         stagewise = self.contract(dtype).narrow if self.stagewise is None else self.stagewise
-        return live.observe(problem, stagewise)
+        return observe(live, problem, stagewise, without)
 
 
 def _initialise_lazy(module: Any, network: Family) -> None:

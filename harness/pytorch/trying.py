@@ -18,6 +18,7 @@ from harness.core.judge import budget
 from harness.core.layout import Layout
 from harness.core.problem import Problem
 from harness.pytorch.module import Model
+from harness.pytorch.observing import observe
 from harness.pytorch.parameters import Part, Words, find_unmapped, meaning
 
 TRIED = 200  # ways at most
@@ -158,7 +159,7 @@ def matching(
         formulation = Formulation.from_meaning(own, network, meaning(way, network), idle=True)
         problem = Problem("tried", formulation, vector, inputs, targets)
         if outputs is None:  # they are the same by all ways
-            outputs = model.observe(problem).answer("forward")
+            outputs = observe(model, problem).answer("forward")
         if isinstance(outputs, Missing):
             return None
         bound = network.oracle(problem, contract)["forward"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.calling.modes import describe_modes, evaluating
 from harness.core.contract import PRECISION, Array
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
@@ -17,7 +18,6 @@ from harness.core.verdict import Status
 from harness.pytorch.compiled import limited
 from harness.pytorch.devices import held_in, kind_of
 from harness.pytorch.errors import WrongAnswer, raised
-from harness.pytorch.modes import describe_modes
 from harness.pytorch.subject import Subject
 from harness.pytorch.tensors import describe_shape, list_heads, to_plain
 from harness.shipped.truth import Table
@@ -157,11 +157,11 @@ def _ask_again(
         calls.append(("on half of the rows", slice(0, (rows + 1) // 2), None))
     for row in range(min(rows, ONE_BY_ONE)):
         calls.append(("on one row alone", slice(row, row + 1), None))
-    for words, chosen, evaluating in calls:
+    for words, chosen, in_eval in calls:
         with ExitStack() as afterwards:
-            afterwards.enter_context(nullcontext() if evaluating is None else torch.no_grad())
-            if evaluating:
-                afterwards.callback(port.module.eval().train)
+            afterwards.enter_context(nullcontext() if in_eval is None else torch.no_grad())
+            if in_eval:
+                afterwards.enter_context(evaluating(port.module))
             again = _call(port, [part[chosen] for part in given], width)
         if not np.array_equal(again, outputs[chosen], equal_nan=True):
             yield words, chosen, again

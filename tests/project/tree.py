@@ -22,6 +22,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "judging",
         "training",
         "pytorch",
+        "calling",
         "arithmetic",
         "core",
         "text",

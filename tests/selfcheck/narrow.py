@@ -18,6 +18,7 @@ from harness.core.contract import PRECISION
 from harness.core.judge import TOO_WIDE
 from harness.core.problem import QUANTITIES
 from harness.judging.narrowing import narrow_problems
+from harness.pytorch.observing import observe
 from reference.faults.catalogue import OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case
@@ -130,7 +131,7 @@ def _observed(
     live: Any = port.live(asked[0].formulation, dtype)
     with Tf32() if dtype == "tf32" else nullcontext():
         return [
-            (problem, live.observe(problem, stagewise=True))
+            (problem, observe(live, problem, stagewise=True))
             for problem in narrow_problems(asked, Contract(dtype))
         ]
 

@@ -1,10 +1,11 @@
-"""The modes in which a model is called again, to compare its outputs: under no_grad,
-and in eval().
+"""The modes in which a model is called again, to compare its answers: under no_grad, in eval(),
+and with a parameter that is frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,18 +41,54 @@ def find_dropout(module: torch.nn.Module) -> list[str]:
 
 def has_modes(module: Any) -> bool:
     """Does a module support train() and eval()? A module from torch.export does not."""
+    modes = _read_modes(module)
     try:
         module.train()
     except NotImplementedError:
         return False
+    _write_modes(modes)
     return True
+
+
+@contextmanager
+def evaluating(module: Any) -> Iterator[None]:
+    """Put a module into eval() in this context; each of its parts gets its own mode back."""
+    modes = _read_modes(module)
+    evaluated = module.eval()
+    try:
+        yield
+    finally:
+        evaluated.train()
+        _write_modes(modes)
+
+
+def _read_modes(module: Any) -> list[tuple[Any, bool]]:
+    return [(part, part.training) for part in module.modules()]
+
+
+def _write_modes(modes: Sequence[tuple[Any, bool]]) -> None:
+    for part, training in modes:
+        if part.training != training:
+            part.training = training
+
+
+@contextmanager
+def freezing(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Let parameters need no gradient in this context."""
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 def have_same_numbers(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> bool:
     """Are the tensors of two lists equal, pair by pair? NaN counts as equal to NaN."""
     import torch
 
-    return all(
-        torch.equal(one.nan_to_num(), other.nan_to_num())
-        for one, other in zip(first, second, strict=True)
-    )
+    for one, other in zip(first, second, strict=True):
+        if not torch.equal(one, other) and not torch.equal(one.nan_to_num(), other.nan_to_num()):
+            return False
+    return True

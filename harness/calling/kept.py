@@ -1,0 +1,33 @@
+"""Keeps the outputs of a call, to see whether a later call overwrites them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.calling.modes import have_same_numbers
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Kept(NamedTuple):
+    """The outputs of a call, and copies of them as they were then."""
+
+    heads: Sequence[torch.Tensor]
+    copies: Sequence[torch.Tensor]
+
+    @classmethod
+    def of(cls, heads: Sequence[torch.Tensor]) -> Kept:
+        """Keep outputs, and copy them."""
+        held = [head.detach() for head in heads]
+        return cls(held, [head.clone() for head in held])
+
+    def are_overwritten(self, others: Sequence[torch.Tensor]) -> bool:
+        """Did a later call change the outputs? Parts of `others`, the inputs and parameters, may
+        change.
+        """
+        places = {other.untyped_storage().data_ptr() for other in others}
+        if any(head.untyped_storage().data_ptr() in places for head in self.heads):
+            return False
+        return not have_same_numbers(self.copies, self.heads)

@@ -1,0 +1,74 @@
+"""The layouts in memory in which a model gets its inputs, its targets and the gradient of its
+outputs.
+
+In shapes, R counts rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+if TYPE_CHECKING:
+    import torch
+
+TRANSPOSED, STRIDED, EXPANDED = "transposed inputs", "strided inputs", "expanded inputs"
+GRADIENT = "a gradient of the outputs that is not contiguous"
+LAYOUTS = (TRANSPOSED, STRIDED, GRADIENT)
+# of twelve draws in a row, these have another layout than a contiguous one
+TURNS = {1: TRANSPOSED, 2: STRIDED, 3: GRADIENT}
+OF_DRAWS = 12
+# each kind of probes begins elsewhere; with this, the first draws of the default kinds have several
+# layouts, and the four draws of `unusual` have all
+SALT = "og"
+
+
+def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: bool) -> str:
+    """Return the layout for a draw of a kind of probes, given the draw's number; "" if contiguous.
+
+    `shape` is the shape (R, I) of the widest input. One row, or one column, is strided, since it
+    has no other order in memory. Inputs with equal rows (`same_rows`) may be expanded.
+    """
+    layout = TURNS.get((number + crc32(f"{SALT}{kind}".encode())) % OF_DRAWS, "")
+    if layout and same_rows:
+        return EXPANDED
+    return STRIDED if layout == TRANSPOSED and 1 in shape else layout
+
+
+def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """Return the numbers of a tensor (R, ...) of two axes in another layout.
+
+    Where one row or one column makes a transposed tensor contiguous, it is strided. A single number
+    stays contiguous, and so does a tensor with several rows that is to be expanded.
+    """
+    if layout == EXPANDED:
+        expanded = tensor[:1].expand(tensor.shape)
+        return expanded if expanded.equal(tensor) else tensor
+    if layout != STRIDED:
+        turned = tensor.t().contiguous().t()
+        if not turned.is_contiguous():
+            return turned
+    rows, columns = tensor.shape
+    larger = tensor.new_full((2 * rows + 1, 2 * columns + 1), float("nan"))
+    part = larger[1::2, 1::2]
+    part.copy_(tensor)
+    return part
+
+
+def hand_on(heads: Sequence[torch.Tensor]) -> bool:
+    """Let the gradients of outputs arrive in another layout; return whether any does."""
+    free = [head for head in heads if head.requires_grad and head.numel() > 1]
+    for head in free:
+        head.register_hook(lambda gradient: lay_out(gradient, GRADIENT))  # type: ignore[no-untyped-call]
+    return bool(free)
+
+
+def describe_layout(layout: str) -> str:
+    """Return the end of the sentence on another answer in a layout."""
+    if layout == GRADIENT:
+        return (
+            "where the gradient of its outputs arrives in another layout, expected the same as for"
+            " a contiguous one"
+        )
+    return f"for {layout}, expected the same as for contiguous ones"

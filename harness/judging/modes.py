@@ -1,0 +1,120 @@
+"""Judges the answers that a subject gives in other modes, in other layouts and after earlier
+calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from harness.calling.modes import describe_modes
+from harness.core.implementation import Missing, Observation
+from harness.core.judge import draws_outside, outside
+from harness.core.problem import QUANTITIES, Problem
+from harness.core.verdict import Status
+from harness.judging.cache import Cache
+from harness.judging.case import Trial
+from harness.pytorch.asking import ask_subject
+from harness.pytorch.earlier import CONDITIONS
+from harness.pytorch.module import Model
+from harness.pytorch.subject import Subject
+
+OTHER = {
+    "forward": "gave other outputs",
+    "loss": "gave another loss",
+    "gradient": "gave another gradient",
+    "input_gradient": "gave another gradient by its inputs",
+}
+
+
+class Wrong(NamedTuple):
+    """A quantity whose answers are wrong in a mode, and the sentence that says so."""
+
+    quantity: str
+    sentence: str
+
+
+def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observation) -> Observation:
+    """Return the answers, without those that are wrong in a mode, a layout or after a call.
+
+    If a quantity is wrong, it is missing with the status FAIL, and so are those that are computed
+    after it.
+    """
+    contract = trial.subject.contract(trial.dtype)
+    wrong = None
+    if isinstance(trial.subject, Subject) and not contract.narrow:
+        wrong = _check_conditions(trial, trial.subject, cache, problem, observed)
+    wrong = wrong or _check_others(trial, cache, problem, observed)
+    if wrong is None:
+        return observed
+    earlier = QUANTITIES[: QUANTITIES.index(wrong.quantity)]
+    values = {name: observed.values[name] for name in earlier if name in observed.values}
+    return replace(observed, values=values, missing=Missing(Status.FAIL, wrong.sentence))
+
+
+def _check_others(
+    trial: Trial, cache: Cache, problem: Problem, observed: Observation
+) -> Wrong | None:
+    """Return the first quantity that is outside its bounds in another mode; None if none is.
+
+    It is not judged if the usual answer is outside too, as that of another network or of a loss of
+    its own. Only outputs under no_grad and in eval() are judged all the same.
+    """
+    contract, model = trial.subject.contract(trial.dtype), cache.model(trial)
+    always = () if model is None else describe_modes(model.call).values()
+    for quantity in QUANTITIES:
+        for when, answers in observed.others.items():
+            if quantity not in answers:
+                continue
+            bound = cache.oracle(problem, contract)[quantity]
+            if not outside(answers[quantity], bound, contract.largest):
+                continue
+            usual = observed.values[quantity]
+            if when in always or not outside(usual, bound, contract.largest):
+                return Wrong(quantity, f"{OTHER[quantity]} {when}")
+    return None
+
+
+def _check_conditions(
+    trial: Trial, subject: Subject, cache: Cache, problem: Problem, observed: Observation
+) -> Wrong | None:
+    """Return the quantity that is wrong under a condition; None if all are right, or wrong without
+    conditions too, in another draw or by a model that is built anew.
+
+    The model is built anew and asked without one condition after another.
+    """
+    contract = subject.contract(trial.dtype)
+    conditioned = set().union(*observed.conditions.values())
+    for quantity, answer in observed.values.items():
+        bound = cache.oracle(problem, contract)[quantity]
+        wrong = draws_outside(answer, bound, contract.largest)
+        if not wrong.any():
+            continue
+        usual = [draw for draw in range(problem.draws) if draw not in conditioned]
+        of_own_loss = contract.own_loss and quantity != "forward"
+        if wrong[usual].any() or (of_own_loss and not usual):
+            return None
+        for number in range(len(CONDITIONS) + 1):
+            without = CONDITIONS[:number]
+            again = _ask_without(trial, subject, problem, without).answer(quantity)
+            if isinstance(again, Missing):
+                return None
+            if outside(again, bound, contract.largest):
+                continue
+            draws = observed.conditions.get(without[-1], {}) if without else {}
+            words = [when for draw, when in draws.items() if wrong[draw]]
+            return Wrong(quantity, f"{OTHER[quantity]} {words[0]}") if words else None
+        return None
+    return None
+
+
+def _ask_without(
+    trial: Trial, subject: Subject, problem: Problem, without: Sequence[str]
+) -> Observation:
+    """Build the subject's model anew and ask it, without these conditions."""
+
+    def build() -> Model | Missing:
+        return subject.live(problem.formulation, trial.dtype, trial.device)
+
+    return ask_subject(subject, problem, trial.dtype, trial.device, build, without)

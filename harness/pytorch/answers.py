@@ -1,0 +1,162 @@
+"""Collects a model's answers to a problem, draw by draw.
+
+A draw is one problem of a stack. In shapes, D counts draws, R rows, I inputs, O outputs, and P own
+parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.calling.modes import have_same_numbers
+from harness.core.contract import Array
+from harness.core.implementation import Missing, Observation
+from harness.core.problem import QUANTITIES, Problem
+from harness.pytorch.module import Model
+from harness.pytorch.tensors import to_array
+
+if TYPE_CHECKING:
+    import torch
+
+Tensors = Mapping[str, Sequence["torch.Tensor"]]  # by quantity
+
+
+class Draw(NamedTuple):
+    """One draw of a problem as tensors: own parameters by block, inputs by group, targets by head.
+
+    `number` is its position in the stack. With `as_trained`, the model is called in its other modes
+    too (no_grad, eval), and its gradient is computed by backward(). `layout` is the layout of the
+    inputs and targets. `neighbours` are the inputs of another draw, `room` are empty tensors for
+    the gradients by all parameters and inputs. `turn` counts the draws that
+    the model was asked before; None if the model is to be called in no further mode.
+    """
+
+    number: int
+    values: list[torch.Tensor]
+    inputs: list[torch.Tensor]
+    targets: list[torch.Tensor]
+    neighbours: list[torch.Tensor]
+    room: list[torch.Tensor]
+    as_trained: bool
+    layout: str = ""
+    turn: int | None = None
+
+
+class Repeat(NamedTuple):
+    """The answers of a repeated call that differ from the first call's answers.
+
+    `when` says how the repeated call differs.
+    """
+
+    when: str
+    quantity: str
+    tensors: Sequence[torch.Tensor]
+
+
+class DrawAnswers:
+    """The answers at one draw: tensors by quantity, and the first error with its quantity.
+
+    Further: repeated calls with other answers, the names of modes that were asked, and conditions
+    of the call, see `Observation`.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Sequence[torch.Tensor]] = {}
+        self.failed = ""
+        self.error: Exception | None = None
+        self.repeats: list[Repeat] = []
+        self.asked: set[str] = set()
+        self.conditions: dict[str, str] = {}
+
+    def compare(self, when: str, first: Tensors, again: Tensors) -> None:
+        """Add the answers of a repeated call that differ from the first ones in any bit."""
+        for quantity, tensors in again.items():
+            if not have_same_numbers(first[quantity], tensors):
+                self.repeats.append(Repeat(when, quantity, tensors))
+
+
+class StackAnswers:
+    """The answers at all draws of a problem."""
+
+    def __init__(self, model: Model, problem: Problem) -> None:
+        self.model, self.problem = model, problem
+        self.tensors: dict[str, list[Sequence[torch.Tensor]]] = {name: [] for name in QUANTITIES}
+        self.missing: dict[str, Missing] = {}
+        self.repeats: list[tuple[int, Repeat]] = []
+        self.asked: set[str] = set()
+        self.conditions: dict[str, dict[int, str]] = {}
+
+    def add(self, number: int, answers: DrawAnswers) -> None:
+        """Add the answers at the draw of this number."""
+        for quantity, tensors in answers.tensors.items():
+            self.tensors[quantity].append(tensors)
+        if answers.error is not None:
+            reason = self.model.describe_error(answers.error, self.problem)
+            self.missing.setdefault(answers.failed, reason)
+        for repeat in answers.repeats:
+            self.repeats.append((number, repeat))
+        self.asked |= answers.asked
+        for condition, words in answers.conditions.items():
+            self.conditions.setdefault(condition, {})[number] = words
+
+    def observation(self) -> Observation:
+        """Return the observation: each quantity that has an answer at every draw.
+
+        Other quantities are left out. The reason for the first of them, in the order of QUANTITIES,
+        is kept.
+        """
+        arrays = self._join()
+        reasons = (self.missing[name] for name in QUANTITIES if name in self.missing)
+        others: dict[str, dict[str, Array]] = {}
+        for number, (when, quantity, tensors) in self.repeats:
+            if quantity not in arrays:
+                continue
+            answers = others.setdefault(when, {})
+            if quantity not in answers:
+                answers[quantity] = arrays[quantity].copy()
+            answers[quantity][number] = _join_parts(tensors, *arrays[quantity].shape[1:])
+        return Observation(
+            arrays,
+            next(reasons, None),
+            by_own=True,
+            others=others,
+            asked=frozenset(self.asked),
+            conditions=self.conditions,
+        )
+
+    def _join(self) -> dict[str, Array]:
+        """Join each quantity that has an answer at every draw to one array."""
+        problem = self.problem
+        by_row = (problem.draws, problem.rows, -1)
+        shapes: tuple[tuple[int, ...], ...] = by_row, (problem.draws,), (problem.draws, -1), by_row
+        arrays: dict[str, Array] = {}
+        for quantity, shape in zip(QUANTITIES, shapes, strict=True):
+            draws = self.tensors[quantity]
+            if len(draws) != problem.draws:
+                continue
+            try:
+                arrays[quantity] = _stack(draws, shape)
+            except Exception as error:  # numbers that cannot be read, as on the meta device
+                reason = self.model.describe_error(error, problem)
+                self.missing.setdefault(quantity, reason)
+        return arrays
+
+
+def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> Array:
+    """Join the tensors of all draws into one array of this shape.
+
+    Each draw is a list of tensors: one for each block, group or head. They are joined along the
+    last axis.
+    """
+    import torch
+
+    stacks = [torch.stack(parts) for parts in zip(*draws, strict=True)]
+    return to_array(stacks, *shape)
+
+
+def _join_parts(tensors: Sequence[torch.Tensor], *shape: int) -> Array:
+    """Join the tensors of one draw along the last axis: outputs (R, O), a loss (), or gradients."""
+    if len(shape) < 2:
+        return to_array(tensors, -1).reshape(shape)
+    return to_array(tensors, shape[0], -1)

@@ -1,0 +1,133 @@
+"""Calls a model before it is asked, at other numbers in the same tensors.
+
+A model that remembers an answer by one of its tensors gives it again when it is asked, and one that
+has a single place for its outputs overwrites those of the earlier call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.calling.kept import Kept
+from harness.core.problem import Problem
+from harness.pytorch.answers import Draw, DrawAnswers
+from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.module import Model
+from harness.pytorch.tensors import to_plain
+from harness.pytorch.variations import choose_parameters, name_parameters
+
+if TYPE_CHECKING:
+    import torch
+
+# the conditions of a call, see Observation.conditions
+IN_LAYOUT, IN_PLACE, FEW_PARAMETERS = CONDITIONS = "layout", "inputs in place", "parameters"
+IN_PLACE_WORDS = "after its inputs were changed in place, expected it to read them again"
+OVERWRITTEN = (
+    "overwrote the outputs of an earlier call when it was called again, expected outputs of its own"
+    " from every call"
+)
+
+
+class EarlierCalls(NamedTuple):
+    """Calls a model before one draw, but not under the conditions in `without`."""
+
+    model: Model
+    problem: Problem
+    draw: Draw
+    answers: DrawAnswers
+    without: Collection[str]
+
+    def call(self, in_place: bool) -> list[Kept]:
+        """Set the model's parameters, and call it before some of its tensors have their numbers;
+        return the outputs of these calls.
+
+        With `in_place` it is also called at other inputs. Raises WrongAnswer if that call changes
+        the inputs or the parameters.
+        """
+        model, kept = self.model, []
+        few = choose_parameters(self.draw.turn, len(model.parameters))
+        if few and FEW_PARAMETERS not in self.without:
+            kept = self._change_few(few)
+        else:
+            model.set(self.draw.values)
+        if in_place:
+            kept += self._call_in_place()
+        return kept
+
+    def _change_few(self, few: Sequence[int]) -> list[Kept]:
+        """Set the parameters of these numbers, call the model, and set all other parameters."""
+        import torch
+
+        model, kept = self.model, []
+        others = [number for number in range(len(self.draw.values)) if number not in few]
+        model.set(self.draw.values, few)
+        with torch.no_grad(), suppress(Exception):
+            kept.append(Kept.of(model.heads(self.problem, self.draw.inputs)))
+        if others:
+            model.set(self.draw.values, others)
+        self.answers.asked.add("parameters changed in place")
+        self.answers.conditions[FEW_PARAMETERS] = (
+            f"after its parameters other than {name_parameters(self.problem, few)} were changed,"
+            " expected it to read them again"
+        )
+        return kept
+
+    def _call_in_place(self) -> list[Kept]:
+        """Call the model on other numbers in the inputs' memory, then write the inputs there."""
+        import torch
+
+        before = [x.clone() for x in self.draw.inputs]
+        others = None if IN_PLACE in self.without else _find_others(self.draw)
+        kept = []
+        if others is not None:
+            torch._foreach_copy_(self.draw.inputs, others)
+            self.answers.asked.add("inputs changed in place")
+            self.answers.conditions[IN_PLACE] = IN_PLACE_WORDS
+        with suppress(Exception):  # a model may reject these inputs; its own are still to come
+            kept = [Kept.of(self.model.heads(self.problem, self.draw.inputs))]
+        own = [to_plain(parameter) for parameter in self.model.parameters]
+        _expect_unchanged("inputs", self.draw.inputs, before if others is None else others)
+        _expect_unchanged("own parameters", own, self.draw.values)
+        if others is not None:
+            torch._foreach_copy_(self.draw.inputs, before)
+        return kept
+
+    def expect_kept(self, kept: Sequence[Kept]) -> None:
+        """Raise WrongAnswer if a call overwrote the outputs of an earlier one."""
+        if not kept or not self.draw.as_trained:
+            return
+        others = [*self.draw.inputs, *(to_plain(parameter) for parameter in self.model.parameters)]
+        if any(outputs.are_overwritten(others) for outputs in kept):
+            raise WrongAnswer(OVERWRITTEN)
+        self.answers.asked.add("outputs kept over later calls")
+
+
+def _find_others(draw: Draw) -> list[torch.Tensor] | None:
+    """Return other inputs of the same shapes: the rows in reverse, or the inputs of another draw.
+
+    Return None if there are none, or if expanded inputs cannot be written to.
+    """
+    import torch
+
+    if any(0 in x.stride() for x in draw.inputs):
+        return None
+    reverse = [x.flip(0) for x in draw.inputs]
+    neighbours = [x.detach().clone() for x in draw.neighbours]
+    for others in (reverse, neighbours):
+        if not all(map(torch.equal, others, draw.inputs)):
+            return others
+    return None
+
+
+def _expect_unchanged(
+    what: str, now: Sequence[torch.Tensor], before: Sequence[torch.Tensor]
+) -> None:
+    """Raise WrongAnswer if a call changed the tensors; `what` is their name in the message."""
+    import torch
+
+    if not all(map(torch.equal, now, before)):
+        raise WrongAnswer(
+            f"changed its {what} when it was called, expected it to leave them as they are"
+        )

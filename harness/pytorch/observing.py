@@ -1,0 +1,259 @@
+"""Evaluates a built PyTorch model draw by draw: as users call it and as they train it.
+
+A draw is one problem of a stack. A head is one output tensor of the model, a group one input
+tensor, and a block one parameter tensor. In shapes, D counts draws, R rows, I inputs, O outputs,
+and P own parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
+from harness.calling.modes import describe_modes, evaluating
+from harness.core.implementation import Observation
+from harness.core.numpy_errors import users
+from harness.core.problem import QUANTITIES, Problem
+from harness.pytorch.answers import Draw, DrawAnswers, StackAnswers, Tensors
+from harness.pytorch.compiled import is_compiled
+from harness.pytorch.earlier import IN_LAYOUT, EarlierCalls
+from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.intermediates import Stages
+from harness.pytorch.losses import compute_gradients, copy_gradients
+from harness.pytorch.module import Model
+from harness.pytorch.tensors import make_tensors
+from harness.pytorch.variations import Variations, choose_parameters
+
+if TYPE_CHECKING:
+    import torch
+
+FORWARD = QUANTITIES[0]
+# every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
+AS_TRAINED = 16
+
+
+@users()
+def observe(
+    model: Model, problem: Problem, stagewise: bool = False, without: Collection[str] = ()
+) -> Observation:
+    """Evaluate outputs, loss and gradients at each draw; the gradient is by own parameters (D, P).
+
+    Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
+    different answers in a repeated call become part of the observation.
+
+    With `stagewise` the model is evaluated a second time to record its intermediate results. These
+    are used only if the second evaluation gives the same answers: recording may run other code
+    (`torch.compile` steps aside). `without` names conditions (CONDITIONS) under which the model is
+    not called.
+    """
+    observation = _observe(model, problem, stagewise, without)
+    if not stagewise or observation.missing is not None:
+        return observation
+    stages = Stages(problem.rows)
+    watched = _observe(model, problem, stagewise, without, stages.record)
+    if watched.missing is None and _have_same_values(observation, watched):
+        return replace(observation, seen=stages.columns())
+    return observation
+
+
+def _observe(
+    model: Model,
+    problem: Problem,
+    stagewise: bool,
+    without: Collection[str],
+    watched: Callable[[], Any] | None = None,
+) -> Observation:
+    """Evaluate each draw once, inside the context `watched()`, and in no further mode there.
+
+    Every sixteenth draw is evaluated as training does, see Draw; with `stagewise` every draw is.
+    With `stagewise` each draw is contiguous, since all must run the same operations.
+    """
+    import torch
+
+    values, inputs, targets = make_tensors(problem, model.dtype, model.device)
+    room = [torch.empty_like(stack) for stack in (*values, *inputs)]
+    stacks = (values, inputs, targets, room)
+    draws = list(zip(*map(_unbind, stacks), strict=True))
+    varied = watched is None and not is_compiled(model)
+    laid_out = varied and not stagewise and IN_LAYOUT not in without
+    same_rows = np.zeros(problem.draws, dtype=bool)
+    if laid_out and problem.rows > 1:
+        same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
+    shape = problem.rows, max(problem.formulation.network.inputs)
+    observer = _Observer(model, problem, without, stagewise, watched is not None)
+    for number, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
+        as_trained = stagewise or number % AS_TRAINED == 0
+        neighbours = draws[number - 1][1]
+        layout = ""
+        if laid_out:
+            layout = choose_layout(problem.kind, number, shape, bool(same_rows[number]))
+        turn = next(model.turns) if varied else None
+        tensors = of_values, of_inputs, of_targets, neighbours, for_gradients
+        draw = Draw(number, *tensors, as_trained, layout, turn)
+        with (watched or nullcontext)():
+            observer.ask(draw)
+        if FORWARD in observer.answers.missing:
+            break
+    return observer.answers.observation()
+
+
+class _Observer:
+    """Asks a model at the draws of a problem.
+
+    With `watched`, the model's operations are recorded: it is called in no other mode.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        problem: Problem,
+        without: Collection[str],
+        stagewise: bool,
+        watched: bool,
+    ) -> None:
+        self.model, self.problem = model, problem
+        self.without, self.stagewise, self.watched = without, stagewise, watched
+        self.answers = StackAnswers(model, problem)
+
+    def ask(self, draw: Draw) -> None:
+        """Evaluate one draw. If a model rejects a layout, it is asked in a contiguous one."""
+        answers = self._ask(draw)
+        if draw.layout and answers.error is not None:
+            self.model.set([-value for value in draw.values])  # other parameters, as before
+            again = self._ask(draw._replace(layout=""))
+            if again.error is None and type(answers.error) is WrongAnswer:
+                answers.error = WrongAnswer(f"{answers.error}, {describe_layout(draw.layout)}")
+            elif again.error is None:
+                answers = again
+        self.answers.add(draw.number, answers)
+
+    def _ask(self, draw: Draw) -> DrawAnswers:
+        """Evaluate one draw: each quantity, until one raises an error."""
+        answers = DrawAnswers()
+        tensors = self._evaluate(draw, answers)
+        for quantity in QUANTITIES:
+            try:
+                answers.tensors[quantity] = next(tensors)
+            except Exception as error:  # whatever a user's model raises is its answer
+                answers.failed, answers.error = quantity, error
+                break
+        return answers
+
+    def _evaluate(self, draw: Draw, answers: DrawAnswers) -> Iterator[Sequence[torch.Tensor]]:
+        """Yield each quantity at one draw, in the order of QUANTITIES."""
+        model, problem = self.model, self.problem
+        if draw.layout not in ("", GRADIENT):
+            draw = self._lay_out(draw, answers)
+        earlier = EarlierCalls(model, problem, draw, answers, self.without)
+        kept = earlier.call(in_place=draw.as_trained and not self.watched)
+        for x in draw.inputs:
+            x.requires_grad_()
+        heads = model.heads(problem, draw.inputs)
+        if draw.layout == GRADIENT and hand_on(heads):
+            answers.asked.add(GRADIENT)
+            answers.conditions[IN_LAYOUT] = describe_layout(GRADIENT)
+        first: dict[str, Sequence[torch.Tensor]] = {}
+        first[FORWARD] = [head.detach().clone() for head in heads]
+        if draw.as_trained and not self.watched:
+            self._call_again(draw, answers, first)
+        if draw.turn is not None:
+            earlier.expect_kept(kept)
+        yield first[FORWARD]
+        loss = model.loss(problem, heads, draw.targets)
+        first["loss"] = [loss.detach().clone()]
+        yield first["loss"]
+        variables = [*model.parameters, *draw.inputs]
+        gradients = compute_gradients(loss, variables, draw.room)
+        gradient, by_inputs = gradients[: len(draw.values)], gradients[len(draw.values) :]
+        first["gradient"], first["input_gradient"] = gradient, by_inputs
+        if draw.as_trained:
+            gradient = self._trained_gradient(draw, answers)
+        if choose_parameters(draw.turn, len(model.parameters)):
+            variations = Variations(model, problem, draw, answers, first, self.stagewise)
+            variations.ask(gradient)
+        yield gradient
+        yield by_inputs
+
+    def _lay_out(self, draw: Draw, answers: DrawAnswers) -> Draw:
+        """Return a draw with its inputs in its layout, and its targets if the loss is a user's."""
+        inputs = [lay_out(x, draw.layout) for x in draw.inputs]
+        targets = draw.targets
+        if self.model.user_loss is not None:
+            targets = [lay_out(target, draw.layout) for target in targets]
+        if not all(x.is_contiguous() for x in [*inputs, *targets]):
+            answers.asked.add(draw.layout)
+            answers.conditions[IN_LAYOUT] = describe_layout(draw.layout)
+        return draw._replace(inputs=inputs, targets=targets)
+
+    def _call_again(self, draw: Draw, answers: DrawAnswers, first: Tensors) -> None:
+        """Call the model again in other modes, and compare the outputs.
+
+        PyTorch may round differently under no_grad.
+        """
+        import torch
+
+        module: Any = self.model.call
+        inputs = [x.detach() for x in draw.inputs]
+        for is_evaluating, when in describe_modes(module).items():
+            with torch.no_grad(), ExitStack() as afterwards:
+                if is_evaluating:
+                    afterwards.enter_context(evaluating(module))
+                again = self.model.heads(self.problem, inputs)
+            answers.asked.add("eval()" if is_evaluating else "torch.no_grad()")
+            answers.compare(when, first, {FORWARD: again})
+        if draw.turn is not None and draw.turn // AS_TRAINED % 2 == 0:
+            self._infer(inputs, answers, first)
+
+    def _infer(self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors) -> None:
+        """Call the model in inference mode, in which some models cannot run."""
+        import torch
+
+        when = "under torch.inference_mode(), expected the same"
+        try:
+            with torch.inference_mode():
+                again = self.model.heads(self.problem, inputs)
+        except WrongAnswer as error:
+            raise WrongAnswer(f"{error}, {when}") from None
+        except Exception:
+            return
+        answers.asked.add("torch.inference_mode()")
+        answers.compare(when, first, {FORWARD: [head.clone() for head in again]})
+
+    def _trained_gradient(self, draw: Draw, answers: DrawAnswers) -> list[torch.Tensor]:
+        """Return the gradient that a training loop reads: the tensors' `grad` after loss.backward()
+        and its hooks.
+
+        The inputs need no gradient here, as in training.
+        """
+        model = self.model
+        for parameter in model.parameters:
+            parameter.grad = None
+        heads = model.heads(self.problem, [x.detach() for x in draw.inputs])
+        if draw.layout == GRADIENT:
+            hand_on(heads)
+        loss = model.loss(self.problem, heads, draw.targets)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        answers.asked.add("backward()")
+        return copy_gradients(model.parameters, [each.grad for each in model.parameters])
+
+
+def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Yield a list of tensors for each draw: one tensor from each stack (D, ...)."""
+    for parts in zip(*(stack.unbind() for stack in stacks), strict=True):
+        yield list(parts)
+
+
+def _have_same_values(first: Observation, second: Observation) -> bool:
+    """Does the second observation have the same numbers for each answer of the first? NaN equals
+    NaN.
+    """
+    return all(
+        np.array_equal(answer, second.values[name], equal_nan=True)
+        for name, answer in first.values.items()
+    )

@@ -1,0 +1,222 @@
+"""Calls a model once in each further mode, and compares its answers with its usual ones.
+
+The modes are eval() with gradients, gradient accumulation, a deep copy, a state_dict that is
+loaded, a parameter that is frozen, and other layouts. A mode that a model does not support is left
+out: it raises an error there, or cannot be copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.calling.copies import deep_copy, save_state
+from harness.calling.layouts import (
+    EXPANDED,
+    GRADIENT,
+    LAYOUTS,
+    OF_DRAWS,
+    describe_layout,
+    hand_on,
+    lay_out,
+)
+from harness.calling.modes import (
+    describe_modes,
+    evaluating,
+    find_dropout,
+    freezing,
+    have_same_numbers,
+)
+from harness.core.problem import Problem
+from harness.pytorch.answers import Draw, DrawAnswers, Tensors
+from harness.pytorch.errors import WrongAnswer
+from harness.pytorch.losses import compute_gradients, copy_gradients
+from harness.pytorch.module import Model
+
+if TYPE_CHECKING:
+    import torch
+
+FORWARD, LOSS, GRADIENTS, BY_INPUTS = "forward", "loss", "gradient", "input_gradient"
+GROUPS = 4  # of parameters, that are frozen or changed one after the other
+EVALUATING = "in eval() than in train(), as it was built, expected the same"
+ADDING = "where two calls of backward() add up in .grad, expected twice that of one call"
+COPIED = "as a deep copy, expected the same"
+LOADED = "after load_state_dict() has loaded its own state_dict(), expected the same"
+
+
+def choose_parameters(turn: int | None, count: int) -> Sequence[int]:
+    """Return the numbers of the parameters, of `count`, that are frozen, or changed first, in a
+    model's draw: in its first four draws a fourth each; none in later draws.
+    """
+    if turn is None or turn >= GROUPS:
+        return ()
+    return range(turn, count, GROUPS)
+
+
+def name_parameters(problem: Problem, numbers: Sequence[int]) -> str:
+    """Return the names of a model's parameters, as "left.weight and out.bias"."""
+    blocks = problem.formulation.own.blocks
+    return " and ".join(blocks[number].name for number in numbers)
+
+
+class Variations(NamedTuple):
+    """Asks a model at one draw in further modes, and adds other answers to `answers`.
+
+    `first` are its usual answers. With `stagewise` no draw has another layout by itself.
+    """
+
+    model: Model
+    problem: Problem
+    draw: Draw
+    answers: DrawAnswers
+    first: Tensors
+    stagewise: bool
+
+    def ask(self, once: Sequence[torch.Tensor]) -> None:
+        """Ask in all modes if this is the model's first draw, and freeze a few parameters.
+
+        `once` is the gradient that one call of backward() has left in .grad. Raises
+        WrongAnswer if an answer in a mode breaks a rule.
+        """
+        if self.draw.turn == 0:
+            self._try("gradient accumulation", ADDING, partial(self._accumulate, once))
+            self._try("eval() with gradients", EVALUATING, self._evaluate)
+            self._try("a deep copy", COPIED, self._copy)
+            self._try("a state_dict that is loaded", LOADED, self._load)
+            if self.problem.draws < OF_DRAWS or self.stagewise:
+                self._ask_layouts()
+            self._try(EXPANDED, describe_layout(EXPANDED), self._expand)
+        few = choose_parameters(self.draw.turn, len(self.model.parameters))
+        names = name_parameters(self.problem, few)
+        when = f"where only {names} had requires_grad=False, expected the same of all others"
+        self._try("a frozen parameter", when, partial(self._freeze, few))
+
+    def _ask_layouts(self) -> None:
+        for layout in LAYOUTS:
+            self._try(layout, describe_layout(layout), partial(self._lay_out, layout))
+
+    def _try(self, name: str, when: str, ask: Callable[[], Tensors | None]) -> None:
+        """Ask in a mode and compare the answers; `name` is asked unless there are none."""
+        try:
+            again = ask()
+        except WrongAnswer as error:
+            raise WrongAnswer(f"{error}, {when}") from None
+        except Exception:  # the model does not support this mode
+            return
+        if again is not None:
+            self.answers.asked.add(name)
+            self.answers.compare(when, self.first, again)
+
+    def _heads(self, inputs: Sequence[torch.Tensor], model: Model | None = None) -> Tensors:
+        """Return the outputs under no_grad, of the model or of another one."""
+        import torch
+
+        with torch.no_grad():
+            return {FORWARD: (model or self.model).heads(self.problem, inputs)}
+
+    def _answers(
+        self, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], layout: str = ""
+    ) -> Tensors:
+        """Return the answers in all quantities; the gradient of a frozen parameter as it was
+        first.
+        """
+        model = self.model
+        heads = model.heads(self.problem, inputs)
+        if layout == GRADIENT:
+            hand_on(heads)
+        outputs = [head.detach().clone() for head in heads]
+        loss = model.loss(self.problem, heads, targets)
+        free = [parameter for parameter in model.parameters if parameter.requires_grad]
+        gradients = iter(compute_gradients(loss, [*free, *inputs]))
+        by_parameters = []
+        for parameter, usual in zip(model.parameters, self.first[GRADIENTS], strict=True):
+            by_parameters.append(next(gradients) if parameter.requires_grad else usual)
+        return {
+            FORWARD: outputs,
+            LOSS: [loss.detach().clone()],
+            GRADIENTS: by_parameters,
+            BY_INPUTS: list(gradients),
+        }
+
+    def _evaluate(self) -> Tensors | None:
+        module: Any = self.model.call
+        if True not in describe_modes(module) or find_dropout(module):
+            return None
+        with evaluating(module):
+            return self._answers(self.draw.inputs, self.draw.targets)
+
+    def _freeze(self, few: Sequence[int]) -> Tensors | None:
+        parameters = [self.model.parameters[number] for number in few]
+        if not all(each.is_leaf and each.requires_grad for each in parameters):
+            return None
+        with freezing(parameters):
+            return self._answers(self.draw.inputs, self.draw.targets)
+
+    def _lay_out(self, layout: str) -> Tensors | None:
+        """Answer in a layout; None if there is nothing to lay out, such as a single number."""
+        if layout == GRADIENT:
+            return self._answers(self.draw.inputs, self.draw.targets, layout)
+        inputs = [lay_out(x.detach(), layout).requires_grad_() for x in self.draw.inputs]
+        targets = [lay_out(target, layout) for target in self.draw.targets]
+        if all(x.is_contiguous() for x in inputs):
+            return None
+        return self._answers(inputs, targets)
+
+    def _expand(self) -> Tensors | None:
+        """Answer for inputs whose rows all are the first one, in one place of memory.
+
+        The result has, in place of the first row's outputs, those that differ most from them.
+        """
+        inputs = [x.detach()[:1].expand(x.shape) for x in self.draw.inputs]
+        if all(x.is_contiguous() for x in inputs):
+            return None
+        outputs = []
+        for head, again in zip(self.first[FORWARD], self._heads(inputs)[FORWARD], strict=True):
+            apart = (again - head[:1]).abs().nan_to_num(nan=float("inf")).amax(-1)
+            changed = head.clone()
+            changed[0] = again[apart.argmax()]
+            outputs.append(changed)
+        return {FORWARD: outputs}
+
+    def _accumulate(self, once: Sequence[torch.Tensor]) -> Tensors | None:
+        """Return half of the gradient that a second call of backward() adds up to."""
+        import torch
+
+        model = self.model
+        if not all(torch.isfinite(2 * gradient).all() for gradient in once):
+            return None
+        heads = model.heads(self.problem, [x.detach() for x in self.draw.inputs])
+        model.loss(self.problem, heads, self.draw.targets).backward()  # type: ignore[no-untyped-call]
+        twice = copy_gradients(model.parameters, [each.grad for each in model.parameters])
+        half = [gradient / 2 for gradient in twice]
+        if have_same_numbers(half, once):  # which may round otherwise than the usual gradient
+            return {GRADIENTS: self.first[GRADIENTS]}
+        return {GRADIENTS: half}
+
+    def _copy(self) -> Tensors | None:
+        copied = deep_copy(self.model.call)
+        if copied is None:
+            return None
+        return self._heads(self.draw.inputs, replace(self.model, call=copied))
+
+    def _load(self) -> Tensors | None:
+        """Give the model other parameters, load its own state, and answer."""
+        module: Any = self.model.call
+        state = save_state(module)
+        if state is None:
+            return None
+        with self._restoring():
+            self.model.set([-value for value in self.draw.values])
+            self._heads(self.draw.inputs)
+            module.load_state_dict(state)
+            return self._heads(self.draw.inputs)
+
+    @contextmanager
+    def _restoring(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.model.set(self.draw.values)
