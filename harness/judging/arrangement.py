@@ -22,6 +22,7 @@ from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
 from harness.judging.ordering import find_order
 from harness.pytorch.module import Model
+from harness.pytorch.observing import observe
 
 VALUES = (0.25, -0.5, 0.75)  # of all parameters at once
 STEPS = 64  # drawn numbers are multiples of 1 / STEPS, which every dtype holds
@@ -63,7 +64,7 @@ class Asked:
 
     def subject(self, own: Array) -> Array | None:
         """Return the subject's outputs (D, R, O) at own parameters (D, P), or None."""
-        answer = self.model.observe(self._problem(self.formulation, own)).answer("forward")
+        answer = observe(self.model, self._problem(self.formulation, own)).answer("forward")
         return None if isinstance(answer, Missing) else answer
 
     def network_at(self, theta: Array) -> Bounded:

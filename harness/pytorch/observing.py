@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import torch
 
 FORWARD = QUANTITIES[0]
-# every sixteenth draw is asked as training asks: backward() on inputs that need no gradient
-AS_TRAINED = 16
+# every twelfth draw is asked as training asks: backward() on inputs that need no gradient
+AS_TRAINED = 12
 
 
 @users()
@@ -70,7 +70,7 @@ def _observe(
 ) -> Observation:
     """Evaluate each draw once, inside the context `watched()`, and in no further mode there.
 
-    Every sixteenth draw is evaluated as training does, see Draw; with `stagewise` every draw is.
+    Every twelfth draw is evaluated as training does, see Draw; with `stagewise` every draw is.
     With `stagewise` each draw is contiguous, since all must run the same operations.
     """
     import torch
@@ -87,12 +87,12 @@ def _observe(
     shape = problem.rows, max(problem.formulation.network.inputs)
     observer = _Observer(model, problem, without, stagewise, watched is not None)
     for number, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
-        as_trained = stagewise or number % AS_TRAINED == 0
+        turn = next(model.turns) if varied else None
+        as_trained = stagewise or (number if turn is None else turn) % AS_TRAINED == 0
         neighbours = draws[number - 1][1]
         layout = ""
         if laid_out:
             layout = choose_layout(problem.kind, number, shape, bool(same_rows[number]))
-        turn = next(model.turns) if varied else None
         tensors = of_values, of_inputs, of_targets, neighbours, for_gradients
         draw = Draw(number, *tensors, as_trained, layout, turn)
         with (watched or nullcontext)():
