@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for said in found.red:
         print(f"red: {said}")
     for style in declared():
-        print(f"declares its slope of ReLU at 0: {style.name}")
+        print(f"declares a contract: {style.name}")
     print(
         f"{found.sentence()}; at most {found.largest:.2g} of a bound, {found.seconds:.0f} s of CPU"
     )

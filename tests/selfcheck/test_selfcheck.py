@@ -21,7 +21,7 @@ from reference.faults.catalogue import FAULTS
 from tests.conftest import Approved
 from tests.selfcheck import selfcheck
 from tests.selfcheck.corpus import cases, wide
-from tests.selfcheck.forms.activations import DECLARED
+from tests.selfcheck.forms.activations import clamp
 from tests.selfcheck.forms.affine import AFFINE
 from tests.selfcheck.forms.shells import COMPILERS, SHELLS
 from tests.selfcheck.forms.storage import STORAGE, Named
@@ -245,12 +245,12 @@ def test_a_style_that_is_wrong_is_red() -> None:
 
     wrong = Forms(last_row_without_bias, 0, Named)
     assert len(judge_styles([wrong], 1).red) == 1
-    (clamp,) = (form for form in DECLARED if form.__name__ == "clamp")
-    undeclared, network = Forms(AFFINE[0], 0, Named), Network(2, 3, 1, "relu", "identity")
-    judged = Judged()
-    for relu in (torch.relu, clamp):
-        subject = replace(undeclared, relu=relu).subject(network)
-        judged.judge_subject(replace(subject, relu_at_zero=0.0), network, probes(seed=0, draws=6))
+    network, judged = Network(2, 3, 1, "relu", "identity"), Judged()
+    declaring = Forms(AFFINE[0], 0, Named, declared=clamp).subject(network)
+    judged.judge_subject(declaring, network, probes(seed=0, draws=6))
+    assert judged.red == []
+    undeclared = replace(declaring, relu_at_zero=0.0)
+    judged.judge_subject(undeclared, network, probes(seed=0, draws=6))
     assert len(judged.red) == 1
 
 

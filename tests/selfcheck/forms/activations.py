@@ -1,8 +1,9 @@
-"""Forms of the activations, by name, each with what its author must declare (nothing, mostly)."""
+"""Forms of the activations, by name, and those whose author must declare a contract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -152,5 +153,29 @@ def half_of_sum(z: Tensor) -> Tensor:
     return (z + z.abs()) / 2
 
 
-# forms of ReLU whose slope at exactly 0 is not 0, with that slope
-DECLARED: dict[Act, float] = {clamp: 1.0, maximum: 0.5, half_of_sum: 0.5}
+def relu_of_negatives(z: Tensor) -> Tensor:
+    h = z.clone()
+    h[h < 0] = 0
+    return h
+
+
+def clipped_logistic(z: Tensor) -> Tensor:
+    """As R's nnet: exactly 0 or 1 beyond 15."""
+    return torch.where(z < -15, 0.0, torch.where(z > 15, 1.0, torch.sigmoid(z)))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the author of a form of an activation declares, as arguments of Subject."""
+
+    activation: str
+    arguments: Mapping[str, float]
+
+
+DECLARED: dict[Act, Declared] = {
+    clamp: Declared("relu", {"relu_at_zero": 1.0}),
+    relu_of_negatives: Declared("relu", {"relu_at_zero": 1.0}),
+    maximum: Declared("relu", {"relu_at_zero": 0.5}),
+    half_of_sum: Declared("relu", {"relu_at_zero": 0.5}),
+    clipped_logistic: Declared("logistic", {"logistic_clip": 15.0}),
+}

@@ -105,7 +105,8 @@ class Linears(Named):
                 self.meaning[f"S{group + 1}_{'wv'[head]}"] = f"skips.{head}.weight{part}"
 
     def blocks(self) -> Blocks:
-        network, found = self.network, {}
+        network = self.network
+        found: Blocks = {}
         if network.hidden:
             found["b"] = self.hidden.bias
             for letter, part in zip("WV", self._by_group(self.hidden), strict=False):

@@ -46,8 +46,8 @@ class Forms:
     """A style of five choices.
 
     `act` numbers the form of each activation. `joined` says what is put side by side before it is
-    multiplied: "nothing", "inputs", or "heads" too. `relu` is a form of ReLU whose slope at 0 its
-    author must declare.
+    multiplied: "nothing", "inputs", or "heads" too. `declared` is a form of an activation whose
+    contract its author declares.
     """
 
     affine: Affine
@@ -56,7 +56,7 @@ class Forms:
     shell: str = "plain"
     outputs: Callable[[Sequence[Tensor]], Any] = OUTPUTS[0]
     joined: str = "inputs"
-    relu: Act | None = None
+    declared: Act | None = None
 
     @property
     def name(self) -> str:
@@ -72,8 +72,8 @@ class Forms:
 
     def activation(self, name: str) -> Act:
         """Return its form of an activation."""
-        if name == "relu" and self.relu is not None:
-            return self.relu
+        if self.declared is not None and DECLARED[self.declared].activation == name:
+            return self.declared
         forms = ACTIVATIONS[name]
         return forms[self.act % len(forms)]
 
@@ -82,14 +82,14 @@ class Forms:
 
     def subject(self, network: Network) -> Subject:
         make = self.model_class()
-        slope = DECLARED.get(self.relu, 0.0) if self.relu is not None else 0.0
+        contract = DECLARED[self.declared].arguments if self.declared is not None else {}
         meaning = make(network).meaning
         if self.shell == "function":
             return self._function(make(network))
         if self.shell in WITHIN:
             meaning = inside_model(meaning, network)
         build = {**SHELLS, **COMPILERS}[self.shell](lambda: make(network))
-        return Subject(build, name=self.name, parameters=meaning, relu_at_zero=slope)
+        return Subject(build, name=self.name, parameters=meaning, **contract)
 
     def _function(self, module: Named) -> Subject:
         """Return a function of inputs and parameters."""
@@ -232,4 +232,4 @@ def _choose(forms: Sequence[Any], turn: int, rng: np.random.Generator) -> Any:
 
 def declared() -> list[Style]:
     """Return the styles that are red unless their author declares a contract."""
-    return [Forms(linear, 0, Linears, relu=relu) for relu in DECLARED]
+    return [Forms(linear, 0, Linears, declared=form) for form in DECLARED]
