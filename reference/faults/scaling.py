@@ -20,6 +20,7 @@ DETERMINED = 1e-6  # least ratio of singular values for which scalings can be to
 # factors lie between 1e-3 and 1e3.
 PATIENCE = 50
 MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
+NOISE = 1e-6  # of the largest change of a column
 UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
 
 
@@ -63,10 +64,20 @@ def describe_scaling(
     fit = _fit(lambda numbers: scaled.differences(numbers, [one]), none, say)
     if fit is None:
         return ""
+    fit = _drop_noise(fit, none)
     left = float(np.linalg.norm(scaled.differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
         return ""
     return _in_words(map(Column, scaled.names, *fit.reshape(2, -1)), left)
+
+
+def _drop_noise(fit: Array, none: Array) -> Array:
+    """Return a fit without changes that are nothing beside the largest one.
+
+    They are rounding of the observed outputs, and would show where outputs are small.
+    """
+    changes = fit - none
+    return np.where(abs(changes) > NOISE * abs(changes).max(), fit, none)
 
 
 class _Scaled:

@@ -43,11 +43,14 @@ def scale_layers(
         if argument.bias is not None:
             bias = theta[:, argument.bias]
             products = products - bias[:, None]
-        scale = _find_powers(before / np.maximum(biases, 1.0), products)
+        sign = np.ones(len(own))
+        if name == "relu":  # a layer whose units are all off shows nothing
+            sign = np.where(argument.value.max(axis=(1, 2)) > 0, 1.0, -1.0)
+        scale = sign * _find_powers(before / np.maximum(biases, 1.0), products)
         for places in tape.find_blocks(argument):
             factors[:, places[places >= 0]] = scale[:, None]
         if argument.bias is not None:
-            scale = _find_powers(before * np.minimum(biases, 1.0), bias)
+            scale = sign * _find_powers(before * np.minimum(biases, 1.0), bias)
             factors[:, argument.bias] = np.where(biases > 0, scale, 0.0)[:, None]
         own = own * reach_own(formulation, factors)
         layer += 1

@@ -56,25 +56,28 @@ MOST_BLOCKS = 6  # that are 0 in a draw of their own
 def draw_unusual(draw: Draw) -> list[Problem]:
     """Draw a stack of problems for each unusual number of rows.
 
-    The first problem of each stack has numbers of common sizes. Problems with unusual sizes, from
-    2^-20 to 2^20, are dealt to the stacks of few rows. Some of their inputs and targets are 0, in
-    some of them all biases are 0, and in one all parameters are.
+    The first problem of each stack has numbers of common sizes. Further problems are dealt to the
+    stacks of few rows: problems with unusual sizes, from 2^-20 to 2^20, and problems in which one
+    block of weights is 0. In some of them all biases are 0, in one all parameters are, and in one
+    all rows are alike.
     """
     counts = _choose_rows(draw)
     few = [count for count in counts if count <= FEW_ROWS]
     sizes = _choose_sizes(draw.rng)
-    draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
-    inputs = draw.data()[0] * 2.0 ** sizes.inputs[:, None, None]
-    scaled = _scale(draw, draw.random_own(1.5), inputs, sizes)
-    scaled = _drop_blocks(draw, scaled, len(EXTREMES.inputs))
+    further = np.concatenate([_draw_scaled(draw, sizes), _draw_without_blocks(draw)])
+    common = np.zeros(len(further) - len(sizes.inputs))
+    input_sizes = np.concatenate([sizes.inputs, common])
+    target_sizes = np.concatenate([sizes.targets, common])
     problems = []
     for number, rows in enumerate(counts):
-        chosen = np.arange(number, len(scaled), len(few)) if rows in few else np.arange(0)
+        chosen = np.arange(number, len(further), len(few)) if rows in few else np.arange(0)
         draw.draws, draw.rows = 1 + len(chosen), rows
         inputs, targets = draw.data()
-        own = np.concatenate([draw.random_own(1.5)[:1], scaled[chosen]])
-        inputs[1:] *= _mix(draw.data_rng, sizes.inputs[chosen], inputs[1:].shape)
-        targets[1:] *= _mix(draw.data_rng, sizes.targets[chosen], targets[1:].shape)
+        own = np.concatenate([draw.random_own(1.5)[:1], further[chosen]])
+        inputs[1:] *= _mix(draw.data_rng, input_sizes[chosen], inputs[1:].shape)
+        targets[1:] *= _mix(draw.data_rng, target_sizes[chosen], targets[1:].shape)
+        alike = 1 + np.flatnonzero(chosen == len(further) - 1)
+        inputs[alike] = inputs[alike, :1]
         problem = draw.problem(own, inputs, targets)
         problems.append(replace(problem, kind=f"{rows}-row"))
     return problems
@@ -121,11 +124,24 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
     return Sizes(*(np.concatenate(parts) for parts in zip(EXTREMES, drawn, strict=True)))
 
 
-def _scale(draw: Draw, own: Array, inputs: Array, sizes: Sizes) -> Array:
-    """Return own parameters (D, P) with which the layers have these sizes, at inputs (D, R, I)."""
-    wanted = _choose_size(sizes)
-    own = scale_layers(draw.formulation, own, inputs, wanted, 2.0**sizes.biases)
+def _draw_scaled(draw: Draw, sizes: Sizes) -> Array:
+    """Draw own parameters (D, P) with which the layers have these sizes."""
+    draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
+    inputs = draw.data()[0] * 2.0 ** sizes.inputs[:, None, None]
+    own = draw.random_own(1.5)
+    own = scale_layers(draw.formulation, own, inputs, _choose_size(sizes), 2.0**sizes.biases)
     own[0] = 0.0
+    return own
+
+
+def _draw_without_blocks(draw: Draw) -> Array:
+    """Draw own parameters (D, P) of common sizes, with one block of weights that is 0 in each."""
+    weights = [block for block in draw.formulation.own.blocks if block.places.ndim > 1]
+    weights = weights[:MOST_BLOCKS]
+    draw.draws = 1 + len(weights)
+    own = draw.random_own(1.5)
+    for number, block in enumerate(weights):
+        own[number, block.places] = 0.0
     return own
 
 
@@ -139,17 +155,6 @@ def _choose_size(sizes: Sizes) -> Wanted:
         return np.asarray(np.minimum(2.0**exponents, before * 2.0**GAIN))
 
     return wanted
-
-
-def _drop_blocks(draw: Draw, own: Array, start: int) -> Array:
-    """Return own parameters (D, P) in which one block of weights is 0 in each of the last draws.
-
-    The draws from `start` on take turns with the blocks, as long as there are blocks.
-    """
-    weights = [block for block in draw.formulation.own.blocks if block.places.ndim > 1]
-    for number, block in enumerate(weights[:MOST_BLOCKS]):
-        own[start + number, block.places] = 0.0
-    return own
 
 
 def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:
