@@ -81,7 +81,9 @@ def offered(
         if left is not None:
             found.append((max(left.values()), left[outside], fault))
     if not found:
-        words = describe_scaling(problems, observed, say) if outside == "forward" else ""
+        words = ""
+        if outside == "forward":
+            words = describe_scaling(problems, observed, contract.roundoff, say)
         return Offer("", words) if words else None
     _, left_over, fault = min(found, key=lambda each: each[0])
     return Offer(

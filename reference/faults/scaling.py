@@ -20,6 +20,7 @@ DETERMINED = 1e-6  # least ratio of singular values for which scalings can be to
 # factors lie between 1e-3 and 1e3.
 PATIENCE = 50
 MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
+ROUNDINGS = 64  # of an output, that an explanation may leave in a stack
 UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
 
 
@@ -37,14 +38,18 @@ class Column(NamedTuple):
 
 
 def describe_scaling(
-    problems: Sequence[Problem], observed: Sequence[Mapping[str, Array]], say: Say
+    problems: Sequence[Problem],
+    observed: Sequence[Mapping[str, Array]],
+    roundoff: float,
+    say: Say,
 ) -> str:
     """Return, in words, scales and shifts of the columns of inputs and outputs that explain all
     observed outputs; "" if there are none.
 
     They are fitted to the outputs of one stack of problems by least squares (Levenberg-Marquardt),
     from scales of 1 and shifts of 0. A fit fails after PATIENCE evaluations for each fitted number;
-    `say` is told how many it took.
+    `say` is told how many it took. In every stack they leave little of the difference, or no more
+    than ROUNDINGS roundings, each of the relative size `roundoff`.
     """
     scaled = _Scaled(problems, observed)
     none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
@@ -58,6 +63,8 @@ def describe_scaling(
         return ""
     fit = _fit(lambda numbers: scaled.differences(numbers, [one]), none, say)
     if fit is None:
+        return ""
+    if not all(_explains(scaled, fit, stack, roundoff) for stack in everywhere):
         return ""
     left = float(np.linalg.norm(scaled.differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
@@ -93,6 +100,15 @@ class _Scaled:
             scaled = given * scale[self.inputs :] + shift[self.inputs :]
             found.append((scaled - self.observed[stack]["forward"]).ravel())
         return np.concatenate(found)
+
+
+def _explains(scaled: _Scaled, numbers: Array, stack: int, roundoff: float) -> bool:
+    """Do the numbers leave little of the differences in a stack, or no more than rounding?"""
+    none = np.repeat([1.0, 0.0], len(scaled.names))
+    left = np.linalg.norm(scaled.differences(numbers, [stack]))
+    apart = np.linalg.norm(scaled.differences(none, [stack]))
+    size = np.linalg.norm(scaled.observed[stack]["forward"])
+    return bool(left <= UNEXPLAINED * apart + ROUNDINGS * roundoff * size)
 
 
 class _NoFit(Exception):
