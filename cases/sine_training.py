@@ -177,9 +177,9 @@ def why_not(rows: Sequence[Row]) -> str:
             single.append(f"{change} {loss:.3g}")
     alone = ", ".join(single)
     return (
-        "A bias is an intercept: without it a ReLU network on x >= 0 is a line through the origin,"
-        " and S4 ends as the best or dead (median sum of squares per 50 points"
-        f" {S4:.3g}). No single change mends it ({alone}); biases, tanh, Adam and another start"
+        "A bias is an intercept. Without it a ReLU network on x >= 0 is a line through the origin:"
+        " S4 ends as the best or dead (median sum of squares per 50 points"
+        f" {S4:.3g}). No one change mends it ({alone}); biases, tanh, Adam and a new start"
         f" leave {S6:.3g}, nnet {nnet:.1g}"
     )
 

@@ -94,7 +94,8 @@ def _briefly(report: Report) -> list[Said]:
             passed += sound
     if not passed:
         return []
-    evidence = f"{_trials(passed)}, at most {_worst(passed)} of what may differ"
+    computed = [verdict for verdict in passed if verdict.check != "fit"]
+    evidence = f"{_trials(passed)}, {_describe_margin(computed or passed)}"
     return [Said(Rank.SUMMARY, f"Yes, by {evidence}: {' '.join(questions)}")]
 
 
