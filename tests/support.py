@@ -11,8 +11,8 @@ import numpy as np
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, Side, budget, judge
-from harness.core.naming import tensors
 from harness.core.problem import Problem
+from harness.words.naming import tensors
 from reference import Network, probes
 
 ACTIVATIONS = [

@@ -1,1 +1,1 @@
-"""How a model is called: the layouts of its tensors, its modes, copies of it."""
+"""How a model is asked: draw by draw, in layouts of tensors, modes and copies."""

@@ -10,7 +10,7 @@ from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.store import Key, Same
-from harness.pytorch.compiled import COMPILER
+from harness.model.compiled import COMPILER
 from harness.training.trainer import Ended, Fitted, Trainer
 
 

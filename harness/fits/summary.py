@@ -14,7 +14,7 @@ from harness.fits.ends import get_ends, get_losses_at_start
 from harness.fits.shares import interval
 from harness.fits.verdicts import predictions
 from harness.judging.cache import Cache
-from harness.pytorch.errors import raised
+from harness.model.errors import raised
 from harness.text.harmless import exact, shown
 from harness.training.trainer import Ended
 

@@ -12,7 +12,6 @@ from harness.core.judge import TOO_WIDE, Side, judge
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.fits.circumstances import describe_penalties
 from harness.fits.comparison import compare_fits
 from harness.fits.ends import get_bounds_at_end, train
@@ -27,8 +26,9 @@ from harness.judging.comparison import (
     title_of,
 )
 from harness.judging.store import Key
-from harness.pytorch.errors import raised, words_of
+from harness.model.errors import raised, words_of
 from harness.training.trainer import Ended
+from harness.words.wording import with_finding
 
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
 

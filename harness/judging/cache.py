@@ -19,8 +19,8 @@ from harness.judging.case import Case, Trial
 from harness.judging.narrowing import narrow_problems
 from harness.judging.store import Key, Same, Store
 from harness.judging.timing import Timing
+from harness.model.module import Model
 from harness.pytorch.asking import ask_reference, ask_subject
-from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
 from harness.training.trained import Trained, visit_states
 from harness.training.trainer import Population

@@ -13,8 +13,8 @@ from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.core.report import Row
 from harness.core.verdict import Verdict
-from harness.pytorch.errors import MOST_SAID
-from harness.pytorch.settings import Settings, read_settings
+from harness.model.errors import MOST_SAID
+from harness.model.settings import Settings, read_settings
 from harness.pytorch.subject import SameOnCpu, Subject
 from harness.text.harmless import exact, one_line, shown
 from harness.training.trained import Trained

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from harness.core import wording
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
 from harness.core.implementation import Missing, Observation
 from harness.core.judge import Judgement, Side, judge
-from harness.core.naming import element, tensors
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.modes import check_modes
 from harness.judging.store import Key
-from harness.pytorch.errors import MOST_SAID
+from harness.model.errors import MOST_SAID
 from harness.text.harmless import exact, shown
+from harness.words import wording
+from harness.words.naming import element, tensors
+from harness.words.wording import with_finding
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from harness.core.contract import NNET_CLIP, Contract
 from harness.core.finding import Finding, FirstOutside, Form, Hint, HintKind, Layers, figure
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
-from harness.core.naming import tensors
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.same_loss import are_no_squares, exact_draws
+from harness.model.single_precision import find_single_precision
 from harness.pytorch.parameters import Words, meaning, spell
-from harness.pytorch.single_precision import find_single_precision
 from harness.pytorch.subject import Subject
 from harness.text.python import called, quoted
+from harness.words.naming import tensors
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
 FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations on

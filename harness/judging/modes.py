@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from harness.calling.earlier import CONDITIONS
 from harness.calling.modes import describe_modes
 from harness.core.implementation import Missing, Observation
 from harness.core.judge import draws_outside, outside
@@ -15,9 +16,8 @@ from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
+from harness.model.module import Model
 from harness.pytorch.asking import ask_subject
-from harness.pytorch.earlier import CONDITIONS
-from harness.pytorch.module import Model
 from harness.pytorch.subject import Subject
 
 OTHER = {

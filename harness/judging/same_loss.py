@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from harness.core.contract import Bounded
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement, Side, judge, outside
-from harness.core.naming import tensors, title
 from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison
 from harness.judging.store import Key
+from harness.words.naming import tensors, title
 
 Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 

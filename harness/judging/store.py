@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from harness.pytorch.errors import words_of
+from harness.model.errors import words_of
 
 T = TypeVar("T")
 K = TypeVar("K")  # a kind of keys

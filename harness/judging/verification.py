@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.core.numpy_errors import ours
 from harness.judging.case import Case, Trial
-from harness.pytorch.errors import raised, words_of
+from harness.model.errors import raised, words_of
 from harness.text.harmless import shown
 
 # the plugin that pytest loads; a user's run of pytest may have left it out

@@ -1,1 +1,1 @@
-"""PyTorch models: how a module is called, what its parameters mean, devices, torch.compile."""
+"""PyTorch models under test, and what their parameters mean."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from harness.core.implementation import Missing, Observation, Reference
 from harness.core.problem import Problem
-from harness.pytorch.compiled import COMPILER, limited
-from harness.pytorch.devices import kind_of
-from harness.pytorch.module import Model
+from harness.model.compiled import COMPILER, limited
+from harness.model.devices import kind_of
+from harness.model.module import Model
 from harness.pytorch.subject import Subject
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.calling.observing import observe
 from harness.core.contract import DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Missing, Observation
@@ -21,13 +22,12 @@ from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
 from harness.core.verdict import Status
-from harness.pytorch.devices import held_in
-from harness.pytorch.errors import MOST_SAID, raised, words_of
-from harness.pytorch.module import Model, UserLoss
-from harness.pytorch.observing import observe
+from harness.model.devices import held_in
+from harness.model.errors import MOST_SAID, raised, words_of
+from harness.model.module import Model, UserLoss
+from harness.model.tensors import to_plain
 from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
 from harness.pytorch.sharing import propose
-from harness.pytorch.tensors import to_plain
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
 from harness.text.python import called

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.calling.observing import observe
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing
 from harness.core.judge import budget
 from harness.core.layout import Layout
 from harness.core.problem import Problem
-from harness.pytorch.module import Model
-from harness.pytorch.observing import observe
+from harness.model.module import Model
 from harness.pytorch.parameters import Part, Words, find_unmapped, meaning
 
 TRIED = 200  # ways at most

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from harness.pytorch.devices import describe_devices
+from harness.model.devices import describe_devices
 
 PACKAGES = ("torch", "numpy", "scipy", "rpy2", "pytest")
 

@@ -5,7 +5,6 @@ import re
 from markupsafe import Markup
 
 from harness.core.report import Report
-from harness.core.template import fill_template
 from harness.reporting.asked import describe_not_asked, list_asked
 from harness.reporting.screen import (
     count_reasons,
@@ -17,6 +16,7 @@ from harness.reporting.screen import (
 from harness.reporting.selfcheck_result import Selfcheck
 from harness.reporting.table import table
 from harness.text.harmless import one_line
+from harness.words.template import fill_template
 
 
 def markdown(report: Report, trust: Selfcheck | None = None) -> str:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from warnings import catch_warnings
 
 from harness.core.report import Report
-from harness.core.template import fill_template
 from harness.core.verdict import Status
 from harness.reporting.asked import describe_not_asked, list_asked
 from harness.reporting.results import read
@@ -20,6 +19,7 @@ from harness.reporting.selfcheck_result import Selfcheck, read_beside
 from harness.reporting.table import Column, Row, table
 from harness.text.files import replace_whole
 from harness.text.harmless import printable
+from harness.words.template import fill_template
 
 CELLS = 1_500  # of all tables at most: the page stays under 500 KiB
 

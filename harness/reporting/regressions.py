@@ -11,9 +11,9 @@ from typing import Any
 
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
-from harness.core.wording import headline
 from harness.reporting.results import read
 from harness.reporting.screen import LINES, fold
+from harness.words.wording import headline
 
 # a budget used that grew by more than this, to more than this, has drifted
 FACTOR, FLOOR = 2.0, 0.1

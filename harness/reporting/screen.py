@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 from harness.core.finding import HintKind
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
-from harness.core.wording import blame, headline, hint_sentence
 from harness.fits.equivalence import LEVEL
 from harness.reporting.asked import summarise_asked
 from harness.text.harmless import printable
+from harness.words.wording import blame, headline, hint_sentence
 
 LINES = 30  # of the screen, however many trials there were
 NARROWEST = 110  # columns: sentences folded more narrowly are hard to read

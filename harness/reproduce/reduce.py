@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from harness.core.contract import Array
 from harness.core.implementation import Observation
 from harness.core.judge import Judgement
-from harness.core.naming import tensors
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.cache import Cache, Meaning, ReferenceAnswers
 from harness.judging.comparison import Comparison
 from harness.judging.store import Same
+from harness.words.naming import tensors
 
 PATIENCE = 2.0  # seconds that a reduction may take
 MANY = 2_000  # parameters: more of them are too slow to clear one by one

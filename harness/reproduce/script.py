@@ -19,19 +19,17 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement
-from harness.core.naming import element, tensors, title
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.report import MARK
-from harness.core.template import fill_template
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import Comparison, heading
 from harness.judging.store import Key
 from harness.judging.verification import reading
-from harness.pytorch.devices import held_in, kind_of
-from harness.pytorch.errors import raised
-from harness.pytorch.settings import settings_lines
+from harness.model.devices import held_in, kind_of
+from harness.model.errors import raised
+from harness.model.settings import settings_lines
 from harness.pytorch.subject import Subject
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
@@ -39,6 +37,8 @@ from harness.reproduce.source import Source, Unwritten
 from harness.text.files import replace_whole
 from harness.text.harmless import exact, one_line
 from harness.text.python import Code, is_name
+from harness.words.naming import element, tensors, title
+from harness.words.template import fill_template
 
 MOST_LETTERS = 80  # of a file's name
 MANY = 200  # numbers of a tensor; if most of a larger one are 0, only the others are written

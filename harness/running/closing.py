@@ -11,8 +11,8 @@ from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
 from harness.core.report import Report, grouped
-from harness.pytorch.devices import KNOWN, lacking
-from harness.pytorch.errors import at, raised
+from harness.model.devices import KNOWN, lacking
+from harness.model.errors import at, raised
 from harness.reporting.environment import environment
 from harness.reporting.writing import discard, summarise, write
 from harness.running.findings import Findings

@@ -19,8 +19,8 @@ from harness.core.report import REPRODUCERS, Race
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
-from harness.pytorch import devices as device
-from harness.pytorch.logs import quiet_torch
+from harness.model import devices as device
+from harness.model.logs import quiet_torch
 from harness.running import xdist as shared
 from harness.running.ending import Ending
 from harness.running.findings import Failure, Findings

@@ -17,9 +17,9 @@ from harness.core.report import Race
 from harness.core.verdict import Status
 from harness.judging.cache import Cache
 from harness.judging.case import Case
-from harness.pytorch.compiled import limited
-from harness.pytorch.devices import kind_of
-from harness.pytorch.settings import hold_settings
+from harness.model.compiled import limited
+from harness.model.devices import kind_of
+from harness.model.settings import hold_settings
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from harness.training.trained import Trained

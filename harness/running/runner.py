@@ -14,8 +14,8 @@ from harness.judging.cache import STARTS, Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, missing
 from harness.judging.store import Store
-from harness.pytorch.devices import kind_of, lacking
-from harness.pytorch.errors import at, raised
+from harness.model.devices import kind_of, lacking
+from harness.model.errors import at, raised
 from harness.reporting.environment import limit_threads
 from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge

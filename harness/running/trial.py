@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
+from harness.claims.contrast import contrast_verdict
+from harness.claims.difference import difference_verdict
+from harness.claims.taken_as import describe_taken
 from harness.core.finding import Form
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
-from harness.core.naming import tensors, title
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.fits.verdicts import end_verdict
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
@@ -24,19 +25,18 @@ from harness.judging.comparison import (
     measured_verdict,
     missing,
 )
-from harness.judging.contrast import contrast_verdict
 from harness.judging.diagnosis import diagnose
-from harness.judging.difference import difference_verdict
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
-from harness.judging.taken_as import describe_taken
-from harness.pytorch.compiled import limited
-from harness.pytorch.devices import lacking
-from harness.pytorch.errors import raised, words_of
-from harness.pytorch.settings import hold_settings
+from harness.model.compiled import limited
+from harness.model.devices import lacking
+from harness.model.errors import raised, words_of
+from harness.model.settings import hold_settings
 from harness.reproduce.script import reproduce
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
+from harness.words.naming import tensors, title
+from harness.words.wording import with_finding
 
 HERE = Path()  # the working folder
 

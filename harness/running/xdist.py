@@ -15,7 +15,7 @@ import pytest
 
 from harness.core.verdict import Status
 from harness.judging.comparison import failure
-from harness.pytorch.devices import KNOWN, lacking
+from harness.model.devices import KNOWN, lacking
 from harness.reporting.environment import environment, limit_threads
 from harness.running.findings import Failure, Findings, merge
 from harness.running.runner import Runner

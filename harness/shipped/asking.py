@@ -15,11 +15,11 @@ from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import users
 from harness.core.verdict import Status
-from harness.pytorch.compiled import limited
-from harness.pytorch.devices import held_in, kind_of
-from harness.pytorch.errors import WrongAnswer, raised
+from harness.model.compiled import limited
+from harness.model.devices import held_in, kind_of
+from harness.model.errors import WrongAnswer, raised
+from harness.model.tensors import describe_shape, list_heads, to_plain
 from harness.pytorch.subject import Subject
-from harness.pytorch.tensors import describe_shape, list_heads, to_plain
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement, Side, judge, outside
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.weights import Held
+from harness.words.wording import with_finding
 
 MOST_SAID = 120  # characters of R's call
 

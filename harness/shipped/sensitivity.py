@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from harness.core.contract import NNET_CLIP, Array
-from harness.pytorch.devices import held_in
-from harness.pytorch.tensors import list_heads
+from harness.model.devices import held_in
+from harness.model.tensors import list_heads
 from harness.shipped.asking import Port
 from harness.shipped.truth import Table
 

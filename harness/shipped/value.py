@@ -12,12 +12,12 @@ from harness.core.implementation import Missing
 from harness.core.judge import Side, judge, outside
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
 from harness.shipped.predictions import list_hints, with_name
 from harness.shipped.truth import R_CONTRACT
 from harness.shipped.weights import FIFTEEN_DIGITS
+from harness.words.wording import with_finding
 
 
 def judge_value(asked: Asked) -> Verdict:

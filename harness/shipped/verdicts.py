@@ -14,7 +14,6 @@ from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, finding_of, measured_verdict, missing
@@ -24,6 +23,7 @@ from harness.shipped.predictions import judge_predictions, with_name
 from harness.shipped.truth import Truth
 from harness.shipped.value import judge_value
 from harness.shipped.weights import compare_weights
+from harness.words.wording import with_finding
 
 PREDICTIONS, VALUE, PARAMETERS = CHECKS = ("predictions", "value", "parameters")
 

@@ -19,7 +19,7 @@ from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing
 from harness.core.layout import Layout
 from harness.core.verdict import Status
-from harness.pytorch.errors import words_of
+from harness.model.errors import words_of
 from harness.pytorch.parameters import Words
 from harness.pytorch.subject import Subject
 from harness.pytorch.trying import candidate_mappings

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.losses import list_decays, weigh_rows
-from harness.pytorch.module import Model
+from harness.model.errors import WrongAnswer
+from harness.model.losses import list_decays, weigh_rows
+from harness.model.module import Model
+from harness.model.tensors import describe_shape, list_heads, make_tensors
 from harness.pytorch.subject import Subject
-from harness.pytorch.tensors import describe_shape, list_heads, make_tensors
 
 if TYPE_CHECKING:
     import torch

@@ -17,10 +17,10 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.progress import Say
 from harness.core.recipe import Recipe
-from harness.pytorch.devices import kind_of
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.losses import count_frozen
-from harness.pytorch.tensors import to_array
+from harness.model.devices import kind_of
+from harness.model.errors import WrongAnswer
+from harness.model.losses import count_frozen
+from harness.model.tensors import to_array
 from harness.training.learner import Learner
 from harness.training.limits import Limits
 

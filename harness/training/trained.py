@@ -21,9 +21,9 @@ from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
 from harness.core.recipe import Recipe
 from harness.core.verdict import Status
-from harness.pytorch.compiled import COMPILER, limited
-from harness.pytorch.devices import kind_of
-from harness.pytorch.errors import raised
+from harness.model.compiled import COMPILER, limited
+from harness.model.devices import kind_of
+from harness.model.errors import raised
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network

@@ -17,7 +17,7 @@ from shutil import which
 
 from packaging.requirements import Requirement
 
-from harness.pytorch import devices as device
+from harness.model import devices as device
 from harness.text.harmless import printable
 from harness.text.shell import shell_line
 from reference.r.nnet_reference import LIVE

@@ -21,8 +21,8 @@ from harness.fits.ends import train
 from harness.fits.verdicts import predictions
 from harness.judging.cache import STARTS, Cache
 from harness.judging.case import ENDS, Case, Trial
-from harness.pytorch.errors import at, raised, words_of
-from harness.pytorch.settings import hold_settings
+from harness.model.errors import at, raised, words_of
+from harness.model.settings import hold_settings
 from harness.reporting.environment import find_version, limit_threads
 from harness.text.harmless import one_line, printable
 from harness.training.trained import Trained

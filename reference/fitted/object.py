@@ -15,7 +15,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure
 from harness.judging.store import Key, Same
-from harness.pytorch.errors import raised, words_of
+from harness.model.errors import raised, words_of
 from harness.shipped.truth import R_CONTRACT, Truth
 from harness.shipped.verdicts import PARAMETERS, PREDICTIONS, VALUE, judge_port
 from harness.text.harmless import one_line

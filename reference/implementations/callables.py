@@ -19,7 +19,7 @@ from harness.core.implementation import Missing, Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
-from harness.pytorch.errors import WrongAnswer, raised
+from harness.model.errors import WrongAnswer, raised
 from harness.text.harmless import exact, shown
 
 UNSTATED = {

@@ -16,7 +16,7 @@ from harness.arithmetic.plain import Plain, Values
 from harness.core.contract import Array, Contract
 from harness.core.layout import Block, Layout, Role
 from harness.core.numpy_errors import ours
-from harness.pytorch.errors import as_cause, raised, words_of
+from harness.model.errors import as_cause, raised, words_of
 from reference.mathematics.equations import outputs
 from reference.mathematics.network import Derived, widths
 from reference.mathematics.sums import Sum

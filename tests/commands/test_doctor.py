@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.pytorch.devices import Device
+from harness.model.devices import Device
 from reference.commands import doctor
 from reference.commands.doctor import SWITCH, Finding
 from reference.r.nnet_reference import LIVE
@@ -105,7 +105,7 @@ def test_a_torch_that_cannot_be_loaded_is_named(
     def find_lack(device: Device, index: str) -> str:
         raise OSError("libtorch_cpu.so: cannot open shared object file")
 
-    monkeypatch.setattr("harness.pytorch.devices.Device.find_lack", find_lack)
+    monkeypatch.setattr("harness.model.devices.Device.find_lack", find_lack)
     (finding,) = doctor.torch()
     assert finding.fails
     approved(said(finding))

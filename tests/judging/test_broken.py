@@ -20,8 +20,8 @@ import pytest
 import torch
 
 from harness.core.numpy_errors import ours, users
-from harness.pytorch.errors import raised
-from harness.pytorch.tensors import to_plain
+from harness.model.errors import raised
+from harness.model.tensors import to_plain
 from harness.text.harmless import exact, shown
 from tests.conftest import RIGHT, Approved, Mine
 
@@ -31,7 +31,7 @@ import sys
 import numpy as np
 
 from harness import Population, Recipe, Trained
-from harness.pytorch.errors import WrongAnswer
+from harness.model.errors import WrongAnswer
 from reference import Equations, Prototype, Stated, scipy_bfgs
 
 

@@ -80,7 +80,7 @@ CODE = "it is code: it runs, and no user reads it"
 CUDA = "it takes a CUDA device"
 COPIED = "it is why a script is not written so: it is written otherwise, and nothing is said"
 UNAPPROVED = {
-    "harness/pytorch/devices.py": {
+    "harness/model/devices.py": {
         "CUDA devices, 'cuda": CUDA,
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },

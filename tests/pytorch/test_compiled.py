@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness import Case, Population, Recipe, Status, Subject, Trained, Verdict
 from harness.judging.cache import Cache
-from harness.pytorch.compiled import FAILS, LIMIT, LIMITS, is_compiled, limited
+from harness.model.compiled import FAILS, LIMIT, LIMITS, is_compiled, limited
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, starts
 
@@ -162,7 +162,7 @@ def test_a_model_that_is_compiled_anew_at_every_call_is_broken(
     monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
 ) -> None:
     """In place of running uncompiled in silence."""
-    monkeypatch.setattr("harness.pytorch.compiled.LIMIT", 8)
+    monkeypatch.setattr("harness.model.compiled.LIMIT", 8)
     many = probes(seed=0, draws=12, kinds=["random"])
     found = verdicts(lambda: compiled(Counting()), problems=many, checks=["forward"])[0]
     assert found.status is Status.BROKEN

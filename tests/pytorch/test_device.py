@@ -9,7 +9,7 @@ from torch import nn
 from harness import Case, Status
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
-from harness.pytorch.devices import chosen, kind_of, lacking
+from harness.model.devices import chosen, kind_of, lacking
 from harness.pytorch.subject import SameOnCpu, Subject
 from harness.reporting.environment import environment
 from harness.running.runner import Runner

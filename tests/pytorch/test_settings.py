@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness import Case, Population, Recipe, Status, Trained, Verdict
 from harness.judging.cache import Cache
-from harness.pytorch.settings import SWITCHES, hold_settings, read_settings, settings_lines
+from harness.model.settings import SWITCHES, hold_settings, read_settings, settings_lines
 from harness.running.trial import run
 from reference import Network, numpy_net, probes, starts
 from tests.conftest import RIGHT, SINE_NET, Mine

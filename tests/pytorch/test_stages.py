@@ -20,8 +20,8 @@ from harness.core.problem import QUANTITIES
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.narrowing import narrow_problems
-from harness.pytorch.devices import held_in
-from harness.pytorch.intermediates import Stages
+from harness.model.devices import held_in
+from harness.model.intermediates import Stages
 from harness.running.trial import run
 from reference import Equations, Network, numpy_net, probes
 from tests.conftest import Approved, Mine, at_collection

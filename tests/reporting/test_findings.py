@@ -15,11 +15,11 @@ import pytest
 from harness.core.finding import Finding, Form, HintKind
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import blame, headline, with_finding
 from harness.reporting.regressions import compare, summary_lines
 from harness.reporting.results import parse, read
 from harness.reporting.schema import FILE, make_schema, written_schema
 from harness.reporting.screen import screen
+from harness.words.wording import blame, headline, with_finding
 from tests.conftest import SINE_NET, Approved, Mine
 from tests.project.sentences import ROOT
 

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from harness import Case, Loss, Problem, Status, Subject
 from harness.core.judge import Judgement
-from harness.core.naming import tensors
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import Comparison
@@ -32,6 +31,7 @@ from harness.reproduce.reduce import CLEAR, Reduced, shrink
 from harness.reproduce.script import file_name
 from harness.reproduce.source import Source, Unwritten
 from harness.running.trial import run
+from harness.words.naming import tensors
 from reference import Equations, Network, Prototype, Stated, numpy_net, probes, r_nnet
 from tests.conftest import Approved, Mine, masked
 from tests.judging.test_wrong_ports import PORTS

@@ -13,8 +13,8 @@ import numpy as np
 
 from harness import Formulation, Loss, Problem, Status
 from harness.core.contract import Array
-from harness.core.naming import tensors
 from harness.core.problem import QUANTITIES
+from harness.words.naming import tensors
 from reference import Network, probes
 from tests.support import ACTIVATIONS, judged
 

@@ -14,11 +14,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import Contract, Loss
+from harness.calling.observing import observe
 from harness.core.contract import PRECISION
 from harness.core.judge import TOO_WIDE
 from harness.core.problem import QUANTITIES
 from harness.judging.narrowing import narrow_problems
-from harness.pytorch.observing import observe
 from reference.faults.catalogue import OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case

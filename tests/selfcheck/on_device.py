@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from harness.pytorch.devices import kind_of, lacking
+from harness.model.devices import kind_of, lacking
 from harness.reporting.environment import environment
 from tests.selfcheck.corpus import cases, wide
 from tests.selfcheck.selfcheck import WIDE_EVERY, Alarms

@@ -7,9 +7,9 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from harness.core import template
 from harness.text import compiled_templates
 from harness.text.compiled_templates import CompiledTemplates
+from harness.words import template
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.calling.answers import Draw, DrawAnswers, Tensors
 from harness.calling.copies import deep_copy, save_state
 from harness.calling.layouts import (
     EXPANDED,
@@ -31,10 +32,9 @@ from harness.calling.modes import (
     have_same_numbers,
 )
 from harness.core.problem import Problem
-from harness.pytorch.answers import Draw, DrawAnswers, Tensors
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.losses import compute_gradients, copy_gradients
-from harness.pytorch.module import Model
+from harness.model.errors import WrongAnswer
+from harness.model.losses import compute_gradients, copy_gradients
+from harness.model.module import Model
 
 if TYPE_CHECKING:
     import torch

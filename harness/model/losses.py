@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.core.loss import Loss
 from harness.core.problem import Problem
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.tensors import to_plain
+from harness.model.errors import WrongAnswer
+from harness.model.tensors import to_plain
 from harness.text.harmless import class_name
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.calling.answers import Draw, DrawAnswers
 from harness.calling.kept import Kept
+from harness.calling.variations import choose_parameters, name_parameters
 from harness.core.problem import Problem
-from harness.pytorch.answers import Draw, DrawAnswers
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.module import Model
-from harness.pytorch.tensors import to_plain
-from harness.pytorch.variations import choose_parameters, name_parameters
+from harness.model.errors import WrongAnswer
+from harness.model.module import Model
+from harness.model.tensors import to_plain
 
 if TYPE_CHECKING:
     import torch

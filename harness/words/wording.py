@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, HintKind
-from harness.core.naming import distinct_digits, format_factor, title
 from harness.core.verdict import Verdict
 from harness.text.harmless import one_line
 from harness.text.shell import path_word, shell_line
+from harness.words.naming import distinct_digits, format_factor, title
 
 
 def with_finding(verdict: Verdict, finding: Finding) -> Verdict:

@@ -17,10 +17,10 @@ from harness.core.contract import Array
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.core.verdict import Status
-from harness.pytorch.devices import held_in
-from harness.pytorch.errors import MOST_SAID, WrongAnswer, raised
-from harness.pytorch.losses import check_loss, squared_error
-from harness.pytorch.tensors import describe_shape, list_heads, split_columns
+from harness.model.devices import held_in
+from harness.model.errors import MOST_SAID, WrongAnswer, raised
+from harness.model.losses import check_loss, squared_error
+from harness.model.tensors import describe_shape, list_heads, split_columns
 from harness.text.harmless import class_name, shown
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.problem import Problem
-from harness.pytorch.devices import held_in
+from harness.model.devices import held_in
 from harness.text.harmless import class_name, one_line, shown
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from harness.calling.modes import have_same_numbers
 from harness.core.contract import Array
 from harness.core.implementation import Missing, Observation
 from harness.core.problem import QUANTITIES, Problem
-from harness.pytorch.module import Model
-from harness.pytorch.tensors import to_array
+from harness.model.module import Model
+from harness.model.tensors import to_array
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ import numpy as np
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.implementation import Missing, Reference
 from harness.core.judge import budget
-from harness.core.naming import distinct_digits, element
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
+from harness.words.naming import distinct_digits, element
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from harness.pytorch.tensors import to_plain
+from harness.model.tensors import to_plain
 
 
 def find_single_precision(module: Any) -> list[str]:

@@ -1,9 +1,9 @@
 """The sentence on a counterexample: an element in which a subject and a reference differ."""
 
 from harness.core.judge import Judgement
-from harness.core.naming import distinct_digits
 from harness.core.problem import STEP
 from harness.judging.comparison import Comparison, title_of
+from harness.words.naming import distinct_digits
 
 
 def describe_example(comparison: Comparison, judgement: Judgement) -> str:

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.calling.answers import Draw, DrawAnswers, StackAnswers, Tensors
+from harness.calling.earlier import IN_LAYOUT, EarlierCalls
 from harness.calling.layouts import GRADIENT, choose_layout, describe_layout, hand_on, lay_out
 from harness.calling.modes import describe_modes, evaluating
+from harness.calling.variations import Variations, choose_parameters
 from harness.core.implementation import Observation
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, Problem
-from harness.pytorch.answers import Draw, DrawAnswers, StackAnswers, Tensors
-from harness.pytorch.compiled import is_compiled
-from harness.pytorch.earlier import IN_LAYOUT, EarlierCalls
-from harness.pytorch.errors import WrongAnswer
-from harness.pytorch.intermediates import Stages
-from harness.pytorch.losses import compute_gradients, copy_gradients
-from harness.pytorch.module import Model
-from harness.pytorch.tensors import make_tensors
-from harness.pytorch.variations import Variations, choose_parameters
+from harness.model.compiled import is_compiled
+from harness.model.errors import WrongAnswer
+from harness.model.intermediates import Stages
+from harness.model.losses import compute_gradients, copy_gradients
+from harness.model.module import Model
+from harness.model.tensors import make_tensors
 
 if TYPE_CHECKING:
     import torch

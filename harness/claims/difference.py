@@ -4,21 +4,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.core.finding import Finding, Form
-from harness.core.judge import Judgement
-from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
-from harness.judging.arrangement import Arrangement, find_arrangement
-from harness.judging.comparison import Comparison, finding_of, title_of
-from harness.judging.diagnosis import other_meaning
-from harness.judging.example import describe_example
-from harness.judging.own_bounds import (
+from harness.claims.arrangement import Arrangement, find_arrangement
+from harness.claims.example import describe_example
+from harness.claims.own_bounds import (
     find_reference_outside,
     find_subject_outside,
     real_contract,
 )
+from harness.core.finding import Finding, Form
+from harness.core.judge import Judgement
+from harness.core.verdict import Status, Verdict
+from harness.judging.comparison import Comparison, finding_of, title_of
+from harness.judging.diagnosis import other_meaning
 from harness.judging.store import Key
 from harness.pytorch.subject import Subject
+from harness.words.wording import with_finding
 
 NOT_ASKED = "other parameters were not asked"
 

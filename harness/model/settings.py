@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from harness.pytorch.devices import DEVICES
+from harness.model.devices import DEVICES
 
 Settings = Mapping[str, Any]  # by the name of the switch
 

@@ -11,14 +11,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.claims.own_bounds import find_reference_outside, find_subject_outside
 from harness.core.contract import Array, Bounded
 from harness.core.finding import Finding, Form
 from harness.core.implementation import Missing
 from harness.core.judge import Side, contrast, judge_contrast
-from harness.core.naming import element
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
-from harness.core.wording import with_finding
 from harness.judging.cache import Cache
 from harness.judging.case import Contrast, Trial
 from harness.judging.comparison import (
@@ -30,7 +29,8 @@ from harness.judging.comparison import (
     missing,
     title_of,
 )
-from harness.judging.own_bounds import find_reference_outside, find_subject_outside
+from harness.words.naming import element
+from harness.words.wording import with_finding
 
 MOST = 0.5  # of the draws, in which a contrast must be evidence
 

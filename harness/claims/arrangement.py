@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from harness.calling.observing import observe
+from harness.claims.ordering import find_order
 from harness.core.contract import Array, Bounded
 from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
@@ -20,9 +22,7 @@ from harness.core.judge import budget
 from harness.core.linear import LinearMap
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
-from harness.judging.ordering import find_order
-from harness.pytorch.module import Model
-from harness.pytorch.observing import observe
+from harness.model.module import Model
 
 VALUES = (0.25, -0.5, 0.75)  # of all parameters at once
 STEPS = 64  # drawn numbers are multiples of 1 / STEPS, which every dtype holds

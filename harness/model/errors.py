@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-from harness.pytorch.compiled import limit_reached
+from harness.model.compiled import limit_reached
 from harness.text.harmless import class_name, shown
 
 MOST_SAID = 2_000  # characters of what an exception says

@@ -1,0 +1,1 @@
+"""Words for people: names of quantities and elements, sentences of findings, templates."""
