@@ -84,7 +84,7 @@ def offered(
         if outside != "forward":
             return None
         weights = [scales["forward"] for scales in search.scales]
-        words = describe_scaling(problems, observed, weights, say)
+        words = describe_scaling(problems, observed, weights, contract.roundoff, say)
         return Offer("", words) if words else None
     _, left_over, fault = min(found, key=lambda each: each[0])
     return Offer(

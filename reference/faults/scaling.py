@@ -21,6 +21,7 @@ DETERMINED = 1e-6  # least ratio of singular values for which scalings can be to
 PATIENCE = 50
 MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
 NOISE = 1e-6  # of the largest change of a column
+ROUNDINGS = 64  # of an output, that an explanation may leave in a stack
 UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
 
 
@@ -41,6 +42,7 @@ def describe_scaling(
     problems: Sequence[Problem],
     observed: Sequence[Mapping[str, Array]],
     weights: Sequence[Array],
+    roundoff: float,
     say: Say,
 ) -> str:
     """Return, in words, scales and shifts of the columns of inputs and outputs that explain all
@@ -49,7 +51,8 @@ def describe_scaling(
     They are fitted to the outputs of one stack of problems by least squares (Levenberg-Marquardt),
     from scales of 1 and shifts of 0. The differences of each draw count with its weight, of which
     there is an array (D, 1, 1) for each stack of D draws. A fit fails after PATIENCE evaluations
-    for each fitted number; `say` is told how many it took.
+    for each fitted number; `say` is told how many it took. In every stack they leave little of the
+    difference, or no more than ROUNDINGS roundings, each of the relative size `roundoff`.
     """
     scaled = _Scaled(problems, observed, weights)
     none, everywhere = np.repeat([1.0, 0.0], len(scaled.names)), range(len(problems))
@@ -65,6 +68,8 @@ def describe_scaling(
     if fit is None:
         return ""
     fit = _drop_noise(fit, none)
+    if not all(_explains(scaled, fit, stack, roundoff) for stack in everywhere):
+        return ""
     left = float(np.linalg.norm(scaled.differences(fit, everywhere)) / np.linalg.norm(apart))
     if not left < UNEXPLAINED:
         return ""
@@ -112,6 +117,15 @@ class _Scaled:
             difference = scaled - self.observed[stack]["forward"]
             found.append((self.weights[stack] * difference).ravel())
         return np.concatenate(found)
+
+
+def _explains(scaled: _Scaled, numbers: Array, stack: int, roundoff: float) -> bool:
+    """Do the numbers leave little of the differences in a stack, or no more than rounding?"""
+    none = np.repeat([1.0, 0.0], len(scaled.names))
+    left = np.linalg.norm(scaled.differences(numbers, [stack]))
+    apart = np.linalg.norm(scaled.differences(none, [stack]))
+    size = np.linalg.norm(scaled.weights[stack] * scaled.observed[stack]["forward"])
+    return bool(left <= UNEXPLAINED * apart + ROUNDINGS * roundoff * size)
 
 
 class _NoFit(Exception):

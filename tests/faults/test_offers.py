@@ -1,5 +1,6 @@
 """An offer of a likely mistake names the mistake that was made, in modules as people write them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -114,3 +115,40 @@ def test_a_scale_of_nothing_is_a_column_left_out(model: type[Port], approved: Ap
     (said,) = offers(model)
     assert "e-" not in said.partition("(leaves")[0]
     approved(said, mask_figures=True)
+
+
+UNLISTED: dict[str, dict[str, Callable[..., Tensor]]] = {
+    "one unit is dead": {"hidden": lambda self, h: torch.cat([0 * h[:, :1], h[:, 1:]], dim=1)},
+    "one unit is negated": {"hidden": lambda self, h: torch.cat([-h[:, :1], h[:, 1:]], dim=1)},
+    "units are normed": {"hidden": lambda self, h: h / (h.norm(dim=1, keepdim=True) + 1e-6)},
+    "tanh twice": {"hidden": lambda self, h: torch.tanh(h)},
+    "units in another order": {"hidden": lambda self, h: h.roll(1, 1)},
+    "inputs are squared": {"inputs": lambda self, x: x * x},
+    "inputs are centred": {"inputs": lambda self, x: x - x.mean(0)},
+    "inputs are clamped": {"inputs": lambda self, x: x.clamp(-1, 1)},
+    "the first row is lost": {"outputs": lambda self, o: torch.cat([0 * o[:1], o[1:]])},
+    "outputs are clamped": {"outputs": lambda self, o: o.clamp(-1, 1)},
+    "outputs are rounded": {"outputs": lambda self, o: torch.round(1e3 * o) / 1e3},
+}
+
+
+@pytest.mark.parametrize("name", UNLISTED)
+def test_a_mistake_that_nobody_lists_is_offered_nothing(name: str) -> None:
+    """No fault and no scaling explains it, so none is named."""
+    assert offers(type("Wrong", (Single,), UNLISTED[name])) == []
+
+
+def test_a_scaling_must_explain_every_stack() -> None:
+    """Inputs that are doubled in the stack of the largest numbers are not scaled in all stacks."""
+
+    class SomeRows(Single):
+        network = Network(3, 4, 2, "relu")
+
+        def inputs(self, x: Tensor) -> Tensor:
+            return 2 * x if len(x) in (2, 4, 64) else x
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = torch.relu(self.inputs(x) @ self.W1.T + self.b)
+            return h @ self.W2.T + self.b_w
+
+    assert offers(SomeRows) == []
