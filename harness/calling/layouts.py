@@ -20,7 +20,7 @@ LAYOUTS = (TRANSPOSED, STRIDED, GRADIENT)
 TURNS = {1: TRANSPOSED, 2: STRIDED, 3: GRADIENT}
 OF_DRAWS = 12
 # each kind of probes begins elsewhere; with this, the first draws of the default kinds have several
-# layouts, and the four draws of `unusual` have all
+# layouts, and the stacks of few draws have all
 SALT = "og"
 
 

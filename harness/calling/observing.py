@@ -85,9 +85,10 @@ def _observe(
     if laid_out and problem.rows > 1:
         same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
     shape = problem.rows, max(problem.formulation.network.inputs)
+    rough = _is_rough(problem)
     observer = _Observer(model, problem, without, stagewise, watched is not None)
     for number, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
-        turn = next(model.turns) if varied else None
+        turn = next(model.turns) if varied and rough else None
         as_trained = stagewise or (number if turn is None else turn) % AS_TRAINED == 0
         neighbours = draws[number - 1][1]
         layout = ""
@@ -241,6 +242,14 @@ class _Observer:
             loss.backward()  # type: ignore[no-untyped-call]
         answers.asked.add("backward()")
         return copy_gradients(model.parameters, [each.grad for each in model.parameters])
+
+
+def _is_rough(problem: Problem) -> bool:
+    """Would a fault in a further mode show in a problem?
+
+    It may not in exact problems, whose numbers are simple, nor if most parameters are 0.
+    """
+    return not problem.exact and bool(2 * np.count_nonzero(problem.own) > problem.own.size)
 
 
 def _unbind(stacks: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

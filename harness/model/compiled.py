@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from harness.text.harmless import class_name
 
 # A model is asked with gradients and without, on inputs that need them and that do not, in train()
-# and in eval(), on stacks of 1, 4, 5 and 67 rows and of a user's own: all are compiled anew where
-# nothing is taken for variable. Torch's own limit, after which a function runs uncompiled, is 8.
+# and in eval(), on stacks of some 14 numbers of rows and of a user's own: all are compiled anew
+# where nothing is taken for variable. Torch's own limit, after which a function runs uncompiled,
+# is 8.
 LIMIT = 32
 LIMITS = ("recompile_limit", "cache_size_limit")  # its name since torch 2.7, and before
 FAILS = ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit")

@@ -1,4 +1,4 @@
-"""The kinds of probes for any network: exact, few-term, saturated, random, unusual and 53-bit."""
+"""The kinds of probes for any network: exact, few-term, random, saturated, unusual and 53-bit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,8 +84,8 @@ def _choose_one_or_two(rng: np.random.Generator, width: int) -> NDArray[np.bool_
 KINDS: dict[str, Callable[[Draw], list[Problem]]] = {
     "exact": _draw_exact,
     "few-term": _draw_few_term,
-    "saturated": _draw_saturated,
     "random": _draw_random,
+    "saturated": _draw_saturated,
     "unusual": draw_unusual,
     "53-bit": draw_53_bits,
 }
@@ -97,8 +97,8 @@ class Probes:
     `seed`.
 
     Calling it with a formulation returns the problems. Exact probes have as many rows as the power
-    of two nearest to `rows`. `kinds` chooses among exact, few-term, saturated, random and unusual.
-    Raises ValueError for an unknown kind, and for no draws or rows.
+    of two nearest to `rows`. `kinds` chooses among exact, few-term, random, saturated, unusual and
+    53-bit. Raises ValueError for an unknown kind, and for no draws or rows.
     """
 
     seed: int = 0
