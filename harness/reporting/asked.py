@@ -34,7 +34,7 @@ def describe_not_asked(report: Report) -> str:
     """Return a sentence on what no subject was asked; "" if no case has asked anything."""
     if not report.asked:
         return ""
-    return f"not asked: anything beyond these, {', '.join(NOT_ASKED)}"
+    return f"not asked: other numbers of rows and other sizes, {', '.join(NOT_ASKED)}"
 
 
 def summarise_asked(report: Report) -> str:
@@ -44,7 +44,7 @@ def summarise_asked(report: Report) -> str:
     if not report.asked:
         return ""
     if len(list_asked(report)) > 1:
-        return "what each case asked, and what none asks: report.md"
+        return "what each case asked, and what it did not: report.md"
     asked = next(iter(report.asked.values()))
     plural = "s" if len(asked.rows) > 1 else ""
     parts = [f"{len(asked.rows)} row count{plural} up to {asked.rows[-1]:,}"]
@@ -52,7 +52,7 @@ def summarise_asked(report: Report) -> str:
         parts.append(f"inputs of sizes {_describe_sizes(sizes)}")
     if asked.ways:
         parts.append(f"{len(asked.ways)} ways of calling")
-    return f"asked: {', '.join(parts)}; what else, and what not: report.md"
+    return f"asked: {', '.join(parts)}; the full list, and what was not asked: report.md"
 
 
 def _describe_sizes(sizes: Sizes) -> str:

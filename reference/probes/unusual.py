@@ -8,9 +8,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.core.contract import Array
+from harness.arithmetic.plain import Plain
+from harness.core.contract import Array, Contract
 from harness.core.problem import Problem
+from reference.mathematics.equations import evaluate
 from reference.mathematics.network import Network
 from reference.probes.draws import FINE, Draw
 from reference.probes.sizes import Wanted, scale_layers
@@ -50,6 +53,7 @@ EXTREMES = Sizes(
 )
 BETWEEN = 8  # draws with sizes between the extremes
 GAIN = 20.0  # the numbers of a layer are at most 2^GAIN times those of the layer before
+MOST = 2.0**62  # of an answer: in float32 its square and sums of it are finite
 MOST_BLOCKS = 6  # that are 0 in a draw of their own
 
 
@@ -125,13 +129,31 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
 
 
 def _draw_scaled(draw: Draw, sizes: Sizes) -> Array:
-    """Draw own parameters (D, P) with which the layers have these sizes."""
+    """Draw own parameters (D, P) with which the layers have these sizes.
+
+    Where weights that several layers share make some answer too large, all sizes become common
+    ones; `sizes` is changed there.
+    """
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
-    inputs = draw.data()[0] * 2.0 ** sizes.inputs[:, None, None]
-    own = draw.random_own(1.5)
-    own = scale_layers(draw.formulation, own, inputs, _choose_size(sizes), 2.0**sizes.biases)
+    inputs, targets = draw.data()
+    common = draw.random_own(1.5)
+    inputs = inputs * 2.0 ** sizes.inputs[:, None, None]
+    own = scale_layers(draw.formulation, common, inputs, _choose_size(sizes), 2.0**sizes.biases)
+    too_large = _find_too_large(draw.problem(own, inputs, targets))
+    own[too_large] = common[too_large]
+    sizes.inputs[too_large] = 0.0
     own[0] = 0.0
     return own
+
+
+def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
+    """Return a mask (D,) of the draws in which an answer is larger than MOST."""
+    largest = np.zeros(problem.draws)
+    with np.errstate(all="ignore"):
+        answers = evaluate(Plain(Contract()), problem)
+    for answer in answers.values():
+        largest = np.maximum(largest, abs(answer).reshape(problem.draws, -1).max(axis=1))
+    return np.asarray(~(largest <= MOST))  # true for NaN
 
 
 def _draw_without_blocks(draw: Draw) -> Array:
