@@ -23,7 +23,7 @@ from harness.judging.cache import Cache
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
-from reference.probes.kinds import Probes
+from reference.probes.kinds import KINDS, Probes
 from tests.selfcheck.forms.style import Style, choose_styles, declared
 from tests.support import DTYPES
 
@@ -47,10 +47,11 @@ class Judged:
     seconds: float = 0.0
 
     def judge(self, style: Style, rng: np.random.Generator, draws: int) -> None:
-        """Judge a style on a random network, in one dtype."""
+        """Judge a style on a random network, in one dtype, by every other kind of probes."""
         network, seed = style.network(rng), int(rng.integers(2**31))
-        dtype = DTYPES[rng.integers(len(DTYPES))]
-        self.judge_subject(style.subject(network), network, probes(seed=seed, draws=draws), dtype)
+        dtype, first = DTYPES[rng.integers(len(DTYPES))], int(rng.integers(2))
+        asked = probes(seed=seed, draws=draws, kinds=list(KINDS)[first::2])
+        self.judge_subject(style.subject(network), network, asked, dtype)
 
     def judge_subject(
         self, subject: Subject, network: Network, asked: Probes, dtype: str = "float64"
@@ -63,7 +64,7 @@ class Judged:
             verdict = run(trial, cache)
             self.trials += 1
             if verdict.status.fails:
-                where = f"{network.sentence()}, probes(seed={asked.seed}, draws={asked.draws})"
+                where = f"{network.sentence()}, {asked}"
                 self.red.append(f"{trial.id}: {where}: {verdict.why}")
                 return
             self.largest = max(self.largest, verdict.budget_used or 0.0)
