@@ -24,7 +24,8 @@ def scale_layers(
     """Return own parameters (D, P), scaled by powers of two, layer by layer.
 
     At inputs (D, R, I), the largest number of each layer becomes about as large as `wanted` says.
-    The biases become about as large as all other summands times `biases` (D,).
+    The biases become about as large as all other summands times `biases` (D,). Where these are NaN,
+    sizes stay. If all units of a ReLU layer are off, its parameters change their sign.
     """
     layer, before = 0, abs(inputs).max(axis=(1, 2))
     while True:
@@ -44,14 +45,14 @@ def scale_layers(
             bias = theta[:, argument.bias]
             products = products - bias[:, None]
         sign = np.ones(len(own))
-        if name == "relu":  # a layer whose units are all off shows nothing
+        if name == "relu":
             sign = np.where(argument.value.max(axis=(1, 2)) > 0, 1.0, -1.0)
         scale = sign * _find_powers(before / np.maximum(biases, 1.0), products)
         for places in tape.find_blocks(argument):
             factors[:, places[places >= 0]] = scale[:, None]
         if argument.bias is not None:
             scale = sign * _find_powers(before * np.minimum(biases, 1.0), bias)
-            factors[:, argument.bias] = np.where(biases > 0, scale, 0.0)[:, None]
+            factors[:, argument.bias] = np.where(biases == 0, 0.0, scale)[:, None]
         own = own * reach_own(formulation, factors)
         layer += 1
 

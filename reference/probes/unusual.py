@@ -160,11 +160,14 @@ def _draw_without_blocks(draw: Draw) -> Array:
     """Draw own parameters (D, P) of common sizes, with one block of weights that is 0 in each."""
     weights = [block for block in draw.formulation.own.blocks if block.places.ndim > 1]
     weights = weights[:MOST_BLOCKS]
-    draw.draws = 1 + len(weights)
+    draw.draws, draw.rows = 1 + len(weights), SAMPLE_ROWS
     own = draw.random_own(1.5)
     for number, block in enumerate(weights):
         own[number, block.places] = 0.0
-    return own
+    as_they_are = np.full(len(own), np.nan)
+    return scale_layers(
+        draw.formulation, own, draw.data()[0], lambda *layer: as_they_are, as_they_are
+    )
 
 
 def _choose_size(sizes: Sizes) -> Wanted:

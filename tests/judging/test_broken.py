@@ -746,7 +746,7 @@ SET_LIMIT = """
 import resource
 
 def pytest_sessionfinish():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 """
 FILES = ("index.html", "report.md", "results.json")
 
@@ -762,7 +762,7 @@ def older(mine: Mine, folder: str = "build/report") -> Path:
 
 @contextmanager
 def without_room(mine: Mine) -> Iterator[None]:
-    """From the end of the run on no file may grow beyond a kilobyte."""
+    """From the end of the run on no file may grow beyond four kilobytes."""
     mine.pytester.makeconftest(SET_LIMIT)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
