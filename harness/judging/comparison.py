@@ -96,7 +96,13 @@ class Comparison(NamedTuple):
 
         Both gradients are by the subject's own parameters (its own tensors, flattened).
         """
-        mine, observed = self.subject(problem).answer(quantity), self.reference(problem)
+        both = self.subject(problem), self.reference(problem)
+        return self._answers(problem, quantity, *both)
+
+    def _answers(
+        self, problem: Problem, quantity: str, of_subject: Observation, observed: Observation
+    ) -> tuple[Array, Array] | Missing:
+        mine = of_subject.answer(quantity)
         if isinstance(mine, Missing):
             return replace(mine, why=f"{self.trial.subject.name} {mine.why}", of_subject=True)
         theirs = observed.answer(quantity)
@@ -114,19 +120,17 @@ class Comparison(NamedTuple):
         """
         trial, cache = self.trial, self.cache
         contract = contract or trial.subject.contract(trial.dtype)
+        contract_of_reference = trial.reference.contract()
         subjects, references = [], []
         for problem in self.problems:
-            answers = self.answers(problem, quantity)
+            answered, observed = self.subject(problem), self.reference(problem)
+            answers = self._answers(problem, quantity, answered, observed)
             if isinstance(answers, Missing):
                 return answers
-            answered, observed = self.subject(problem), self.reference(problem)
-            subjects.append(
-                Side(answers[0], cache.oracle(problem, contract, observed=answered)[quantity])
-            )
-            bound = cache.oracle(problem, trial.reference.contract(), trial.reference, observed)[
-                quantity
-            ]
-            references.append(Side(answers[1], bound))
+            bounds = cache.oracle(problem, contract, observed=answered)
+            subjects.append(Side(answers[0], bounds[quantity]))
+            bounds = cache.oracle(problem, contract_of_reference, trial.reference, observed)
+            references.append(Side(answers[1], bounds[quantity]))
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
 

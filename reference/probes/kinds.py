@@ -102,7 +102,7 @@ class Probes:
     """
 
     seed: int = 0
-    draws: int = 16
+    draws: int = 12
     rows: int = 5
     kinds: Sequence[str] = tuple(KINDS)
     loss: Loss = SUM_OF_SQUARES

@@ -29,7 +29,7 @@ class Case:
     network: Network
     seed: int
     rows: int
-    draws: int = 16  # of each kind, as probes have them
+    draws: int = 12  # of each kind, as probes have them
 
     def asked(self, formulation: Formulation) -> list[Problem]:
         """Probes of every kind, and random ones with decay and weights of rows, in the parameters
