@@ -33,10 +33,11 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
     d = 1 - h * h
     steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
     error = np.minimum(steepest * z.error, 2.0) + 2 * contract.exp_ulp * u * abs(h)
-    error = (error + tiny * (h != 0)) * DIRECTED
+    coarse = _round_at_one(contract)
+    error = (error + coarse + tiny * (h != 0)) * DIRECTED
     # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
     slope = 2 * abs(h) * error + error * error + u * (h * h + (4 * contract.exp_ulp + 4) * d)
-    return Bounded(h, error), Bounded(d, (slope + tiny) * DIRECTED)
+    return Bounded(h, error), Bounded(d, (slope + coarse + tiny) * DIRECTED)
 
 
 def bound_logistic(z: Bounded, contract: Contract) -> Activated:
@@ -48,11 +49,12 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
     d = h * (1 - h)
     steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
     error = np.minimum(steepest * z.error, 1.0) + (2 * contract.exp_ulp + 2) * u * h
-    error = (error + tiny) * DIRECTED
+    coarse = _round_at_one(contract)
+    error = (error + coarse + tiny) * DIRECTED
     # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d if h is small, 2 k + 4
     # if h is large
     slope = abs(1 - 2 * h) * error + error * error + (4 * contract.exp_ulp + 4) * u * d
-    slope = (slope + tiny) * DIRECTED
+    slope = (slope + coarse + tiny) * DIRECTED
     clip = contract.logistic_clip
     if clip is not None and (abs(z.value) + z.error > clip).any():
         jump = float(logistic(np.array(-clip)))
@@ -62,3 +64,16 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
         error = np.where(edge, error + jump, np.where(beyond, 0.0, error))
         slope = np.where(edge, slope + jump, np.where(beyond, 0.0, slope))
     return Bounded(h, error), Bounded(d, slope)
+
+
+def _round_at_one(contract: Contract) -> float:
+    """Return the absolute error of tanh or the logistic if they are written by each other or by
+    exp; 0 if the contract promises that they are accurate where they are small.
+
+    In 2 sigmoid(2 z) - 1, the logistic is off by 2 exp_ulp + 2 roundings of at most 1, which are
+    doubled; the difference rounds once. (1 + tanh(z / 2)) / 2 and (1 - e) / (1 + e) with e =
+    exp(-2 z) are off by less.
+    """
+    if not contract.absolute_activations:
+        return 0.0
+    return (4 * contract.exp_ulp + 5) * total_roundoff(contract)

@@ -51,6 +51,9 @@ class Contract:
     `clamp(min=0)` 1, `torch.maximum` one half). `own_loss` says that the loss and its gradient by
     the outputs are the user's own code: constants and a root may round there.
 
+    `absolute_activations` says that tanh and the logistic are right to a few roundings of 1, not of
+    themselves, as tanh written as 2 sigmoid(2 z) - 1 is: it loses digits where it is small.
+
     `stated` is an error that is not derived but stated: each output may be off by this share of the
     largest output of its head in the same draw. `why` names who states so.
     """
@@ -60,6 +63,7 @@ class Contract:
     logistic_clip: float | None = None
     relu_at_zero: float = 0.0
     own_loss: bool = False
+    absolute_activations: bool = False
     stated: float | None = None
     why: str = ""
 
@@ -160,6 +164,8 @@ class Contract:
         if self.logistic_clip:
             parts.append(f"logistic exactly 0 or 1 beyond |z| > {self.logistic_clip:g}")
         parts.append(f"derivative of ReLU at exactly 0 is {self.relu_at_zero:g}")
+        if self.absolute_activations:
+            parts.append("small values of tanh and the logistic to a few roundings of 1")
         if self.own_loss:
             parts.append("a loss of its own within 9 roundings of the sum of squares")
         return ", ".join(parts)

@@ -125,7 +125,24 @@ def _other_convention(comparison: Comparison) -> Hint | None:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(comparison, replace(promised, logistic_clip=clip)):
             return _other_clip(name, clip)
-    return None
+    return _loses_digits(comparison, promised)
+
+
+def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
+    """Return a hint if the failure vanishes where small values of tanh and the logistic may be off
+    by roundings of 1, else None.
+    """
+    network = comparison.problems[0].formulation.network
+    if promised.absolute_activations or not {"tanh", "logistic"} & set(network.activations):
+        return None
+    if not _passes(comparison, replace(promised, absolute_activations=True)):
+        return None
+    cause = (
+        "its tanh or logistic loses digits where it is small, as tanh written as"
+        " 2 sigmoid(2 z) - 1 does"
+    )
+    name = called(comparison.trial.subject.name)
+    return Hint(HintKind.VANISHES, cause, f"Subject({name}, absolute_activations=True)")
 
 
 def _other_clip(name: str, clip: float | None) -> Hint:

@@ -51,7 +51,9 @@ class Subject:
     blocks, by default the case's.
 
     `relu_at_zero` is the model's derivative of ReLU at exactly 0. `logistic_clip` is the |z| beyond
-    which the model's logistic function is exactly 0 or 1 (15 if it copies R's nnet). `loss(outputs,
+    which the model's logistic function is exactly 0 or 1 (15 if it copies R's nnet).
+    `absolute_activations` says that its tanh or logistic loses digits where it is small, as 2
+    sigmoid(2 z) - 1 does. `loss(outputs,
     targets)` is the model's own loss. `held` names own parameters, as masks by name, that every
     probe leaves at 0. `stagewise` says whether each layer is judged from the model's own
     intermediate numbers; by default this is so if the dtype rounds more than float32. `known` says
@@ -67,6 +69,7 @@ class Subject:
     network: Family | None = None
     relu_at_zero: float = 0.0
     logistic_clip: float | None = None
+    absolute_activations: bool = False
     loss: UserLoss | None = None
     held: Mapping[str, Any] | None = None
     stagewise: bool | None = None
@@ -113,6 +116,7 @@ class Subject:
             dtype,
             relu_at_zero=self.relu_at_zero,
             logistic_clip=self.logistic_clip,
+            absolute_activations=self.absolute_activations,
             own_loss=self.loss is not None,
         )
 

@@ -164,6 +164,14 @@ def clipped_logistic(z: Tensor) -> Tensor:
     return torch.where(z < -15, 0.0, torch.where(z > 15, 1.0, torch.sigmoid(z)))
 
 
+def tanh_by_logistic(z: Tensor) -> Tensor:
+    return 2 * torch.sigmoid(2 * z) - 1
+
+
+def logistic_by_tanh(z: Tensor) -> Tensor:
+    return (1 + torch.tanh(z / 2)) / 2
+
+
 @dataclass(frozen=True)
 class Declared:
     """What the author of a form of an activation declares, as arguments of Subject."""
@@ -178,4 +186,6 @@ DECLARED: dict[Act, Declared] = {
     maximum: Declared("relu", {"relu_at_zero": 0.5}),
     half_of_sum: Declared("relu", {"relu_at_zero": 0.5}),
     clipped_logistic: Declared("logistic", {"logistic_clip": 15.0}),
+    tanh_by_logistic: Declared("tanh", {"absolute_activations": True}),
+    logistic_by_tanh: Declared("logistic", {"absolute_activations": True}),
 }
