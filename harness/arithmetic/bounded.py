@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
 from harness.arithmetic.rounding import (
@@ -131,7 +132,8 @@ class BoundedArithmetic:
             return Bounded(value, error * DIRECTED)
         # exact zeros take no part in the sum
         counts = (most_a != 0).astype(float) @ (most_b != 0).astype(float)
-        counts += extra * (counts > 0)
+        acts = counts > 0  # though the size may underflow
+        counts += extra * acts
         size = most_a @ most_b
         error = a.error @ most_b + size_a @ b.error
         if plus is not None:
@@ -139,7 +141,7 @@ class BoundedArithmetic:
             size = size + abs(plus.value) + plus_error
             counts = counts + 1.0
         spread = counts * self.summing + self._storing(extra)
-        error += plus_error + spread * size + counts * self.tiny * (size > 0)
+        error += plus_error + spread * size + counts * self.tiny * (acts | (size > 0))
         return Bounded(value, error * DIRECTED)
 
     def _as_factor(self, x: Bounded) -> Bounded:
@@ -177,8 +179,9 @@ class BoundedArithmetic:
         if b is None:
             return a
         value = a.value * b.value
-        error = a.error * (abs(b.value) + b.error) + abs(a.value) * b.error
-        return self._rounded(value, error, 1)
+        size_a, most_b = abs(a.value), abs(b.value) + b.error
+        error = a.error * most_b + size_a * b.error
+        return self._rounded(value, error, 1, (size_a + a.error != 0) & (most_b != 0))
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
         """Return (1 - share) a + share b, for a share of at most one half.
@@ -198,7 +201,7 @@ class BoundedArithmetic:
         error = np.where(
             least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf
         )
-        return self._rounded(value, error, 1)
+        return self._rounded(value, error, 1, abs(a.value) + a.error != 0)
 
     def root(self, a: Bounded) -> Bounded:
         """Return the square root of a, which is not negative."""
@@ -217,9 +220,9 @@ class BoundedArithmetic:
         value = a.value * factor
         error = a.error * abs(np.asarray(factor)) + slack * abs(value)
         if not slack and are_exact_factors(factor).all():
-            lost = (abs(value) - error < self.tiny) & (abs(value) + error > 0)
+            lost = (abs(value) - error < self.tiny) & self._acts(a, factor)
             return Bounded(value, error + self.tiny * lost)
-        return self._rounded(value, error, 3)
+        return self._rounded(value, error, 3, self._acts(a, factor))
 
     def stored(self, x: Bounded) -> Bounded:
         """Return x as an implementation stores it; a number that may overflow has no bound.
@@ -231,9 +234,26 @@ class BoundedArithmetic:
             x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
         )
 
-    def _rounded(self, value: Array, error: Array, count: float) -> Bounded:
+    def _acts(self, a: Bounded, factor: Array | float) -> NDArray[np.bool_]:
+        """Return where a product with a constant is not exactly 0, though it may underflow."""
+        acts: NDArray[np.bool_] = (abs(a.value) + a.error != 0) & (np.asarray(factor) != 0)
+        return acts
+
+    def _rounded(
+        self,
+        value: Array,
+        error: Array,
+        count: float,
+        acts: NDArray[np.bool_] | None = None,
+    ) -> Bounded:
+        """Return a result with the error of `count` roundings, and of underflow.
+
+        `acts` says where the exact result is not 0; by default where the value or its error is
+        not.
+        """
         size = abs(value) + error
-        return Bounded(value, (error + count * self.u * size + self.tiny * (size > 0)) * DIRECTED)
+        acts = size > 0 if acts is None else acts
+        return Bounded(value, (error + count * self.u * size + self.tiny * acts) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
         """Return the activation of z and its derivative; None is a derivative of 1."""

@@ -135,10 +135,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the subjects of a case were asked: `rows`, the numbers of rows; `sizes` of numbers by
-    what they are; and `ways`, the ways of calling and the layouts of inputs.
+    """What the subjects of a case were asked: the number of problems (`draws`), the numbers of
+    `rows`, `sizes` of numbers by what they are, and `ways`: ways of calling, and layouts of inputs.
     """
 
+    draws: int
     rows: tuple[int, ...]
     sizes: Mapping[str, Sizes]
     ways: tuple[str, ...] = ()

@@ -4,17 +4,20 @@ from harness.core.report import Asked, Report, Sizes
 
 # no probe asks it: a verdict says nothing about it
 NOT_ASKED = (
-    "inputs of one or three dimensions",
+    "every size with every number of rows",
+    "inputs of one or three dimensions, NaN or infinity",
     "second derivatives",
     "autocast",
-    "state that begins to matter after 300 calls",
     "faults that are rarer than once in 1,000 calls",
 )
 
 
 def describe_asked(asked: Asked) -> list[str]:
     """Return sentences on what the subjects of a case were asked."""
-    sentences = [f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}"]
+    sentences = [
+        f"problems: {asked.draws:,}",
+        f"numbers of rows: {', '.join(f'{count:,}' for count in asked.rows)}",
+    ]
     for name, sizes in asked.sizes.items():
         sentences.append(f"sizes of {name}: {_describe_sizes(sizes)}")
     if asked.ways:
@@ -34,7 +37,9 @@ def describe_not_asked(report: Report) -> str:
     """Return a sentence on what no subject was asked; "" if no case has asked anything."""
     if not report.asked:
         return ""
-    return f"not asked: other numbers of rows and other sizes, {', '.join(NOT_ASKED)}"
+    calls = min(asked.draws for asked in report.asked.values())
+    state = f"state that begins to matter after {calls:,} calls"
+    return f"not asked: other numbers of rows and other sizes, {', '.join(NOT_ASKED)}, {state}"
 
 
 def summarise_asked(report: Report) -> str:

@@ -35,7 +35,8 @@ def collect_asked(cache: Cache) -> Asked | None:
         for name, sizes in known[key].items():
             found.setdefault(name, []).extend(sizes)
     narrowest = {name: _find_narrowest(sizes) for name, sizes in found.items()}
-    return Asked(tuple(sorted(rows)), narrowest, _list_ways(cache))
+    draws = min(sum(problem.draws for problem in problems) for problems in stacks)
+    return Asked(draws, tuple(sorted(rows)), narrowest, _list_ways(cache))
 
 
 def _list_rows(problems: Sequence[Problem]) -> set[int]:

@@ -54,7 +54,7 @@ EXTREMES = Sizes(
 BETWEEN = 8  # draws with sizes between the extremes
 GAIN = 20.0  # the numbers of a layer are at most 2^GAIN times those of the layer before
 MOST = 2.0**62  # of an answer: in float32 its square and sums of it are finite
-MOST_BLOCKS = 6  # that are 0 in a draw of their own
+MOST_BLOCKS = 8  # that are 0 in a draw of their own
 
 
 def draw_unusual(draw: Draw) -> list[Problem]:
@@ -62,8 +62,8 @@ def draw_unusual(draw: Draw) -> list[Problem]:
 
     The first problem of each stack has numbers of common sizes. Further problems are dealt to the
     stacks of few rows: problems with unusual sizes, from 2^-20 to 2^20, and problems in which one
-    block of weights is 0. In some of them all biases are 0, in one all parameters are, and in one
-    all rows are alike.
+    block of parameters is 0. In some of them all biases are 0, in one all parameters are, and in
+    one all rows are alike.
     """
     counts = _choose_rows(draw)
     few = [count for count in counts if count <= FEW_ROWS]
@@ -157,12 +157,11 @@ def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
 
 
 def _draw_without_blocks(draw: Draw) -> Array:
-    """Draw own parameters (D, P) of common sizes, with one block of weights that is 0 in each."""
-    weights = [block for block in draw.formulation.own.blocks if block.places.ndim > 1]
-    weights = weights[:MOST_BLOCKS]
-    draw.draws, draw.rows = 1 + len(weights), SAMPLE_ROWS
+    """Draw own parameters (D, P) of common sizes, with one block that is 0 in each but the last."""
+    blocks = draw.formulation.own.blocks[:MOST_BLOCKS]
+    draw.draws, draw.rows = 1 + len(blocks), SAMPLE_ROWS
     own = draw.random_own(1.5)
-    for number, block in enumerate(weights):
+    for number, block in enumerate(blocks):
         own[number, block.places] = 0.0
     as_they_are = np.full(len(own), np.nan)
     return scale_layers(

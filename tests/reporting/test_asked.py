@@ -5,8 +5,8 @@ from harness.reporting.asked import describe_not_asked, list_asked, summarise_as
 from tests.conftest import Approved
 
 INPUTS = {"inputs": Sizes(2.0**-19, 2.0**20, True), "weights": Sizes(0.25, 1.5, False)}
-SMALL = Asked((5,), {"weights": Sizes(0.25, 1.5, False)})
-FULL = Asked((1, 5, 1_377), INPUTS, ("a deep copy", "strided inputs"))
+SMALL = Asked(12, (5,), {"weights": Sizes(0.25, 1.5, False)})
+FULL = Asked(83, (1, 5, 1_377), INPUTS, ("a deep copy", "strided inputs"))
 
 
 def make_report(**asked: Asked) -> Report:
