@@ -43,6 +43,7 @@ FORWARD, LOSS, GRADIENTS, BY_INPUTS = "forward", "loss", "gradient", "input_grad
 GROUPS = 4  # of parameters, that are frozen or changed one after the other
 EVALUATING = "in eval() than in train(), as it was built, expected the same"
 ADDING = "where two calls of backward() add up in .grad, expected twice that of one call"
+SCALED = "where its loss is multiplied by -2, expected -2 times the usual one"
 COPIED = "as a deep copy, expected the same"
 LOADED = "after load_state_dict() has loaded its own state_dict(), expected the same"
 
@@ -83,6 +84,7 @@ class Variations(NamedTuple):
         """
         if self.draw.turn == 0:
             self._try("gradient accumulation", ADDING, partial(self._accumulate, once))
+            self._try("gradient accumulation", SCALED, partial(self._scale, once))
             self._try("eval() with gradients", EVALUATING, self._evaluate)
             self._try("a deep copy", COPIED, self._copy)
             self._try("a state_dict that is loaded", LOADED, self._load)
@@ -185,16 +187,37 @@ class Variations(NamedTuple):
         """Return half of the gradient that a second call of backward() adds up to."""
         import torch
 
-        model = self.model
         if not all(torch.isfinite(2 * gradient).all() for gradient in once):
             return None
+        twice = self._call_backward(1)
+        return self._compare_with(once, [gradient / 2 for gradient in twice])
+
+    def _scale(self, once: Sequence[torch.Tensor]) -> Tensors | None:
+        """Return the gradient of -2 times the loss, divided by -2; None if it is too large."""
+        import torch
+
+        for parameter in self.model.parameters:
+            parameter.grad = None
+        scaled = self._call_backward(-2)
+        if not all(torch.isfinite(gradient).all() for gradient in scaled):
+            return None
+        return self._compare_with(once, [gradient / -2 for gradient in scaled])
+
+    def _call_backward(self, start: int) -> list[torch.Tensor]:
+        """Call backward() from the number `start`, and return what .grad holds then."""
+        import torch
+
+        model = self.model
         heads = model.heads(self.problem, [x.detach() for x in self.draw.inputs])
-        model.loss(self.problem, heads, self.draw.targets).backward()  # type: ignore[no-untyped-call]
-        twice = copy_gradients(model.parameters, [each.grad for each in model.parameters])
-        half = [gradient / 2 for gradient in twice]
-        if have_same_numbers(half, once):  # which may round otherwise than the usual gradient
+        loss = model.loss(self.problem, heads, self.draw.targets)
+        loss.backward(torch.full_like(loss, start))  # type: ignore[no-untyped-call]
+        return copy_gradients(model.parameters, [each.grad for each in model.parameters])
+
+    def _compare_with(self, once: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> Tensors:
+        """Return the usual gradient if `found` is that of backward(), which may round otherwise."""
+        if have_same_numbers(found, once):
             return {GRADIENTS: self.first[GRADIENTS]}
-        return {GRADIENTS: half}
+        return {GRADIENTS: found}
 
     def _copy(self) -> Tensors | None:
         copied = deep_copy(self.model.call)

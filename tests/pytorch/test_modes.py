@@ -375,6 +375,27 @@ def squares(outputs: Tensor, targets: Tensor) -> Tensor:
     return ((outputs - targets) ** 2).sum()
 
 
+class Squares(Function):
+    """Its gradient does not depend on that of what comes after it."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, targets: Tensor) -> Tensor:
+        ctx.save_for_backward(outputs, targets)
+        return squares(outputs, targets)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        outputs, targets = ctx.saved_tensors
+        return 2 * (outputs - targets), None
+
+
+def test_a_loss_that_ignores_the_gradient_of_its_factor_fails(approved: Approved) -> None:
+    """Half of such a loss has the gradient of the whole."""
+    right = type("Regressor", (Regressor,), {"wrong": False})
+    ignoring = Subject(right, "Ignoring", loss=lambda o, t: Squares.apply(o, t))
+    approved(why_it_fails(ignoring))
+
+
 def squares_of_memory(outputs: Tensor, targets: Tensor) -> Tensor:
     return squares(outputs, read_memory(targets))
 
