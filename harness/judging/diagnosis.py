@@ -22,6 +22,7 @@ from harness.words.naming import tensors
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
 FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations on
+LOST = 4.0  # times the allowed difference at least, where activations lose digits
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
@@ -34,7 +35,7 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
     trial, before = comparison.trial, _before(comparison)
     finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity)
     seen, of, missing = comparison.stages()
-    hints = [_other_convention(comparison)]
+    hints = [_other_convention(comparison, judgement.budget_used)]
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         first = hints[0] or _in_float32(comparison, judgement) or _likely(comparison)
         hints = [first, *_of_its_parameters(comparison)]
@@ -105,11 +106,12 @@ def _other_losses(comparison: Comparison) -> str:
     )
 
 
-def _other_convention(comparison: Comparison) -> Hint | None:
+def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
     """Return a hint if the failure vanishes under another convention of an activation, else None.
 
-    The conventions are the derivative of ReLU at exactly 0, and nnet's clip of the logistic. The
-    hint has the line that a user writes to declare the convention.
+    The conventions are the derivative of ReLU at exactly 0, nnet's clip of the logistic, and digits
+    that activations lose. The hint has the line that a user writes to declare the convention.
+    `factor` says how many times the allowed difference the answer is off.
     """
     trial = comparison.trial
     name, promised = trial.subject.name, trial.subject.contract(trial.dtype)
@@ -125,7 +127,7 @@ def _other_convention(comparison: Comparison) -> Hint | None:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(comparison, replace(promised, logistic_clip=clip)):
             return _other_clip(name, clip)
-    return _loses_digits(comparison, promised)
+    return _loses_digits(comparison, promised) if factor > LOST else None
 
 
 def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
