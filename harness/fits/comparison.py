@@ -84,13 +84,19 @@ def _make_verdict(trial: Trial, found: Decision, penalties: str) -> Verdict:
     budget = found.p / LEVEL if trial.case.expect == "equal" else None
     if status is not Status.FAIL:
         return replace(blank(trial, status, found.why), budget_used=budget)
-    claim = "was claimed to fit as well, and does not"
-    if trial.case.expect == "differs":
-        claim = "was claimed not to fit as well, and " + ("does" if found.same else "fits better")
-    reason = f"{trial.subject.title()} {claim}: {found.why}"
+    reason = f"{trial.subject.title()} {_contradict(trial.case.expect, found)}: {found.why}"
     if penalties:
         reason += f"; {penalties}"
     return replace(failure(trial, status, reason), budget_used=budget)
+
+
+def _contradict(expect: str, found: Decision) -> str:
+    """Return the part of a sentence that sets what was found against what was claimed."""
+    if expect == "differs":
+        return "was claimed not to fit as well, and " + ("does" if found.same else "fits better")
+    if found.worse:
+        return "was claimed to fit as well, and does not"
+    return "was claimed to fit alike, and fits better"
 
 
 def _decide(expect: str, found: Decision) -> Status:
