@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from harness.core.contract import Bounded
-from harness.core.judge import Judgement, Side, budget, contrast, judge, judge_contrast, outside
+from harness.core.judge import (
+    Judgement,
+    Side,
+    budget,
+    contrast,
+    draws_outside,
+    judge,
+    judge_contrast,
+    outside,
+)
 from harness.core.verdict import Status
 from tests.conftest import Approved
 
@@ -250,6 +259,24 @@ def test_a_tensor_that_is_0_in_every_draw_was_not_seen() -> None:
     assert (found.status, found.unseen, found.too_wide) == (Status.VACUOUS, (2,), ())
 
 
+@pytest.mark.parametrize("owner", [[[0, 0], [1, 1]], [[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+@pytest.mark.parametrize("other", [[[0, 0], [1, 1]], [[1, 0], [0, 1]]])
+def test_a_tensor_is_judged_wherever_its_elements_lie(
+    owner: list[list[int]], other: list[list[int]]
+) -> None:
+    """Also where they lie elsewhere in the next stack."""
+    owners = [np.array(owner), np.array(other)]
+    for unseen in (0, 1):
+        values = [np.where(each == unseen, 0.0, [[[4.0, 8.0], [2.0, 1.0]]]) for each in owners]
+        sides = [side(value, value, 0.01) for value in values]
+        assert judge(sides, sides, owners, LARGEST).unseen == (unseen,)
+        wide = [
+            side(np.ones((1, 2, 2)), np.ones((1, 2, 2)), np.where(each == unseen, 0.2, 0.01))
+            for each in owners
+        ]
+        assert judge(wide, wide, owners, LARGEST).too_wide == (unseen,)
+
+
 def test_a_tensor_of_small_numbers_is_seen() -> None:
     """However small, and of either sign."""
     for size in (1e-300, -1e-300):
@@ -465,3 +492,14 @@ def test_one_answer_is_outside_or_not(off: float, largest: float, expected: bool
         outside(np.array([-100.0 - off]), Bounded(np.array([-100.0]), np.array([0.5])), largest)
         is False
     )
+
+
+def test_the_draws_outside_are_marked() -> None:
+    """By any one element; but not by one that is beyond the dtype's range."""
+    bound = Bounded(np.full((4, 2, 3), [[[1.0], [90.0]]]), np.full((4, 2, 3), 0.5))
+    answer = bound.value.copy()
+    answer[1, 0, 2] += 0.6
+    answer[2, 1] -= 0.6
+    assert draws_outside(answer, bound, LARGEST).tolist() == [False, True, True, False]
+    assert draws_outside(answer, bound, 80.0).tolist() == [False, True, False, False]
+    assert draws_outside(bound.value, bound, LARGEST).tolist() == [False] * 4

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import comb
+from scipy.stats import binom
 
 from harness.fits.equivalence import (
     LEVEL,
@@ -12,6 +14,7 @@ from harness.fits.equivalence import (
     SharedStarts,
     equivalent_results,
     interval_of_difference,
+    largest_difference,
     p_of_equivalence,
     p_of_margin,
 )
@@ -61,6 +64,16 @@ def test_all_results_are_decided_as_one_by_one(design: Design) -> None:
             assert bool(results[second, first]) is (p <= LEVEL)
 
 
+@pytest.mark.parametrize("margin", [0.1, 0.25, 0.4])
+@pytest.mark.parametrize("design", [SharedStarts(3), SharedStarts(17), OtherStarts(8, 12)], ids=str)
+def test_every_result_is_decided_by_its_p_value(design: Design, margin: float) -> None:
+    """Up to the last one that shows equivalence, and where none does."""
+    results = equivalent_results(design, margin)
+    for second, first in np.argwhere(np.isfinite(design.scores(margin))):
+        p = p_of_equivalence(design, int(first), int(second), margin)
+        assert bool(results[second, first]) is (p <= LEVEL)
+
+
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
 def test_results_are_in_order(design: Design) -> None:
     """More successes of the first trainer speak less against its larger share: the largest error is
@@ -98,6 +111,75 @@ def test_the_score_of_other_starts_is_walds_of_two_more() -> None:
     error = np.sqrt(p * (1 - p) / 12 + q * (1 - q) / 10)
     score = OtherStarts(10, 8).scores(0.25)[4, 3]
     assert score == pytest.approx((p - q - 0.25) / error)
+
+
+def list_chances(design: Design, margin: float, many: int) -> list[NDArray[np.float64]]:
+    """The probability of every result at so many shares that differ by the margin, from one end to
+    the other; a table each.
+    """
+    tables = []
+    most = (1 - margin) / 2 if isinstance(design, SharedStarts) else min(1.0, 1 - margin)
+    for share in np.linspace(max(0.0, -margin), most, many):
+        other = min(max(share + margin, 0.0), 1.0)
+        if isinstance(design, OtherStarts):
+            of_second = binom.pmf(np.arange(design.second + 1), design.second, share)
+            of_first = binom.pmf(np.arange(design.first + 1), design.first, other)
+            tables.append(np.outer(of_second, of_first))
+            continue
+        assert isinstance(design, SharedStarts)
+        second, first = np.indices((design.n + 1, design.n + 1))
+        neither = np.maximum(design.n - first - second, 0)
+        ways = comb(design.n, first) * comb(design.n - first, second)
+        rest = max(1 - share - other, 0.0)
+        tables.append(ways * other**first * share**second * rest**neither)
+    return tables
+
+
+@pytest.mark.parametrize("margin", [-0.3, 0.1, 0.25])
+@pytest.mark.parametrize("design", [SharedStarts(6), OtherStarts(4, 6)], ids=str)
+def test_a_p_value_is_the_largest_probability_of_results_as_extreme(
+    design: Design, margin: float
+) -> None:
+    """Summed result by result, over 64 shares that differ by the margin; more change little."""
+    scores = design.scores(margin)
+    for many, rounding in ((64, 1e-9), (201, 2e-3)):
+        tables = list_chances(design, margin, many)
+        for second, first in np.argwhere(np.isfinite(scores)):
+            extreme = scores <= scores[second, first] + 1e-6
+            largest = max(float(table[extreme].sum()) for table in tables)
+            p = p_of_margin(design, int(first), int(second), margin)
+            assert p == pytest.approx(largest, abs=rounding / 10, rel=rounding)
+
+
+def test_a_result_that_cannot_be_has_no_score() -> None:
+    """Of three starts no two trainers succeed alone on four."""
+    second, first = np.indices((4, 4))
+    assert (np.isinf(SharedStarts(3).scores(0.25)) == (first + second > 3)).all()
+
+
+def test_a_score_at_a_share_of_0_is_that_of_the_margin_alone() -> None:
+    """Of 4 of 12 at a margin of 0.2 the likeliest share of the second alone is exactly 0."""
+    score = SharedStarts(12).scores(0.2)[0, 4]
+    assert score == pytest.approx((4 - 12 * 0.2) / np.sqrt(12 * 0.2 * 0.8))
+
+
+def test_shares_that_leave_nothing_are_shares() -> None:
+    """Also where they are more than 1 by rounding."""
+    assert SharedStarts(5).chances(0.1, 0.9).sum() == pytest.approx(1)
+    assert SharedStarts(5).chances(1.0, 0.0)[0, 5] == SharedStarts(5).chances(0.0, 1.0)[5, 0] == 1
+
+
+def test_a_limit_lies_between_minus_1_and_1() -> None:
+    """In steps of 2^-11, also where one trainer always succeeds alone."""
+    design = SharedStarts(20)
+    for counts in ((20, 0), (0, 20), (3, 5), (12, 1), (0, 0)):
+        low, high = interval_of_difference(design, *counts)
+        assert -1 <= low < high <= 1
+        assert high == 1 or p_of_margin(design, *counts, high) <= LEVEL
+        assert p_of_margin(design, *counts, high - 2.0**-11) > LEVEL
+        assert (low * 2**11).is_integer()
+        assert (high * 2**11).is_integer()
+    assert largest_difference(design, 20, 0) == 1
 
 
 def test_an_interval_holds_exactly_the_margins_that_are_not_rejected() -> None:

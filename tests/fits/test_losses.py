@@ -208,6 +208,19 @@ def test_the_power_to_show_a_difference_is_that_of_the_shares_seen() -> None:
     expected = binom.sf(7, 20, 0.4)
     assert compare(higher, lower).power_of_difference(20) == pytest.approx(expected)
     assert compare(lower, higher).power_of_difference(20) == pytest.approx(expected)
+    for counts in ((4, 1), (1, 4)):
+        seen = Ratios(np.zeros(10), *counts, 0, 0)
+        assert seen.power_of_difference(20) == power_of_difference(20, 0.4, 0.1, CONVINCING)
+
+
+def test_the_power_to_show_a_difference_is_that_of_mcnemars_test() -> None:
+    """Summed result by result, also of results with starts on both sides."""
+    chances, power = SharedStarts(20).chances(0.5, 0.1), 0.0
+    for second, first in np.ndindex(21, 21):
+        if first > second and first + second <= 20:
+            found = Pairs(20 - first - second, first, second, 0).p < CONVINCING
+            power += float(chances[second, first]) * found
+    assert power_of_difference(20, 0.5, 0.1, CONVINCING) == pytest.approx(power)
 
 
 def test_alike_asks_for_the_median_too() -> None:

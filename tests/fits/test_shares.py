@@ -1,5 +1,7 @@
 """Statistics of two shares on the same starts."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from harness.fits.equivalence import LEVEL, OtherStarts, SharedStarts
 from harness.fits.shares import (
     CONVINCING,
+    MORE,
     Independent,
     Pairs,
     difference,
@@ -109,3 +112,10 @@ def test_a_number_of_starts_that_would_tell_is_the_smallest() -> None:
     """Of those whose power is 80 % or more."""
     assert starts_needed({20: 0.5, 50: 0.8, 100: 0.9}) == 50
     assert starts_needed({20: 0.5}) is None
+
+
+def test_the_numbers_of_starts_that_are_proposed_are_round() -> None:
+    """Tens from 20 to 200, each less than twice the one before."""
+    assert (MORE[0], MORE[-1]) == (20, 200)
+    assert all(starts % 10 == 0 for starts in MORE)
+    assert all(less < more < 2 * less for less, more in pairwise(MORE))
