@@ -304,6 +304,6 @@ def test_what_may_round_in_the_loss_proves_nothing_exact_but_the_outputs() -> No
     (problem,) = probes(seed=0, draws=3, kinds=["exact"])(Formulation.identity(ONE))
     proofs = certificates(problem, Contract("float32", own_loss=True))
     assert {name: proof.tolist() for name, proof in proofs.items() if name == "forward"} == {
-        "forward": [True] * 3
+        "forward": [True] * problem.draws
     }
     assert not any(proof.any() for name, proof in proofs.items() if name != "forward")
