@@ -6,6 +6,7 @@ from harness.core.report import Asked, Report, Sizes
 NOT_ASKED = (
     "every size with every number of rows",
     "inputs of one or three dimensions, NaN or infinity",
+    "a loss at a perfect fit",
     "second derivatives",
     "autocast",
     "faults that are rarer than once in 1,000 calls",

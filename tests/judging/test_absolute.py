@@ -57,6 +57,18 @@ def test_an_activation_that_loses_digits_is_told_what_it_is(approved: Approved) 
     approved([failed[0].why, declared.sentence()], mask_figures=True)
 
 
+def test_lost_digits_are_no_difference_that_was_claimed(approved: Approved) -> None:
+    """The same function written otherwise is no counterexample."""
+    g, written = FORMS["tanh by the logistic"]
+    subject = Subject(lambda: Port(written), "Port")
+    network = Network(3, 4, 2, g)
+    case = Case("port", network, [subject], [numpy_net], probes(seed=0), expect="differs")
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials()]
+    assert {v.status for v in found} == {Status.FAIL}
+    approved(found[0].why)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_an_activation_that_is_off_by_a_millionth_fails_all_the_same(name: str) -> None:
     """What is declared is rounding, not more."""
