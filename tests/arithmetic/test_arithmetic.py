@@ -331,6 +331,29 @@ def test_logistic(z: float, e: float, exp_ulp: float) -> None:
     expect(slope, d, abs(1 - 2 * value) * error + error**2 + (2 * k + 4) * U * d + TINY, layers=2)
 
 
+@pytest.mark.parametrize("exp_ulp", K)
+@pytest.mark.parametrize("name", ["tanh", "logistic"])
+@pytest.mark.parametrize("z", [0.0, 0.25, -3.0])
+@pytest.mark.parametrize("e", [0.0, 0.1])
+def test_an_activation_that_loses_small_digits_is_right_to_roundings_of_1(
+    name: str, z: float, e: float, exp_ulp: float
+) -> None:
+    """By 2 k + 5 of them, as 2 sigmoid(2 z) - 1 is for tanh; its derivative by as many more."""
+    coarse = (2 * K[exp_ulp] + 5) * U
+    lost = Contract("float32", exp_ulp=exp_ulp, absolute_activations=True)
+    h, slope = BoundedArithmetic(lost).act(name, known(z, e))
+    plain, plain_slope = BoundedArithmetic(Contract("float32", exp_ulp=exp_ulp)).act(
+        name, known(z, e)
+    )
+    assert slope is not None
+    assert plain_slope is not None
+    assert h.error == pytest.approx(plain.error + coarse, rel=3e-9, abs=0)
+    value, less, more = (float(each[0, 0]) for each in (h.value, plain.error, h.error))
+    steep = 2 * abs(value) if name == "tanh" else abs(1 - 2 * value)
+    of_error = steep * (more - less) + more**2 - less**2
+    assert slope.error == pytest.approx(plain_slope.error + of_error + coarse, rel=3e-9, abs=0)
+
+
 @pytest.mark.parametrize(("name", "function"), [("tanh", np.tanh), ("logistic", logistic)])
 @seeded
 @given(

@@ -224,6 +224,27 @@ def test_a_penalty_is_bounded_where_its_sum_of_squares_is_in_range(
     assert np.isfinite(without["loss"].error).all()
 
 
+@pytest.mark.parametrize(("bias", "bounded"), [(140, True), (150, False), (-150, False)])
+def test_a_square_counts_with_its_weight_or_alone_whichever_is_more(
+    bias: float, bounded: bool
+) -> None:
+    """Weights of 2 and 1/4 count as 2 and 1: three times the square of 150 is beyond float16."""
+    problem = replace(of_bias(bias, 0), loss=Loss(weights=[2.0, 0.25]))
+    found = oracle(problem, Contract("float16"))
+    assert bool(np.isfinite(found["loss"].error).all()) is bounded
+
+
+@pytest.mark.parametrize(("bias", "bounded"), [(210, True), (214, False)])
+def test_a_squared_parameter_counts_with_its_decay_or_alone_whichever_is_more(
+    bias: float, bounded: bool
+) -> None:
+    """Decays of 2, of a weight of 100, and of 1/64, of a bias, count as 2 and 1."""
+    loss = Loss(decay=[0.0, 2.0, 2.0**-6, 0.0])
+    problem = replace(of_bias(bias, bias, weight=100.0), loss=loss)
+    found = oracle(problem, Contract("float16"))
+    assert bool(np.isfinite(found["loss"].error).all()) is bounded
+
+
 def test_stages_are_counted_and_the_first_that_is_missing_is_named(approved: Approved) -> None:
     """Of all numbers of a row that are kept: those that are among the columns."""
     problem = stack(3)
