@@ -203,14 +203,13 @@ class Variations(NamedTuple):
             return None
         return self._compare_with(once, [gradient / -2 for gradient in scaled])
 
-    def _call_backward(self, start: int) -> list[torch.Tensor]:
-        """Call backward() from the number `start`, and return what .grad holds then."""
-        import torch
-
+    def _call_backward(self, factor: int) -> list[torch.Tensor]:
+        """Call backward() of `factor` times the loss, and return what .grad holds then."""
         model = self.model
         heads = model.heads(self.problem, [x.detach() for x in self.draw.inputs])
         loss = model.loss(self.problem, heads, self.draw.targets)
-        loss.backward(torch.full_like(loss, start))  # type: ignore[no-untyped-call]
+        # not backward(gradient), at whose first use PyTorch imports sympy
+        (loss * factor).backward()  # type: ignore[no-untyped-call]
         return copy_gradients(model.parameters, [each.grad for each in model.parameters])
 
     def _compare_with(self, once: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> Tensors:
