@@ -23,5 +23,5 @@ def save_state(module: Any) -> Mapping[str, Any] | None:
         return None
     try:
         return {name: copy.deepcopy(value) for name, value in module.state_dict().items()}
-    except Exception:
+    except Exception:  # a user's own state_dict may raise anything
         return None

@@ -28,7 +28,7 @@ VALUES = (0.25, -0.5, 0.75)  # of all parameters at once
 STEPS = 64  # drawn numbers are multiples of 1 / STEPS, which every dtype holds
 DRAWS, ROWS = 8, 5
 MOST_SIGNED = 7  # blocks whose signs are tried, all of them together
-MOST_ORDERED = 400  # parameters of which an order is looked for
+MOST_ORDERED = 400  # parameters at most, for a search of their order
 
 ANY_ORDER = "; with all parameters equal too, so not by their order"
 NO_ORDER = "; with all parameters equal they agree, but by no other order of them that was found"

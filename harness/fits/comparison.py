@@ -91,7 +91,7 @@ def _make_verdict(trial: Trial, found: Decision, penalties: str) -> Verdict:
 
 
 def _contradict(expect: str, found: Decision) -> str:
-    """Return the part of a sentence that sets what was found against what was claimed."""
+    """Return the part of a sentence that names the claim, and the result that contradicts it."""
     if expect == "differs":
         return "was claimed not to fit as well, and " + ("does" if found.same else "fits better")
     if found.worse:

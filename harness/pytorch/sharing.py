@@ -1,4 +1,4 @@
-"""Own parameters that several blocks of a network take, and what is proposed where they do."""
+"""Finds own parameters that several blocks of a network share, and proposes how to write them."""
 
 from collections.abc import Mapping
 

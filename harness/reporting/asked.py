@@ -1,4 +1,4 @@
-"""What subjects were asked, and what they were not, in sentences."""
+"""Describes the reach of a run: the numbers of rows, the sizes and the ways of calling it tried."""
 
 from harness.core.report import Asked, Report, Sizes
 
@@ -27,7 +27,7 @@ def describe_asked(asked: Asked) -> list[str]:
 
 
 def list_asked(report: Report) -> dict[str, list[str]]:
-    """Return sentences on what was asked, by the names of the cases that were asked the same."""
+    """Return the sentences of `describe_asked` by case; cases with equal sentences are joined."""
     cases: dict[tuple[str, ...], list[str]] = {}
     for case, asked in report.asked.items():
         cases.setdefault(tuple(describe_asked(asked)), []).append(case)
@@ -44,9 +44,7 @@ def describe_not_asked(report: Report) -> str:
 
 
 def summarise_asked(report: Report) -> str:
-    """Return a sentence for the screen on what was asked, and what was not; "" if nothing was
-    asked.
-    """
+    """Return one sentence for the screen on the reach of a run; "" if no case used probes."""
     if not report.asked:
         return ""
     if len(list_asked(report)) > 1:

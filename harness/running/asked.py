@@ -48,7 +48,7 @@ def _list_rows(problems: Sequence[Problem]) -> set[int]:
 
 
 def _measure(problems: Sequence[Problem]) -> dict[str, list[Sizes]]:
-    """Return the sizes of the numbers of problems, by what they are, for each tensor."""
+    """Return the sizes of the inputs, weights, outputs, ... of problems, for each tensor."""
     by_tensor: dict[tuple[str, int], list[Array]] = {}
     for problem in problems:
         for name, number, array in _list_tensors(problem):

@@ -134,9 +134,7 @@ class Runner:
         self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
-        """Note the fits of the case that has just ended, what it asked and what it cost, and drop
-        its cache.
-        """
+        """Note the fits, the reach and the cost of the case that has just ended; drop its cache."""
         cache, self._cache = self._cache, None
         if cache is None:
             return

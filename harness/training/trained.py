@@ -181,8 +181,9 @@ class Trained:
         )
 
     def _describe_limits(self, start: Problem) -> str:
-        """Return sentences on two penalties, and on parameters of which only a sum is identified;
-        "" if there is neither.
+        """Return sentences on two penalties and on sums of parameters; "" if it has neither.
+
+        Of parameters that only enter as a sum, only the sum is identified.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))

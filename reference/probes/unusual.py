@@ -68,8 +68,9 @@ def draw_unusual(draw: Draw) -> list[Problem]:
     counts = _choose_rows(draw)
     few = [count for count in counts if count <= FEW_ROWS]
     sizes = _choose_sizes(draw.rng)
-    further = np.concatenate([_draw_scaled(draw, sizes), _draw_without_blocks(draw)])
-    common = np.zeros(len(further) - len(sizes.inputs))
+    scaled, sizes = _draw_scaled(draw, sizes)
+    further = np.concatenate([scaled, _draw_without_blocks(draw)])
+    common = np.zeros(len(further) - len(scaled))
     input_sizes = np.concatenate([sizes.inputs, common])
     target_sizes = np.concatenate([sizes.targets, common])
     problems = []
@@ -128,11 +129,11 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
     return Sizes(*(np.concatenate(parts) for parts in zip(EXTREMES, drawn, strict=True)))
 
 
-def _draw_scaled(draw: Draw, sizes: Sizes) -> Array:
-    """Draw own parameters (D, P) with which the layers have these sizes.
+def _draw_scaled(draw: Draw, sizes: Sizes) -> tuple[Array, Sizes]:
+    """Draw own parameters (D, P) with which the layers have these sizes; return both.
 
-    Where weights that several layers share make some answer too large, all sizes become common
-    ones; `sizes` is changed there.
+    Where weights that several layers share make some answer too large, parameters and inputs get
+    common sizes.
     """
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
     inputs, targets = draw.data()
@@ -141,9 +142,8 @@ def _draw_scaled(draw: Draw, sizes: Sizes) -> Array:
     own = scale_layers(draw.formulation, common, inputs, _choose_size(sizes), 2.0**sizes.biases)
     too_large = _find_too_large(draw.problem(own, inputs, targets))
     own[too_large] = common[too_large]
-    sizes.inputs[too_large] = 0.0
     own[0] = 0.0
-    return own
+    return own, sizes._replace(inputs=np.where(too_large, 0.0, sizes.inputs))
 
 
 def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
