@@ -1,0 +1,1 @@
+"""Attacks on the tool by files, signals, neighbours, R and load; `python -m tests.robustness`."""
