@@ -6,6 +6,7 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
   verify    judges the PyTorch models in cases/ against R nnet and NumPy    (pytest cases/)
   test      runs the project's own tests                                    (pytest tests/)
   types     checks the types of the library                                 (mypy)
+  lint      checks its style                                                (ruff check)
   --no-r    neither installs nor uses R: its recordings answer for it
   --help    prints this page
 
@@ -13,8 +14,11 @@ Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ 
 place of the folder. Where there are two cores, two processes share a whole folder; `-n 0` keeps it
 in one. The options of nnet-parity may be written short: --device, --require-device, --r, --speed,
 --starts, --baseline and --report-dir stand for --parity-device and so on.
-The first run makes .venv beside this file and, as root on Debian or Ubuntu, gets R by apt; later
-runs start at once.
+The first run makes .venv beside this file, of packages whose hashes requirements.txt names; later
+runs start at once. torch is the build without CUDA if pip finds one; NNET_PARITY_TORCH_INDEX names
+a package index for torch alone. verify and test use R: if it is missing and this is root on Debian
+or Ubuntu, run.py says what it would install through apt, asks if there is a terminal, and installs
+it.
 The exit code is pytest's; 1 if the set-up fails, 130 if it is interrupted.
 """
 
@@ -41,7 +45,14 @@ COMMANDS = {
     "verify": ["pytest", "-p", "no:hypothesispytest", "-p", "no:syrupy", "cases/"],
     "test": ["pytest", "tests/"],
     "types": ["mypy"],
+    "lint": ["ruff", "check", "."],
 }
+USE_R = ("verify", "test")
+# rpy2 is built with cffi, thus installed later, and left out where it cannot be built; only torch's
+# builds for CUDA need the libraries of CUDA.
+OF_TORCH = re.compile(r"torch")
+OF_R = re.compile(r"rpy2.*")
+OF_CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
 # Where there are two cores, pytest-xdist runs a whole folder in two processes: cases stay together
 # (nnet_parity/workers.py), the tests of a file as far as one of the two has nothing else to do.
 SHARED = {"verify": ["-n", "2"], "test": ["-n", "2", "--dist", "worksteal"]}
@@ -65,10 +76,11 @@ def say(text: str) -> None:
     print(f"run.py: {text}", file=sys.stderr)
 
 
-def run(*command: str) -> bool:
+def run(*command: str, may_fail: bool = False) -> bool:
     """Run a command, and return whether it succeeded.
 
-    A terminal shows the latest line of its output. If it fails, all of its output is printed.
+    A terminal shows the latest line of its output. If it fails, all of its output is printed,
+    unless it may fail.
     """
     latest = "\r\x1b[K{}" if sys.stderr.isatty() else ""
     lines = []
@@ -101,7 +113,7 @@ def run(*command: str) -> bool:
         raise
     finally:
         print(latest.format(""), end="", file=sys.stderr, flush=True)
-    if process.returncode:
+    if process.returncode and not may_fail:
         print(*lines, sep="", file=sys.stderr)
         say(f"failed, with the lines above: {shlex.join(command)}")
     return process.returncode == 0
@@ -154,16 +166,71 @@ def get_debian_packages(names: list[str]) -> None:
     install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
     if which("apt-get") and os.geteuid() == 0:
         hint = "; --no-r leaves R out" if "R" in kinds else ""
-        say(f"installing {what} through apt: {' '.join(names)}{hint}")
-        run("apt-get", "update")
-        if run(*install):
-            return
+        say(f"{what} not complete here. As root, through apt: {shlex.join(install)}{hint}")
+        if may_go_on():
+            run("apt-get", "update")
+            if run(*install):
+                return
     else:
         why = "this is not root" if which("apt-get") else "there is no apt here"
         say(f"{what} not complete here, and {why}. To have it: sudo {shlex.join(install)}")
     if "venv" in kinds:
         sys.exit(1)
     say("going on without R")
+
+
+def may_go_on() -> bool:
+    """Ask on a terminal whether to go on. Anywhere else nobody can answer: return True."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print("run.py: go on? [Y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def read_pins(file: str) -> dict[str, str]:
+    """Return the entries of a requirements file by name: version, marker and hashes."""
+    text = Path(ROOT, file).read_text(encoding="utf-8")
+    entries = re.findall(r"^[\w.-]+==.*(?:\n[ \t].*)*", text, re.MULTILINE)
+    return {entry.partition("==")[0].lower(): entry for entry in entries}
+
+
+def install_pins(pins: dict[str, str], *options: str, may_fail: bool = False) -> bool:
+    """Let pip install packages into .venv, from files with the hashes of their entries.
+
+    Returns whether it succeeded; exits if it failed and may not.
+    """
+    if not pins:
+        return True
+    chosen = ROOT / ".venv" / "requirements.txt"
+    chosen.write_text("\n".join(pins.values()), encoding="utf-8")
+    words = ["--no-deps", "--require-hashes", *options, "-r", str(chosen)]
+    return install(*words, may_fail=may_fail)
+
+
+def install(*words: str, may_fail: bool = False) -> bool:
+    """Run `pip install` in .venv. Returns whether it succeeded; exits if it failed and may not."""
+    done = run(str(PYTHON), "-m", "pip", "install", *words, may_fail=may_fail)
+    if not done and not may_fail:
+        sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
+    return done
+
+
+def install_project(with_rpy2: bool) -> None:
+    """Install what requirements.txt pins, and this checkout, into .venv."""
+    pins = read_pins("requirements.txt")
+    torch = {name: pins.pop(name) for name in list(pins) if OF_TORCH.fullmatch(name)}
+    of_r = {name: pins.pop(name) for name in list(pins) if OF_R.fullmatch(name)}
+    of_cuda = {name: pins.pop(name) for name in list(pins) if OF_CUDA.fullmatch(name)}
+    index = os.environ.get("NNET_PARITY_TORCH_INDEX")
+    where = ["--index-url", index] if index else []
+    # pip prefers a file whose hash an index names, so that it is asked for the small build first
+    if not install_pins(read_pins("requirements-cpu.txt"), *where, may_fail=True):
+        install_pins(torch, *where)
+        install_pins(of_cuda)
+    install_pins(pins)
+    if with_rpy2:
+        install_pins(of_r, "--no-build-isolation")
+    install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
 def set_up() -> None:
@@ -176,10 +243,10 @@ def set_up() -> None:
         f"{ROOT} {sys.base_prefix} {sys.implementation.cache_tag}".encode()
     ).hexdigest()
     # rpy2 asks R, R asks make
-    extras = "r,test,dev" if which("make") or not which("R") else "test,dev"
-    names = "run.py", "pyproject.toml", "constraints.txt"
+    with_rpy2 = bool(which("make") or not which("R"))
+    names = "run.py", "pyproject.toml", "requirements.txt", "requirements-cpu.txt"
     files = b"".join((ROOT / name).read_bytes() for name in names)
-    stamp = f"{place} {hashlib.sha256(files + extras.encode()).hexdigest()}"
+    stamp = f"{place} {hashlib.sha256(files + bytes([with_rpy2])).hexdigest()}"
     lock = os.open(ROOT, os.O_RDONLY)  # held until this process ends or becomes pytest
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,11 +263,10 @@ def set_up() -> None:
     if not old.startswith(place) and not run(sys.executable, "-m", "venv", "--clear", ".venv"):
         sys.exit(1)
     say(
-        "installing the project and what constraints.txt pins into .venv; the first time takes a"
+        "installing the project and what requirements.txt pins into .venv; the first time takes a"
         " minute or more"
     )
-    if not run(str(PYTHON), "-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{extras}]"):
-        sys.exit("run.py: see to what pip says (no network? a full disk?), then run the same again")
+    install_project(with_rpy2)
     half = STAMP.with_suffix(".half")
     half.write_text(stamp)
     half.replace(STAMP)
@@ -258,7 +324,8 @@ def main(arguments: list[str]) -> int:
         os.environ["NNET_PARITY_R"] = "recorded"
     # rpy2 reads it when it is installed and again when it is imported
     os.environ["RPY2_CFFI_MODE"] = "ABI"
-    if missing := find_missing_packages(with_r=os.environ.get("NNET_PARITY_R") != "recorded"):
+    with_r = command in USE_R and os.environ.get("NNET_PARITY_R") != "recorded"
+    if missing := find_missing_packages(with_r):
         get_debian_packages(missing)
     set_up()
     tool, *options = COMMANDS[command]

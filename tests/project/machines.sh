@@ -20,10 +20,10 @@ for line in [*project["dependencies"], *extras["audit"], *extras["checkpoints"],
     if oldest := re.match(r"([\w-]+)>=([\d.]+)", line):
         print(f"{oldest[1]}=={oldest[2]}")
 PINS
-        grep '^rpy2' constraints.txt >> "$home/pins"
+        sed -n 's/^\(rpy2[a-z-]*==[^ ]*\).*/\1/p' requirements.txt >> "$home/pins"
         echo "pyparsing<3.3" >> "$home/pins" # the oldest matplotlib calls it in ways that it deprecates since
     else
-        cp constraints.txt "$home/pins"
+        sed -n 's/^\([a-zA-Z0-9._-]*==[^ ]*\).*/\1/p' requirements.txt > "$home/pins" # without hashes: pip takes none for a checkout
     fi
     "$python" -m venv "$home/venv"
     "$home/venv/bin/python" -m pip install -q -c "$home/pins" 'setuptools>=77' -e '.[r,test]'

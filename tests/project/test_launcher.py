@@ -5,14 +5,16 @@ no network.
 import ast
 import json
 import os
-import re
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import tomllib
+import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
@@ -118,7 +120,8 @@ def new_checkout(root: Path) -> Checkout:
     (root / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
-    (root / "constraints.txt").write_text("")
+    for name in ("requirements.txt", "requirements-cpu.txt"):
+        (root / name).write_text("")
     (root / "backend.py").write_text(BACKEND)
     (root / "pytest.py").write_text(PYTEST)
     programs = root.parent / f"{root.name} programs"
@@ -340,6 +343,47 @@ def test_root_gets_r_through_apt_and_is_told_before(
     ]
 
 
+def ask_on_a_terminal(checkout: Checkout, answer: str) -> str:
+    """Runs verify as root (played) on a terminal, gives an answer there; returns what is shown."""
+    parent, child = pty.openpty()
+    run = subprocess.Popen(
+        checkout.command("verify", played="os.geteuid = lambda: 0"),
+        env=checkout.environment(),
+        cwd=checkout.programs,
+        stdin=child,
+        stdout=subprocess.DEVNULL,
+        stderr=child,
+    )
+    os.close(child)
+    os.write(parent, answer.encode())
+    shown = b""
+    with suppress(OSError):  # the terminal is closed: the run has ended
+        while part := os.read(parent, 1000):
+            shown += part
+    os.close(parent)
+    assert run.wait(30) == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize(("answer", "is_run"), [("n\n", False), ("\n", True)])
+def test_root_is_asked_on_a_terminal(without_r: Checkout, answer: str, is_run: bool) -> None:
+    """On a terminal apt (a script here) is called only after a yes, or Return."""
+    program(without_r.programs, "apt-get", 'echo "$*" >>"${0}.log"')
+    shown = ask_on_a_terminal(without_r, answer)
+    assert "run.py: go on? [Y/n]" in shown
+    assert (without_r.programs / "apt-get.log").exists() is is_run
+    assert ("going on without R" in shown) is not is_run
+
+
+@pytest.mark.parametrize("command", ["types", "lint"])
+def test_what_needs_no_r_asks_for_none(without_r: Checkout, command: str) -> None:
+    """Types and style are checked without R: nothing is said of it, and apt is not called."""
+    program(without_r.programs, "apt-get", "touch ${0}.called")
+    answer = without_r.run(command, played="os.geteuid = lambda: 0")
+    assert said(answer.stderr) == []
+    assert not (without_r.programs / "apt-get.called").exists()
+
+
 def test_when_apt_fails_its_words_are_shown(without_r: Checkout, approved: Approved) -> None:
     """An apt that fails is quoted in full, and the run goes on without R."""
     program(without_r.programs, "apt-get", "echo no route to the mirror; exit 100")
@@ -377,7 +421,7 @@ def test_without_venv_the_run_ends_there(
 def test_what_the_system_refuses_is_quoted(tmp_path: Path, approved: Approved) -> None:
     """A file that is gone, say: one line, and 1."""
     new = new_checkout(tmp_path / "new")
-    (new.root / "constraints.txt").unlink()
+    (new.root / "requirements.txt").unlink()
     answer = new.run("verify")
     assert answer.returncode == 1
     approved(answer.stderr)
@@ -400,16 +444,36 @@ def test_no_r_asks_for_nothing_and_tells_the_library(without_r: Checkout) -> Non
 
 
 def change_the_pins(checkout: Checkout) -> None:
-    with (checkout.root / "constraints.txt").open("a") as pins:
+    with (checkout.root / "requirements.txt").open("a") as pins:
         pins.write("# newer\n")
 
 
 def test_new_pins_are_installed_into_the_same_venv(checkout: Checkout, approved: Approved) -> None:
-    """A change of constraints.txt costs one pip install, not a new .venv."""
+    """A change of requirements.txt costs one pip install, not a new .venv."""
     (checkout.root / ".venv" / "kept").touch()
     change_the_pins(checkout)
     approved(said(checkout.run("verify").stderr))
     assert (checkout.root / ".venv" / "kept").exists()
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_package_is_installed_only_with_its_hash(tmp_path: Path, is_right: bool) -> None:
+    """A file whose SHA-256 is not that of its pin is refused by pip, and the set-up ends with 1."""
+    new = new_checkout(tmp_path / "new")
+    wheel = tmp_path / "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("tiny.py", "")
+        file.writestr(
+            "tiny-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n"
+        )
+        file.writestr("tiny-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr("tiny-1.dist-info/RECORD", "")
+    digest = sha256(wheel.read_bytes()).hexdigest() if is_right else "0" * 64
+    (new.root / "requirements.txt").write_text(f"tiny==1 \\\n    --hash=sha256:{digest}\n")
+    answer = new.run("verify", PIP_FIND_LINKS=str(tmp_path))
+    assert answer.returncode == (0 if is_right else 1), answer.stderr
+    assert ("DO NOT MATCH THE HASHES" in answer.stderr) is not is_right
+    assert (new.root / ".venv" / "set-up-complete").exists() is is_right
 
 
 def test_a_checkout_elsewhere_is_set_up_again(checkout: Checkout, tmp_path: Path) -> None:
@@ -463,19 +527,3 @@ def test_a_set_up_that_fails_is_quoted(checkout: Checkout, approved: Approved) -
     approved(said(failed.stderr))
     assert failed.stderr.splitlines()[-1] == said(failed.stderr)[-1]
     assert not (checkout.root / ".venv" / "set-up-complete").exists()
-
-
-def test_every_package_that_we_name_is_pinned() -> None:
-    """Whatever pyproject.toml asks for stands in constraints.txt, with one exact version."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    asked = project["dependencies"] + [
-        one for extra in project["optional-dependencies"].values() for one in extra
-    ]
-    names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in asked} - {"nnet-parity"}
-    lines = [
-        line
-        for line in (PROJECT / "constraints.txt").read_text().splitlines()
-        if not line.startswith("#")
-    ]
-    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines)
-    assert names <= {line.split("==")[0].lower() for line in lines}
