@@ -13,11 +13,13 @@ row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from harness.arithmetic.bounded import BoundedArithmetic
+from harness.arithmetic.nearby import ColumnTree
 from harness.arithmetic.rounding import DIRECTED
 from harness.core.contract import Array, Bounded, Contract
 
@@ -41,6 +43,11 @@ class StagedArithmetic(BoundedArithmetic):
         self.found, self.asked = 0, 0
         self.missing: list[str] = []
 
+    @cached_property
+    def tree(self) -> ColumnTree:
+        """The own columns, of D R numbers each."""
+        return ColumnTree(self.own.reshape(-1, self.own.shape[-1]))
+
     def stored(self, x: Bounded) -> Bounded:
         """Return x as the implementation stores it: its own numbers if they are found, else x with
         its bound.
@@ -63,24 +70,26 @@ class StagedArithmetic(BoundedArithmetic):
         if isinstance(x, Replaced) or x.value.ndim != 3 or x.value.shape[:2] != self.own.shape[:2]:
             return x
         value, error = x.value.copy(), x.error.copy()
-        for unit in range(x.value.shape[-1]):
-            within = (abs(self.own - value[..., unit, None]) <= error[..., unit, None]).all(
-                axis=(0, 1)
-            )
-            self.asked += 1
-            if not within.any():
-                self.missing += [f"{name} of unit {unit}"] if name else []
-            else:
-                self.found += 1
-                least, most = (limit(self.own[..., within], axis=-1) for limit in (np.min, np.max))
-                # what is below the normal numbers may be read as 0, as products of bfloat16 do on
-                # some CPUs
-                least = np.where(least < self.tiny, np.minimum(least, 0.0), least)
-                most = np.where(most > -self.tiny, np.maximum(most, 0.0), most)
-                middle = least + (most - least) / 2
-                value[..., unit] = middle
-                error[..., unit] = np.maximum(most - middle, middle - least) * DIRECTED
+        units = value.shape[-1]
+        values, errors = value.reshape(-1, units), error.reshape(-1, units)
+        near = self.tree.within(values.T, errors.T)
+        self.asked += units
+        self.found += int(near.found.sum())
+        if name:
+            self.missing += [f"{name} of unit {unit}" for unit in np.flatnonzero(~near.found)]
+        middle, half = self._enclose(near.least[near.found], near.most[near.found])
+        values[:, near.found], errors[:, near.found] = middle.T, half.T
         return Replaced(value, error, derived=x)
+
+    def _enclose(self, least: Array, most: Array) -> tuple[Array, Array]:
+        """Return the middles of intervals, and bounds that reach their ends.
+
+        Numbers below the normal ones may be read as 0, as products of bfloat16 are on some CPUs.
+        """
+        least = np.where(least < self.tiny, np.minimum(least, 0.0), least)
+        most = np.where(most > -self.tiny, np.maximum(most, 0.0), most)
+        middle = least + (most - least) / 2
+        return middle, np.maximum(most - middle, middle - least) * DIRECTED
 
 
 def before(x: Any) -> Bounded:

@@ -1,0 +1,153 @@
+"""Finds, among many columns of numbers, those within the bounds of given columns.
+
+The columns are the leaves of a binary tree, whose nodes are divided at the median of one of their
+K entries (Bentley, "Multidimensional binary search trees used for associative searching",
+Communications of the ACM 18 (1975)). Each node knows, for every entry, the interval that holds its
+columns, so that most nodes are taken or left as a whole: to look up U columns among N takes about
+U log N comparisons of two entries, and U comparisons of columns.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+
+SAMPLE = 16  # columns of a node by which the entry is chosen that divides it
+AT_ONCE = 2**18  # numbers that are compared at once
+
+Places = NDArray[np.intp]
+
+
+class Nearby(NamedTuple):
+    """For each of U columns, those of the tree within its bound.
+
+    `found` (U,) says whether there are any, `least` and `most` (U, K) are the limits of their
+    numbers: infinity and -infinity if there are none.
+    """
+
+    found: NDArray[np.bool_]
+    least: Array
+    most: Array
+
+    def extend(self, places: Places, low: Array, high: Array) -> None:
+        """Widen the limits at sorted `places` (n,) by intervals from `low` to `high` (n, K)."""
+        if not places.size:
+            return
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        at = places[starts]
+        self.found[at] = True
+        self.least[at] = np.minimum(self.least[at], np.minimum.reduceat(low, starts))
+        self.most[at] = np.maximum(self.most[at], np.maximum.reduceat(high, starts))
+
+
+class ColumnTree:
+    """A tree of columns (K, N). A column with NaN is left out, as it is within no bound."""
+
+    def __init__(self, columns: Array) -> None:
+        rows = _distinct(columns[:, ~np.isnan(columns).any(axis=0)].T)
+        self.count = len(rows)
+        if not self.count:
+            return
+        self.leaves = 1
+        while self.leaves < self.count:
+            self.leaves *= 2
+        # node 1 is the root, 2 n and 2 n + 1 are the children of n; the last column fills up the
+        # leaves: once more makes no difference
+        some = np.linspace(0, len(columns), min(len(columns), SAMPLE), endpoint=False, dtype=int)
+        self.entries = np.zeros((2 * self.leaves, 2 + len(some)), dtype=np.intp)
+        self.entries[:, 2:] = some
+        order = np.minimum(np.arange(self.leaves), self.count - 1)
+        nodes = 1
+        while nodes < self.leaves:
+            order = order.reshape(nodes, -1)
+            entry = _choose(rows, order)
+            self.entries[nodes : 2 * nodes, 1] = entry
+            self.entries[2 * nodes : 4 * nodes, :2] = entry.repeat(2)[:, None]
+            keys = rows[order, entry[:, None]]
+            order = np.take_along_axis(order, keys.argsort(axis=1), axis=1)
+            nodes *= 2
+        self.low = np.empty((2 * self.leaves, len(columns)))
+        self.high = np.empty_like(self.low)
+        self.low[nodes:] = self.high[nodes:] = rows[order.ravel()]
+        while nodes > 1:
+            left, right = slice(nodes, 2 * nodes, 2), slice(nodes + 1, 2 * nodes, 2)
+            nodes //= 2
+            np.minimum(self.low[left], self.low[right], out=self.low[nodes : 2 * nodes])
+            np.maximum(self.high[left], self.high[right], out=self.high[nodes : 2 * nodes])
+
+    def within(self, value: Array, error: Array) -> Nearby:
+        """Return the limits of all columns c with abs(c - value) <= error in each entry, for each
+        row of value and error (U, K).
+        """
+        found = Nearby(
+            np.zeros(len(value), dtype=bool),
+            np.full(value.shape, np.inf),
+            np.full(value.shape, -np.inf),
+        )
+        if not self.count:
+            return found
+        numbers = np.flatnonzero(~(np.isnan(value) | np.isnan(error)).any(axis=1))
+        pending = [(numbers, np.ones_like(numbers))]
+        while pending:
+            asked, nodes = pending.pop()
+            if asked.size > 1 and asked.size * value.shape[1] > AT_ONCE:
+                half = asked.size // 2
+                pending += [(asked[:half], nodes[:half]), (asked[half:], nodes[half:])]
+            elif asked.size:
+                asked, nodes = self._compare(asked, nodes, value, error, found)
+                pending.append((asked.repeat(2), np.stack([2 * nodes, 2 * nodes + 1], 1).ravel()))
+        return found
+
+    def _compare(
+        self, asked: Places, nodes: Places, value: Array, error: Array, found: Nearby
+    ) -> tuple[Places, Places]:
+        """Compare each of the rows `asked` (n,) of value and error with a node; all nodes are on
+        one level.
+
+        Return the rows and nodes of which only some columns may be within the bound.
+        """
+        entries = self.entries[nodes]
+        at, of = (asked[:, None], entries), (nodes[:, None], entries)
+        inside, apart = _compare(self.low[of], self.high[of], value[at], error[at])
+        asked, nodes, inside = asked[~apart], nodes[~apart], inside[~apart]
+        whole, its = asked[inside], nodes[inside]
+        low, high = self.low[its], self.high[its]
+        taken, apart = _compare(low, high, value[whole], error[whole])
+        found.extend(whole[taken], low[taken], high[taken])
+        if not nodes.size or nodes[0] >= self.leaves:
+            return asked[:0], nodes[:0]
+        rest = ~inside
+        rest[inside] = ~(taken | apart)
+        return asked[rest], nodes[rest]
+
+
+def _compare(
+    low: Array, high: Array, value: Array, error: Array
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return for each row (n, k) whether all numbers from low to high are within the bound in every
+    entry, and whether none is in some entry.
+
+    A difference is rounded, but never falls if a number grows: what holds at low and high holds
+    between them.
+    """
+    from_low, from_high = low - value, high - value
+    inside = (from_low >= -error) & (from_high <= error)
+    apart = (from_high < -error) | (from_low > error)
+    return np.all(inside, axis=1), np.any(apart, axis=1)
+
+
+def _distinct(rows: Array) -> Array:
+    """Return each row once; -0 is 0."""
+    once = dict.fromkeys(row.tobytes() for row in rows + 0.0)
+    return np.frombuffer(b"".join(once)).reshape(len(once), rows.shape[1])
+
+
+def _choose(rows: Array, groups: Places) -> Places:
+    """Return the entry in which a sample of each group (n, size) of rows differs most."""
+    sample = groups[:, :: max(1, groups.shape[1] // SAMPLE)]
+    entries: Places = np.ptp(rows[sample], axis=1).argmax(axis=1)
+    return entries
