@@ -10,10 +10,13 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.core.formulation import Formulation
+from harness.pytorch.checkpoint_file import read
+from harness.pytorch.real_numbers import to_array
+from harness.text.harmless import one_line, shown
 
 Checkpoint = str | PathLike[str] | Mapping[str, Any]
 PREFIXES = re.compile(r"^((_orig_mod|module|model)\.)+")
-KINDS = {".safetensors": "safetensors", ".pt": "torch", ".pth": "torch", ".bin": "torch"}
+MOST_NAMED = 10  # of a checkpoint's names, in a sentence
 
 
 def weights(given: Checkpoint, formulation: Formulation) -> Array:
@@ -24,14 +27,15 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     torch.save writes them. Reading runs no code from the file. Prefixes that torch.compile,
     DataParallel and Lightning add to names are ignored.
 
-    Raises ValueError if the file cannot be read, if a parameter is missing, has another shape or
-    holds numbers that are not finite, or if any other tensor is not a buffer with the values that
-    the module is built with.
+    Raises ValueError if the file cannot be read or is larger than a checkpoint of the model, if a
+    parameter is missing, has another shape or holds numbers that are not finite, or if any other
+    tensor is not a buffer with the values that the module is built with.
     """
     if isinstance(given, Mapping):
         where, named = "the state_dict", dict(given)
     else:
-        where, named = str(given), dict(_read(Path(given)))
+        where = one_line(str(given))
+        named = dict(read(Path(given), where, formulation))
     if isinstance(named.get("state_dict"), Mapping):
         named = dict(named["state_dict"])
     found = _strip_prefixes(where, named, formulation)
@@ -42,13 +46,9 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
             tensors[block.name] = 1.0
             continue
         if block.name not in found:
-            has = ", ".join(map(str, named)) or "nothing"
-            raise ValueError(f"{where} has no {block.name}, expected it; it has {has}")
-        array = found.pop(block.name)
-        if array.shape != block.places.shape:
-            raise ValueError(
-                f"{where}: {block.name} has shape {array.shape}, expected {block.places.shape}"
-            )
+            raise ValueError(f"{where} has no {block.name}, expected it; it has {_list(named)}")
+        tensor = found.pop(block.name)
+        array = to_array(where, block.name, tensor, block.places.shape)
         if not np.isfinite(array).all():
             raise ValueError(f"{where}: {block.name} holds what is not finite, expected numbers")
         tensors[block.name] = array
@@ -56,81 +56,58 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     return formulation.own.join(tensors)
 
 
+def _list(named: Mapping[Any, Any]) -> str:
+    """Return the first names of a checkpoint, each cut to a readable length."""
+    names = [_show(name) for name in list(named)[:MOST_NAMED]]
+    if len(named) > MOST_NAMED:
+        names.append(f"{len(named) - MOST_NAMED} more")
+    return ", ".join(names) or "nothing"
+
+
+def _show(name: object) -> str:
+    """Return a name as it is, or quoted and cut if it is long or has unprintable characters."""
+    if isinstance(name, str) and name.isprintable() and len(name) <= 80:
+        return name
+    return shown(name)
+
+
 def _strip_prefixes(
-    where: str, named: Mapping[str, Any], formulation: Formulation
-) -> dict[str, Array]:
+    where: str, named: Mapping[Any, Any], formulation: Formulation
+) -> dict[str, Any]:
     """Return the tensors by the model's names for them, without the prefixes that wrappers add.
 
-    Raises ValueError if two tensors get the same name.
+    Raises ValueError if two tensors get the same name, or for a name that is no text.
     """
     known = set(formulation.buffers)
     known.update(block.name for block in formulation.own.blocks)
-    found: dict[str, Array] = {}
+    found: dict[str, Any] = {}
     for name, tensor in named.items():
-        bare = str(name)
+        if not isinstance(name, str):
+            raise ValueError(f"{where} has {_show(name)}, expected names of parameters")
+        bare = name
         if name not in known:
             bare = PREFIXES.sub("", bare)
         if bare in found:
             raise ValueError(
-                f"{where} has several {bare}, {name} and others: give those of one model"
+                f"{where} has several {_show(bare)}, {_show(name)} and others: give those of one"
+                " model"
             )
-        found[bare] = _to_array(where, bare, tensor)
+        found[bare] = tensor
     return found
 
 
-def _expect_buffers(where: str, found: Mapping[str, Array], formulation: Formulation) -> None:
+def _expect_buffers(where: str, found: Mapping[str, Any], formulation: Formulation) -> None:
     """Raise ValueError for a tensor that is no buffer of the model, or differs from the buffer."""
-    for name, array in found.items():
+    for name, tensor in found.items():
         if name not in formulation.buffers:
             raise ValueError(
-                f"{where} has {name}, which is no parameter of the model and no buffer: give"
+                f"{where} has {_show(name)}, which is no parameter of the model and no buffer: give"
                 " what is"
             )
-        if not np.array_equal(array, formulation.buffers[name]):
+        buffer = formulation.buffers[name]
+        array = to_array(where, name, tensor, buffer.shape)
+        if not np.array_equal(array, buffer):
             raise ValueError(
                 f"{where}: the buffer {name} is not what the module is built with: let its factory"
                 " load the checkpoint"
             )
-
-
-def _to_array(where: str, name: str, tensor: Any) -> Array:
-    """Convert a tensor to float64. Raises ValueError unless it holds real numbers."""
-    if "bfloat16" in str(getattr(tensor, "dtype", "")):  # NumPy has no such dtype
-        tensor = tensor.detach().cpu().float()
-    array = np.asarray(tensor)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{where}: {name} is of {array.dtype}, expected real numbers")
-    return array.astype(np.float64)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Read the tensors of a file, by name. Raises ValueError if it is not a readable checkpoint."""
-    kind = KINDS.get(path.suffix)
-    if kind is None:
-        raise ValueError(
-            f"{path} is no checkpoint that can be read, expected a file called {', '.join(KINDS)}"
-        )
-    try:
-        if kind == "safetensors":
-            from safetensors.numpy import load_file
-
-            named: Any = load_file(path)
-        else:
-            import torch
-
-            named = torch.load(path, map_location="cpu", weights_only=True)
-    except ImportError:
-        raise ValueError(
-            f"{path} takes the package safetensors to be read: pip install safetensors"
-        ) from None
-    except Exception as error:  # whatever a damaged file makes a reader raise
-        why = next(iter(str(error).splitlines()), "")
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint: {type(error).__name__}: {why}"[:300]
-        ) from error
-    if not isinstance(named, Mapping):
-        raise ValueError(
-            f"{path} holds {type(named).__name__}, expected a state_dict:"
-            " torch.save(model.state_dict(), ...)"
-        )
-    return named

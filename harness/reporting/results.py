@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +16,16 @@ import msgspec
 from harness.core.report import SCHEMA, Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.older_results import add_finding
+from harness.text.reading import read_regular
 
 T = TypeVar("T")
-MOST_BYTES = 1 << 26  # 64 MiB; a thousand trials take less than one
+# A trial takes 700 bytes and 29 values, a failure twice as much: some 30,000 trials can be read. So
+# many bytes and values take less than 256 MB of memory, whatever they are.
+MOST_BYTES, MOST_VALUES, MOST_DIGITS = 25 << 20, 900_000, 100
+# what makes a value, or a line of a text, which older reports are read by
+MARKS = (b",", b"[", b"{", rb"\n", rb"\u000")
+# escapes of letters that Python keeps in four bytes, or in two, with the whole text around them
+WIDE = {4: re.compile(rb"\\u[dD][89abAB]"), 2: re.compile(rb"\\u(?!00)")}
 
 
 class VerdictInFile(TypedDict):
@@ -44,18 +53,11 @@ def read(path: Path) -> Report:
     sound.
     """
     try:
-        return parse(content(path))
-    except (ValueError, OSError) as error:
+        return parse(read_regular(path, MOST_BYTES))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise ValueError(f"{path} {error}: give a results.json as pytest wrote it") from None
-
-
-def content(path: Path) -> bytes:
-    """Return the bytes of a file. Raises ValueError if it is no file or too long, and OSError."""
-    if not path.is_file():  # a pipe would be waited for, a device might never end
-        raise ValueError("is not a file")
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"has {size} bytes, expected at most {MOST_BYTES}")
-    return path.read_bytes()
 
 
 def parse(data: bytes) -> Report:
@@ -72,21 +74,41 @@ def parse_strictly(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
     `what` names the expected thing in errors. Raises ValueError if the JSON is not strict, or if
     `convert` raises msgspec.ValidationError.
     """
+    values = sum(map(data.count, MARKS))
+    if values > MOST_VALUES:
+        raise ValueError(f"has {values:,} values, expected at most {MOST_VALUES:,}")
     try:
-        return convert(
-            json.loads(
-                data.decode(),
-                object_pairs_hook=_refuse_twice,
-                parse_float=_finite,
-                parse_constant=_finite,
-            )
+        text = data.decode()
+        _check_width(data, text)
+        found = json.loads(
+            text,
+            object_pairs_hook=_refuse_twice,
+            parse_float=_finite,
+            parse_int=_whole,
+            parse_constant=_finite,
         )
+        del text
+        return convert(found)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise ValueError(f"is no whole {what} ({error})") from None
     except ValueError as error:
         raise ValueError(f"is not JSON that can be trusted ({error})") from None
+
+
+def _check_width(data: bytes, text: str) -> None:
+    """Raise ValueError for a long text with letters that take more than a byte of memory.
+
+    Python keeps all letters of a text in as many bytes as its widest one takes.
+    """
+    widths = [1, round(sys.getsizeof(text) / (len(text) + 1))]
+    widths += [width for width, escape in WIDE.items() if escape.search(data)]
+    most = MOST_BYTES // max(widths)
+    if len(text) > most:
+        raise ValueError(
+            f"{len(text):,} letters of up to {max(widths)} bytes, expected at most {most:,}"
+        )
 
 
 def _check_report(found: Any) -> Report:
@@ -112,12 +134,21 @@ def _check_pass(verdict: Verdict, place: str) -> None:
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-        raise ValueError(f"{shown(twice[0])} stands more than once in one object")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    counts = Counter(name for name, _ in pairs)
+    twice = next(name for name, count in counts.items() if count > 1)
+    raise ValueError(f"{shown(twice)} stands more than once in one object")
 
 
 def _finite(literal: str) -> float:
     if not math.isfinite(value := float(literal)):
         raise ValueError(f"{literal[:20]} is not finite")
     return value
+
+
+def _whole(literal: str) -> int:
+    if len(literal) > MOST_DIGITS:
+        raise ValueError(f"{literal[:20]}... has {len(literal):,} digits")
+    return int(literal)

@@ -11,8 +11,10 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from harness.reporting.results import content, parse_strictly
+from harness.reporting.results import parse_strictly
+from harness.text.reading import read_regular
 
+MOST_BYTES = 1 << 20  # a selfcheck writes 50 to 150 kB
 AGAIN = "run nnet-parity selfcheck again"
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
@@ -77,7 +79,9 @@ def read_beside(folder: Path, commit: str) -> Selfcheck | None:
         return None
     try:
         result = parse_strictly(
-            content(path), "selfcheck", lambda json: msgspec.convert(json, Selfcheck)
+            read_regular(path, MOST_BYTES),
+            "selfcheck",
+            lambda json: msgspec.convert(json, Selfcheck),
         )
     except (ValueError, OSError) as error:
         return Selfcheck("", "", (), (), note=f"{path.name} {error}: {AGAIN}.")

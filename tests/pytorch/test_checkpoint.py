@@ -96,6 +96,7 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path: Path, approved: A
     """What was found, what was expected; no code of a file is run."""
     state = trained().state_dict()
     torch.save([1, 2], tmp_path / "list.pt")
+    torch.save(Whole(), tmp_path / "whole.pt")
     for given in (
         {name: tensor for name, tensor in state.items() if name != "0.bias"},
         {},
@@ -107,22 +108,19 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path: Path, approved: A
         {**state, "0.bias": state["0.bias"] * torch.nan},
         tmp_path / "net.onnx",
         tmp_path / "list.pt",
+        tmp_path / "none.pt",
+        tmp_path / "whole.pt",
     ):
         with approved.raises(ValueError) as caught:
             weights(given, OWN)
         assert "\n" not in str(caught.value)
-    torch.save(Whole(), tmp_path / "whole.pt")
-    for name, raised in (("none.pt", "FileNotFoundError"), ("whole.pt", "UnpicklingError")):
-        head, kind, _ = unreadable(tmp_path / name)
-        assert kind == raised
-        approved(f"{head}: {kind}: ...")
 
 
 def test_safetensors_that_is_not_installed_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """With the line that installs it."""
-    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     with approved.raises(ValueError):
         weights(saved("safetensors", tmp_path), OWN)
 

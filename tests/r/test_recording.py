@@ -150,6 +150,14 @@ def _set(*keys: Any) -> Callable[[Any], Any]:
     return change
 
 
+def _share(content: Any, numbers: int) -> None:
+    """Add an array of so many numbers that 150 asks have as an argument."""
+    content["arrays"].append([[numbers], 4, bytes(4 * numbers)])
+    asked = content["asks"][0]
+    asked["arguments"]["decay"] = len(content["arrays"]) - 1
+    content["asks"] += [asked] * 150
+
+
 HOSTILE = {
     "another schema": MAGIC.replace(b"1", b"2") + b"\n",
     "no xz": sealed(b"PK\3\4"),
@@ -158,6 +166,10 @@ HOSTILE = {
     "two members": sealed(lzma.compress(b"x") * 2),
     "half of it": sealed(lzma.compress(b"x" * 10_000)[:-30]),
     "nothing": sealed(lzma.compress(b"")),
+    "many arrays": told(lambda c: c["arrays"].extend([[[1], 4, b"1234"]] * 20_000)),
+    "many networks": told(_set("asks", 0, "topology", "connections", [[0] * (1 << 20)])),
+    "many axes": told(_set("arrays", 0, 0, [1 << 60] * 100_000)),
+    "one array in many asks": told(lambda c: _share(c, 30_000)),
     "an unknown field": told(_set("more", 1)),
     "a missing field": told(lambda c: c.pop("facts")),
     "an unknown intent": told(_set("facts", "intent", "guess")),
@@ -206,11 +218,25 @@ def test_a_file_that_would_fill_the_memory_is_refused(
     approved(refused(path))
 
 
+def test_a_recording_that_could_not_be_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Too many bytes, or too many numbers: the file that is there stays as it is."""
+    with monkeypatch.context() as changed:
+        changed.setattr(format_, "MOST_UNPACKED", 100)
+        with approved.raises(ValueError):
+            write(tmp_path / "sine.recording", recording())
+    monkeypatch.setattr(format_, "MOST_NUMBERS", 100)
+    with approved.raises(ValueError):
+        write(tmp_path / "sine.recording", recording())
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path, approved: Approved) -> None:
     """A folder, or a pipe that nobody fills."""
     os.mkfifo(tmp_path / "pipe")
     approved(refused(tmp_path / "pipe"))
-    assert refused(tmp_path) == refused(tmp_path / "pipe")
+    approved(refused(tmp_path))
 
 
 def test_the_recording_of_another_case_is_refused(path: Path, approved: Approved) -> None:

@@ -412,7 +412,7 @@ def test_what_is_no_file_is_not_waited_for(
         read(Path("nu\0l"))
     with approved.raises(ValueError, mask_figures=True) as error:
         read(tmp_path / "large")
-    assert f" {len(RAW)} " in str(error.value)
+    assert f" {len(RAW):,} " in str(error.value)
 
 
 # The command
