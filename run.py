@@ -12,8 +12,9 @@ usage: python3 run.py [--no-r] COMMAND [ARGUMENTS]
 
 Arguments go on to pytest: `python3 run.py verify -k sine -x`. A path in cases/ or tests/ takes the
 place of the folder. Where there are two cores, two processes share a whole folder; `-n 0` keeps it
-in one. The options of nnet-parity may be written short: --device, --require-device, --r, --speed,
---starts, --baseline and --report-dir stand for --parity-device and so on.
+in one. The options of nnet-parity may be written short: --device, --require-device, --r,
+--r-deadline, --training-deadline, --speed, --starts, --baseline and --report-dir stand for
+--parity-device and so on.
 The first run makes .venv beside this file, of packages whose hashes requirements.txt names; later
 runs start at once. torch is the build without CUDA if pip finds one; NNET_PARITY_TORCH_INDEX names
 a package index for torch alone. verify and test use R: if it is missing and this is root on Debian
@@ -69,7 +70,17 @@ TAKES_PATH = re.compile(
     r"|rootdir|confcutdir|config-file|log-file|benchmark-json)"
 )
 TAKE_WORDS = ("-k", "-m", "-p")  # options whose next word is no path, though one may be called so
-SHORT = ("--device", "--require-device", "--r", "--speed", "--starts", "--baseline", "--report-dir")
+SHORT = (
+    "--device",
+    "--require-device",
+    "--r",
+    "--r-deadline",
+    "--training-deadline",
+    "--speed",
+    "--starts",
+    "--baseline",
+    "--report-dir",
+)
 
 
 def say(text: str) -> None:

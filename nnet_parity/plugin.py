@@ -33,6 +33,8 @@ NAMES_R = re.compile(
 )
 R_SWITCH = "NNET_PARITY_R"  # in the environment: as --parity-r
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --parity-device, separated by spaces
+R_DEADLINE = "NNET_PARITY_R_DEADLINE"  # in the environment: as --parity-r-deadline
+TRAINING_DEADLINE = "NNET_PARITY_TRAINING_DEADLINE"  # as --parity-training-deadline
 RENAMED = ("device", "require-device", "r", "speed", "starts", "baseline", "report-dir")
 
 
@@ -75,6 +77,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--parity-r-deadline",
+        metavar="SECONDS",
+        help=(
+            "CPU time that R may take for one ask; larger asks get more in proportion (default:"
+            " 60). ini: parity_r_deadline"
+        ),
+    )
+    group.addoption(
+        "--parity-training-deadline",
+        metavar="SECONDS",
+        help=(
+            "CPU time after which the training of a PyTorch model is stopped (default: 120). ini:"
+            " parity_training_deadline"
+        ),
+    )
+    group.addoption(
         "--parity-baseline",
         metavar="FILE",
         help="results.json of an older run: show what got worse, and fail",
@@ -92,6 +110,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("parity_r", "who answers for R, as --parity-r takes it", default="auto")
     parser.addini("parity_starts", "number of starts, as --parity-starts takes it", default="20")
+    parser.addini("parity_r_deadline", "CPU time of R, as --parity-r-deadline takes it", default="")
+    parser.addini(
+        "parity_training_deadline",
+        "CPU time of training, as --parity-training-deadline takes it",
+        default="",
+    )
     parser.addini(
         "parity_report_dir",
         "folder of the report, as --parity-report-dir takes it",
@@ -190,6 +214,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     get_r_mode(config)
     get_starts(config)
+    get_seconds(config, "r-deadline", R_DEADLINE, "60")
+    get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120")
     guest = Guest(config)
     config.stash[GUEST] = guest
     GUESTS.append(guest)
@@ -224,6 +250,19 @@ def get_starts(config: pytest.Config) -> int:
     return int(given)
 
 
+def get_seconds(config: pytest.Config, name: str, switch: str, default: str) -> float:
+    """Return a number of seconds, from the option --parity-`name`, the environment or the ini
+    file.
+    """
+    ini = config.getini(f"parity_{name.replace('-', '_')}")
+    given = config.getoption(f"--parity-{name}") or os.environ.get(switch) or ini or default
+    with suppress(ValueError):
+        seconds = float(given)
+        if seconds > 0:
+            return seconds
+    raise pytest.UsageError(f"--parity-{name} {given}: expected seconds, a number larger than 0")
+
+
 def load_judge(config: pytest.Config) -> Any:
     """Return the `harness.running.plugin.Judge` of this run; the first call makes it.
 
@@ -233,6 +272,7 @@ def load_judge(config: pytest.Config) -> Any:
         return judge
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
+    from harness.core.deadlines import Deadlines
     from harness.running.options import Options
     from harness.running.plugin import Judge
 
@@ -250,6 +290,10 @@ def load_judge(config: pytest.Config) -> Any:
             report_folder=Path(option("--parity-report-dir") or config.getini("parity_report_dir")),
             is_worker=workers.is_worker(config),
             is_shared=workers.is_shared(config),
+            deadlines=Deadlines(
+                get_seconds(config, "r-deadline", R_DEADLINE, "60"),
+                get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120"),
+            ),
         ),
     )
     config.pluginmanager.register(judge, JUDGE)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.deadlines import Deadlines
+
 
 @dataclass(frozen=True)
 class Options:
@@ -13,7 +15,7 @@ class Options:
     `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
     "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
     of an older results.json, or "". `is_worker` says that xdist started this process, `is_shared`
-    that several processes share this run.
+    that several processes share this run. `deadlines` are those of R and of training.
     """
 
     devices: Sequence[str]
@@ -24,3 +26,4 @@ class Options:
     report_folder: Path
     is_worker: bool
     is_shared: bool
+    deadlines: Deadlines

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.core import deadlines, progress
 from harness.core.progress import PATIENCE
 from harness.core.report import REPRODUCERS, Race
 from harness.core.verdict import Status, Verdict
@@ -55,7 +56,12 @@ class Judge:
         """
         self.config, self.options = config, options
         scripts, start = options.report_folder / REPRODUCERS, config.invocation_params.dir
-        self.runner = Runner(options.starts, Progress(config), scripts, start)
+        say = Progress(config)
+        self.runner = Runner(options.starts, say, scripts, start)
+        deadlines.choose(options.deadlines)
+        config.add_cleanup(deadlines.forget)
+        progress.listen(say)
+        config.add_cleanup(progress.stop_listening)
         self.signals = StopSignals(config)
         self.merger = shared.Merger(self.signals)
         self.ending = Ending(self.runner, self.merger, self.signals, options)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.core.contract import Array
+from harness.core.deadlines import TRAINING_OPTION, get_deadlines
 from harness.core.progress import Say
 from harness.core.recipe import Recipe
 from harness.model.devices import kind_of
@@ -27,7 +28,7 @@ from harness.training.limits import Limits
 if TYPE_CHECKING:
     import torch
 
-DEADLINE = 120.0  # seconds for the training of one stack, or of one start
+PATIENCE = 10.0  # times the deadline: by the clock, a training that waits ends then
 REPORTED = 250  # steps between two reports of progress
 
 
@@ -44,6 +45,29 @@ class Procedure:
     before: Callable[[Any], None] | None
     after: Callable[[Any], None] | None
     limits: Limits | None = None
+
+
+class Clock:
+    """Measures one training run.
+
+    CPU time is that of the thread that trains: other work on the machine, and other threads of
+    torch, do not use it up.
+    """
+
+    def __init__(self) -> None:
+        self.limit = get_deadlines().training
+        self._wall, self._cpu = perf_counter(), thread_time()
+
+    def find_late(self) -> str:
+        """Describe the deadline that has passed; "" if none has."""
+        cpu, wall = thread_time() - self._cpu, perf_counter() - self._wall
+        more = f"; {TRAINING_OPTION} SECONDS gives more"
+        if cpu > self.limit:
+            return f"{cpu:.3g} s of CPU time (its deadline is {self.limit:g} s{more})"
+        if wall > PATIENCE * self.limit:
+            most = f"{PATIENCE:g} times its deadline of {self.limit:g} s{more}"
+            return f"{wall:.3g} s, mostly waiting ({most})"
+        return ""
 
 
 class Training:
@@ -86,7 +110,7 @@ class Training:
         """
         iterate = self._make_iteration()
         self._count_calls()
-        began = perf_counter()
+        clock = Clock()
         stopped = ""
         for step in range(steps):
             self._record_state()
@@ -95,7 +119,7 @@ class Training:
             self._record_step()
             if self.procedure.limits:
                 self.procedure.limits.check(self.own(), f"after step {step}")
-            stopped = self._find_stop(loss, step, perf_counter() - began)
+            stopped = self._find_stop(loss, step, clock)
             if stopped or self._is_lost(loss):
                 break
             if (step + 1) % REPORTED == 0:
@@ -103,13 +127,13 @@ class Training:
         self._record_state()
         return stopped
 
-    def _find_stop(self, loss: torch.Tensor, step: int, seconds: float) -> str:
+    def _find_stop(self, loss: torch.Tensor, step: int, clock: Clock) -> str:
         """Return the reason to stop after this step; "" to go on."""
         until = self.procedure.recipe.until
         if until > -np.inf and bool((loss <= until).all()):
             return f"good before step {step}"
-        if seconds > DEADLINE:
-            return f"stopped after {seconds:.0f} s, at step {step}"
+        if late := clock.find_late():
+            return f"stopped at step {step:,}, after {late}"
         return ""
 
     def _is_lost(self, loss: torch.Tensor) -> bool:

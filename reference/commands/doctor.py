@@ -10,6 +10,7 @@ import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.text.shell import shell_line
 from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed
+from reference.r.startup import SITE_FILES, USER_FILES, find_startup_files, split_variables
 
 SWITCH = "NNET_PARITY_R"  # in the environment: who answers for R
 SHADOWED = (
@@ -95,6 +97,7 @@ def examine() -> Iterator[Finding]:
     yield from packages()
     yield from torch()
     yield from r()
+    yield from startup()
     yield make()
     yield compiler()
     yield plugin()
@@ -149,8 +152,26 @@ def r() -> Iterator[Finding]:
             found, mend = error.found, error.mend
         yield Finding("R, nnet and rpy2", "", found.rstrip("."), mend, lost)
         return
-    for name in ("R", "nnet", "rpy2"):
+    home = LIVE.home()
+    yield Finding("R", f"{versions['R']}, {home}")
+    for name in ("nnet", "rpy2"):
         yield Finding(name, versions[name])
+
+
+def startup() -> Iterator[Finding]:
+    """Name what R's user or site has set up, and our R does not read."""
+    home = ""
+    if os.environ.get(SWITCH) != "recorded":
+        with suppress(RUnavailable, RCrashed):
+            home = LIVE.home()
+    parts = find_startup_files(home)
+    left_out = split_variables(os.environ)[1]
+    names = sorted(left_out.keys() - SITE_FILES.keys() - USER_FILES.keys())
+    if names:
+        parts.append(f"the variables {', '.join(names)}")
+    if parts:
+        found = f"not read here, so that R computes alike everywhere: {'; '.join(parts)}"
+        yield Finding("R's startup files", found)
 
 
 def make() -> Finding:

@@ -36,13 +36,19 @@ def what_is_missing(symptom: str) -> RUnavailable | None:
         found = "R was not found: it is not on PATH and R_HOME is not set"
         expected = "R 4.2 or newer with nnet"
         mend = "apt-get install r-base-core r-cran-nnet make"
+    elif "no libR:" in symptom:
+        looked = symptom.partition("no libR: ")[2]
+        found = f"R's library libR was not found ({looked}, and no lib/libR.so is in it)"
+        expected = "an R that was built with --enable-R-shlib, and R_HOME unset or its home"
+        mend = ""
     elif not rpy2 or "No module named 'rpy2" in symptom:
         found, expected, mend = "R was found, rpy2 was not", "rpy2-rinterface 3.6.5", pip
     elif "R_getVar" in symptom:
         found = f"rpy2-rinterface {rpy2[0]} needs R 4.5 or newer (symbol R_getVar), this R is older"
         expected, mend = "rpy2-rinterface 3.6.5", pip
     elif "no package called" in symptom and "nnet" in symptom:
-        found = "R was found, its package nnet was not"
+        _, looked, detail = symptom.partition(" (libraries: ")
+        found = f"R was found, its package nnet was not{looked}{detail}"
         expected, mend = "nnet 7.3", "apt-get install r-cran-nnet"
     elif symptom:
         return RUnavailable(f"R did not start in its worker. It said: {symptom}")

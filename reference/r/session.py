@@ -1,50 +1,27 @@
 """Asks R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R,
 fitted.R).
 
-An ask is one call of a function in nnet.R or fitted.R. If R crashes, does not answer in time or
-quits, it is killed, started again and asked once more. In shapes, D counts draws (parameter
-vectors), R rows, I inputs, O outputs, and T weights.
+An ask is one call of a function in nnet.R or fitted.R. If R crashes or quits, it is started again
+and asked once more. If it uses up its time (patience.py), it is killed and not asked again. In
+shapes, D counts draws (parameter vectors), R rows, I inputs, O outputs, and T weights.
 """
 
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import weakref
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from harness.core.deadlines import get_deadlines
 from reference.r.arrays import check
-from reference.r.preflight import RUnavailable, what_is_missing
+from reference.r.patience import DeadlinePassed, find_size
+from reference.r.preflight import RUnavailable
+from reference.r.process import SPECIAL, Worker
 from reference.r.topology import Array, Evaluation, Fit, Topology
-from reference.r.worker import receive, send
 
-START_DEADLINE = 60.0  # seconds for R to start, however short the deadline of an ask
-# NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
-SPECIAL = np.array(
-    [0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64
-).view(np.float64)
-# R's environment does not depend on the user's: startup files, packages (those that nnet imports),
-# language, clock, threads.
-OWN = {
-    "R_PROFILE_USER": os.devnull,
-    "R_ENVIRON_USER": os.devnull,
-    "R_DEFAULT_PACKAGES": "stats,utils",
-    "RPY2_CFFI_MODE": "ABI",
-    "LC_ALL": "C.UTF-8",
-    "TZ": "UTC",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
+NO_MESSAGE = "R raised an error without a message"
 
 
 class RError(Exception):
@@ -52,107 +29,26 @@ class RError(Exception):
 
 
 class RCrashed(Exception):
-    """R died or passed its deadline, and did so again after a new start."""
-
-
-class _Worker:
-    """One process of R, and the socket to it.
-
-    The constructor does not wait until R has started; the first ask does.
-    """
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.parent = os.getpid()
-        self.versions: dict[str, str] = {}
-        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
-        self.socket, theirs = socket.socketpair()
-        script, fd = Path(__file__).with_name("worker.py"), theirs.fileno()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, str(script), str(fd), str(self.parent)],
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=self.log,
-                env={**os.environ, **OWN},
-                pass_fds=[fd],
-                start_new_session=True,  # Ctrl-C is ours
-            )
-        self.end = weakref.finalize(self, _end, self.process, self.socket, self.log, self.parent)
-
-    def ask(self, ask: str, *arguments: Any) -> Any:
-        """Send an ask to the process and return its answer, see worker.py.
-
-        Raises TimeoutError, ConnectionError or EOFError if there is no answer.
-        """
-        if not self.versions:
-            self._shake_hands()
-        send(self.socket, (ask, arguments))
-        return receive(self.socket)
-
-    def _shake_hands(self) -> None:
-        self.socket.settimeout(START_DEADLINE)
-        state, said = receive(self.socket)
-        if state != "ready":
-            raise what_is_missing(said) or RUnavailable("")
-        send(self.socket, ("hello", (SPECIAL,)))
-        special, holds, (r, nnet, platform) = receive(self.socket)[1]
-        if special.tobytes() != SPECIAL.tobytes() or not holds.all():
-            raise RUnavailable(
-                f"R's doubles are not ours: {SPECIAL} came back as {special}; R's own view is"
-                f" {holds}"
-            )
-        self.versions = {"R": r, "nnet": nnet, "rpy2": said, "platform": platform}
-        self.socket.settimeout(self.deadline)
-
-    def fate(self, reason: Exception) -> str:
-        """Describe how the process ended, and its last output. If it still runs, it is killed.
-
-        `reason` is the error with which the last ask failed.
-        """
-        if isinstance(reason, TimeoutError):
-            self.process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
-        code = self.process.returncode or 0
-        if isinstance(reason, TimeoutError):
-            ended = "did not answer in time and was killed"
-        elif code < 0:
-            ended = f"was ended by {signal.Signals(-code).name}"
-        else:
-            ended = f"ended with exit status {code}"
-        self.log.seek(0)
-        words = self.log.read().decode(errors="replace").strip()[-400:]
-        self.end()
-        return f"{ended}, saying: {words}" if words else ended
-
-
-def _end(
-    process: subprocess.Popen[bytes], socket: socket.socket, log: IO[bytes], parent: int
-) -> None:
-    socket.close()
-    log.close()
-    if os.getpid() == parent:  # a fork of the parent leaves the process alone
-        process.kill()
-        process.wait()
+    """R passed its deadline, or died and did so again after a new start."""
 
 
 class RSession:
     """R with nnet in a process of its own. Threads may share a session: it takes one ask at a time.
 
     Every ask raises RUnavailable if R cannot be started, RError with R's message if R raises an
-    error, and RCrashed if R died, or did not answer within `deadline` seconds, twice in a row; the
-    next ask then starts R again. If R cannot be started, this is not tried again before close().
+    error, and RCrashed if R died twice in a row or passed its deadline; the next ask then starts R
+    again. `deadline` is the CPU time in seconds of an ask of ordinary size; None stands for that of
+    the run (get_deadlines). If R cannot be started, this is not tried again before close().
     After an ask, `console` holds R's output and `warnings` its warnings.
     """
 
     source = provenance = "live"
 
-    def __init__(self, deadline: float = 30.0) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.console = ""
         self.warnings: list[str] = []
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
         self._missing: RUnavailable | None = None
         self._lock = threading.RLock()
 
@@ -175,6 +71,12 @@ class RSession:
             if self._worker is None or not self._worker.versions:
                 self._ask("versions()", "hello", SPECIAL)
             return dict(self._get_worker().versions)
+
+    def home(self) -> str:
+        """Return R's home folder."""
+        with self._lock:
+            self.versions()
+            return self._get_worker().home
 
     def evaluate(
         self,
@@ -211,7 +113,8 @@ class RSession:
             w,
         )
         what = f"evaluate({draws} draws, {rows} rows, {weights} weights)"
-        numbers = self._ask(what, "evaluate", *topology.engine, *arguments)
+        size = find_size(weights, draws * rows, 1)
+        numbers = self._ask(what, "evaluate", *topology.engine, *arguments, size=size)
         assert numbers.shape == (draws, 1 + weights + rows * topology.outputs), numbers.shape
         outputs = numbers[:, 1 + weights :].reshape(draws, topology.outputs, rows).swapaxes(1, 2)
         return Evaluation(
@@ -255,7 +158,8 @@ class RSession:
         if topology.is_dense:
             ask = ("fit_nnet", topology.hidden, topology.linear_outputs, topology.has_skip)
         what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
-        return self._fit(what, topology, *ask, *data, m, w, *settings)
+        size = find_size(weights, rows, maxit)
+        return self._fit(what, topology, *ask, *data, m, w, *settings, size=size)
 
     def optim(
         self,
@@ -276,10 +180,11 @@ class RSession:
         w = None if row_weights is None else check("row_weights", row_weights, rows, least=0.0)
         what = f"optim({rows} rows, {weights} weights)"
         settings = check("maxit", maxit), _check_decay(decay, weights)
-        return self._fit(what, topology, "fit_optim", *topology.engine, *data, w, *settings)
+        size, ask = find_size(weights, rows, maxit), ("fit_optim", *topology.engine)
+        return self._fit(what, topology, *ask, *data, w, *settings, size=size)
 
-    def _fit(self, what: str, topology: Topology, *ask: Any) -> Fit:
-        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask)
+    def _fit(self, what: str, topology: Topology, *ask: Any, size: float) -> Fit:
+        seconds, (end, value, outputs, convergence) = self._ask(what, "timed", *ask, size=size)
         assert end.shape == (topology.n_weights,), end.shape
         assert len(outputs) == topology.outputs, outputs.shape
         outputs = np.ascontiguousarray(outputs.T)
@@ -301,7 +206,8 @@ class RSession:
         data = _of_one(topology, theta, inputs, targets)
         what = f"time_gradient({data[0].shape[1]} rows)"
         count = check("repetitions", repetitions)
-        seconds = self._ask(what, "time_gradient", *topology.engine, *data, count)
+        size = find_size(topology.n_weights, data[0].shape[1], repetitions)
+        seconds = self._ask(what, "time_gradient", *topology.engine, *data, count, size=size)
         return float(seconds[0])
 
     def read_fit(self, path: str) -> Any:
@@ -345,40 +251,53 @@ class RSession:
         """
         return self._ask(f"eval_text({code[:80]!r})", "eval_text", code)
 
-    def _get_worker(self) -> _Worker:
+    def _get_worker(self) -> Worker:
         """Return the worker; start one if there is none in this process."""
         if self._worker is None or self._worker.parent != os.getpid():  # a fork starts its own
-            self._worker = _Worker(self.deadline)
+            self._worker = Worker()
         return self._worker
 
-    def _ask(self, what: str, ask: str, *arguments: Any) -> Any:
-        """Ask R, and ask once more if it crashes; `what` describes the ask in an error message."""
+    def _ask(self, what: str, ask: str, *arguments: Any, size: float = 1.0) -> Any:
+        """Ask R, and ask once more if it crashes.
+
+        `what` describes the ask in an error message, `size` scales its deadline.
+        """
         with self._lock:
             if self._missing:  # it stays missing until close(): do not look again at every ask
                 missing = self._missing
                 raise RUnavailable(missing.found, missing.mend)
             fates: list[str] = []
             while len(fates) < 2:
-                worker = self._get_worker()
-                try:
-                    kind, value, self.warnings, self.console = worker.ask(ask, *arguments)
-                except (TimeoutError, ConnectionError, EOFError) as reason:
-                    fates.append(worker.fate(reason))
-                    self._worker = None
-                    continue
-                # Ctrl-C too: the next ask must not read this one's late answer
-                except BaseException as reason:
-                    self.close()
-                    self._missing = None
-                    if isinstance(reason, RUnavailable):  # a new one, without its frames
-                        self._missing = RUnavailable(reason.found, reason.mend)
-                    raise
-                if kind == "error":
-                    raise RError(value[0])
-                return value
-        raise RCrashed(
-            f"{what}: R {fates[0]}; started again, it {fates[1]} (deadline {self.deadline:g} s)"
-        )
+                found = self._ask_once(what, fates, size, ask, *arguments)
+                if found is not None:
+                    kind, value, self.warnings, self.console = found
+                    if kind == "error":
+                        raise RError(value[0] if isinstance(value, list) else NO_MESSAGE)
+                    return value
+        raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]}")
+
+    def _ask_once(self, what: str, fates: list[str], size: float, *ask: Any) -> Any:
+        """Return R's answer to an ask, see worker.py; None if R crashed: its fate is added then.
+
+        Raises RCrashed if R passed its deadline.
+        """
+        base = get_deadlines().r if self.deadline is None else self.deadline
+        worker = self._get_worker()
+        try:
+            return worker.ask(worker.make_patience(what, base, size), *ask)
+        except (DeadlinePassed, ConnectionError, EOFError) as reason:
+            self._worker = None
+            fates.append(worker.fate(reason))
+            if isinstance(reason, DeadlinePassed) and not reason.may_pass:
+                raise RCrashed(f"{what}: R {fates[-1]}") from None
+        # Ctrl-C too: the next ask must not read this one's late answer
+        except BaseException as reason:
+            self.close()
+            self._missing = None
+            if isinstance(reason, RUnavailable):  # a new one, without its frames
+                self._missing = RUnavailable(reason.found, reason.mend)
+            raise
+        return None
 
 
 def _of_one(

@@ -1,23 +1,32 @@
-"""The process that holds R; session.py starts it as a script.
+"""The process that holds R; its guard (guard.py) starts it.
 
-Its arguments are the file descriptor of its socket and the process id of its parent. It receives
-pairs (ask, arguments): the name of a function in nnet.R or fitted.R, and its arguments. It answers
-each with (kind, value, warnings, console), and ends when its parent ends.
+It receives pairs (ask, arguments): the name of a function in nnet.R or fitted.R, and its arguments.
+It answers each with (kind, value, warnings, console), and ends when its guard or Python ends.
 """
 
+import json
 import os
 import pickle
 import select
+import shutil
 import socket
 import struct
-import sys
+import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+SITE = "NNET_PARITY_R_SITE"  # in the environment: the variables of R that were left out, as JSON
+MOST_CONSOLE = 1_000_000  # letters of R's output that are kept of an ask
+SITE_DEADLINE = 60.0  # seconds in which R with the site's startup files names the folder of nnet
+NAME_LIBRARY = (
+    "cat('\\n<home>', R.home(), '<nnet>', dirname(find.package('nnet')), '</nnet>\\n', sep = '')"
+)
 
 
 def send(to: socket.socket, message: Any) -> None:
@@ -55,40 +64,145 @@ def receive(source: socket.socket) -> Any:
     return pickle.loads(message, buffers=buffers)
 
 
-def end_with(parent: int, fd: int) -> None:
-    """End this process when the other end of the socket closes or the parent ends, even if R is
-    busy.
-    """
-    # PR_SET_PDEATHSIG would do so as soon as the *thread* ends that started us. The pid is read
-    # too, since a forked child of the parent may hold the socket open.
+def end_with(guard: int, fd: int, end: Callable[[], None]) -> None:
+    """Call `end` when the other end of the socket closes or the guard ends, even if R is busy."""
     hang_up = select.poll()
     hang_up.register(fd, 0)
-    while not hang_up.poll(250) and os.getppid() == parent:
+    while not hang_up.poll(250) and os.getppid() == guard:
         pass
-    os._exit(0)
+    end()
+
+
+class Console:
+    """The beginning of what R prints during an ask."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.parts: list[str] = []
+        self.room = MOST_CONSOLE
+
+    def add(self, text: str) -> None:
+        if self.room > 0:
+            self.parts.append(text[: self.room])
+            self.room -= len(text)
+
+
+def find_home() -> str:
+    """Return R's home: R_HOME if an R is there, else the home of the R on PATH.
+
+    No R is started: the script `R RHOME` reads none of R's startup files. Raises LookupError if
+    there is no home with a library libR.
+    """
+    given = os.environ.pop("R_HOME", "")
+    if given and has_library(given):
+        return given
+    asked = ask_home()
+    if asked and has_library(asked):
+        return asked
+    looked = []
+    if given:
+        looked.append(f"R_HOME is {given}")
+    if asked:
+        looked.append(f"R RHOME says {asked}")
+    raise LookupError(f"no libR: {' and '.join(looked)}" if looked else "r_home is None")
+
+
+def ask_home() -> str:
+    """Return the home that the R on PATH prints; "" if it prints none."""
+    program = shutil.which("R")
+    if program is None:
+        return ""
+    run = subprocess.run(
+        [program, "RHOME"], stdin=subprocess.DEVNULL, capture_output=True, errors="replace"
+    )
+    folders = [line for line in run.stdout.splitlines() if os.path.isdir(line)]
+    return folders[-1] if folders else ""
+
+
+def has_library(home: str) -> bool:
+    """Is the library of R, which rpy2 loads, below this home?"""
+    return any(Path(home, "lib", f"libR.{kind}").exists() for kind in ("so", "dylib"))
+
+
+def ask_site(home: str) -> tuple[str, str]:
+    """Ask R as the site's startup files set it up for the library that holds nnet.
+
+    Returns its folder, or "" and the end of what R said.
+    """
+    env = dict(os.environ)
+    for name in ("R_PROFILE", "R_ENVIRON", "R_PROFILE_USER", "R_ENVIRON_USER"):
+        env.pop(name, None)
+    env |= json.loads(env.pop(SITE, "{}"))
+    options = ["--no-echo", "--no-save", "--no-restore", "-e", NAME_LIBRARY]
+    try:
+        run = subprocess.run(
+            [os.path.join(home, "bin", "R"), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            errors="replace",
+            env=env,
+            timeout=SITE_DEADLINE,
+        )
+    except subprocess.TimeoutExpired:
+        return "", f"it did not answer within {SITE_DEADLINE:g} s"
+    except OSError as error:
+        return "", str(error)
+    its_home, _, rest = run.stdout.rpartition("<home>")[2].partition("<nnet>")
+    folder, ends, _ = rest.partition("</nnet>")
+    if ends and os.path.realpath(its_home) != os.path.realpath(home):
+        return "", f"it is another R than that of {home}"
+    if ends and os.path.isdir(folder):
+        return folder, ""
+    return "", " ".join(run.stdout.split())[-300:] or f"nothing (exit status {run.returncode})"
 
 
 class R:
     """R, embedded in this process by rpy2; it takes and returns Python values."""
 
     def __init__(self) -> None:
+        self.home = find_home()
+        os.environ["R_HOME"] = self.home
+        # rpy2 would start an R that reads startup files, for a value that it does not use
+        situation: Any = import_module("rpy2.situation")
+        situation.r_ld_library_path_from_subprocess = lambda home: ""
         self.r: Any = import_module("rpy2.rinterface")
         import_module("rpy2.rinterface_lib.embedded").set_initoptions(
             ("rpy2", "--quiet", "--vanilla")
         )
-        self.r.initr(interactive=False)
-        self.console: list[str] = []
+        self.r.initr(interactive=False, _c_stack_limit=0)  # R's own: endless recursion is an error
+        self.console = Console()
         callbacks: Any = import_module("rpy2.rinterface_lib.callbacks")
-        callbacks.consolewrite_print = callbacks.consolewrite_warnerror = self.console.append
-        callbacks.showmessage = self.console.append
+        callbacks.consolewrite_print = callbacks.consolewrite_warnerror = self.console.add
+        callbacks.showmessage = self.console.add
         callbacks.consoleread = lambda prompt: ""  # nobody can answer
-        # Nothing here needs R's temporary folder, and a killed process could not remove it later.
-        self.r.evalr("unlink(tempdir(), recursive = TRUE)")
+        self._find_nnet()
         env = self.r.evalr('new.env(parent = asNamespace("nnet"))')
         for file in ("nnet.R", "fitted.R"):
             code = Path(__file__).with_name(file).read_text(encoding="utf-8")
             self.r.baseenv["eval"](self.r.parse(code), env)
         self.answer = env["answer"]
+
+    def _find_nnet(self) -> None:
+        """Let R find nnet, in a library that only the site's startup files name if need be.
+
+        Raises LookupError if nnet is in none.
+        """
+        if self.r.evalr('requireNamespace("nnet", quietly = TRUE)')[0]:
+            return
+        library, said = ask_site(self.home)
+        if library:
+            self.r.baseenv[".libPaths"](self.r.StrSexpVector([library]))
+            said = f"nnet in {library}"
+        try:
+            self.r.evalr('loadNamespace("nnet")')
+        except Exception as error:
+            places = ", ".join(self.r.evalr(".libPaths()"))
+            raise LookupError(
+                f"{error} (libraries: {places}; R with its startup files says: {said})"
+            ) from None
 
     def ask(self, ask: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Call a function of nnet.R or fitted.R, and return (kind, value, warnings, console).
@@ -97,7 +211,7 @@ class R:
         """
         self.console.clear()
         kind, value, warnings = self.to_python(self.answer(*map(self.to_r, (ask, *arguments))))
-        return kind[0], value, warnings, "".join(self.console)
+        return kind[0], value, warnings, "".join(self.console.parts)
 
     def to_r(self, value: Any) -> Any:
         """Convert a Python value for R: None, a string, or numbers, which become doubles.
@@ -131,24 +245,26 @@ class R:
             return np.array(np.asarray(value).T, order="C")
         if isinstance(value, self.r.StrSexpVector):
             return list(value)
-        return [self.to_python(item) for item in value]
+        if isinstance(value, self.r.ListSexpVector):
+            return [self.to_python(item) for item in value]
+        return None  # a condition may have any message
 
 
-def main(fd: int, parent: int) -> None:
-    """Start R and send "ready", or the reason why R cannot start; then answer until the parent
-    closes the socket.
+def main(fd: int, guard: int, folder: str, end: Callable[[], None]) -> None:
+    """Start R and send "ready", or the reason why R cannot start; then answer until Python closes
+    the socket. `folder` is the worker's temporary folder; `end` ends this process.
     """
     os.set_inheritable(fd, False)
-    threading.Thread(target=end_with, args=(parent, fd), daemon=True).start()
+    threading.Thread(target=end_with, args=(guard, fd, end), daemon=True).start()
     with socket.socket(fileno=fd) as ours, suppress(EOFError, ConnectionError):
+        send(ours, ("started", (os.getpid(), folder)))
         try:
             r = R()
         except Exception as reason:
-            return send(ours, ("unavailable", f"{type(reason).__name__}: {reason}"))
-        send(ours, ("ready", metadata.version("rpy2-rinterface")))
-        while True:
-            send(ours, r.ask(*receive(ours)))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+            send(ours, ("unavailable", f"{type(reason).__name__}: {reason}"))
+        else:
+            send(ours, ("ready", (metadata.version("rpy2-rinterface"), r.home)))
+            while True:
+                send(ours, r.ask(*receive(ours)))
+        receive(ours)
+    end()

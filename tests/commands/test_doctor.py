@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from argparse import ArgumentParser
@@ -122,9 +123,32 @@ def test_no_gpu_is_no_failure(approved: Approved) -> None:
 
 @pytest.mark.usefixtures("live_r")
 def test_r_is_started_and_asked() -> None:
-    """The versions are what R itself says."""
-    versions = LIVE.versions()
-    assert said(*doctor.r()) == [f"{name} {versions[name]}" for name in ("R", "nnet", "rpy2")]
+    """The versions and the home are what R itself says."""
+    versions, home = LIVE.versions(), LIVE.home()
+    assert LIVE.eval_text("R.home()") == [home]
+    assert said(*doctor.r()) == [
+        f"R {versions['R']}, {home}",
+        *(f"{name} {versions[name]}" for name in ("nnet", "rpy2")),
+    ]
+
+
+@pytest.mark.usefixtures("live_r")
+def test_startup_files_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Those with settings, of the site and of the user, and the variables that change R."""
+    for name in [*os.environ]:
+        if name.startswith(("R_", "_R_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("R_PROFILE", str(tmp_path / "site.R"))
+    monkeypatch.setenv("R_ENVIRON", str(tmp_path / "site.env"))
+    monkeypatch.setenv("R_MAX_VSIZE", "1M")
+    monkeypatch.setenv("R_LIBS", str(tmp_path))  # which is read
+    (tmp_path / ".Renviron").write_text("# nothing\n\n")
+    (tmp_path / ".Rprofile").write_text("# a guess\nsum <- function(...) 42\n")
+    approved(said(*doctor.startup()))
 
 
 def test_without_r_numpy_judges_alone(without_r: None, approved: Approved) -> None:

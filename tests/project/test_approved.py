@@ -108,7 +108,7 @@ UNAPPROVED = {
     "reference/r/preflight.py": {
         "No module named 'rpy2": "it is looked for in what R's worker says"
     },
-    "reference/r/session.py": {
+    "reference/r/process.py": {
         "R's doubles are not ours": "it takes an R with doubles of another kind"
     },
 }

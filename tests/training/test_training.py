@@ -1,5 +1,6 @@
 """PyTorch models in training: lockstep, final fits, and what goes wrong."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-import harness.training.loop
 from cases import stacks
 from cases.sine_training import (
     LINEAR,
@@ -22,6 +22,8 @@ from cases.sine_training import (
 )
 from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
+from harness.core import deadlines
+from harness.core.deadlines import Deadlines
 from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.fits import summary
@@ -29,6 +31,7 @@ from harness.fits.ends import get_bounds_at_end, train
 from harness.judging.cache import Cache
 from harness.judging.store import Store
 from harness.running.trial import run
+from harness.training.loop import Clock
 from harness.training.trainer import Ended, Fitted
 from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
 from tests.conftest import Approved
@@ -333,11 +336,22 @@ def test_a_fit_that_passes_its_deadline_names_its_step(
     monkeypatch: pytest.MonkeyPatch, approved: Approved
 ) -> None:
     """It is stopped there, and what it reached is judged."""
-    monkeypatch.setattr(harness.training.loop, "DEADLINE", 0.0)
+    monkeypatch.setattr(deadlines, "_chosen", [Deadlines(training=1e-9)])
     found = fitted(Trained(TanhNet, ADAM))
     assert isinstance(found, Fitted)
-    approved(found.ended)
+    approved(found.ended, mask_figures=True)
     assert found.finite.all()
+
+
+def test_a_training_that_waits_ends_too(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """A training that computes nothing ends by the clock, at ten times its deadline."""
+    monkeypatch.setattr(deadlines, "_chosen", [Deadlines(training=0.01)])
+    clock = Clock()
+    assert clock.find_late() == ""
+    time.sleep(0.12)
+    approved(clock.find_late(), mask_figures=True)
 
 
 def test_a_fit_stops_when_it_is_good(approved: Approved) -> None:

@@ -1,0 +1,117 @@
+"""Watches how long R takes for an ask: its CPU time, and the time in which it only waits.
+
+CPU time is what R and all processes that it has started have computed, so a machine that is busy
+with other things never makes an ask fail. An R that computes nothing (it sleeps, or waits for a
+lock) ends by the clock.
+"""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.deadlines import R_OPTION
+from harness.core.progress import report
+from reference.r.guard import list_descendants
+
+# R may wait so many times as long as it may compute. Waiting is rare in a sane ask (a slow disk,
+# swapping), and nothing but waiting is counted, so this is far from both.
+WAITING = 3.0
+FIRST, LONGEST = 0.05, 1.0  # seconds between two looks
+# Of size 1: a fit of 2e9 weights x rows x iterations. R takes 2 to 7 ns for one, so an ask of this
+# size takes a quarter of its 60 s at most, and a machine may be four times slower.
+ORDINARY = 2e9
+
+
+class DeadlinePassed(Exception):
+    """R has used up its time; the text says which. `may_pass` says if another try makes sense."""
+
+    def __init__(self, said: str, may_pass: bool = False) -> None:
+        super().__init__(said)
+        self.may_pass = may_pass
+
+
+class Usage(NamedTuple):
+    """The CPU time of some processes (seconds), and whether one computes or was stopped."""
+
+    seconds: float
+    is_running: bool
+    is_stopped: bool
+
+
+def measure(guard: int) -> Usage | None:
+    """Measure a guard and all that it has started; None where the system does not tell.
+
+    Linux tells, in /proc.
+    """
+    if not Path(f"/proc/{guard}/task/{guard}/children").exists():
+        return None
+    ticks, states = 0, ""
+    for pid in (guard, *list_descendants(guard)):
+        with suppress(OSError):  # it has just ended
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+            state, *numbers = fields.split()
+            ticks += sum(map(int, numbers[10:14]))  # own and waited-for children's
+            if pid != guard:
+                states += state
+    stopped = "T" in states or "t" in states
+    return Usage(ticks / os.sysconf("SC_CLK_TCK"), "R" in states, stopped)
+
+
+class Patience:
+    """Watches one ask, which may take `seconds` of CPU time times its size.
+
+    `base` is the deadline that the option gives, `what` describes the ask.
+    """
+
+    def __init__(self, guard: int, what: str, base: float, size: float = 1.0) -> None:
+        self.guard, self.what, self.base = guard, what, base
+        self.limit = base * max(1.0, size)
+        self.most_waiting = WAITING * base
+        self.more = f"{R_OPTION} SECONDS gives more; it is {base:g}"
+        self.interval = FIRST
+        self.used = self.waited = 0.0
+        self._before: float | None = None  # CPU time when the ask began
+        self._looked = time.monotonic()
+
+    def look(self) -> None:
+        """Look how long R has taken. Raises DeadlinePassed."""
+        now = time.monotonic()
+        # a machine or a Python that was stopped itself does not count
+        elapsed = min(now - self._looked, 2 * self.interval)
+        self._looked, self.interval = now, min(2 * self.interval, LONGEST)
+        usage = measure(self.guard)
+        if usage is None:
+            self._wait(elapsed, "given no answer for", WAITING * self.limit)
+            return
+        if self._before is None:
+            self._before = usage.seconds
+        used = max(self.used, usage.seconds - self._before)
+        spent, self.used = used - self.used, used
+        if self.used > self.limit:
+            raise DeadlinePassed(
+                f"used {self.used:.3g} s of CPU time without an answer, and was killed: its limit"
+                f" is {self.limit:.3g} s ({self.more})"
+            )
+        if not usage.is_running:
+            how = "been stopped for" if usage.is_stopped else "waited, and not computed, for"
+            self._wait(max(0.0, elapsed - spent), how, self.most_waiting, usage.is_stopped)
+        report(f"R: {self.what}: {self.used:.0f} s of CPU time, of {self.limit:.3g} s at most")
+
+    def _wait(self, seconds: float, how: str, limit: float, may_pass: bool = False) -> None:
+        self.waited += seconds
+        if self.waited > limit:
+            raise DeadlinePassed(
+                f"has {how} {self.waited:.3g} s, and was killed: its limit is {limit:.3g} s"
+                f" ({self.more})",
+                may_pass,
+            )
+
+
+def find_size(weights: int, rows: int, iterations: float) -> float:
+    """Return how large an ask is, 1 for an ordinary one.
+
+    An iteration of BFGS takes weights x rows for the gradient, and weights x weights for the step.
+    """
+    return weights * (rows + weights) * max(1.0, iterations) / ORDINARY

@@ -1,0 +1,52 @@
+"""What R reads when its user starts it, and the worker does not: startup files and variables."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+# Of the variables that change how R starts and computes, those that say where R and its packages
+# are reach the worker.
+KEPT = ("R_HOME", "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER", "R_LD_LIBRARY_PATH", "R_ARCH")
+# the variable that names a startup file, the site's default below R's home, and the user's
+SITE_FILES = {"R_ENVIRON": "etc/Renviron.site", "R_PROFILE": "etc/Rprofile.site"}
+USER_FILES = {"R_ENVIRON_USER": ".Renviron", "R_PROFILE_USER": ".Rprofile"}
+
+
+def split_variables(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the variables that reach the worker, and those of R that do not."""
+    kept, left_out = {}, {}
+    for name, value in environment.items():
+        if name.startswith(("R_", "_R_")) and name not in KEPT:
+            left_out[name] = value
+        else:
+            kept[name] = value
+    return kept, left_out
+
+
+def find_startup_files(home: str) -> list[str]:
+    """Return the startup files with settings that R would read here; `home` is R's, or ""."""
+    found = []
+    for variable, name in SITE_FILES.items():
+        default = [Path(home, name)] if home else []
+        found += _find_first(variable, default)
+    for variable, name in USER_FILES.items():
+        found += _find_first(variable, [Path(name).absolute(), Path("~", name).expanduser()])
+    return found
+
+
+def _find_first(variable: str, defaults: list[Path]) -> list[str]:
+    """Return the first file that exists, if it has settings, in words."""
+    if given := os.environ.get(variable):
+        return [f"{given} ({variable})"]
+    for path in defaults:
+        with suppress(OSError, RuntimeError):
+            if path.exists():
+                return [str(path)] if has_settings(path) else []
+    return []
+
+
+def has_settings(path: Path) -> bool:
+    """Does a startup file have a line that is not empty and no comment? Raises OSError."""
+    lines = path.read_text(errors="replace").splitlines()
+    return any(line.strip() and not line.strip().startswith("#") for line in lines)
