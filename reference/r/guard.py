@@ -19,7 +19,9 @@ import time
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 BEAT = 250  # milliseconds between two looks at the parent
 TAIL = 4_000  # bytes of the worker's output that are kept
@@ -139,8 +141,20 @@ def start(fd: int, log: Log, folder: str) -> int:
         os.environ["TMPDIR"] = folder
     with suppress(OSError):  # where memory runs out, R is ended and not pytest
         Path("/proc/self/oom_score_adj").write_text("1000")
-    import_module("worker").main(fd, guard, folder, partial(end_group, guard, folder))
+    load_worker().main(fd, guard, folder, partial(end_group, guard, folder))
     os._exit(0)
+
+
+def load_worker() -> Any:
+    """Import the worker by its path: the names of our files are not Python's to find."""
+    here = Path(__file__).parent
+    sys.path = [folder for folder in sys.path if folder != str(here)]
+    spec = spec_from_file_location("nnet_parity_r_worker", here / "worker.py")
+    assert spec is not None
+    assert spec.loader is not None
+    worker = module_from_spec(spec)
+    spec.loader.exec_module(worker)
+    return worker
 
 
 def end_group(guard: int, folder: str) -> None:
@@ -148,12 +162,15 @@ def end_group(guard: int, folder: str) -> None:
     late = time.monotonic() + GRACE
     while time.monotonic() < late and os.getppid() == guard:
         time.sleep(0.05)
-    for pid in (*list_descendants(guard), guard):
-        if pid != os.getpid() and os.getppid() == guard:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
     if folder:
         remove(folder)
+    for pid in list_descendants(guard) if os.getppid() == guard else []:
+        if pid != os.getpid():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    with suppress(OSError):
+        if os.getppid() == guard:
+            os.kill(guard, signal.SIGKILL)  # and with it this process, on Linux
     os.killpg(0, signal.SIGKILL)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.deadlines import R_OPTION
-from harness.core.progress import report
+from harness.core.progress import PATIENCE, report
 from reference.r.guard import list_descendants
 
 # R may wait so many times as long as it may compute. Waiting is rare in a sane ask (a slow disk,
@@ -73,7 +73,7 @@ class Patience:
         self.interval = FIRST
         self.used = self.waited = 0.0
         self._before: float | None = None  # CPU time when the ask began
-        self._looked = time.monotonic()
+        self._began = self._looked = time.monotonic()
 
     def look(self) -> None:
         """Look how long R has taken. Raises DeadlinePassed."""
@@ -97,7 +97,8 @@ class Patience:
         if not usage.is_running:
             how = "been stopped for" if usage.is_stopped else "waited, and not computed, for"
             self._wait(max(0.0, elapsed - spent), how, self.most_waiting, usage.is_stopped)
-        report(f"R: {self.what}: {self.used:.0f} s of CPU time, of {self.limit:.3g} s at most")
+        if now - self._began > PATIENCE:
+            report(f"R: {self.what}: {self.used:.0f} s of CPU time, of {self.limit:.3g} s at most")
 
     def _wait(self, seconds: float, how: str, limit: float, may_pass: bool = False) -> None:
         self.waited += seconds

@@ -13,6 +13,7 @@ import pytest
 
 from harness.core import deadlines, progress
 from harness.core.deadlines import R_SWITCH, Deadlines, get_deadlines
+from reference.r import patience
 from reference.r.patience import DeadlinePassed, Patience, find_size, measure
 from reference.r.session import RCrashed, RSession
 from tests.conftest import Approved
@@ -78,19 +79,19 @@ def test_a_process_that_sleeps_does_not_run(start: Callable[[str], int]) -> None
 
 def test_without_cpu_times_the_clock_counts(approved: Approved) -> None:
     """Several times as long as the CPU time that an ask may take."""
-    patience = Patience(0, "an ask", base=0.01)  # no process has this id
+    waiting = Patience(0, "an ask", base=0.01)  # no process has this id
     with approved.raises(DeadlinePassed, mask_figures=True):
         for _ in range(20):
             time.sleep(0.01)
-            patience.look()
+            waiting.look()
 
 
 def test_a_machine_that_was_stopped_does_not_count() -> None:
     """An hour between two looks is a stopped machine, or a stopped Python, and not R's."""
-    patience = Patience(0, "an ask", base=10.0)
-    patience._looked -= 3600
-    patience.look()
-    assert patience.waited < 1
+    stopped = Patience(0, "an ask", base=10.0)
+    stopped._looked -= 3600
+    stopped.look()
+    assert stopped.waited < 1
 
 
 @linux
@@ -99,11 +100,11 @@ def test_a_computing_r_is_not_waiting(start: Callable[[str], int]) -> None:
     shell = start("while True: pass")
     while (found := measure(shell)) is None or not found.is_running:
         time.sleep(0.02)
-    patience = Patience(shell, "an ask", base=1e9)
+    computing = Patience(shell, "an ask", base=1e9)
     for _ in range(10):
         time.sleep(0.03)
-        patience.look()
-    assert patience.waited < 0.1
+        computing.look()
+    assert computing.waited < 0.1
 
 
 def test_larger_asks_get_more() -> None:
@@ -116,13 +117,18 @@ def test_larger_asks_get_more() -> None:
 
 
 @pytest.mark.usefixtures("live_r")
-def test_a_long_ask_is_told(approved: Approved) -> None:
-    """Whoever listens hears what R was asked, and how much of its time is used."""
+def test_a_long_ask_is_told(monkeypatch: pytest.MonkeyPatch, approved: Approved) -> None:
+    """Whoever listens hears what R was asked, and how much of its time is used; of a short ask,
+    nothing.
+    """
     said: list[str] = []
     progress.listen(said.append)
     session = RSession(20.0)
     session.versions()
     said.clear()
+    session.eval_text("for (i in 1:5e6) i + 1; 1")
+    assert not said
+    monkeypatch.setattr(patience, "PATIENCE", 0.0)
     session.eval_text("for (i in 1:5e6) i + 1; 1")
     session.close()
     progress.stop_listening()

@@ -286,6 +286,7 @@ ATTACKS = (
         ),
     ),
     Attack("no such locale", {}, change=given(LC_ALL="tr_TR.ISO-8859-9", LANG="xx", LANGUAGE="tr")),
+    Attack("Python finds no neighbours", {}, change=given(PYTHONSAFEPATH="1")),
     Attack("LD_PRELOAD names no file", {}, change=given(LD_PRELOAD="/nowhere.so")),
     Attack("no nnet", {}, "", ("ABSENT",), "its package nnet was not", without("nnet")),
     Attack(
