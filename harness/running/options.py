@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.reporting.writing import Exchange
+
 
 @dataclass(frozen=True)
 class Options:
@@ -12,8 +14,11 @@ class Options:
     `devices` are the devices asked for; if there are none, the devices of this machine are used.
     `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
     "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
-    of an older results.json, or "". `is_worker` says that xdist started this process, `is_shared`
-    that several processes share this run.
+    of an older results.json, or "". `exchange` lets the files of the report take the place of an
+    older one's in `report_folder`; `refused` says why this must not be, or "". `run` is a name that
+    no other run has, for the folder of the scripts. `is_worker` says that xdist started this
+    process, `is_shared` that several processes share this run. `ended` has the tests in which
+    earlier processes of this run ended.
     """
 
     devices: Sequence[str]
@@ -22,5 +27,9 @@ class Options:
     starts: int
     baseline: str
     report_folder: Path
+    exchange: Exchange
+    refused: str
+    run: str
     is_worker: bool
     is_shared: bool
+    ended: Sequence[str]
