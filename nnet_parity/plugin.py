@@ -410,7 +410,7 @@ def _is_race(item: pytest.Item) -> bool:
     return bool(found) and found[-1].func.__module__ == __name__
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)  # before the end is shown
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Keep an older report aside if it could be taken for that of this run."""
     try:

@@ -59,6 +59,16 @@ def test_no_foreign_file_is_replaced(mine: Mine, name: str, approved: Approved) 
     assert [path for path in foreign.parent.iterdir() if path.is_file()] == [foreign]
 
 
+def test_no_foreign_file_is_replaced_that_came_meanwhile(
+    tmp_path: Path, approved: Approved
+) -> None:
+    """Nor is any other file of the report written."""
+    (tmp_path / "report.md").write_text("# Mine")
+    with approved.raises(FileExistsError):
+        write(tmp_path, "00000001")
+    assert names(tmp_path) == ["report.md"]
+
+
 def test_a_folder_with_other_files_takes_the_report(mine: Mine) -> None:
     """They stay, and so does what is called like a link that leads nowhere."""
     mine.write_sine(**FORWARD)
