@@ -10,8 +10,10 @@ import gc
 import os
 import re
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 
 from nnet_parity import workers
 from nnet_parity.names import OURS, explain_hiding, explain_shadowing, has_names_of_ours
+from nnet_parity.report_folder import OlderReport, exchange, find_baseline, find_foreign
 
 GROUP = "nnet-parity"
 JUDGE = "nnet_parity_judge"  # what `harness.running.plugin` is registered as
@@ -125,12 +128,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
-    """Explain the new name of an option that is given by its old name, before pytest refuses it.
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Set an older report aside, and explain the new name of an option that is given by its old
+    name, before pytest refuses it.
 
     An option that another plugin or a conftest defines is left alone.
     """
-    yield
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the controller has done so
+        set_older_aside(early_config, early_config.known_args_namespace)
+    try:
+        yield
+    except KeyboardInterrupt:
+        keep_older_aside(early_config)
+        raise
     words = dict.fromkeys(word.partition("=")[0] for word in args)
     old = [
         word for word in words if word.removeprefix("--") in RENAMED and not _is_known(parser, word)
@@ -138,6 +150,30 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
     if old:
         new = ", ".join(f"{word} is called --parity-{word.removeprefix('--')} now" for word in old)
         parser.extra_info[GROUP] = new
+
+
+def get_report_folder(config: pytest.Config, option: Namespace) -> Path:
+    """Return the folder of the report, from the command line or the ini file."""
+    return Path(option.parity_report_dir or config.getini("parity_report_dir"))
+
+
+def set_older_aside(config: pytest.Config, option: Namespace) -> None:
+    """Move an older report aside, so that it does not pass for that of this run.
+
+    It is put back at the end of a run that neither has a case nor is interrupted.
+    """
+    runs_tests = not (option.collectonly or option.setuponly or option.setupplan or option.help)
+    if OLDER not in config.stash and runs_tests and not workers.is_worker(config):
+        older = OlderReport(config.invocation_params.dir / get_report_folder(config, option))
+        config.stash[OLDER] = older
+        config.add_cleanup(older.end)
+        older.set_aside()
+
+
+def keep_older_aside(config: pytest.Config) -> None:
+    """Do not put an older report back at the end of this run."""
+    if OLDER in config.stash:
+        config.stash[OLDER].stays_aside = True
 
 
 def _is_known(parser: pytest.Parser, word: str) -> bool:
@@ -204,6 +240,7 @@ class Guest:
 
 
 GUEST = pytest.StashKey[Guest]()
+OLDER = pytest.StashKey[OlderReport]()
 GUESTS: list[Guest] = []  # a run of pytest may run another one in the same process
 
 
@@ -216,6 +253,7 @@ def pytest_configure(config: pytest.Config) -> None:
     get_starts(config)
     get_seconds(config, "r-deadline", R_DEADLINE, "60")
     get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120")
+    set_older_aside(config, config.option)  # if this plugin was loaded after the conftests
     guest = Guest(config)
     config.stash[GUEST] = guest
     GUESTS.append(guest)
@@ -279,6 +317,14 @@ def load_judge(config: pytest.Config) -> Any:
     option = config.getoption
     required = option("--parity-require-device") or ""
     asked = [*option("--parity-device"), *([required] if required else [])]
+    folder = get_report_folder(config, config.option)
+    refused = find_foreign(folder)
+    if refused:
+        refused = (
+            f"the report would take the place of {refused}, which is no file of a report: choose"
+            " another folder with --parity-report-dir"
+        )
+    run, ended = workers.get_run(config)
     judge = Judge(
         config,
         Options(
@@ -286,14 +332,18 @@ def load_judge(config: pytest.Config) -> Any:
             required_device=required,
             r_mode=get_r_mode(config),
             starts=get_starts(config),
-            baseline=option("--parity-baseline") or "",
-            report_folder=Path(option("--parity-report-dir") or config.getini("parity_report_dir")),
+            baseline=find_baseline(option("--parity-baseline") or ""),
+            report_folder=folder,
+            exchange=partial(exchange, run=run),
+            refused=refused,
+            run=run,
             is_worker=workers.is_worker(config),
             is_shared=workers.is_shared(config),
             deadlines=Deadlines(
                 get_seconds(config, "r-deadline", R_DEADLINE, "60"),
                 get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120"),
             ),
+            ended=ended,
         ),
     )
     config.pluginmanager.register(judge, JUDGE)
@@ -404,12 +454,32 @@ def _is_race(item: pytest.Item) -> bool:
     return bool(found) and found[-1].func.__module__ == __name__
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)  # before the end is shown
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Keep an older report aside if it could be taken for that of this run."""
+    try:
+        yield
+    finally:
+        judge = session.config.pluginmanager.get_plugin(JUDGE)
+        ends_early = session.exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
+        if ends_early or (judge and (judge.ending.replaces_older or judge.ending.refused)):
+            keep_older_aside(session.config)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print how many races (tests with the fixture `raced`) were left out.
+    """Print how many races (tests with the fixture `raced`) were left out, and where an older
+    report is if this run has left none.
 
     If a test file could not be imported, also explain clashes between a user's packages and ours.
     """
+    older = config.stash.get(OLDER, None)
+    if older and older.stays_aside and older.is_there():
+        line = f"the report of an earlier run was moved to {os.path.relpath(older.place)}"
+        terminalreporter.write_line(line)
     if left_out := config.stash[GUEST].races_left_out:
         races = "1 race was" if left_out == 1 else f"{left_out} races were"
         terminalreporter.write_line(f"{races} left out: --parity-speed runs them")

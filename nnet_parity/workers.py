@@ -9,20 +9,20 @@ again when the first worker reports its tests.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from importlib import import_module
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 RACES = "nnet_parity_races"  # the number of races that a worker has left out
 PART = "nnet_parity"  # our key in messages between workers and controller
+RUN = "nnet_parity_run"  # the run's name, and the tests in which workers have ended
+NAME = pytest.StashKey[str]()  # of the run
 # values of --dist that would split the trials of a case among processes
 SPLITS_CASES = ("load", "worksteal", "loadgroup")
 TRIAL = re.compile(
@@ -41,6 +41,16 @@ def is_worker(config: pytest.Config) -> bool:
 def is_shared(config: pytest.Config) -> bool:
     """Do several processes share this run?"""
     return is_worker(config) or config.getoption("dist", "no") != "no"
+
+
+def get_run(config: pytest.Config) -> tuple[str, list[str]]:
+    """Return a name that no other run has, and the tests in which workers of this run have
+    ended.
+    """
+    if is_worker(config):
+        name, ended = config.workerinput[RUN]  # type: ignore[attr-defined]
+        return name, ended
+    return config.stash.setdefault(NAME, os.urandom(4).hex()), []
 
 
 def register(
@@ -117,14 +127,14 @@ class Controller:
         get_merger: Callable[[], Any],
         note_races: Callable[[int], None],
     ) -> None:
-        # in this folder a worker notes which model it runs, since that may end the process
-        self.marks = Path(mkdtemp(prefix="nnet-parity-"))
+        # the tests in which workers have ended: those that take their place do not ask them again
+        self.ended: list[str] = []
         self.config, self.get_merger, self.note_races = config, get_merger, note_races
         self.order: dict[str, int] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[PART] = str(self.marks)
+        node.workerinput[RUN] = get_run(self.config)[0], list(self.ended)
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -147,6 +157,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
         if TRIAL.search(crashitem):
+            self.ended.append(crashitem)
             self.get_merger().take_crash(crashitem, report, self.order.get(crashitem, 0))
 
     @pytest.hookimpl(optionalhook=True)
@@ -155,9 +166,6 @@ class Controller:
         self.note_races(output.get(RACES, 0))
         if part := output.get(PART):
             self.get_merger().take_rest(part, len(self.order))
-
-    def pytest_unconfigure(self) -> None:
-        rmtree(self.marks, ignore_errors=True)
 
 
 class ByCase:

@@ -23,7 +23,11 @@ from harness.judging.comparison import Comparison
 from harness.judging.store import Same
 from harness.words.naming import tensors
 
-PATIENCE = 2.0  # seconds that a reduction may take
+# A reduction ends after so many steps, so that the same failure is made the same problem on a busy
+# machine as on a quiet one. A step judges one problem; a large problem counts as several.
+STEPS = 500
+STEP_SIZE = 50_000  # rows times parameters of a problem that counts as two steps
+DEADLINE = 60.0  # seconds: only a model that is slow by itself does not end before
 MANY = 2_000  # parameters: more of them are too slow to clear one by one
 # budgets: a failure this large shows on other machines too, so no reduction may make it smaller
 CLEAR = 10.0
@@ -38,14 +42,14 @@ class Reduced(NamedTuple):
     judgement: Judgement
 
 
-def shrink(comparison: Comparison, failed: Judgement, patience: float = PATIENCE) -> Reduced | None:
-    """Return the smallest problem found in `patience` seconds that fails as the trial did.
+def shrink(comparison: Comparison, failed: Judgement, steps: int = STEPS) -> Reduced | None:
+    """Return the smallest problem found in so many steps that fails as the trial did.
 
     `failed` is the judgement of the trial. Returns None if no draw fails when it is asked by
     itself.
     """
     reference = comparison.trial.reference
-    until = perf_counter() + patience
+    until = perf_counter() + DEADLINE
     for stack, draw in _order_draws(comparison, failed):
         observation = comparison.cache.reference(reference, comparison.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in observation.values.items()}
@@ -53,7 +57,8 @@ def shrink(comparison: Comparison, failed: Judgement, patience: float = PATIENCE
         judged = _judge(comparison, problem, replace(observation, values=answers))
         if judged is None:
             continue
-        search = _Search(comparison, Reduced(problem, judged[comparison.quantity]), judged, until)
+        start = Reduced(problem, judged[comparison.quantity])
+        search = _Search(comparison, start, judged, steps, until)
         if reference.source != "recorded":  # a recording has no answers to other problems
             search.drop_rows()
             search.clear()
@@ -128,11 +133,16 @@ class _Search:
     """
 
     def __init__(
-        self, comparison: Comparison, start: Reduced, judged: dict[str, Judgement], until: float
+        self,
+        comparison: Comparison,
+        start: Reduced,
+        judged: dict[str, Judgement],
+        steps: float,
+        until: float,
     ) -> None:
         self.comparison = comparison
         self.best = start
-        self.until = until
+        self.left, self.until = steps, until
         self.least = min(start.judgement.budget_used, CLEAR)
         self.passing = [name for name, one in judged.items() if one.status is not Status.FAIL]
         self.place = self._place(start)
@@ -150,8 +160,8 @@ class _Search:
 
     @property
     def late(self) -> bool:
-        """Return whether the time is over."""
-        return perf_counter() > self.until
+        """Return whether no step is left."""
+        return self.left <= 0 or perf_counter() > self.until
 
     def keep(self, **changed: Any) -> bool:
         """Change fields of the best problem if it then still fails in the same way.
@@ -161,6 +171,7 @@ class _Search:
         if self.late:
             return False
         problem = replace(self.best.problem, **changed)
+        self.left -= 1 + problem.rows * problem.own.size / STEP_SIZE
         judged = _judge(self.comparison, problem)
         if judged is None:
             return False

@@ -1,6 +1,4 @@
-"""The end of a run: its report is written, or the report that an older run left in its place is
-removed.
-"""
+"""The end of a run: its report is written, and what goes wrong is told."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from harness.core.report import Report, grouped
 from harness.model.devices import KNOWN, lacking
 from harness.model.errors import at, raised
 from harness.reporting.environment import environment
-from harness.reporting.writing import discard, summarise, write
+from harness.reporting.writing import Exchange, list_left, summarise, write
 from harness.running.findings import Findings
 from harness.running.runner import Runner
 from harness.text.harmless import shown
@@ -62,33 +60,30 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
 
 
 @ours()
-def close(runner: Runner, is_interrupted: bool, folder: Path) -> Closed:
-    """Make the report of a run, and write it into a folder.
+def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange) -> Closed:
+    """Make the report of a run, and write it into a folder, in the place of an older one as
+    `exchange` says.
 
     An error is not raised but told in the result; only KeyboardInterrupt is raised.
     """
     report, said, wrong, summary = None, "", [], []
-    has_races = bool(runner.found.races)
     try:
         runner.close_case()
         report = make_report(runner.found, is_interrupted)
         wrong += [f"the report lacks {each}" for each in runner.found.lost]
         # of what draws it: a user's pytest may make them errors
         with catch_warnings(action="ignore"):
-            write(report, folder)
+            write(report, folder, exchange)
         said = f"report: {folder / 'index.html'}, report.md and results.json"
     except KeyboardInterrupt:  # told a second time to stop
-        discard(folder, has_races)
         raise
     except Exception as error:
         advice = ""
         if issubclass(type(error), OSError):
             advice = "; choose a folder with --parity-report-dir"
         wrong.append(f"report not written to {folder}: {_why(error)}{advice}")
-        if left := discard(folder, has_races):
-            wrong.append(
-                f"what lies in {folder} is of another run: {', '.join(left)} could not be removed"
-            )
+        if left := list_left(folder):
+            wrong.append(f"what lies in {folder} is not of this run: {', '.join(left)}")
     try:
         if report is not None:
             summarise(report)

@@ -14,7 +14,6 @@ import pytest
 from harness.reporting import github
 from harness.reporting.regressions import compare_with_baseline
 from harness.reporting.screen import NARROWEST, screen
-from harness.reporting.writing import discard
 from harness.running.closing import Closed, close, make_report
 from harness.running.complaints import make_complaints
 from harness.running.options import Options
@@ -28,7 +27,8 @@ class Ending:
     """A pytest plugin for the end of a run: writes the report, and shows its summary.
 
     With several processes, only the process that makes the report does this. `refused` says why the
-    run ends before any test.
+    run ends before any test. `replaces_older` says that an older report in the folder would be
+    taken for that of this run.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Ending:
     ) -> None:
         self.runner, self.merger, self.signals = runner, merger, signals
         self.options = options
-        self.refused = ""
+        self.refused, self.replaces_older = "", False
         self._interrupted = ""
         self._complaints: list[str] = []
         self._regressions: list[str] = []
@@ -79,10 +79,9 @@ class Ending:
             fails |= self._compare_with_baseline()
         found, folder = self.runner.found, self.options.report_folder
         if found.verdicts or found.races or found.chosen or self._interrupted or fails:
-            self._closed = close(self.runner, bool(self._interrupted), folder)
+            exchange, self.replaces_older = self.options.exchange, True
+            self._closed = close(self.runner, bool(self._interrupted), folder, exchange)
             fails |= self._closed.lacking
-        elif self.refused:
-            discard(folder)
         return fails
 
     def _describe_interruption(self, session: pytest.Session) -> str:

@@ -55,6 +55,7 @@ class Judge:
         Raises pytest.UsageError for a device that is unknown, or required and missing.
         """
         self.config, self.options = config, options
+<<<<<<< HEAD
         scripts, start = options.report_folder / REPRODUCERS, config.invocation_params.dir
         say = Progress(config)
         self.runner = Runner(options.starts, say, scripts, start)
@@ -62,12 +63,19 @@ class Judge:
         config.add_cleanup(deadlines.forget)
         progress.listen(say)
         config.add_cleanup(progress.stop_listening)
+=======
+        scripts = options.report_folder / REPRODUCERS / options.run
+        start = config.invocation_params.dir
+        self.runner = Runner(options.starts, Progress(config), scripts, start)
+>>>>>>> f832721f0454c8e7088a7fb50be84766a1208acc
         self.signals = StopSignals(config)
         self.merger = shared.Merger(self.signals)
         self.ending = Ending(self.runner, self.merger, self.signals, options)
         self._check_devices()
+        if not config.option.collectonly:
+            self.ending.refused = options.refused
         if options.is_worker:
-            config.pluginmanager.register(shared.Worker(config, self.runner))
+            config.pluginmanager.register(shared.Worker(config, self.runner, options.ended))
         config.pluginmanager.register(self.ending)
 
     def _check_devices(self) -> None:
@@ -100,6 +108,8 @@ class Judge:
             trials = self.expand(name, found)
             assert isinstance(found, Verification)
             self.runner.collect(f"{collector.nodeid}::{name}", trials)
+            if self.options.is_worker and self.ending.refused:
+                raise ValueError(self.ending.refused)
         except (ValueError, TypeError) as error:
             raise pytest.Collector.CollectError(printable(str(error))) from None
         except LookupError as error:
@@ -176,7 +186,7 @@ class Judge:
     def make_racer(self, request: pytest.FixtureRequest) -> Callable[[Entry, str, str], Race]:
         """Return the function that the fixture `raced` gives to a test: it runs a speed race.
 
-        pytest-benchmark times the race. The result goes into the report and into build/speed.json.
+        pytest-benchmark times the race. The result goes into the report and into its speed.json.
         """
         self.signals.watch()
 

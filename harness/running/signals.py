@@ -1,42 +1,52 @@
-"""Signals to stop: SIGTERM ends a run as Ctrl-C does, and neither interrupts the writing of the
-report.
+"""Signals to stop: SIGTERM and SIGHUP end a run as Ctrl-C does, and none of them interrupts the
+writing of the report.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal
+from signal import SIG_DFL, SIGINT, Signals, default_int_handler, getsignal, signal
 from threading import current_thread, main_thread
 from typing import Any
 
+# a terminal that is closed sends SIGHUP, which Windows does not know
+LIKE_CTRL_C = [each for each in Signals if each.name in ("SIGTERM", "SIGHUP")]
+
 
 class StopSignals:
-    """Makes SIGTERM end a run of pytest as Ctrl-C does, from the first case of the run on."""
+    """Makes SIGTERM and SIGHUP end a run of pytest as Ctrl-C does, from its first case on."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
         self.are_watched = False
 
     def watch(self) -> None:
-        """Note that this run has a case, and let SIGTERM act as Ctrl-C from now on."""
+        """Note that this run has a case, and let the signals act as Ctrl-C from now on."""
         if not self.are_watched:
             self.are_watched = True
             self._config.add_cleanup(as_ctrl_c())
 
 
 def as_ctrl_c() -> Callable[[], Any]:
-    """Let SIGTERM raise KeyboardInterrupt, unless the program handles SIGTERM already.
+    """Let each of LIKE_CTRL_C raise KeyboardInterrupt, unless the program handles or ignores it.
 
     Returns a function that undoes this.
     """
-    if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
+    if current_thread() is not main_thread():
         return lambda: None
-    signal(SIGTERM, default_int_handler)
-    return lambda: signal(SIGTERM, SIG_DFL)
+    changed = [each for each in LIKE_CTRL_C if getsignal(each) is SIG_DFL]
+
+    def undo() -> None:
+        for each in changed:
+            signal(each, SIG_DFL)
+
+    for each in changed:
+        signal(each, default_int_handler)
+    return undo
 
 
 @contextmanager
 def deferred_signals(wanted: bool) -> Iterator[list[int]]:
-    """Delay a first SIGINT or SIGTERM while the `with` block runs, if `wanted`.
+    """Delay a first SIGINT, SIGTERM or SIGHUP while the `with` block runs, if `wanted`.
 
     The block gets a list to which the number of each signal is added. A second signal raises
     KeyboardInterrupt.
@@ -48,7 +58,7 @@ def deferred_signals(wanted: bool) -> Iterator[list[int]]:
         if len(came) > 1:
             raise KeyboardInterrupt
 
-    ours = (SIGINT, SIGTERM) if wanted and current_thread() is main_thread() else ()
+    ours = (SIGINT, *LIKE_CTRL_C) if wanted and current_thread() is main_thread() else ()
     before = {number: handler for number in ours if callable(handler := getsignal(number))}
     for number in before:
         signal(number, note)

@@ -4,11 +4,9 @@ findings.
 
 import pickle
 from base64 import b64decode, b64encode
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import reduce
-from hashlib import sha256
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,10 +39,9 @@ class Worker:
     counts if this process dies in the trial; the report of the teardown has the findings so far.
     """
 
-    def __init__(self, config: Any, runner: Runner) -> None:
-        self.config, self.runner = config, runner
-        self.marks = Path(self.config.workerinput[PART])
-        self.marks.mkdir(parents=True, exist_ok=True)
+    def __init__(self, config: Any, runner: Runner, ended: Sequence[str]) -> None:
+        """Prepare to send findings; `ended` has the tests in which earlier processes ended."""
+        self.config, self.runner, self.ended = config, runner, ended
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Generator[None, Any, Any]:
@@ -68,35 +65,22 @@ class Worker:
         verdict = failure(trial, Status.BROKEN, why, item.again)
         return Failure(item.verification.file, item.verification.line, verdict)
 
-    def pytest_runtest_setup(self, item: Any) -> None:
-        """Write a file that marks the trial's subject as being asked in this process.
-
-        A process that finds such a file does not ask the subject again, because an earlier process
-        died while it asked.
-        """
-        if trial := getattr(item, "trial", None):
-            mark = self.mark(trial)
-            if mark.exists():
-                first = mark.read_text(encoding="utf-8")
-                why = (
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Do not ask a subject again that ended an earlier process when it was asked."""
+        for item in session.items:
+            trial = getattr(item, "trial", None)
+            if trial and item.nodeid in self.ended:
+                key = trial.case.name, trial.subject.name, trial.device
+                self.runner.gone[key] = (
                     f"{trial.subject.name} is not asked again: it ended the process that asked it"
-                    f" in {first}"
+                    f" in {trial.id}"
                 )
-                self.runner.gone[trial.case.name, trial.subject.name, trial.device] = why
-            else:
-                mark.write_text(trial.id, encoding="utf-8")
 
     def pytest_runtest_teardown(self, item: Any, nextitem: Any) -> None:
-        if trial := getattr(item, "trial", None):
-            if (trial.case.name, trial.subject.name, trial.device) not in self.runner.gone:
-                self.mark(trial).unlink()
-            if getattr(getattr(nextitem, "trial", None), "case", None) is not trial.case:
-                self.runner.close_case()
-
-    def mark(self, trial: Any) -> Path:
-        """Return the path of the file that marks a subject on a device."""
-        key = f"{trial.case.name}\n{trial.subject.name}\n{trial.device}"
-        return self.marks / sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        trial, next_trial = getattr(item, "trial", None), getattr(nextitem, "trial", None)
+        if trial and getattr(next_trial, "case", None) is not trial.case:
+            self.runner.close_case()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

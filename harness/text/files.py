@@ -2,37 +2,35 @@
 
 import errno
 import os
+import re
 from collections.abc import Mapping
-from contextlib import suppress
-from glob import escape
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+HALF = re.compile(r"\.nnet-parity-[0-9a-f]{16}\.half")  # a temporary file of any writer
+OLD = 3_600.0  # seconds after which a temporary file is nobody's: its writer was killed
 
-def replace_whole(contents: Mapping[Path, str | bytes]) -> None:
+
+def replace_whole(
+    contents: Mapping[Path, str | bytes], exchange: AbstractContextManager[None] | None = None
+) -> None:
     """Write files so that nobody ever sees half of one; if one cannot be written (OSError), none
     is.
 
-    Temporary files that a killed writer left beside them are removed.
+    All contents are first written to temporary files beside the files, which then take their places
+    in order, inside `with exchange`. Temporary files that a killed writer left are removed.
     """
     halves: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            if path.exists() and not path.is_file():  # a device would be replaced by a file
+            # a device would be replaced by a file, and so would a link that leads nowhere
+            if os.path.lexists(path) and not path.is_file():
                 raise FileExistsError(errno.EEXIST, "Expected a file or nothing there", str(path))
-            for left in path.parent.glob(f".{escape(path.name)}.*.half"):
-                if not _runs(left.name.split(".")[-2]):
-                    left.unlink(missing_ok=True)
-            halves[path] = path.with_name(f".{path.name}.{os.getpid()}.half")
-            with halves[path].open("wb") as file:
-                file.write(
-                    content
-                    if isinstance(content, bytes)
-                    else content.encode(errors="backslashreplace")
-                )
-                file.flush()
-                os.fsync(file.fileno())
-        for path, half in halves.items():
-            half.replace(path)
+            halves[path] = path.with_name(f".nnet-parity-{os.urandom(8).hex()}.half")
+            _write_half(halves[path], content)
+        with exchange or nullcontext():
+            for path, half in halves.items():
+                half.replace(path)
         # else a crash of the machine may bring the older files back
         for folder in {path.parent for path in contents}:
             number = os.open(folder, os.O_RDONLY)
@@ -62,11 +60,27 @@ def append_whole(path: Path, text: str) -> None:
             raise
 
 
-def _runs(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:  # it is somebody else's
-        pass
-    return True
+def _write_half(half: Path, content: str | bytes) -> None:
+    """Write a temporary file that does not exist yet, and remove old ones beside it."""
+    with half.open("xb") as file:
+        file.write(
+            content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+        )
+        file.flush()
+        os.fsync(file.fileno())
+        now = os.fstat(file.fileno()).st_mtime
+    _remove_old(half.parent, now)
+
+
+def _remove_old(folder: Path, now: float) -> None:
+    """Remove the temporary files that are older than OLD.
+
+    `now` is by the clock of the folder's file system, which may differ from this machine's. A
+    process id would not tell whether a writer lives: it may run in another container.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if HALF.fullmatch(entry.name):
+                with suppress(OSError):  # another writer removes it too
+                    if now - entry.stat(follow_symlinks=False).st_mtime > OLD:
+                        os.unlink(entry.path)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 import resource
 import sys
@@ -23,6 +22,7 @@ from harness.core.numpy_errors import ours, users
 from harness.model.errors import raised
 from harness.model.tensors import to_plain
 from harness.text.harmless import exact, shown
+from nnet_parity.report_folder import OLDER
 from tests.conftest import RIGHT, Approved, Mine
 
 HOSTILE = """
@@ -748,15 +748,25 @@ import resource
 def pytest_sessionfinish():
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 """
-FILES = ("index.html", "report.md", "results.json")
+FILES = {
+    "index.html": "<!DOCTYPE html><title>nnet-parity: of another run",
+    "report.md": "# nnet-parity\nof another run",
+    "results.json": '{"schema": "nnet-parity/results/1", "of": "another run"}',
+}
+
+
+def left(place: Path) -> list[str]:
+    """What lies in the folder, where the older report is now."""
+    assert {path.name: path.read_text() for path in (place / OLDER).iterdir()} == FILES
+    return sorted(path.name for path in place.iterdir() if path.name != OLDER)
 
 
 def older(mine: Mine, folder: str = "build/report") -> Path:
     """The folder of a report of another run, as small as a report may be."""
     place = mine.pytester.path / folder
     place.mkdir(parents=True)
-    for name in FILES:
-        (place / name).write_text("of another run")
+    for name, text in FILES.items():
+        (place / name).write_text(text)
     return place
 
 
@@ -787,31 +797,23 @@ def test_a_report_that_cannot_be_written_leaves_none_of_another_run(
         " --parity-report-dir"
     )
     assert said in result.outlines
-    assert not list(place.glob("*"))
+    assert left(place) == []
 
 
-def test_a_folder_in_the_place_of_a_file_stays(mine: Mine) -> None:
-    """Nobody's run wrote it; the files beside it are of another run, and go."""
-    place = older(mine)
-    (place / "index.html").unlink()
-    (place / "index.html").mkdir()
-    result = asked_in(mine, "Raised()", "")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert [line for line in result.outlines if "Expected a file or nothing there" in line]
-    assert [path.name for path in place.iterdir()] == ["index.html"]
+ANOTHER_ENDS = """
+import shutil
+
+def pytest_runtestloop():
+    shutil.copytree("build/report/older-report", "build/report", dirs_exist_ok=True)
+"""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="to be somebody else takes root")
-def test_what_cannot_be_removed_is_said_to_be_of_another_run(
-    mine: Mine, approved: Approved
-) -> None:
-    """Where whoever ends the run may not write in the folder."""
+def test_the_report_of_another_run_is_said_to_be_of_another(mine: Mine, approved: Approved) -> None:
+    """Where another run has ended meanwhile, and this one cannot write its own."""
     older(mine)
-    mine.pytester.makeconftest("import os\n\ndef pytest_sessionfinish():\n    os.seteuid(65534)\n")
-    try:
+    with without_room(mine):
+        mine.pytester.makeconftest(SET_LIMIT + ANOTHER_ENDS)
         result = asked_in(mine, "Raised()", "")
-    finally:
-        os.seteuid(0)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     approved([line for line in result.outlines if "report" in line and "nnet-parity" not in line])
 
@@ -821,13 +823,14 @@ def test_a_report_is_written_whatever_the_terminal_shows(mine: Mine, option: str
     """It takes the older one's place, and a failure to write it fails the run, where no line says
     so too.
     """
-    older(mine)
+    place = older(mine)
     mine.write(SINE.format(forward=RIGHT), HOSTILE, RIGHT_AT_LAST)
     assert mine.pytest(option).ret == 0
     assert mine.results()["complete"]
+    assert sorted(path.name for path in place.iterdir()) == list(FILES)
     with without_room(mine):
         assert mine.pytest(option).ret == pytest.ExitCode.TESTS_FAILED
-    assert not list((mine.pytester.path / "build/report").glob("*"))
+    assert [path.name for path in place.iterdir()] == [OLDER]
 
 
 def test_a_report_that_cannot_be_made_is_a_sentence(mine: Mine, approved: Approved) -> None:
@@ -842,7 +845,7 @@ def test_a_report_that_cannot_be_made_is_a_sentence(mine: Mine, approved: Approv
     approved(
         [re.sub(r":\d+\)", ":<line>)", line) for line in result.outlines if "not written" in line]
     )
-    assert not list((mine.pytester.path / "build/report").glob("*"))
+    assert left(mine.pytester.path / "build/report") == []
 
 
 ENDS = {  # how a run of ours ends without a verdict: further text, options, its exit code
@@ -891,7 +894,7 @@ def test_a_run_that_asks_nothing_of_ours_leaves_the_report(mine: Mine, options: 
     mine.pytester.makepyfile(test_first="def test_first():\n    pass\n")
     mine.write(SINE.format(forward=RIGHT), HOSTILE, RIGHT_AT_LAST)
     assert mine.pytest(*options).ret == 0
-    assert [(place / name).read_text() for name in FILES] == ["of another run"] * 3
+    assert {path.name: path.read_text() for path in place.iterdir()} == FILES
 
 
 def test_a_model_that_goes_elsewhere_leaves_its_script_where_it_is_told(mine: Mine) -> None:
@@ -900,7 +903,8 @@ def test_a_model_that_goes_elsewhere_leaves_its_script_where_it_is_told(mine: Mi
     text += "        return 2 * super().forward(x)\n\n\ntest_gone = case('gone', subjects=[Gone])\n"
     asked_in(mine, "Raised()", text)
     [path] = [verdict["alone"] for verdict in mine.results()["verdicts"] if verdict["alone"]]
-    assert path == "build/report/reproducers/gone-Gone-cpu-float64-forward.py"
+    name = r"build/report/reproducers/[0-9a-f]{8}/gone-Gone-cpu-float64-forward\.py"
+    assert re.fullmatch(name, path)
     assert (mine.pytester.path / path).exists()
 
 

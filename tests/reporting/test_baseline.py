@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from harness.reporting.regressions import Change, Kind, compare, summary_lines
 from harness.reporting.results import read
 from harness.reporting.screen import LINES
 from harness.reporting.writing import write
+from nnet_parity.report_folder import exchange
 from tests.conftest import Approved, Mine, baseline_of, unfolded
 
 ROOT = Path(__file__).parents[2]
@@ -319,7 +320,7 @@ def test_a_run_that_ended_early_is_no_pass(approved: Approved) -> None:
 
 def saved(tmp_path: Path, made: Report, name: str = "new") -> Path:
     """The results.json of a report, as pytest writes it."""
-    write(made, tmp_path / name)
+    write(made, tmp_path / name, partial(exchange, run="00000000"))
     return tmp_path / name / "results.json"
 
 

@@ -329,7 +329,7 @@ def test_nothing_is_written_under_a_name(told: tuple[str, Path]) -> None:
     scripts = {
         name
         for name in files
-        if re.fullmatch(r"build/report/reproducers/[\w-]{1,100}\.py", name, re.ASCII)
+        if re.fullmatch(r"build/report/reproducers/[0-9a-f]{8}/[\w-]{1,100}\.py", name, re.ASCII)
     }
     assert scripts
     found = {name for name in files - scripts if "__pycache__" not in name}

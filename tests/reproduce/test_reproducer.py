@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -140,7 +141,7 @@ def small_of(subject: Any, network: Network, check: str, **rest: Any) -> Reduced
     whole = asked(subject, network, check, **rest)
     failed = whole.judged(check)
     assert isinstance(failed, Judgement)
-    found = shrink(whole, failed, patience=60)
+    found = shrink(whole, failed)
     assert found is not None
     return found
 
@@ -171,16 +172,29 @@ SINE_TANH = Network(1, 4, 1, "tanh")
 WRONG["right"] = lambda m, x: m.out(torch.tanh(m.hidden(x)))
 
 
-def test_without_patience_the_worst_draw_is_left_as_it_is() -> None:
+def test_without_steps_the_worst_draw_is_left_as_it_is() -> None:
     """Then nothing else was tried."""
     whole = asked(Subject(lambda: Wrong(SINE_TANH, "scaled"), "Wrong"), SINE_TANH, "forward")
     failed = whole.judged("forward")
     assert isinstance(failed, Judgement)
-    found = shrink(whole, failed, patience=0)
+    found = shrink(whole, failed, steps=0)
     assert found is not None
     draw = failed.index[0]
     assert (found.problem.own == whole.problems[failed.stack].own[draw : draw + 1]).all()
     assert found.judgement.index[1:] == failed.index[1:]
+
+
+def test_a_busy_machine_makes_the_same_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is a hundred times as slow between two steps changes nothing."""
+    network = Network(1, 64, 1, "logistic")
+    subject = Subject(lambda: Wrong(network, "scaled"), "Wrong")
+    quiet = small_of(subject, network, "gradient")
+    hours = count(step=0.1)
+    monkeypatch.setattr("harness.reproduce.reduce.perf_counter", lambda: next(hours))
+    busy = small_of(subject, network, "gradient")
+    assert (busy.problem.own == quiet.problem.own).all()
+    assert (busy.problem.inputs == quiet.problem.inputs).all()
+    assert busy.judgement == quiet.judgement
 
 
 # How it is told.
@@ -839,7 +853,8 @@ def test_scripts_lie_beside_the_report(mine: Mine) -> None:
         for c in ("forward", "loss")
     ]
     folder_name = "build/report/reproducers"
-    folder = mine.pytester.path / folder_name
+    (folder,) = (mine.pytester.path / folder_name).iterdir()
+    folder_name += f"/{folder.name}"
     assert sorted(path.name for path in folder.iterdir()) == names
     lines = [line.strip() for line in result.outlines]
     at = next(
@@ -861,7 +876,7 @@ def test_scripts_of_an_earlier_run_are_removed(mine: Mine) -> None:
     """But for what nobody of ours has written."""
     mine.write_sine(WRONG_SINE, checks='["forward"]')
     mine.pytest()
-    folder = mine.pytester.path / "build/report/reproducers"
+    (folder,) = (mine.pytester.path / "build/report/reproducers").iterdir()
     (folder / "notes.py").write_text("print('mine')\n")
     assert len(list(folder.iterdir())) == 3
     mine.write_sine()

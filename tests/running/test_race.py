@@ -60,10 +60,9 @@ def run_races(
 
 
 def speed(mine: Mine) -> list[dict[str, Any]]:
-    """The races of build/speed.json."""
-    found: list[dict[str, Any]] = json.loads((mine.pytester.path / "build/speed.json").read_text())[
-        "races"
-    ]
+    """The races of build/report/speed.json."""
+    path = mine.pytester.path / "build/report/speed.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text())["races"]
     return found
 
 
@@ -72,7 +71,7 @@ def test_races_are_run_only_where_they_are_asked_for(mine: Mine, approved: Appro
     result = run_races(mine)
     result.assert_outcomes(deselected=1)
     approved(line for line in result.outlines if "left out" in line)
-    assert not (mine.pytester.path / "build/speed.json").exists()
+    assert not (mine.pytester.path / "build/report/speed.json").exists()
 
 
 def test_a_race_is_told_and_written(mine: Mine, approved: Approved) -> None:
@@ -124,7 +123,7 @@ def test_who_is_wrong_does_not_race(mine: Mine, approved: Approved) -> None:
     result = run_races(mine, "--parity-speed", model=WRONG)
     result.assert_outcomes(failed=1)
     approved(block(result), mask_figures=True)
-    assert not (mine.pytester.path / "build/speed.json").exists()
+    assert not (mine.pytester.path / "build/report/speed.json").exists()
 
 
 def test_a_device_that_is_not_here_does_not_race(mine: Mine, approved: Approved) -> None:

@@ -2,6 +2,8 @@
 that it was asked.
 """
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ ABSENT = {
     "network": 'Network(inputs=1, hidden=4, outputs=1, activation="relu")',
     "references": "[r_nnet]",
 }
+RUN = re.compile(r"reproducers/[0-9a-f]{8}/")  # the name of a run is its own
 DIES = "[Subject(Dies), Subject(SineNet)]"
 
 
@@ -49,12 +52,14 @@ def ours(mine: Mine, monkeypatch: pytest.MonkeyPatch) -> Mine:
 
 def told(result: pytest.RunResult) -> list[str]:
     """What the end of a run says, from the comparison with a baseline to where the report is."""
-    return [*baseline_of(result), *screen_of(result)]
+    lines = [*baseline_of(result), *screen_of(result)]
+    return [RUN.sub("reproducers/", line) for line in lines]
 
 
 def found(mine: Mine) -> dict[str, Any]:
     """results.json without what differs from one run of one process to the next."""
-    report = mine.results()
+    text = (mine.pytester.path / "build/report/results.json").read_text()
+    report: dict[str, Any] = json.loads(RUN.sub("reproducers/", text))
     del report["environment"]["date"], report["costs"]
     for verdict in report["verdicts"]:
         del verdict["seconds"]

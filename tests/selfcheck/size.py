@@ -50,7 +50,7 @@ def measured(activation: str, reference: str, bias: bool = True) -> str:
         assert process.stdout is not None
         last = process.stdout.read().strip().splitlines()[-1]
         _, _, used = os.wait4(process.pid, 0)
-        scripts = [path.stat().st_size for path in Path(folder).rglob("reproducers/*.py")]
+        scripts = [path.stat().st_size for path in Path(folder).rglob("reproducers/*/*.py")]
     seconds, gigabytes = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 2**30
     said = f", scripts of at most {max(scripts):,} bytes" if scripts else ""
     return f"{seconds:.1f} CPU-s, {gigabytes:.2f} GiB: {last}{said}"

@@ -1,0 +1,218 @@
+"""The folder of the report: an older report makes room for that of this run.
+
+Several runs, in other containers too, may use one folder. At its start a run moves the report that
+lies there into a folder of its own, so that it does not pass for this run's, however this run ends.
+At its end it exchanges the report as a whole, while it holds a lock on the folder: the last one to
+end wins. At any moment the files that lie there are of one run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # a system without such locks
+    fcntl = None  # type: ignore[assignment]
+
+# results.json is the first file that a run writes, and the first that it moves away. So a part of a
+# report with it is what a killed writer had written, and one without it what it had not yet moved.
+RESULTS = "results.json"
+WHOLE = (RESULTS, "report.md", "index.html")
+NAMES = (*WHOLE, "speed.json")
+OLDER = "older-report"  # the folder, in that of the report, of the report of the run before
+HEADS = {  # how the files of a report begin
+    RESULTS: rb'\s*\{\s*"schema"\s*:\s*"nnet-parity/',
+    "report.md": rb"# nnet-parity\s",
+    "index.html": rb"(?s)\s*<!DOCTYPE html>.{0,2000}<title>nnet-parity: ",
+    "speed.json": rb'\s*\{\s*"races"\s*:',
+}
+HEAD_BYTES = 4_096
+SCRIPTS, RUN = "reproducers", re.compile(rb"reproducers/([0-9a-f]{8})/")
+SCRIPT_MARK = b"nnet-parity"  # in the first lines of each script
+LOCK_PATIENCE = 30.0  # seconds that a run waits for another that exchanges its report
+DAY = 86_400.0  # seconds
+OLD_RUN = 7 * DAY  # scripts of a run that no report names are kept for so long
+
+
+class OlderReport:
+    """The report that lies in the folder when a run starts.
+
+    If the run ends without a case, the report is put back, unless `stays_aside` is set.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.place = folder, folder / OLDER
+        self.is_aside = False
+        self.stays_aside = False
+
+    def is_there(self) -> bool:
+        """Return whether a report has been moved, and is still there."""
+        return self.is_aside and bool(_list_names(self.place))
+
+    def set_aside(self) -> None:
+        """Move the report into OLDER. A report that cannot be moved stays."""
+        if self.is_aside or not _list_names(self.folder):
+            return
+        with suppress(OSError), _locked(self.folder):
+            if not find_foreign(self.folder):
+                _set_aside(self.folder)
+                self.is_aside = True
+
+    def end(self) -> None:
+        """Put the report back, unless another one has taken its place."""
+        if not self.is_aside or self.stays_aside:
+            return
+        with suppress(OSError), _locked(self.folder):
+            if not _list_names(self.folder):
+                for name in reversed(_list_names(self.place)):
+                    (self.place / name).replace(self.folder / name)
+                self.place.rmdir()
+
+
+def find_foreign(folder: Path) -> str:
+    """Return the path of something in the place of a report's file that no run has written; "" if
+    there is none.
+    """
+    older = folder / OLDER
+    if os.path.lexists(older) and not older.is_dir():
+        return str(older)
+    for place in (folder, older):
+        for name in _list_names(place):
+            if not _is_ours(place / name):
+                return str(place / name)
+    return ""
+
+
+def find_baseline(path: str) -> str:
+    """Return the path of a baseline, or the path to which a run has moved it."""
+    moved = Path(path).parent / OLDER / Path(path).name
+    if path and not os.path.lexists(path) and moved.is_file():
+        return str(moved)
+    return path
+
+
+@contextmanager
+def exchange(folder: Path, run: str) -> Iterator[None]:
+    """Let the files of a new report take their places while the `with` block runs.
+
+    The report that lies there is removed afterwards, with its scripts; those of `run` are kept. If
+    the block raises, no file of a report is left in place. Raises FileExistsError for a file that
+    no run has written, and TimeoutError if another run holds the folder.
+    """
+    with _locked(folder):
+        if foreign := find_foreign(folder):
+            raise FileExistsError(errno.EEXIST, "It is no file of a report", foreign)
+        _set_aside(folder)
+        try:
+            yield
+        except BaseException:
+            _remove(folder)
+            raise
+        with suppress(OSError):
+            _remove_older(folder, run)
+
+
+def _list_names(folder: Path) -> list[str]:
+    return [name for name in NAMES if os.path.lexists(folder / name)]
+
+
+def _is_ours(path: Path) -> bool:
+    """Has a run written a file? An empty file may be taken: there is nothing to lose."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    return not head or bool(re.match(HEADS[path.name], head))
+
+
+def _set_aside(folder: Path) -> None:
+    """Move the files of a report into OLDER, so that they stay files of one run there."""
+    names, older = _list_names(folder), folder / OLDER
+    if not names:
+        return
+    moved = _list_names(older)
+    if set(WHOLE) <= set(names):
+        older.mkdir(exist_ok=True)
+        _remove(older)
+    elif RESULTS in names or RESULTS not in moved or set(moved) & set(names):
+        _remove(folder)
+        return
+    for name in names:
+        (folder / name).replace(older / name)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the files of a report."""
+    for name in NAMES:
+        with suppress(OSError):
+            (folder / name).unlink()
+
+
+def _remove_older(folder: Path, run: str) -> None:
+    """Remove the older report, its scripts, and old scripts that a killed run left."""
+    older = folder / OLDER
+    runs: set[str] = set()
+    with suppress(OSError):
+        named = RUN.findall((older / RESULTS).read_bytes())
+        runs = {name.decode() for name in named} - {run}
+    _remove(older)
+    with suppress(OSError):
+        older.rmdir()
+    now = folder.stat().st_mtime  # by the clock of the file system
+    for scripts in (folder / SCRIPTS).glob("[0-9a-f]" * 8):
+        if scripts.name in runs or (
+            scripts.name != run and now - scripts.stat().st_mtime > OLD_RUN
+        ):
+            _remove_scripts(scripts)
+    with suppress(OSError):
+        (folder / SCRIPTS).rmdir()
+
+
+def _remove_scripts(folder: Path) -> None:
+    """Remove the scripts of a run, and their folder if nothing else lies there."""
+    for script in folder.glob("*.py"):
+        with script.open("rb") as file:
+            if SCRIPT_MARK in file.read(HEAD_BYTES):
+                script.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that no other run moves the files of its report.
+
+    Where the file system knows no locks, nothing is held. Raises TimeoutError.
+    """
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        _wait_for_lock(number, folder)
+        yield
+    finally:
+        os.close(number)
+
+
+def _wait_for_lock(number: int, folder: Path) -> None:
+    late = time.monotonic() + LOCK_PATIENCE
+    while fcntl is not None:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > late:
+                said = f"Another run has held it for {LOCK_PATIENCE:g} seconds"
+                raise TimeoutError(errno.ETIMEDOUT, said, str(folder)) from None
+            time.sleep(0.02)
+        except OSError:
+            return
+        else:
+            return

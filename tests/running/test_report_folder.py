@@ -1,0 +1,228 @@
+"""One report in one folder: of one run, with its scripts, and never in the place of somebody else's
+file.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.core.report import Report
+from harness.core.verdict import Status, Verdict
+from harness.reporting import writing
+from nnet_parity import report_folder
+from nnet_parity.report_folder import OLDER, OlderReport, exchange, find_baseline
+from tests.conftest import Approved, Mine
+
+ROOT = Path(__file__).parents[2]
+FORWARD = {"dtypes": '["float64"]', "checks": '["forward"]'}
+TWICE = "return 2 * self.output(torch.sigmoid(self.hidden(x)))"
+FILES = ["index.html", "report.md", "results.json"]
+
+
+def write(folder: Path, name: str, script: str = "") -> None:
+    """A report with one verdict, of the run `name`."""
+    what = (name, name, "N", "numpy_net", "computed", "loss", "cpu", "float64")
+    verdict = Verdict(*what, Status.PASS, budget_used=0.5, alone=script)
+    writing.write(Report({}, [verdict]), folder, partial(exchange, run=name))
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_names_of_the_files_are_those_that_are_written() -> None:
+    """Those that make room are those that are written, each recognised by its head."""
+    written = (writing.RESULTS, writing.MARKDOWN, writing.PAGE, writing.SPEED)
+    assert written == report_folder.NAMES == tuple(report_folder.HEADS)
+
+
+@pytest.mark.parametrize("name", [*FILES, "speed.json", OLDER, f"{OLDER}/index.html"])
+def test_no_foreign_file_is_replaced(mine: Mine, name: str, approved: Approved) -> None:
+    """A sentence before the first test, and the file is as it was."""
+    foreign = mine.pytester.path / "taken" / name
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("<html>mine</html>")
+    mine.write_sine(before="print('judged')", **FORWARD)
+    result = mine.pytest("--parity-report-dir=taken")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.assert_outcomes()
+    approved([line for line in result.errlines if "report" in line])
+    assert foreign.read_text() == "<html>mine</html>"
+    assert [path for path in foreign.parent.iterdir() if path.is_file()] == [foreign]
+
+
+def test_no_foreign_file_is_replaced_that_came_meanwhile(
+    tmp_path: Path, approved: Approved
+) -> None:
+    """Nor is any other file of the report written."""
+    (tmp_path / "report.md").write_text("# Mine")
+    with approved.raises(FileExistsError):
+        write(tmp_path, "00000001")
+    assert names(tmp_path) == ["report.md"]
+
+
+def test_a_folder_with_other_files_takes_the_report(mine: Mine) -> None:
+    """They stay, and so does what is called like a link that leads nowhere."""
+    mine.write_sine(**FORWARD)
+    assert mine.pytest("--parity-report-dir=.").ret == 0
+    assert mine.pytest("--parity-report-dir=.").ret == 0
+    assert {*FILES, "test_mine.py"} <= set(names(mine.pytester.path))
+    (mine.pytester.path / "index.html").unlink()
+    (mine.pytester.path / "index.html").symlink_to("nowhere")
+    assert mine.pytest("--parity-report-dir=.").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_run_without_a_case_puts_the_older_report_back(mine: Mine) -> None:
+    """Also by what ends it before its first test."""
+    place = mine.pytester.path / "build/report"
+    write(place, "00000001")
+    mine.pytester.makepyfile(test_first="def test_first():\n    pass\n")
+    for option in ("-q", "--nonsense", "--help", "--parity-r=nonsense"):
+        mine.pytest(option)
+        assert names(place) == FILES, option
+
+
+@pytest.mark.parametrize("where", ["conftest", "test_first"])
+def test_an_early_ctrl_c_leaves_no_older_report_in_place(
+    mine: Mine, where: str, approved: Approved
+) -> None:
+    """While pytest reads its files, ours or not; nothing is lost."""
+    place = mine.pytester.path / "build/report"
+    write(place, "00000001")
+    mine.pytester.makepyfile(**{where: "raise KeyboardInterrupt\n"})
+    if where == "conftest":
+        with pytest.raises(KeyboardInterrupt):
+            mine.pytest(no_reraise_ctrlc=True)
+    else:
+        result = mine.pytest(no_reraise_ctrlc=True)
+        approved([line for line in result.outlines if "moved" in line])
+    assert names(place) == [OLDER]
+    assert names(place / OLDER) == FILES
+
+
+def test_a_baseline_is_found_where_a_run_has_moved_it(mine: Mine) -> None:
+    """After a run that was killed, and in the run that has moved it."""
+    mine.write_sine(**FORWARD)
+    mine.pytest()
+    place = mine.pytester.path / "build/report"
+    baseline = "build/report/results.json"
+    assert mine.pytest(f"--parity-baseline={baseline}").ret == 0
+    OlderReport(place).set_aside()  # and is killed
+    assert find_baseline(baseline) == f"build/report/{OLDER}/results.json"
+    assert mine.pytest(f"--parity-baseline={baseline}").ret == 0
+    assert names(place) == FILES
+
+
+def test_each_run_has_scripts_of_its_own(mine: Mine) -> None:
+    """Who ends removes those of the report that it replaces, and nobody else's."""
+    mine.write_sine(TWICE, **FORWARD)
+    place = mine.pytester.path / "build/report"
+    other = place / "reproducers/0123abcd/other.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("# of nnet-parity: of a run that has not ended\n")
+    paths = []
+    for _ in range(2):
+        mine.pytest()
+        (verdict,) = mine.results()["verdicts"]
+        paths.append(mine.pytester.path / verdict["alone"])
+    assert [path.exists() for path in (*paths, other)] == [False, True, True]
+    os.utime(other.parent, (0, 0))  # it was killed long ago
+    mine.pytest()
+    assert len(names(place / "reproducers")) == 1
+
+
+def test_a_report_that_was_cut_by_a_kill_is_never_mixed(tmp_path: Path) -> None:
+    """Stopped between any two files of its exchange: what lies in a folder is of one run, and the
+    next run leaves a whole report.
+    """
+    for stop in range(12):
+        folder = tmp_path / str(stop)
+        write(folder, "00000001")
+        child = os.fork()
+        if not child:
+            die_after(stop)
+            OlderReport(folder).set_aside()
+            write(folder, "00000002")
+            os._exit(0)
+        os.waitpid(child, 0)
+        places = [read_runs(folder), read_runs(folder / OLDER)]
+        assert all(len(set(runs.values())) <= 1 for runs in places), stop
+        together = list(places[0].items()) + list(places[1].items())
+        assert len({name for name, _ in together}) == 3, stop
+        for half in folder.glob(".*"):  # an hour later
+            os.utime(half, (0, 0))
+        write(folder, "00000003")
+        assert read_runs(folder) == dict.fromkeys(FILES, "00000003")
+        assert names(folder) == FILES
+
+
+def die_after(moves: int) -> None:
+    """End this process before the next move of a file."""
+    left, rename = iter(range(moves)), Path.replace
+
+    def replace(path: Path, to: Path) -> Path:
+        if next(left, None) is None:
+            os._exit(9)
+        return rename(path, to)
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+
+
+def read_runs(folder: Path) -> dict[str, str]:
+    """The run of each file of a report."""
+    runs = {}
+    for name in FILES:
+        if (folder / name).exists():
+            (runs[name],) = set(re.findall(r"0000000\d", (folder / name).read_text()))
+    return runs
+
+
+HOLDS = """
+import fcntl, os, sys, time
+number = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(number, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_run_does_not_wait_for_ever_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Where a run that exchanges its report is stopped, the next one says so."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    monkeypatch.setattr(report_folder, "LOCK_PATIENCE", 0.1)
+    with holder, approved.raises(TimeoutError):
+        try:
+            write(tmp_path, "00000001")
+        finally:
+            holder.send_signal(signal.SIGKILL)
+    assert names(tmp_path) == []
+
+
+def test_a_process_of_xdist_leaves_nothing_behind(
+    mine: Mine, warm_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder in the temporary one, whether a subject ends its process or not."""
+    pytest.importorskip("xdist")
+    temporary = mine.pytester.mkdir("tmp")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    mine.write_sine("import os; os._exit(3)", **FORWARD)
+    result = mine.pytest_apart(warm_python, "-p", "nnet_parity.plugin", processes=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert names(temporary) == []
+    report = json.loads((mine.pytester.path / "build/report/results.json").read_text())
+    assert [verdict["status"] for verdict in report["verdicts"]] == ["BROKEN"]
