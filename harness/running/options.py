@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-<<<<<<< HEAD
 from harness.core.deadlines import Deadlines
-=======
 from harness.reporting.writing import Exchange
->>>>>>> f832721f0454c8e7088a7fb50be84766a1208acc
 
 
 @dataclass(frozen=True)
@@ -18,16 +15,11 @@ class Options:
     `devices` are the devices asked for; if there are none, the devices of this machine are used.
     `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
     "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
-<<<<<<< HEAD
-    of an older results.json, or "". `is_worker` says that xdist started this process, `is_shared`
-    that several processes share this run. `deadlines` are those of R and of training.
-=======
     of an older results.json, or "". `exchange` lets the files of the report take the place of an
     older one's in `report_folder`; `refused` says why this must not be, or "". `run` is a name that
     no other run has, for the folder of the scripts. `is_worker` says that xdist started this
     process, `is_shared` that several processes share this run. `ended` has the tests in which
-    earlier processes of this run ended.
->>>>>>> f832721f0454c8e7088a7fb50be84766a1208acc
+    earlier processes of this run ended. `deadlines` are those of R and of training.
     """
 
     devices: Sequence[str]
@@ -41,8 +33,5 @@ class Options:
     run: str
     is_worker: bool
     is_shared: bool
-<<<<<<< HEAD
     deadlines: Deadlines
-=======
     ended: Sequence[str]
->>>>>>> f832721f0454c8e7088a7fb50be84766a1208acc

@@ -55,19 +55,14 @@ class Judge:
         Raises pytest.UsageError for a device that is unknown, or required and missing.
         """
         self.config, self.options = config, options
-<<<<<<< HEAD
-        scripts, start = options.report_folder / REPRODUCERS, config.invocation_params.dir
+        scripts = options.report_folder / REPRODUCERS / options.run
+        start = config.invocation_params.dir
         say = Progress(config)
         self.runner = Runner(options.starts, say, scripts, start)
         deadlines.choose(options.deadlines)
         config.add_cleanup(deadlines.forget)
         progress.listen(say)
         config.add_cleanup(progress.stop_listening)
-=======
-        scripts = options.report_folder / REPRODUCERS / options.run
-        start = config.invocation_params.dir
-        self.runner = Runner(options.starts, Progress(config), scripts, start)
->>>>>>> f832721f0454c8e7088a7fb50be84766a1208acc
         self.signals = StopSignals(config)
         self.merger = shared.Merger(self.signals)
         self.ending = Ending(self.runner, self.merger, self.signals, options)
