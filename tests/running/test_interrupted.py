@@ -91,7 +91,7 @@ class Run:
     def workers(self) -> list[int]:
         """The processes with R that it has started."""
         ours = {pid: words for pid, words in processes() if parent(pid, self.pid)}
-        return [pid for pid, words in ours.items() if "worker.py" in " ".join(words)]
+        return [pid for pid, words in ours.items() if "guard.py" in " ".join(words)]
 
     @property
     def pid(self) -> int:
