@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,13 +18,17 @@ from harness.reporting.older_results import add_finding
 from harness.text.reading import read_regular
 
 T = TypeVar("T")
-# A trial takes 700 bytes and 29 values, a failure twice as much: some 30,000 trials can be read. So
-# many bytes and values take less than 256 MB of memory, whatever they are.
+# Limits of a file that somebody else may have made. A trial takes 700 bytes and 29 values, a
+# failure twice as much: some 30,000 trials are read. Whatever they are, so many bytes and values
+# take less than 256 MB of memory.
 MOST_BYTES, MOST_VALUES, MOST_DIGITS = 25 << 20, 900_000, 100
 # what makes a value, or a line of a text, which older reports are read by
 MARKS = (b",", b"[", b"{", rb"\n", rb"\u000")
-# escapes of letters that Python keeps in four bytes, or in two, with the whole text around them
-WIDE = {4: re.compile(rb"\\u[dD][89abAB]"), 2: re.compile(rb"\\u(?!00)")}
+# how letters are written that Python keeps in four bytes, or in two, with the text around them
+WIDE = {
+    4: (re.compile(rb"\\u[dD][89abAB]"), re.compile(rb"[\xf0-\xff]")),
+    2: (re.compile(rb"\\u(?!00)"), re.compile(rb"[\xc4-\xff]")),
+}
 
 
 class VerdictInFile(TypedDict):
@@ -53,7 +56,9 @@ def read(path: Path) -> Report:
     sound.
     """
     try:
-        return parse(read_regular(path, MOST_BYTES))
+        data = read_regular(path, MOST_BYTES)
+        _check_size(data)
+        return parse(data)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -74,20 +79,14 @@ def parse_strictly(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
     `what` names the expected thing in errors. Raises ValueError if the JSON is not strict, or if
     `convert` raises msgspec.ValidationError.
     """
-    values = sum(map(data.count, MARKS))
-    if values > MOST_VALUES:
-        raise ValueError(f"has {values:,} values, expected at most {MOST_VALUES:,}")
     try:
-        text = data.decode()
-        _check_width(data, text)
         found = json.loads(
-            text,
+            data.decode(),
             object_pairs_hook=_refuse_twice,
             parse_float=_finite,
             parse_int=_whole,
             parse_constant=_finite,
         )
-        del text
         return convert(found)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
@@ -97,18 +96,30 @@ def parse_strictly(data: bytes, what: str, convert: Callable[[Any], T]) -> T:
         raise ValueError(f"is not JSON that can be trusted ({error})") from None
 
 
-def _check_width(data: bytes, text: str) -> None:
-    """Raise ValueError for a long text with letters that take more than a byte of memory.
+def explain_size(path: Path) -> str:
+    """Return why a report that was written is too large to be read again; "" if it is not."""
+    try:
+        _check_size(read_regular(path, MOST_BYTES))
+    except (ValueError, OSError) as error:
+        return f"{path.name} is too large to be a baseline: it {error}"
+    return ""
+
+
+def _check_size(data: bytes) -> None:
+    """Raise ValueError for JSON that would take much memory to be read.
 
     Python keeps all letters of a text in as many bytes as its widest one takes.
     """
-    widths = [1, round(sys.getsizeof(text) / (len(text) + 1))]
-    widths += [width for width, escape in WIDE.items() if escape.search(data)]
-    most = MOST_BYTES // max(widths)
-    if len(text) > most:
-        raise ValueError(
-            f"{len(text):,} letters of up to {max(widths)} bytes, expected at most {most:,}"
-        )
+    values = sum(map(data.count, MARKS))
+    if values > MOST_VALUES:
+        raise ValueError(f"has {values:,} values, expected at most {MOST_VALUES:,}")
+    for width, (escape, letter) in WIDE.items():
+        most = MOST_BYTES // width
+        if len(data) > most and (escape.search(data) or letter.search(data)):
+            raise ValueError(
+                f"has {len(data):,} bytes, and letters that take {width} each in memory, expected"
+                f" at most {most:,} with such letters"
+            )
 
 
 def _check_report(found: Any) -> Report:

@@ -12,7 +12,8 @@ from harness.core.report import Report, grouped
 from harness.model.devices import KNOWN, lacking
 from harness.model.errors import at, raised
 from harness.reporting.environment import environment
-from harness.reporting.writing import Exchange, list_left, summarise, write
+from harness.reporting.results import explain_size
+from harness.reporting.writing import RESULTS, Exchange, list_left, summarise, write
 from harness.running.findings import Findings
 from harness.running.runner import Runner
 from harness.text.harmless import shown
@@ -75,6 +76,8 @@ def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange
         with catch_warnings(action="ignore"):
             write(report, folder, exchange)
         said = f"report: {folder / 'index.html'}, report.md and results.json"
+        if too_large := explain_size(folder / RESULTS):
+            said += f"; {too_large}"
     except KeyboardInterrupt:  # told a second time to stop
         raise
     except Exception as error:

@@ -18,6 +18,7 @@ from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line, printable
+from harness.text.reading import read_regular
 from reference.fitted.answers import Answers, collect, equations_asker, r_asker
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import COLUMNS, Given
@@ -30,8 +31,10 @@ from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
+from reference.rds.rows import MOST_BYTES as MOST_OF_DATA
 from reference.rds.rows import Rows
 
+MOST_BYTES, MOST_OF_CERTIFICATE = 1 << 25, 1 << 20  # of a file of a port
 MOST_ROWS = 2000  # that are predicted and compared
 MOSTLY = 0.5
 CERTIFICATE, PREDICTIONS = "certificate.json", "predictions.json"
@@ -169,7 +172,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
     except ValueError as error:
         hint = " (--columns a,b names them)" if net.terms is None else ""
         raise ValueError(f"{given.data}: {error}{hint}") from None
-    data = f"{given.data.name} (SHA-256 {_digest(given.data.read_bytes())})"
+    data = f"{given.data.name} (SHA-256 {_digest(read_regular(given.data, MOST_OF_DATA))})"
     if len(rows) > MOST_ROWS:
         data = f"the first {MOST_ROWS} of {len(rows)} rows of {data}"
         rows = rows.part(range(MOST_ROWS))
@@ -262,16 +265,19 @@ def _write(folder: Path, files: dict[str, str | bytes], force: bool) -> None:
 def _known(path: Path) -> dict[str, str]:
     """Return the digests of the files that an older certificate names."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(read_regular(path, MOST_OF_CERTIFICATE))
         return dict(held["files"]) if held["written_by"] == BY else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
 def _is_own(path: Path, known: dict[str, str]) -> bool:
     if path.name == CERTIFICATE:
         return bool(known)
-    return known.get(path.name) == _digest(path.read_bytes())
+    try:
+        return known.get(path.name) == _digest(read_regular(path, MOST_BYTES))
+    except ValueError:
+        return False  # it is larger than a file of a port
 
 
 def _digest(content: str | bytes) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.core.contract import Array
 from reference.rds.fit import FittedNet
-from reference.rds.rows import Rows, is_number
+from reference.rds.rows import Rows, is_number, list_names
 
 COLUMNS = "columns"  # an `encode` that stands for the columns of R's model.matrix
 Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
@@ -49,7 +49,7 @@ class Given:
         kept = rows.without([self.targets, self.row_weights])
         if not self.prepare and len(kept.columns) != fit.topology.inputs:
             raise ValueError(
-                f"x has {len(kept.columns)} columns ({', '.join(kept.columns)}), and nnet() was"
+                f"x has {len(kept.columns)} columns ({list_names([*kept.columns])}), and nnet() was"
                 f" given {fit.topology.inputs}: give those, in their order, or prepare="
             )
         return kept

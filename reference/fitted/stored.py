@@ -15,13 +15,16 @@ import numpy as np
 
 from harness.core.contract import Array
 from harness.text.files import replace_whole
+from harness.text.reading import read_regular
 from reference.fitted.answers import Answers
 from reference.r.topology import Topology
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
+from reference.rds.stream import MOST_BYTES as MOST_OF_A_FIT
 
 SCHEMA = "nnet-parity/fit/1"
-MOST_BYTES = 1 << 26  # of a file of answers: 64 MiB
+# of a file of answers: those about 20,000 rows of 16 columns
+MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000
 
 
 class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +122,9 @@ def sealed(stored: Stored) -> Stored:
 
 
 def write(path: Path, stored: Stored) -> None:
-    """Write R's answers to a file, completely or not at all."""
+    """Write R's answers to a file, completely or not at all. Raises ValueError if they are too many
+    to be read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole({path: dump(stored)})
 
@@ -127,12 +132,20 @@ def write(path: Path, stored: Stored) -> None:
 def dump(stored: Stored) -> str:
     """Return the text of a file of R's answers."""
     text = json.dumps(msgspec.to_builtins(stored), indent=None, separators=(", ", ": "))
-    return text.replace(", [", ",\n[") + "\n"
+    text = text.replace(", [", ",\n[") + "\n"
+    try:
+        _check_size(text.encode())
+    except ValueError as error:
+        raise ValueError(f"R's answers: the file {error}: give fewer rows") from None
+    return text
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file. Raises ValueError if it is larger than any fitted object."""
+    try:
+        return sha256(read_regular(path, MOST_OF_A_FIT)).hexdigest()
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
 
 
 def read(path: Path) -> Stored:
@@ -140,14 +153,15 @@ def read(path: Path) -> Stored:
     sound.
     """
     shown = os.path.relpath(path)
-    if not path.is_file():
-        raise ValueError(f"{shown} is not a file, expected R's answers about a fitted object")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(
-            f"{shown} has {path.stat().st_size:,} bytes, expected at most {MOST_BYTES:,}"
-        )
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=Stored)
+        content = read_regular(path, MOST_BYTES)
+        _check_size(content)
+    except OSError as error:
+        raise ValueError(f"{shown} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{shown} {error}: give R's answers about a fitted object") from None
+    try:
+        stored = msgspec.json.decode(content, type=Stored)
         if stored.schema != SCHEMA:
             raise ValueError(f"its schema is {stored.schema!r:.40}, expected {SCHEMA!r}")
         if stored.seal != _seal(stored):
@@ -159,6 +173,14 @@ def read(path: Path) -> Stored:
             " nnet-parity record or nnet-parity port"
         ) from None
     return stored
+
+
+def _check_size(content: bytes) -> None:
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"has {len(content):,} bytes, expected at most {MOST_BYTES:,}")
+    values = content.count(b",") + content.count(b"[")
+    if values > MOST_VALUES:
+        raise ValueError(f"has {values:,} values, expected at most {MOST_VALUES:,}")
 
 
 def _seal(stored: Stored) -> str:

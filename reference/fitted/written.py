@@ -34,18 +34,18 @@ def read_predictions(given: object, rows: int, outputs: int) -> Written:
     """
     if not isinstance(given, str | PathLike):
         array = np.asarray(given, dtype=np.float64).reshape(-1, outputs)
-        _expect(array, rows, outputs, "predictions")
+        _expect(array.shape, rows, outputs, "predictions")
         return Written(array, np.zeros_like(array), EXACT, "predictions")
     path = Path(given)
     names, lines = read_table(path)
     skipped = 1 if names[0] == "" and len(names) == outputs + 1 else 0
     texts = [line[skipped:] for line in lines]
+    _expect((len(texts), len(names) - skipped), rows, outputs, str(path))
     try:
         numbers = [[_number(text) for text in line] for line in texts]
-    except InvalidOperation:
+        array = np.array([[float(number) for number in line] for line in numbers])
+    except (InvalidOperation, ValueError):
         raise ValueError(f"{path} holds what is no number, expected predictions of R") from None
-    array = np.array([[float(number) for number in line] for line in numbers])
-    _expect(array, rows, outputs, str(path))
     digits = max(len(number.as_tuple().digits) for line in numbers for number in line)
     if digits >= EXACT:
         return Written(array, np.zeros_like(array), EXACT, path.name)
@@ -65,9 +65,9 @@ def _number(text: str) -> Decimal:
     return Decimal("NaN" if text in (NA, "") else text)
 
 
-def _expect(array: Array, rows: int, outputs: int, where: str) -> None:
-    if array.shape != (rows, outputs):
+def _expect(shape: tuple[int, ...], rows: int, outputs: int, where: str) -> None:
+    if shape != (rows, outputs):
         raise ValueError(
-            f"{where} has shape {array.shape}, expected {(rows, outputs)}: a prediction of each"
+            f"{where} has shape {shape}, expected {(rows, outputs)}: a prediction of each"
             " output for each row of x"
         )

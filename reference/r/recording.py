@@ -142,9 +142,12 @@ def write(path: Path, recording: Recording) -> None:
         asks.append(_Asked(ask.what, topology, store(ask.arguments), store(ask.answer)))
     arrays = [_pack(shape, np.frombuffer(data)) for shape, data in places]
     data = msgspec.msgpack.encode(_File(recording.facts, arrays, asks))
-    if len(data) > MOST_UNPACKED:
-        raise ValueError(f"it takes {len(data):,} bytes, expected at most {MOST_UNPACKED:,}")
-    _decode(data)
+    try:
+        if len(data) > MOST_UNPACKED:
+            raise ValueError(f"it takes {len(data):,} bytes, expected at most {MOST_UNPACKED:,}")
+        _decode(data)
+    except ValueError as error:
+        raise ValueError(f"{error}: ask fewer draws or rows, or split the case") from None
     packed = lzma.compress(data, preset=6)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole({path: MAGIC + sha256(packed).hexdigest().encode() + b"\n" + packed})

@@ -47,6 +47,8 @@ def read_fit(path: str | PathLike[str], r: RSession, mode: Mode = "auto") -> Fit
         return _check_fit(top, digest, versions)
     except Unsupported as error:
         raise Unsupported(f"{name}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{name} holds no fit that can be read: it is nested too deeply") from None
     except (ValueError, RError, RCrashed) as error:
         raise ValueError(
             f"{name} holds no fit that can be read: {one_line(str(error))[:300]}"

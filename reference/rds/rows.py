@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO, TextIOWrapper
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.contract import Array
+from harness.text.reading import read_regular
 
+# of a csv file: 90,000 rows of ten columns
+MOST_BYTES, MOST_VALUES = 1 << 25, 1_000_000
+MOST_NAMED, MOST_LETTERS = 20, 40  # of the names of its columns, in a sentence
 NA = "NA"  # how R, and a csv that R wrote, spell a missing value
 Column = Array | tuple[str | None, ...]
 
@@ -62,8 +67,8 @@ class Rows:
         """
         if missing := [name for name in names if name not in self.columns]:
             raise ValueError(
-                f"the data have no column {', '.join(missing)}, expected {', '.join(names)};"
-                f" they have {', '.join(self.columns)}"
+                f"the data have no column {list_names(missing)}, expected {list_names(names)};"
+                f" they have {list_names([*self.columns])}"
             )
         return replace(self, columns={name: self.columns[name] for name in names})
 
@@ -228,7 +233,7 @@ def _read_csv(path: Path) -> Rows:
             " row.names = FALSE) leaves R's row names out"
         )
     if len(set(names)) != len(names):
-        raise ValueError(f"{path} has the columns {', '.join(names)}, expected each once")
+        raise ValueError(f"{path} has the columns {list_names(names)}, expected each once")
     columns, written = {}, {}
     for name, texts in zip(names, zip(*lines, strict=True), strict=True):
         written[name] = tuple(None if text in (NA, "") else text for text in texts)
@@ -241,10 +246,9 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
 
     Raises ValueError, with the name of the file, for a file that is no such table.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected a csv file with a line of names")
+    content = _read(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with TextIOWrapper(BytesIO(content), newline="", encoding="utf-8-sig") as file:
             names, *lines = [line for line in csv.reader(file) if line]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no csv file with a line of names: {error}") from None
@@ -260,6 +264,31 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
         if len(line) != len(names):
             raise ValueError(
                 f"{path}, line {number} has {len(line)} values, expected {len(names)}:"
-                f" {', '.join(names)}"
+                f" {list_names(names)}"
             )
     return names, lines
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a csv file. Raises ValueError if it is too large, or no file."""
+    try:
+        content = read_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} {error}: give a csv file with a line of names") from None
+    lines = content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+    values = content.count(b",") + 2 * lines  # a row takes memory too
+    if values > MOST_VALUES:
+        raise ValueError(
+            f"{path} has {values:,} values, expected at most {MOST_VALUES:,}: give some of its rows"
+        )
+    return content
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names of columns."""
+    first = [name[:MOST_LETTERS] for name in names[:MOST_NAMED]]
+    if len(names) > MOST_NAMED:
+        first.append(f"{len(names) - MOST_NAMED} more")
+    return ", ".join(first)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.reporting import results
-from harness.reporting.results import parse, read
+from harness.reporting.results import explain_size, read
 from harness.reporting.selfcheck_result import read_beside
+from harness.running.closing import close
+from harness.running.runner import Runner
 from tests.conftest import Approved
 from tests.reporting.test_page import small
 
@@ -35,15 +38,17 @@ def test_what_would_fill_the_memory_is_refused(
         read(path)
 
 
-def test_wide_letters_are_seen_as_such_or_escaped() -> None:
+def test_wide_letters_are_seen_as_such_or_escaped(tmp_path: Path) -> None:
     """A report may be written in ASCII or in UTF-8: both are refused, and none that is short."""
+    path = tmp_path / "results.json"
     letters = "\U0001f600" + "a" * (results.MOST_BYTES // 4)
     for is_ascii in (True, False):
-        long = json.dumps(small(environment={"x": letters}), ensure_ascii=is_ascii).encode()
-        with pytest.raises(ValueError, match="letters of up to 4 bytes"):
-            parse(long)
+        path.write_text(json.dumps(small(environment={"x": letters}), ensure_ascii=is_ascii))
+        with pytest.raises(ValueError, match="letters that take 4 each"):
+            read(path)
         short = json.dumps(small(environment={"x": letters[:1000]}), ensure_ascii=is_ascii)
-        assert parse(short.encode()).environment["x"] == letters[:1000]
+        path.write_text(short)
+        assert read(path).environment["x"] == letters[:1000]
 
 
 def test_thirty_thousand_trials_are_read(tmp_path: Path) -> None:
@@ -52,9 +57,24 @@ def test_thirty_thousand_trials_are_read(tmp_path: Path) -> None:
     verdict = dict(report["verdicts"][0])
     verdict["question"] = "q" * (700 - len(json.dumps(verdict, indent=1)))
     report["verdicts"] = [verdict] * 30_000
-    data = json.dumps(report, indent=1).encode()
-    assert len(data) > 30_000 * 700
-    assert len(parse(data).verdicts) == 30_000
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(report, indent=1))
+    assert path.stat().st_size > 30_000 * 700
+    assert len(read(path).verdicts) == 30_000
+
+
+def test_a_report_that_is_too_large_to_be_read_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Whole, and one sentence says that it cannot be a baseline."""
+    monkeypatch.setattr(results, "MOST_VALUES", 5)
+    closed = close(Runner(), False, tmp_path, lambda _: nullcontext())
+    assert not closed.lacking
+    approved(closed.said, mask_figures=True)
+    monkeypatch.undo()
+    assert explain_size(tmp_path / "results.json") == ""
+    assert closed.report is not None
+    assert read(tmp_path / "results.json").environment == closed.report.environment
 
 
 def test_a_selfcheck_larger_than_any_is_not_read(tmp_path: Path, approved: Approved) -> None:
