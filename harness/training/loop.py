@@ -56,17 +56,23 @@ class Clock:
 
     def __init__(self) -> None:
         self.limit = get_deadlines().training
-        self._wall, self._cpu = perf_counter(), thread_time()
+        self._cpu = thread_time()
+        self._looked, self._wall = perf_counter(), 0.0
 
     def find_late(self) -> str:
-        """Describe the deadline that has passed; "" if none has."""
-        cpu, wall = thread_time() - self._cpu, perf_counter() - self._wall
+        """Describe the deadline that has passed; "" if none has. Call it after each step.
+
+        A step counts as the deadline at most: a machine that sleeps for an hour ends no training.
+        """
+        cpu, now = thread_time() - self._cpu, perf_counter()
+        self._wall += min(now - self._looked, self.limit)
+        self._looked = now
         more = f"; {TRAINING_OPTION} SECONDS gives more"
         if cpu > self.limit:
             return f"{cpu:.3g} s of CPU time (its deadline is {self.limit:g} s{more})"
-        if wall > PATIENCE * self.limit:
+        if self._wall > PATIENCE * self.limit:
             most = f"{PATIENCE:g} times its deadline of {self.limit:g} s{more}"
-            return f"{wall:.3g} s, mostly waiting ({most})"
+            return f"{self._wall:.3g} s, mostly waiting ({most})"
         return ""
 
 

@@ -10,14 +10,9 @@ if missing := what_is_missing(""):
 
 BY_NAME = {each.name: each for each in ATTACKS}
 CHOSEN = (
-    "an error without a message",
     "endless recursion",
-    "a daemon",
     "a fork, then a crash",
-    "R_PROFILE quits",
-    "R_PROFILE_USER sleeps",
-    "R_ENVIRON has R_HOME",
-    "R_HOME is no folder",
+    "R_PROFILE sleeps",
     "nnet where only R_ENVIRON says",
     "SIGKILL to Python, R is stopped, a daemon runs",
 )

@@ -85,6 +85,10 @@ def main() -> None:
     reference.r.process.START = asked.get("start", 60.0)
     session = RSession(deadline=asked.get("deadline", 1.0))
     session.start()
+    if "dies after" in asked:
+        print(json.dumps({"said": "", "status": "right", "why": ""}), flush=True)
+        time.sleep(asked["dies after"])
+        os.kill(os.getpid(), signal.SIGKILL)
     number, to, when = asked.get("signal") or (0, "", "")
     if when == "starting":
         time.sleep(asked.get("after", 0.0))

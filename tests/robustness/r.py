@@ -44,6 +44,7 @@ class Attack(NamedTuple):
     why: str = ""
     change: Change | None = None
     limit: tuple[int, int] | None = None  # a resource of the process, and its limit
+    closes: tuple[int, ...] = ()  # descriptors that are closed when the process starts
 
 
 def code(name: str, text: str, said: str, **asked: Any) -> Attack:
@@ -148,16 +149,6 @@ def no_rpy2(folder: Path, env: dict[str, str]) -> None:
     """A Python without rpy2."""
     (folder / "rpy2.py").write_text("raise ModuleNotFoundError(\"No module named 'rpy2'\")")
     env["PYTHONPATH"] = f"{folder}{os.pathsep}{env.get('PYTHONPATH', '')}"
-
-
-def closed(*descriptors: int) -> Callable[[], None]:
-    """Close file descriptors, in the process that is to be attacked."""
-
-    def close() -> None:
-        for each in descriptors:
-            os.close(each)
-
-    return close
 
 
 def find_home() -> Path:
@@ -336,6 +327,8 @@ ATTACKS = (
     # folders and descriptors
     Attack("TMPDIR is no folder", {}, change=given(TMPDIR="/nowhere")),
     Attack("TMPDIR cannot be written", {}, change=given(TMPDIR="/proc")),
+    Attack("standard input is closed", {}, closes=(0,)),
+    Attack("standard input and error are closed", {}, closes=(0, 2)),
     Attack("HOME is no folder", {}, change=given(HOME="/nowhere")),
     Attack("HOME cannot be written", {}, change=given(HOME="/proc")),
     Attack(
@@ -365,6 +358,10 @@ ATTACKS = (
     sent(signal.SIGSTOP, "guard", "idle"),
     sent(signal.SIGSTOP, "worker", "starting", after=0.1, start=1.0, deadline=0.5),
     # the end of Python
+    *(
+        Attack(f"SIGKILL to Python, {after:g} s after R was started", {"dies after": after})
+        for after in (0.0, 0.02, 0.1, 0.2)
+    ),
     killed("R is idle"),
     killed("R computes", last="repeat {}"),
     killed("R sleeps", last="Sys.sleep(987)"),
@@ -402,6 +399,8 @@ def run(each: Attack, folder: Path) -> str:
     def limit() -> None:
         if each.limit:
             resource.setrlimit(each.limit[0], (each.limit[1], each.limit[1]))
+        for number in each.closes:
+            os.close(number)
 
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), json.dumps(each.asked)],
