@@ -7,13 +7,29 @@ In shapes, D counts draws, R rows of inputs, and W recorded columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from harness.core.contract import Array
+
+# operations that may take rows apart, or put those of several tensors or axes together
+APART = [
+    "as_strided",
+    "cat",
+    "gather",
+    "index",
+    "index_select",
+    "select",
+    "slice",
+    "split",
+    "split_with_sizes",
+    "unbind",
+    "unfold",
+]
+RESHAPED = ["_unsafe_view", "view"]  # as a vector, numbers may be on their way to a loss
 
 
 class Stages:
@@ -25,21 +41,27 @@ class Stages:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self._draws: list[list[Array]] = []
+        self._apart = False
 
     @contextmanager
     def record(self) -> Iterator[None]:
         """Record the results of one draw."""
         columns: list[Array] = []
-        with _make_recorder(self.rows, columns):
+        with _make_recorder(self.rows, columns, self._take_apart):
             yield
         self._draws.append(columns)
+
+    def _take_apart(self) -> None:
+        self._apart = True
 
     def columns(self) -> Array | None:
         """Return the recorded columns of all draws (D, R, W).
 
-        Return None if nothing was recorded, or if draws ran different operations.
+        Return None if nothing was recorded, if draws ran different operations, or if the model
+        computes some rows at a time: its numbers are in no column then, and a column that is near
+        one of them by chance would be taken for it.
         """
-        if not self._draws or not self._draws[0]:
+        if self._apart or not self._draws or not self._draws[0]:
             return None
         shapes = _shapes(self._draws[0])
         if any(_shapes(draw) != shapes for draw in self._draws):
@@ -51,15 +73,18 @@ def _shapes(columns: Sequence[Array]) -> list[tuple[int, ...]]:
     return [part.shape for part in columns]
 
 
-def _make_recorder(rows: int, columns: list[Array]) -> Any:
+def _make_recorder(rows: int, columns: list[Array], take_apart: Callable[[], None]) -> Any:
     """Return a context that copies the result of every operation to `columns` at once, before later
-    operations can change it.
+    operations can change it, and calls `take_apart` if one takes the rows apart.
     """
     from torch.utils._python_dispatch import TorchDispatchMode
 
     def dispatch(mode: Any, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = called(*args, **(kwargs or {}))
-        results = result if isinstance(result, tuple | list) else [result]
+        results = _listed(result)
+        with suppress(Exception):
+            if _lose_rows(called.overloadpacket.__name__, _listed(args[0]), results, rows):
+                take_apart()
         for each in results:
             # an empty or a nested tensor, or one without data, is left out
             with suppress(Exception):
@@ -69,20 +94,38 @@ def _make_recorder(rows: int, columns: list[Array]) -> Any:
     return type("Recorder", (TorchDispatchMode,), {"__torch_dispatch__": dispatch})()
 
 
-def _columns_of(result: Any, rows: int) -> list[Array]:
-    """Return the columns of a result in float64: of the result if its shape is (rows, W), of its
-    transpose if its shape is (W, rows).
+def _listed(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, tuple | list) else [given]
 
-    A square result gives both; a result of any other shape gives none.
+
+def _lose_rows(name: str, given: Sequence[Any], results: Sequence[Any], rows: int) -> bool:
+    """Has a given tensor an axis of length `rows`, and a result of this operation none?"""
+    if name not in [*APART, *RESHAPED]:
+        return False
+    if not any(each.is_floating_point() and rows in each.shape for each in given):
+        return False
+    for each in results:
+        vector = each.ndim < 2 and (rows == 1 or name in RESHAPED)
+        if each.numel() and not vector and rows not in each.shape:
+            return True
+    return False
+
+
+def _columns_of(result: Any, rows: int) -> list[Array]:
+    """Return the numbers of a result in float64, as columns: one table (rows, W) for each axis of
+    length `rows`.
+
+    If there is one row, all such axes give the same columns, and the first is taken. A single
+    number and a vector are taken as a column.
     """
     import torch
 
     if not result.is_floating_point() or result.layout is not torch.strided:
         return []
     numbers = result.detach().resolve_neg().double().cpu().numpy()
-    while numbers.ndim > 2 and len(numbers) == 1:
-        numbers = numbers[0]
-    if numbers.ndim not in (1, 2):
-        return []
-    table = numbers.reshape(len(numbers), -1)
-    return [side.copy() for side in (table, table.T) if len(side) == rows]
+    if numbers.ndim < 2:
+        numbers = numbers.reshape(-1, 1)
+    axes = [axis for axis, length in enumerate(numbers.shape) if length == rows]
+    if rows == 1:
+        axes = axes[:1]
+    return [np.moveaxis(numbers, axis, 0).reshape(rows, -1).copy() for axis in axes]
