@@ -640,7 +640,7 @@ def test_a_full_disk_is_a_sentence(
 
 
 def test_every_file_is_written_by_one_writer() -> None:
-    """Nothing opens a file to write it but harness/text/files.py."""
+    """Nothing opens a file to write it but harness/text/files.py; R's guard writes into /proc."""
     mode = r"[\"'][rbt]*[wax+][rwaxbt+]*[\"']"
     writes = re.compile(
         r"write_text|write_bytes|\.write\(|open\(([^()]*,"
@@ -652,4 +652,4 @@ def test_every_file_is_written_by_one_writer() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if writes.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"harness/text/files.py"}
+    assert found == {"harness/text/files.py", "reference/r/guard.py"}
