@@ -141,7 +141,7 @@ def pytest_load_initial_conftests(
     try:
         yield
     except KeyboardInterrupt:
-        keep_older_aside(early_config)
+        let_older_return(early_config, False)
         raise
     words = dict.fromkeys(word.partition("=")[0] for word in args)
     old = [
@@ -170,10 +170,10 @@ def set_older_aside(config: pytest.Config, option: Namespace) -> None:
         older.set_aside()
 
 
-def keep_older_aside(config: pytest.Config) -> None:
-    """Do not put an older report back at the end of this run."""
+def let_older_return(config: pytest.Config, may_return: bool) -> None:
+    """Say whether an older report is put back at the end of this run."""
     if OLDER in config.stash:
-        config.stash[OLDER].stays_aside = True
+        config.stash[OLDER].may_return = may_return
 
 
 def _is_known(parser: pytest.Parser, word: str) -> bool:
@@ -454,19 +454,23 @@ def _is_race(item: pytest.Item) -> bool:
     return bool(found) and found[-1].func.__module__ == __name__
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep an older report aside, however the run ends from now on."""
+    let_older_return(session.config, False)
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)  # before the end is shown
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Keep an older report aside if it could be taken for that of this run."""
-    try:
-        yield
-    finally:
-        judge = session.config.pluginmanager.get_plugin(JUDGE)
-        ends_early = session.exitstatus in (
-            pytest.ExitCode.INTERRUPTED,
-            pytest.ExitCode.INTERNAL_ERROR,
-        )
-        if ends_early or (judge and (judge.ending.replaces_older or judge.ending.refused)):
-            keep_older_aside(session.config)
+    """Put an older report back after a run that was not interrupted and has left no other."""
+    yield
+    judge = session.config.pluginmanager.get_plugin(JUDGE)
+    ends_early = session.exitstatus in (
+        pytest.ExitCode.INTERRUPTED,
+        pytest.ExitCode.INTERNAL_ERROR,
+    )
+    if not ends_early and not (judge and (judge.ending.replaces_older or judge.ending.refused)):
+        let_older_return(session.config, True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -477,7 +481,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     If a test file could not be imported, also explain clashes between a user's packages and ours.
     """
     older = config.stash.get(OLDER, None)
-    if older and older.stays_aside and older.is_there():
+    if older and not older.may_return and older.is_there():
         line = f"the report of an earlier run was moved to {os.path.relpath(older.place)}"
         terminalreporter.write_line(line)
     if left_out := config.stash[GUEST].races_left_out:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,13 +45,13 @@ OLD_RUN = 7 * DAY  # scripts of a run that no report names are kept for so long
 class OlderReport:
     """The report that lies in the folder when a run starts.
 
-    If the run ends without a case, the report is put back, unless `stays_aside` is set.
+    It is put back at the end if it `may_return` then: after a run without a case, to its end.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.place = folder, folder / OLDER
         self.is_aside = False
-        self.stays_aside = False
+        self.may_return = True
 
     def is_there(self) -> bool:
         """Return whether a report has been moved, and is still there."""
@@ -67,7 +68,8 @@ class OlderReport:
 
     def end(self) -> None:
         """Put the report back, unless another one has taken its place."""
-        if not self.is_aside or self.stays_aside:
+        interrupted = isinstance(sys.exception(), KeyboardInterrupt)
+        if not self.is_aside or not self.may_return or interrupted:
             return
         with suppress(OSError), _locked(self.folder):
             if not _list_names(self.folder):
@@ -180,6 +182,8 @@ def _remove_older(folder: Path, run: str) -> None:
 
 def _remove_scripts(folder: Path) -> None:
     """Remove the scripts of a run, and their folder if nothing else lies there."""
+    for half in folder.glob(".nnet-parity-*.half"):  # of a writer that was killed
+        half.unlink()
     for script in folder.glob("*.py"):
         with script.open("rb") as file:
             if SCRIPT_MARK in file.read(HEAD_BYTES):

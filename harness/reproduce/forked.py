@@ -2,13 +2,17 @@
 
 Its arguments are the file descriptor of its socket, the process id of its parent, and, as JSON, the
 environment variables that set a script's number of threads; this process itself has one thread. It
-imports NumPy and torch once, for all scripts. It reads lines {"script", "folder", "deadline"} from
-the socket, and answers each with a line {"code", "said"}: the exit code of the script and its
-output. It ends when its parent does.
+imports NumPy and torch once, for all scripts. It reads lines {"script", "folder", "deadline",
+"file"} from the socket, and answers each with a line {"code", "said", "why"}: the exit code of the
+script, its output, and why it has none. It ends when its parent does.
+
+A script that needs a user's file is a fork of a process in which that file has been run: a file is
+run once, however many scripts need it.
 """
 
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -20,7 +24,10 @@ from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Any
 
+PROJECT = os.path.abspath(f"{__file__}/../../..")
 PAUSE = 0.01  # seconds between two looks at a script that runs
+CPU = 30  # seconds of a core that a script, or a user's file, may take
+CPU_SAID = f"took longer than {CPU} s of CPU time"
 
 
 def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
@@ -33,17 +40,140 @@ def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+    files: dict[str, Loaded] = {}
     with socket.socket(fileno=fd) as ours, ours.makefile("r", encoding="utf-8") as asked:
-        while True:
-            while not _wait(ours, parent, 1.0):
-                pass
-            if os.getppid() != parent:
-                return
-            line = asked.readline()
-            if not line:
-                return
-            code, said = _run(ours, parent, **json.loads(line))
-            ours.sendall(json.dumps({"code": code, "said": said}).encode() + b"\n")
+        try:
+            while True:
+                while not _wait(ours, parent, 1.0):
+                    pass
+                if os.getppid() != parent:
+                    return
+                line = asked.readline()
+                if not line:
+                    return
+                answer = _answer(ours, parent, files, **json.loads(line))
+                ours.sendall(json.dumps(answer).encode() + b"\n")
+        finally:
+            for loaded in files.values():
+                loaded.kill()
+
+
+def _answer(
+    ours: socket.socket,
+    parent: int,
+    files: dict[str, "Loaded"],
+    script: str,
+    folder: str,
+    deadline: float,
+    file: str,
+) -> dict[str, Any]:
+    """Run a script, in a fork of the process that has run `file` if it needs one."""
+    if not file:
+        code, said = _run(ours, parent, script, folder, deadline)
+        return {"code": code, "said": said, "why": ""}
+    if file not in files:
+        files[file] = Loaded(file, folder)
+    loaded = files[file]
+    loaded.ask({"script": script, "folder": folder})
+    late = time.monotonic() + deadline
+    while not (answer := loaded.listen(PAUSE)):
+        if _wait(ours, parent, 0.0):  # it never asks while a script runs: it has ended
+            loaded.kill()
+            sys.exit()
+        if time.monotonic() > late:
+            answer = loaded.give_up(f"took longer than {deadline:g} s")
+    return answer
+
+
+class Loaded:
+    """A process that has run a user's file, and makes a fork of itself for each script.
+
+    `why` says why it answers nothing any more, or "".
+    """
+
+    def __init__(self, file: str, folder: str) -> None:
+        """Start to run the file, in a folder."""
+        self.file, self.why = file, ""
+        self.socket, theirs = socket.socketpair()
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+        self.pid = os.fork()
+        if not self.pid:
+            self.socket.close()
+            os._exit(_serve(theirs, file, folder))
+        theirs.close()
+
+    def ask(self, asked: dict[str, str]) -> None:
+        """Ask for a script; `listen` returns the answer."""
+        if not self.why:
+            with suppress(OSError):  # it has ended: `listen` tells
+                self.socket.sendall(json.dumps(asked).encode() + b"\n")
+
+    def listen(self, seconds: float) -> dict[str, Any] | None:
+        """Return the answer to a script; None if there is none within some seconds."""
+        if self.why:
+            return {"code": None, "said": "", "why": self.why}
+        if not select.select([self.socket], [], [], seconds)[0]:
+            return None
+        line = ""
+        with suppress(OSError):  # it has ended before it has read
+            line = self.lines.readline()
+        if line:
+            answer: dict[str, Any] = json.loads(line)
+            return self.give_up(answer["why"]) if answer["why"] else answer
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        by_limit = ended is not None and ended.si_status in (signal.SIGXCPU, signal.SIGKILL)
+        return self.give_up(CPU_SAID if by_limit else "ended its process")
+
+    def give_up(self, why: str) -> dict[str, Any]:
+        """Kill the process; return the answer to this script and to all that follow."""
+        self.kill()
+        self.why = why
+        return {"code": None, "said": "", "why": why}
+
+    def kill(self) -> None:
+        """Kill the process and all that it has started."""
+        if self.pid:
+            _kill(self.pid)
+        self.pid = 0
+
+
+def _serve(ours: socket.socket, file: str, folder: str) -> int:
+    """Run a user's file in a folder; then run scripts, until the other end of the socket is
+    closed.
+    """
+    os.setsid()
+    limit_cpu()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    why = ""
+    try:
+        os.chdir(folder)
+        sys.path[:0] = [os.path.dirname(file), PROJECT]
+        from harness.reproduce.script import load_file
+
+        load_file(file)
+    except BaseException as error:
+        why = f"raised {type(error).__name__}"
+    with ours.makefile("r", encoding="utf-8") as asked:
+        for line in asked:
+            with TemporaryFile() as out:
+                script, code = json.loads(line), None
+                if not why:
+                    if not (child := os.fork()):
+                        os._exit(_as_program(script["script"], script["folder"], out.fileno()))
+                    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                out.seek(0)
+                said = out.read().decode(errors="replace")
+            answer = {"code": code, "said": said, "why": why}
+            ours.sendall(json.dumps(answer).encode() + b"\n")
+    return 0
+
+
+def limit_cpu() -> None:
+    """End this process, and each that it starts, by SIGXCPU after CPU seconds of a core."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if hard == resource.RLIM_INFINITY or hard > CPU:
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU, hard))
 
 
 def _wait(ours: socket.socket, parent: int, seconds: float) -> bool:
@@ -65,6 +195,8 @@ def _run(
     with TemporaryFile() as out:
         child = os.fork()
         if not child:
+            os.setsid()
+            limit_cpu()
             os._exit(_as_program(script, folder, out.fileno()))
         late = time.monotonic() + deadline
         code = None
@@ -96,7 +228,6 @@ def _as_program(script: str, folder: str, out: int) -> int:
     """
     code: Any = 1
     try:
-        os.setsid()
         os.dup2(out, 1)
         os.chdir(folder)
         sys.argv = [script]

@@ -17,15 +17,19 @@ from typing import IO, NamedTuple
 
 # set to 1 for the process that forks: a fork has only one thread of its parent's
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-DEADLINE = 60.0  # seconds that a script may take
+DEADLINE = 120.0  # seconds that a script may take; forked.py limits its CPU time too
 START = 60.0  # seconds that the process may take to import torch
 
 
 class Ended(NamedTuple):
-    """A script's exit code, None if it passed its deadline, and its output."""
+    """A script's exit code, None if it passed its deadline, and its output.
+
+    `why` says of a script that needs a user's file why the file cannot be run again, or "".
+    """
 
     code: int | None
     said: str
+    why: str = ""
 
 
 class _Forked:
@@ -54,10 +58,11 @@ class _Forked:
             self, _end, self.process, self.socket, self.answers, self.parent
         )
 
-    def run(self, script: Path, deadline: float) -> Ended:
+    def run(self, script: Path, deadline: float, file: str) -> Ended:
         """Run a script. Raises OSError or ValueError if the process does not answer."""
         self.socket.settimeout(deadline + START)
         asked = {"script": str(script.absolute()), "folder": os.getcwd(), "deadline": deadline}
+        asked["file"] = file
         self.socket.sendall(json.dumps(asked).encode() + b"\n")
         return Ended(**json.loads(self.answers.readline()))
 
@@ -100,18 +105,19 @@ class Scripts:
             self._forked.end()
         self._forked = None
 
-    def run(self, script: Path, deadline: float = DEADLINE) -> Ended:
+    def run(self, script: Path, deadline: float = DEADLINE, file: str = "") -> Ended:
         """Run a script in a fork, or in a fresh Python if the forking process is missing or does
         not answer.
 
-        `deadline` is in seconds.
+        `deadline` is in seconds. A `file` that the script needs is run once for all scripts, by the
+        first one; once it has failed to end in time, no script that needs it is run.
         """
         with self._lock:
             self.prepare()
             if self._forked is None:
                 return _run_plainly(script, deadline)
             try:
-                return self._forked.run(script, deadline)
+                return self._forked.run(script, deadline, file)
             except (OSError, ValueError):  # it died, or did not start
                 self.close()
                 return _run_plainly(script, deadline)

@@ -101,12 +101,16 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
         return "", "it does not fail on its own, only together with what was asked before it"
     path = start / shown
     path.parent.mkdir(parents=True, exist_ok=True)
-    for text in scripts(trial, small):
+    why = "no script of it fails again"
+    for text, file in scripts(trial, small):
         replace_whole({path: text})
-        if fails(path):
+        ended = SCRIPTS.run(path, file=file)
+        if ended.code == 1 and ended.said.endswith("\nfails again\n"):
             return str(shown), ""
-    path.unlink()
-    return "", "no script of it fails again"
+        if ended.why:
+            why = f"no script of it: {one_line(Path(file).name)}, which it needs, {ended.why}"
+    path.unlink(missing_ok=True)
+    return "", why
 
 
 def file_name(trial: Trial) -> str:
@@ -129,14 +133,9 @@ def file_name(trial: Trial) -> str:
     return f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def fails(path: Path) -> bool:
-    """Run a script; return whether it prints that it fails again, and exits with 1."""
-    code, said = SCRIPTS.run(path)
-    return code == 1 and said.endswith("\nfails again\n")
-
-
-def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
-    """Yield texts of scripts, the best first.
+def scripts(trial: Trial, small: Reduced) -> Iterator[tuple[str, str]]:
+    """Yield texts of scripts, the best first, each with the path of the user's file that it runs,
+    or "".
 
     A script that computes the reference's answer comes before one that only has its number. A
     script with a copy of the model's source comes before one that imports the model's file.
@@ -145,7 +144,8 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[str]:
     for witness in [written, None] if written else [None]:
         for source in (_own_source, _own_file):
             try:
-                yield _script(trial, small, source(trial.subject, trial.case), witness)
+                model = source(trial.subject, trial.case)
+                yield _script(trial, small, model, witness), model["file"]
             except (Unwritten, TypeError, OSError):  # it is of no file, or cannot be copied
                 continue
 
@@ -172,13 +172,14 @@ def _is_lazy(subject: Subject) -> bool:
 
 
 def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -> dict[str, Any]:
-    """Return the template's variables on a model; all but `lazy` are marked as code."""
+    """Return the template's variables on a model, most of them marked as code."""
     return {
         "build": Code(build),
         "loss": None if loss is None else Code(loss),
         "source": Code(source),
         "origin": Code(origin),
         "lazy": lazy,
+        "file": "",
     }
 
 
@@ -194,7 +195,17 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     origin = (
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
     )
-    return _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
+    model = _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
+    return model | {"file": file}
+
+
+_LOADED: dict[str, list[Any]] = {}  # the values of all variables of a file that was run
+
+
+def load_file(file: str) -> None:
+    """Run a user's file, in which `find_subject` then looks for subjects."""
+    with reading():
+        _LOADED[file] = list(runpy.run_path(file).values())
 
 
 def find_subject(file: str, case: str, name: str) -> Subject:
@@ -203,8 +214,9 @@ def find_subject(file: str, case: str, name: str) -> Subject:
     It is looked for in the case called `case`, then in all variables of the file. Raises
     LookupError if there is none.
     """
-    with reading():
-        things = list(runpy.run_path(file).values())
+    if file not in _LOADED:
+        load_file(file)
+    things = _LOADED[file]
     subjects: list[Any] = []
     for thing in things:
         found = getattr(thing, "case", thing)

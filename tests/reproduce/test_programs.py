@@ -4,6 +4,7 @@ with it.
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -170,6 +171,74 @@ def test_a_script_past_its_deadline_is_ended_with_all_that_it_has_started(
     assert scripts.run(write(text), deadline=0.5) == Ended(None, "so far\n")
     assert is_gone(in_file(tmp_path / "pid"))
     assert scripts.run(write("print('next')")) == Ended(0, "next\n")
+
+
+NEEDS = """
+    import sys
+    sys.path[:0] = [{project!r}]
+    from harness.reproduce.script import find_subject
+    print(find_subject({file!r}, "case", "Mine").build)
+"""
+
+
+def needing(write: Write, tmp_path: Path, text: str) -> tuple[Path, str]:
+    """A script that needs a user's file, and the path of that file."""
+    file = tmp_path / "user.py"
+    file.write_text(f"print(1, file=open({str(tmp_path / 'runs')!r}, 'a'))\n{text}")
+    return write(NEEDS.format(project=str(ROOT), file=str(file))), str(file)
+
+
+def test_a_users_file_is_run_once_for_all_its_scripts(
+    scripts: Scripts, write: Write, tmp_path: Path
+) -> None:
+    """Each script is a fork of the process that has run it, and prints what it says alone."""
+    path, file = needing(write, tmp_path, "class Mine: pass\n")
+    (tmp_path / "runs").touch()
+    found = [scripts.run(path, file=file) for _ in range(3)]
+    assert found == [Ended(0, "<class '<run_path>.Mine'>\n")] * 3
+    assert (tmp_path / "runs").read_text() == "1\n"
+
+
+ENDINGS = {  # what a user's file does when it is run again, and what is said of it
+    "import time; time.sleep(600)": "took longer than 0.5 s",
+    "import subprocess; subprocess.run(['sleep', '601'])": "took longer than 0.5 s",
+    "import os; os._exit(0)": "ended its process",
+    "import signal; signal.raise_signal(signal.SIGXCPU)": "took longer than 30 s of CPU time",
+    "raise SystemExit": "raised SystemExit",
+    "1 / 0": "raised ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("text", ENDINGS)
+def test_a_users_file_that_does_not_end_is_not_run_again(
+    scripts: Scripts, write: Write, tmp_path: Path, text: str
+) -> None:
+    """Its deadline passes once, however many scripts need it; nothing of it lives on."""
+    path, file = needing(write, tmp_path, f"import os\nprint(os.getpid())\n{text}\n")
+    (tmp_path / "runs").touch()
+    deadline = 0.5 if "took longer than 0.5" in ENDINGS[text] else 60.0
+    found = [scripts.run(path, deadline, file) for _ in range(3)]
+    assert found == [Ended(None, "", ENDINGS[text])] * 3
+    assert (tmp_path / "runs").read_text() in ("", "1\n")
+    assert scripts.run(write("print('next')")) == Ended(0, "next\n")
+
+
+def test_a_users_file_is_ended_by_its_cpu_time(
+    scripts: Scripts, write: Write, tmp_path: Path
+) -> None:
+    """The limit is the system's own; here it is lowered from outside."""
+    pid = tmp_path / "pid"
+    text = f"import os\nprint(os.getpid(), file=open({str(pid)!r}, 'w'))\nwhile True: pass\n"
+    path, file = needing(write, tmp_path, text)
+
+    def lower() -> None:
+        resource.prlimit(in_file(pid), resource.RLIMIT_CPU, (1, 1))
+
+    lowering = threading.Thread(target=lower)
+    lowering.start()
+    assert scripts.run(path, file=file).why == "took longer than 30 s of CPU time"
+    lowering.join()
+    assert is_gone(in_file(pid))
 
 
 def test_ctrl_c_ends_a_script_and_the_next_one_runs(write: Write, tmp_path: Path) -> None:
