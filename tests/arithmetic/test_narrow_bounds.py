@@ -32,6 +32,7 @@ from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.rounding import DIRECTED
 from harness.arithmetic.staged import StagedArithmetic
 from harness.core.contract import Array, Bounded
+from tests.selfcheck.shares import largest_shares
 
 NARROW = ["bfloat16", "float16"]
 
@@ -187,3 +188,14 @@ def test_what_is_a_little_outside_a_bound_is_outside(beyond: float) -> None:
     m = StagedArithmetic(Contract("bfloat16"), 1, np.array([[[value + beyond * bound]]]))
     m.stored(Bounded(np.array([[[value]]]), np.array([[[bound]]])))
     assert (m.found, m.asked) == (0, 1)
+
+
+def test_rounding_alone_does_not_come_near_a_bound() -> None:
+    """Of a real model of which each number is known: only a single rounding, of the gradient by the
+    outputs, does, and stays below 1 / (1 + u).
+    """
+    found = largest_shares(64, draws=1, rows=2)
+    once = found.layers.pop("dL/do")
+    assert 0.9 < once <= 1 / (1 + Contract("bfloat16").roundoff)
+    assert max(found.told, *found.layers.values()) < 0.65
+    assert 0.65 < found.judged < 1
