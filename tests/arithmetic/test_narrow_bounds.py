@@ -9,8 +9,8 @@ relative error of at most u / (1 + u). Together u / (1 + u) (1 + (n - 1) U) + (n
 bound is 2 u / (1 - 2 u) + n U or more, each times S: the share is about 1/2 for n up to 2^15, grows
 with n, and is below 1 as long as n U < 1.
 
-A product of two numbers is rounded once: u / (1 + u), of a bound of u. The largest share is
-1 / (1 + u), 0.996 in bfloat16, at a number just above a power of two.
+A product or a difference of two numbers is rounded once: u / (1 + u), of a bound of u. The largest
+share is 1 / (1 + u), 0.996 in bfloat16, at a number just above a power of two.
 
 A number that is replaced by an interval of candidates is one of them, and often its end: then what
 follows is off by d + r, of a bound d + e, where d is what half the interval is worth, r <= e its
