@@ -19,16 +19,14 @@ from harness.text.reading import read_regular
 
 T = TypeVar("T")
 # Limits of a file that somebody else may have made. A trial takes 700 bytes and 29 values, a
-# failure twice as much: some 30,000 trials are read. Whatever they are, so many bytes and values
+# failure twice as much: some 27,000 trials are read. Whatever they are, so many bytes and values
 # take less than 256 MB of memory.
-MOST_BYTES, MOST_VALUES, MOST_DIGITS = 25 << 20, 900_000, 100
+MOST_BYTES, MOST_VALUES, MOST_DIGITS = 24 << 20, 800_000, 100
 # what makes a value, or a line of a text, which older reports are read by
 MARKS = (b",", b"[", b"{", rb"\n", rb"\u000")
-# how letters are written that Python keeps in four bytes, or in two, with the text around them
-WIDE = {
-    4: (re.compile(rb"\\u[dD][89abAB]"), re.compile(rb"[\xf0-\xff]")),
-    2: (re.compile(rb"\\u(?!00)"), re.compile(rb"[\xc4-\xff]")),
-}
+# how letters are written for which Python keeps the whole text around them in four bytes a letter,
+# or the whole file in two
+WIDE = (re.compile(rb"\\u[dD][89abAB]"), re.compile(rb"[\xc4-\xff]"))
 
 
 class VerdictInFile(TypedDict):
@@ -106,20 +104,15 @@ def explain_size(path: Path) -> str:
 
 
 def _check_size(data: bytes) -> None:
-    """Raise ValueError for JSON that would take much memory to be read.
-
-    Python keeps all letters of a text in as many bytes as its widest one takes.
-    """
+    """Raise ValueError for JSON that would take much memory to be read."""
     values = sum(map(data.count, MARKS))
     if values > MOST_VALUES:
         raise ValueError(f"has {values:,} values, expected at most {MOST_VALUES:,}")
-    for width, (escape, letter) in WIDE.items():
-        most = MOST_BYTES // width
-        if len(data) > most and (escape.search(data) or letter.search(data)):
-            raise ValueError(
-                f"has {len(data):,} bytes, and letters that take {width} each in memory, expected"
-                f" at most {most:,} with such letters"
-            )
+    most = MOST_BYTES // 2
+    if len(data) > most and any(letter.search(data) for letter in WIDE):
+        raise ValueError(
+            f"has {len(data):,} bytes and letters that take several each, expected at most {most:,}"
+        )
 
 
 def _check_report(found: Any) -> Report:

@@ -18,8 +18,8 @@ from reference.rds.fit import Unsupported
 from reference.rds.values import FIELDS, NONE, NULL, Value
 
 # A value takes some 9 microseconds and 350 bytes, a NULL or a text half of it. So many texts name
-# the rows of the fitted values and residuals of 150,000 rows.
-MOST_OBJECTS, COST = 300_000, 2
+# the rows of the fitted values and residuals of 100,000 rows.
+MOST_OBJECTS, COST = 200_000, 2
 MOST_LINES = 1_200_000  # of a file that saveRDS(ascii = TRUE) wrote, a number each
 MOST_DEEP = 20_000  # frames of Python: a list of R's takes two an element
 NAMES = {

@@ -1,4 +1,4 @@
-"""Reports of 30,000 trials are read; what would take much time or memory is refused before."""
+"""Reports of 27,000 trials are read; what would take much time or memory is refused before."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ JSON = dict[str, Any]
 HOSTILE: dict[str, Any] = {
     "many values": [1] * 900_000,
     "many lines": "\n" * 900_000,
-    "wide letters": "\U0001f600" + "a" * (7 << 20),
-    "letters of two bytes": "\u2013" + "a" * (13 << 20),
+    "wide letters": "\U0001f600" + "a" * (13 << 20),
+    "a long text": "a" * (25 << 20),
     "long numbers": 10**200,
 }
 
@@ -41,26 +41,26 @@ def test_what_would_fill_the_memory_is_refused(
 def test_wide_letters_are_seen_as_such_or_escaped(tmp_path: Path) -> None:
     """A report may be written in ASCII or in UTF-8: both are refused, and none that is short."""
     path = tmp_path / "results.json"
-    letters = "\U0001f600" + "a" * (results.MOST_BYTES // 4)
+    letters = "\U0001f600" + "a" * (results.MOST_BYTES // 2)
     for is_ascii in (True, False):
         path.write_text(json.dumps(small(environment={"x": letters}), ensure_ascii=is_ascii))
-        with pytest.raises(ValueError, match="letters that take 4 each"):
+        with pytest.raises(ValueError, match="letters that take several"):
             read(path)
         short = json.dumps(small(environment={"x": letters[:1000]}), ensure_ascii=is_ascii)
         path.write_text(short)
         assert read(path).environment["x"] == letters[:1000]
 
 
-def test_thirty_thousand_trials_are_read(tmp_path: Path) -> None:
+def test_twenty_seven_thousand_trials_are_read(tmp_path: Path) -> None:
     """Each as long as a trial of our own cases, which say 700 bytes and 29 values."""
     report: JSON = small()
     verdict = dict(report["verdicts"][0])
     verdict["question"] = "q" * (700 - len(json.dumps(verdict, indent=1)))
-    report["verdicts"] = [verdict] * 30_000
+    report["verdicts"] = [verdict] * 27_000
     path = tmp_path / "results.json"
     path.write_text(json.dumps(report, indent=1))
-    assert path.stat().st_size > 30_000 * 700
-    assert len(read(path).verdicts) == 30_000
+    assert path.stat().st_size > 27_000 * 700
+    assert len(read(path).verdicts) == 27_000
 
 
 def test_a_report_that_is_too_large_to_be_read_is_written(
