@@ -65,7 +65,7 @@ def is_gone(pid: int) -> bool:
 
 def in_file(path: Path) -> int:
     """A number that a process writes into a file."""
-    for _ in range(400):
+    for _ in range(2_000):
         if path.exists() and path.read_text().endswith("\n"):
             return int(path.read_text())
         time.sleep(0.05)
