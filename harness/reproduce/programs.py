@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 # set to 1 for the process that forks: a fork has only one thread of its parent's
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DEADLINE = 120.0  # seconds that a script may take; forked.py limits its CPU time too
-START = 60.0  # seconds that the process may take to import torch
+START = 120.0  # seconds that the process may take to import torch
 
 
 class Ended(NamedTuple):

@@ -3,12 +3,15 @@
 import errno
 import os
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 
 HALF = re.compile(r"\.nnet-parity-[0-9a-f]{16}\.half")  # a temporary file of any writer
 OLD = 3_600.0  # seconds after which a temporary file is nobody's: its writer was killed
+FOLDER, OLD_FOLDER = "nnet-parity-tmp-", 86_400.0  # of a temporary folder: its name, and seconds
 
 
 def replace_whole(
@@ -41,6 +44,22 @@ def replace_whole(
     finally:
         for half in halves.values():
             half.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a temporary folder, and remove it after the `with` block.
+
+    Folders that a killed process left a day ago are removed too.
+    """
+    with TemporaryDirectory(prefix=FOLDER) as name:
+        folder = Path(name)
+        now = folder.stat().st_mtime
+        for left in folder.parent.glob(f"{FOLDER}*"):
+            with suppress(OSError):  # another process removes it too
+                if now - left.lstat().st_mtime > OLD_FOLDER:
+                    rmtree(left)
+        yield folder
 
 
 def append_whole(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from shutil import which
 from packaging.requirements import Requirement
 
 from harness.model import devices as device
+from harness.text.files import temporary_folder
 from harness.text.harmless import printable
 from harness.text.shell import shell_line
 from reference.r.nnet_reference import LIVE
@@ -213,14 +214,14 @@ def _run(*command: str) -> tuple[int, str]:
 def plugin() -> Finding:
     """Run pytest as a user does: it must load our plugin from here."""
     ours = Path(device.__file__).parents[2] / "nnet_parity" / "plugin.py"
-    with tempfile.TemporaryDirectory() as empty:
+    with temporary_folder() as empty:
         options = (
             "--trace-config",
             "--collect-only",
             f"--parity-report-dir={empty}",
             f"--rootdir={empty}",
         )
-        _, output = _run(sys.executable, "-m", "pytest", *options, empty)
+        _, output = _run(sys.executable, "-m", "pytest", *options, str(empty))
     if f"<module 'nnet_parity.plugin' from '{ours}'>" not in output:
         mend = shell_line(sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin")
         return Finding("pytest", "", f"it does not load {ours}", mend)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +13,7 @@ from harness.core.progress import Say
 from harness.core.verdict import Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
-from harness.text.files import replace_whole
+from harness.text.files import replace_whole, temporary_folder
 from reference.fitted.case import fitted
 
 
@@ -29,12 +28,12 @@ def judge_port(
 
     Raises ValueError if safetensors, which loads the weights, is not installed.
     """
-    with TemporaryDirectory() as folder:
-        replace_whole({Path(folder) / name: content for name, content in files.items()})
-        model = _load(Path(folder) / "model.py")
+    with temporary_folder() as folder:
+        replace_whole({folder / name: content for name, content in files.items()})
+        model = _load(folder / "model.py")
         arguments = {"encode": getattr(model, "columns", None), **given}
-        case = fitted(Path(folder) / fit, model.Port, name="port", **arguments)
-        case = case.answering(str(Path(folder) / "test_model.py"), "auto")
+        case = fitted(folder / fit, model.Port, name="port", **arguments)
+        case = case.answering(str(folder / "test_model.py"), "auto")
         cache = Cache(case, say=say)
         return [run(trial, cache) for trial in case.trials()]
 

@@ -706,7 +706,8 @@ def test_a_script_that_does_not_fail_is_not_kept(
     """No script is claimed that was not seen to fail: a model's file may end a program with 1
     too.
     """
-    monkeypatch.setattr(writer, "scripts", lambda trial, small: iter([f"import sys\n{text}\n"]))
+    made = [(f"import sys\n{text}\n", "")]
+    monkeypatch.setattr(writer, "scripts", lambda trial, small: iter(made))
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     verdict = run(case.trials()[0], Cache(case), folder=tmp_path)
     approved(verdict.why.split("\n")[-1])

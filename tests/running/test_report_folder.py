@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting import writing
+from harness.text.files import temporary_folder
 from nnet_parity import report_folder
 from nnet_parity.report_folder import OLDER, OlderReport, exchange, find_baseline
 from tests.conftest import Approved, Mine
@@ -183,6 +185,20 @@ def read_runs(folder: Path) -> dict[str, str]:
         if (folder / name).exists():
             (runs[name],) = set(re.findall(r"0000000\d", (folder / name).read_text()))
     return runs
+
+
+def test_a_temporary_folder_of_a_killed_process_is_removed_a_day_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next process that makes one; a younger one, and what is called otherwise, stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (old := "nnet-parity-tmp-old", "nnet-parity-tmp-young", "other"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+    for name in (old, "other"):
+        os.utime(tmp_path / name, (0, 0))
+    with temporary_folder() as folder:
+        assert names(tmp_path) == sorted([folder.name, "nnet-parity-tmp-young", "other"])
+    assert names(tmp_path) == ["nnet-parity-tmp-young", "other"]
 
 
 HOLDS = """

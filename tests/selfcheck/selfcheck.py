@@ -31,6 +31,7 @@ import harness
 from harness import Contract, Problem
 from harness.core.problem import QUANTITIES
 from harness.reporting.environment import environment, limit_threads
+from harness.text.files import replace_whole
 from reference import numpy_net, probes, r_nnet
 from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Answers, Fault, solve
@@ -502,8 +503,8 @@ def main(arguments: list[str]) -> int:
     found = check(given.seconds, say)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     picture = given.out.with_suffix(".svg")
-    given.out.write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
-    picture.write_text(chart.drawn(found), encoding="utf-8")
+    result = json.dumps(found, indent=1, allow_nan=False)
+    replace_whole({given.out: result, picture: chart.drawn(found)})
     print(*found["summary"], f"written: {given.out} and {picture}", sep="\n")
     return int(found["false_alarms"] > 0)
 
