@@ -47,6 +47,10 @@ class Procedure:
     limits: Limits | None = None
 
 
+class TrainingDeadlinePassed(Exception):
+    """A training run has used up its time; the text says at which step, and how much it was."""
+
+
 class Clock:
     """Measures one training run.
 
@@ -112,7 +116,7 @@ class Training:
         """Take up to `steps` steps, and return the reason if it stops early.
 
         Returns "" if it takes all steps, or if it stops because the loss is not finite. Raises
-        LeftRange if a parameter leaves its limits.
+        LeftRange if a parameter leaves its limits, and TrainingDeadlinePassed.
         """
         iterate = self._make_iteration()
         self._count_calls()
@@ -134,12 +138,15 @@ class Training:
         return stopped
 
     def _find_stop(self, loss: torch.Tensor, step: int, clock: Clock) -> str:
-        """Return the reason to stop after this step; "" to go on."""
+        """Return the reason to stop after this step; "" to go on.
+
+        Raises TrainingDeadlinePassed: a run that was cut short is no fit.
+        """
         until = self.procedure.recipe.until
         if until > -np.inf and bool((loss <= until).all()):
             return f"good before step {step}"
         if late := clock.find_late():
-            return f"stopped at step {step:,}, after {late}"
+            raise TrainingDeadlinePassed(f"was stopped at step {step:,}, after {late}")
         return ""
 
     def _is_lost(self, loss: torch.Tensor) -> bool:

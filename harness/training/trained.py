@@ -29,7 +29,7 @@ from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network
 from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
-from harness.training.loop import Procedure, Training, describe_ends
+from harness.training.loop import Procedure, Training, TrainingDeadlinePassed, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
 
 FEW = 3  # starts of a model that is not stacked, where its user does not say
@@ -210,8 +210,8 @@ class Trained:
         return Training(learner, procedure, device, visits)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start. If the model raises an error, return the error as the reason for
-        no fit.
+        """Train from every start. If the model raises an error, or the training of a start passes
+        its deadline, return this as the reason for no fit.
         """
         try:
             kind_of(device).synchronize(device)
@@ -227,6 +227,8 @@ class Trained:
                 losses = [np.concatenate([run.losses(), run.claim()[None]]) for run in runs]
         except LeftRange as error:
             return Missing(Status.FAIL, str(error))
+        except TrainingDeadlinePassed as error:
+            return Missing(Status.BROKEN, str(error))
         except Exception as error:  # whatever a user's model raises is its answer
             return Missing(Status.BROKEN, raised(error))
         ends = []
@@ -252,7 +254,7 @@ class Trained:
         are in the order of steps: the first state of every start, then the second state of every
         start, and so on. They end with the last step for which all starts have a finite state.
 
-        Raises ValueError if the model raises an error.
+        Raises ValueError if the model raises an error, or the training passes its deadline.
         """
         if self.recipe.optimiser == "lbfgs":
             raise ValueError(
@@ -266,7 +268,7 @@ class Trained:
                     runs.append(self.training(part, dtype, device, visits=True))
                 for run in runs:
                     run.train(min(self.recipe.steps, VISITED), silent)
-        except LeftRange as error:
+        except (LeftRange, TrainingDeadlinePassed) as error:
             raise ValueError(f"{self.name} {error}") from None
         except Exception as error:  # whatever a user's model raises is its answer
             raise ValueError(f"{self.name} {raised(error)}") from error

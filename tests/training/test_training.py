@@ -332,15 +332,19 @@ def test_a_trainer_that_ends_on_other_data_fails(approved: Approved) -> None:
     approved(verdict.why)
 
 
-def test_a_fit_that_passes_its_deadline_names_its_step(
-    monkeypatch: pytest.MonkeyPatch, approved: Approved
+@pytest.mark.parametrize("expect", ["equal", "differs"])
+@pytest.mark.parametrize("check", ["final", "fit", "gradient"])
+def test_a_training_that_passes_its_deadline_is_broken(
+    monkeypatch: pytest.MonkeyPatch, check: str, expect: str, approved: Approved
 ) -> None:
-    """It is stopped there, and what it reached is judged."""
+    """It is stopped at the first start that does so. What it reached is not judged: it would end
+    higher than a reference that had the time, and a claim that it differs would pass.
+    """
     monkeypatch.setattr(deadlines, "_chosen", [Deadlines(training=1e-9)])
-    found = fitted(Trained(TanhNet, ADAM))
-    assert isinstance(found, Fitted)
-    approved(found.ended, mask_figures=True)
-    assert found.finite.all()
+    references = [numpy_net] if check == "gradient" else [gradient_descent(1e-3, 30)]
+    verdict = asked(Trained(TanhNet, ADAM), check, expect=expect, references=references)
+    assert verdict.status is Status.BROKEN
+    approved(verdict.why, mask_figures=True)
 
 
 def test_a_training_that_waits_ends_too(
