@@ -26,10 +26,10 @@ def attack(part: str, count: int, seed: int) -> list[Trial]:
     trials = []
     for trial in import_module(f"tests.robustness.{part}").attack(count, seed):
         trials.append(trial)
-        print(f"\r{part}: {len(trials)} attacks", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{part}: {len(trials)} attacks", end="", file=sys.stderr, flush=True)
         if trial.found:
-            print(f"\n{part}: {trial.name}: {trial.found}", file=sys.stderr)
-    print(file=sys.stderr)
+            print(f"\n{part}: {trial.name}: {trial.found}", file=sys.stderr, flush=True)
     return trials
 
 
