@@ -1,7 +1,7 @@
 """Kinds of devices (CPU, CUDA): one class for each kind holds everything that is special to it.
 
 To add a kind of device, write a class here, add it to DEVICES, and name it in the help text in
-`nnet_parity/plugin.py`.
+`nnet_parity/options.py`.
 """
 
 from collections.abc import Iterator, Sequence
