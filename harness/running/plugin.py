@@ -124,7 +124,8 @@ class Judge:
         return items
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self.ending.refused:
+        # a worker has told it for each file of cases; ending it here would hide that
+        if self.ending.refused and not self.options.is_worker:
             raise pytest.UsageError(self.ending.refused)
         collected = sum(isinstance(item, TrialItem) for item in session.items)
         self.runner.note(Findings(collected=collected))

@@ -61,6 +61,19 @@ def test_no_foreign_file_is_replaced(mine: Mine, name: str, approved: Approved) 
     assert [path for path in foreign.parent.iterdir() if path.is_file()] == [foreign]
 
 
+def test_a_foreign_file_is_told_by_several_processes_too(mine: Mine, approved: Approved) -> None:
+    """Each file of cases is an error with the sentence, not an internal error of pytest."""
+    pytest.importorskip("xdist")
+    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
+    (mine.pytester.path / "index.html").write_text("<html>mine</html>")
+    mine.write_sine(**FORWARD)
+    result = mine.pytest("--parity-report-dir=.", "-n", "1")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    approved([line for line in result.outlines if line.startswith("the report would")])
+    assert (mine.pytester.path / "index.html").read_text() == "<html>mine</html>"
+
+
 def test_no_foreign_file_is_replaced_that_came_meanwhile(
     tmp_path: Path, approved: Approved
 ) -> None:
