@@ -25,7 +25,8 @@ TENSORS = {
     "nested": "a nested tensor",
 }
 MARK, FUNCTION = None, 0
-MOST_NESTED = 100  # things in a tuple, in the tuples in it, and so on
+# things in a tuple, in the tuples in it, and so on: random.getstate() has 629
+MOST_NESTED = 1_000
 INSTEAD = "expected dense tensors and plain values: torch.save(model.state_dict(), ...)"
 
 
@@ -80,7 +81,7 @@ def _apply(operation: pickletools.OpcodeInfo, stack: list[int | None]) -> None:
     if operation.name.startswith("TUPLE"):
         held += sum(item or 1 for item in taken)
     if held > MOST_NESTED:
-        raise NoStateDict(f"holds a tuple of more than {MOST_NESTED} things, {INSTEAD}")
+        raise NoStateDict(f"holds a tuple of more than {MOST_NESTED:,} things, {INSTEAD}")
     for added in operation.stack_after:
         stack.append(MARK if added is pickletools.markobject else held)
 

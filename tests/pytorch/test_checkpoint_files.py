@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import struct
 import zipfile
 from io import BytesIO
@@ -64,13 +65,14 @@ def test_every_number_of_eight_bits_is_read_exactly(dtype: torch.dtype) -> None:
 
 
 def test_a_whole_training_run_is_read(tmp_path: Path) -> None:
-    """A state_dict beside an optimiser's, numbers, texts and lists, as Lightning saves them."""
+    """A state_dict beside an optimiser's, random states, numbers, texts and lists."""
     net = trained()
     optimiser = torch.optim.Adam(net.parameters())
     net(torch.ones(1, 2)).sum().backward()
     optimiser.step()
     run = {"state_dict": net.state_dict(), "epoch": 3, "optimizer_states": [optimiser.state_dict()]}
     run |= {"hyper_parameters": {"rate": 0.1, "sizes": [2, 3]}, "shape": torch.Size([2])}
+    run["random"] = [random.getstate(), torch.get_rng_state()]
     torch.save(run, tmp_path / "run.pt")
     assert np.array_equal(weights(tmp_path / "run.pt", OWN), expected_of(net.state_dict()))
 
