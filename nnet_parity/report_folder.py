@@ -125,6 +125,10 @@ def _list_names(folder: Path) -> list[str]:
     return [name for name in NAMES if os.path.lexists(folder / name)]
 
 
+def _is_whole(names: list[str]) -> bool:
+    return set(WHOLE) <= set(names)
+
+
 def _is_ours(path: Path) -> bool:
     """Has a run written a file? An empty file may be taken: there is nothing to lose."""
     try:
@@ -143,12 +147,14 @@ def _set_aside(folder: Path) -> None:
     if not names:
         return
     moved = _list_names(older)
-    if set(WHOLE) <= set(names):
+    was_moving = RESULTS not in names and RESULTS in moved and not set(moved) & set(names)
+    if not was_moving:
+        # a killed writer left a part, unless there is no other report: then it is all that is there
+        if not _is_whole(names) and _is_whole(moved):
+            _remove(folder)
+            return
         older.mkdir(exist_ok=True)
         _remove(older)
-    elif RESULTS in names or RESULTS not in moved or set(moved) & set(names):
-        _remove(folder)
-        return
     for name in names:
         (folder / name).replace(older / name)
 

@@ -105,6 +105,22 @@ def test_a_run_without_a_case_puts_the_older_report_back(mine: Mine) -> None:
         assert names(place) == FILES, option
 
 
+@pytest.mark.parametrize("name", [*FILES, "speed.json"])
+def test_a_single_file_of_a_report_is_no_less_safe(mine: Mine, name: str) -> None:
+    """As a cache of a CI keeps it, say: it is put back too, and is found as a baseline."""
+    place = mine.pytester.path / "build/report"
+    write(place, "00000001")
+    (place / "speed.json").write_text('{"races": []}')
+    for other in names(place):
+        if other != name:
+            (place / other).unlink()
+    mine.pytester.makepyfile(test_first="def test_first():\n    pass\n")
+    mine.pytest()
+    assert names(place) == [name]
+    OlderReport(place).set_aside()  # and is killed
+    assert find_baseline(str(place / name)) == str(place / OLDER / name)
+
+
 @pytest.mark.parametrize("where", ["conftest", "test_first"])
 def test_an_early_ctrl_c_leaves_no_older_report_in_place(
     mine: Mine, where: str, approved: Approved

@@ -174,3 +174,16 @@ def test_races_that_processes_leave_out_are_counted_once(ours: Mine, warm_python
     result = shared(ours, warm_python)
     result.assert_outcomes(passed=1)
     assert "1 race was left out: --parity-speed runs them" in result.outlines
+
+
+def test_a_foreign_file_in_the_place_of_the_report_is_told(
+    ours: Mine, warm_python: str, approved: Approved
+) -> None:
+    """Each file of cases is an error with the sentence, not an internal error of pytest."""
+    (ours.pytester.path / "index.html").write_text("<html>mine</html>")
+    ours.write_sine(**FLOAT64)
+    result = shared(ours, warm_python, "--parity-report-dir=.", processes=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    approved([line for line in result.outlines if line.startswith("the report would")])
+    assert (ours.pytester.path / "index.html").read_text() == "<html>mine</html>"
