@@ -196,10 +196,19 @@ def _column(name: str, given: object) -> Column:
 def is_number(text: str) -> bool:
     """Is a text a number?"""
     try:
-        float(text)
+        _to_number(text)
     except ValueError:
         return False
     return True
+
+
+def _to_number(text: str) -> float:
+    """Return the number that a text is. Raises ValueError for 1_000 and for the digits of other
+    scripts, which are numbers to Python and texts to R.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
 
 
 def _is_missing(value: object) -> bool:
@@ -219,7 +228,7 @@ def _settled(values: NDArray[Any]) -> Array:
 def _read_column(texts: Sequence[str | None]) -> Column:
     """Return texts as numbers if all of them are numbers or missing."""
     try:
-        return _settled(np.array([np.nan if text is None else float(text) for text in texts]))
+        return _settled(np.array([np.nan if text is None else _to_number(text) for text in texts]))
     except ValueError:
         return tuple(texts)
 

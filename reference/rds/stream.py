@@ -16,14 +16,20 @@ from harness.text.reading import read_regular
 # Of a file and of what it decompresses to, 32 MiB: the fitted values, residuals and row names of
 # 700,000 rows. It is read within two seconds, and takes five times the memory.
 MOST_BYTES = 1 << 25
+MOST_MEMORY = 1 << 27  # of xz -9, which uses no more of it than it has decompressed
+MOST_PARTS = 600  # that were compressed by themselves: parallel programs write several
 FORMATS = (b"X\n", b"A\n", b"B\n", b"A\r\n")  # of saveRDS(): binary, ascii, native
 SAVED = (b"RDX", b"RDA", b"RDB")  # save()
-PART = 1 << 20
+AT_ONCE = 1 << 20
+MAGIC = 6  # bytes that tell the format
 
 
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, most: int, /) -> bytes: ...
 
@@ -55,9 +61,9 @@ def _read(path: Path) -> bytes:
 def _unpack(packed: bytes) -> bytes:
     """Decompress by gzip, bzip2 or xz, or not at all. Raises ValueError for another content."""
     content = packed
-    if decompressor := _choose(packed):
+    if _choose(packed):
         try:
-            content = _decompress(decompressor, packed)
+            content = _decompress(packed)
         except OSError as error:  # bz2's, which names no file
             raise ValueError(str(error)) from None
     if content.startswith(SAVED):
@@ -68,12 +74,13 @@ def _unpack(packed: bytes) -> bytes:
 
 
 def _choose(packed: bytes) -> _Decompressor | None:
+    """Return a decompressor for the format that the bytes begin with; None if it is no such."""
     if packed.startswith(b"\x1f\x8b"):
         return _Gzip()
     if packed.startswith(b"BZh"):
         return bz2.BZ2Decompressor()
     if packed.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_BYTES)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY)
     return None
 
 
@@ -87,25 +94,51 @@ class _Gzip:
     def eof(self) -> bool:
         return self._inner.eof
 
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
     def decompress(self, data: bytes, most: int, /) -> bytes:
         return self._inner.decompress(self._inner.unconsumed_tail + data, most)
 
 
-def _decompress(decompressor: _Decompressor, packed: bytes) -> bytes:
-    """Decompress a part at a time, so that a small file cannot take all memory."""
+def _decompress(packed: bytes) -> bytes:
+    """Decompress all parts of a file, which R reads as one.
+
+    Raises ValueError if they hold more than MOST_BYTES, or are cut.
+    """
     content = bytearray()
     place = 0
+    for _ in range(MOST_PARTS):
+        place = _add_part(content, packed, place)
+        if packed[place : place + 1] in (b"", b"\0"):
+            break
+    else:
+        raise ValueError(f"it has more than {MOST_PARTS} compressed parts")
+    if packed[place:].strip(b"\0"):  # xz may end with zeros
+        raise ValueError("it goes on after its end")
+    return bytes(content)
+
+
+def _add_part(content: bytearray, packed: bytes, place: int) -> int:
+    """Add what one part decompresses to, and return the place after it.
+
+    It is decompressed by and by, so that a small file cannot take all memory.
+    """
+    decompressor = _choose(packed[place : place + MAGIC])
+    if decompressor is None:
+        raise ValueError("it goes on after its end")
     while not decompressor.eof:
-        given = packed[place : place + PART]
+        given = packed[place : place + AT_ONCE]
         place += len(given)
-        part = decompressor.decompress(given, PART)
-        if not part and not given and not decompressor.eof:
+        found = decompressor.decompress(given, AT_ONCE)
+        if not found and not given and not decompressor.eof:
             raise ValueError("it ends too early: it was cut")
-        content += part
+        content += found
         if len(content) > MOST_BYTES:
             raise ValueError(
                 f"it decompresses to more than {MOST_BYTES:,} bytes; a fit that was made in a"
                 " function holds all its variables: environment(fit$terms) <- globalenv() leaves"
                 " them out"
             )
-    return bytes(content)
+    return place - len(decompressor.unused_data)

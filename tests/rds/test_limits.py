@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from reference.fitted.written import read_predictions
 from reference.r.nnet_reference import LIVE
 from reference.rds.reading import read_fit
 from reference.rds.rows import Rows
+from reference.rds.stream import read_stream
 from tests.conftest import Approved
 from tests.rds.test_reading import in_a_fit, sequence, symbol, xdr
 
@@ -40,6 +45,41 @@ def test_a_fit_that_would_take_long_is_refused(
     (tmp_path / "fit.rds").write_bytes(HOSTILE[name])
     with approved.raises(ValueError):
         read_fit(tmp_path / "fit.rds", LIVE, "rdata")
+
+
+PACKED = {
+    "a large second part": gzip.compress(xdr(14, 5_000_000, b""))
+    + gzip.compress(bytes(40_000_000)),
+    "many parts": gzip.compress(b"X\n") + gzip.compress(b"") * 1000,
+    "more after its end": gzip.compress(b"X\n") + b"more",
+    "more after zeros": lzma.compress(b"X\n") + bytes(4) + lzma.compress(b"more"),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_follows_the_first_compressed_part_is_limited_too(
+    name: str, tmp_path: Path, approved: Approved
+) -> None:
+    """R reads all parts, and was given 1.6 GB of them by a file of 1.5 MB."""
+    (tmp_path / "fit.rds").write_bytes(PACKED[name])
+    with approved.raises(ValueError):
+        read_fit(tmp_path / "fit.rds", LIVE)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_parts_are_read_as_one(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """As parallel programs write them; xz may add zeros."""
+    path = tmp_path / "fit.rds"
+    path.write_bytes(compress(b"X\n123") + compress(b"") + compress(b"456") + bytes(4))
+    assert read_stream(path)[0] == b"X\n123456"
+
+
+def test_the_strongest_compression_of_xz_is_read(tmp_path: Path) -> None:
+    """It takes 64 MiB to be decompressed, if the content has as many."""
+    (tmp_path / "fit.rds").write_bytes(lzma.compress(b"X\n123", preset=9 | lzma.PRESET_EXTREME))
+    assert read_stream(tmp_path / "fit.rds")[0] == b"X\n123"
 
 
 def test_texts_and_missing_texts_are_read_as_rdata_reads_them(tmp_path: Path) -> None:

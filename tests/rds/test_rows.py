@@ -28,6 +28,14 @@ def test_a_csv_is_read_as_r_reads_it(tmp_path: Path) -> None:
     assert np.isnan(np.asarray(rows.columns["a"])[1])
 
 
+def test_numbers_of_a_csv_are_those_that_r_reads(tmp_path: Path) -> None:
+    """What only Python takes for a number stays a text."""
+    path = tmp_path / "rows.csv"
+    for text in ("1_000", "\u0663", "\u00a01"):
+        path.write_text(f"a\n{text}\n2\n")
+        assert Rows.of(path).columns == {"a": (text, "2")}
+
+
 def test_data_that_are_no_rows_are_refused(tmp_path: Path, approved: Approved) -> None:
     """By a sentence that names what is wrong: shapes, lengths, a file or its lines."""
     for given in (np.ones((1, 2, 3)), {"a": np.ones((2, 2))}, {"a": [1], "b": [1, 2]}):
