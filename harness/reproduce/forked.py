@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Any
@@ -72,7 +73,8 @@ def _answer(
         code, said = _run(ours, parent, script, folder, deadline)
         return {"code": code, "said": said, "why": ""}
     if file not in files:
-        files[file] = Loaded(file, folder)
+        others = [each.socket for each in files.values()]
+        files[file] = Loaded(file, folder, [ours, *others])
     loaded = files[file]
     loaded.ask({"script": script, "folder": folder})
     late = time.monotonic() + deadline
@@ -91,14 +93,19 @@ class Loaded:
     `why` says why it answers nothing any more, or "".
     """
 
-    def __init__(self, file: str, folder: str) -> None:
-        """Start to run the file, in a folder."""
+    def __init__(self, file: str, folder: str, others: Sequence[socket.socket]) -> None:
+        """Start to run the file, in a folder.
+
+        `others` are the sockets that the process must not hold: who waits for the end of one would
+        not see it.
+        """
         self.file, self.why = file, ""
         self.socket, theirs = socket.socketpair()
         self.lines = self.socket.makefile("r", encoding="utf-8")
         self.pid = os.fork()
         if not self.pid:
-            self.socket.close()
+            for held in (self.socket, *others):
+                os.close(held.detach())  # a file that was made of it would keep it open
             os._exit(_serve(theirs, file, folder))
         theirs.close()
 
@@ -166,6 +173,7 @@ def _serve(ours: socket.socket, file: str, folder: str) -> int:
                 said = out.read().decode(errors="replace")
             answer = {"code": code, "said": said, "why": why}
             ours.sendall(json.dumps(answer).encode() + b"\n")
+    os.killpg(0, signal.SIGKILL)  # this process, and all that the file has started
     return 0
 
 

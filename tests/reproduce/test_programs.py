@@ -224,6 +224,25 @@ def test_a_users_file_that_does_not_end_is_not_run_again(
     assert scripts.run(write("print('next')")) == Ended(0, "next\n")
 
 
+def test_processes_of_users_files_end_with_the_one_that_forks(write: Write, tmp_path: Path) -> None:
+    """It is killed, and neither they nor the next script wait for anything."""
+    own = Scripts()
+    pids = []
+    for name in ("one", "two"):
+        file = tmp_path / f"{name}.py"
+        text = "import os, subprocess\nchild = subprocess.Popen(['sleep', '602'])\n"
+        file.write_text(f"{text}os.environ['SLEEP'] = str(child.pid)\n")
+        found = own.run(
+            write("import os; print(os.getppid(), os.environ['SLEEP'])"), file=str(file)
+        )
+        pids += map(int, found.said.split())
+    assert own._forked is not None
+    own._forked.process.kill()
+    assert all(is_gone(pid) for pid in pids)
+    assert own.run(write("print('next')")) == Ended(0, "next\n")
+    own.close()
+
+
 def test_a_users_file_is_ended_by_its_cpu_time(
     scripts: Scripts, write: Write, tmp_path: Path, approved: Approved
 ) -> None:
