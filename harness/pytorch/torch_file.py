@@ -56,10 +56,14 @@ def _take_records(content: bytes, most_text: int) -> bytes:
             _check_record(record)
         if sum(record.file_size for record in records) > len(content):
             raise NoStateDict("has records that overlap, expected what torch.save() writes")
+        names: set[str] = set()
         for record in records:
             found = RECORD.fullmatch(record.filename)
             if not found:
                 continue
+            if found[1] in names:
+                raise NoStateDict(f"has the record {found[1]} twice, expected it once")
+            names.add(found[1])
             data = given.read(record)
             if found[1] == "data.pkl":
                 check_pickle(BytesIO(data), most_text)

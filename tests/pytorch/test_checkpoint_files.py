@@ -161,6 +161,15 @@ def compressed(content: bytes) -> bytes:
     return file.getvalue()
 
 
+def in_two_folders(content: bytes) -> bytes:
+    """A zip file in which two records have the place of one of torch's."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for folder in ("archive", "other"):
+            archive.writestr(f"{folder}/data.pkl", content)
+    return file.getvalue()
+
+
 HOSTILE = {
     "a function": pickled(pickle.dumps(Path("x").touch, 2)),
     "much memory": pickled(b"\x80\x02cbuiltins\nbytearray\nJ\x00\x00\x00\x40\x85R."),
@@ -169,6 +178,7 @@ HOSTILE = {
     "another protocol": pickled(pickle.dumps({"a": [1]}, 4)),
     "many names": pickled(b"\x80\x02" + b"N" * 300_000 + b"}."),
     "many entries": pickled(b"\x80\x02}.", **{str(number): b"" for number in range(12_000)}),
+    "a record twice": in_two_folders(b"\x80\x02}."),
     "compressed": compressed(b"\x80\x02}."),
     "one record as often as it likes": b"",
     "a long header": struct.pack("<Q", 1 << 40),
