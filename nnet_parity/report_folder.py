@@ -22,8 +22,9 @@ try:
 except ImportError:  # a system without such locks
     fcntl = None  # type: ignore[assignment]
 
-# results.json is the first file that a run writes, and the first that it moves away. So a part of a
-# report with it is what a killed writer had written, and one without it what it had not yet moved.
+# results.json is the first file that a run writes, and the first that it moves away. So an
+# incomplete report was left by a run that was killed: if it has results.json, while it wrote the
+# report, and if not, while it moved the report away.
 RESULTS = "results.json"
 WHOLE = (RESULTS, "report.md", "index.html")
 NAMES = (*WHOLE, "speed.json")
@@ -45,7 +46,7 @@ OLD_RUN = 7 * DAY  # scripts of a run that no report names are kept for so long
 class OlderReport:
     """The report that lies in the folder when a run starts.
 
-    It is put back at the end if it `may_return` then: after a run without a case, to its end.
+    `end` puts it back if `may_return` is true, as after a complete run without a case.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,7 +150,7 @@ def _set_aside(folder: Path) -> None:
     moved = _list_names(older)
     was_moving = RESULTS not in names and RESULTS in moved and not set(moved) & set(names)
     if not was_moving:
-        # a killed writer left a part, unless there is no other report: then it is all that is there
+        # beside a whole report, an incomplete one is removed; alone, it is kept
         if not _is_whole(names) and _is_whole(moved):
             _remove(folder)
             return

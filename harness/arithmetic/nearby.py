@@ -55,12 +55,21 @@ class ColumnTree:
         self.leaves = 1
         while self.leaves < self.count:
             self.leaves *= 2
-        # node 1 is the root, 2 n and 2 n + 1 are the children of n; the last column fills up the
-        # leaves: once more makes no difference
-        some = np.linspace(0, len(columns), min(len(columns), SAMPLE), endpoint=False, dtype=int)
+        # node 1 is the root, 2 n and 2 n + 1 are the children of n; leaves that are left over hold
+        # the last column again
+        order = np.minimum(np.arange(self.leaves), self.count - 1)
+        self._enclose(rows[self._divide(rows, order)])
+
+    def _divide(self, rows: Array, order: Places) -> Places:
+        """Divide rows (N, K) among the leaves, from an order of them; return the row of each leaf.
+
+        Store the entries of each node that are compared first: those by which its parent and it are
+        divided, and a sample.
+        """
+        width = rows.shape[1]
+        some = np.linspace(0, width, min(width, SAMPLE), endpoint=False, dtype=int)
         self.entries = np.zeros((2 * self.leaves, 2 + len(some)), dtype=np.intp)
         self.entries[:, 2:] = some
-        order = np.minimum(np.arange(self.leaves), self.count - 1)
         nodes = 1
         while nodes < self.leaves:
             order = order.reshape(nodes, -1)
@@ -70,9 +79,16 @@ class ColumnTree:
             keys = rows[order, entry[:, None]]
             order = np.take_along_axis(order, keys.argsort(axis=1), axis=1)
             nodes *= 2
-        self.low = np.empty((2 * self.leaves, len(columns)))
+        return order.ravel()
+
+    def _enclose(self, leaves: Array) -> None:
+        """Store for each node the interval of each entry that holds its columns; `leaves` are the
+        columns of the leaves, one a row.
+        """
+        nodes = self.leaves
+        self.low = np.empty((2 * nodes, leaves.shape[1]))
         self.high = np.empty_like(self.low)
-        self.low[nodes:] = self.high[nodes:] = rows[order.ravel()]
+        self.low[nodes:] = self.high[nodes:] = leaves
         while nodes > 1:
             left, right = slice(nodes, 2 * nodes, 2), slice(nodes + 1, 2 * nodes, 2)
             nodes //= 2

@@ -38,6 +38,6 @@ def stop_listening() -> None:
 
 
 def report(said: str) -> None:
-    """Tell the person who waits, if there is one; for work that was handed no `say`."""
+    """Send a message to the latest listener, if there is one. For functions that take no `say`."""
     if _listeners:
         _listeners[-1](said)

@@ -6,6 +6,7 @@ file asks for. So only what torch.save() writes for a state_dict reaches it.
 
 import re
 import zipfile
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -52,10 +53,7 @@ def _take_records(content: bytes, most_text: int) -> bytes:
     taken = BytesIO()
     with zipfile.ZipFile(BytesIO(content)) as given, zipfile.ZipFile(taken, "w") as file:
         records = given.infolist()
-        for record in records:
-            _check_record(record)
-        if sum(record.file_size for record in records) > len(content):
-            raise NoStateDict("has records that overlap, expected what torch.save() writes")
+        _check_records(records, len(content))
         names: set[str] = set()
         for record in records:
             found = RECORD.fullmatch(record.filename)
@@ -71,10 +69,15 @@ def _take_records(content: bytes, most_text: int) -> bytes:
     return taken.getvalue()
 
 
-def _check_record(record: zipfile.ZipInfo) -> None:
-    """Raise NoStateDict for a record that torch.save() does not write."""
-    stored = record.compress_type == zipfile.ZIP_STORED
-    if not stored or record.file_size != record.compress_size:
-        raise NoStateDict(
-            "is compressed, which torch.save() never does: save it by torch.save() again"
-        )
+def _check_records(records: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Raise NoStateDict for records that torch.save() does not write, or that take more than the
+    size of the file.
+    """
+    for record in records:
+        stored = record.compress_type == zipfile.ZIP_STORED
+        if not stored or record.file_size != record.compress_size:
+            raise NoStateDict(
+                "is compressed, which torch.save() never does: save it by torch.save() again"
+            )
+    if sum(record.file_size for record in records) > size:
+        raise NoStateDict("has records that overlap, expected what torch.save() writes")

@@ -17,7 +17,7 @@ from harness.text.files import append_whole, replace_whole
 
 # the files of a report, in its folder
 RESULTS, MARKDOWN, PAGE, SPEED = "results.json", "report.md", "index.html", "speed.json"
-# takes the folder; while it is entered, the new files take the place of an older report's
+# makes the context, for a folder, in which new files take the places of an older report's
 Exchange = Callable[[Path], AbstractContextManager[None]]
 
 
@@ -25,8 +25,8 @@ def write(report: Report, folder: Path, exchange: Exchange) -> None:
     """Write `results.json`, `report.md` and `index.html` into the folder, and `speed.json` if there
     were races.
 
-    They take the place of an older report as `exchange` says. Raises OSError or, if the report
-    cannot be read back, ValueError; then none of them has been written.
+    `exchange` is entered while the files take the places of an older report's. Raises OSError or,
+    if the report cannot be read back, ValueError; then none of them has been written.
     """
     results, trust = _json(report.record()), read_beside(folder, report.commit)
     texts = {

@@ -96,8 +96,8 @@ class Loaded:
     def __init__(self, file: str, folder: str, others: Sequence[socket.socket]) -> None:
         """Start to run the file, in a folder.
 
-        `others` are the sockets that the process must not hold: who waits for the end of one would
-        not see it.
+        `others` are the sockets of other processes. The new process closes them, since each of
+        those processes waits until nobody holds the other end of its socket.
         """
         self.file, self.why = file, ""
         self.socket, theirs = socket.socketpair()

@@ -62,10 +62,9 @@ def make_report(found: Findings, is_interrupted: bool) -> Report:
 
 @ours()
 def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange) -> Closed:
-    """Make the report of a run, and write it into a folder, in the place of an older one as
-    `exchange` says.
+    """Make the report of a run, and write it into a folder; see `writing.write` for `exchange`.
 
-    An error is not raised but told in the result; only KeyboardInterrupt is raised.
+    The result tells any error; only KeyboardInterrupt is raised.
     """
     report, said, wrong, summary = None, "", [], []
     try:

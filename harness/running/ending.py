@@ -27,8 +27,8 @@ class Ending:
     """A pytest plugin for the end of a run: writes the report, and shows its summary.
 
     With several processes, only the process that makes the report does this. `refused` says why the
-    run ends before any test. `replaces_older` says that an older report in the folder would be
-    taken for that of this run.
+    run ends before any test. `replaces_older` says that this run has a report of its own, so that
+    an older one must not be put back.
     """
 
     def __init__(

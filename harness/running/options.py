@@ -15,11 +15,11 @@ class Options:
     `devices` are the devices asked for; if there are none, the devices of this machine are used.
     `required_device` fails the run if this machine lacks it. `r_mode` says how R answers: "auto",
     "live" or "recorded". `starts` is the number of starts of each trainer. `baseline` is the path
-    of an older results.json, or "". `exchange` lets the files of the report take the place of an
-    older one's in `report_folder`; `refused` says why this must not be, or "". `run` is a name that
-    no other run has, for the folder of the scripts. `is_worker` says that xdist started this
-    process, `is_shared` that several processes share this run. `ended` has the tests in which
-    earlier processes of this run ended. `deadlines` are those of R and of training.
+    of an older results.json, or "". `exchange` makes the context in which the files of the report
+    take the places of an older one's in `report_folder`; `refused` says why they must not, or "".
+    `run` is a name that no other run has, for the folder of the scripts. `is_worker` says that
+    xdist started this process, `is_shared` that several processes share this run. `ended` has the
+    tests in which earlier processes of this run ended. `deadlines` are those of R and of training.
     """
 
     devices: Sequence[str]

@@ -67,7 +67,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Do not ask a subject again that ended an earlier process when it was asked."""
+        """Note the subjects that have ended an earlier process, so that none is asked again."""
         for item in session.items:
             trial = getattr(item, "trial", None)
             if trial and item.nodeid in self.ended:

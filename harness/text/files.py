@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 
 HALF = re.compile(r"\.nnet-parity-[0-9a-f]{16}\.half")  # a temporary file of any writer
 OLD = 3_600.0  # seconds after which a temporary file is nobody's: its writer was killed
-FOLDER, OLD_FOLDER = "nnet-parity-tmp-", 86_400.0  # of a temporary folder: its name, and seconds
+FOLDER = "nnet-parity-tmp-"  # how the name of a temporary folder begins
+OLD_FOLDER = 86_400.0  # seconds after which it is nobody's
 
 
 def replace_whole(
     contents: Mapping[Path, str | bytes], exchange: AbstractContextManager[None] | None = None
 ) -> None:
-    """Write files so that nobody ever sees half of one; if one cannot be written (OSError), none
-    is.
+    """Write all files, each as a whole, or none. Raises OSError if one cannot be written.
 
     All contents are first written to temporary files beside the files, which then take their places
     in order, inside `with exchange`. Temporary files that a killed writer left are removed.

@@ -28,7 +28,7 @@ from harness.training.limits import Limits
 if TYPE_CHECKING:
     import torch
 
-PATIENCE = 10.0  # times the deadline: by the clock, a training that waits ends then
+PATIENCE = 10.0  # times the deadline: how long a training may take by the clock
 REPORTED = 250  # steps between two reports of progress
 
 
@@ -66,7 +66,7 @@ class Clock:
     def find_late(self) -> str:
         """Describe the deadline that has passed; "" if none has. Call it after each step.
 
-        A step counts as the deadline at most: a machine that sleeps for an hour ends no training.
+        Of one step at most the deadline is counted, so that no training ends if the machine sleeps.
         """
         cpu, now = thread_time() - self._cpu, perf_counter()
         self._wall += min(now - self._looked, self.limit)

@@ -1,4 +1,4 @@
-"""The process between Python and R: starts the worker (worker.py), and ends all that came of it.
+"""The process between Python and R: starts the worker (worker.py), and ends all its processes.
 
 Its arguments are the file descriptor of the worker's socket and the process id of its parent. It
 waits until the worker ends, the parent ends, or its standard input is closed. Then it kills the
@@ -28,7 +28,7 @@ TAIL = 4_000  # bytes of the worker's output that are kept
 GRACE = 2.0  # seconds that the guard has to end the worker
 LONGEST = 10.0  # seconds in which killed processes end
 PREFIX = "nnet-parity-r-"
-OLD = 600.0  # seconds: a folder without an owner is younger while it is made
+OLD = 600.0  # seconds: a younger folder without an owner may just be being made
 # of Linux's prctl
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -41,7 +41,7 @@ def control(option: int, value: int) -> None:
 
 
 def list_children(pid: int) -> list[int]:
-    """Return the children of a process; none where the system does not tell (Linux does)."""
+    """Return the children of a process; none on a system without /proc."""
     found = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -52,7 +52,7 @@ def list_children(pid: int) -> list[int]:
 def list_descendants(pid: int) -> list[int]:
     """Return all that a process has started, directly or not."""
     found = list_children(pid)
-    for child in found:  # which grows
+    for child in found:  # the list grows meanwhile
         found += list_children(child)
     return found
 
@@ -146,7 +146,7 @@ def start(fd: int, log: Log, folder: str) -> int:
 
 
 def load_worker() -> Any:
-    """Import the worker by its path: the names of our files are not Python's to find."""
+    """Import the worker by its path, so that no file beside it hides a module of Python's."""
     here = Path(__file__).parent
     sys.path = [folder for folder in sys.path if folder != str(here)]
     spec = spec_from_file_location("nnet_parity_r_worker", here / "worker.py")
@@ -158,7 +158,10 @@ def load_worker() -> Any:
 
 
 def end_group(guard: int, folder: str) -> None:
-    """End the worker, which calls this, and its group; the guard does so, unless it was stopped."""
+    """End the worker, in which this is called, and its group.
+
+    The guard does so within GRACE. If it does not (it was stopped), it is killed too.
+    """
     late = time.monotonic() + GRACE
     while time.monotonic() < late and os.getppid() == guard:
         time.sleep(0.05)
@@ -224,7 +227,7 @@ def end_as(status: int) -> None:
 
 
 def interrupt(number: int, frame: object) -> None:
-    """End as soon as all is ended: for a signal that asks this process to end."""
+    """Handle a signal to end: let `main` end the worker, and then this process."""
     raise SystemExit
 
 

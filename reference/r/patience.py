@@ -15,12 +15,12 @@ from harness.core.deadlines import R_OPTION
 from harness.core.progress import PATIENCE, report
 from reference.r.guard import list_descendants
 
-# R may wait so many times as long as it may compute. Waiting is rare in a sane ask (a slow disk,
-# swapping), and nothing but waiting is counted, so this is far from both.
+# How many times as long R may wait as it may compute. An ordinary ask hardly waits (for a slow
+# disk, or while the machine swaps).
 WAITING = 3.0
 FIRST, LONGEST = 0.05, 1.0  # seconds between two looks
-# Of size 1: a fit of 2e9 weights x rows x iterations. R takes 2 to 7 ns for one, so an ask of this
-# size takes a quarter of its 60 s at most, and a machine may be four times slower.
+# Weights x rows x iterations of an ask of size 1. R takes 2 to 7 ns for each, so such an ask
+# takes at most a quarter of its 60 s, and a machine may be four times slower.
 ORDINARY = 2e9
 
 
@@ -41,10 +41,7 @@ class Usage(NamedTuple):
 
 
 def measure(guard: int) -> Usage | None:
-    """Measure a guard and all that it has started; None where the system does not tell.
-
-    Linux tells, in /proc.
-    """
+    """Measure a guard and all that it has started; return None on a system without /proc."""
     if not Path(f"/proc/{guard}/task/{guard}/children").exists():
         return None
     ticks, states = 0, ""

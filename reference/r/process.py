@@ -56,7 +56,10 @@ def make_environment() -> dict[str, str]:
 
 @dataclass
 class Traces:
-    """What a worker leaves if its guard is killed, once it is known: its group and its folder."""
+    """The group and the temporary folder of a worker, which remain if its guard is killed.
+
+    They are 0 and "" until the worker has started.
+    """
 
     pid: int = 0
     folder: str = ""
@@ -142,7 +145,7 @@ class Worker:
         return receive(channel)
 
     def make_patience(self, what: str, base: float, size: float = 1.0) -> Patience:
-        """Return what watches an ask of this process."""
+        """Return the Patience that watches an ask of this process."""
         return Patience(self.process.pid, what, base, size)
 
     def _shake_hands(self, patience: Patience) -> None:

@@ -74,7 +74,7 @@ def _unpack(packed: bytes) -> bytes:
 
 
 def _choose(packed: bytes) -> _Decompressor | None:
-    """Return a decompressor for the format that the bytes begin with; None if it is no such."""
+    """Return a decompressor for the format that the bytes begin with; None for any other."""
     if packed.startswith(b"\x1f\x8b"):
         return _Gzip()
     if packed.startswith(b"BZh"):
@@ -123,7 +123,7 @@ def _decompress(packed: bytes) -> bytes:
 def _add_part(content: bytearray, packed: bytes, place: int) -> int:
     """Add what one part decompresses to, and return the place after it.
 
-    It is decompressed by and by, so that a small file cannot take all memory.
+    It is decompressed AT_ONCE bytes at a time, so that a small file cannot take all memory.
     """
     decompressor = _choose(packed[place : place + MAGIC])
     if decompressor is None:
