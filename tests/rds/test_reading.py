@@ -322,7 +322,7 @@ def test_a_small_file_that_decompresses_to_much_is_refused(
 ) -> None:
     """Before it is decoded, by its size and by the size that it grows to."""
     monkeypatch.setattr(stream, "MOST_BYTES", 1 << 22)
-    monkeypatch.setattr(stream, "PART", 1 << 18)
+    monkeypatch.setattr(stream, "AT_ONCE", 1 << 18)
     path = tmp_path / "fit.rds"
     for packed in (gzip.compress(bytes(1 << 23)), bz2.compress(bytes(1 << 23)), bytes(1 << 23)):
         path.write_bytes(packed)

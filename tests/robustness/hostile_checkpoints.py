@@ -205,7 +205,18 @@ def doubled_lists(valid: bytes, chance: Random) -> bytes:
     return pickled(b"}X\x08\x00\x00\x000.weight" + lists + b"s.")
 
 
+def in_two_folders(valid: bytes, chance: Random) -> bytes:
+    """A zip file that has each record twice, in two folders."""
+    records = records_of(valid, chance)
+    file = io.BytesIO(zipped(records))
+    with zipfile.ZipFile(file, "a") as archive:
+        for name, content in records.items():
+            archive.writestr(f"other/{name}", content)
+    return file.getvalue()
+
+
 PICKLES: dict[str, Make] = {
+    "each record twice": in_two_folders,
     "compressed": compressed,
     "overlapping entries": overlapping,
     "many entries": lambda valid, chance: zipped(

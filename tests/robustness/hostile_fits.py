@@ -128,6 +128,10 @@ HUGE += whole(2**31 - 1, 2**31 - 1) + NULL
 HOSTILE: dict[str, Make] = {
     "a bomb": bomb,
     "slow to decompress": slow,
+    "a bomb in a second part": lambda valid, chance: packed(b"X\n", chance) + bomb(valid, chance),
+    "many compressed parts": lambda valid, chance: (
+        gzip.compress(b"X\n") + gzip.compress(b"") * chance.randint(1_000, 1_000_000)
+    ),
     "compressed twice": lambda valid, chance: gzip.compress(gzip.compress(bytes(1 << 24))),
     "many texts": filled(text("ab"), 16, 250_000, 3_000_000),
     "many NULLs": filled(NULL, 19, 250_000, 8_000_000),
