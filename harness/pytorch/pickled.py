@@ -51,7 +51,7 @@ def check_pickle(file: BinaryIO, most: int) -> None:
     for operation, argument, position in pickletools.genops(file):
         name = operation.name
         if position is not None and position - start > most:
-            raise NoStateDict(f"has more than {most:,} bytes of names and shapes")
+            raise NoStateDict(f"has more than {most:,} bytes beside its numbers, {INSTEAD}")
         if not OPERATIONS.fullmatch(name):
             raise NoStateDict(f"holds {name} of pickle, {INSTEAD}")
         if name == "GLOBAL":

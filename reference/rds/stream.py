@@ -18,6 +18,10 @@ from harness.text.reading import read_regular
 MOST_BYTES = 1 << 25
 MOST_MEMORY = 1 << 27  # of xz -9, which uses no more of it than it has decompressed
 MOST_PARTS = 600  # that were compressed by themselves: parallel programs write several
+SMALLER = (
+    "a fit that was made in a function holds all its variables: environment(fit$terms) <-"
+    " globalenv() leaves them out"
+)
 FORMATS = (b"X\n", b"A\n", b"B\n", b"A\r\n")  # of saveRDS(): binary, ascii, native
 SAVED = (b"RDX", b"RDA", b"RDB")  # save()
 AT_ONCE = 1 << 20
@@ -136,9 +140,5 @@ def _add_part(content: bytearray, packed: bytes, place: int) -> int:
             raise ValueError("it ends too early: it was cut")
         content += found
         if len(content) > MOST_BYTES:
-            raise ValueError(
-                f"it decompresses to more than {MOST_BYTES:,} bytes; a fit that was made in a"
-                " function holds all its variables: environment(fit$terms) <- globalenv() leaves"
-                " them out"
-            )
+            raise ValueError(f"it decompresses to more than {MOST_BYTES:,} bytes; {SMALLER}")
     return place - len(decompressor.unused_data)

@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.core.contract import Array
 from reference.rds.fit import Unsupported
+from reference.rds.stream import SMALLER
 from reference.rds.values import FIELDS, NONE, NULL, Value
 
 # A value takes some 9 microseconds and 350 bytes, a NULL or a text half of it. So many texts name
@@ -160,7 +161,7 @@ class _Limits:
 
     def _check_count(self) -> None:
         if self.objects > MOST_OBJECTS:
-            raise TooMuch(f"it holds more than {MOST_OBJECTS:,} values")
+            raise TooMuch(f"it holds more than {MOST_OBJECTS:,} values; {SMALLER}")
 
     def parse_int(self) -> int:
         parser: Any = super()
