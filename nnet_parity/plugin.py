@@ -194,6 +194,8 @@ def load_judge(config: pytest.Config) -> Any:
     """
     if judge := config.pluginmanager.get_plugin(JUDGE):
         return judge
+    if OLDER in config.stash:
+        config.stash[OLDER].keep()
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
     from harness.core.deadlines import Deadlines

@@ -29,6 +29,7 @@ RESULTS = "results.json"
 WHOLE = (RESULTS, "report.md", "index.html")
 NAMES = (*WHOLE, "speed.json")
 OLDER = "older-report"  # the folder, in that of the report, of the report of the run before
+KEPT = ".kept-"  # there, the beginning of the name of a run's mark: nobody may put the report back
 HEADS = {  # how the files of a report begin
     RESULTS: rb'\s*\{\s*"schema"\s*:\s*"nnet-parity/',
     "report.md": rb"# nnet-parity\s",
@@ -53,6 +54,7 @@ class OlderReport:
         self.folder, self.place = folder, folder / OLDER
         self.is_aside = False
         self.may_return = True
+        self._mark = self.place / f"{KEPT}{os.urandom(4).hex()}"
 
     def is_there(self) -> bool:
         """Return whether a report has been moved, and is still there."""
@@ -67,13 +69,27 @@ class OlderReport:
                 _set_aside(self.folder)
                 self.is_aside = True
 
+    def keep(self) -> None:
+        """Keep the report aside from now on: this run has a case. A run without one, which has
+        moved the report and ends meanwhile, does not put it back.
+        """
+        self.set_aside()  # it may have done so already
+        with suppress(OSError), _locked(self.folder):
+            if _list_names(self.place) and not find_foreign(self.folder):
+                self._mark.touch()
+
     def end(self) -> None:
-        """Put the report back, unless another one has taken its place."""
+        """Put the report back, unless another one has taken its place, or another run keeps it
+        aside.
+        """
+        if self.may_return:
+            with suppress(OSError):
+                self._mark.unlink()
         interrupted = isinstance(sys.exception(), KeyboardInterrupt)
         if not self.is_aside or not self.may_return or interrupted:
             return
         with suppress(OSError), _locked(self.folder):
-            if not _list_names(self.folder):
+            if not _list_names(self.folder) and not _list_marks(self.place):
                 for name in reversed(_list_names(self.place)):
                     (self.place / name).replace(self.folder / name)
                 self.place.rmdir()
@@ -126,6 +142,10 @@ def _list_names(folder: Path) -> list[str]:
     return [name for name in NAMES if os.path.lexists(folder / name)]
 
 
+def _list_marks(older: Path) -> list[Path]:
+    return list(older.glob(f"{KEPT}*"))
+
+
 def _is_whole(names: list[str]) -> bool:
     return set(WHOLE) <= set(names)
 
@@ -176,6 +196,8 @@ def _remove_older(folder: Path, run: str) -> None:
         runs = {name.decode() for name in named} - {run}
     _remove(older)
     with suppress(OSError):
+        for mark in _list_marks(older):
+            mark.unlink()
         older.rmdir()
     now = folder.stat().st_mtime  # by the clock of the file system
     for scripts in (folder / SCRIPTS).glob("[0-9a-f]" * 8):

@@ -12,7 +12,7 @@ from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.pytorch.checkpoint_file import read
 from harness.pytorch.real_numbers import to_array
-from harness.text.harmless import one_line, shown
+from harness.text.harmless import class_name, one_line, shown
 
 Checkpoint = str | PathLike[str] | Mapping[str, Any]
 PREFIXES = re.compile(r"^((_orig_mod|module|model)\.)+")
@@ -33,6 +33,11 @@ def weights(given: Checkpoint, formulation: Formulation) -> Array:
     """
     if isinstance(given, Mapping):
         where, named = "the state_dict", dict(given)
+    elif not isinstance(given, (str, PathLike)):
+        raise ValueError(
+            f"weights is a {class_name(given)}, expected a state_dict, as model.state_dict() gives"
+            " it, or the path of a file of one"
+        )
     else:
         where = one_line(str(given))
         named = dict(read(Path(given), where, formulation))

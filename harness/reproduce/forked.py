@@ -29,6 +29,7 @@ PROJECT = os.path.abspath(f"{__file__}/../../..")
 PAUSE = 0.01  # seconds between two looks at a script that runs
 CPU = 30  # seconds of a core that a script, or a user's file, may take
 CPU_SAID = f"took longer than {CPU} s of CPU time"
+KILLED = "was killed: it was out of memory, or of CPU time"
 
 
 def main(fd: int, parent: int, threads: dict[str, str | None]) -> None:
@@ -128,8 +129,13 @@ class Loaded:
             answer: dict[str, Any] = json.loads(line)
             return self.give_up(answer["why"]) if answer["why"] else answer
         ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        by_limit = ended is not None and ended.si_status in (signal.SIGXCPU, signal.SIGKILL)
-        return self.give_up(CPU_SAID if by_limit else "ended its process")
+        why = "ended its process"
+        if ended is not None and ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
+            by = signal.Signals(ended.si_status)
+            # SIGKILL comes from the system's own limit of CPU time too
+            limits = {signal.SIGXCPU: CPU_SAID, signal.SIGKILL: KILLED}
+            why = limits.get(by, f"was ended by {by.name}")
+        return self.give_up(why)
 
     def give_up(self, why: str) -> dict[str, Any]:
         """Kill the process; return the answer to this script and to all that follow."""
@@ -156,9 +162,7 @@ def _serve(ours: socket.socket, file: str, folder: str) -> int:
     try:
         os.chdir(folder)
         sys.path[:0] = [os.path.dirname(file), PROJECT]
-        from harness.reproduce.script import load_file
-
-        load_file(file)
+        why = _load(file)
     except BaseException as error:
         why = f"raised {type(error).__name__}"
     with ours.makefile("r", encoding="utf-8") as asked:
@@ -175,6 +179,18 @@ def _serve(ours: socket.socket, file: str, folder: str) -> int:
             ours.sendall(json.dumps(answer).encode() + b"\n")
     os.killpg(0, signal.SIGKILL)  # this process, and all that the file has started
     return 0
+
+
+def _load(file: str) -> str:
+    """Run a user's file; return its error, or ""."""
+    from harness.model.errors import raised
+    from harness.reproduce.script import load_file
+
+    try:
+        load_file(file)
+    except BaseException as error:
+        return raised(error)
+    return ""
 
 
 def limit_cpu() -> None:

@@ -108,7 +108,8 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
         if ended.code == 1 and ended.said.endswith("\nfails again\n"):
             return str(shown), ""
         if ended.why:
-            why = f"no script of it: {one_line(Path(file).name)}, which it needs, {ended.why}"
+            name = Path(file).name
+            why = one_line(f"no script of it: {name}, run a second time for it, {ended.why}")
     path.unlink(missing_ok=True)
     return "", why
 

@@ -757,7 +757,7 @@ FILES = {
 
 def left(place: Path) -> list[str]:
     """What lies in the folder, where the older report is now."""
-    assert {path.name: path.read_text() for path in (place / OLDER).iterdir()} == FILES
+    assert {path.name: path.read_text() for path in (place / OLDER).glob("[!.]*")} == FILES
     return sorted(path.name for path in place.iterdir() if path.name != OLDER)
 
 

@@ -106,6 +106,8 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path: Path, approved: A
         {**state, "0.bias": state["0.bias"] * 1j},
         {**state, "0.weight": state["0.weight"].T},
         {**state, "0.bias": state["0.bias"] * torch.nan},
+        trained(),
+        3,
         tmp_path / "net.onnx",
         tmp_path / "list.pt",
         tmp_path / "none.pt",

@@ -205,14 +205,17 @@ ENDINGS = {  # what a user's file does when it is run again, and what is said of
     "import subprocess; subprocess.run(['sleep', '601'])": "took longer than 0.5 s",
     "import os; os._exit(0)": "ended its process",
     "import signal; signal.raise_signal(signal.SIGXCPU)": "took longer than 30 s of CPU time",
-    "raise SystemExit": "raised SystemExit",
-    "1 / 0": "raised ZeroDivisionError",
+    "import os; os._exit(9)": "ended its process",
+    "import signal; signal.raise_signal(signal.SIGTERM)": "was ended by SIGTERM",
+    "import os; os.kill(os.getpid(), 9)": "was killed: it was out of memory, or of CPU time",
+    "raise SystemExit": "raised SystemExit (at user.py:4)",
+    "1 / 0": "raised ZeroDivisionError: division by zero (at user.py:4)",
 }
 
 
 @pytest.mark.parametrize("text", ENDINGS)
 def test_a_users_file_that_does_not_end_is_not_run_again(
-    scripts: Scripts, write: Write, tmp_path: Path, text: str
+    scripts: Scripts, write: Write, tmp_path: Path, text: str, approved: Approved
 ) -> None:
     """Its deadline passes once, however many scripts need it; nothing of it lives on."""
     path, file = needing(write, tmp_path, f"import os\nprint(os.getpid())\n{text}\n")
@@ -220,6 +223,7 @@ def test_a_users_file_that_does_not_end_is_not_run_again(
     deadline = 0.5 if "took longer than 0.5" in ENDINGS[text] else 60.0
     found = [scripts.run(path, deadline, file) for _ in range(3)]
     assert found == [Ended(None, "", ENDINGS[text])] * 3
+    approved(found[0].why)
     assert (tmp_path / "runs").read_text() in ("", "1\n")
     assert scripts.run(write("print('next')")) == Ended(0, "next\n")
 
@@ -252,7 +256,7 @@ def test_a_users_file_is_ended_by_its_cpu_time(
     path, file = needing(write, tmp_path, text)
 
     def lower() -> None:
-        resource.prlimit(in_file(pid), resource.RLIMIT_CPU, (1, 1))
+        resource.prlimit(in_file(pid), resource.RLIMIT_CPU, (1, 60))
 
     lowering = threading.Thread(target=lower)
     lowering.start()

@@ -61,19 +61,6 @@ def test_no_foreign_file_is_replaced(mine: Mine, name: str, approved: Approved) 
     assert [path for path in foreign.parent.iterdir() if path.is_file()] == [foreign]
 
 
-def test_a_foreign_file_is_told_by_several_processes_too(mine: Mine, approved: Approved) -> None:
-    """Each file of cases is an error with the sentence, not an internal error of pytest."""
-    pytest.importorskip("xdist")
-    mine.pytester.makeini("[pytest]\naddopts = -p xdist -p nnet_parity.plugin\n")
-    (mine.pytester.path / "index.html").write_text("<html>mine</html>")
-    mine.write_sine(**FORWARD)
-    result = mine.pytest("--parity-report-dir=.", "-n", "1")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(errors=1)
-    approved([line for line in result.outlines if line.startswith("the report would")])
-    assert (mine.pytester.path / "index.html").read_text() == "<html>mine</html>"
-
-
 def test_no_foreign_file_is_replaced_that_came_meanwhile(
     tmp_path: Path, approved: Approved
 ) -> None:
@@ -103,6 +90,27 @@ def test_a_run_without_a_case_puts_the_older_report_back(mine: Mine) -> None:
     for option in ("-q", "--nonsense", "--help", "--parity-r=nonsense"):
         mine.pytest(option)
         assert names(place) == FILES, option
+
+
+def test_a_run_without_a_case_puts_nothing_back_beside_one_with_a_case(tmp_path: Path) -> None:
+    """However late it ends: the older report would pass for that of the other one, if it is killed.
+    Each run that ends as it should leaves no mark.
+    """
+    write(tmp_path, "00000001")
+    without, killed = OlderReport(tmp_path), OlderReport(tmp_path)
+    without.set_aside()
+    killed.set_aside()
+    killed.keep()
+    without.end()
+    assert names(tmp_path) == [OLDER]
+    first, second = OlderReport(tmp_path), OlderReport(tmp_path)
+    write(tmp_path, "00000002")
+    assert names(tmp_path) == FILES
+    first.set_aside()
+    second.keep()
+    second.end()
+    first.end()
+    assert names(tmp_path) == FILES
 
 
 @pytest.mark.parametrize("name", [*FILES, "speed.json"])
