@@ -32,11 +32,14 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
     h = np.tanh(z.value)
     d = 1 - h * h
     steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
-    error = np.minimum(steepest * z.error, 2.0) + 2 * contract.exp_ulp * u * abs(h)
+    moved = np.minimum(steepest * z.error, 2.0)
+    # the implementation rounds tanh of its own z
+    error = moved + 2 * contract.exp_ulp * u * (abs(h) + moved)
     coarse = _round_at_one(contract)
     error = (error + coarse + tiny * (h != 0)) * DIRECTED
+    moved = 2 * abs(h) * error + error * error
     # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
-    slope = 2 * abs(h) * error + error * error + u * (h * h + (4 * contract.exp_ulp + 4) * d)
+    slope = moved + u * (h * h + moved + (4 * contract.exp_ulp + 4) * (d + moved))
     return Bounded(h, error), Bounded(d, (slope + coarse + tiny) * DIRECTED)
 
 
@@ -48,12 +51,15 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
     h = logistic(z.value)
     d = h * (1 - h)
     steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
-    error = np.minimum(steepest * z.error, 1.0) + (2 * contract.exp_ulp + 2) * u * h
+    moved = np.minimum(steepest * z.error, 1.0)
+    # the implementation rounds the logistic of its own z
+    error = moved + (2 * contract.exp_ulp + 2) * u * (h + moved)
     coarse = _round_at_one(contract)
     error = (error + coarse + tiny) * DIRECTED
     # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d if h is small, 2 k + 4
     # if h is large
-    slope = abs(1 - 2 * h) * error + error * error + (4 * contract.exp_ulp + 4) * u * d
+    moved = abs(1 - 2 * h) * error + error * error
+    slope = moved + (4 * contract.exp_ulp + 4) * u * (d + moved)
     slope = (slope + coarse + tiny) * DIRECTED
     clip = contract.logistic_clip
     if clip is not None and (abs(z.value) + z.error > clip).any():

@@ -7,7 +7,7 @@ and P own parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def observe(
     if not stagewise or observation.missing is not None:
         return observation
     stages = Stages(problem.rows)
-    watched = _observe(model, problem, stagewise, without, stages.record)
+    watched = _observe(model, problem, stagewise, without, stages)
     if watched.missing is None and _have_same_values(observation, watched):
         return replace(observation, seen=stages.columns())
     return observation
@@ -66,9 +66,10 @@ def _observe(
     problem: Problem,
     stagewise: bool,
     without: Collection[str],
-    watched: Callable[[], Any] | None = None,
+    stages: Stages | None = None,
 ) -> Observation:
-    """Evaluate each draw once, inside the context `watched()`, and in no further mode there.
+    """Evaluate each draw once. With `stages`, record the model's intermediate results, and evaluate
+    it in no further mode.
 
     Every twelfth draw is evaluated as training does, see Draw; with `stagewise` every draw is.
     With `stagewise` each draw is contiguous, since all must run the same operations.
@@ -79,14 +80,14 @@ def _observe(
     room = [torch.empty_like(stack) for stack in (*values, *inputs)]
     stacks = (values, inputs, targets, room)
     draws = list(zip(*map(_unbind, stacks), strict=True))
-    varied = watched is None and not is_compiled(model)
+    varied = stages is None and not is_compiled(model)
     laid_out = varied and not stagewise and IN_LAYOUT not in without
     same_rows = np.zeros(problem.draws, dtype=bool)
     if laid_out and problem.rows > 1:
         same_rows = (problem.inputs == problem.inputs[:, :1]).all(axis=(1, 2))
     shape = problem.rows, max(problem.formulation.network.inputs)
     rough = _is_rough(problem)
-    observer = _Observer(model, problem, without, stagewise, watched is not None)
+    observer = _Observer(model, problem, without, stagewise, stages)
     for number, (of_values, of_inputs, of_targets, for_gradients) in enumerate(draws):
         turn = next(model.turns) if varied and rough else None
         as_trained = stagewise or (number if turn is None else turn) % AS_TRAINED == 0
@@ -96,7 +97,7 @@ def _observe(
             layout = choose_layout(problem.kind, number, shape, bool(same_rows[number]))
         tensors = of_values, of_inputs, of_targets, neighbours, for_gradients
         draw = Draw(number, *tensors, as_trained, layout, turn)
-        with (watched or nullcontext)():
+        with stages.record() if stages else nullcontext():
             observer.ask(draw)
         if FORWARD in observer.answers.missing:
             break
@@ -106,7 +107,7 @@ def _observe(
 class _Observer:
     """Asks a model at the draws of a problem.
 
-    With `watched`, the model's operations are recorded: it is called in no other mode.
+    With `stages`, the model's operations are recorded: it is called in no other mode.
     """
 
     def __init__(
@@ -115,10 +116,10 @@ class _Observer:
         problem: Problem,
         without: Collection[str],
         stagewise: bool,
-        watched: bool,
+        stages: Stages | None,
     ) -> None:
         self.model, self.problem = model, problem
-        self.without, self.stagewise, self.watched = without, stagewise, watched
+        self.without, self.stagewise, self.stages = without, stagewise, stages
         self.answers = StackAnswers(model, problem)
 
     def ask(self, draw: Draw) -> None:
@@ -151,16 +152,18 @@ class _Observer:
         if draw.layout not in ("", GRADIENT):
             draw = self._lay_out(draw, answers)
         earlier = EarlierCalls(model, problem, draw, answers, self.without)
-        kept = earlier.call(in_place=draw.as_trained and not self.watched)
+        kept = earlier.call(in_place=draw.as_trained and not self.stages)
         for x in draw.inputs:
             x.requires_grad_()
         heads = model.heads(problem, draw.inputs)
+        if self.stages:
+            self.stages.end_model()
         if draw.layout == GRADIENT and hand_on(heads):
             answers.asked.add(GRADIENT)
             answers.conditions[IN_LAYOUT] = describe_layout(GRADIENT)
         first: dict[str, Sequence[torch.Tensor]] = {}
         first[FORWARD] = [head.detach().clone() for head in heads]
-        if draw.as_trained and not self.watched:
+        if draw.as_trained and not self.stages:
             self._call_again(draw, answers, first)
         if draw.turn is not None:
             earlier.expect_kept(kept)

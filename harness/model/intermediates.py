@@ -30,6 +30,7 @@ APART = [
     "unfold",
 ]
 RESHAPED = ["_unsafe_view", "view"]  # as a vector, numbers may be on their way to a loss
+MANY = 16  # rows: so many numbers are not near those of another column by chance
 
 
 class Stages:
@@ -42,17 +43,27 @@ class Stages:
         self.rows = rows
         self._draws: list[list[Array]] = []
         self._apart = False
+        self._in_loss = False
 
     @contextmanager
     def record(self) -> Iterator[None]:
         """Record the results of one draw."""
         columns: list[Array] = []
+        self._in_loss = False
         with _make_recorder(self.rows, columns, self._take_apart):
             yield
         self._draws.append(columns)
 
+    def end_model(self) -> None:
+        """Note that the outputs of a draw are there: what follows is its loss, and the gradients.
+
+        A loss that is added up in parts leaves all numbers of the layers in their columns.
+        """
+        self._in_loss = True
+
     def _take_apart(self) -> None:
-        self._apart = True
+        if not (self._in_loss and self.rows >= MANY):
+            self._apart = True
 
     def columns(self) -> Array | None:
         """Return the recorded columns of all draws (D, R, W).
