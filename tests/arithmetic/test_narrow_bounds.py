@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness import Contract
@@ -144,6 +144,7 @@ def test_a_product_uses_all_of_its_bound_but_u(dtype: str) -> None:
     assert 0.94 < shares.max() <= 1 / (1 + u)
 
 
+@example([0.0, 1.0, 1.0, 1.0], [], 0.5, 0.5)  # two numbers of a layer, and an activation of both
 @given(
     st.lists(st.floats(-1, 1), min_size=4, max_size=4),
     st.lists(st.floats(-1, 1), max_size=12),
