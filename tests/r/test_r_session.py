@@ -317,7 +317,7 @@ def test_a_crash_is_contained(impatient: RSession, code: str, approved: Approved
 def test_what_was_asked_is_told_where_no_answer_comes(approved: Approved) -> None:
     """How large it was: of evaluations and of fits, which do not fit into the socket's memory."""
     hasty = RSession(deadline=1e-9)
-    theta, x, y, _ = draw(SINE, 20, 40_000)
+    theta, x, y, _ = draw(SINE, 150, 40_000)  # half a second: the first look comes sooner
     with approved.raises(RCrashed, mask_figures=True):
         hasty.evaluate(SINE, theta, x, y)
     with approved.raises(RCrashed, mask_figures=True):
