@@ -6,6 +6,8 @@ import os
 import shutil
 from importlib import metadata
 
+from reference.r.startup import KEPT
+
 PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-robjects==3.6.6"
 
 
@@ -51,7 +53,9 @@ def what_is_missing(symptom: str) -> RUnavailable | None:
         found = f"R was found, its package nnet was not{looked}{detail}"
         expected, mend = "nnet 7.3", "apt-get install r-cran-nnet"
     elif symptom:
-        return RUnavailable(f"R did not start in its worker. It said: {symptom}")
+        set_here = [f"{name}={os.environ[name]}" for name in KEPT if os.environ.get(name)]
+        given = f" with {', '.join(set_here)}" if set_here else ""
+        return RUnavailable(f"R did not start in its worker{given}. It said: {symptom}")
     else:
         return None
     return RUnavailable(f"{found}. Expected {expected}", mend)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from reference.r.preflight import RUnavailable, what_is_missing
 from reference.r.session import RCrashed, RError, RSession
+from reference.r.startup import KEPT
 from reference.r.topology import Topology
 from tests.conftest import Approved
 
@@ -433,9 +434,15 @@ def test_r_missing_is_a_sentence(without_r: None, approved: Approved) -> None:
     approved(sentence())
 
 
-def test_what_r_said_is_quoted_where_nothing_is_missing(approved: Approved) -> None:
-    """Its last words."""
+def test_what_r_said_is_quoted_where_nothing_is_missing(
+    monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """Its last words, and the variables of R that it was given."""
+    for name in KEPT:
+        monkeypatch.delenv(name, raising=False)
     approved(str(what_is_missing("Fatal error: cannot allocate memory")))
+    monkeypatch.setenv("R_ARCH", "foo")
+    approved(str(what_is_missing("StopIteration: ")))
 
 
 def test_nnet_missing_is_a_sentence(without_nnet: None, approved: Approved) -> None:
