@@ -52,10 +52,16 @@ def compile_pins(tools: Path, upgrade: bool) -> str:
 
 
 def list_components(tools: Path, pins: str) -> list[dict[str, Any]]:
-    """Return a component of CycloneDX for each pin, with the licence if .venv has the package."""
+    """Return a component of CycloneDX for each pin, with its licence.
+
+    The licence is that which .venv tells, or the older list if .venv lacks the package: one with
+    torch's build for CUDA has more packages than one without.
+    """
     command = [tools / "cyclonedx-py", "environment", ROOT / ".venv", "--output-reproducible"]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    licences = {}
+    licences: dict[str, list[dict[str, Any]]] = {}
+    for component in json.loads(SBOM.read_text(encoding="utf-8"))["components"]:
+        licences[component["name"]] = component["licenses"]
     for component in found["components"]:
         name = re.sub(r"[-_.]+", "-", component["name"]).lower()
         licences[name] = component.get("licenses", [])
