@@ -47,7 +47,9 @@ def make_row(part: str, trials: list[Trial], is_limited: bool) -> str:
 def find_most(numbers: list[float]) -> str:
     """Return the largest of the numbers that were measured."""
     measured = [number for number in numbers if number == number]
-    return f"{max(measured):.2g}" if measured else "not measured"
+    if not measured:
+        return "not measured"
+    return f"{max(measured):.0f}" if max(measured) >= 10 else f"{max(measured):.2g}"
 
 
 def main() -> int:
