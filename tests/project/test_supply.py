@@ -12,7 +12,8 @@ import pytest
 from tests.project.supply import SBOM, read_pins
 
 PROJECT = Path(__file__).resolve().parents[2]
-# They come with torch's builds for CUDA alone, under NVIDIA's terms; their metadata does not say so.
+# They come with torch's builds for CUDA alone, under NVIDIA's terms, which their metadata leaves
+# out.
 UNSAID = {"cuda-toolkit", "nvidia-cusparselt-cu13"}
 # Copyleft: rpy2 (GPL) is optional and stays in a process of its own. The others are permissive, or
 # bind only changes to their own files (MPL, LGPL).
