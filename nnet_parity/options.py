@@ -14,8 +14,7 @@ R_MODES = ("auto", "live", "recorded")
 FEWEST_STARTS = 2
 R_SWITCH = "NNET_PARITY_R"  # in the environment: as --parity-r
 DEVICES = "NNET_PARITY_DEVICES"  # in the environment: as --parity-device, separated by spaces
-R_DEADLINE = "NNET_PARITY_R_DEADLINE"  # in the environment: as --parity-r-deadline
-TRAINING_DEADLINE = "NNET_PARITY_TRAINING_DEADLINE"  # as --parity-training-deadline
+DEADLINES = ("r-deadline", "training-deadline")  # in the environment: NNET_PARITY_R_DEADLINE, ...
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -127,14 +126,25 @@ def get_starts(config: pytest.Config) -> int:
     return int(given)
 
 
-def get_seconds(config: pytest.Config, name: str, switch: str, default: str) -> float:
-    """Return a number of seconds, from the option --parity-`name`, the environment or the ini
-    file.
+def get_seconds(config: pytest.Config, name: str) -> float | None:
+    """Return the seconds of the option --parity-`name`, of the environment or of the ini file.
+
+    Returns None if none of them is given: the judge has its own. An error names the one that is
+    wrong.
     """
-    ini = config.getini(f"parity_{name.replace('-', '_')}")
-    given = config.getoption(f"--parity-{name}") or os.environ.get(switch) or ini or default
-    with suppress(ValueError):
-        seconds = float(given)
-        if seconds > 0:
-            return seconds
-    raise pytest.UsageError(f"--parity-{name} {given}: expected seconds, a number larger than 0")
+    option, key = f"--parity-{name}", f"parity_{name.replace('-', '_')}"
+    switch = f"NNET_{key.upper()}"
+    given = {
+        option: config.getoption(option),
+        f"{switch} (in the environment)": os.environ.get(switch),
+        f"{key} (in the ini file)": config.getini(key),
+    }
+    for source, text in given.items():
+        if not text:
+            continue
+        with suppress(ValueError):
+            seconds = float(text)
+            if seconds > 0:
+                return seconds
+        raise pytest.UsageError(f"{source} {text}: expected seconds, a number larger than 0")
+    return None

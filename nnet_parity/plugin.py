@@ -22,10 +22,9 @@ import pytest
 from nnet_parity import workers
 from nnet_parity.names import OURS, explain_hiding, explain_shadowing, has_names_of_ours
 from nnet_parity.options import (
+    DEADLINES,
     DEVICES,
     GROUP,
-    R_DEADLINE,
-    TRAINING_DEADLINE,
     add_options,
     get_r_mode,
     get_seconds,
@@ -172,8 +171,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     get_r_mode(config)
     get_starts(config)
-    get_seconds(config, "r-deadline", R_DEADLINE, "60")
-    get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120")
+    for name in DEADLINES:
+        get_seconds(config, name)
     set_older_aside(config, config.option)  # if this plugin was loaded after the conftests
     guest = Guest(config)
     config.stash[GUEST] = guest
@@ -228,8 +227,8 @@ def load_judge(config: pytest.Config) -> Any:
             is_worker=workers.is_worker(config),
             is_shared=workers.is_shared(config),
             deadlines=Deadlines(
-                get_seconds(config, "r-deadline", R_DEADLINE, "60"),
-                get_seconds(config, "training-deadline", TRAINING_DEADLINE, "120"),
+                get_seconds(config, "r-deadline") or Deadlines().r,
+                get_seconds(config, "training-deadline") or Deadlines().training,
             ),
             ended=ended,
         ),

@@ -29,7 +29,7 @@ APART = [
     "unbind",
     "unfold",
 ]
-RESHAPED = ["_unsafe_view", "view"]  # as a vector, numbers may be on their way to a loss
+RESHAPED = ["_unsafe_view", "view"]  # a loss makes a vector of all numbers: this is allowed
 MANY = 16  # rows: so many numbers are not near those of another column by chance
 
 

@@ -66,7 +66,7 @@ def check_pickle(file: BinaryIO, most: int) -> None:
 
 
 def _apply(operation: pickletools.OpcodeInfo, stack: list[int | None]) -> None:
-    """Take from the stack what an operation takes, and add what it adds."""
+    """Change the stack as an operation does. Raises NoStateDict for a tuple of too many things."""
     before = list(operation.stack_before)
     taken: list[int | None] = []
     if pickletools.markobject in before:

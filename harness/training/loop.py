@@ -9,26 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.core.contract import Array
-from harness.core.deadlines import TRAINING_OPTION, get_deadlines
 from harness.core.progress import Say
 from harness.core.recipe import Recipe
 from harness.model.devices import kind_of
 from harness.model.errors import WrongAnswer
 from harness.model.losses import count_frozen
 from harness.model.tensors import to_array
+from harness.training.clock import Clock, TrainingDeadlinePassed
 from harness.training.learner import Learner
 from harness.training.limits import Limits
 
 if TYPE_CHECKING:
     import torch
 
-PATIENCE = 10.0  # times the deadline: how long a training may take by the clock
 REPORTED = 250  # steps between two reports of progress
 
 
@@ -45,39 +43,6 @@ class Procedure:
     before: Callable[[Any], None] | None
     after: Callable[[Any], None] | None
     limits: Limits | None = None
-
-
-class TrainingDeadlinePassed(Exception):
-    """A training run has used up its time; the text says at which step, and how much it was."""
-
-
-class Clock:
-    """Measures one training run.
-
-    CPU time is that of the thread that trains: other work on the machine, and other threads of
-    torch, do not use it up.
-    """
-
-    def __init__(self) -> None:
-        self.limit = get_deadlines().training
-        self._cpu = thread_time()
-        self._looked, self._wall = perf_counter(), 0.0
-
-    def find_late(self) -> str:
-        """Describe the deadline that has passed; "" if none has. Call it after each step.
-
-        Of one step at most the deadline is counted, so that no training ends if the machine sleeps.
-        """
-        cpu, now = thread_time() - self._cpu, perf_counter()
-        self._wall += min(now - self._looked, self.limit)
-        self._looked = now
-        more = f"; {TRAINING_OPTION} SECONDS gives more"
-        if cpu > self.limit:
-            return f"{cpu:.3g} s of CPU time (its deadline is {self.limit:g} s{more})"
-        if self._wall > PATIENCE * self.limit:
-            most = f"{PATIENCE:g} times its deadline of {self.limit:g} s{more}"
-            return f"{self._wall:.3g} s, mostly waiting ({most})"
-        return ""
 
 
 class Training:

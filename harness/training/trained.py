@@ -27,9 +27,10 @@ from harness.model.errors import raised
 from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, shown
 from harness.training.as_network import describe_sums, express_in_network
+from harness.training.clock import TrainingDeadlinePassed
 from harness.training.learner import Learner, SingleLearner, Stacked, StackLearner
 from harness.training.limits import LeftRange, Stays, make_limits, validate
-from harness.training.loop import Procedure, Training, TrainingDeadlinePassed, describe_ends
+from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
 
 FEW = 3  # starts of a model that is not stacked, where its user does not say

@@ -58,7 +58,7 @@ def list_descendants(pid: int) -> list[int]:
 
 
 def make_folder() -> str:
-    """Make a temporary folder for the worker, and lock it. Return "" where none can be made."""
+    """Make a temporary folder for the worker, and lock it. Return "" if that fails everywhere."""
     choices = [os.environ.get(name, "") for name in ("TMPDIR", "TMP", "TEMP")]
     for place in (*filter(None, choices), "/tmp", "/var/tmp"):
         remove_old(place)

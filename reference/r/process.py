@@ -23,7 +23,7 @@ from reference.r.startup import split_variables
 from reference.r.worker import SITE, receive, send
 
 START = 60.0  # seconds of CPU time for R to start, however short the deadline of an ask
-ENDING = 5.0  # seconds in which a guard ends what it guards
+ENDING = 5.0  # seconds that a guard has to end its worker and all other processes
 # NaN, R's NA, Inf, -0 and the smallest subnormal, by their bits.
 SPECIAL = np.array(
     [0x7FF8 << 48, 0x7FF00000000007A2, 0x7FF0 << 48, 0x8000 << 48, 1], np.uint64

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from harness.text.reading import read_regular
+
+MOST_BYTES = 1 << 20  # of a startup file: people write them by hand
 # Of the variables that change how R starts and computes, those that say where R and its packages
 # are reach the worker.
 KEPT = ("R_HOME", "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER", "R_LD_LIBRARY_PATH", "R_ARCH")
@@ -47,6 +50,12 @@ def _find_first(variable: str, defaults: list[Path]) -> list[str]:
 
 
 def has_settings(path: Path) -> bool:
-    """Does a startup file have a line that is not empty and no comment? Raises OSError."""
-    lines = path.read_text(errors="replace").splitlines()
+    """Does a startup file have a line that is not empty and no comment? Raises OSError.
+
+    Anything but a file of usual size counts as one with settings: it is not read.
+    """
+    try:
+        lines = read_regular(path, MOST_BYTES).decode(errors="replace").splitlines()
+    except ValueError:
+        return True
     return any(line.strip() and not line.strip().startswith("#") for line in lines)

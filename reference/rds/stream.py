@@ -13,11 +13,11 @@ from typing import Protocol
 from harness.text.harmless import one_line
 from harness.text.reading import read_regular
 
-# Of a file and of what it decompresses to, 32 MiB: the fitted values, residuals and row names of
-# 700,000 rows. It is read within two seconds, and takes five times the memory.
+# The limit of a file, packed and unpacked, is 32 MiB: the fitted values, residuals and row names of
+# 700,000 rows. Such a file is read within two seconds, and takes five times the memory.
 MOST_BYTES = 1 << 25
 MOST_MEMORY = 1 << 27  # of xz -9, which uses no more of it than it has decompressed
-MOST_PARTS = 600  # that were compressed by themselves: parallel programs write several
+MOST_PARTS = 600  # compressed parts of a file: programs that compress in parallel write several
 SMALLER = (
     "a fit that was made in a function holds all its variables: environment(fit$terms) <-"
     " globalenv() leaves them out"

@@ -74,5 +74,8 @@ def test_startup_files_without_settings_are_not_named(
     (tmp_path / "etc" / "Rprofile.site").write_text("# welcome\n")
     (tmp_path / ".Renviron").write_text("R_LIBS=/nowhere\n")
     assert find_startup_files(str(tmp_path)) == [str(tmp_path / ".Renviron")]
+    (tmp_path / ".Renviron").unlink()
+    os.mkfifo(tmp_path / ".Renviron")  # named, and not waited for
+    assert find_startup_files(str(tmp_path)) == [str(tmp_path / ".Renviron")]
     monkeypatch.setenv("R_PROFILE", os.devnull)
     assert len(find_startup_files("")) == 2

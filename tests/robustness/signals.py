@@ -21,6 +21,7 @@ from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.writing import write
 from nnet_parity.report_folder import OLDER, WHOLE, exchange
+from tests.conftest import IMPORTS, RIGHT, SINE_NET
 from tests.robustness.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,29 +38,16 @@ START = (
     "sys.exit(pytest.main())"
 )
 CONFTEST = "open('begun', 'w').close()\n"  # pytest has loaded our plugin before
-CASE = """
-import torch
-from torch import nn
-
-from harness import Case, verify
-from reference import Network, numpy_net, probes, r_nnet
-
-
-class SineNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden = nn.Linear(1, 4)
-        self.output = nn.Linear(4, 1)
-
-    def forward(self, x):
-        return self.output(torch.sigmoid(self.hidden(x)))
-
-
+CASE = (
+    IMPORTS
+    + SINE_NET.format(forward=RIGHT)
+    + """
 network = Network(inputs=1, hidden=4, outputs=1, activation="logistic")
 test_sine = verify(
     Case("sine", network, [SineNet], [{references}], probes(seed=0, draws=3), dtypes=["float64"])
 )
 """
+)
 DEADLINE = 120.0  # seconds, beyond which a run that was told to stop counts as hung
 PATIENCE = 20.0  # seconds in which what a run has started has to end
 

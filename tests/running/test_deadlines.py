@@ -23,6 +23,18 @@ def test_seconds_are_positive(mine: Mine, option: str, given: str, approved: App
     approved([line for line in result.errlines if line.startswith("ERROR")])
 
 
+def test_a_wrong_number_of_seconds_is_said_where_it_stands(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
+    """In the ini file, or in the environment, which comes first."""
+    mine.write_sine()
+    (mine.pytester.path / "pytest.ini").write_text("[pytest]\nparity_training_deadline = late\n")
+    in_ini_file = mine.pytest().errlines
+    monkeypatch.setenv("NNET_PARITY_TRAINING_DEADLINE", "never")
+    said = [*in_ini_file, *mine.pytest().errlines]
+    approved([line for line in said if line.startswith("ERROR")])
+
+
 def test_options_come_before_the_ini_file(mine: Mine) -> None:
     """And what neither gives is the default."""
     mine.write_sine(before=READS)

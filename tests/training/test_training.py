@@ -31,7 +31,7 @@ from harness.fits.ends import get_bounds_at_end, train
 from harness.judging.cache import Cache
 from harness.judging.store import Store
 from harness.running.trial import run
-from harness.training.loop import Clock
+from harness.training.clock import Clock
 from harness.training.trainer import Ended, Fitted
 from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
 from tests.conftest import Approved
