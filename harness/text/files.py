@@ -65,18 +65,26 @@ def temporary_folder() -> Iterator[Path]:
 def append_whole(path: Path, text: str) -> None:
     """Append a text to a file to which others append as well.
 
-    Either all of the text is appended or, if that fails (OSError), nothing.
+    Either all of the text is appended or, if that fails (OSError), nothing. A pipe that nobody
+    reads, or not fast enough, is not waited for.
     """
-    with path.open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=_open_without_waiting) as file:
         size = os.fstat(file.fileno()).st_size
         rest = memoryview(text.encode(errors="backslashreplace"))
         try:
             while rest:
-                rest = rest[file.write(rest) :]
+                written = file.write(rest)
+                if written is None:
+                    raise BlockingIOError(errno.EAGAIN, "Nobody reads it", str(path))
+                rest = rest[written:]
         except OSError:
             with suppress(OSError):  # a device has no size
                 file.truncate(size)
             raise
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _write_half(half: Path, content: str | bytes) -> None:

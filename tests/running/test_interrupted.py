@@ -653,3 +653,17 @@ def test_every_file_is_written_by_one_writer() -> None:
         if writes.search(path.read_text(encoding="utf-8"))
     }
     assert found == {"harness/text/files.py", "reference/r/guard.py"}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What nobody reads, or nobody reads on, is an OSError, as a full disk is."""
+    pipe = tmp_path / "summary"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="No such device"):
+        append_whole(pipe, "before anybody reads")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    append_whole(pipe, "a little")
+    assert os.read(reader, 100) == b"a little"
+    with pytest.raises(BlockingIOError):
+        append_whole(pipe, "x" * 10_000_000)
+    os.close(reader)
