@@ -32,6 +32,7 @@ PRECISION = {
 DTYPES = ("float64", "float32")  # the dtypes of a case that names none
 LOSS_ROUNDINGS = 6  # of a loss of one's own, beyond those of a constant
 SINGLE = 24  # sums of narrower numbers are kept in float32
+NNET_FLOOR, NNET_LOST = 1e-80, 1000.0  # of probabilities in nnet's losses (EPS and fpass in nnet.c)
 NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoid in nnet.c)
 
 
@@ -51,6 +52,12 @@ class Contract:
     `clamp(min=0)` 1, `torch.maximum` one half). `own_loss` says that the loss and its gradient by
     the outputs are the user's own code: constants and a root may round there.
 
+    `from_probabilities` says that losses of logits are computed from probabilities, as nnet does;
+    else they are fused, as torch's cross_entropy. A logarithm of a probability p is then log(p +
+    `log_floor`) in the errors "entropy" and "bce" (nnet: 1e-80, `EPS` in nnet.c), and at least
+    `log_least` (torch's BCELoss: -100). An error "softmax" or "censored" costs `log_lost` if its
+    probability is exactly 0 (nnet: 1000); None if it is infinite there.
+
     `absolute_activations` says that tanh and the logistic are right to a few roundings of 1, not of
     themselves, as tanh written as 2 sigmoid(2 z) - 1 is: it loses digits where it is small.
 
@@ -64,6 +71,10 @@ class Contract:
     relu_at_zero: float = 0.0
     own_loss: bool = False
     absolute_activations: bool = False
+    from_probabilities: bool = False
+    log_floor: float = 0.0
+    log_least: float | None = None
+    log_lost: float | None = None
     stated: float | None = None
     why: str = ""
 

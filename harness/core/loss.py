@@ -1,12 +1,13 @@
-"""The loss of a problem: squared errors, weighed by rows, and decay of the network's parameters.
+"""The loss of a problem: errors of its heads, weighed by rows, and decay of the network's
+parameters.
 
-In shapes, R counts rows of data and O outputs of all heads. T counts the network's parameters,
-which form the vector theta.
+In shapes, R counts rows of data, O outputs of all heads, and K outputs of one head. T counts the
+network's parameters, which form the vector theta.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,48 +22,157 @@ OF_WEIGHTS, OF_ROWS = (
     "one number, or one for each of the network's weights",
     "one number for each row",
 )
+# the errors of outputs; of the last two, a row of a head's outputs has one
+ERRORS = ("squares", "entropy", "bce", "softmax", "censored")
+OF_A_ROW = ("softmax", "censored")
+REDUCTIONS = ("sum", "mean", "mean_of_rows")
+TARGETS = ("classes", "labels", "shares")
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Squared error summed over all heads, plus decay times the sum of squared parameters (nnet's
+    """The errors of all heads, added up, plus decay times the sum of squared parameters (nnet's
     `decay`).
 
-    `reduction` is "sum", or "mean" over the rows and units of each head. There is no factor of one
-    half. `decay` is one number, or one for each of the network's parameters in nnet's order (T,),
-    or a dict of blocks by name, as {"W1": 0.1}; blocks that it does not name have no decay.
-    `weights` (R,) multiply the squared errors of each row, as nnet's `weights` do; a "mean" has
-    none.
+    `error` is the error of a head's outputs o against targets t, one name or one for each head:
 
-    Raises ValueError for another reduction, and for weights or decays that are not finite numbers
-    from 0.
+    - "squares": (o - t)^2, without a factor of one half;
+    - "entropy": -t log(p / t) - (1 - t) log((1 - p) / (1 - t)), as nnet's `entropy=TRUE`, which
+      takes the entropy of the targets off; "bce" leaves it in;
+    - "softmax": -sum t log p over a row's outputs, as nnet's `softmax=TRUE`;
+    - "censored": -log of the sum of p over the outputs whose target is 1, as nnet's
+      `censored=TRUE`.
+
+    p are probabilities: the outputs themselves, or with `from_logits` the logistic function of the
+    outputs ("entropy", "bce"), or their softmax ("softmax", "censored"). `from_logits` is one flag,
+    or one for each head.
+
+    `reduction` is "sum"; "mean" over the rows and units of each head, or over its rows for errors
+    of a row, as PyTorch's losses; or "mean_of_rows". `factor` multiplies the errors of all heads,
+    or of each head. `decay` is one number, or one for each of the network's parameters in nnet's
+    order (T,), or a dict of blocks by name, as {"W1": 0.1}; blocks that it does not name have no
+    decay. `weights` (R,) multiply the errors of each row, as nnet's `weights` do; a mean has none.
+
+    `class_weights` (K,) multiply the targets of a "softmax" error, and `label_smoothing` mixes
+    them with equal shares, as in torch's CrossEntropyLoss; its mean divides by the weights of the
+    rows' classes.
+
+    `targets` says what probes draw: "classes" (one output of a row is 1, or each is 0 or 1),
+    "labels" (the same, and a model's own loss gets the numbers of the classes), or "shares" (any
+    numbers from 0 to 1).
+
+    Raises ValueError for another error, reduction or targets, and for weights, factors or decays
+    that are not finite numbers from 0.
     """
 
     reduction: str = "sum"
     decay: ArrayLike | Mapping[str, ArrayLike] = 0.0
     weights: ArrayLike | None = None
+    error: str | Sequence[str] = "squares"
+    from_logits: bool | Sequence[bool] = False
+    factor: float | Sequence[float] = 1.0
+    class_weights: ArrayLike | None = None
+    label_smoothing: float = 0.0
+    targets: str = "classes"
 
     def __post_init__(self) -> None:
-        if self.reduction not in ("sum", "mean"):
-            raise ValueError(
-                f"reduction {self.reduction!r} is not known, expected 'sum' or 'mean': only squares"
-                " are judged yet; of another loss, as entropy, choose checks=['forward'], or"
-                " compare it with a Prototype that has the same"
-            )
+        _expect("reduction", self.reduction, REDUCTIONS)
+        for error in self.errors(1):
+            _expect("error", error, ERRORS)
+        _expect("targets", self.targets, TARGETS)
+        self._settle_by_head()
         if isinstance(self.decay, Mapping):
             decays = {name: _settle(f"decay of {name}", d) for name, d in self.decay.items()}
             object.__setattr__(self, "decay", _ByBlock(decays.items()))
         elif self.one_decay is None and not isinstance(self.decay, _ByBlock):
             object.__setattr__(self, "decay", _settle("decay", self.decay, OF_WEIGHTS))
+        self._settle_changes()
         if self.weights is None:
             return
         object.__setattr__(self, "weights", _settle("weights", self.weights, OF_ROWS))
-        if self.reduction == "mean":
+        if self.reduction != "sum":
             raise ValueError(
                 "a mean with weights was asked for, expected a sum: divide the weights by what you"
                 " mean (the number of rows, or the sum of the weights), and write"
                 " Loss(weights=...)"
             )
+
+    def _settle_by_head(self) -> None:
+        """Keep what is given for each head as tuples."""
+        if not isinstance(self.error, str):
+            object.__setattr__(self, "error", tuple(self.error))
+        if isinstance(self.from_logits, Sequence):
+            object.__setattr__(self, "from_logits", tuple(self.from_logits))
+        if not isinstance(self.factor, int | float):
+            object.__setattr__(self, "factor", _settle("factor", self.factor, "one for each head"))
+
+    def _settle_changes(self) -> None:
+        """Keep class weights as a tuple. Raises ValueError if the targets cannot be changed so."""
+        if self.class_weights is not None:
+            weights = _settle("class_weights", self.class_weights, "one number for each class")
+            object.__setattr__(self, "class_weights", weights)
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing is {self.label_smoothing}, expected a number from 0 to below 1"
+            )
+        if self.changes_targets and self.error != "softmax":
+            raise ValueError(
+                f"class_weights and label_smoothing are of the error 'softmax', found"
+                f" {self.error!r}: write the weights into the targets"
+            )
+
+    def errors(self, heads: int) -> tuple[str, ...]:
+        """Return the name of each head's error."""
+        return (self.error,) * heads if isinstance(self.error, str) else tuple(self.error)
+
+    def logits(self, heads: int) -> tuple[bool, ...]:
+        """Return for each head whether its outputs are logits."""
+        one = isinstance(self.from_logits, bool)
+        return (bool(self.from_logits),) * heads if one else tuple(self.from_logits)
+
+    @property
+    def is_squares(self) -> bool:
+        """Are the errors of all heads squares?"""
+        return set(self.errors(1)) == {"squares"}
+
+    @property
+    def changes_targets(self) -> bool:
+        """Do class weights or label smoothing change the targets?"""
+        return self.class_weights is not None or self.label_smoothing > 0
+
+    def expect_heads(self, outputs: tuple[int, ...]) -> None:
+        """Raise ValueError unless the loss fits heads of these widths."""
+        heads = len(outputs)
+        for name, given in (
+            ("error", self.error),
+            ("from_logits", self.from_logits),
+            ("factor", self.factor),
+        ):
+            if isinstance(given, tuple) and len(given) != heads:
+                raise ValueError(
+                    f"{name} has {len(given)} entries, expected {heads}: one for each head"
+                )
+        for error, width in zip(self.errors(heads), outputs, strict=True):
+            if error in OF_A_ROW and width < 2:
+                raise ValueError(
+                    f"a head of 1 output has the error {error!r}, expected 2 outputs or more: for"
+                    " one output write error='entropy', as nnet does"
+                )
+        if self.class_weights is not None and any(
+            w != np.size(self.class_weights) for w in outputs
+        ):
+            raise ValueError(
+                f"class_weights has {np.size(self.class_weights)} numbers, expected one for each of"
+                f" {outputs} outputs"
+            )
+
+    def change_targets(self, targets: Array) -> Array:
+        """Return the targets (..., K) with label smoothing and class weights applied."""
+        smoothed = targets
+        if self.label_smoothing:
+            share = self.label_smoothing
+            smoothed = (1 - share) * targets + share / targets.shape[-1]
+        return smoothed if self.class_weights is None else smoothed * np.array(self.class_weights)
 
     @property
     def one_decay(self) -> float | None:
@@ -103,17 +213,24 @@ class Loss:
         return self if weights is None else replace(self, weights=weights[rows])
 
     def shares(self, rows: int, outputs: tuple[int, ...]) -> Array:
-        """Return the weight of each squared error in the loss: (O,) if all rows weigh the same,
-        else (R, O).
+        """Return the weight of each output's error in the loss: (O,) if all rows weigh the same,
+        else (R, O). Errors of a row have the weight of any output of their head.
 
         `outputs` are the widths of the heads.
         """
+        factors = np.broadcast_to(np.asarray(self.factor, dtype=np.float64), (len(outputs),))
+        errors = self.errors(len(outputs))
+        parts = []
+        for width, factor, error in zip(outputs, factors, errors, strict=True):
+            terms = 1
+            if self.reduction == "mean":
+                terms = rows if error in OF_A_ROW else rows * width
+            elif self.reduction == "mean_of_rows":
+                terms = rows
+            parts.append(np.full(width, factor / terms))
+        shares = np.concatenate(parts)
         weights = self.row_weights
-        if weights is not None:
-            return np.repeat(weights[:, None], sum(outputs), axis=1)
-        if self.reduction == "sum":
-            return np.ones(sum(outputs))
-        return np.concatenate([np.full(width, 1 / (rows * width)) for width in outputs])
+        return shares if weights is None else weights[:, None] * shares
 
 
 class _ByBlock(tuple[tuple[str, Nested], ...]):
@@ -133,6 +250,13 @@ def _settle(name: str, given: ArrayLike, one_axis: str = "") -> Nested:
     if wrong.size:
         raise ValueError(f"{name} holds {wrong[0]:g}, expected finite numbers from 0")
     return _nest(array.tolist())
+
+
+def _expect(name: str, given: object, known: tuple[str, ...]) -> None:
+    """Raise ValueError unless the given object is one of the known names."""
+    if given not in known:
+        names = ", ".join(map(repr, known))
+        raise ValueError(f"{name} {given!r} is not known, expected one of {names}")
 
 
 def _nest(numbers: float | list[float]) -> Nested:

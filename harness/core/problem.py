@@ -99,6 +99,10 @@ class Problem:
         Raises ValueError if their numbers do not fit.
         """
         try:
+            self.loss.expect_heads(self.formulation.network.outputs)
+        except ValueError as error:
+            raise ValueError(f"{self.kind}: {error}") from None
+        try:
             self.loss.decays(self.formulation.network.layout)
         except ValueError as error:
             raise ValueError(f"{self.kind}: decay: {error}") from None
@@ -157,10 +161,14 @@ class Problem:
 
     @cached_property
     def shares(self) -> Array:
-        """The weight of each squared error in the loss: (O,) if all rows weigh the same, else
-        (R, O).
+        """The weight of each output's error in the loss: (O,) if all rows weigh the same, else
+        (R, O); (D, 1, O) for a mean with class weights, which divides by the weights of its rows.
         """
-        return self.loss.shares(self.rows, self.formulation.network.outputs)
+        shares = self.loss.shares(self.rows, self.formulation.network.outputs)
+        if self.loss.class_weights is None or self.loss.reduction != "mean":
+            return shares
+        of_rows = (self.targets * np.array(self.loss.class_weights)).sum(axis=-1)
+        return np.array(shares * self.rows / of_rows.sum(axis=-1)[:, None, None])
 
     @cached_property
     def decays(self) -> Array:
