@@ -101,8 +101,8 @@ class Loss:
         """Keep what is given for each head as tuples."""
         if not isinstance(self.error, str):
             object.__setattr__(self, "error", tuple(self.error))
-        if isinstance(self.from_logits, Sequence):
-            object.__setattr__(self, "from_logits", tuple(self.from_logits))
+        if not isinstance(self.from_logits, bool):
+            object.__setattr__(self, "from_logits", tuple(map(bool, self.from_logits)))
         if not isinstance(self.factor, int | float):
             object.__setattr__(self, "factor", _settle("factor", self.factor, "one for each head"))
 
@@ -127,8 +127,8 @@ class Loss:
 
     def logits(self, heads: int) -> tuple[bool, ...]:
         """Return for each head whether its outputs are logits."""
-        one = isinstance(self.from_logits, bool)
-        return (bool(self.from_logits),) * heads if one else tuple(self.from_logits)
+        given = self.from_logits
+        return (given,) * heads if isinstance(given, bool) else tuple(given)
 
     @property
     def is_squares(self) -> bool:
