@@ -58,6 +58,9 @@ class Contract:
     `log_least` (torch's BCELoss: -100). An error "softmax" or "censored" costs `log_lost` if its
     probability is exactly 0 (nnet: 1000); None if it is infinite there.
 
+    `unfused_slope` says that the slope of a loss of probabilities goes through them, as autograd
+    does it: it is lost where they round to 0 or 1.
+
     `absolute_activations` says that tanh and the logistic are right to a few roundings of 1, not of
     themselves, as tanh written as 2 sigmoid(2 z) - 1 is: it loses digits where it is small.
 
@@ -75,6 +78,7 @@ class Contract:
     log_floor: float = 0.0
     log_least: float | None = None
     log_lost: float | None = None
+    unfused_slope: bool = False
     stated: float | None = None
     why: str = ""
 

@@ -41,7 +41,8 @@ class Judgement:
     the sides that are outside their own bounds at this element.
 
     Tensors are given by number: `tensors_outside` are outside their bounds, `unseen` are 0 in all
-    draws, and `too_wide` have bounds that are too wide to judge by.
+    draws, and `too_wide` have bounds that are too wide to judge by. `undefined` counts the draws
+    that were left out, because the exact answer leaves the dtype's range.
     """
 
     status: Status
@@ -56,6 +57,7 @@ class Judgement:
     tensors_outside: tuple[int, ...] = ()
     unseen: tuple[int, ...] = ()
     too_wide: tuple[int, ...] = ()
+    undefined: int = 0
 
 
 def budget(difference: Array, allowed: Array) -> Array:
@@ -94,6 +96,7 @@ def judge(
     references: Sequence[Side],
     owners: Sequence[NDArray[np.intp]],
     largest: float,
+    every_draw: bool = False,
 ) -> Judgement:
     """Compare a subject's answers with a reference's, stack by stack, and return the worst element
     and the trial's status.
@@ -102,13 +105,14 @@ def judge(
     first. The remaining difference may be as large as the sum of both bounds. Each side is also
     compared with its own oracle, which shows who is outside. `owners` gives for each stack the
     number of the tensor that each element belongs to (in the shape of one draw); `largest` is the
-    dtype's largest finite number. Raises ValueError when there is nothing to judge: no evidence is
+    dtype's largest finite number. With `every_draw` a single draw beyond its range makes the status
+    UNDEFINED; else such a draw is left out, and the others decide. Raises ValueError when there is nothing to judge: no evidence is
     not a pass.
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")
     found: list[tuple[float, Judgement]] = []
-    undefined, tensors_outside = False, set[int]()
+    undefined, tensors_outside = 0, set[int]()
     count = 1 + max(int(owner.max()) for owner in owners)
     seen, narrow = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     grouped = _Groups.of(owners[0])
@@ -132,9 +136,10 @@ def judge(
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
         if beyond_range is not None:  # such draws say nothing, but the others may fail
-            undefined = True
+            undefined += int(beyond_range.sum())
             shares = np.where(beyond_range, 0.0, shares)
             beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
+            rounding = np.where(beyond_range, np.inf, rounding)
         if not np.array_equal(owner, grouped.owner):
             grouped = _Groups.of(owner)
         tensors = grouped.tensors
@@ -155,9 +160,11 @@ def judge(
         )
         found.append((float(ranks[index]), place))
     _, worst = max(found, key=lambda ranked: ranked[0])
-    return _conclude(
-        replace(worst, tensors_outside=tuple(sorted(tensors_outside))), undefined, seen, narrow
-    )
+    worst = replace(worst, tensors_outside=tuple(sorted(tensors_outside)), undefined=undefined)
+    concluded = _conclude(worst, seen, narrow)
+    if every_draw and undefined and concluded.status is not Status.FAIL:
+        return replace(concluded, status=Status.UNDEFINED)
+    return concluded
 
 
 def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
@@ -255,21 +262,22 @@ def _evidence(
     return np.any(seen, axis=0, keepdims=True)[0], np.any(narrow, axis=0, keepdims=True)[0]
 
 
-def _conclude(
-    worst: Judgement, undefined: bool, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]
-) -> Judgement:
+def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
     """Return the judgement with the trial's status, which follows from the worst element and, if
-    this passes, from the tensors that were not judged.
+    this passes, from the tensors that were not judged. Draws that are undefined are no evidence;
+    the others may be.
     """
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
+    status = Status.PASS
     if worst.budget_used > 1:
         status = Status.FAIL
-    elif undefined:
-        status = Status.UNDEFINED
-    else:
-        status = Status.VACUOUS if unseen.size or too_wide.size else Status.PASS
+    elif unseen.size or too_wide.size:
+        status = Status.UNDEFINED if worst.undefined else Status.VACUOUS
     return replace(
-        worst, status=status, unseen=tuple(map(int, unseen)), too_wide=tuple(map(int, too_wide))
+        worst,
+        status=status,
+        unseen=tuple(map(int, unseen)),
+        too_wide=tuple(map(int, too_wide)),
     )
 
 

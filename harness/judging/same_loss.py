@@ -139,7 +139,8 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
         owners.append(tensors(problem, quantity)[1])
         seen |= bool(theirs[some].any())
     subjects, references = zip(*sides, strict=True)
-    found = judge(subjects, references, owners, comparison.contracts[0].largest)
+    largest = comparison.contracts[0].largest
+    found = judge(subjects, references, owners, largest, every_draw=True)
     return found if seen and found.status is Status.PASS else None
 
 
@@ -162,7 +163,8 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
         sides.append((Side(answers[0], mine), Side(expected, bound)))
         owners.append(tensors(problem, comparison.quantity)[1])
     subjects, references = zip(*sides, strict=True)
-    return judge(subjects, references, owners, comparison.contracts[0].largest)
+    largest = comparison.contracts[0].largest
+    return judge(subjects, references, owners, largest, every_draw=True)
 
 
 def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:

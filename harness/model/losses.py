@@ -16,22 +16,21 @@ from harness.text.harmless import class_name
 if TYPE_CHECKING:
     import torch
 
+BCE_LEAST = -100.0  # of logarithms in torch's binary_cross_entropy
 
-def squared_error(
+
+def compute_loss(
     problem: Problem,
     heads: Sequence[torch.Tensor],
     targets: Sequence[torch.Tensor],
     parameters: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """Return the squared error of all heads plus weight decay, as a problem's Loss defines them.
+    """Return the errors of all heads plus weight decay, as a problem's Loss defines them.
 
     A head is one of the model's output tensors.
     """
     loss = problem.loss
-    terms = []
-    for head, target in zip(heads, targets, strict=True):
-        square = weigh_rows(loss, (head - target) ** 2)
-        terms.append(getattr(square, loss.reduction)())
+    terms = reduce_errors(loss, heads, targets)
     if loss.has_decay:
         for decay, parameter in zip(list_decays(problem, parameters), parameters, strict=True):
             if isinstance(decay, float):
@@ -42,14 +41,114 @@ def squared_error(
     return total
 
 
-def weigh_rows(loss: Loss, squares: torch.Tensor) -> torch.Tensor:
-    """Return squared errors (..., R, O) times the weights of their rows, if the loss has any."""
+def reduce_errors(
+    loss: Loss, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Return each head's part of a loss, (...): its errors over rows and outputs (..., R, O),
+    weighed and reduced.
+    """
+    errors, logits = loss.errors(len(heads)), loss.logits(len(heads))
+    factors = np.broadcast_to(np.asarray(loss.factor, dtype=np.float64), (len(heads),)).tolist()
+    parts = []
+    for number, (head, target) in enumerate(zip(heads, targets, strict=True)):
+        changed = _change_targets(loss, target)
+        error = weigh_rows(loss, compute_errors(errors[number], logits[number], head, changed))
+        part = _reduce(loss, error, target)
+        parts.append(part if factors[number] == 1 else factors[number] * part)
+    return parts
+
+
+def _reduce(loss: Loss, error: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the sum or mean (...) of errors (..., R, n); with class weights, a mean divides by the
+    weights of the rows' classes.
+    """
+    import torch
+
+    axes = (-2, -1)
+    if loss.reduction == "sum":
+        return error.sum(axes)
+    if loss.reduction == "mean_of_rows":
+        return error.sum(axes) / error.shape[-2]
+    if loss.class_weights is None:
+        return error.mean(axes)
+    weights = torch.tensor(loss.class_weights, dtype=target.dtype, device=target.device)
+    return error.sum(axes) / (target * weights).sum(axes)
+
+
+def _change_targets(loss: Loss, target: torch.Tensor) -> torch.Tensor:
+    """Return targets with a loss's label smoothing and class weights applied."""
+    import torch
+
+    if loss.label_smoothing:
+        share = loss.label_smoothing
+        target = (1 - share) * target + share / target.shape[-1]
+    if loss.class_weights is None:
+        return target
+    return target * torch.tensor(loss.class_weights, dtype=target.dtype, device=target.device)
+
+
+def compute_errors(
+    error: str, from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Return the errors of outputs (..., R, O) against targets, one for each output or row.
+
+    They are computed as PyTorch's own losses compute them: fused from logits, and from
+    probabilities with logarithms of at least -100 (binary_cross_entropy).
+    """
+    if error == "squares":
+        return (outputs - targets) ** 2
+    if error in ("entropy", "bce"):
+        return _cross_entropies(error, from_logits, outputs, targets)
+    if error == "softmax":
+        return _softmax_errors(from_logits, outputs, targets)
+    return _censored_errors(from_logits, outputs, targets)
+
+
+def _cross_entropies(
+    error: str, from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    import torch
+
+    functional = torch.nn.functional
+    name = "binary_cross_entropy_with_logits" if from_logits else "binary_cross_entropy"
+    cost: torch.Tensor = getattr(functional, name)(outputs, targets, reduction="none")
+    if error == "bce":
+        return cost
+    off = 1 - targets
+    own: torch.Tensor = torch.xlogy(targets, targets) + torch.xlogy(off, off)
+    return cost + own
+
+
+def _softmax_errors(
+    from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    import torch
+
+    if from_logits:
+        return -(targets * outputs.log_softmax(-1)).sum(-1, keepdim=True)
+    there = targets > 0
+    logs = torch.where(there, outputs, 1.0).log()
+    return -(targets * logs).sum(-1, keepdim=True)
+
+
+def _censored_errors(
+    from_logits: bool, outputs: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    among = targets == 1
+    if from_logits:
+        chosen = outputs.masked_fill(~among, float("-inf"))
+        return outputs.logsumexp(-1, keepdim=True) - chosen.logsumexp(-1, keepdim=True)
+    return -(outputs * among).sum(-1, keepdim=True).log()
+
+
+def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
+    """Return errors (..., R, O) times the weights of their rows, if the loss has any."""
     import torch
 
     if loss.row_weights is None:
-        return squares
-    weights = torch.tensor(loss.row_weights, dtype=squares.dtype, device=squares.device)
-    return weights[:, None] * squares
+        return errors
+    weights = torch.tensor(loss.row_weights, dtype=errors.dtype, device=errors.device)
+    return weights[:, None] * errors
 
 
 def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[float | torch.Tensor]:

@@ -19,7 +19,7 @@ from harness.core.problem import Problem
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, WrongAnswer, raised
-from harness.model.losses import check_loss, squared_error
+from harness.model.losses import check_loss, compute_loss
 from harness.model.tensors import describe_shape, list_heads, split_columns
 from harness.text.harmless import class_name, shown
 
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
     import torch
 
 UserLoss = Callable[[Any, Any], Any]
+
+
+class Heads(list["torch.Tensor"]):
+    """A model's outputs, one tensor (R, O) for each head; `flat` if the model returned (R,)."""
+
+    flat = False
+
+    @classmethod
+    def of(cls, outputs: Any, rows: int, widths: tuple[int, ...]) -> Heads:
+        """Return a model's outputs; one column (R,) becomes (R, 1)."""
+        import torch
+
+        heads = cls(list_heads(outputs))
+        if len(heads) == 1 and widths == (1,) and type(heads[0]) is torch.Tensor:
+            heads.flat = heads[0].shape == (rows,)
+        if heads.flat:
+            heads[0] = heads[0].unsqueeze(-1)
+        return heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +83,13 @@ class Model:
         with torch.no_grad():
             torch._foreach_copy_(parameters, values)
 
-    def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def heads(self, problem: Problem, inputs: Sequence[torch.Tensor]) -> Heads:
         """Call the model and return one tensor (R, O) for each head.
 
         Raises WrongAnswer for outputs of a wrong shape or dtype.
         """
-        heads = list_heads(self._call(inputs))
+        widths = problem.formulation.network.outputs
+        heads = Heads.of(self._call(inputs), problem.rows, widths)
         self._expect_shapes(problem, heads)
         dtype = self.parameters[0].dtype
         for head in heads:
@@ -120,18 +139,37 @@ class Model:
     def loss(
         self, problem: Problem, heads: list[torch.Tensor], targets: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """Return the user's own loss, or the problem's squared error if the user has given none.
+        """Return the user's own loss, or the problem's loss if the user has given none.
 
         Raises WrongAnswer unless the loss is a single real number.
         """
         loss: Any
         if self.user_loss is None:
-            loss = squared_error(problem, heads, targets, self.parameters)
-        elif len(heads) == 1:
-            loss = self.user_loss(heads[0], targets[0])
+            loss = compute_loss(problem, heads, targets, self.parameters)
         else:
-            loss = self.user_loss(heads, list(targets))
+            outputs, expected = self._for_user(problem, heads, targets)
+            loss = self.user_loss(outputs, expected)
         return check_loss(loss)
+
+    def _for_user(
+        self, problem: Problem, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+    ) -> tuple[Any, Any]:
+        """Return outputs and targets as a user's own loss takes them: tensors of one head, else
+        lists.
+
+        Both are (R,) if the model returned that. Targets that are labels are the numbers of the
+        classes, (R,).
+        """
+        expected = list(targets)
+        if problem.loss.targets == "labels":
+            for number, error in enumerate(problem.loss.errors(len(expected))):
+                if error == "softmax":
+                    expected[number] = expected[number].argmax(-1)
+        if len(heads) > 1:
+            return list(heads), expected
+        if getattr(heads, "flat", False):
+            return heads[0].squeeze(-1), expected[0].squeeze(-1)
+        return heads[0], expected[0]
 
     def loss_slopes(self, problem: Problem, outputs: Array) -> Array | None:
         """Return the derivatives of the loss by the outputs, at these outputs (D, R, O), in the

@@ -24,6 +24,7 @@ from harness.core.progress import Say, silent
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised, words_of
+from harness.model.losses import BCE_LEAST
 from harness.model.module import Model, UserLoss
 from harness.model.tensors import to_plain
 from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
@@ -118,6 +119,8 @@ class Subject:
             logistic_clip=self.logistic_clip,
             absolute_activations=self.absolute_activations,
             own_loss=self.loss is not None,
+            log_least=None if self.loss else BCE_LEAST,
+            unfused_slope=self.loss is None,
         )
 
     @property

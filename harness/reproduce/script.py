@@ -31,6 +31,7 @@ from harness.model.devices import held_in, kind_of
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
 from harness.pytorch.subject import Subject
+from harness.reproduce.losses import FUNCTIONS, is_plain, write_errors
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
@@ -281,10 +282,15 @@ def _write_loss(problem: Problem) -> dict[str, Any]:
 
     `decay` is a number, and `decays` and `own_decays` are lists of it for each of the network's
     blocks and of the model's parameters, if single weights or blocks have a decay of their own.
-    `weights` are those of the rows.
+    `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute the errors;
+    none for a plain sum or mean of squares.
     """
     loss, formulation = problem.loss, problem.formulation
     written: dict[str, Any] = {"decay": 0.0, "decays": None, "own_decays": None, "weights": None}
+    written |= {"in_torch": [], "in_numpy": [], "functions": Code(FUNCTIONS)}
+    if not is_plain(loss):
+        written["in_torch"] = write_errors(problem, "torch")
+        written["in_numpy"] = write_errors(problem, "NumPy")
     if loss.row_weights is not None:
         written["weights"] = Code(loss.row_weights[:, None].tolist())
     if loss.one_decay is not None:

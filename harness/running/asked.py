@@ -79,6 +79,8 @@ def _list_tensors(problem: Problem) -> Iterator[tuple[str, int, Array]]:
         yield "arguments of activations", number, argument
     yield from _split("outputs", outputs, network.outputs)
     yield from _split("targets", problem.targets, network.outputs)
+    if not problem.loss.is_squares:
+        return  # slopes by probabilities are differences of numbers from 0 to 1
     slopes = 2 * problem.shares * (outputs - problem.targets)
     yield from _split("gradients by the outputs", slopes, network.outputs)
 

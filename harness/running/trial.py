@@ -201,6 +201,9 @@ def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
     if of:
         seen = "all" if found == of else f"{found} of {of}"
         used += f", layer by layer ({seen} of its numbers seen)"
+    if judgement.undefined:
+        draws = sum(problem.draws for problem in comparison.problems)
+        used += f"; {judgement.undefined} of {draws} draws leave its range and are not judged"
     if comparison.ran:
         used += f"; it ran {comparison.ran}"
     return used

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
 from harness.model.errors import WrongAnswer
-from harness.model.losses import list_decays, weigh_rows
+from harness.model.losses import list_decays, reduce_errors
 from harness.model.module import Model
 from harness.model.tensors import describe_shape, list_heads, make_tensors
 from harness.pytorch.subject import Subject
@@ -114,10 +114,7 @@ class StackLearner:
             found = f"[{shapes}] as a stack, expected [{expected}]"
             raise WrongAnswer(f"gave outputs of shapes {found}: (starts, rows, width)")
         loss = self.problem.loss
-        terms = []
-        for head, target in zip(heads, self.targets, strict=True):
-            square = weigh_rows(loss, (head - target) ** 2)
-            terms.append(getattr(square, loss.reduction)((1, 2)))
+        terms = reduce_errors(loss, heads, self.targets)
         if loss.has_decay:
             decays = list_decays(self.problem, self.parameters)
             for decay, parameter in zip(decays, self.parameters, strict=True):
@@ -125,5 +122,5 @@ class StackLearner:
                     terms.append(decay * (parameter**2).flatten(1).sum(1))
                 else:
                     terms.append((decay * parameter**2).flatten(1).sum(1))
-        total: torch.Tensor = sum(terms)
+        total: torch.Tensor = sum(terms[1:], terms[0])
         return total

@@ -104,7 +104,7 @@ class Population:
         at = np.concatenate([marks, self.grid])
         inputs = np.broadcast_to(_round(at, dtype), (end.draws, *at.shape))
         targets = np.zeros((end.draws, len(at), end.targets.shape[2]))
-        loss = replace(self.loss, weights=None)  # those of other rows
+        loss = replace(self.loss, weights=None, class_weights=None)  # those of other rows
         return Problem("end", end.formulation, end.own, inputs, targets, loss)
 
     def scale(self, rows: int) -> float:

@@ -106,7 +106,7 @@ class Equations(Derived):
         except Exception as error:  # whatever a user's function raises
             said = words_of(error) if issubclass(type(error), ValueError) else raised(error)
             raise ValueError(f"{self.name}: forward: {said}") from as_cause(error)
-        slopes = tape.slopes(output, np.zeros((1, 1, sum(self.outputs))))
+        slopes = tape.slopes([(output, np.zeros((1, 1, sum(self.outputs))))])
         names = [*(block.name for block in self.layout.blocks), "inputs"]
         for name, node in zip(names, [*blocks, x], strict=True):
             if node not in slopes:

@@ -1,11 +1,11 @@
 """The outputs, loss and gradients of a network, written once for every arithmetic.
 
-    loss = sum share (o - t)^2 + sum decay theta^2
+    loss = sum share error(o, t) + sum decay theta^2
 
-Here o are the outputs, t the targets, `share` the weight of each squared error in the loss, and
-theta the vector of the network's T parameters, each with a decay of its own. In shapes, D counts
-draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of all heads, and P
-own parameters (a model's own tensors, flattened).
+Here o are the outputs, t the targets, `error` the error of a head, `share` the weight of each error
+in the loss, and theta the vector of the network's T parameters, each with a decay of its own. In
+shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of
+all heads, and P own parameters (a model's own tensors, flattened).
 
 Gradients go back over the tape on which the network's outputs were computed. Decay enters inside
 the sum, as nnet's C code starts the sum with 2 decay w.
@@ -24,6 +24,7 @@ from harness.core.contract import Array
 from harness.core.formulation import Family
 from harness.core.layout import Block
 from harness.core.problem import Problem
+from reference.mathematics.losses import Head, find_errors
 from reference.mathematics.sums import Sum
 from reference.mathematics.tape import Node, Tape
 
@@ -90,6 +91,31 @@ def outputs(
     return blocks, x, network.outputs_on(tape, blocks, x)
 
 
+def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]]:
+    """Return the heads of the outputs (D, R, O) of a problem; all squares together are one."""
+    loss, shares = problem.loss, problem.shares
+    if loss.is_squares:
+        return [Head("squares", False, output, None, problem.targets, shares)]
+    widths = problem.formulation.network.outputs
+    errors, logits = loss.errors(len(widths)), loss.logits(len(widths))
+    heads = []
+    start = 0
+    for number, width in enumerate(widths):
+        end = start + width
+        node, activated = output, output.activated
+        if len(output.parts) == len(widths):
+            node, activated = output.parts[number], output.parts[number].activated
+        elif len(widths) > 1:
+            node = tape.columns(output, start, end)
+            if activated is not None:
+                activated = activated[0], tape.columns(activated[1], start, end)
+        targets = loss.change_targets(problem.targets[..., start:end])
+        of_head = shares[..., start:end]
+        heads.append(Head(errors[number], logits[number], node, activated, targets, of_head))
+        start = end
+    return heads
+
+
 def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     """Return the four quantities of a problem by name, computed in arithmetic m.
 
@@ -114,15 +140,16 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     if problem.loss.has_decay:
         penalties = len(formulation.own.blocks)  # each may be added by itself
         penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, decays, slack)))
-    r = m.sub(output.value, m.lift(problem.targets))
-    error = m.dot(
-        m.each(row, r), m.each(column, m.scale(r, problem.shares, slack)), penalties, plus=penalty
-    )
+    found = [find_errors(tape, head) for head in list_heads(tape, problem, output)]
+    terms = [pair for errors in found for pair in errors.pairs]
+    left = reduce(m.join, [m.each(flat, each) for each, _ in terms])
+    right = reduce(m.join, [m.each(flat, factor) for _, factor in terms])
+    error = m.dot(m.each(row, left), m.each(column, right), penalties, plus=penalty)
 
-    slope = m.scale(r, 2 * problem.shares, slack)
+    seeds = [(errors.by, m.stored(errors.slope)) for errors in found]
     if problem.slopes is not None:  # of another loss
-        slope = m.scale(m.lift(problem.slopes), 1.0, slack)
-    slopes = tape.slopes(output, m.stored(slope))
+        seeds = [(output, m.stored(m.scale(m.lift(problem.slopes), 1.0, slack)))]
+    slopes = tape.slopes(seeds)
     uses = max(len(slopes[block].pairs) for block in blocks)
     longer = formulation.gradient_terms(problem.rows * uses)
     gradients = []

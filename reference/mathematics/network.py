@@ -16,7 +16,7 @@ from harness.core.progress import Say
 from harness.text.harmless import shown
 from reference.mathematics.layers import compute_layers
 from reference.mathematics.oracle import oracle, stages
-from reference.mathematics.tape import Node, Tape, expect_activation
+from reference.mathematics.tape import OUTPUTS, Node, Tape, expect_activation
 
 V = TypeVar("V")
 LETTERS = "WVU"  # of groups of inputs, and of heads
@@ -30,6 +30,14 @@ WRITTEN = {
 def logistic(z):
     e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
     return np.where(z.real > 0, 1, e) / (1 + e)
+
+"""
+    ),
+    "softmax": (
+        """\
+def softmax(z):
+    e = np.exp(z - z.real.max(axis=-1, keepdims=True))  # does not overflow
+    return e / e.sum(axis=-1, keepdims=True)
 
 """
     ),
@@ -103,9 +111,10 @@ class Network(Derived):
     b_v).
 
     It has one or more groups of inputs (x1, x2) and heads of outputs (o1, o2). `inputs` and
-    `outputs` are widths: one number, or one for each group; `activation` is g, `output` is f. The
-    masks `to_hidden` (hidden, all inputs) and `to_output` (all outputs, hidden) say which
-    connections exist, all by default.
+    `outputs` are widths: one number, or one for each group. `activation` is g. `output` is f: one
+    name, or one for each head; "softmax" is of all outputs of a head. The masks `to_hidden`
+    (hidden, all inputs) and `to_output` (all outputs, hidden) say which connections exist, all by
+    default.
 
     With `skip`, as in nnet, the outputs read the inputs too: o1 = f(W2 h + S1_w x1 + S2_w x2 +
     b_w). It may be a mask (all outputs, all inputs) of the connections that exist. With `hidden=0`
@@ -120,7 +129,7 @@ class Network(Derived):
     hidden: int
     outputs: tuple[int, ...]
     activation: str
-    output: str
+    output: str | tuple[str, ...]
     to_hidden: NDArray[np.bool_] = field(repr=False)
     to_output: NDArray[np.bool_] = field(repr=False)
     skip: NDArray[np.bool_] = field(repr=False)
@@ -131,7 +140,7 @@ class Network(Derived):
         hidden: int,
         outputs: int | Sequence[int],
         activation: str = "tanh",
-        output: str = "identity",
+        output: str | Sequence[str] = "identity",
         to_hidden: ArrayLike | None = None,
         to_output: ArrayLike | None = None,
         skip: bool | ArrayLike = False,
@@ -140,7 +149,7 @@ class Network(Derived):
         hidden = _count_hidden(hidden)
         sinks = widths("outputs", outputs)
         expect_activation("activation", activation)
-        expect_activation("output", output)
+        output = _settle_outputs(output, len(sinks))
         if not hidden:
             activation = "identity"  # of no unit
         into_hidden = _mask("to_hidden", to_hidden, (hidden, sum(sources)))
@@ -151,8 +160,16 @@ class Network(Derived):
             object.__setattr__(self, name, value)
 
     @property
-    def activations(self) -> tuple[str, str]:
-        return self.activation, self.output
+    def activations(self) -> tuple[str, ...]:
+        """The activations of the hidden units and of the outputs, each head's once."""
+        return self.activation, *dict.fromkeys(self.head_outputs)
+
+    @property
+    def head_outputs(self) -> tuple[str, ...]:
+        """The activation of each head's outputs."""
+        if isinstance(self.output, str):
+            return (self.output,) * len(self.outputs)
+        return self.output
 
     @property
     def has_skip(self) -> bool:
@@ -257,11 +274,22 @@ class Network(Derived):
         """
         *_, B = blocks
         if not self.hidden:
-            return tape.act(self.output, tape.weigh(x, B))
+            return self._activate(tape, tape.weigh(x, B))
         h = tape.act(self.activation, tape.weigh(x, blocks[0]))
         if self.has_skip:
             h = tape.beside(h, x)
-        return tape.act(self.output, tape.weigh(h, B))
+        return self._activate(tape, tape.weigh(h, B))
+
+    def _activate(self, tape: Tape[V], z: Node[V]) -> Node[V]:
+        """Return the outputs, from what they are the activations of."""
+        if isinstance(self.output, str) and (self.output != "softmax" or len(self.outputs) == 1):
+            return tape.act(self.output, z)
+        heads = []
+        start = 0
+        for name, width in zip(self.head_outputs, self.outputs, strict=True):
+            heads.append(tape.act(name, tape.columns(z, start, start + width)))
+            start += width
+        return tape.beside(*heads)
 
     def connected(self, entries: Array) -> Array:
         """Return the entries of connections that exist (..., T), out of all entries of A and B,
@@ -303,7 +331,7 @@ class Network(Derived):
             else:
                 factor = "h" if block.group is None else x[block.group]
                 terms.append(f"{factor} @ {block.name}.T")
-        outputs = [_activated(self.output, terms) for terms in heads]
+        outputs = [_activated(*each) for each in zip(self.head_outputs, heads, strict=True)]
         names = [block.name for block in self.layout.blocks]
         lines = [f"def network({', '.join([*names, *x])}):"]
         if hidden:
@@ -315,7 +343,8 @@ class Network(Derived):
         """Return the network in a few words."""
         inputs, outputs = "+".join(map(str, self.inputs)), "+".join(map(str, self.outputs))
         hidden = f"{self.activation} hidden" if self.hidden else "no hidden units"
-        parts = [f"{inputs}-{self.hidden}-{outputs}", hidden, f"{self.output} outputs"]
+        named = " and ".join(dict.fromkeys(self.head_outputs))
+        parts = [f"{inputs}-{self.hidden}-{outputs}", hidden, f"{named} outputs"]
         if self.hidden and self.has_skip:
             parts.append("skip connections")
         if not self.is_complete:
@@ -334,6 +363,24 @@ def _count_hidden(given: object) -> int:
             " Equations(...)"
         )
     raise ValueError(f"hidden is {shown(given, 40)}, expected {expected}")
+
+
+def _settle_outputs(given: object, heads: int) -> str | tuple[str, ...]:
+    """Return one activation for the outputs of all heads, or one for each head.
+
+    Raises ValueError for unknown names, and for another number of them.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        expect_activation("output", given, OUTPUTS)
+        return str(given)
+    for name in given:
+        expect_activation("output", name, OUTPUTS)
+    if len(given) != heads:
+        raise ValueError(
+            f"output has {len(given)} names, expected one, or one for each of {heads} heads"
+        )
+    names = tuple(map(str, given))
+    return names[0] if len(set(names)) == 1 else names
 
 
 def _mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -73,7 +73,8 @@ def _bounded(
         found.append(evaluate(m, problem if whole else problem.part(draws)))
         reach.append(m.reach)
     answers = {name: plain.stack([before(part[name]) for part in found]) for name in QUANTITIES}
-    answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
+    if problem.loss.is_squares:
+        answers["loss"] = _of_squares(answers["loss"], answers["forward"], problem, contract)
     if problem.recipe is not None:
         answers[STEP] = steps(plain, problem)
     if problem.exact:

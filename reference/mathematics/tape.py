@@ -12,7 +12,7 @@ is a matrix (n, k).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Generic, TypeVar
@@ -26,10 +26,8 @@ from harness.text.harmless import class_name, shown
 from reference.mathematics.sums import Sum, transpose
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
+OUTPUTS = (*ACTIVATIONS, "softmax")  # softmax is of all numbers of a row
 CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
-NOT_YET = (
-    "; softmax is not judged yet: write identity, for a model that returns the scores before it"
-)
 
 V = TypeVar("V")
 Places = NDArray[np.intp]
@@ -45,7 +43,8 @@ class Node(Generic[V]):
 
     `places` are the positions of a block's entries in theta, the vector of the network's
     parameters. `bias` are the positions in theta of the number that is added to each column, if
-    there is one.
+    there is one. `activated` are an activation's name and argument, if the node is its result;
+    `parts` are the tensors that the node consists of, side by side.
     """
 
     sum: Sum[V]
@@ -53,6 +52,8 @@ class Node(Generic[V]):
     pulls: Pulls[V] = ()
     places: Places | None = None
     bias: Places | None = None
+    activated: tuple[str, Node[V]] | None = None
+    parts: tuple[Node[V], ...] = ()
 
     @property
     def value(self) -> V:
@@ -125,13 +126,26 @@ class Tape(Generic[V]):
         return self._node(self._pair(x1, A.value), (None, A.height), pulls, _first_column(A))
 
     def act(self, name: str, z: Node[V]) -> Node[V]:
-        """Return an activation of each number: relu, tanh, logistic or identity."""
-        expect_activation("act", name)
+        """Return an activation of each number, relu, tanh, logistic or identity, or the softmax of
+        each row.
+        """
+        expect_activation("act", name, OUTPUTS)
         if name == "identity":
             return z
+        if name == "softmax":
+            return self._softmax(z)
         # what is beyond the range is as good as infinite to those that level off
         h, slope = self.m.act(name, z.value if name == "relu" else z.sum.formed)
-        return self._plain(h, z.shape, ((z, self._times(slope)),))
+        return self._plain(h, z.shape, ((z, self._times(slope)),), activated=(name, z))
+
+    def _softmax(self, z: Node[V]) -> Node[V]:
+        self._expect(z.shape[0] is None, "softmax", (z,), "rows of numbers")
+        p = self.m.softmax(z.sum.formed)
+
+        def back(e: Sum[V]) -> Sum[V]:
+            return self._pair(self.m.stored(self.m.softmax_back(p, e.value)))
+
+        return self._plain(p, z.shape, ((z, back),), activated=("softmax", z))
 
     def add(self, a: Node[V], b: Node[V]) -> Node[V]:
         """Return a + b; both have one shape."""
@@ -169,7 +183,7 @@ class Tape(Generic[V]):
             pulls.append((part, self._columns_back(width, width + part.shape[1])))
             width += part.shape[1]
         value = reduce(self.m.join, [part.value for part in parts])
-        return self._plain(value, (parts[0].shape[0], width), tuple(pulls))
+        return self._plain(value, (parts[0].shape[0], width), tuple(pulls), parts=parts)
 
     def columns(self, a: Node[V], start: int, end: int) -> Node[V]:
         """Return the columns from `start` up to, but not including, `end`."""
@@ -190,12 +204,14 @@ class Tape(Generic[V]):
         self._expect(W.shape[0] is not None, "transpose", (W,), "a block")
         return self._node(W.sum.turned(), (W.shape[1], W.height), ((W, lambda e: e.turned()),))
 
-    def slopes(self, output: Node[V], e: V) -> dict[Node[V], Sum[V]]:
-        """Return the gradient of a loss by each node from which `output` (D, R, O) was computed.
+    def slopes(self, seeds: Sequence[tuple[Node[V], V]]) -> dict[Node[V], Sum[V]]:
+        """Return the gradient of a loss by each node from which the nodes of `seeds` were computed.
 
-        `e` (D, R, O) is the gradient of the loss by `output`.
+        A seed is a node and a part of the loss's gradient by it, of its shape.
         """
-        arrived = {output: [self._pair(e)]}
+        arrived: dict[Node[V], list[Sum[V]]] = {}
+        for node, e in seeds:
+            arrived.setdefault(node, []).append(self._pair(e))
         slopes: dict[Node[V], Sum[V]] = {}
         for node in reversed(self.nodes):
             if node not in arrived:
@@ -219,10 +235,17 @@ class Tape(Generic[V]):
         return self.nodes[-1]
 
     def _plain(
-        self, value: V, shape: Shape, pulls: Pulls[V], places: Places | None = None
+        self,
+        value: V,
+        shape: Shape,
+        pulls: Pulls[V],
+        places: Places | None = None,
+        activated: tuple[str, Node[V]] | None = None,
+        parts: tuple[Node[V], ...] = (),
     ) -> Node[V]:
-        self.nodes.append(Node(self._pair(value), shape, pulls, places))
-        return self.nodes[-1]
+        node = Node(self._pair(value), shape, pulls, places, activated=activated, parts=parts)
+        self.nodes.append(node)
+        return node
 
     def _pair(self, left: V, right: V | None = None) -> Sum[V]:
         return Sum(self.m, ((left, right),), self.extra)
@@ -246,21 +269,24 @@ class Tape(Generic[V]):
             )
 
 
-def expect_activation(what: str, given: object) -> None:
-    """Raise ValueError, in a sentence that begins with `what`, unless the given object is the name
-    of an activation.
+def expect_activation(what: str, given: object, expected: tuple[str, ...] = ACTIVATIONS) -> None:
+    """Raise ValueError, in a sentence that begins with `what`, unless the given object is one of
+    the expected names of activations.
     """
-    known = ", ".join(ACTIVATIONS)
+    known = ", ".join(expected)
     if isinstance(given, str):
-        if given not in ACTIVATIONS:
-            more = {"sigmoid": "; sigmoid is called logistic here", "softmax": NOT_YET}
+        if given not in expected:
+            more = {
+                "sigmoid": "; sigmoid is called logistic here",
+                "softmax": "; softmax is of a row of outputs",
+            }
             raise ValueError(
                 f"{what} {given!r} is not known, expected one of {known}{more.get(given, '')}"
             )
         return
     name = str(getattr(given, "__name__", class_name(given))).lower()
     name = CALLED.get(name, name)
-    write = f': write "{name}"' if name in ACTIVATIONS else ""
+    write = f': write "{name}"' if name in expected else ""
     raise ValueError(f"{what} is {shown(given, 60)}, expected a name, one of {known}{write}")
 
 

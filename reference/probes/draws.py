@@ -13,6 +13,7 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
 from harness.core.loss import Loss
 from harness.core.problem import Problem
+from reference.probes.targets import suit_targets
 
 FLOAT32 = Contract("float32")  # numbers and sums that are exact in it are exact in float64 too
 FINE = 2.0**-12  # lattice of the weights that need not be exact
@@ -81,7 +82,10 @@ class Draw:
         )
 
     def problem(self, own: Array, inputs: Array, targets: Array) -> Problem:
-        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O)."""
+        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O),
+        which are changed to suit the loss.
+        """
+        suited = suit_targets(self.loss, self.network.outputs, targets)
         return Problem(
-            self.kind, self.formulation, own, inputs, targets, self.loss, exact=self.kind == "exact"
+            self.kind, self.formulation, own, inputs, suited, self.loss, exact=self.kind == "exact"
         )

@@ -11,6 +11,7 @@ from harness.core.numpy_errors import ours
 from harness.core.problem import Problem
 from harness.pytorch.checkpoint import Checkpoint, weights
 from reference.probes.draws import Draw
+from reference.probes.targets import encode_targets
 
 OWN_WEIGHTS = (
     "With own weights this checks the formula at these weights, not that they are the ones R fitted"
@@ -21,6 +22,8 @@ OWN_WEIGHTS = (
 class OnData:
     """A user's data, inputs (R, I) and targets (R, O), at random parameters.
 
+    The targets of one head may be labels (R,), if its error is "entropy", "bce" or "softmax":
+    numbers of classes from 0.
     R counts rows of data, I inputs of all groups, and O outputs of all heads. Data and weights are
     taken as they are, in float64: a subject of another dtype rounds them, and its bounds allow for
     this. `weights` is a checkpoint (see `harness.pytorch.checkpoint.weights`) whose parameters are
@@ -39,21 +42,25 @@ class OnData:
     def __call__(self, formulation: Formulation) -> list[Problem]:
         rows = len(self.inputs)
         self._expect("inputs", self.inputs, formulation.network.inputs)
-        self._expect("targets", self.targets, formulation.network.outputs)
+        self._expect("targets", self._encoded(formulation), formulation.network.outputs)
         if self.weights is None:
             draw = Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
-            return [draw.problem(draw.random_own(1.5), *self._data(self.draws))]
+            return [draw.problem(draw.random_own(1.5), *self._data(formulation, self.draws))]
         kind = f"{rows} points, own weights"
         own = weights(self.weights, formulation)[None]
-        problem = Problem(kind, formulation, own, *self._data(1), self.loss)
+        problem = Problem(kind, formulation, own, *self._data(formulation, 1), self.loss)
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
-    def _data(self, draws: int) -> tuple[Array, Array]:
+    def _encoded(self, formulation: Formulation) -> Array:
+        """Return the targets as numbers (R, O), also if labels were given."""
+        return encode_targets(self.loss, formulation.network.outputs, self.targets)
+
+    def _data(self, formulation: Formulation, draws: int) -> tuple[Array, Array]:
         """Return inputs (D, R, I) and targets (D, R, O) that are the same in all D draws (problems
         of a stack).
         """
         inputs = np.asarray(self.inputs, dtype=np.float64)
-        targets = np.asarray(self.targets, dtype=np.float64)
+        targets = self._encoded(formulation)
         return (
             np.broadcast_to(inputs, (draws, *inputs.shape)),
             np.broadcast_to(targets, (draws, *targets.shape)),

@@ -88,7 +88,7 @@ class HiddenLayerObjective(Objective):
         self.shape_of_A = network.hidden, self.x1.shape[1]
         self.shape_of_B = network.parts[-1].places.shape
         self.split = self.shape_of_A[0] * self.shape_of_A[1]
-        self.hidden, self.output = network.activations
+        self.hidden, self.output = network.activation, network.output
         self.units = slice(1, 1 + network.hidden)  # the columns of h1 and B of hidden units
         self.h1 = np.ones((len(self.x1), self.shape_of_B[1]))
         if network.has_skip:
@@ -150,6 +150,7 @@ def _per_output(slope: Array | None) -> Array | None:
 def objective(problem: Problem, draw: int) -> Objective:
     """Return the fastest objective for a draw of a problem."""
     network = problem.formulation.network
-    if isinstance(network, Network) and network.is_complete and problem.slopes is None:
+    fast = isinstance(network, Network) and network.is_complete and problem.loss.is_squares
+    if fast and problem.slopes is None and isinstance(network.output, str):
         return HiddenLayerObjective(problem, draw)
     return Objective(problem, draw)

@@ -70,7 +70,8 @@ class ReferenceTrainer:
 
     `one(implementation, problem, draw)` fits one start, with the forward pass of `implementation`.
     `network` is the network that it trains, by default the case's. It trains from at most `most`
-    starts. Without `biases` all biases are 0, at the starts too.
+    starts. Without `biases` all biases are 0, at the starts too. `squares_only` trainers need a
+    loss that is a sum of squares.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ReferenceTrainer:
     floor: Floor | None = None
     comparison_offset: float = 0.0
     biases: bool = True
+    squares_only: bool = False
 
     @property
     def source(self) -> str:
@@ -136,7 +138,9 @@ class ReferenceTrainer:
         return at_theta(self.implementation.as_evaluated(start))
 
     def _cannot_lose(self, problem: Problem) -> str:
-        """Return why R's nnet does not have a problem's loss; "" if it has, or is not used."""
+        """Return why a problem's loss cannot be fitted; "" if it can."""
+        if self.squares_only and not problem.loss.is_squares:
+            return "its loss is no sum of squares: let scipy_bfgs fit it"
         if not isinstance(self.implementation, RNnet):
             return ""
         return cannot_lose(problem.loss, problem.formulation.network)
@@ -312,7 +316,11 @@ scipy_lbfgsb = ReferenceTrainer(
     "scipy_lbfgsb", "SciPy L-BFGS-B", partial(_minimise, "L-BFGS-B"), numpy_net
 )
 least_squares = ReferenceTrainer(
-    "least_squares", "SciPy least_squares (Levenberg-Marquardt)", _least_squares, numpy_net
+    "least_squares",
+    "SciPy least_squares (Levenberg-Marquardt)",
+    _least_squares,
+    numpy_net,
+    squares_only=True,
 )
 
 

@@ -308,15 +308,17 @@ def test_one_draw_of_a_tensor_is_evidence() -> None:
 
 
 def test_beyond_the_range_of_the_dtype_nothing_is_defined() -> None:
-    """A draw whose exact answer is beyond it says nothing; where the others fail, the trial
-    does.
-    """
-    assert asked(EXACT, error=0.01, largest=33.0).status is Status.PASS
-    assert asked(EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
+    """A draw whose exact answer is beyond it says nothing and is counted; the others decide."""
+    found = asked(EXACT, error=0.01, largest=33.0)
+    assert (found.status, found.undefined) == (Status.PASS, 0)
+    found = asked(EXACT, error=0.01, largest=31.0)
+    assert (found.status, found.undefined) == (Status.PASS, 1)
+    assert asked(EXACT, error=0.01, largest=3.0).status is Status.UNDEFINED
     for spoiled in (9.0, np.nan):
         found = asked(off((1, 0), spoiled), error=0.01, largest=31.0)
-        assert (found.status, found.budget_used, found.tensors_outside) == (
-            Status.UNDEFINED,
+        assert (found.status, found.undefined, found.budget_used, found.tensors_outside) == (
+            Status.PASS,
+            1,
             0.0,
             (),
         )
@@ -327,12 +329,13 @@ def test_beyond_the_range_of_the_dtype_nothing_is_defined() -> None:
 
 def test_what_is_outside_where_nothing_is_defined_changes_nothing_elsewhere() -> None:
     """Elsewhere a pass is measured by both bounds' sum, as ever."""
-    answer = off((0, 1), 0.25)
+    answer = off((0, 1), 0.125)
     answer[1, 0] += 9.0
     found = asked(
-        answer, error=0.25, reference=Bounded(EXACT, np.full(EXACT.shape, 0.25)), largest=31.0
+        answer, error=0.125, reference=Bounded(EXACT, np.full(EXACT.shape, 0.125)), largest=31.0
     )
-    assert (found.status, found.budget_used, found.index) == (Status.UNDEFINED, 0.5, (0, 1))
+    assert (found.status, found.budget_used, found.index) == (Status.PASS, 0.5, (0, 1))
+    assert found.undefined == 1
 
 
 def test_the_range_of_the_dtype_ends_with_its_largest_number() -> None:
@@ -340,10 +343,18 @@ def test_the_range_of_the_dtype_ends_with_its_largest_number() -> None:
     errors = np.full(EXACT.shape, 0.01)
     errors[1, 0] = np.inf
     assert asked(EXACT, error=1.0, largest=33.0).status is Status.PASS
-    assert asked(EXACT, error=1.0, largest=32.9).status is Status.UNDEFINED
-    assert asked(EXACT, error=np.array([2.0, 2.0, 1.0]), largest=33.0).status is Status.PASS
-    assert asked(-EXACT, -EXACT, value=-EXACT, error=0.01, largest=31.0).status is Status.UNDEFINED
-    assert asked(EXACT, error=errors, owner=np.array([0, 1, 2])).status is Status.UNDEFINED
+    assert asked(EXACT, error=1.0, largest=32.9).undefined == 1
+    assert asked(EXACT, error=np.array([2.0, 2.0, 1.0]), largest=33.0).undefined == 0
+    assert asked(-EXACT, -EXACT, value=-EXACT, error=0.01, largest=31.0).undefined == 1
+    found = asked(EXACT, error=errors, owner=np.array([0, 1, 2]))
+    assert (found.status, found.undefined) == (Status.PASS, 1)
+
+
+def test_a_draw_beyond_the_range_is_no_evidence() -> None:
+    """Though its bound is narrow: a tensor that only such a draw shows is not judged."""
+    value = np.array([[0.0, 1.0, 1.0], [8.0, 16.0, 32.0]])
+    found = asked(value, value, value=value, error=0.01, largest=31.0, owner=np.array([0, 1, 1]))
+    assert (found.status, found.too_wide) == (Status.UNDEFINED, (0,))
 
 
 def test_a_failure_is_no_less_one_for_a_wide_bound() -> None:

@@ -1,0 +1,117 @@
+"""Losses as lines of a script, in PyTorch and in NumPy.
+
+The lines read lists of heads, `outputs`, and their targets, `t`. In NumPy numbers may be complex:
+their imaginary parts carry a derivative.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.core.loss import Loss
+from harness.core.problem import Problem
+
+# of a head's outputs o and targets t, from logits and from probabilities
+IN_TORCH = {
+    "squares": ("(o - t) ** 2", "(o - t) ** 2"),
+    "bce": (
+        "torch.nn.functional.binary_cross_entropy_with_logits(o, t, reduction='none')",
+        "torch.nn.functional.binary_cross_entropy(o, t, reduction='none')",
+    ),
+    "softmax": (
+        "-(t * o.log_softmax(-1)).sum(-1, keepdim=True)",
+        "-(t * torch.where(t > 0, o, 1).log()).sum(-1, keepdim=True)",
+    ),
+    "censored": (
+        "o.logsumexp(-1, keepdim=True)"
+        " - o.masked_fill(t != 1, -torch.inf).logsumexp(-1, keepdim=True)",
+        "-(o * (t == 1)).sum(-1, keepdim=True).log()",
+    ),
+}
+IN_NUMPY = {
+    "squares": ("(o - t) ** 2", "(o - t) ** 2"),
+    "bce": (
+        "t * softplus(-o) + (1 - t) * softplus(o)",
+        "-t * np.log(np.where(t != 0, o, 1)) - (1 - t) * np.log(np.where(t != 1, 1 - o, 1))",
+    ),
+    "softmax": (
+        "-(t * (o - logsumexp(o))).sum(-1, keepdims=True)",
+        "-(t * np.log(np.where(t > 0, o, 1))).sum(-1, keepdims=True)",
+    ),
+    "censored": (
+        "logsumexp(o) - logsumexp(np.where(t == 1, o, -1e300))",
+        "-np.log((o * (t == 1)).sum(-1, keepdims=True))",
+    ),
+}
+FUNCTIONS = """\
+def softplus(z):
+    return np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z)))
+
+
+def logsumexp(z):
+    most = z.real.max(axis=-1, keepdims=True)
+    return most + np.log(np.exp(z - most).sum(axis=-1, keepdims=True))
+
+
+def xlogx(t):
+    return t * np.log(np.where(t > 0, t, 1))
+"""
+
+
+def is_plain(loss: Loss) -> bool:
+    """Is a loss the sum or mean of squares over all rows and units, without factors?"""
+    return loss.is_squares and loss.factor == 1 and loss.reduction != "mean_of_rows"
+
+
+def write_errors(problem: Problem, language: str) -> list[str]:
+    """Return the lines that compute `loss` in "torch" or "NumPy", without its decay."""
+    loss, widths = problem.loss, problem.formulation.network.outputs
+    errors, logits = loss.errors(len(widths)), loss.logits(len(widths))
+    shares = np.broadcast_to(problem.shares, problem.targets.shape)[0]
+    lines = [*_write_changes(loss, language), "loss = 0"]
+    start = 0
+    for head, width in enumerate(widths):
+        lines.append(f"o, t = outputs[{head}], targets[{head}]")
+        error = _write_error(errors[head], logits[head], language)
+        of_head = shares[:, start : start + width]
+        lines.append(f"loss = loss + ({_write_share(of_head, language)} * ({error})).sum()")
+        start += width
+    return lines
+
+
+def _write_error(error: str, from_logits: bool, language: str) -> str:
+    """Return the expression of a head's errors."""
+    known = IN_TORCH if language == "torch" else IN_NUMPY
+    if error != "entropy":
+        return known[error][0 if from_logits else 1]
+    own = "torch.xlogy(t, t) + torch.xlogy(1 - t, 1 - t)"
+    if language != "torch":
+        own = "xlogx(t) + xlogx(1 - t)"
+    return f"{known['bce'][0 if from_logits else 1]} + {own}"
+
+
+def _write_share(shares: np.ndarray, language: str) -> str:  # type: ignore[type-arg]
+    """Return the weight of each error (R, K) of a head as text: a number, or one for each row."""
+    if (shares == shares[0, 0]).all():
+        return repr(float(shares[0, 0]))
+    rows = shares[:, :1].tolist()
+    if language == "torch":
+        return f"torch.tensor({rows}, dtype=o.dtype, device=o.device)"
+    return f"np.array({rows})"
+
+
+def _write_changes(loss: Loss, language: str) -> Sequence[str]:
+    """Return the lines that make `targets` of t, by label smoothing and class weights."""
+    lines = ["targets = t"]
+    if loss.label_smoothing:
+        share = loss.label_smoothing
+        lines.append(
+            f"targets = [(1 - {share!r}) * each + {share!r} / each.shape[-1] for each in targets]"
+        )
+    if loss.class_weights is not None:
+        weights = list(np.array(loss.class_weights).tolist())
+        text = f"np.array({weights})"
+        if language == "torch":
+            text = f"torch.tensor({weights}, dtype=t[0].dtype, device=t[0].device)"
+        lines.append(f"targets = [each * {text} for each in targets]")
+    return lines

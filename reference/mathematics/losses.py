@@ -1,0 +1,249 @@
+"""The errors of outputs against targets and their slopes, written once for every arithmetic.
+
+Squares have slopes by the outputs. All other errors are of probabilities p: their slopes are by the
+logits z, the numbers of which p are the logistic or the softmax. The formulas are those of `E`,
+`fpass` and `bpass` in R's nnet.c, with the floors that a contract declares; from logits, they are
+the fused ones (log-sum-exp).
+
+In shapes, D counts draws (problems of a stack), R rows of data, and K outputs of one head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from harness.arithmetic.interface import Arithmetic
+from harness.core.contract import Array
+from harness.core.loss import OF_A_ROW
+from reference.mathematics.tape import Node, Tape
+
+V = TypeVar("V")
+BCE_SLOPE = 1e-12  # the least p (1 - p) by which torch's binary_cross_entropy divides
+UNFUSED = 8  # further roundings of a slope, if autograd goes through the probabilities
+ACTIVATION_OF = {
+    "entropy": "logistic",
+    "bce": "logistic",
+    "softmax": "softmax",
+    "censored": "softmax",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Head(Generic[V]):
+    """A head's outputs, its targets (D, R, K), and the weights of its errors in the loss.
+
+    `activated` are the activation of the outputs and its argument; None if the outputs are the
+    result of another operation. `shares` are of shape (K,), (R, K) or (D, 1, K), see
+    `Loss.shares`.
+    """
+
+    error: str
+    from_logits: bool
+    outputs: Node[V]
+    activated: tuple[str, Node[V]] | None
+    targets: Array
+    shares: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Errors(Generic[V]):
+    """A head's part of a loss: the sum of all products of `pairs`, (D, R, n) each, and its slope
+    (D, R, K) by the node `by`.
+    """
+
+    pairs: tuple[tuple[V, V], ...]
+    by: Node[V]
+    slope: V
+
+
+def find_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
+    """Return the errors of a head of outputs.
+
+    Raises ValueError if the outputs are no probabilities, and are not said to be logits.
+    """
+    if head.error == "squares":
+        return squares(tape.m, head)
+    return _OfProbabilities(tape, head).errors()
+
+
+def squares(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
+    """Return (o - t)^2 and its slope 2 (o - t)."""
+    slack = m.contract.loss_slack
+    r = m.sub(head.outputs.value, m.lift(head.targets))
+    pairs = ((r, m.scale(r, head.shares, slack)),)
+    return Errors(pairs, head.outputs, m.scale(r, 2 * head.shares, slack))
+
+
+class _OfProbabilities(Generic[V]):
+    """The errors of a head whose outputs are probabilities or logits."""
+
+    def __init__(self, tape: Tape[V], head: Head[V]) -> None:
+        self.m, self.head = tape.m, head
+        self.targets = head.targets
+        self.slack = self.m.contract.loss_slack
+        self.fused = head.from_logits and not self.m.contract.from_probabilities
+        activation = ACTIVATION_OF[head.error]
+        if head.from_logits:
+            self.by = head.outputs
+            self.p = self._activate(activation)
+        elif head.activated is None or head.activated[0] != activation:
+            raise ValueError(
+                f"the error {head.error!r} is of probabilities, expected {activation} outputs:"
+                f" write output={activation!r}, or from_logits=True if the outputs are logits"
+            )
+        else:
+            self.by, self.p = head.activated[1], head.outputs.value
+
+    @property
+    def z(self) -> V:
+        return self.by.sum.formed
+
+    def _activate(self, name: str) -> V:
+        """Return the probabilities of logits."""
+        return self.m.softmax(self.z) if name == "softmax" else self.m.act(name, self.z)[0]
+
+    def errors(self) -> Errors[V]:
+        """Return the errors, in the formulas of the head's kind of error."""
+        formulas = {
+            "entropy": self._entropy,
+            "bce": self._entropy,
+            "softmax": self._softmax,
+            "censored": self._censored,
+        }
+        return formulas[self.head.error]()
+
+    def _made(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
+        """Return errors; the second factors of pairs are weighed by the head's shares."""
+        m, weighed = self.m, []
+        for left, factor in pairs:
+            right = m.lift(factor) if isinstance(factor, np.ndarray) else factor
+            shares = self.head.shares
+            if self.head.error in OF_A_ROW and _width(right) == 1:
+                shares = shares[..., :1]
+            weighed.append((left, m.scale(right, shares, self.slack)))
+        return Errors(tuple(weighed), self.by, m.scale(slope, self.head.shares, self.slack))
+
+    def _rounded(self, x: V, more: float = 0.0) -> V:
+        """Return x with the roundings of a slope through the probabilities, if it may go there."""
+        contract = self.m.contract
+        through = contract.own_loss or (contract.unfused_slope and not self.head.from_logits)
+        if not through:
+            return x
+        return self.m.scale(x, 1.0, (UNFUSED + more) * self.m.contract.roundoff)
+
+    def _entropy(self) -> Errors[V]:
+        """Return -t log p - (1 - t) log(1 - p), less the targets' own entropy if nnet's is meant.
+
+        nnet drops a term whose factor is negative.
+        """
+        m, t = self.m, self.targets
+        drops = self.head.error == "entropy"
+        ones = m.lift(np.ones(t.shape))
+        held = m.lift(t)
+        on, off = held, m.sub(ones, held)
+        is_on, is_off = t != 0, t != 1
+        if drops:
+            is_on, is_off = t > 0, t < 1
+        on, off = m.replaced(on, ~is_on, 0.0), m.replaced(off, ~is_off, 0.0)
+        pairs: list[tuple[V, Array | V]] = []
+        for log, factor, there in zip(self._logs(), (on, off), (is_on, is_off), strict=True):
+            pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), factor))
+        if drops and ((t > 0) & (t < 1)).any():  # of soft targets, their own entropy
+            for factor, there in ((on, is_on), (off, is_off)):
+                pairs.append((m.log(m.replaced(factor, ~there, 1.0)), factor))
+        slope = m.sub(self._rounded(self.p), self._rounded(held))
+        if self._loses_slopes:
+            beyond = m.may_be_at_most(self.p, BCE_SLOPE)
+            beyond |= m.may_be_at_most(m.sub(ones, self.p), BCE_SLOPE)
+            slope = m.lose(slope, beyond)
+        return self._made(pairs, slope)
+
+    @property
+    def _loses_slopes(self) -> bool:
+        """Does the slope go through probabilities, where it is lost if they round to 0 or 1?"""
+        return self.m.contract.unfused_slope and not self.head.from_logits
+
+    def _logs(self) -> tuple[V, V]:
+        """Return log p and log(1 - p) of logistic outputs."""
+        m = self.m
+        if self.fused:
+            z = self.z
+            to_off, to_on = m.softplus(z), m.softplus(m.scale(z, -1.0))
+            return m.scale(to_on, -1.0), m.scale(to_off, -1.0)
+        ones = m.lift(np.ones(self.targets.shape))
+        return self._log(self.p), self._log(m.sub(ones, self.p))
+
+    def _log(self, p: V) -> V:
+        """Return log(p + floor), or log((p + floor) / t), which rounds once more."""
+        m, contract = self.m, self.m.contract
+        ones = m.lift(np.ones(self.targets.shape))
+        log = m.log(m.mul(m.shift(p, contract.log_floor), ones))
+        return log if contract.log_least is None else m.at_least(log, contract.log_least)
+
+    def _softmax(self) -> Errors[V]:
+        """Return -sum t log p over the targets above 0, and its slope (sum t) p - t."""
+        m, t = self.m, self.targets
+        there = t > 0
+        positive = m.lift(np.where(there, t, 0.0))
+        log = m.log_softmax(self.z) if self.fused else m.log(self.p)
+        pairs: list[tuple[V, Array | V]] = []
+        lost = m.contract.log_lost
+        if not self.fused and lost is not None:
+            gone = m.is_zero(self.p)
+            log = m.replaced(log, gone, 0.0)
+            if (gone & there).any():
+                pairs.append((m.lift(np.where(gone & there, lost, 0.0)), np.ones(t.shape)))
+        pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), positive))
+        total = np.broadcast_to(t.sum(axis=-1, keepdims=True), t.shape)
+        width = t.shape[-1]
+        of_all = m.scale(self._rounded(self.p, width), total, self._adding(width))
+        slope = m.sub(of_all, self._rounded(m.lift(t)))
+        if self._loses_slopes:  # of a row of which one is lost
+            beyond = m.may_be_at_most(self.p, 1 / m.contract.largest) & there
+            slope = m.lose(slope, np.broadcast_to(beyond.any(-1, keepdims=True), t.shape))
+        return self._made(pairs, slope)
+
+    def _adding(self, width: int) -> float:
+        """Return the relative error of adding up a row of targets; 0 if they are 0 or 1."""
+        whole = bool(np.isin(self.targets, (0.0, 1.0)).all())
+        return 0.0 if whole else width * self.m.contract.roundoff
+
+    def _censored(self) -> Errors[V]:
+        """Return -log P, where P is the sum of p over the outputs whose target is 1.
+
+        Its slope is p - p [t = 1] / P.
+        """
+        m, among = self.m, self.targets == 1
+        ones = np.ones((*among.shape[:2], 1))
+        if self.fused:
+            pairs: list[tuple[V, Array | V]] = [
+                (m.logsumexp(self.z), ones),
+                (m.logsumexp(self.z, among), -ones),
+            ]
+            return self._made(pairs, m.sub(self.p, self._rounded(m.softmax(self.z, among))))
+        width = among.shape[-1]
+        chosen = m.scale(self.p, among.astype(float))
+        every = m.lift(np.ones((among.shape[0], width, 1)))
+        P = m.dot(chosen, every)
+        log, gone = m.log(P), m.is_zero(P)
+        pairs = []
+        if m.contract.log_lost is not None:
+            log = m.replaced(log, gone, 0.0)
+            pairs.append((m.lift(np.where(gone, m.contract.log_lost, 0.0)), ones))
+        pairs.append((m.scale(log, -1.0), ones))
+        wide = m.each(lambda a: np.repeat(a, width, axis=-1), P)
+        shares = m.divide(self._rounded(chosen, width), wide)
+        if self._loses_slopes:
+            beyond = np.broadcast_to(m.may_be_at_most(P, 1 / m.contract.largest), among.shape)
+            shares = m.lose(shares, beyond)
+        none = np.broadcast_to(~among.any(axis=-1, keepdims=True), among.shape)
+        return self._made(pairs, m.sub(self._rounded(self.p), m.replaced(shares, none, 0.0)))
+
+
+def _width(x: object) -> int:
+    """Return the length of the last axis of a value, which is an array or holds one."""
+    shape: tuple[int, ...] = getattr(x, "value", x).shape  # type: ignore[attr-defined]
+    return shape[-1]

@@ -1,0 +1,90 @@
+"""Targets that suit a loss: classes, sets of classes or shares, from drawn numbers or from labels.
+
+In shapes, D counts draws (problems of a stack), R rows of data, O outputs of all heads, and K
+outputs of one head.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness.core.contract import Array
+from harness.core.loss import OF_A_ROW, Loss
+from harness.text.harmless import shown
+
+
+def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
+    """Return targets (D, R, O) that suit a loss, from drawn numbers of that shape.
+
+    Targets that suit it already stay as they are.
+    """
+    if loss.is_squares:
+        return drawn
+    parts = []
+    heads = np.split(drawn, np.cumsum(widths)[:-1], axis=-1)
+    for error, part in zip(loss.errors(len(widths)), heads, strict=True):
+        parts.append(_suit_head(error, loss.targets, part))
+    return np.concatenate(parts, axis=-1)
+
+
+def _suit_head(error: str, kind: str, drawn: Array) -> Array:
+    """Return the targets (D, R, K) of one head."""
+    if error == "squares":
+        return drawn
+    largest = drawn.argmax(axis=-1)[..., None] == np.arange(drawn.shape[-1])
+    if error == "censored":
+        return np.asarray((drawn > 0) | largest, dtype=np.float64)
+    if kind == "shares":
+        size = abs(drawn)
+        return np.asarray(np.where(size <= 1, size, size - np.floor(size)))
+    chosen = largest if error == "softmax" else drawn > 0
+    return np.asarray(chosen, dtype=np.float64)
+
+
+def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array:
+    """Return targets (R, O) from a user's: numbers of that shape, or labels (R,) of one head.
+
+    Labels are whole numbers from 0, the classes of an error "softmax", or 0 and 1 for one output.
+    Raises ValueError for labels that are no class, and for targets that the errors do not take.
+    """
+    targets = np.asarray(given)
+    if targets.ndim == 1 and len(widths) == 1 and not loss.is_squares:
+        return _encode_labels(loss, widths[0], targets)
+    targets = np.asarray(targets, dtype=np.float64)
+    if targets.ndim != 2 or targets.shape[1] != sum(widths):
+        return targets
+    for number, error in enumerate(loss.errors(len(widths))):
+        start = sum(widths[:number])
+        _expect_range(error, targets[:, start : start + widths[number]])
+    return targets
+
+
+def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
+    """Return targets (R, K) of one head from labels (R,)."""
+    is_number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
+    classes = max(2, width)
+    if not is_number or not np.isin(labels, np.arange(classes)).all():
+        wrong = labels[~np.isin(labels, np.arange(classes))] if is_number else labels
+        raise ValueError(
+            f"targets hold the label {shown(wrong[0], 40)}, expected whole numbers from 0 to"
+            f" {classes - 1}: the numbers of the classes, in the order of the outputs"
+        )
+    if width == 1:
+        return np.asarray(labels, dtype=np.float64)[:, None]
+    return np.asarray(labels[:, None] == np.arange(width), dtype=np.float64)
+
+
+def _expect_range(error: str, targets: Array) -> None:
+    """Raise ValueError for targets (R, K) that an error does not take."""
+    if error == "squares":
+        return
+    low, high = (0.0, np.inf) if error in OF_A_ROW else (0.0, 1.0)
+    wrong = np.argwhere(~((targets >= low) & (targets <= high)))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        limits = "from 0 to 1" if high == 1 else "from 0"
+        raise ValueError(
+            f"targets hold {targets[row, column]:g} in row {row}, expected numbers {limits} for the"
+            f" error {error!r}: nnet drops terms of others without a word"
+        )
