@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
+from harness.arithmetic.bounded_probabilities import BoundedProbabilities
 from harness.arithmetic.rounding import (
     DIRECTED,
     ORACLE_BITS,
@@ -29,7 +30,7 @@ from harness.core.contract import SINGLE, Array, Bounded, Contract
 from harness.core.linear import LinearMap
 
 
-class BoundedArithmetic:
+class BoundedArithmetic(BoundedProbabilities):
     """Arithmetic on `Bounded` values: value v and error e, with |x - v| <= e for the number x of
     any correct implementation.
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic.plain import relu_slope
+from harness.arithmetic.probabilities import Mask
 from harness.arithmetic.rounding import are_exact_factors
 from harness.core.contract import Array, Contract
 from harness.core.linear import LinearMap
@@ -101,6 +102,9 @@ class GridArithmetic:
         value = a.value * b.value
         return self._counted(value, a.quantum + b.quantum, a.size * b.size, a, b)
 
+    def divide(self, a: OnGrid, b: OnGrid) -> OnGrid:
+        return self._unproved(a.value)
+
     def scale(self, a: OnGrid, factor: Array | float, slack: float = 0.0) -> OnGrid:
         """Return a times a constant; it is on a grid only if the constant is 0 or a power of two
         and has no slack (error).
@@ -135,6 +139,51 @@ class GridArithmetic:
             self._known(np.full(z.value.shape, at_zero), int(at_zero > 0), quanta),
             self._known(np.full(z.value.shape, slope_at_zero), 2 * int(slope_at_zero < 1), quanta),
         )
+
+    def log(self, x: OnGrid) -> OnGrid:
+        return self._unproved(x.value)
+
+    def softplus(self, z: OnGrid) -> OnGrid:
+        return self._unproved(z.value)
+
+    def softmax(self, z: OnGrid, among: Mask | None = None) -> OnGrid:
+        return self._unproved(z.value)
+
+    def softmax_back(self, p: OnGrid, e: OnGrid) -> OnGrid:
+        return self._unproved(p.value)
+
+    def log_softmax(self, z: OnGrid) -> OnGrid:
+        return self._unproved(z.value)
+
+    def logsumexp(self, z: OnGrid, among: Mask | None = None) -> OnGrid:
+        return self._unproved(z.value[..., :1])
+
+    def shift(self, x: OnGrid, c: float) -> OnGrid:
+        constant = self.lift(np.full(x.value.shape, c))
+        size = x.size + abs(c)
+        return self._counted(x.value + c, max(x.quantum, constant.quantum), size, x, constant)
+
+    def at_least(self, x: OnGrid, least: float) -> OnGrid:
+        return self._either(x, x.value < least, least)
+
+    def replaced(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
+        return self._either(x, where, value)
+
+    def is_zero(self, x: OnGrid) -> Mask:
+        proved = x.quanta < NEVER
+        return np.asarray((x.value == 0) & proved.reshape(-1, *[1] * (x.value.ndim - 1)))
+
+    def _either(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
+        """Return x with a constant in some places."""
+        constant = self.lift(np.full(x.value.shape, value))
+        size = np.where(where, abs(value), x.size)
+        quantum = max(x.quantum, constant.quantum)
+        return self._counted(np.where(where, value, x.value), quantum, size, x, constant)
+
+    def _unproved(self, like: Array) -> OnGrid:
+        """Return zeros in the shape of `like`, which prove nothing of any draw."""
+        zeros = np.zeros(like.shape)
+        return OnGrid(zeros, 0, np.full(len(like), NEVER), zeros)
 
     def _known(self, value: Array, quantum: int, quanta: Array) -> OnGrid:
         return OnGrid(value, quantum, quanta, value)  # of what is not negative

@@ -1,11 +1,13 @@
 """The operations in which networks and optimisers are written; each arithmetic performs them.
 
-In shapes, D counts draws (problems of a stack) and R rows of data; n, k and m are any lengths.
+In shapes, D counts draws (problems of a stack), R rows of data and K classes; n, k and m are any
+lengths.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from harness.arithmetic.probabilities import Mask
 from harness.core.contract import Array, Contract
 from harness.core.linear import LinearMap
 
@@ -57,6 +59,9 @@ class Arithmetic(Protocol[V]):
         1.
         """
 
+    def divide(self, a: V, b: V) -> V:
+        """Return a / b, element by element; both have one shape."""
+
     def scale(self, a: V, factor: Array | float, slack: float = 0.0) -> V:
         """Return a times a constant, which may have a relative error of `slack`."""
 
@@ -66,18 +71,54 @@ class Arithmetic(Protocol[V]):
     def act(self, name: str, z: V) -> tuple[V, V | None]:
         """Return the activation `name` of z, and its derivative; None is a derivative of 1."""
 
+    def log(self, x: V) -> V:
+        """Return the natural logarithm of x, which is not negative; of 0 it is -infinity."""
+
+    def softplus(self, z: V) -> V:
+        """Return log(1 + exp(z)), from which the binary cross-entropy is computed."""
+
+    def softmax(self, z: V, among: Mask | None = None) -> V:
+        """Return softmax over the last axis of z (D, R, K).
+
+        `among` (D, R, K) says which classes take part; for all others the result is 0.
+        """
+
+    def softmax_back(self, p: V, e: V) -> V:
+        """Return the gradient by z of a loss whose gradient by p = softmax(z) is e; all are (D, R,
+        K).
+        """
+
+    def log_softmax(self, z: V) -> V:
+        """Return the logarithm of softmax over the last axis of z (D, R, K), from z."""
+
+    def logsumexp(self, z: V, among: Mask | None = None) -> V:
+        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1), of the classes
+        that take part.
+
+        It is -infinity for a row of no class.
+        """
+
+    def shift(self, x: V, c: float) -> V:
+        """Return x + c."""
+
+    def at_least(self, x: V, least: float) -> V:
+        """Return the maximum of x and a number, element by element."""
+
+    def replaced(self, x: V, where: Mask, value: float) -> V:
+        """Return x with an exact number in the places where a mask, in its shape, is true."""
+
+    def is_zero(self, x: V) -> Mask:
+        """Return where x is exactly 0, in the shape of x."""
+
 
 class StepArithmetic(Arithmetic[V], Protocol[V]):
-    """The operations that the steps of optimisers use: all of `Arithmetic`, and six more."""
+    """The operations that the steps of optimisers use: all of `Arithmetic`, and five more."""
 
     def add(self, a: V, b: V) -> V:
         """Return a + b; both have one shape."""
 
     def mix(self, a: V, b: V, share: float) -> V:
         """Return (1 - share) a + share b; both have one shape."""
-
-    def divide(self, a: V, b: V) -> V:
-        """Return a / b, element by element; both have one shape."""
 
     def root(self, a: V) -> V:
         """Return the square root of a, which is not negative."""

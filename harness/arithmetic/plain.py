@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arithmetic.probabilities import (
+    Mask,
+    log_softmax,
+    logsumexp,
+    softmax,
+    softmax_back,
+    softplus,
+)
 from harness.core.contract import Contract
 from harness.core.linear import LinearMap
 
@@ -93,6 +101,36 @@ class Plain:
             h = np.where(z.real > clip, 1, np.where(z.real < -clip, 0, h))
             d = np.where(abs(z.real) > clip, 0, d)
         return h, d
+
+    def log(self, x: Values) -> Values:
+        return np.asarray(np.log(x))
+
+    def softplus(self, z: Values) -> Values:
+        return softplus(z)
+
+    def softmax(self, z: Values, among: Mask | None = None) -> Values:
+        return softmax(z, among)
+
+    def softmax_back(self, p: Values, e: Values) -> Values:
+        return softmax_back(p, e)
+
+    def log_softmax(self, z: Values) -> Values:
+        return log_softmax(z)
+
+    def logsumexp(self, z: Values, among: Mask | None = None) -> Values:
+        return logsumexp(z, among)
+
+    def shift(self, x: Values, c: float) -> Values:
+        return x + self.lift(np.asarray(c))
+
+    def at_least(self, x: Values, least: float) -> Values:
+        return np.where(x.real < least, least, x).astype(x.dtype)
+
+    def replaced(self, x: Values, where: Mask, value: float) -> Values:
+        return np.where(where, value, x).astype(x.dtype)
+
+    def is_zero(self, x: Values) -> Mask:
+        return np.asarray(x == 0)
 
 
 def logistic(z: Values) -> Values:

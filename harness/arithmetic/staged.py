@@ -20,6 +20,7 @@ import numpy as np
 
 from harness.arithmetic.bounded import BoundedArithmetic
 from harness.arithmetic.nearby import ColumnTree
+from harness.arithmetic.probabilities import Mask
 from harness.arithmetic.rounding import DIRECTED
 from harness.core.contract import Array, Bounded, Contract
 
@@ -60,6 +61,18 @@ class StagedArithmetic(BoundedArithmetic):
         """
         h, slope = super().act(name, self._seen(z))
         return self._seen(h, name), slope
+
+    def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
+        """Return softmax; z and then the result are replaced by the implementation's own
+        numbers.
+        """
+        return self._seen(super().softmax(self._seen(z), among), "softmax")
+
+    def log_softmax(self, z: Bounded) -> Bounded:
+        """Return log-softmax; z and then the result are replaced by the implementation's own
+        numbers.
+        """
+        return self._seen(super().log_softmax(self._seen(z)))
 
     def _seen(self, x: Bounded, name: str = "") -> Bounded:
         """Replace each column (one unit) of x by the own columns within its bound; own units may

@@ -101,3 +101,47 @@ class BallArithmetic:
         if z > 0:
             return z, self.arb(1)
         return self.arb(0), self.arb(0 if z < 0 else self.contract.relu_at_zero)
+
+    def log(self, x: Balls) -> Balls:
+        return _each(self._log, x)
+
+    def softplus(self, z: Balls) -> Balls:
+        return _each(lambda x: (1 + x.exp()).log(), z)
+
+    def softmax(self, z: Balls, among: Any = None) -> Balls:
+        powers = self._powers(z, among)
+        total = powers.sum(axis=-1, keepdims=True)
+        return np.asarray(powers / np.where(total == 0, self.arb(1), total))
+
+    def softmax_back(self, p: Balls, e: Balls) -> Balls:
+        return np.asarray(p * (e - (p * e).sum(axis=-1, keepdims=True)))
+
+    def log_softmax(self, z: Balls) -> Balls:
+        return np.asarray(z - self.logsumexp(z))
+
+    def logsumexp(self, z: Balls, among: Any = None) -> Balls:
+        return _each(self._log, self._powers(z, among).sum(axis=-1, keepdims=True))
+
+    def shift(self, x: Balls, c: float) -> Balls:
+        return np.asarray(x + self.arb(c))
+
+    def at_least(self, x: Balls, least: float) -> Balls:
+        return _each(lambda number: number.max(self.arb(least)), x)
+
+    def replaced(self, x: Balls, where: Any, value: float) -> Balls:
+        return np.asarray(np.where(where, self.arb(value), x))
+
+    def is_zero(self, x: Balls) -> NDArray[np.bool_]:
+        return np.asarray(x == 0)
+
+    def _log(self, x: Any) -> Any:
+        return self.arb("-inf") if x == 0 else x.log()
+
+    def _powers(self, z: Balls, among: Any) -> Balls:
+        """exp(z); 0 for classes that take no part."""
+        powers = _each(lambda x: x.exp(), z)
+        return powers if among is None else np.where(among, powers, self.arb(0))
+
+
+def _each(function: Callable[[Any], Any], x: Balls) -> Balls:
+    return np.asarray(np.vectorize(function, otypes=[object])(x))

@@ -1,0 +1,188 @@
+"""Rows of logits that are known within bounds, and how far softmax and its relatives may be off.
+
+For a row, p is the softmax of its logits z, m the largest logit, K the number of classes, and L the
+logarithm of the sum of exp(z - m); then 0 <= L <= log K.
+
+Two errors are told apart. An implementation has logits of its own, each within e_i of z_i: the
+result moves. It then rounds; the results are positive, and errors of their logarithms add up.
+
+*Moves.* Softmax of class i is largest if z_i rises by e_i and all others fall by theirs. With q = 1
+- p_i, it rises by the share (q expm1(e_i) + G) / (1 + p_i expm1(e_i) - G) of p_i, where G sums p_j
+(1 - exp(-e_j)) over all other classes. It falls by the share (H + q g_i) / (1 + H - p_i g_i), where
+H sums p_j expm1(e_j) and g_i = 1 - exp(-e_i).
+
+*Roundings.* The sum of exp((z_j - m)(1 + u)) is off by the share u log K / (1 - u) at most: its
+logarithm is the integral of the mean of m - z_j over the temperature, and that mean is at most log
+K by temperature, since the entropy of p is (mean of m - z_j) + L <= log K. The exponentials, k = 2
+exp_ulp roundings each, and the sum in any order (Jeannerod and Rump 2013) add k u and K u. So the
+logarithm of the sum is off by d = u (log K + k) + K u, and log-softmax by
+
+- u (m - z_i) + k u L + d + u |log p_i|     if it is (z_i - m) - log(sum),
+- u |m + L| + k u L + d + u |log p_i|       if it is z_i - logsumexp(z),
+- k u |m + L| + d + u |log p_i|             if it is z_i - log(sum of exp(z)), without overflow.
+
+Softmax is the exponential of one of these, which adds k u, or a quotient, which has u (m - z_i) + k
+u + d and at most two roundings more. Products of errors are covered by 1 / (1 - (k + 4) u). These
+forms are those of Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and softmax
+functions", IMA J. Numer. Anal. 41 (2021), sections 3 and 4, with the constants kept.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from harness.arithmetic.probabilities import Mask, logsumexp, softmax
+from harness.arithmetic.rounding import ORACLE_ROUNDOFF, total_roundoff
+from harness.core.contract import SINGLE, Array, Bounded, Contract
+
+FAR = 16.0  # logits that are less known than this say nothing of softmax
+
+
+def sum_roundoff(terms: Array | float, contract: Contract) -> Array:
+    """Return the relative error of a sum of positive terms in any order.
+
+    In a dtype of sixteen bits the sum is kept in float32, and is stored twice.
+    """
+    summing = 2.0 ** -max(contract.bits, SINGLE) + ORACLE_ROUNDOFF
+    stored = 2 * total_roundoff(contract) if contract.bits < SINGLE else 0.0
+    return np.asarray(terms) * summing + stored
+
+
+class LogitRows:
+    """Logits z (D, R, K) with bounds, and bounds on the moves and roundings of their softmax.
+
+    Arrays of classes are (D, R, K), arrays of rows (D, R, 1). Classes that take no part, and all of
+    a row of none, have p = 0.
+    """
+
+    def __init__(self, z: Bounded, contract: Contract, among: Mask | None = None) -> None:
+        self.contract = contract
+        self.takes_part = np.ones(z.value.shape, dtype=bool) if among is None else among
+        self.z = np.where(self.takes_part, z.value, -np.inf)
+        self.e = np.where(self.takes_part, z.error, 0.0)
+        self.p = softmax(z.value, among)
+        self.count = np.maximum(self.takes_part.sum(axis=-1, keepdims=True), 1)
+        self.logsumexp = logsumexp(z.value, among)
+        self.least = (self.z - self.e).max(axis=-1, keepdims=True)  # of the largest logit
+        self.most = (self.z + self.e).max(axis=-1, keepdims=True)
+        self.widest = self.e.max(axis=-1, keepdims=True)
+        self.is_far = self.widest > FAR
+        self.grows = np.expm1(np.minimum(self.e, FAR))
+        self.shrinks = -np.expm1(-self.e)
+        self.all_grow = (self.p * self.grows).sum(axis=-1, keepdims=True)
+        self.all_shrink = (self.p * self.shrinks).sum(axis=-1, keepdims=True)
+
+    @cached_property
+    def rise(self) -> Array:
+        """The share by which softmax may rise, as its logits move."""
+        others = self._of_others(self.all_shrink, self.shrinks)
+        left = 1 + self.p * self.grows - others
+        rise = (self._rest * self.grows + others) / np.maximum(left, self.contract.tiny)
+        return np.asarray(rise)
+
+    @cached_property
+    def fall(self) -> Array:
+        """The share by which softmax may fall, as its logits move."""
+        others = self._of_others(self.all_grow, self.grows)
+        fall = (others + self._rest * self.shrinks) / (1 + others - self.p * self.shrinks)
+        return np.asarray(np.where(self.is_far, 1.0, np.minimum(fall, 1.0)))
+
+    @cached_property
+    def move_of_log(self) -> Array:
+        """How far log-softmax may move with its logits; never more than e_i and the largest e."""
+        # 1 - fall loses its digits near 0
+        fall = np.where(self.fall < 0.5, -np.log1p(-self.fall), self.e + np.log1p(self.all_grow))
+        moves = np.maximum(np.log1p(self.rise), fall)
+        limit = self.e + self.widest
+        return np.asarray(np.where(self.is_far, limit, np.minimum(moves, limit)))
+
+    @cached_property
+    def move_of_sum(self) -> Array:
+        """How far logsumexp may move with its logits: no further up than down, by Jensen."""
+        moves = np.minimum(np.log1p(self.all_grow), self.widest)
+        return np.asarray(np.where(self.is_far, self.widest, moves))
+
+    @cached_property
+    def rounding_of_sum(self) -> Array:
+        """The rounding error of logsumexp."""
+        k, u = self._exp_roundings, total_roundoff(self.contract)
+        form = np.maximum(self._size_of_sum + k * self._log_of_sum, self._of_unshifted)
+        return self._slack * (u * form + self._in_sum)
+
+    @cached_property
+    def rounding_of_log(self) -> Array:
+        """The rounding error of log-softmax."""
+        k, u = self._exp_roundings, total_roundoff(self.contract)
+        form = np.maximum(self._gap, self._size_of_sum) + k * self._log_of_sum
+        form = np.maximum(form, self._of_unshifted)
+        return self._slack * (u * (self._gap + self._log_of_sum + form) + self._in_sum)
+
+    @cached_property
+    def rounding_of_softmax(self) -> Array:
+        """The rounding error of the logarithm of softmax as an implementation computes it."""
+        u = total_roundoff(self.contract)
+        return self.rounding_of_log + self._slack * u * (self._exp_roundings + 2)
+
+    @cached_property
+    def vanishes(self) -> Mask:
+        """Where softmax is exactly 0: below half of the smallest subnormal number, with a margin
+        for a second rounding (float64: beyond 746).
+        """
+        limit = np.log(self.contract.tiny) - self.contract.bits * np.log(2.0) - 0.87
+        largest = self.z + self.e - self.least + self.rounding_of_softmax
+        vanishes: Mask = (largest < limit) | ~self.takes_part
+        return vanishes
+
+    @cached_property
+    def _rest(self) -> Array:
+        """1 - p, rounded up."""
+        return np.asarray(np.clip(1 - self.p + self.p * self.rounding_of_softmax, 0.0, 1.0))
+
+    def _of_others(self, total: Array, each: Array) -> Array:
+        """Return a sum over all classes without one's own, rounded up."""
+        others = total - self.p * each + total * self.rounding_of_softmax
+        return np.asarray(np.maximum(others, 0.0))
+
+    @property
+    def _exp_roundings(self) -> float:
+        """k: the error of exp, in roundings."""
+        return 2 * self.contract.exp_ulp
+
+    @cached_property
+    def _slack(self) -> float:
+        """The factor that covers products of errors."""
+        u = total_roundoff(self.contract)
+        return 1 / max(1 - (self._exp_roundings + 4) * u, u)
+
+    @cached_property
+    def _gap(self) -> Array:
+        """The largest distance of a logit from the largest logit."""
+        return np.where(self.takes_part, self.most - (self.z - self.e), 0.0)
+
+    @cached_property
+    def _log_of_sum(self) -> Array:
+        """The largest L."""
+        most = self.logsumexp + self.move_of_sum - self.least
+        most = np.where(np.isfinite(most), most, np.inf)
+        return np.asarray(np.minimum(np.log(self.count), np.maximum(most, 0.0)))
+
+    @cached_property
+    def _size_of_sum(self) -> Array:
+        """The largest |m + L|."""
+        return np.asarray(abs(self.logsumexp) + self.move_of_sum)
+
+    @property
+    def _of_unshifted(self) -> Array:
+        """k |m + L|, the roundings of log(sum of exp(z)), if nothing overflows there."""
+        largest = np.log(self.contract.largest)
+        return np.asarray(self._exp_roundings * np.minimum(self._size_of_sum, largest))
+
+    @cached_property
+    def _in_sum(self) -> Array:
+        """The error of the logarithm of the sum that the sum itself has."""
+        u = total_roundoff(self.contract)
+        summed = sum_roundoff(self.count, self.contract) + self.count * self.contract.tiny
+        lost = np.where(summed < 0.5, -np.log1p(-np.minimum(summed, 0.5)), np.inf)
+        return np.asarray(u * (np.log(self.count) + self._exp_roundings) + lost)

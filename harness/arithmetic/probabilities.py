@@ -1,0 +1,68 @@
+"""Values of softmax and of its relatives, for real and complex numbers.
+
+The logits z are (D, R, K): K classes in each of R rows of data of D draws (problems of a stack).
+`among` (D, R, K) says which classes take part; None stands for all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+
+def softplus(z: Values) -> Values:
+    """Return log(1 + exp(z)), without overflow."""
+    positive = z.real > 0
+    result: Values = np.where(positive, z, 0) + np.log1p(np.exp(np.where(positive, -z, z)))
+    return result.astype(z.dtype)
+
+
+def softmax(z: Values, among: Mask | None = None) -> Values:
+    """Return exp(z) divided by its sum over the classes that take part; 0 for all others."""
+    powers, _ = _powers(z, among)
+    total = powers.sum(axis=-1, keepdims=True)
+    if among is None:
+        return np.asarray(powers / total)
+    return np.asarray(np.where(among, powers / np.where(total == 0, 1, total), 0).astype(z.dtype))
+
+
+def log_softmax(z: Values) -> Values:
+    """Return the logarithm of softmax."""
+    powers, most = _powers(z, None)
+    return np.asarray((z - most) - np.log(powers.sum(axis=-1, keepdims=True)))
+
+
+def logsumexp(z: Values, among: Mask | None = None) -> Values:
+    """Return the logarithm of the sum of exp(z) (D, R, 1); -infinity for a row of no class."""
+    powers, most = _powers(z, among)
+    total = powers.sum(axis=-1, keepdims=True)
+    logarithm = np.log(np.where(total == 0, 1, total))
+    return np.asarray(np.where(total == 0, -np.inf, most + logarithm).astype(z.dtype))
+
+
+def softmax_back(p: Values, e: Values) -> Values:
+    """Return the gradient by z of a loss with gradient e by p = softmax(z)."""
+    return np.asarray(p * (e - (p * e).sum(axis=-1, keepdims=True)))
+
+
+def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
+    """Return exp(z - m), 0 for classes that take no part, and m (D, R, 1), the largest logit of
+    those that do: 0 in a row of none.
+    """
+    if among is None:
+        most = _largest(z, z.real)
+        return np.exp(z - most), most
+    most = _largest(z, np.where(among, z.real, -np.inf))
+    most = np.where(among.any(axis=-1, keepdims=True), most, 0).astype(z.dtype)
+    powers = np.exp(np.where(among, z - most, 0))
+    return np.where(among, powers, 0).astype(z.dtype), most
+
+
+def _largest(z: Values, order: Values) -> Values:
+    """Return the number of each row that comes last in order, which is real."""
+    return np.asarray(np.take_along_axis(z, order.argmax(axis=-1, keepdims=True), axis=-1))
