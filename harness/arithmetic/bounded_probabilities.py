@@ -146,6 +146,14 @@ class BoundedProbabilities:
         """Return where x is 0 and has no error."""
         return np.asarray((x.value == 0) & (x.error == 0))
 
+    def may_be_at_most(self, x: Bounded, most: float) -> Mask:
+        """Return where x may be `most` or less."""
+        return np.asarray(~(x.value - x.error > most))
+
+    def lose(self, x: Bounded, where: Mask) -> Bounded:
+        """Return x without a bound in the places where a mask is true."""
+        return Bounded(x.value, np.where(where, np.inf, x.error))
+
     @property
     def _exp_roundings(self) -> float:
         """k: the error of exp and log, in roundings."""

@@ -173,6 +173,12 @@ class GridArithmetic:
         proved = x.quanta < NEVER
         return np.asarray((x.value == 0) & proved.reshape(-1, *[1] * (x.value.ndim - 1)))
 
+    def may_be_at_most(self, x: OnGrid, most: float) -> Mask:
+        return np.zeros(x.value.shape, dtype=bool)
+
+    def lose(self, x: OnGrid, where: Mask) -> OnGrid:
+        return x
+
     def _either(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
         """Return x with a constant in some places."""
         constant = self.lift(np.full(x.value.shape, value))

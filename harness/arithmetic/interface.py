@@ -110,6 +110,12 @@ class Arithmetic(Protocol[V]):
     def is_zero(self, x: V) -> Mask:
         """Return where x is exactly 0, in the shape of x."""
 
+    def may_be_at_most(self, x: V, most: float) -> Mask:
+        """Return where an implementation's x may be `most` or less, by its error."""
+
+    def lose(self, x: V, where: Mask) -> V:
+        """Return x with the places where it is lost, and an implementation may have any number."""
+
 
 class StepArithmetic(Arithmetic[V], Protocol[V]):
     """The operations that the steps of optimisers use: all of `Arithmetic`, and five more."""

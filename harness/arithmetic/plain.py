@@ -132,6 +132,12 @@ class Plain:
     def is_zero(self, x: Values) -> Mask:
         return np.asarray(x == 0)
 
+    def may_be_at_most(self, x: Values, most: float) -> Mask:
+        return np.zeros(x.shape, dtype=bool)
+
+    def lose(self, x: Values, where: Mask) -> Values:
+        return x
+
 
 def logistic(z: Values) -> Values:
     """Return 1 / (1 + exp(-z)); if exp(-z) overflows, the result is 0, without a warning."""

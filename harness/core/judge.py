@@ -105,9 +105,10 @@ def judge(
     first. The remaining difference may be as large as the sum of both bounds. Each side is also
     compared with its own oracle, which shows who is outside. `owners` gives for each stack the
     number of the tensor that each element belongs to (in the shape of one draw); `largest` is the
-    dtype's largest finite number. With `every_draw` a single draw beyond its range makes the status
-    UNDEFINED; else such a draw is left out, and the others decide. Raises ValueError when there is nothing to judge: no evidence is
-    not a pass.
+    dtype's largest finite number. A draw beyond its range is left out, and the others decide; with
+    `every_draw` it makes the status UNDEFINED.
+
+    Raises ValueError when there is nothing to judge: no evidence is not a pass.
     """
     if not subjects or any(0 in (side.answer.size, side.oracle.value.size) for side in subjects):
         raise ValueError("nothing to judge: no stack of answers, or an empty one")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.core.contract import Array
 from harness.core.loss import Loss
 from harness.core.problem import Problem
 
@@ -90,7 +91,7 @@ def _write_error(error: str, from_logits: bool, language: str) -> str:
     return f"{known['bce'][0 if from_logits else 1]} + {own}"
 
 
-def _write_share(shares: np.ndarray, language: str) -> str:  # type: ignore[type-arg]
+def _write_share(shares: Array, language: str) -> str:
     """Return the weight of each error (R, K) of a head as text: a number, or one for each row."""
     if (shares == shares[0, 0]).all():
         return repr(float(shares[0, 0]))

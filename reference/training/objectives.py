@@ -150,7 +150,9 @@ def _per_output(slope: Array | None) -> Array | None:
 def objective(problem: Problem, draw: int) -> Objective:
     """Return the fastest objective for a draw of a problem."""
     network = problem.formulation.network
-    fast = isinstance(network, Network) and network.is_complete and problem.loss.is_squares
-    if fast and problem.slopes is None and isinstance(network.output, str):
+    if not isinstance(network, Network) or not network.is_complete:
+        return Objective(problem, draw)
+    is_one = isinstance(network.output, str) and network.output != "softmax"
+    if is_one and problem.loss.is_squares and problem.slopes is None:
         return HiddenLayerObjective(problem, draw)
     return Objective(problem, draw)

@@ -134,6 +134,12 @@ class BallArithmetic:
     def is_zero(self, x: Balls) -> NDArray[np.bool_]:
         return np.asarray(x == 0)
 
+    def may_be_at_most(self, x: Balls, most: float) -> NDArray[np.bool_]:
+        return np.zeros(x.shape, dtype=bool)
+
+    def lose(self, x: Balls, where: NDArray[np.bool_]) -> Balls:
+        return x
+
     def _log(self, x: Any) -> Any:
         return self.arb("-inf") if x == 0 else x.log()
 
