@@ -7,7 +7,7 @@ stack of problems that are evaluated together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ DTYPES = ("float64", "float32")  # the dtypes of a case that names none
 LOSS_ROUNDINGS = 6  # of a loss of one's own, beyond those of a constant
 SINGLE = 24  # sums of narrower numbers are kept in float32
 NNET_FLOOR, NNET_LOST = 1e-80, 1000.0  # of probabilities in nnet's losses (EPS and fpass in nnet.c)
+BCE_LEAST = -100.0  # of logarithms in torch's binary_cross_entropy
 NNET_CLIP = 15.0  # |z| beyond which R nnet's logistic is exactly 0 or 1 (sigmoid in nnet.c)
 
 
@@ -55,11 +56,10 @@ class Contract:
     `from_probabilities` says that losses of logits are computed from probabilities, as nnet does;
     else they are fused, as torch's cross_entropy. A logarithm of a probability p is then log(p +
     `log_floor`) in the errors "entropy" and "bce" (nnet: 1e-80, `EPS` in nnet.c), and at least
-    `log_least` (torch's BCELoss: -100). An error "softmax" or "censored" costs `log_lost` if its
-    probability is exactly 0 (nnet: 1000); None if it is infinite there.
-
-    `unfused_slope` says that the slope of a loss of probabilities goes through them, as autograd
-    does it: it is lost where they round to 0 or 1.
+    `log_least` (torch's binary_cross_entropy: -100); a loss of one's own may or may not end there.
+    An error "softmax" or "censored" costs `log_lost` if its probability is exactly 0 (nnet: 1000);
+    None if it is infinite there. `unfused_slope` says that the slope of a loss of probabilities
+    goes through them, as autograd does it: it is lost where they round to 0 or 1.
 
     `absolute_activations` says that tanh and the logistic are right to a few roundings of 1, not of
     themselves, as tanh written as 2 sigmoid(2 z) - 1 is: it loses digits where it is small.
@@ -97,6 +97,12 @@ class Contract:
                 f"logistic_clip is {shown(clip, 40)}, expected a number above 0, as R nnet's"
                 f" {NNET_CLIP:g}"
             )
+
+    def through_probabilities(self) -> Contract:
+        """Return the contract of a loss that goes through probabilities, as BCELoss of a sigmoid
+        does.
+        """
+        return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
     @property
     def bits(self) -> int:

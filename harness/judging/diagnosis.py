@@ -4,6 +4,7 @@ quantity first, on whose side, and why.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import log
 
 from harness.core.contract import NNET_CLIP, Contract
 from harness.core.finding import Finding, FirstOutside, Form, Hint, HintKind, Layers, figure
@@ -22,6 +23,7 @@ from harness.words.naming import tensors
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other
 FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations on
+BCE_BEYOND = 27.6  # the logit at which p (1 - p) is 1e-12, where BCELoss begins to lose its slope
 LOST = 4.0  # times the allowed difference at least, where activations lose digits
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
@@ -109,9 +111,10 @@ def _other_losses(comparison: Comparison) -> str:
 def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
     """Return a hint if the failure vanishes under another convention of an activation, else None.
 
-    The conventions are the derivative of ReLU at exactly 0, nnet's clip of the logistic, and digits
-    that activations lose. The hint has the line that a user writes to declare the convention.
-    `factor` says how many times the allowed difference the answer is off.
+    The conventions are the derivative of ReLU at exactly 0, nnet's clip of the logistic, a loss
+    that is computed from probabilities, and digits that activations lose. The hint has the line
+    that a user writes to declare the convention. `factor` says how many times the allowed
+    difference the answer is off.
     """
     trial = comparison.trial
     name, promised = trial.subject.name, trial.subject.contract(trial.dtype)
@@ -127,7 +130,27 @@ def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(comparison, replace(promised, logistic_clip=clip)):
             return _other_clip(name, clip)
-    return _loses_digits(comparison, promised) if factor > LOST else None
+    return _unfused(comparison, promised) or (
+        _loses_digits(comparison, promised) if factor > LOST else None
+    )
+
+
+def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
+    """Return a hint if the failure vanishes for a loss that is computed from probabilities, whose
+    gradient is lost where they round to 0 or 1, else None.
+    """
+    if comparison.problems[0].loss.is_squares or not promised.own_loss or promised.unfused_slope:
+        return None
+    if not _passes(comparison, promised.through_probabilities()):
+        return None
+    beyond = min(log(2) * promised.bits, BCE_BEYOND)
+    cause = (
+        f"its loss is computed from probabilities: beyond a logit of {beyond:.0f} they round to 0"
+        f" or 1 in {promised.dtype}, and the loss and its gradient are lost; those of"
+        " BCEWithLogitsLoss and CrossEntropyLoss are not"
+    )
+    name = called(comparison.trial.subject.name)
+    return Hint(HintKind.VANISHES, cause, f"Subject({name}, unfused_loss=True)")
 
 
 def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:

@@ -16,8 +16,6 @@ from harness.text.harmless import class_name
 if TYPE_CHECKING:
     import torch
 
-BCE_LEAST = -100.0  # of logarithms in torch's binary_cross_entropy
-
 
 def compute_loss(
     problem: Problem,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.calling.observing import observe
-from harness.core.contract import DTYPES, Array, Contract
+from harness.core.contract import BCE_LEAST, DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Missing, Observation
 from harness.core.layout import Layout, left_out_as
@@ -24,7 +24,6 @@ from harness.core.progress import Say, silent
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised, words_of
-from harness.model.losses import BCE_LEAST
 from harness.model.module import Model, UserLoss
 from harness.model.tensors import to_plain
 from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
@@ -54,9 +53,10 @@ class Subject:
     `relu_at_zero` is the model's derivative of ReLU at exactly 0. `logistic_clip` is the |z| beyond
     which the model's logistic function is exactly 0 or 1 (15 if it copies R's nnet).
     `absolute_activations` says that its tanh or logistic loses digits where it is small, as 2
-    sigmoid(2 z) - 1 does. `loss(outputs,
-    targets)` is the model's own loss. `held` names own parameters, as masks by name, that every
-    probe leaves at 0. `stagewise` says whether each layer is judged from the model's own
+    sigmoid(2 z) - 1 does. `loss(outputs, targets)` is the model's own loss. `unfused_loss` says
+    that this loss goes through probabilities, as BCELoss of a sigmoid does: where they round to 0
+    or 1, neither it nor its gradient is judged. `held` names own parameters, as masks by name, that
+    every probe leaves at 0. `stagewise` says whether each layer is judged from the model's own
     intermediate numbers; by default this is so if the dtype rounds more than float32. `known` says
     why the model is known to fail.
 
@@ -72,6 +72,7 @@ class Subject:
     logistic_clip: float | None = None
     absolute_activations: bool = False
     loss: UserLoss | None = None
+    unfused_loss: bool = False
     held: Mapping[str, Any] | None = None
     stagewise: bool | None = None
     known: str = ""
@@ -113,14 +114,16 @@ class Subject:
         return cls(given)
 
     def contract(self, dtype: str) -> Contract:
+        through = self.loss is None or self.unfused_loss  # the harness's own ends as torch's does
         return Contract(
             dtype,
             relu_at_zero=self.relu_at_zero,
             logistic_clip=self.logistic_clip,
             absolute_activations=self.absolute_activations,
             own_loss=self.loss is not None,
-            log_least=None if self.loss else BCE_LEAST,
-            unfused_slope=self.loss is None,
+            from_probabilities=self.unfused_loss,
+            log_least=BCE_LEAST if through else None,
+            unfused_slope=through,
         )
 
     @property

@@ -129,7 +129,7 @@ class _OfProbabilities(Generic[V]):
     def _rounded(self, x: V, more: float = 0.0) -> V:
         """Return x with the roundings of a slope through the probabilities, if it may go there."""
         contract = self.m.contract
-        through = contract.own_loss or (contract.unfused_slope and not self.head.from_logits)
+        through = contract.own_loss or (contract.unfused_slope and not self.fused)
         if not through:
             return x
         return self.m.scale(x, 1.0, (UNFUSED + more) * self.m.contract.roundoff)
@@ -164,7 +164,7 @@ class _OfProbabilities(Generic[V]):
     @property
     def _loses_slopes(self) -> bool:
         """Does the slope go through probabilities, where it is lost if they round to 0 or 1?"""
-        return self.m.contract.unfused_slope and not self.head.from_logits
+        return self.m.contract.unfused_slope and not self.fused
 
     def _logs(self) -> tuple[V, V]:
         """Return log p and log(1 - p) of logistic outputs."""
@@ -181,7 +181,11 @@ class _OfProbabilities(Generic[V]):
         m, contract = self.m, self.m.contract
         ones = m.lift(np.ones(self.targets.shape))
         log = m.log(m.mul(m.shift(p, contract.log_floor), ones))
-        return log if contract.log_least is None else m.at_least(log, contract.log_least)
+        if contract.log_least is None:
+            return log
+        if contract.own_loss:  # which may end there, or not
+            return m.lose(log, m.may_be_at_most(log, contract.log_least))
+        return m.at_least(log, contract.log_least)
 
     def _softmax(self) -> Errors[V]:
         """Return -sum t log p over the targets above 0, and its slope (sum t) p - t."""
