@@ -9,20 +9,37 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from harness.core.contract import NNET_CLIP, Array, Contract
+from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.linear import LinearMap
-from harness.core.loss import Loss
+from harness.core.loss import OF_A_ROW
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
+from reference.r.losses_in_r import (
+    BEYOND_MEMORY,
+    find_decay,
+    find_error,
+    find_row_weights,
+    find_targets,
+    is_beyond_memory,
+    list_quantities,
+    without_loss,
+)
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import choose_session
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
 
+NNET = Contract(
+    "float64",
+    logistic_clip=NNET_CLIP,
+    from_probabilities=True,
+    log_floor=NNET_FLOOR,
+    log_lost=NNET_LOST,
+)
 LIVE = RSession()  # the one R of this process, which the first ask starts
 
 
@@ -30,10 +47,11 @@ LIVE = RSession()  # the one R of this process, which the first ask starts
 class RNnet:
     """R's nnet as a reference.
 
-    Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear or
-    logistic. nnet clips its logistic function (it is exactly 0 or 1 beyond |z| = 15), and the
-    contract declares this unless `declare_clip` is False. `r` is the session that answers for R: R
-    itself, a recording of R, or a session that only says why neither can answer.
+    Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear,
+    logistic or, with its own loss of them, a softmax. nnet clips its logistic function (it is
+    exactly 0 or 1 beyond |z| = 15), and the contract declares this unless `declare_clip` is False.
+    `r` is the session that answers for R: R itself, a recording of R, or a session that only says
+    why neither can answer.
     """
 
     declare_clip: bool = True
@@ -83,11 +101,10 @@ class RNnet:
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
         if not isinstance(network, Network):
             return "nnet has no such network: let NumPy judge it"
-        activation, output = network.activations
-        if network.hidden and activation not in ("logistic", "tanh"):
-            return f"nnet has no {activation} hidden units: let NumPy judge them"
-        if output not in ("identity", "logistic"):
-            return f"nnet has no {output} outputs: let NumPy judge them"
+        if network.hidden and network.activation not in ("logistic", "tanh"):
+            return f"nnet has no {network.activation} hidden units: let NumPy judge them"
+        if why := _cannot_put_out(network):
+            return why
         if quantity == STEP:
             return "nnet hides its steps: let NumPy judge them"
         if quantity == "input_gradient":
@@ -99,11 +116,11 @@ class RNnet:
         return None
 
     def contract(self) -> Contract:
-        return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
+        return self.real_contract() if self.declare_clip else replace(NNET, logistic_clip=None)
 
     def real_contract(self) -> Contract:
         """Return the contract with nnet's clip, also where `contract` leaves the clip out."""
-        return Contract("float64", logistic_clip=NNET_CLIP)
+        return NNET
 
     def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
@@ -122,55 +139,45 @@ class RNnet:
         return "R", engine(self.as_evaluated(at_theta(problem)))
 
     def observe(self, problem: Problem) -> Observation:
-        if why := cannot_lose(problem.loss, problem.formulation.network):
-            return Observation({}, Missing(Status.ABSENT, why))
+        quantities, why = list_quantities(problem)
+        missing = Missing(Status.ABSENT, why) if why else None
+        if not quantities:
+            return Observation({}, missing)
         asked = self.as_evaluated(at_theta(problem))
+        if quantities == ("forward",):
+            asked = without_loss(asked)
         network: Any = asked.formulation.network
-        weights = row_weights(problem)
-        if weights is not None:
-            weights = np.tile(weights, (problem.draws, 1))
+        error = find_error(asked)
         try:
             answer = self.r.evaluate(
-                topology(network),
+                topology(network, error),
                 asked.theta,
                 asked.inputs,
-                asked.targets,
-                weights,
-                decay_in_r(asked),
+                find_targets(asked),
+                find_row_weights(asked),
+                find_decay(asked),
+                are_logits(network, error),
             )
-        except RUnavailable as error:
-            return Observation({}, Missing(Status.ABSENT, str(error)))
-        except (RCrashed, RError) as error:
-            return Observation({}, Missing(Status.BROKEN, f"R nnet: {error}"))
+        except RUnavailable as reason:
+            return Observation({}, Missing(Status.ABSENT, str(reason)))
+        except (RCrashed, RError) as reason:
+            return Observation({}, Missing(Status.BROKEN, f"R nnet: {reason}"))
         gradient = asked.formulation.pull_back(answer.gradient)
-        return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
+        found = {"forward": answer.outputs, "loss": answer.value, "gradient": gradient}
+        return Observation({name: found[name] for name in quantities}, missing)
 
 
-def cannot_lose(loss: Loss, network: Family) -> str:
-    """Return why nnet does not have a loss, for a network that it has; "" if it has it."""
-    if loss.has_decay and network.activations[0] == "tanh":
-        return (
-            "nnet computes tanh through other weights than these, and its decay would penalise"
-            " those"
-        )
-    shares = loss.shares(1, network.outputs) if loss.weights is None else np.ones(1)
-    if not (shares == shares[0]).all():
-        return "nnet weighs rows, not outputs: it has no mean over heads of different widths"
-    return ""
-
-
-def row_weights(problem: Problem) -> Array | None:
-    """Return the weight of each row (R,) as nnet takes it, from a loss that nnet has; None if all
-    are 1.
-    """
-    weights = np.broadcast_to(problem.shares, problem.targets.shape[1:])[:, 0]
-    return None if (weights == 1).all() else np.array(weights)
-
-
-def decay_in_r(problem: Problem) -> float | Array:
-    """Return the decay as nnet takes it: one number, or one for each weight (T,)."""
-    one_decay = problem.loss.one_decay
-    return problem.decays if one_decay is None else one_decay
+def _cannot_put_out(network: Network) -> str:
+    """Return why nnet does not have a network's outputs; "" if it has them."""
+    if not isinstance(network.output, str):
+        return "nnet has one activation for all outputs: let NumPy judge one for each head"
+    if network.output not in ("identity", "logistic", "softmax"):
+        return f"nnet has no {network.output} outputs: let NumPy judge them"
+    if network.output != "softmax":
+        return ""
+    if len(network.outputs) > 1:
+        return "nnet's softmax is one over all outputs, not one for each head: let NumPy judge them"
+    return BEYOND_MEMORY if is_beyond_memory(network) else ""
 
 
 @cache
@@ -204,8 +211,8 @@ def _as_logistic(network: Network) -> Formulation:
 
 
 @cache
-def topology(network: Network) -> Topology:
-    """Return a network as lists of connections, as nnet takes it.
+def topology(network: Network, error: str = "squares") -> Topology:
+    """Return a network as lists of connections, as nnet takes it, with an error that nnet has.
 
     Its units are numbered in this order: 0 is the bias, then inputs, hidden units and outputs.
     """
@@ -216,8 +223,13 @@ def topology(network: Network) -> Topology:
         hidden_units = 1 + sources + np.flatnonzero(from_hidden)
         outputs.append((0, *hidden_units, *(1 + np.flatnonzero(from_inputs))))
     connections = tuple(tuple(map(int, unit)) for unit in (*hidden, *outputs))
-    linear = network.output == "identity"
-    return Topology(sources, network.hidden, sum(network.outputs), connections, linear)
+    linear = error in OF_A_ROW or (error == "squares" and network.output == "identity")
+    return Topology(sources, network.hidden, sum(network.outputs), connections, linear, error)
+
+
+def are_logits(network: Network, error: str) -> bool:
+    """Are a network's outputs the logits of the probabilities of which nnet takes the error?"""
+    return error != "squares" and network.output == "identity"
 
 
 def network_of(topology: Topology) -> Network:
@@ -235,13 +247,12 @@ def network_of(topology: Topology) -> Network:
             " with skip or without, in its order: write Network(...) with masks, and its weights"
             " in that order"
         )
-    output = "identity" if topology.linear_outputs else "logistic"
     return Network(
         topology.inputs,
         topology.hidden,
         topology.outputs,
         "logistic",
-        output,
+        topology.output,
         skip=topology.has_skip,
     )
 
@@ -252,20 +263,24 @@ def engine(problem: Problem) -> str:
     The script prints the loss, its gradient by the weights, and the outputs.
     """
     network: Any = problem.formulation.network
-    n, nconn, conn, linear = topology(network).engine
-    data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
-    weights = row_weights(problem)
-    if weights is None or (weights == weights[0]).all():
-        weights = problem.shares.ravel()[:1]
+    error = find_error(problem)
+    n, nconn, conn, linear, flags = topology(network, error).engine
+    data = [*problem.inputs[0].T.ravel(), *find_targets(problem)[0].T.ravel()]
+    weights = find_row_weights(problem)
+    share = np.ones(1) if weights is None else weights[0]
+    if (share == share[0]).all():
+        share = share[:1]
     given = {
         "n": n,
         "nconn": nconn,
         "conn": conn,
         "linear": linear,
+        "flags": flags,
         "w": problem.theta[0],
         "data": data,
-        "decay": np.atleast_1d(decay_in_r(problem)),
-        "share": weights,
+        "decay": np.atleast_1d(find_decay(problem)),
+        "share": share,
+        "logits": [are_logits(network, error)],
     }
     lines = []
     for name, numbers in given.items():
