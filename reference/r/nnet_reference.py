@@ -7,27 +7,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 
 from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Contract
-from harness.core.formulation import Family, Formulation
+from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
-from harness.core.linear import LinearMap
 from harness.core.loss import OF_A_ROW
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
-from reference.r.losses_in_r import (
-    BEYOND_MEMORY,
+from reference.nnet.losses import (
     find_decay,
     find_error,
     find_row_weights,
     find_targets,
-    is_beyond_memory,
     list_quantities,
     without_loss,
 )
+from reference.nnet.networks import as_logistic, cannot_compute
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import choose_session
 from reference.r.session import RCrashed, RError, RSession
@@ -99,11 +96,7 @@ class RNnet:
             self.r.start()
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        if not isinstance(network, Network):
-            return "nnet has no such network: let NumPy judge it"
-        if network.hidden and network.activation not in ("logistic", "tanh"):
-            return f"nnet has no {network.activation} hidden units: let NumPy judge them"
-        if why := _cannot_put_out(network):
+        if why := cannot_compute(network):
             return why
         if quantity == STEP:
             return "nnet hides its steps: let NumPy judge them"
@@ -125,7 +118,7 @@ class RNnet:
     def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
         if network.activation == "tanh":
-            return problem.through(_as_logistic(network))
+            return problem.through(as_logistic(network))
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
@@ -165,49 +158,6 @@ class RNnet:
         gradient = asked.formulation.pull_back(answer.gradient)
         found = {"forward": answer.outputs, "loss": answer.value, "gradient": gradient}
         return Observation({name: found[name] for name in quantities}, missing)
-
-
-def _cannot_put_out(network: Network) -> str:
-    """Return why nnet does not have a network's outputs; "" if it has them."""
-    if not isinstance(network.output, str):
-        return "nnet has one activation for all outputs: let NumPy judge one for each head"
-    if network.output not in ("identity", "logistic", "softmax"):
-        return f"nnet has no {network.output} outputs: let NumPy judge them"
-    if network.output != "softmax":
-        return ""
-    if len(network.outputs) > 1:
-        return "nnet's softmax is one over all outputs, not one for each head: let NumPy judge them"
-    return BEYOND_MEMORY if is_beyond_memory(network) else ""
-
-
-@cache
-def _as_logistic(network: Network) -> Formulation:
-    """Return the map from the parameters of a tanh network to the parameters of a logistic network
-    with the same outputs.
-
-    Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units, and the
-    weights that outputs give to hidden units; it subtracts the sum of these weights of an output
-    from its bias.
-    """
-    size, blocks = network.layout.size, network.layout.blocks
-    biases = {block.head: block.places for block in blocks if block.role == "bias"}
-    factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
-    for block in blocks:
-        places = block.places
-        of_hidden_units = block.role == "weight" and block.layer == 2 and block.group is None
-        if block.layer == 1 or of_hidden_units:
-            factors[places[places >= 0]] = 2
-        if of_hidden_units:
-            of_rows = np.broadcast_to(biases[block.head][:, None], places.shape)
-            rows.append(of_rows[places >= 0])
-            columns.append(places[places >= 0])
-    entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
-    matrix = sparse.coo_array(
-        (entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size)
-    )
-    N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
-    logistic = replace(network, activation="logistic")
-    return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)
 
 
 @cache

@@ -22,7 +22,7 @@ from harness.training.trainer import Fitted, Floor, Population, Start
 from reference.implementations.numpy_net import NumpyNet, numpy_net
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
-from reference.r.losses_in_r import (
+from reference.nnet.losses import (
     cannot_lose,
     find_decay,
     find_error,

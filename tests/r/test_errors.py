@@ -17,7 +17,7 @@ from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.core.problem import Problem
 from reference import Network, r_nnet
-from reference.r.losses_in_r import cannot_lose
+from reference.nnet.losses import cannot_lose
 from reference.r.nnet_reference import LIVE, topology
 from reference.r.topology import FLAGS, Topology
 from tests.conftest import Approved

@@ -13,13 +13,11 @@ from harness.core.contract import Array
 from harness.core.loss import OF_A_ROW, SUM_OF_SQUARES, Loss
 from harness.core.problem import Problem
 from reference.mathematics.network import Network
+from reference.nnet.networks import BEYOND_MEMORY, is_beyond_memory
 
 IN_R = {"bce": "entropy"}  # of targets 0 and 1; nnet takes the entropy of any others off
 # the activation of the outputs that each error is of; squares are of linear and logistic ones
 ACTIVATIONS = {"entropy": "logistic", "softmax": "softmax", "censored": "softmax"}
-BEYOND_MEMORY = (
-    "nnet writes beyond its memory for a softmax with fewer weights than units: let NumPy judge it"
-)
 
 
 def cannot_lose(problem: Problem) -> str:
@@ -55,16 +53,6 @@ def cannot_lose(problem: Problem) -> str:
 def penalises_others(problem: Problem) -> bool:
     """Would nnet's decay penalise other weights than the network's? It computes tanh by others."""
     return problem.loss.has_decay and _network_of(problem).activation == "tanh"
-
-
-def is_beyond_memory(network: Network) -> bool:
-    """Would nnet write a softmax of this network's outputs beyond its memory?
-
-    Its array of probabilities has as many numbers as there are weights (Probs in nnet.c), but they
-    stand at the places of the outputs among all units.
-    """
-    units = 1 + sum(network.inputs) + network.hidden + sum(network.outputs)
-    return network.layout.size < units
 
 
 def _cannot_activate(problem: Problem, error: str) -> str:
