@@ -34,17 +34,19 @@ hello <- function(special) {
 eval_text <- function(code) eval(parse(text = code, keep.source = FALSE), globalenv())
 
 # nnet's C engine holds one net in static variables. n: inputs, hidden, outputs; nconn[i]: the first weight into unit i;
-# conn: the source of each weight; units from nsunits on are linear. No entropy, softmax or censoring.
+# conn: the source of each weight; units from nsunits on are linear; flags: entropy, softmax, censored. The engine
+# checks nothing: entropy is for logistic outputs; softmax is for linear ones; censored needs the flag of softmax too.
 # decay: one number, or one for each weight. The engine reads as many as there are weights, whatever the vector's length.
-set_net <- function(n, nconn, conn, nsunits, decay) {
+set_net <- function(n, nconn, conn, nsunits, flags, decay) {
     .C(VR_set_net, as.integer(n), as.integer(nconn), as.integer(conn), rep_len(decay, length(conn)),
-       as.integer(nsunits), 0L, 0L, 0L)
+       as.integer(nsunits), as.integer(flags[1L]), as.integer(flags[2L]), as.integer(flags[3L]))
 }
 
 # theta: weights x draws; data: (rows * (inputs + outputs)) x draws; weights: rows x draws, or NULL for ones.
-# A column of the result is one draw: value, gradient, outputs (rows first).
-evaluate <- function(n, nconn, conn, nsunits, decay, theta, data, weights) {
-    set_net(n, nconn, conn, nsunits, decay)
+# A column of the result is one draw: value, gradient, outputs (rows first). Outputs are probabilities if a flag is set;
+# with `logits`, they are those of the same weights in a net of linear outputs without flags.
+evaluate <- function(n, nconn, conn, nsunits, flags, decay, theta, data, weights, logits) {
+    set_net(n, nconn, conn, nsunits, flags, decay)
     on.exit(.C(VR_unset_net))
     rows <- nrow(data) %/% as.integer(n[1L] + n[3L])
     size <- length(conn)
@@ -53,7 +55,8 @@ evaluate <- function(n, nconn, conn, nsunits, decay, theta, data, weights) {
     number <- 0
     slopes <- double(size)
     fitted <- double(rows * n[3L])
-    vapply(seq_len(ncol(theta)), function(draw) {
+    draws <- seq_len(ncol(theta))
+    found <- vapply(draws, function(draw) {
         w <- theta[, draw]
         row_weights <- if (is.null(weights)) ones else weights[, draw]
         # Nothing to train, no iteration: VR_dovm is how the engine is told its data. It keeps pointers into them, so
@@ -62,13 +65,24 @@ evaluate <- function(n, nconn, conn, nsunits, decay, theta, data, weights) {
         back <- .C(VR_dfunc, w, slopes, number)
         c(back[[3L]], back[[2L]], .C(VR_nntest, rows, held[[2L]], fitted, w)[[3L]])
     }, double(1L + size + rows * n[3L]))
+    if (logits != 0) {
+        .C(VR_unset_net)
+        set_net(n, nconn, conn, 1 + n[1L] + n[2L], c(0, 0, 0), 0)
+        found[1L + size + seq_along(fitted), ] <- vapply(draws, function(draw) {
+            .C(VR_nntest, rows, data[, draw], fitted, theta[, draw])[[3L]]
+        }, fitted)
+    }
+    found
 }
 
 # nnet() as its user calls it; what is NULL is left out of the call.
-fit_nnet <- function(size, linout, skip, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
+fit_nnet <- function(size, linout, skip, flags, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
     call <- list(x = x, y = y, size = size, Wts = Wts, linout = linout != 0, maxit = maxit, abstol = abstol,
                  reltol = reltol, decay = decay, MaxNWts = max(1000, length(Wts)), trace = FALSE)
     call$skip <- if (skip != 0) TRUE
+    call$entropy <- if (flags[1L] != 0) TRUE
+    call$softmax <- if (flags[2L] != 0 && flags[3L] == 0) TRUE
+    call$censored <- if (flags[3L] != 0) TRUE
     call$mask <- if (!is.null(mask)) mask != 0
     call$weights <- weights
     net <- do.call(nnet::nnet, call)
@@ -76,8 +90,8 @@ fit_nnet <- function(size, linout, skip, x, y, Wts, mask, weights, maxit, abstol
 }
 
 # The same engine on connections that nnet() has no words for.
-fit_engine <- function(n, nconn, conn, nsunits, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
-    set_net(n, nconn, conn, nsunits, decay)
+fit_engine <- function(n, nconn, conn, nsunits, flags, x, y, Wts, mask, weights, maxit, abstol, reltol, decay) {
+    set_net(n, nconn, conn, nsunits, flags, decay)
     on.exit(.C(VR_unset_net))
     rows <- nrow(x)
     trained <- if (is.null(mask)) rep(1L, length(Wts)) else as.integer(mask != 0)
@@ -88,8 +102,8 @@ fit_engine <- function(n, nconn, conn, nsunits, x, y, Wts, mask, weights, maxit,
 }
 
 # R's optim() on the engine's own value and gradient, which it computes together.
-fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, weights, maxit, decay) {
-    set_net(n, nconn, conn, nsunits, decay)
+fit_optim <- function(n, nconn, conn, nsunits, flags, x, y, Wts, weights, maxit, decay) {
+    set_net(n, nconn, conn, nsunits, flags, decay)
     on.exit(.C(VR_unset_net))
     rows <- nrow(x)
     held <- .C(VR_dovm, rows, c(x, y), if (is.null(weights)) rep(1, rows) else weights, 0L, Wts, 0, 0L, 0L, 0L, 0, 0,
@@ -111,8 +125,8 @@ fit_optim <- function(n, nconn, conn, nsunits, x, y, Wts, weights, maxit, decay)
 }
 
 # Seconds that one value and gradient takes in the engine, the mean of `reps` in a row.
-time_gradient <- function(n, nconn, conn, nsunits, x, y, w, reps) {
-    set_net(n, nconn, conn, nsunits, 0)
+time_gradient <- function(n, nconn, conn, nsunits, flags, x, y, w, reps) {
+    set_net(n, nconn, conn, nsunits, flags, 0)
     on.exit(.C(VR_unset_net))
     rows <- nrow(x)
     held <- .C(VR_dovm, rows, c(x, y), rep(1, rows), 0L, w, 0, 0L, 0L, 0L, 0, 0, 0L)

@@ -7,22 +7,36 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 
-from harness.core.contract import NNET_CLIP, Array, Contract
-from harness.core.formulation import Family, Formulation
+from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Contract
+from harness.core.formulation import Family
 from harness.core.implementation import Missing, Observation
-from harness.core.linear import LinearMap
-from harness.core.loss import Loss
+from harness.core.loss import OF_A_ROW
 from harness.core.problem import STEP, Problem
 from harness.core.verdict import Status
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
+from reference.nnet.losses import (
+    find_decay,
+    find_error,
+    find_row_weights,
+    find_targets,
+    list_quantities,
+    without_loss,
+)
+from reference.nnet.networks import as_logistic, cannot_compute
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import choose_session
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
 
+NNET = Contract(
+    "float64",
+    logistic_clip=NNET_CLIP,
+    from_probabilities=True,
+    log_floor=NNET_FLOOR,
+    log_lost=NNET_LOST,
+)
 LIVE = RSession()  # the one R of this process, which the first ask starts
 
 
@@ -30,10 +44,11 @@ LIVE = RSession()  # the one R of this process, which the first ask starts
 class RNnet:
     """R's nnet as a reference.
 
-    Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear or
-    logistic. nnet clips its logistic function (it is exactly 0 or 1 beyond |z| = 15), and the
-    contract declares this unless `declare_clip` is False. `r` is the session that answers for R: R
-    itself, a recording of R, or a session that only says why neither can answer.
+    Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear,
+    logistic or, with its own loss of them, a softmax. nnet clips its logistic function (it is
+    exactly 0 or 1 beyond |z| = 15), and the contract declares this unless `declare_clip` is False.
+    `r` is the session that answers for R: R itself, a recording of R, or a session that only says
+    why neither can answer.
     """
 
     declare_clip: bool = True
@@ -81,13 +96,8 @@ class RNnet:
             self.r.start()
 
     def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        if not isinstance(network, Network):
-            return "nnet has no such network: let NumPy judge it"
-        activation, output = network.activations
-        if network.hidden and activation not in ("logistic", "tanh"):
-            return f"nnet has no {activation} hidden units: let NumPy judge them"
-        if output not in ("identity", "logistic"):
-            return f"nnet has no {output} outputs: let NumPy judge them"
+        if why := cannot_compute(network):
+            return why
         if quantity == STEP:
             return "nnet hides its steps: let NumPy judge them"
         if quantity == "input_gradient":
@@ -99,16 +109,16 @@ class RNnet:
         return None
 
     def contract(self) -> Contract:
-        return Contract("float64", logistic_clip=NNET_CLIP if self.declare_clip else None)
+        return self.real_contract() if self.declare_clip else replace(NNET, logistic_clip=None)
 
     def real_contract(self) -> Contract:
         """Return the contract with nnet's clip, also where `contract` leaves the clip out."""
-        return Contract("float64", logistic_clip=NNET_CLIP)
+        return NNET
 
     def as_evaluated(self, problem: Problem) -> Problem:
         network: Any = problem.formulation.network
         if network.activation == "tanh":
-            return problem.through(_as_logistic(network))
+            return problem.through(as_logistic(network))
         return problem
 
     def script(self, problem: Problem) -> tuple[str, str] | None:
@@ -122,90 +132,37 @@ class RNnet:
         return "R", engine(self.as_evaluated(at_theta(problem)))
 
     def observe(self, problem: Problem) -> Observation:
-        if why := cannot_lose(problem.loss, problem.formulation.network):
-            return Observation({}, Missing(Status.ABSENT, why))
+        quantities, why = list_quantities(problem)
+        missing = Missing(Status.ABSENT, why) if why else None
+        if not quantities:
+            return Observation({}, missing)
         asked = self.as_evaluated(at_theta(problem))
+        if quantities == ("forward",):
+            asked = without_loss(asked)
         network: Any = asked.formulation.network
-        weights = row_weights(problem)
-        if weights is not None:
-            weights = np.tile(weights, (problem.draws, 1))
+        error = find_error(asked)
         try:
             answer = self.r.evaluate(
-                topology(network),
+                topology(network, error),
                 asked.theta,
                 asked.inputs,
-                asked.targets,
-                weights,
-                decay_in_r(asked),
+                find_targets(asked),
+                find_row_weights(asked),
+                find_decay(asked),
+                are_logits(network, error),
             )
-        except RUnavailable as error:
-            return Observation({}, Missing(Status.ABSENT, str(error)))
-        except (RCrashed, RError) as error:
-            return Observation({}, Missing(Status.BROKEN, f"R nnet: {error}"))
+        except RUnavailable as reason:
+            return Observation({}, Missing(Status.ABSENT, str(reason)))
+        except (RCrashed, RError) as reason:
+            return Observation({}, Missing(Status.BROKEN, f"R nnet: {reason}"))
         gradient = asked.formulation.pull_back(answer.gradient)
-        return Observation({"forward": answer.outputs, "loss": answer.value, "gradient": gradient})
-
-
-def cannot_lose(loss: Loss, network: Family) -> str:
-    """Return why nnet does not have a loss, for a network that it has; "" if it has it."""
-    if loss.has_decay and network.activations[0] == "tanh":
-        return (
-            "nnet computes tanh through other weights than these, and its decay would penalise"
-            " those"
-        )
-    shares = loss.shares(1, network.outputs) if loss.weights is None else np.ones(1)
-    if not (shares == shares[0]).all():
-        return "nnet weighs rows, not outputs: it has no mean over heads of different widths"
-    return ""
-
-
-def row_weights(problem: Problem) -> Array | None:
-    """Return the weight of each row (R,) as nnet takes it, from a loss that nnet has; None if all
-    are 1.
-    """
-    weights = np.broadcast_to(problem.shares, problem.targets.shape[1:])[:, 0]
-    return None if (weights == 1).all() else np.array(weights)
-
-
-def decay_in_r(problem: Problem) -> float | Array:
-    """Return the decay as nnet takes it: one number, or one for each weight (T,)."""
-    one_decay = problem.loss.one_decay
-    return problem.decays if one_decay is None else one_decay
+        found = {"forward": answer.outputs, "loss": answer.value, "gradient": gradient}
+        return Observation({name: found[name] for name in quantities}, missing)
 
 
 @cache
-def _as_logistic(network: Network) -> Formulation:
-    """Return the map from the parameters of a tanh network to the parameters of a logistic network
-    with the same outputs.
-
-    Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units, and the
-    weights that outputs give to hidden units; it subtracts the sum of these weights of an output
-    from its bias.
-    """
-    size, blocks = network.layout.size, network.layout.blocks
-    biases = {block.head: block.places for block in blocks if block.role == "bias"}
-    factors, rows, columns = np.ones(size), [np.arange(size)], [np.arange(size)]
-    for block in blocks:
-        places = block.places
-        of_hidden_units = block.role == "weight" and block.layer == 2 and block.group is None
-        if block.layer == 1 or of_hidden_units:
-            factors[places[places >= 0]] = 2
-        if of_hidden_units:
-            of_rows = np.broadcast_to(biases[block.head][:, None], places.shape)
-            rows.append(of_rows[places >= 0])
-            columns.append(places[places >= 0])
-    entries = np.concatenate([factors, np.full(sum(map(len, rows[1:])), -1.0)])
-    matrix = sparse.coo_array(
-        (entries, (np.concatenate(rows), np.concatenate(columns))), shape=(size, size)
-    )
-    N, zero = LinearMap(sparse.csr_array(matrix)), np.zeros(size)
-    logistic = replace(network, activation="logistic")
-    return Formulation(network.layout, logistic, N, zero, N.absolute, zero, zero != 0)
-
-
-@cache
-def topology(network: Network) -> Topology:
-    """Return a network as lists of connections, as nnet takes it.
+def topology(network: Network, error: str = "squares") -> Topology:
+    """Return a network as lists of connections, as nnet takes it, with an error that nnet has.
 
     Its units are numbered in this order: 0 is the bias, then inputs, hidden units and outputs.
     """
@@ -216,8 +173,13 @@ def topology(network: Network) -> Topology:
         hidden_units = 1 + sources + np.flatnonzero(from_hidden)
         outputs.append((0, *hidden_units, *(1 + np.flatnonzero(from_inputs))))
     connections = tuple(tuple(map(int, unit)) for unit in (*hidden, *outputs))
-    linear = network.output == "identity"
-    return Topology(sources, network.hidden, sum(network.outputs), connections, linear)
+    linear = error in OF_A_ROW or (error == "squares" and network.output == "identity")
+    return Topology(sources, network.hidden, sum(network.outputs), connections, linear, error)
+
+
+def are_logits(network: Network, error: str) -> bool:
+    """Are a network's outputs the logits of the probabilities of which nnet takes the error?"""
+    return error != "squares" and network.output == "identity"
 
 
 def network_of(topology: Topology) -> Network:
@@ -235,13 +197,12 @@ def network_of(topology: Topology) -> Network:
             " with skip or without, in its order: write Network(...) with masks, and its weights"
             " in that order"
         )
-    output = "identity" if topology.linear_outputs else "logistic"
     return Network(
         topology.inputs,
         topology.hidden,
         topology.outputs,
         "logistic",
-        output,
+        topology.output,
         skip=topology.has_skip,
     )
 
@@ -252,20 +213,24 @@ def engine(problem: Problem) -> str:
     The script prints the loss, its gradient by the weights, and the outputs.
     """
     network: Any = problem.formulation.network
-    n, nconn, conn, linear = topology(network).engine
-    data = [*problem.inputs[0].T.ravel(), *problem.targets[0].T.ravel()]
-    weights = row_weights(problem)
-    if weights is None or (weights == weights[0]).all():
-        weights = problem.shares.ravel()[:1]
+    error = find_error(problem)
+    n, nconn, conn, linear, flags = topology(network, error).engine
+    data = [*problem.inputs[0].T.ravel(), *find_targets(problem)[0].T.ravel()]
+    weights = find_row_weights(problem)
+    share = np.ones(1) if weights is None else weights[0]
+    if (share == share[0]).all():
+        share = share[:1]
     given = {
         "n": n,
         "nconn": nconn,
         "conn": conn,
         "linear": linear,
+        "flags": flags,
         "w": problem.theta[0],
         "data": data,
-        "decay": np.atleast_1d(decay_in_r(problem)),
-        "share": weights,
+        "decay": np.atleast_1d(find_decay(problem)),
+        "share": share,
+        "logits": [are_logits(network, error)],
     }
     lines = []
     for name, numbers in given.items():

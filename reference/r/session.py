@@ -19,7 +19,7 @@ from reference.r.arrays import check
 from reference.r.patience import DeadlinePassed, find_size
 from reference.r.preflight import RUnavailable
 from reference.r.process import SPECIAL, Worker
-from reference.r.topology import Array, Evaluation, Fit, Topology
+from reference.r.topology import FLAGS, Array, Evaluation, Fit, Topology
 
 NO_MESSAGE = "R raised an error without a message"
 
@@ -86,14 +86,17 @@ class RSession:
         targets: ArrayLike,
         row_weights: ArrayLike | None = None,
         decay: ArrayLike = 0.0,
+        logits: ArrayLike = False,
     ) -> Evaluation:
         """Run nnet's own forward pass, loss and back-propagation at every draw (fpass, bpass,
         VR_dfunc in nnet.c).
 
         The shapes are theta (D, T), the weights in the topology's order, inputs (D, R, I), targets
         (D, R, O), and row_weights (D, R), which are not negative, and 1 by default. The value is
-        the sum over rows and outputs of row_weight * (output - target)**2, not halved, plus
-        sum(decay * theta**2); decay is one number or has the shape (T,).
+        the sum over rows of row_weight * error, plus sum(decay * theta**2); decay is one number or
+        has the shape (T,). The error is the topology's: squares are (output - target)**2 of all
+        outputs, not halved. With `logits` the outputs are linear, before a logistic function or a
+        softmax; value and gradient stay the same.
 
         Raises ValueError for an array of another shape, an empty array, or a number that is not
         finite.
@@ -111,6 +114,7 @@ class RSession:
             check("theta", theta, draws, weights),
             data,
             w,
+            check("logits", logits),
         )
         what = f"evaluate({draws} draws, {rows} rows, {weights} weights)"
         size = find_size(weights, draws * rows, 1)
@@ -140,10 +144,10 @@ class RSession:
         """Fit a net by BFGS (R's vmmin), from theta (T,), to inputs (R, I) and targets (R, O).
 
         The other arguments have the names and meanings of nnet()'s arguments. A dense topology is
-        fitted by `nnet::nnet(x, y, size=, linout=, skip=, Wts=, ...)`, as its users call it. Any
-        other topology is fitted by the same engine, with its own connections. mask (T,) is True for
-        a weight that is trained; row_weights has the shape (R,); decay is one number or has the
-        shape (T,).
+        fitted by `nnet::nnet(x, y, size=, linout=, skip=, entropy=, Wts=, ...)`, as its users call
+        it. Any other topology is fitted by the same engine, with its own connections. mask (T,)
+        is True for a weight that is trained; row_weights has the shape (R,); decay is one number or
+        has the shape (T,).
 
         Raises ValueError as evaluate does.
         """
@@ -156,7 +160,8 @@ class RSession:
         settings.append(_check_decay(decay, weights, name))
         ask: tuple[Any, ...] = ("fit_engine", *topology.engine)
         if topology.is_dense:
-            ask = ("fit_nnet", topology.hidden, topology.linear_outputs, topology.has_skip)
+            kind = topology.linear_outputs, topology.has_skip, FLAGS[topology.error]
+            ask = ("fit_nnet", topology.hidden, *kind)
         what = f"fit({rows} rows, {weights} weights, maxit {maxit})"
         size = find_size(weights, rows, maxit)
         return self._fit(what, topology, *ask, *data, m, w, *settings, size=size)

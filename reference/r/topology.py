@@ -13,7 +13,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.text.harmless import shown
+
 Array = NDArray[np.float64]
+# the errors that nnet has, and what VR_set_net takes for each: entropy, softmax, censored
+FLAGS = {"squares": (0, 0, 0), "entropy": (1, 0, 0), "softmax": (0, 1, 0), "censored": (0, 1, 1)}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Topology:
     `connections` has an entry for each hidden unit, and then for each output. An entry lists the
     unit's sources in the order of their weights: 0 is the bias, 1..inputs are the inputs, and the
     hidden units follow. theta, the vector of all weights, has the same order, unit after unit.
+
+    `error` is "squares", "entropy", "softmax" or "censored", as the arguments of nnet(). Entropy is
+    of logistic outputs. The last two take the softmax of linear outputs, two or more, which is then
+    what the net puts out.
     """
 
     inputs: int
@@ -31,6 +39,7 @@ class Topology:
     outputs: int
     connections: tuple[tuple[int, ...], ...]
     linear_outputs: bool
+    error: str = "squares"
 
     def __post_init__(self) -> None:
         units, first_output = self.hidden + self.outputs, 1 + self.inputs + self.hidden
@@ -48,10 +57,38 @@ class Topology:
             last = min(unit, first_output) - 1
             if not all(0 <= source <= last for source in sources):
                 raise ValueError(f"unit {unit} has sources {sources}, expected 0..{last}")
+        self._expect_error()
+
+    def _expect_error(self) -> None:
+        """Raise ValueError unless nnet's engine can compute the error of such a net."""
+        if self.error not in FLAGS:
+            known = ", ".join(map(repr, FLAGS))
+            raise ValueError(f"error is {shown(self.error, 40)}, expected one of {known}")
+        if self.error == "entropy" and self.linear_outputs:
+            raise ValueError("error 'entropy' has linear outputs, expected logistic ones")
+        if self.output != "softmax":
+            return
+        if not self.linear_outputs or self.outputs < 2:
+            raise ValueError(
+                f"error {self.error!r} has {self.outputs}"
+                f" {'linear' if self.linear_outputs else 'logistic'} outputs, expected two linear"
+                " ones or more"
+            )
+        if self.n_weights < self.units:  # as many numbers has Probs in nnet.c, for all units
+            raise ValueError(
+                f"error {self.error!r} has {self.n_weights} weights for {self.units} units,"
+                " expected as many weights as units: nnet writes beyond its memory for less"
+            )
 
     @classmethod
     def dense(
-        cls, inputs: int, hidden: int, outputs: int, linear_outputs: bool, skip: bool = False
+        cls,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        linear_outputs: bool,
+        skip: bool = False,
+        error: str = "squares",
     ) -> Topology:
         """Return the net of nnet(size=hidden, skip=skip): each hidden unit has all inputs as
         sources, and each output has all hidden units, with `skip` followed by all inputs.
@@ -61,7 +98,7 @@ class Topology:
         if skip:
             into_outputs += tuple(range(1, 1 + inputs))
         connections = (into_hidden,) * hidden + (into_outputs,) * outputs
-        return cls(inputs, hidden, outputs, connections, linear_outputs)
+        return cls(inputs, hidden, outputs, connections, linear_outputs, error)
 
     @property
     def has_skip(self) -> bool:
@@ -74,9 +111,8 @@ class Topology:
     @property
     def is_dense(self) -> bool:
         """Is this a net that nnet() builds, with its connections in the same order?"""
-        built = self.dense(
-            self.inputs, self.hidden, self.outputs, self.linear_outputs, self.has_skip
-        )
+        sizes = self.inputs, self.hidden, self.outputs
+        built = self.dense(*sizes, self.linear_outputs, self.has_skip, self.error)
         return (self.hidden > 0 or self.has_skip) and self == built
 
     @property
@@ -84,11 +120,24 @@ class Topology:
         return sum(map(len, self.connections))
 
     @property
+    def units(self) -> int:
+        """The number of units, with the bias."""
+        return 1 + self.inputs + self.hidden + self.outputs
+
+    @property
+    def output(self) -> str:
+        """The activation of the outputs: identity, logistic or softmax."""
+        if FLAGS[self.error][1]:
+            return "softmax"
+        return "identity" if self.linear_outputs else "logistic"
+
+    @property
     def engine(self) -> tuple[Sequence[int], ...]:
-        """n, nconn, conn and nsunits, the first arguments of VR_set_net.
+        """n, nconn, conn, nsunits and flags, as VR_set_net takes them.
 
         n counts inputs, hidden units and outputs. nconn holds for each unit the position of its
         first weight, and conn the source of each weight. Units from number nsunits on are linear.
+        flags are those of entropy, softmax and censored.
         """
         nconn = [0] * (1 + self.inputs) + list(accumulate(map(len, self.connections), initial=0))
         conn: list[int] = []
@@ -97,7 +146,7 @@ class Topology:
         nsunits = 1 + self.inputs + self.hidden
         if not self.linear_outputs:
             nsunits += self.outputs
-        return (self.inputs, self.hidden, self.outputs), nconn, conn, (nsunits,)
+        return (self.inputs, self.hidden, self.outputs), nconn, conn, (nsunits,), FLAGS[self.error]
 
 
 @dataclass(frozen=True)

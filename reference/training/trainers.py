@@ -22,15 +22,14 @@ from harness.training.trainer import Fitted, Floor, Population, Start
 from reference.implementations.numpy_net import NumpyNet, numpy_net
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
-from reference.r.nnet_reference import (
-    LIVE,
-    RNnet,
+from reference.nnet.losses import (
     cannot_lose,
-    decay_in_r,
-    r_nnet,
-    row_weights,
-    topology,
+    find_decay,
+    find_error,
+    find_row_weights,
+    find_targets,
 )
+from reference.r.nnet_reference import LIVE, RNnet, r_nnet, topology
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.r.topology import Fit, Topology
@@ -143,7 +142,13 @@ class ReferenceTrainer:
             return "its loss is no sum of squares: let scipy_bfgs fit it"
         if not isinstance(self.implementation, RNnet):
             return ""
-        return cannot_lose(problem.loss, problem.formulation.network)
+        if why := cannot_lose(problem):
+            return why
+        if not self.biases and problem.formulation.network.activations[0] == "tanh":
+            return (
+                "nnet computes tanh through other weights than these, and its mask would hold those"
+            )
+        return ""
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         return self.implementation.observe(problem)
@@ -198,7 +203,7 @@ def nnet_fit(
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
         net, theta, *data = _in_r(problem, draw)
-        how: dict[str, Any] = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem)}
+        how = {"abstol": abstol, "reltol": reltol, **_loss_in_r(problem, draw)}
         if not biases:
             how["mask"] = ~_biases(problem.formulation.network)
         fit = partial(nnet.r.fit, net, theta, *data, **how)
@@ -214,15 +219,20 @@ def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
     targets (R, O).
     """
     network: Any = problem.formulation.network
-    return topology(network), problem.own[draw], problem.inputs[draw], problem.targets[draw]
+    net = topology(network, find_error(problem))
+    return net, problem.own[draw], problem.inputs[draw], find_targets(problem)[draw]
 
 
-def _loss_in_r(problem: Problem) -> dict[str, Any]:
-    """Return the arguments of RSession.fit and RSession.optim for a problem's loss.
+def _loss_in_r(problem: Problem, draw: int) -> dict[str, Any]:
+    """Return the arguments of RSession.fit and RSession.optim for the loss of a draw.
 
     A mean is a sum whose rows have weights of one over their number.
     """
-    return {"decay": decay_in_r(problem), "row_weights": row_weights(problem)}
+    weights = find_row_weights(problem)
+    return {
+        "decay": find_decay(problem),
+        "row_weights": None if weights is None else weights[draw],
+    }
 
 
 def _make_one(fit: Fit, curve: Sequence[tuple[int, float]] = ()) -> One:
@@ -235,7 +245,7 @@ def _biases(network: Any) -> Any:
 
 
 def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
-    return _make_one(nnet.r.optim(*_in_r(problem, draw), **_loss_in_r(problem)))
+    return _make_one(nnet.r.optim(*_in_r(problem, draw), **_loss_in_r(problem, draw)))
 
 
 class _Losses(list[float]):
@@ -345,7 +355,7 @@ def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
     asked = at_theta(r_nnet.as_evaluated(problem))
 
     def pace(draw: int) -> tuple[float, float]:
-        how = _loss_in_r(asked)
+        how = _loss_in_r(asked, draw)
         fit = LIVE.fit(*_in_r(asked, draw), maxit=10_000, abstol=ABSTOL, reltol=RELTOL, **how)
         return fit.seconds, fit.value
 

@@ -39,6 +39,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "implementations",
         "rds",
         "r",
+        "nnet",
         "probes",
         "mathematics",
     ),

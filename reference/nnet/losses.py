@@ -1,0 +1,134 @@
+"""The losses that R's nnet has, and a problem's loss as nnet takes it.
+
+nnet has one error for all outputs, and a weight for each row. In shapes, D counts draws (problems
+of a stack), R rows, O outputs of all heads, and T weights.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.loss import OF_A_ROW, SUM_OF_SQUARES, Loss
+from harness.core.problem import Problem
+from reference.mathematics.network import Network
+from reference.nnet.networks import BEYOND_MEMORY, is_beyond_memory
+
+IN_R = {"bce": "entropy"}  # of targets 0 and 1; nnet takes the entropy of any others off
+# the activation of the outputs that each error is of; squares are of linear and logistic ones
+ACTIVATIONS = {"entropy": "logistic", "softmax": "softmax", "censored": "softmax"}
+
+
+def cannot_lose(problem: Problem) -> str:
+    """Return why nnet does not have a problem's loss and its gradient, for a network that it has;
+    "" if it has them, up to what `cannot_sum` says.
+    """
+    loss, network = problem.loss, _network_of(problem)
+    if penalises_others(problem):
+        return (
+            "nnet computes tanh through other weights than these, and its decay would penalise"
+            " those"
+        )
+    heads = len(network.outputs)
+    errors = {IN_R.get(error, error) for error in loss.errors(heads)}
+    if len(errors) > 1:
+        return "nnet has one error for all outputs, not one for each head: let NumPy judge them"
+    error = errors.pop()
+    if why := _cannot_activate(problem, error):
+        return why
+    if error in OF_A_ROW and heads > 1:
+        return (
+            f"nnet's {error} is one over all outputs, not one for each head: let NumPy judge them"
+        )
+    if error in OF_A_ROW and is_beyond_memory(network):
+        return BEYOND_MEMORY
+    if (problem.shares == problem.shares[..., :1]).all():
+        return ""
+    if loss.reduction == "mean":
+        return "nnet weighs rows, not outputs: it has no mean over heads of different widths"
+    return "nnet weighs rows, not outputs: it has no factor for each head"
+
+
+def penalises_others(problem: Problem) -> bool:
+    """Would nnet's decay penalise other weights than the network's? It computes tanh by others."""
+    return problem.loss.has_decay and _network_of(problem).activation == "tanh"
+
+
+def _cannot_activate(problem: Problem, error: str) -> str:
+    """Return why nnet does not have an error for a problem's outputs; "" if it has it."""
+    output: Any = _network_of(problem).output
+    logits = set(problem.loss.logits(len(_network_of(problem).outputs)))
+    if error == "squares":
+        if output == "softmax":
+            return "nnet's softmax always means its own loss: let NumPy judge squares of it"
+        return ""
+    needed = ACTIVATIONS[error]
+    expected = {"identity": True, needed: False}  # are the outputs logits?
+    if output in expected and logits == {expected[output]}:
+        return ""
+    given = "logits" if True in logits else "probabilities"
+    return (
+        f"nnet's {error} is of {needed} outputs, or of identity outputs that are logits, not of"
+        f" {output} outputs that are {given}: let NumPy judge it"
+    )
+
+
+def cannot_sum(problem: Problem) -> str:
+    """Return why nnet has the gradient of a problem's loss, but not its value; "" if it has
+    both.
+    """
+    errors = problem.loss.errors(len(problem.formulation.network.outputs))
+    if "bce" in errors and not np.isin(problem.targets, (0.0, 1.0)).all():
+        return (
+            "nnet takes the entropy of the targets off: it has no bce of targets other than 0 and 1"
+        )
+    return ""
+
+
+def list_quantities(problem: Problem) -> tuple[tuple[str, ...], str]:
+    """Return the quantities of a problem that nnet has, for a network that it has, and why not all
+    of them; "" if all.
+    """
+    if why := cannot_lose(problem):
+        return () if penalises_others(problem) else ("forward",), why
+    if why := cannot_sum(problem):
+        return ("forward", "gradient"), why
+    return ("forward", "loss", "gradient"), ""
+
+
+def without_loss(problem: Problem) -> Problem:
+    """Return the problem with a loss that nnet has for its outputs, to ask for the outputs."""
+    is_softmax = _network_of(problem).output == "softmax"
+    return replace(problem, loss=Loss(error="softmax") if is_softmax else SUM_OF_SQUARES)
+
+
+def find_error(problem: Problem) -> str:
+    """Return nnet's name of the error of a loss that nnet has."""
+    error = problem.loss.errors(1)[0]
+    return IN_R.get(error, error)
+
+
+def find_row_weights(problem: Problem) -> Array | None:
+    """Return the weight of each row of each draw (D, R) as nnet takes it, from a loss that nnet
+    has; None if all are 1.
+    """
+    weights = np.broadcast_to(problem.shares, problem.targets.shape)[..., 0]
+    return None if (weights == 1).all() else np.array(weights)
+
+
+def find_decay(problem: Problem) -> float | Array:
+    """Return the decay as nnet takes it: one number, or one for each weight (T,)."""
+    one_decay = problem.loss.one_decay
+    return problem.decays if one_decay is None else one_decay
+
+
+def find_targets(problem: Problem) -> Array:
+    """Return the targets (D, R, O) as nnet takes them: changed by class weights and smoothing."""
+    return problem.loss.change_targets(problem.targets)
+
+
+def _network_of(problem: Problem) -> Network:
+    network = problem.formulation.network
+    assert isinstance(network, Network), network.sentence()
+    return network
