@@ -18,6 +18,7 @@ from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Network
+from reference.r.nnet_reference import network_of
 from reference.r.session import RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
@@ -48,6 +49,16 @@ class Ask(Protocol):
     """Answers raw rows with the inputs (R, I) of the network and predictions (R, O)."""
 
     def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
+
+
+def network_of_fit(fit: FittedNet) -> Network:
+    """Return the network of a fitted object. Raises ValueError for one that is not supported."""
+    if fit.error != "squares":
+        raise ValueError(
+            f"it was fitted with {fit.error}: ports of classifications are not judged yet, only"
+            " those of nets that nnet() fitted by squares"
+        )
+    return network_of(fit.topology)
 
 
 def collect(

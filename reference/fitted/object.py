@@ -20,13 +20,20 @@ from harness.shipped.truth import R_CONTRACT, Truth
 from harness.shipped.verdicts import PARAMETERS, PREDICTIONS, VALUE, judge_port
 from harness.text.harmless import one_line
 from reference.fitted import stored as file_of
-from reference.fitted.answers import Ask, collect, equations_asker, r_asker, whole_rows_only
+from reference.fitted.answers import (
+    Ask,
+    collect,
+    equations_asker,
+    network_of_fit,
+    r_asker,
+    whole_rows_only,
+)
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import Given
 from reference.fitted.stored import Stored
 from reference.fitted.tables import Asked, make_truth
 from reference.mathematics.network import Network
-from reference.r.nnet_reference import LIVE, network_of
+from reference.r.nnet_reference import LIVE
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import place
 from reference.r.session import RCrashed, RError, RSession
@@ -159,7 +166,7 @@ class FittedObject:
             raise ValueError(self.given.unread)
         stored = file_of.read(self.answers) if self.answers else None
         fit = self.read(stored)
-        network = network_of(fit.topology)
+        network = network_of_fit(fit)
         return make_truth(fit, network, self.given, self.ask(fit, network, stored))
 
     def read(self, stored: Stored | None = None) -> FittedNet:
@@ -230,7 +237,7 @@ class FittedObject:
         """Ask R about the rows of this case, and return what a file stores."""
         assert self.session is not None
         fit = self.read()
-        asked = self.ask(fit, network_of(fit.topology))
+        asked = self.ask(fit, network_of_fit(fit))
         versions = {name: self.session.versions()[name] for name in ("R", "nnet")}
         today = datetime.now(UTC).date().isoformat()
         prepare = self.given.prepare

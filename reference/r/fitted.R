@@ -5,7 +5,7 @@
 # `ask_fit` calls predict(), which evaluates the fit's formula.
 
 FIELDS <- c("n", "nunits", "nconn", "conn", "nsunits", "decay", "entropy", "softmax", "censored", "value", "wts",
-            "convergence", "fitted.values", "residuals", "lev", "call", "terms", "coefnames", "contrasts", "xlevels")
+            "convergence", "fitted.values", "residuals", "lev", "lab", "call", "terms", "coefnames", "contrasts", "xlevels")
 LEFT_OUT <- list("symbol", double(), "", 0, list(), character(), list())
 MOST_VALUES <- 100000L
 MOST_DEEP <- 200L

@@ -45,6 +45,13 @@ class FittedNet:
     `responses` those of the outputs. `terms` is the right side of the formula; None for a fit on a
     matrix. `fitted` and `residuals` (N, O) are those of the rows that were fitted. `call` is the
     call as R prints it, `versions` names what read the file, and `digest` is its SHA-256.
+
+    `error` is what nnet() minimised: "squares", "entropy", "softmax" or "censored"; the last two
+    take the softmax of the outputs. `classes` are the names of the outputs' classes, or the two
+    classes of one output; () if there are none. `lev` are the names that R's predict(type="class")
+    takes, of which more may be there than outputs. `is_multinom` says that multinom() made it;
+    `has_ones` that the object's wts begin with a bias of 0 for each output, and its intercepts,
+    which are the biases here, belong to a column of ones.
     """
 
     topology: Topology
@@ -60,6 +67,11 @@ class FittedNet:
     call: str
     digest: str
     versions: dict[str, str]
+    error: str = "squares"
+    classes: tuple[str, ...] = ()
+    lev: tuple[str, ...] = ()
+    is_multinom: bool = False
+    has_ones: bool = False
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from os import PathLike, fspath
@@ -15,16 +16,22 @@ from harness.text.harmless import one_line
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError, RSession
 from reference.r.topology import Topology
+from reference.rds.classes import (
+    Net,
+    name_classes,
+    name_responses,
+    read_error,
+    read_levels,
+    take_ones_off,
+)
 from reference.rds.deparse import deparse
-from reference.rds.fit import FittedNet, Terms, Unsupported
+from reference.rds.fit import FittedNet, Unsupported
 from reference.rds.stream import read_stream
-from reference.rds.terms import read_terms
+from reference.rds.terms import FormulaTerms, read_terms
 from reference.rds.values import NULL, NUMBERS, Value, decode
 from reference.rds.without_r import describe, parse
 
 Mode = Literal["auto", "r", "rdata"]
-FLAGS = ("entropy", "softmax", "censored")
-NOT_YET = "classification is not supported yet: only nets that nnet() fitted by squares are"
 
 
 def read_fit(path: str | PathLike[str], r: RSession, mode: Mode = "auto") -> FittedNet:
@@ -35,8 +42,8 @@ def read_fit(path: str | PathLike[str], r: RSession, mode: Mode = "auto") -> Fit
     limited, nothing that it holds is evaluated, and every length is checked. R's readRDS() or
     rdata's parser, and the decompressors, are trusted to decode bytes.
 
-    Raises Unsupported for a fit that is no regression by squares, and if nothing can decode the
-    file; ValueError, with the name of the file, for a file that holds no sound fit.
+    Raises Unsupported for a multinom() with offsets or without inputs, and if nothing can decode
+    the file; ValueError, with the name of the file, for a file that holds no sound fit.
     """
     name = one_line(fspath(path))
     if mode not in ("auto", "r", "rdata"):
@@ -72,65 +79,67 @@ def _decode(content: bytes, path: str, r: RSession, mode: Mode) -> tuple[Value, 
 def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
     """Return the fit of an object. Raises ValueError or Unsupported."""
     fields = top.named()
-    _check_class(top, fields)
-    topology = _topology(fields)
-    wts = _numbers(fields, "wts", topology.n_weights)
-    is_formula = "nnet.formula" in top.attribute("class").texts
-    terms: Terms | None = None
-    columns = tuple(f"x{number + 1}" for number in range(topology.inputs))
-    if is_formula:
-        columns = _texts(fields, "coefnames", topology.inputs)
-        parts = [fields.get(name, NULL) for name in ("terms", "xlevels", "contrasts")]
-        terms = read_terms(parts[0], parts[1], parts[2], columns)
-    fitted = _rows(fields, "fitted.values", topology.outputs)
-    residuals = _rows(fields, "residuals", topology.outputs)
+    _check_class(top)
+    kinds = top.attribute("class").texts
+    net, terms = _read_net(fields, kinds)
+    error = read_error(fields, net.topology)
+    outputs = net.topology.outputs
+    fitted = _rows(fields, "fitted.values", outputs)
+    residuals = _rows(fields, "residuals", outputs)
     if fitted.shape != residuals.shape:
         raise ValueError(
             f"its fitted.values and residuals are of {fitted.shape} and {residuals.shape} numbers"
         )
+    levels = read_levels(fields)
+    classes = name_classes(fields, error, outputs, levels)
     return FittedNet(
-        topology=topology,
-        wts=wts,
-        decay=_decay(fields, topology.n_weights),
+        topology=net.topology,
+        wts=net.wts,
+        decay=net.decay,
         value=float(_numbers(fields, "value", 1)[0]),
         convergence=int(_whole(fields, "convergence", 1)[0]) if "convergence" in fields else 0,
-        columns=columns,
-        responses=_name_responses(fields, topology.outputs),
+        columns=net.columns,
+        responses=name_responses(fields, outputs, classes),
         terms=terms,
         fitted=fitted,
         residuals=residuals,
         call=one_line(deparse(fields.get("call", NULL))),
         digest=digest,
         versions=versions,
+        error=error,
+        classes=classes,
+        lev=levels,
+        is_multinom="multinom" in kinds,
+        has_ones=net.has_ones,
     )
 
 
-def _name_responses(fields: dict[str, Value], outputs: int) -> tuple[str, ...]:
-    """Return the names of the outputs: those of fitted.values, or the left side of the formula."""
-    responses = fields.get("fitted.values", NULL).dimension_names(1)
-    if len(responses) == outputs:
-        return responses
-    variables = fields.get("terms", NULL).attribute("variables").parts
-    if outputs == 1 and len(variables) > 1:
-        return (one_line(deparse(variables[1])),)
-    return tuple(f"y{number + 1}" for number in range(outputs))
+def _read_net(
+    fields: dict[str, Value], kinds: Sequence[str | None]
+) -> tuple[Net, FormulaTerms | None]:
+    """Return the net of an object with these classes, and the right side of its formula."""
+    topology = _topology(fields)
+    weights = topology.n_weights
+    wts, decay = _numbers(fields, "wts", weights), _decay(fields, weights)
+    if "nnet.formula" not in kinds and "multinom" not in kinds:
+        columns = tuple(f"x{number + 1}" for number in range(topology.inputs))
+        return Net(topology, wts, decay, columns), None
+    terms = fields.get("terms", NULL)
+    net = Net(topology, wts, decay, _texts(fields, "coefnames", topology.inputs))
+    if "multinom" in kinds:
+        net = take_ones_off(net, terms)
+    parts = fields.get("xlevels", NULL), fields.get("contrasts", NULL)
+    return net, read_terms(terms, *parts, net.columns)
 
 
-def _check_class(top: Value, fields: dict[str, Value]) -> None:
-    """Raise ValueError for anything but an object of nnet(), Unsupported for a classification."""
+def _check_class(top: Value) -> None:
+    """Raise ValueError for anything but an object of nnet() or multinom()."""
     classes = [one_line(text or "")[:40] for text in top.attribute("class").texts]
     found = f"an object of class {', '.join(classes[:3])}" if classes else f"R's {top.kind}"
-    if "multinom" in classes:
-        raise Unsupported(f"it holds {found}; {NOT_YET}")
     if "finalModel" in top.attribute("all names").texts:
         raise ValueError(f"it holds {found}; give fit$finalModel: saveRDS(fit$finalModel, file)")
     if top.kind != "list" or "nnet" not in classes:
         raise ValueError(f"it holds {found}, expected what nnet() returned: saveRDS(fit, file)")
-    for flag in FLAGS:
-        if flag in fields and _numbers(fields, flag, 1)[0]:
-            raise Unsupported(
-                f"its nnet has {flag}=TRUE, which nnet() sets for a factor too; {NOT_YET}"
-            )
 
 
 def _topology(fields: dict[str, Value]) -> Topology:

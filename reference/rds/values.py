@@ -15,7 +15,7 @@ NONE = np.zeros(0)
 # of an object of nnet(): these are read, as in fitted.R
 FIELDS = (
     *("n", "nunits", "nconn", "conn", "nsunits", "decay", "entropy", "softmax", "censored"),
-    *("value", "wts", "convergence", "fitted.values", "residuals", "lev", "call", "terms"),
+    *("value", "wts", "convergence", "fitted.values", "residuals", "lev", "lab", "call", "terms"),
     *("coefnames", "contrasts", "xlevels"),
 )
 

@@ -29,6 +29,25 @@ CALLS = {
     "weights": "fit(x, d$y, weights = d$b, size = 2, linout = TRUE, decay = 0.01)",
     "mask": "fit(x, d$y, size = 2, linout = TRUE, mask = rep(c(TRUE, FALSE, TRUE), 3), Wts = 1:9)",
 }
+# classifications
+EMPTY = "factor(as.character(f), levels = c('t', 'u', 'v', 'w'))"
+CLASSES = {
+    "softmax": "fit(f ~ a + b, d, size = 2, decay = 0.01)",
+    "class.ind": "fit(x, nnet::class.ind(d$f), size = 2, softmax = TRUE, skip = TRUE)",
+    "unnamed": "fit(x, unname(nnet::class.ind(d$f)), size = 2, softmax = TRUE)",
+    "size 0 softmax": "fit(f ~ a + b, d, size = 0, skip = TRUE)",
+    "binary": "fit(g ~ a + b, transform(d, g = factor(s)), size = 2, decay = 0.01)",
+    "entropy": "fit(x, u, size = 2, entropy = TRUE)",
+    "two entropies": "fit(x, cbind(p = u, q = u^2), size = 2, entropy = TRUE)",
+    "censored": "fit(x, cbind(k = d$f != 'u', l = d$f != 'v', m = 1), size = 1, censored = TRUE)",
+    "empty level": f"fit(e ~ a + b, transform(d, e = {EMPTY}), size = 2, decay = 0.01)",
+    "multinom": "nnet::multinom(f ~ a + b * s + o, d, trace = FALSE, Hess = TRUE, decay = 0.01)",
+    "multinom binary": "nnet::multinom(s ~ a + b, d, trace = FALSE)",
+    "multinom counts": "nnet::multinom(cbind(k = 1:30, l = 30:1, m = 2) ~ a, d, trace = FALSE)",
+    "multinom unnamed": "nnet::multinom(cbind(1:30, 30:1) ~ a, d, trace = FALSE)",
+    "multinom without intercept": "nnet::multinom(f ~ a + b - 1, d, trace = FALSE)",
+    "multinom empty": f"nnet::multinom(e ~ a, transform(d, e = {EMPTY}), trace = FALSE)",
+}
 
 
 def make_fit(path: Path, call: str, options: str = "", seed: int = 1) -> Path:
