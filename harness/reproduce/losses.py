@@ -5,12 +5,14 @@ their imaginary parts carry a derivative.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from harness.core.contract import Array
 from harness.core.loss import Loss
 from harness.core.problem import Problem
+from harness.text.python import Code
 
 # of a head's outputs o and targets t, from logits and from probabilities
 IN_TORCH = {
@@ -62,6 +64,32 @@ def xlogx(t):
 def is_plain(loss: Loss) -> bool:
     """Is a loss the sum or mean of squares over all rows and units, without factors?"""
     return loss.is_squares and loss.factor == 1 and loss.reduction != "mean_of_rows"
+
+
+def write_loss(problem: Problem) -> dict[str, Any]:
+    """Return the template's variables on the loss.
+
+    `decay` is a number, and `decays` and `own_decays` are lists of it for each of the network's
+    blocks and of the model's parameters, if single weights or blocks have a decay of their own.
+    `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute the errors;
+    none for a plain sum or mean of squares.
+    """
+    loss, formulation = problem.loss, problem.formulation
+    written: dict[str, Any] = {"decay": 0.0, "decays": None, "own_decays": None, "weights": None}
+    written |= {"in_torch": [], "in_numpy": [], "functions": Code(FUNCTIONS)}
+    if not is_plain(loss):
+        written["in_torch"] = write_errors(problem, "torch")
+        written["in_numpy"] = write_errors(problem, "NumPy")
+    if loss.row_weights is not None:
+        written["weights"] = Code(loss.row_weights[:, None].tolist())
+    if loss.one_decay is not None:
+        written["decay"] = loss.one_decay
+    elif loss.has_decay:
+        blocks = formulation.network.layout.blocks
+        own = formulation.own.blocks
+        written["decays"] = Code([block.of(problem.decays).tolist() for block in blocks])
+        written["own_decays"] = Code([block.of(problem.own_decays).tolist() for block in own])
+    return written
 
 
 def write_errors(problem: Problem, language: str) -> list[str]:

@@ -31,7 +31,7 @@ from harness.model.devices import held_in, kind_of
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
 from harness.pytorch.subject import Subject
-from harness.reproduce.losses import FUNCTIONS, is_plain, write_errors
+from harness.reproduce.losses import write_loss
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
@@ -260,7 +260,7 @@ def _script(
         "dtype": held_in(trial.dtype),
         "precision": kind_of(trial.device).precision_lines(trial.dtype),
         "names": None if shapes is None else list(map(exact, shapes)),
-        **_write_loss(problem),
+        **write_loss(problem),
         "settings": Code("\n".join(settings_lines(trial.case.settings))),
         "inputs": _groups(problem.inputs, formulation.network.inputs, numbers),
         "targets": _groups(problem.targets, formulation.network.outputs, numbers),
@@ -275,32 +275,6 @@ def _script(
         "tensor": tensor,
     }
     return fill_template("reproduce/script.py.j2", str, language=language, written=written, **given)
-
-
-def _write_loss(problem: Problem) -> dict[str, Any]:
-    """Return the template's variables on the loss.
-
-    `decay` is a number, and `decays` and `own_decays` are lists of it for each of the network's
-    blocks and of the model's parameters, if single weights or blocks have a decay of their own.
-    `weights` are those of the rows. `in_torch` and `in_numpy` are lines that compute the errors;
-    none for a plain sum or mean of squares.
-    """
-    loss, formulation = problem.loss, problem.formulation
-    written: dict[str, Any] = {"decay": 0.0, "decays": None, "own_decays": None, "weights": None}
-    written |= {"in_torch": [], "in_numpy": [], "functions": Code(FUNCTIONS)}
-    if not is_plain(loss):
-        written["in_torch"] = write_errors(problem, "torch")
-        written["in_numpy"] = write_errors(problem, "NumPy")
-    if loss.row_weights is not None:
-        written["weights"] = Code(loss.row_weights[:, None].tolist())
-    if loss.one_decay is not None:
-        written["decay"] = loss.one_decay
-    elif loss.has_decay:
-        blocks = formulation.network.layout.blocks
-        own = formulation.own.blocks
-        written["decays"] = Code([block.of(problem.decays).tolist() for block in blocks])
-        written["own_decays"] = Code([block.of(problem.own_decays).tolist() for block in own])
-    return written
 
 
 def _locate(problem: Problem, quantity: str, index: tuple[int, ...]) -> tuple[int, list[int]]:

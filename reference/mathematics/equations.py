@@ -25,8 +25,9 @@ from harness.core.formulation import Family
 from harness.core.layout import Block
 from harness.core.problem import Problem
 from reference.mathematics.losses import Head, find_errors
+from reference.mathematics.nodes import Node
 from reference.mathematics.sums import Sum
-from reference.mathematics.tape import Node, Tape
+from reference.mathematics.tape import Tape
 
 V = TypeVar("V")
 

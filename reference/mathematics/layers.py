@@ -11,7 +11,8 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Family
 from harness.core.problem import Problem
 from reference.mathematics.equations import equations_of, outputs
-from reference.mathematics.tape import Node, Places, Tape
+from reference.mathematics.nodes import Node, Places
+from reference.mathematics.tape import Tape
 
 
 class Layers(Tape[Values]):

@@ -18,7 +18,8 @@ import numpy as np
 from harness.arithmetic.interface import Arithmetic
 from harness.core.contract import Array
 from harness.core.loss import OF_A_ROW
-from reference.mathematics.tape import Node, Tape
+from reference.mathematics.nodes import Node
+from reference.mathematics.tape import Tape
 
 V = TypeVar("V")
 BCE_SLOPE = 1e-12  # the least p (1 - p) by which torch's binary_cross_entropy divides

@@ -1,9 +1,8 @@
 """The verified family of networks: groups of inputs, one hidden layer, and heads of outputs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -13,48 +12,22 @@ from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
 from harness.core.progress import Say
-from harness.text.harmless import shown
+from reference.mathematics.activations import expect_activation
+from reference.mathematics.given import (
+    LETTERS,
+    count_hidden,
+    mask,
+    mask_skip,
+    settle_outputs,
+    widths,
+)
 from reference.mathematics.layers import compute_layers
+from reference.mathematics.nodes import Node
 from reference.mathematics.oracle import oracle, stages
-from reference.mathematics.tape import OUTPUTS, Node, Tape, expect_activation
+from reference.mathematics.tape import Tape
+from reference.mathematics.written import write_network
 
 V = TypeVar("V")
-LETTERS = "WVU"  # of groups of inputs, and of heads
-# activations in NumPy; of complex numbers too, whose imaginary parts carry a derivative
-WRITTEN = {
-    "identity": "",
-    "relu": "def relu(z):\n    return np.where(z.real > 0, z, 0)\n\n",
-    "tanh": "tanh = np.tanh\n\n",
-    "logistic": (
-        """\
-def logistic(z):
-    e = np.exp(np.where(z.real > 0, -z, z))  # of what is not positive: it does not overflow
-    return np.where(z.real > 0, 1, e) / (1 + e)
-
-"""
-    ),
-    "softmax": (
-        """\
-def softmax(z):
-    e = np.exp(z - z.real.max(axis=-1, keepdims=True))  # does not overflow
-    return e / e.sum(axis=-1, keepdims=True)
-
-"""
-    ),
-}
-
-
-def widths(name: str, given: object, most: int = len(LETTERS)) -> tuple[int, ...]:
-    """Return a width, or one width for each group, as a tuple. Raises ValueError for anything
-    else.
-    """
-    group = tuple(given) if isinstance(given, Iterable) else (given,)
-    if 0 < len(group) <= most and all(isinstance(w, Integral) and int(w) > 0 for w in group):
-        return tuple(int(w) for w in group)
-    raise ValueError(
-        f"{name} is {group[0] if len(group) == 1 else group}, expected one to {most} whole numbers"
-        " from 1"
-    )
 
 
 class Derived:
@@ -146,15 +119,15 @@ class Network(Derived):
         skip: bool | ArrayLike = False,
     ) -> None:
         sources = widths("inputs", inputs)
-        hidden = _count_hidden(hidden)
+        hidden = count_hidden(hidden)
         sinks = widths("outputs", outputs)
         expect_activation("activation", activation)
-        output = _settle_outputs(output, len(sinks))
+        output = settle_outputs(output, len(sinks))
         if not hidden:
             activation = "identity"  # of no unit
-        into_hidden = _mask("to_hidden", to_hidden, (hidden, sum(sources)))
-        into_output = _mask("to_output", to_output, (sum(sinks), hidden))
-        past_hidden = _mask_skip(skip, hidden, (sum(sinks), sum(sources)))
+        into_hidden = mask("to_hidden", to_hidden, (hidden, sum(sources)))
+        into_output = mask("to_output", to_output, (sum(sinks), hidden))
+        past_hidden = mask_skip(skip, hidden, (sum(sinks), sum(sources)))
         values = sources, hidden, sinks, activation, output, into_hidden, into_output, past_hidden
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
@@ -321,23 +294,8 @@ class Network(Derived):
 
         The function takes the blocks of parameters and the groups of inputs, real or complex.
         """
-        x = [f"x{group + 1}" for group in range(len(self.inputs))]
-        hidden: list[str] = []
-        heads: list[list[str]] = [[] for _ in self.outputs]
-        for block in self.layout.blocks:
-            terms = hidden if block.head is None else heads[block.head]
-            if block.role == "bias":
-                terms.append(block.name)
-            else:
-                factor = "h" if block.group is None else x[block.group]
-                terms.append(f"{factor} @ {block.name}.T")
-        outputs = [_activated(*each) for each in zip(self.head_outputs, heads, strict=True)]
-        names = [block.name for block in self.layout.blocks]
-        lines = [f"def network({', '.join([*names, *x])}):"]
-        if hidden:
-            lines.append(f"    h = {_activated(self.activation, hidden)}")
-        lines.append(f"    return [{', '.join(outputs)}]")
-        return "".join(WRITTEN[act] for act in dict.fromkeys(self.activations)) + "\n".join(lines)
+        names = self.activation, self.head_outputs
+        return write_network(self.layout.blocks, len(self.inputs), *names)
 
     def sentence(self) -> str:
         """Return the network in a few words."""
@@ -350,56 +308,3 @@ class Network(Derived):
         if not self.is_complete:
             parts.append("not all connected")
         return ", ".join(parts)
-
-
-def _count_hidden(given: object) -> int:
-    """Return the number of hidden units. Raises ValueError unless it is a whole number from 0."""
-    if isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= 0:
-        return int(given)
-    expected = "a whole number, 0 for no hidden units"
-    if isinstance(given, Iterable):
-        expected = (
-            "a whole number: a Network has one hidden layer, as R's nnet; for more layers write"
-            " Equations(...)"
-        )
-    raise ValueError(f"hidden is {shown(given, 40)}, expected {expected}")
-
-
-def _settle_outputs(given: object, heads: int) -> str | tuple[str, ...]:
-    """Return one activation for the outputs of all heads, or one for each head.
-
-    Raises ValueError for unknown names, and for another number of them.
-    """
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        expect_activation("output", given, OUTPUTS)
-        return str(given)
-    for name in given:
-        expect_activation("output", name, OUTPUTS)
-    if len(given) != heads:
-        raise ValueError(
-            f"output has {len(given)} names, expected one, or one for each of {heads} heads"
-        )
-    names = tuple(map(str, given))
-    return names[0] if len(set(names)) == 1 else names
-
-
-def _mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    mask = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
-    if mask.shape != shape:
-        raise ValueError(f"{name} has shape {mask.shape}, expected {shape}")
-    return mask
-
-
-def _mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the skip connections that exist (all outputs, all inputs): all, none, or a mask's."""
-    if isinstance(given, bool | np.bool_):
-        return np.full(shape, bool(given) or not hidden)
-    mask = _mask("skip", given, shape)
-    if not hidden and not mask.any():
-        raise ValueError("hidden is 0 and skip has no connection, expected one or more")
-    return mask
-
-
-def _activated(name: str, terms: Sequence[str]) -> str:
-    total = " + ".join(terms)
-    return total if name == "identity" else f"{name}({total})"

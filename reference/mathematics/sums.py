@@ -24,6 +24,13 @@ def transpose(a: NDArray[Number]) -> NDArray[Number]:
     return a.swapaxes(-1, -2)
 
 
+def weights_back(A: Array) -> Array:
+    """Return the weights, transposed (D, k, n), of a block (D, n, 1 + k) whose first column is the
+    bias.
+    """
+    return transpose(A[..., 1:])
+
+
 @dataclass(frozen=True, eq=False)
 class Sum(Generic[V]):
     """The sum of left @ right^T over all pairs of left (D, n, K) and right (D, k, K).

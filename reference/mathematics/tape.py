@@ -13,61 +13,17 @@ is a matrix (n, k).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
-from harness.core.contract import Array
-from harness.text.harmless import class_name, shown
-from reference.mathematics.sums import Sum, transpose
-
-ACTIVATIONS = ("relu", "tanh", "logistic", "identity")
-OUTPUTS = (*ACTIVATIONS, "softmax")  # softmax is of all numbers of a row
-CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
+from reference.mathematics.activations import OUTPUTS, expect_activation
+from reference.mathematics.nodes import Node, Places, Pull, Pulls, Shape
+from reference.mathematics.sums import Sum, transpose, weights_back
 
 V = TypeVar("V")
-Places = NDArray[np.intp]
-Shape = tuple[int | None, int]
-# from the gradient by a node to the gradient by a node that it was made of
-Pull = Callable[[Sum[V]], Sum[V]]
-Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Node(Generic[V]):
-    """A tensor of the equations: rows of numbers (None, width), or a block of parameters (n, k).
-
-    `places` are the positions of a block's entries in theta, the vector of the network's
-    parameters. `bias` are the positions in theta of the number that is added to each column, if
-    there is one. `activated` are an activation's name and argument, if the node is its result;
-    `parts` are the tensors that the node consists of, side by side.
-    """
-
-    sum: Sum[V]
-    shape: Shape
-    pulls: Pulls[V] = ()
-    places: Places | None = None
-    bias: Places | None = None
-    activated: tuple[str, Node[V]] | None = None
-    parts: tuple[Node[V], ...] = ()
-
-    @property
-    def value(self) -> V:
-        """The numbers (D, R, width) or (D, n, k), in the tape's arithmetic."""
-        return self.sum.value
-
-    @property
-    def height(self) -> int:
-        """The number of rows n of a block (n, k)."""
-        assert self.shape[0] is not None
-        return self.shape[0]
-
-    def __str__(self) -> str:
-        return f"rows of {self.shape[1]}" if self.shape[0] is None else f"a block {self.shape}"
 
 
 class Tape(Generic[V]):
@@ -114,7 +70,7 @@ class Tape(Generic[V]):
         k).
         """
         x1 = self.m.with_ones(x.value)
-        back = self.m.each(_weights_back, A.value)
+        back = self.m.each(weights_back, A.value)
 
         def to_rows(e: Sum[V]) -> Sum[V]:
             return self._pair(e.value, back)
@@ -269,36 +225,8 @@ class Tape(Generic[V]):
             )
 
 
-def expect_activation(what: str, given: object, expected: tuple[str, ...] = ACTIVATIONS) -> None:
-    """Raise ValueError, in a sentence that begins with `what`, unless the given object is one of
-    the expected names of activations.
-    """
-    known = ", ".join(expected)
-    if isinstance(given, str):
-        if given not in expected:
-            more = {
-                "sigmoid": "; sigmoid is called logistic here",
-                "softmax": "; softmax is of a row of outputs",
-            }
-            raise ValueError(
-                f"{what} {given!r} is not known, expected one of {known}{more.get(given, '')}"
-            )
-        return
-    name = str(getattr(given, "__name__", class_name(given))).lower()
-    name = CALLED.get(name, name)
-    write = f': write "{name}"' if name in expected else ""
-    raise ValueError(f"{what} is {shown(given, 60)}, expected a name, one of {known}{write}")
-
-
 def _same(e: Sum[V]) -> Sum[V]:
     return e
-
-
-def _weights_back(A: Array) -> Array:
-    """Return the weights, transposed (D, k, n), of a block (D, n, 1 + k) whose first column is the
-    bias.
-    """
-    return transpose(A[..., 1:])
 
 
 def _first_column(block: Node[V]) -> Places | None:

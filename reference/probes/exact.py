@@ -9,8 +9,9 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
 from harness.core.problem import QUANTITIES, Problem
 from reference.mathematics.equations import equations_of, outputs
+from reference.mathematics.nodes import Node, Places
 from reference.mathematics.oracle import certificates
-from reference.mathematics.tape import Node, Places, Tape
+from reference.mathematics.tape import Tape
 from reference.probes.draws import FLOAT32, Draw
 
 ATTEMPTS = 60

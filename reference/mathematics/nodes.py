@@ -1,0 +1,56 @@
+"""The tensors of equations, each with the way back to the tensors of which it was made.
+
+In shapes, D counts draws (problems of a stack) and R rows of data; a block of parameters is a
+matrix (n, k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.mathematics.sums import Sum
+
+V = TypeVar("V")
+Places = NDArray[np.intp]
+Shape = tuple[int | None, int]
+# from the gradient by a node to the gradient by a node that it was made of
+Pull = Callable[[Sum[V]], Sum[V]]
+Pulls = tuple[tuple["Node[V]", Pull[V]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Node(Generic[V]):
+    """A tensor of the equations: rows of numbers (None, width), or a block of parameters (n, k).
+
+    `places` are the positions of a block's entries in theta, the vector of the network's
+    parameters. `bias` are the positions in theta of the number that is added to each column, if
+    there is one. `activated` are an activation's name and argument, if the node is its result;
+    `parts` are the tensors that the node consists of, side by side.
+    """
+
+    sum: Sum[V]
+    shape: Shape
+    pulls: Pulls[V] = ()
+    places: Places | None = None
+    bias: Places | None = None
+    activated: tuple[str, Node[V]] | None = None
+    parts: tuple[Node[V], ...] = ()
+
+    @property
+    def value(self) -> V:
+        """The numbers (D, R, width) or (D, n, k), in the tape's arithmetic."""
+        return self.sum.value
+
+    @property
+    def height(self) -> int:
+        """The number of rows n of a block (n, k)."""
+        assert self.shape[0] is not None
+        return self.shape[0]
+
+    def __str__(self) -> str:
+        return f"rows of {self.shape[1]}" if self.shape[0] is None else f"a block {self.shape}"
