@@ -17,6 +17,7 @@ from harness.core.finding import Who
 from harness.core.verdict import Status
 
 TOO_WIDE = 0.1  # a bound beyond this share of a tensor's largest value judges nothing
+FLOAT64_LARGEST = float(np.finfo(np.float64).max)
 HARNESS_ROUNDOFF = 2.0**-53  # the harness combines answers in float64
 
 
@@ -106,7 +107,8 @@ def judge(
     compared with its own oracle, which shows who is outside. `owners` gives for each stack the
     number of the tensor that each element belongs to (in the shape of one draw); `largest` is the
     dtype's largest finite number. A draw beyond its range is left out, and the others decide; with
-    `every_draw` it makes the status UNDEFINED.
+    `every_draw` it makes the status UNDEFINED. In a draw in which only the reference is undefined,
+    the subject is compared with its own oracle alone.
 
     Raises ValueError when there is nothing to judge: no evidence is not a pass.
     """
@@ -136,11 +138,17 @@ def judge(
             rounding = mine.error + theirs.error
             shares = budget((subject.answer - reference.answer) - declared, rounding)
             beyond = _beyond({"subject": subject, "reference": reference})
+        lost = _draws_beyond(theirs, FLOAT64_LARGEST)
+        if lost is not None:  # the reference is undefined there; the subject need not be
+            shares = np.where(lost, 0.0, shares)
+            beyond |= {who: np.where(lost, 0.0, beyond[who]) for who in beyond if who != "subject"}
         if beyond_range is not None:  # such draws say nothing, but the others may fail
-            undefined += int(beyond_range.sum())
             shares = np.where(beyond_range, 0.0, shares)
             beyond = {who: np.where(beyond_range, 0.0, own) for who, own in beyond.items()}
-            rounding = np.where(beyond_range, np.inf, rounding)
+        left_out = _join(beyond_range, lost)
+        if left_out is not None:
+            undefined += int(left_out.sum())
+            rounding = np.where(left_out, np.inf, rounding)
         if not np.array_equal(owner, grouped.owner):
             grouped = _Groups.of(owner)
         tensors = grouped.tensors
@@ -202,12 +210,21 @@ def _draws_beyond(oracle: Bounded, largest: float) -> NDArray[np.bool_] | None:
     """Return a mask (D, 1, ...) of the draws whose exact answer lies beyond the dtype's range; None
     if no draw's does.
     """
-    if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, and found sooner
-        return None
-    within = (
-        (abs(oracle.value) + oracle.error <= largest).reshape(len(oracle.value), -1).all(axis=1)
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        if abs(oracle.value).max() + oracle.error.max() <= largest:  # nearly always, found sooner
+            return None
+        inside = np.asarray(abs(oracle.value) + oracle.error <= largest)
+    within = inside.reshape(len(inside), -1).all(axis=1)
     return None if within.all() else np.reshape(~within, (-1, *[1] * (oracle.value.ndim - 1)))
+
+
+def _join(
+    some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Return the draws that are marked in either mask; None if there are no masks."""
+    if some is None or others is None:
+        return others if some is None else some
+    return some | others
 
 
 def _rank(shares: Array, answers: Array) -> Array:

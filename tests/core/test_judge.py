@@ -350,6 +350,19 @@ def test_the_range_of_the_dtype_ends_with_its_largest_number() -> None:
     assert (found.status, found.undefined) == (Status.PASS, 1)
 
 
+def test_where_only_the_reference_is_undefined_the_subject_is_compared_with_its_own_oracle() -> (
+    None
+):
+    """R's censored loss has no gradient where all probabilities are 0; a right port has one."""
+    errors = np.zeros(EXACT.shape)
+    errors[1, 0] = np.inf
+    said = off((1, 0), np.nan)
+    found = asked(EXACT, said, error=0.01, reference=Bounded(said, errors))
+    assert (found.status, found.undefined) == (Status.PASS, 1)
+    found = asked(off((1, 2), 0.1), said, error=0.01, reference=Bounded(said, errors))
+    assert (found.status, found.outside) == (Status.FAIL, ("subject",))
+
+
 def test_a_draw_beyond_the_range_is_no_evidence() -> None:
     """Though its bound is narrow: a tensor that only such a draw shows is not judged."""
     value = np.array([[0.0, 1.0, 1.0], [8.0, 16.0, 32.0]])
