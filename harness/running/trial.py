@@ -203,10 +203,8 @@ def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
         used += f", layer by layer ({seen} of its numbers seen)"
     if judgement.undefined:
         draws = sum(problem.draws for problem in comparison.problems)
-        used += (
-            f"; {judgement.undefined} of {draws} draws are not judged: their answers are infinite or"
-            " undefined"
-        )
+        left_out = f"{judgement.undefined} of {draws} draws are not judged"
+        used += f"; {left_out}: their answers are infinite or undefined"
     if comparison.ran:
         used += f"; it ran {comparison.ran}"
     return used
