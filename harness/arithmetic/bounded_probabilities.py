@@ -102,7 +102,7 @@ class BoundedProbabilities:
         + p f. A fused function rounds e - s, and the product. Unfused code divides by the sum of
         exponentials and by its square: at most 4 roundings act on p e, and 8, beside those of a sum
         of K terms, on p s. If it goes back through the largest logit too, this one receives the sum
-        of all others' errors.
+        of all others' errors. Each product may underflow.
         """
         value = softmax_back(p.value, e.value)
         share, size = p.value + p.error, abs(e.value) + e.error
@@ -113,7 +113,7 @@ class BoundedProbabilities:
         summed = sum_roundoff(p.value.shape[-1], self.contract)
         lost = self.tiny * (total > 0)
         rounding = share * (4 * self.u * size + (summed + 8 * self.u) * total)
-        rounding += (share > 0) * lost * 4 + share * lost * p.value.shape[-1]
+        rounding += lost * (4 + share * p.value.shape[-1])
         largest = p.value + p.error >= (p.value - p.error).max(axis=-1, keepdims=True)
         terms = rounding + summed * share * (size + total)
         error = moved + rounding + largest * terms.sum(axis=-1, keepdims=True)

@@ -86,14 +86,14 @@ class LogitRows:
     def fall(self) -> Array:
         """The share by which softmax may fall, as its logits move."""
         others = self._of_others(self.all_grow, self.grows)
-        fall = (others + self._rest * self.shrinks) / (1 + others - self.p * self.shrinks)
+        fall = (others + self._rest * self.shrinks) / (1 + self._grown)
         return np.asarray(np.where(self.is_far, 1.0, np.minimum(fall, 1.0)))
 
     @cached_property
     def move_of_log(self) -> Array:
         """How far log-softmax may move with its logits; never more than e_i and the largest e."""
-        # 1 - fall loses its digits near 0
-        fall = np.where(self.fall < 0.5, -np.log1p(-self.fall), self.e + np.log1p(self.all_grow))
+        # the sum of both logarithms loses digits if they are small, 1 - fall if it is
+        fall = np.where(self.fall < 0.5, -np.log1p(-self.fall), self.e + np.log1p(self._grown))
         moves = np.maximum(np.log1p(self.rise), fall)
         limit = self.e + self.widest
         return np.asarray(np.where(self.is_far, limit, np.minimum(moves, limit)))
@@ -129,7 +129,11 @@ class LogitRows:
     def vanishes(self) -> Mask:
         """Where softmax is exactly 0: below half of the smallest subnormal number, with a margin
         for a second rounding (float64: beyond 746).
+
+        Nowhere in a dtype of sixteen bits, since a fused function goes on with float32.
         """
+        if self.contract.bits < SINGLE:
+            return ~self.takes_part
         limit = np.log(self.contract.tiny) - self.contract.bits * np.log(2.0) - 0.87
         largest = self.z + self.e - self.least + self.rounding_of_softmax
         vanishes: Mask = (largest < limit) | ~self.takes_part
@@ -138,12 +142,26 @@ class LogitRows:
     @cached_property
     def _rest(self) -> Array:
         """1 - p, rounded up."""
-        return np.asarray(np.clip(1 - self.p + self.p * self.rounding_of_softmax, 0.0, 1.0))
+        return np.asarray(np.minimum(1 - self.p + self._cancelled, 1.0))
+
+    @cached_property
+    def _grown(self) -> Array:
+        """The share by which the sum of exp(z) grows if the logits of all other classes rise, and
+        one's own falls.
+        """
+        others = self._of_others(self.all_grow, self.grows)
+        return np.asarray(others - self.p * self.shrinks)
 
     def _of_others(self, total: Array, each: Array) -> Array:
         """Return a sum over all classes without one's own, rounded up."""
-        others = total - self.p * each + total * self.rounding_of_softmax
-        return np.asarray(np.maximum(others, 0.0))
+        return np.asarray(total - self.p * each + self._cancelled * total)
+
+    @property
+    def _cancelled(self) -> Array:
+        """The error of p, as the oracle computes it, that is left in 1 - p and in sums without p:
+        one rounding of m - z, which is at most 746 if p is not 0, and those of the sum.
+        """
+        return np.asarray((750 + 2 * self.count) * ORACLE_ROUNDOFF)
 
     @property
     def _exp_roundings(self) -> float:
