@@ -245,6 +245,7 @@ OUTPUTS = {
     "one for each head": Network(2, 3, (2, 2), "logistic", ("logistic", "softmax")),
     "softmax of heads": Network(2, 3, (2, 2), "logistic", "softmax"),
     "few weights": Network(2, 0, 2, "logistic", "softmax", skip=[[True, False], [False] * 2]),
+    "softmax of one": Network(2, 3, 1, "logistic", "softmax"),
     "relu": Network(2, 3, 2, "logistic", "relu"),
 }
 
