@@ -241,11 +241,12 @@ class _OfProbabilities(Generic[V]):
         pairs.append((m.scale(log, -1.0), ones))
         wide = m.each(lambda a: np.repeat(a, width, axis=-1), P)
         shares = m.divide(self._rounded(chosen, width), wide)
+        none = np.broadcast_to(~among.any(axis=-1, keepdims=True), among.shape)
+        shares = m.replaced(shares, none, 0.0)
         if self._loses_slopes:
             beyond = np.broadcast_to(m.may_be_at_most(P, 1 / m.contract.largest), among.shape)
             shares = m.lose(shares, beyond)
-        none = np.broadcast_to(~among.any(axis=-1, keepdims=True), among.shape)
-        return self._made(pairs, m.sub(self._rounded(self.p), m.replaced(shares, none, 0.0)))
+        return self._made(pairs, m.sub(self._rounded(self.p), shares))
 
 
 def _width(x: object) -> int:

@@ -34,6 +34,8 @@ def _cannot_put_out(network: Network) -> str:
         return ""
     if len(network.outputs) > 1:
         return "nnet's softmax is one over all outputs, not one for each head: let NumPy judge them"
+    if network.outputs == (1,):
+        return "nnet's softmax is of two outputs or more: let NumPy judge it"
     return BEYOND_MEMORY if is_beyond_memory(network) else ""
 
 

@@ -16,7 +16,7 @@ from harness.core.formulation import Formulation
 from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.core.problem import Problem
-from reference import Network, r_nnet
+from reference import Network, numpy_net, r_nnet
 from reference.nnet.losses import cannot_lose
 from reference.r.nnet_reference import LIVE, topology
 from reference.r.topology import FLAGS, Topology
@@ -218,6 +218,7 @@ LOSSES = {
         Loss("mean", error="bce", from_logits=True),
     ),
     "tanh with decay": (Network(2, 3, 3), Loss(error="entropy", from_logits=True, decay=0.1)),
+    "squares of softmax": (Network(2, 3, 3, "logistic", "softmax"), Loss()),
     "few weights": (
         Network(2, 0, 2, skip=[[True, False], [False, False]]),
         Loss(error="softmax", from_logits=True),
@@ -236,8 +237,45 @@ def test_losses_that_nnet_has_not_are_refused(live_r: None, name: str, approved:
     assert isinstance(missing, Missing)
     approved(missing.why)
     if name != "tanh with decay":
-        plain = r_nnet.observe(replace(problem, loss=Loss()))
-        assert (found.values["forward"] == plain.values["forward"]).all()
+        expected = numpy_net.observe(replace(problem, loss=Loss())).values["forward"]
+        assert found.values["forward"] == pytest.approx(expected, rel=1e-14)
+
+
+OUTPUTS = {
+    "one for each head": Network(2, 3, (2, 2), "logistic", ("logistic", "softmax")),
+    "softmax of heads": Network(2, 3, (2, 2), "logistic", "softmax"),
+    "few weights": Network(2, 0, 2, "logistic", "softmax", skip=[[True, False], [False] * 2]),
+    "softmax of one": Network(2, 3, 1, "logistic", "softmax"),
+    "relu": Network(2, 3, 2, "logistic", "relu"),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_that_nnet_has_not_are_refused(name: str, approved: Approved) -> None:
+    """In one sentence, whatever is asked."""
+    why = {r_nnet.cannot_answer(OUTPUTS[name], quantity) for quantity in ("forward", "loss")}
+    (said,) = why
+    approved(str(said))
+
+
+def test_a_port_of_a_classifier_matches_live_r(live_r: None) -> None:
+    """Outputs, loss and gradient of logistic and softmax outputs, and of logits, are within the
+    bounds of both sides, in NumPy and live R.
+    """
+    for error, output in (("entropy", "logistic"), ("softmax", "softmax"), ("censored", "softmax")):
+        for network in (Network(2, 3, 3, "tanh", output), Network(2, 3, 3, "logistic")):
+            loss = Loss(error=error, from_logits=network.output == "identity")
+            problem = ask(network, loss)
+            asked = r_nnet.as_evaluated(problem)
+            bounds = network.oracle(problem, Contract())
+            of_r = asked.formulation.network.oracle(asked, r_nnet.contract())
+            found, ours = r_nnet.observe(problem).values, numpy_net.observe(problem).values
+            for quantity in ("forward", "loss", "gradient"):
+                off = found[quantity] - ours[quantity]
+                off -= of_r[quantity].value - bounds[quantity].value
+                allowed = bounds[quantity].error + of_r[quantity].error
+                assert (abs(off) <= allowed).all(), (error, network, quantity)
+                assert (allowed < 1e-12).all()
 
 
 def test_bce_is_nnets_entropy_of_targets_0_and_1(live_r: None, approved: Approved) -> None:
