@@ -1,3 +1,3 @@
-"""What the command `nnet-parity` offers beyond comparing reports: doctor, port, record,
+"""What the command `nnet-parity` offers beyond comparing reports: back, doctor, port, record,
 selfcheck.
 """

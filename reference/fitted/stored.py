@@ -38,7 +38,7 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topology: Topology
     wts: list[float]
     decay: list[float]
-    value: float
+    value: float | None
     convergence: int
     is_formula: bool
     has_factors: bool
@@ -57,7 +57,7 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         none = np.zeros((0, self.topology.outputs))
         names = tuple(self.columns), tuple(self.responses)
         wts, decay = np.array(self.wts), np.array(self.decay)
-        end = self.value, self.convergence
+        end = math.nan if self.value is None else self.value, self.convergence
         return FittedNet(
             self.topology, wts, decay, *end, *names, None, none, none, self.call, self.digest, {}
         )
@@ -100,7 +100,7 @@ def store(
         fit.topology,
         fit.wts.tolist(),
         fit.decay.tolist(),
-        fit.value,
+        None if math.isnan(fit.value) else fit.value,
         fit.convergence,
         fit.terms is not None,
         bool(fit.levels),

@@ -5,7 +5,8 @@
 # `ask_fit` calls predict(), which evaluates the fit's formula.
 
 FIELDS <- c("n", "nunits", "nconn", "conn", "nsunits", "decay", "entropy", "softmax", "censored", "value", "wts",
-            "convergence", "fitted.values", "residuals", "lev", "lab", "call", "terms", "coefnames", "contrasts", "xlevels")
+            "convergence", "fitted.values", "residuals", "lev", "lab", "call", "terms", "coefnames", "contrasts", "xlevels",
+            "deviance", "AIC")
 LEFT_OUT <- list("symbol", double(), "", 0, list(), character(), list())
 MOST_VALUES <- 100000L
 MOST_DEEP <- 200L
@@ -83,7 +84,7 @@ load_fit <- function(path, trust) {
     }
     fit <- check(load_object(path))
     if (trust) return(fit)
-    formula <- identical(class(fit), c("nnet.formula", "nnet"))
+    formula <- identical(class(fit), c("nnet.formula", "nnet")) || identical(class(fit), c("multinom", "nnet"))
     if (!formula && !identical(class(fit), "nnet")) stop("it has other classes than nnet() gives")
     if (formula) check_formula(fit)
     if (formula) environment(fit$terms) <- new.env(parent = asNamespace("stats"))
@@ -122,12 +123,14 @@ functions_of <- function(call) {
 # evaluated with `x` bound to the rows. A row with a missing value becomes a row of NaN in both.
 ask_fit <- function(path, names, columns, prepare, trust) {
     fit <- load_fit(path, trust != 0)
-    formula <- inherits(fit, "nnet.formula")
+    formula <- inherits(fit, c("nnet.formula", "multinom"))
     x <- if (formula) make_frame(names, columns, attr(fit$terms, "dataClasses")) else make_matrix(names, columns)
     if (!is.null(prepare)) x <- eval(parse(text = prepare, keep.source = FALSE), list(x = x), globalenv())
     if (!formula) return(ask_matrix(fit, x))
     x <- as.data.frame(x)
-    outputs <- predict(fit, x)
+    # multinom's drops the dimensions of one row, and of one column
+    outputs <- if (inherits(fit, "multinom")) predict(fit, x, type = "probs") else predict(fit, x)
+    outputs <- matrix(outputs, nrow(x), fit$n[3L])
     terms <- delete.response(fit$terms)
     frame <- model.frame(terms, x, na.action = na.omit, xlev = fit$xlevels)
     inputs <- model.matrix(terms, frame, contrasts.arg = fit$contrasts)

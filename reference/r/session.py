@@ -250,6 +250,10 @@ class RSession:
         inputs, outputs = self._ask(what, "ask_fit", path, *arguments)
         return np.ascontiguousarray(inputs.T), np.ascontiguousarray(outputs.T)
 
+    def call(self, function: str, *arguments: Any) -> Any:
+        """Call a function of the worker's R files, and return its value."""
+        return self._ask(f"{function}()", function, *arguments)
+
     def eval_text(self, code: str) -> Any:
         """Run R code in R's global environment and return its value: numbers as an array, strings
         and lists as a list.

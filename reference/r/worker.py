@@ -180,7 +180,7 @@ class R:
         callbacks.consoleread = lambda prompt: ""  # nobody can answer
         self._find_nnet()
         env = self.r.evalr('new.env(parent = asNamespace("nnet"))')
-        for file in ("nnet.R", "fitted.R"):
+        for file in ("nnet.R", "fitted.R", "returned.R"):
             code = Path(__file__).with_name(file).read_text(encoding="utf-8")
             self.r.baseenv["eval"](self.r.parse(code), env)
         self.answer = env["answer"]

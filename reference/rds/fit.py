@@ -51,7 +51,9 @@ class FittedNet:
     classes of one output; () if there are none. `lev` are the names that R's predict(type="class")
     takes, of which more may be there than outputs. `is_multinom` says that multinom() made it;
     `has_ones` that the object's wts begin with a bias of 0 for each output, and its intercepts,
-    which are the biases here, belong to a column of ones.
+    which are the biases here, belong to a column of ones. `criteria` are multinom()'s deviance and
+    AIC. `value`, `fitted`, `residuals` and `criteria` are NaN if `nnet-parity back` marked them as
+    those of older weights.
     """
 
     topology: Topology
@@ -72,6 +74,7 @@ class FittedNet:
     lev: tuple[str, ...] = ()
     is_multinom: bool = False
     has_ones: bool = False
+    criteria: tuple[float, ...] = ()
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:

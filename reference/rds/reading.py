@@ -31,6 +31,7 @@ from reference.rds.terms import FormulaTerms, read_terms
 from reference.rds.values import NULL, NUMBERS, Value, decode
 from reference.rds.without_r import describe, parse
 
+CRITERIA = ("deviance", "AIC")
 Mode = Literal["auto", "r", "rdata"]
 
 
@@ -96,7 +97,7 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         topology=net.topology,
         wts=net.wts,
         decay=net.decay,
-        value=float(_numbers(fields, "value", 1)[0]),
+        value=_claim(fields, "value"),
         convergence=int(_whole(fields, "convergence", 1)[0]) if "convergence" in fields else 0,
         columns=net.columns,
         responses=name_responses(fields, outputs, classes),
@@ -111,6 +112,7 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         lev=levels,
         is_multinom="multinom" in kinds,
         has_ones=net.has_ones,
+        criteria=tuple(_claim(fields, name) for name in CRITERIA if name in fields),
     )
 
 
@@ -176,6 +178,14 @@ def _numbers(fields: dict[str, Value], name: str, length: int) -> Array:
     if not np.isfinite(value.numbers).all():
         raise ValueError(f"its {name} holds a number that is not finite")
     return value.numbers
+
+
+def _claim(fields: dict[str, Value], name: str) -> float:
+    """Return a number that follows from the weights; NaN if it is marked as that of older ones."""
+    value = fields.get(name, NULL)
+    if value.kind == "double" and len(value) == 1 and np.isnan(value.numbers[0]):
+        return float("nan")
+    return float(_numbers(fields, name, 1)[0])
 
 
 def _whole(fields: dict[str, Value], name: str, length: int) -> Array:

@@ -16,7 +16,7 @@ NONE = np.zeros(0)
 FIELDS = (
     *("n", "nunits", "nconn", "conn", "nsunits", "decay", "entropy", "softmax", "censored"),
     *("value", "wts", "convergence", "fitted.values", "residuals", "lev", "lab", "call", "terms"),
-    *("coefnames", "contrasts", "xlevels"),
+    *("coefnames", "contrasts", "xlevels", "deviance", "AIC"),
 )
 
 

@@ -32,6 +32,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
     ),
     "reference": (
         "commands",
+        "returning",
         "porting",
         "fitted",
         "faults",

@@ -1,0 +1,75 @@
+"""Targets of the fitted rows: numbers, or labels of classes.
+
+In shapes, R counts rows and O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.core.contract import Array
+from reference.rds.fit import FittedNet
+from reference.rds.rows import Column, Rows, list_names
+
+
+def read_targets(fit: FittedNet, columns: Sequence[Column]) -> Array:
+    """Return the targets (R, O) that columns give: numbers, or one column of labels, of which each
+    gives a 1 for its class.
+
+    Labels are texts, or numbers that are names of the classes. A missing label gives a row of NaN.
+    Raises ValueError for a label that is no class, and for another number of columns.
+    """
+    outputs = fit.topology.outputs
+    if len(columns) == 1 and _is_of_classes(fit, columns[0]):
+        return _read_labels(fit, columns[0])
+    for column in columns:
+        if isinstance(column, tuple):
+            raise ValueError(f"y is a column of texts, as {column[0]!r:.40}, expected numbers")
+    targets = np.stack([np.asarray(column) for column in columns], axis=1)
+    if len(columns) != outputs:
+        raise ValueError(
+            f"y has {len(columns)} columns, expected one for each output:"
+            f" {', '.join(fit.responses)}"
+        )
+    return targets
+
+
+def _read_labels(fit: FittedNet, column: Column) -> Array:
+    outputs = fit.topology.outputs
+    texts = Rows({"y": column}).as_texts(["y"]).texts_of("y")
+    targets = np.full((len(texts), outputs), np.nan)
+    for row, text in enumerate(texts):
+        if text is None:
+            continue
+        if text not in fit.classes:
+            raise ValueError(
+                f"row {row} of y is {text!r}, expected one of the classes that the fit has:"
+                f" {list_names(fit.classes)}"
+            )
+        place = fit.classes.index(text)
+        targets[row] = place if outputs == 1 else np.arange(outputs) == place
+    return targets
+
+
+def _is_of_classes(fit: FittedNet, column: Column) -> bool:
+    """Does a column hold labels? Numbers are labels of several outputs, and of one if all of them
+    are names of the two classes.
+    """
+    if not fit.classes:
+        return False
+    if isinstance(column, tuple) or fit.topology.outputs > 1:
+        return True
+    texts = Rows({"y": column}).as_texts(["y"]).texts_of("y")
+    return all(text is None or text in fit.classes for text in texts)
+
+
+def normalise(fit: FittedNet, targets: Array, weights: Array) -> tuple[Array, Array]:
+    """Return targets (R, O) and case weights (R,) as nnet() gets them: multinom() divides counts by
+    their sum, by which it multiplies the weight.
+    """
+    if not fit.is_multinom or fit.error != "softmax":
+        return targets, weights
+    total = targets.sum(axis=1)
+    return targets / total[:, None], weights * total

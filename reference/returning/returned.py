@@ -1,0 +1,76 @@
+"""Writes a copy of a fitted object with other weights, with R or without.
+
+In shapes, S counts weights of the object.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.text.files import temporary_folder
+from harness.text.reading import read_regular
+from reference.r.session import RSession
+from reference.rds.fit import FittedNet, Unsupported
+from reference.rds.reading import read_fit
+from reference.rds.stream import MOST_BYTES, read_stream
+from reference.returning.claims import Claims
+from reference.returning.object import to_wts
+from reference.returning.stream import NA, Stream, pack_like
+
+ATTRIBUTE = "nnet_parity"
+
+
+def write_by_r(
+    session: RSession, path: Path, wts: Array, claims: Claims | None, note: str
+) -> bytes:
+    """Return the file that R's saveRDS() writes of the object with the weights (S,).
+
+    R's readRDS() is trusted to decode the file; nothing that it holds is evaluated.
+    """
+    new = (None, None, None)
+    if claims is not None:
+        new = (claims.value, claims.fitted.T, claims.residuals.T)  # type: ignore[assignment]
+    with temporary_folder() as folder:
+        made = folder / "new.rds"
+        session.call("save_returned", str(path.absolute()), str(made), wts, *new, note)
+        return read_regular(made, MOST_BYTES)
+
+
+def write_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
+    """Return the file with the weights (S,) replaced in its bytes, and NA for the numbers that
+    follow from the old ones.
+
+    Raises Unsupported if a part does not stand there exactly once.
+    """
+    content, _ = read_stream(path)
+    stream = Stream(content)
+    stream.replace_numbers("wts", to_wts(net, net.wts), wts)
+    claims = {"value": np.array([net.value]), "fitted.values": net.fitted.T.ravel()}
+    claims["residuals"] = net.residuals.T.ravel()
+    for name, number in zip(("deviance", "AIC"), net.criteria, strict=False):
+        claims[name] = np.array([number])
+    for name, old in claims.items():
+        if old.size and not np.isnan(old).all():  # else an older run has marked them
+            stream.replace_numbers(name, old, np.repeat(NA, old.size))
+    stream.rename_hessian()
+    if ATTRIBUTE.encode() not in stream.content:
+        stream.add_attribute(ATTRIBUTE, note)
+    return pack_like(read_regular(path, MOST_BYTES), stream.content)
+
+
+def check_written(content: bytes, net: FittedNet, theta: Array, session: RSession) -> None:
+    """Raise Unsupported unless a written file holds the weights of the port's network, bit for bit,
+    in the same net.
+    """
+    with temporary_folder() as folder:
+        made = folder / "new.rds"
+        made.write_bytes(content)
+        found = read_fit(made, session)
+    same = found.topology == net.topology and found.error == net.error
+    if not same or found.wts.tobytes() != theta.tobytes():
+        raise Unsupported(
+            "the weights were not found again in the written file: nothing is written"
+        )
