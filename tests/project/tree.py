@@ -34,6 +34,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "commands",
         "porting",
         "fitted",
+        "explaining",
         "faults",
         "training",
         "implementations",
