@@ -28,7 +28,7 @@ from reference.training.trainers import scipy_lbfgsb as scipy_lbfgsb
 
 def _explain(*asked: object) -> str:
     # the catalogue is large, and needed only when something failed
-    from reference.faults.likely import likely
+    from reference.explaining.likely import likely
 
     return likely(*asked)  # type: ignore[arg-type]
 

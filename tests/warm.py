@@ -87,7 +87,7 @@ def load() -> None:
 
     import harness.reporting.figures
     import harness.running.plugin
-    import reference.faults.likely
+    import reference.explaining.likely
 
     # pytest would warn that it comes too late to rewrite their assertions
     harness.__doc__ = reference.__doc__ = "PYTEST_DONT_REWRITE"

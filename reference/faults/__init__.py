@@ -1,1 +1,1 @@
-"""Mistakes that ports make: planted to test the judge, and offered to explain a failure."""
+"""Mistakes that ports make: planted to test the judge, and tried to explain a failure."""

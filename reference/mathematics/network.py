@@ -73,7 +73,7 @@ class Derived:
         say: Say,
     ) -> str:
         """Return the mistake that explains observed answers; see
-        `reference.faults.likely.likely`.
+        `reference.explaining.likely.likely`.
         """
         return self.explain(problems, observed, outside, contract, say)
 

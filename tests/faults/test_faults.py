@@ -10,10 +10,10 @@ from harness import Contract, Formulation, Loss
 from harness.core.contract import Bounded
 from harness.core.problem import Problem
 from reference import Network, probes
+from reference.explaining.likely import likely
 from reference.faults.bounds import bounds
 from reference.faults.catalogue import FAULTS, OPERATORS
 from reference.faults.kinds import Fault, Off, solve
-from reference.faults.likely import likely
 from tests.conftest import Approved
 from tests.selfcheck.corpus import first_outside, weighed
 from tests.support import ACTIVATIONS, DTYPES, asked, dual
@@ -164,7 +164,7 @@ def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     """
     problems = [problem.part(slice(5)) for problem in PROBLEMS[name]]
     made = {fault: Known(fault) for fault in FAULTS if fault.fits(NETWORKS[name])}
-    monkeypatch.setattr("reference.faults.likely.made_in", lambda network: list(made.values()))
+    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network: list(made.values()))
     wrong = {}
     for fault, known in made.items():
         if not isinstance(fault, Off) and not inert_in_float32(fault):

@@ -8,9 +8,9 @@ import pytest
 
 from harness import Contract, Formulation, Problem
 from reference import Network, probes
+from reference.explaining.likely import offered
 from reference.faults.catalogue import FAULTS, made_in
 from reference.faults.kinds import Answers, solve
-from reference.faults.likely import offered
 from tests.conftest import Approved
 from tests.own_networks import two_hidden
 from tests.selfcheck import planted
@@ -159,7 +159,7 @@ def test_a_fit_of_scalings_that_does_not_end_is_given_up(
     monkeypatch: pytest.MonkeyPatch, approved: Callable[..., None]
 ) -> None:
     """After 50 evaluations for each of 40 numbers and one more; how far it is, is said."""
-    monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
+    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network: [])
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
     assert len(said) == 50 * 41
@@ -173,7 +173,7 @@ def test_a_scaling_is_found_long_before_that(
     """Inputs that are standardised, by numbers of their own, take 10 evaluations a number at
     most.
     """
-    monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
+    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network: [])
     sd, mean = np.linspace(0.4, 2.5, 8), np.linspace(-2, 2, 8)
     problems = probes(seed=3)(Formulation.identity(NETWORK))
     given = [replace(problem, inputs=(problem.inputs - mean) / sd) for problem in problems]
@@ -192,8 +192,8 @@ def test_a_fit_of_scalings_that_would_take_too_much_memory_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its slopes are a matrix of all outputs by all numbers."""
-    monkeypatch.setattr("reference.faults.likely.made_in", lambda network: [])
-    monkeypatch.setattr("reference.faults.scaling.MOST_SLOPES", 1_000)
+    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network: [])
+    monkeypatch.setattr("reference.explaining.scaling.MOST_SLOPES", 1_000)
     said: list[str] = []
     assert offered(*swapped(), "forward", Contract("float32"), say=said.append) is None
     assert said == []

@@ -17,9 +17,9 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
+from reference.explaining.likely import likely
 from reference.faults.catalogue import made_in
 from reference.faults.kinds import OnBlocks, solve
-from reference.faults.likely import likely
 from reference.mathematics.equations import evaluate
 from reference.mathematics.oracle import certificates
 from tests.conftest import Approved

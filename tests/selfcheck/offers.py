@@ -10,6 +10,7 @@ import numpy as np
 
 from harness import Contract, Problem
 from harness.core.contract import Array
+from reference.explaining.likely import offered
 from reference.faults.catalogue import FAULTS, SIZES
 from reference.faults.changes import ChangeOfBlocks, Named, change_block
 from reference.faults.kinds import (
@@ -22,7 +23,6 @@ from reference.faults.kinds import (
     Slope,
     solve,
 )
-from reference.faults.likely import offered
 from tests.selfcheck.corpus import Case, Stack, first_outside
 
 # of the largest number of a stack: what may differ by rounding

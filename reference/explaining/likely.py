@@ -15,10 +15,10 @@ from harness.core.contract import Array, Contract
 from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.progress import Say, silent
+from reference.explaining.scaling import UNEXPLAINED, describe_scaling
 from reference.faults.bounds import bounds
 from reference.faults.catalogue import made_in
 from reference.faults.kinds import Answers, Fault, solve
-from reference.faults.scaling import UNEXPLAINED, describe_scaling
 
 LITTLE = 1e-4  # of the size of a draw's answers, which rounding may be without counting less
 
