@@ -21,6 +21,7 @@ def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
     """
     if loss.is_squares:
         return drawn
+    loss.expect_heads(tuple(widths))
     parts = []
     heads = np.split(drawn, np.cumsum(widths)[:-1], axis=-1)
     for error, part in zip(loss.errors(len(widths)), heads, strict=True):
@@ -48,6 +49,7 @@ def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array
     Labels are whole numbers from 0, the classes of an error "softmax", or 0 and 1 for one output.
     Raises ValueError for labels that are no class, and for targets that the errors do not take.
     """
+    loss.expect_heads(tuple(widths))
     targets = np.asarray(given)
     if targets.ndim == 1 and len(widths) == 1 and not loss.is_squares:
         return _encode_labels(loss, widths[0], targets)
@@ -67,7 +69,7 @@ def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
     if not is_number or not np.isin(labels, np.arange(classes)).all():
         wrong = labels[~np.isin(labels, np.arange(classes))] if is_number else labels
         raise ValueError(
-            f"targets hold the label {shown(wrong[0], 40)}, expected whole numbers from 0 to"
+            f"targets hold the label {shown(wrong[0].item(), 40)}, expected whole numbers from 0 to"
             f" {classes - 1}: the numbers of the classes, in the order of the outputs"
         )
     if width == 1:
