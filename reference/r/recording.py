@@ -246,8 +246,6 @@ def _unpack(stored: _Stored) -> Array:
     table = np.frombuffer(stored.data, np.uint8).reshape(stored.size, -1)
     numbers = table.T.copy().view(f"<f{stored.size}")
     array = numbers.astype(np.float64).reshape(stored.shape)
-    if not np.isfinite(array).all():
-        raise ValueError("it holds a number that is not finite")
     array.flags.writeable = False
     return array
 
@@ -255,13 +253,17 @@ def _unpack(stored: _Stored) -> Array:
 def _make_ask(asked: _Asked, topology: Topology, arrays: Sequence[Array]) -> Ask:
     """Make an Ask from its stored form, which refers to `arrays` by their positions in the list.
 
-    Raises ValueError for arrays whose shapes do not fit the ask's topology.
+    Raises ValueError for arrays whose shapes do not fit the ask's topology, and for a question with
+    numbers that are not finite. An answer may have such: nnet's censored loss has no slope where
+    all probabilities are 0.
     """
     given = {name: arrays[place] for name, place in asked.arguments.items()}
     answer = {name: arrays[place] for name, place in asked.answer.items()}
     expected = ANSWERS[asked.what]
     if answer.keys() != expected.keys() or not {"theta", "inputs", "targets"} <= given.keys():
         raise ValueError(f"{asked.what} has the arrays {sorted(given)} and {sorted(answer)}")
+    if not all(np.isfinite(array).all() for array in given.values()):
+        raise ValueError("it holds a question with a number that is not finite")
     draws = "" if asked.what != "evaluate" else "D"
     lengths = dict(zip(f"{draws}R", given["inputs"].shape, strict=False))
     lengths |= {"I": topology.inputs, "O": topology.outputs, "T": topology.n_weights}

@@ -198,10 +198,14 @@ def test_what_is_hostile_is_refused(tmp_path: Path, name: str, approved: Approve
     approved(refused(tmp_path / "sine.recording"))
 
 
-def test_what_is_not_finite_is_refused(tmp_path: Path, approved: Approved) -> None:
-    """An answer that is NaN is none."""
+def test_a_question_that_is_not_finite_is_refused(tmp_path: Path, approved: Approved) -> None:
+    """An answer may be: nnet's censored loss has no slope where all probabilities are 0."""
     broken = recording()
     broken.asks[0].answer["value"][1] = np.nan
+    write(tmp_path / "sine.recording", broken)
+    found = read(tmp_path / "sine.recording", "sine")
+    assert np.isnan(found.asks[0].answer["value"][1])
+    broken.asks[0].arguments["theta"][0, 1] = np.inf
     write(tmp_path / "sine.recording", broken)
     approved(refused(tmp_path / "sine.recording"))
 
