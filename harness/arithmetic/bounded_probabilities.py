@@ -39,7 +39,6 @@ class BoundedProbabilities:
         value = np.log(x.value)
         moved = -np.log1p(-x.error / x.value)
         error = (moved + self._exp_roundings * self.u * (abs(value) + moved)) * DIRECTED
-        error = np.where(x.value > x.error, error, np.inf)
         return self.replaced(_bounded(value, error), self.is_zero(x), -np.inf)
 
     @np.errstate(all="ignore")
@@ -55,7 +54,7 @@ class BoundedProbabilities:
         """
         value = softplus(z.value)
         k = self._exp_roundings
-        moved = z.error * np.minimum(logistic(z.value + z.error), 1.0)
+        moved = z.error * logistic(z.value + z.error)
         size = abs(z.value) + z.error
         rounding = 4 * size + 1 + (2 * k + 2) * (value + moved)
         slack = 1 / max(1 - (k + 4) * self.u, self.u)
@@ -69,7 +68,7 @@ class BoundedProbabilities:
         """
         rows = LogitRows(z, self.contract, among)
         p, rounding = rows.p, rows.rounding_of_softmax
-        rise = np.where(rows.is_far, 1 - p, np.minimum(p * rows.rise, 1 - p))
+        rise = np.where(rows.is_far, 1 - p, p * rows.rise)
         fall = p * rows.fall
         above = rise + (p + rise) * np.expm1(rounding)
         below = fall - (p - fall) * np.expm1(-rounding)

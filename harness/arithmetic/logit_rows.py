@@ -38,6 +38,9 @@ from harness.arithmetic.rounding import ORACLE_ROUNDOFF, total_roundoff
 from harness.core.contract import SINGLE, Array, Bounded, Contract
 
 FAR = 16.0  # logits that are less known than this say nothing of softmax
+# The relative error of p as the oracle computes it, which is left where 1 - p cancels: by 2^-53, at
+# most 746 of m - z unless p is 0, and a few thousand of a sum of as many classes.
+CANCELLED = 2.0**-40
 
 
 def sum_roundoff(terms: Array | float, contract: Contract) -> Array:
@@ -78,8 +81,7 @@ class LogitRows:
     def rise(self) -> Array:
         """The share by which softmax may rise, as its logits move."""
         others = self._of_others(self.all_shrink, self.shrinks)
-        left = 1 + self.p * self.grows - others
-        rise = (self._rest * self.grows + others) / np.maximum(left, self.contract.tiny)
+        rise = (self._rest * self.grows + others) / (1 + self.p * self.grows - others)
         return np.asarray(rise)
 
     @cached_property
@@ -87,22 +89,18 @@ class LogitRows:
         """The share by which softmax may fall, as its logits move."""
         others = self._of_others(self.all_grow, self.grows)
         fall = (others + self._rest * self.shrinks) / (1 + self._grown)
-        return np.asarray(np.where(self.is_far, 1.0, np.minimum(fall, 1.0)))
+        return np.asarray(np.where(self.is_far, 1.0, fall))
 
     @cached_property
     def move_of_log(self) -> Array:
         """How far log-softmax may move with its logits; never more than e_i and the largest e."""
-        # the sum of both logarithms loses digits if they are small, 1 - fall if it is
-        fall = np.where(self.fall < 0.5, -np.log1p(-self.fall), self.e + np.log1p(self._grown))
-        moves = np.maximum(np.log1p(self.rise), fall)
-        limit = self.e + self.widest
-        return np.asarray(np.where(self.is_far, limit, np.minimum(moves, limit)))
+        moves = np.maximum(np.log1p(self.rise), self.e + np.log1p(self._grown))
+        return np.asarray(np.where(self.is_far, self.e + self.widest, moves))
 
     @cached_property
     def move_of_sum(self) -> Array:
         """How far logsumexp may move with its logits: no further up than down, by Jensen."""
-        moves = np.minimum(np.log1p(self.all_grow), self.widest)
-        return np.asarray(np.where(self.is_far, self.widest, moves))
+        return np.asarray(np.where(self.is_far, self.widest, np.log1p(self.all_grow)))
 
     @cached_property
     def rounding_of_sum(self) -> Array:
@@ -142,7 +140,7 @@ class LogitRows:
     @cached_property
     def _rest(self) -> Array:
         """1 - p, rounded up."""
-        return np.asarray(np.minimum(1 - self.p + self._cancelled, 1.0))
+        return np.asarray(1 - self.p + CANCELLED)
 
     @cached_property
     def _grown(self) -> Array:
@@ -154,14 +152,7 @@ class LogitRows:
 
     def _of_others(self, total: Array, each: Array) -> Array:
         """Return a sum over all classes without one's own, rounded up."""
-        return np.asarray(total - self.p * each + self._cancelled * total)
-
-    @property
-    def _cancelled(self) -> Array:
-        """The error of p, as the oracle computes it, that is left in 1 - p and in sums without p:
-        one rounding of m - z, which is at most 746 if p is not 0, and those of the sum.
-        """
-        return np.asarray((750 + 2 * self.count) * ORACLE_ROUNDOFF)
+        return np.asarray(total - self.p * each + CANCELLED * total)
 
     @property
     def _exp_roundings(self) -> float:
@@ -177,13 +168,12 @@ class LogitRows:
     @cached_property
     def _gap(self) -> Array:
         """The largest distance of a logit from the largest logit."""
-        return np.where(self.takes_part, self.most - (self.z - self.e), 0.0)
+        return np.asarray(self.most - (self.z - self.e))
 
     @cached_property
     def _log_of_sum(self) -> Array:
         """The largest L."""
         most = self.logsumexp + self.move_of_sum - self.least
-        most = np.where(np.isfinite(most), most, np.inf)
         return np.asarray(np.minimum(np.log(self.count), np.maximum(most, 0.0)))
 
     @cached_property
@@ -202,5 +192,5 @@ class LogitRows:
         """The error of the logarithm of the sum that the sum itself has."""
         u = total_roundoff(self.contract)
         summed = sum_roundoff(self.count, self.contract) + self.count * self.contract.tiny
-        lost = np.where(summed < 0.5, -np.log1p(-np.minimum(summed, 0.5)), np.inf)
+        lost = -np.log1p(-np.minimum(summed, 1.0))
         return np.asarray(u * (np.log(self.count) + self._exp_roundings) + lost)

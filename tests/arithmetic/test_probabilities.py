@@ -146,7 +146,7 @@ def test_softmax_and_its_relatives_are_bounded_as_derived(name: str, contract: C
             assert (has == inf).all()
         else:
             assert (has / need - 1 > 0.5e-9).all()
-            assert (has / need - 1 < (1e-7 if any(e) else 1.5e-9)).all()
+            assert (has / need - 1 < (1e-6 if any(e) else 1.5e-9)).all()
     np.testing.assert_allclose(p.value.ravel(), row.p, rtol=1e-14)
     np.testing.assert_allclose(lse.value.ravel(), [row.lse], rtol=1e-14)
     np.testing.assert_allclose(logs.value.ravel(), np.array(z) - row.lse, rtol=1e-13, atol=1e-14)
@@ -180,8 +180,19 @@ def test_moves_are_not_lost_where_1_less_p_is(distance: float, e: float) -> None
     """
     rows = LogitRows(known([0.0, -distance, -distance - 1], e), Contract())
     rest = math.exp(-distance) + math.exp(-distance - 1)
-    for share in (rows.rise, rows.fall):
-        assert rest * 2 * e * 0.99 <= share[0, 0, 0] <= 1e-12
+    grown, shrunk = math.expm1(e), -math.expm1(-e)
+    lost = 2.0**-40  # of each sum over other classes and of 1 - p
+    for share, (own, others) in (
+        (rows.rise, (grown, shrunk)),
+        (rows.fall, (shrunk, grown)),
+    ):
+        needs = (rest + lost) * (own + others)
+        if share is rows.rise:
+            needs /= 1 + grown
+        else:
+            needs /= 1 - shrunk
+        assert share[0, 0, 0] == pytest.approx(needs, rel=1e-3)
+        assert share[0, 0, 0] >= rest * 2 * e * 0.99
 
 
 def test_softmax_is_exactly_0_where_no_number_is_so_small() -> None:
@@ -230,9 +241,9 @@ def test_classes_that_take_no_part_change_nothing(data: st.DataObject) -> None:
 
 
 def test_too_many_classes_for_a_dtype_have_no_bound() -> None:
-    """The exponentials of 9,000 classes may all be lost in float16, but not those of 7,000."""
+    """The exponentials of 17,000 classes may all be lost in float16, but not those of 16,000."""
     m = BoundedArithmetic(Contract("float16"))
-    for count, bounded in ((7_000, True), (9_000, False)):
+    for count, bounded in ((16_000, True), (17_000, False)):
         zeros = known(np.zeros(count))
         assert np.isfinite(m.softmax(zeros).error).all() == bounded
         assert np.isfinite(m.logsumexp(zeros).error).all() == bounded
