@@ -164,11 +164,16 @@ class Problem:
         """The weight of each output's error in the loss: (O,) if all rows weigh the same, else
         (R, O); (D, 1, O) for a mean with class weights, which divides by the weights of its rows.
         """
-        shares = self.loss.shares(self.rows, self.formulation.network.outputs)
+        widths = self.formulation.network.outputs
+        shares = self.loss.shares(self.rows, widths)
         if self.loss.class_weights is None or self.loss.reduction != "mean":
             return shares
-        of_rows = (self.targets * np.array(self.loss.class_weights)).sum(axis=-1)
-        return np.array(shares * self.rows / of_rows.sum(axis=-1)[:, None, None])
+        totals = []
+        for head in np.split(self.targets, np.cumsum(widths)[:-1], axis=-1):
+            of_rows = (head * np.array(self.loss.class_weights)).sum(axis=-1)
+            total = of_rows.sum(axis=-1)[:, None, None]
+            totals.append(np.repeat(total, head.shape[-1], axis=-1))
+        return np.array(shares * self.rows / np.concatenate(totals, axis=-1))
 
     @cached_property
     def decays(self) -> Array:

@@ -152,7 +152,7 @@ class _OfProbabilities(Generic[V]):
         pairs: list[tuple[V, Array | V]] = []
         for log, factor, there in zip(self._logs(), (on, off), (is_on, is_off), strict=True):
             pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), factor))
-        if drops and ((t > 0) & (t < 1)).any():  # of soft targets, their own entropy
+        if drops and not np.isin(t, (0.0, 1.0)).all():  # less the targets' own entropy
             for factor, there in ((on, is_on), (off, is_off)):
                 pairs.append((m.log(m.replaced(factor, ~there, 1.0)), factor))
         slope = m.sub(self._rounded(self.p), self._rounded(held))

@@ -24,6 +24,7 @@ from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta
 from reference.nnet.losses import (
     cannot_lose,
+    cannot_sum,
     find_decay,
     find_error,
     find_row_weights,
@@ -142,7 +143,7 @@ class ReferenceTrainer:
             return "its loss is no sum of squares: let scipy_bfgs fit it"
         if not isinstance(self.implementation, RNnet):
             return ""
-        if why := cannot_lose(problem):
+        if why := cannot_lose(problem) or cannot_sum(problem):
             return why
         if not self.biases and problem.formulation.network.activations[0] == "tanh":
             return (

@@ -14,6 +14,7 @@ from harness.core.loss import SUM_OF_SQUARES
 from reference import Network, numpy_net, r_nnet
 from reference.faults.catalogue import FAULTS
 from reference.faults.kinds import solve
+from reference.nnet.losses import find_error
 from reference.r.nnet_reference import LIVE, topology
 
 X, Y = np.array([[-1.0], [0.0], [2.0]]), np.array([[0.0], [1.0], [1.0]])
@@ -28,6 +29,7 @@ class Call:
     value: float
     predicted: tuple[float, ...] = ()
     loss: Loss = SUM_OF_SQUARES
+    y: str = "c(0, 1, 1)"
 
 
 ONE = Network(1, 1, 1, "logistic")
@@ -35,6 +37,27 @@ PLAIN = 4.07576568547998, 5.92423431452002, 6.97322859630286
 CALLS = {
     "linout": Call("linout = TRUE", ONE, 76.5394093709228, PLAIN),
     "logistic": Call("", Network(1, 1, 1, "logistic", "logistic"), 0.966895276999546),
+    "entropy": Call(
+        "entropy = TRUE",
+        Network(1, 1, 1, "logistic", "logistic"),
+        4.09620883036524,
+        loss=Loss(error="entropy"),
+    ),
+    "entropy of logits": Call(
+        "entropy = TRUE",
+        ONE,
+        4.09620883036524,
+        PLAIN,
+        Loss(error="entropy", from_logits=True),
+    ),
+    "softmax": Call(
+        "softmax = TRUE",
+        Network(1, 1, 3, "logistic", "softmax"),
+        8.67028602626398,
+        (0.00575547578707287, 0.0728231977738724, 0.921421326439055),
+        Loss(error="softmax"),
+        "diag(3)",
+    ),
     "skip": Call(
         "linout = TRUE, skip = TRUE",
         Network(1, 1, 1, "logistic", skip=True),
@@ -70,7 +93,8 @@ def asked(call: Call) -> Problem:
     """One draw at the weights 1, 2, 3, ..."""
     wts = np.arange(1.0, 1 + call.network.layout.size)
     identity = Formulation.identity(call.network)
-    return Problem(call.said, identity, wts[None], X[None], Y[None], call.loss)
+    y = Y if call.y == "c(0, 1, 1)" else np.eye(3)
+    return Problem(call.said, identity, wts[None], X[None], y[None], call.loss)
 
 
 def answers(problem: Problem) -> dict[str, dict[str, Array]]:
@@ -90,7 +114,8 @@ def test_everybody_gives_rs_numbers(live_r: None, name: str) -> None:
     for who, given in answers(asked(call)).items():
         assert given["loss"] == pytest.approx(call.value, rel=1e-14), who
         if call.predicted:
-            assert given["forward"].ravel() == pytest.approx(call.predicted, rel=1e-14), who
+            predicted = given["forward"].ravel()[: len(call.predicted)]
+            assert predicted == pytest.approx(call.predicted, rel=1e-14), who
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -107,10 +132,11 @@ def test_a_fit_is_the_users_call(live_r: None, name: str) -> None:
     problem = asked(call)
     options: dict[str, Any] = {"decay": problem.decays, "row_weights": call.loss.weights}
     for maxit in (0, 4):
-        fit = LIVE.fit(topology(call.network), problem.theta[0], X, Y, maxit=maxit, **options)
+        net = topology(call.network, find_error(problem))
+        fit = LIVE.fit(net, problem.theta[0], X, problem.targets[0], maxit=maxit, **options)
         extra = f", {call.said}" if call.said else ""
         said = LIVE.eval_text(
-            f"fit <- nnet::nnet(c(-1, 0, 2), c(0, 1, 1), size = 1, Wts = 1:{len(fit.weights)},"
+            f"fit <- nnet::nnet(c(-1, 0, 2), {call.y}, size = 1, Wts = 1:{len(fit.weights)},"
             f" maxit = {maxit}, abstol = 1e-4, reltol = 1e-8, trace = FALSE{extra});"
             " c(fit$value, fit$wts)"
         )
@@ -127,3 +153,12 @@ def test_weights_in_another_order_give_what_the_catalogue_says(fault: str) -> No
     assert made.run(problem, Contract())["forward"].ravel() == pytest.approx(predicted, rel=1e-14)
     right = solve(problem, Contract())["forward"].ravel()
     assert right == pytest.approx(CALLS[call].predicted, rel=1e-14)
+
+
+def test_a_factor_of_two_levels_is_an_entropy(live_r: None) -> None:
+    """nnet(factor(y) ~ x) gives the value of entropy = TRUE, to the bit."""
+    values = LIVE.eval_text(
+        "x <- c(-1, 0, 2); y <- c(0, 1, 1); f <- function(...) nnet::nnet(..., size = 1, Wts ="
+        " 1:4, maxit = 0, trace = FALSE)$value; c(f(factor(y) ~ x), f(x, y, entropy = TRUE))"
+    )
+    assert values[0] == values[1] == pytest.approx(4.09620883036524, rel=1e-14)

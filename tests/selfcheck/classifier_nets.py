@@ -16,14 +16,9 @@ from harness.core.formulation import Formulation
 from harness.core.loss import OF_A_ROW, Loss
 from harness.core.problem import Problem
 from reference import Network
+from reference.mathematics.losses import ACTIVATION_OF
 
 DRAWS = 4
-PROBABILITIES = {
-    "entropy": "logistic",
-    "bce": "logistic",
-    "softmax": "softmax",
-    "censored": "softmax",
-}
 # every option, and how often each of its values is drawn
 OPTIONS: dict[str, dict[str, float]] = {
     "error": {
@@ -132,7 +127,7 @@ class _Drawing:
         heads, error = int(self.options["heads"]), self.options["error"]
         if error != "several":
             return (error,) * heads
-        known = np.array(["squares", *PROBABILITIES])
+        known = np.array(["squares", *ACTIVATION_OF])
         return tuple(self.rng.choice(known, heads, replace=False).tolist())
 
     def _draw_widths(self) -> tuple[int, ...]:
@@ -182,7 +177,7 @@ class _Drawing:
                 names.append(of_squares)
             else:
                 is_logits = self.options["loss of"] == "logits"
-                names.append("identity" if is_logits else PROBABILITIES[error])
+                names.append("identity" if is_logits else ACTIVATION_OF[error])
         return tuple(names)
 
     def _draw_parameters(self, network: Network) -> Array:

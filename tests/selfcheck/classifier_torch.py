@@ -5,17 +5,19 @@ In shapes, D counts draws (problems of a stack), R rows of data, O outputs, and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.core.contract import Array, Contract
+from harness.core.contract import BCE_LEAST, Array, Contract
 from harness.core.layout import Block
 from harness.core.problem import Problem
-from harness.model.losses import BCE_LEAST, reduce_errors
+from harness.model.losses import reduce_errors
 from reference import Network
+from reference.mathematics.losses import ACTIVATION_OF
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -70,23 +72,37 @@ def _matrix(block: Block) -> Array:
     return block.places if block.places.ndim == 2 else block.places[None]
 
 
-def contract_of(dtype: str) -> Contract:
-    """Return the contract of a subject without a loss of its own."""
+def _activate(error: str, z: Tensor) -> Tensor:
+    """Return the probabilities of logits, of which a head has an error; squares have none."""
+    return z if error == "squares" else ACTIVATIONS[ACTIVATION_OF[error]](z)
+
+
+def contract_of(dtype: str, unfused: bool) -> Contract:
+    """Return the contract of a subject with the harness's loss, or with one of its own that goes
+    from logits through probabilities.
+    """
+    if unfused:
+        return Contract(dtype, own_loss=True).through_probabilities()
     return Contract(dtype, log_least=BCE_LEAST, unfused_slope=True)
 
 
-def answer(problem: Problem, dtype: str) -> dict[str, Array]:
+def answer(problem: Problem, dtype: str, unfused: bool = False) -> dict[str, Array]:
     """Return torch's outputs, loss and gradients by theta and by the inputs, of numbers that the
-    dtype holds.
+    dtype holds; `unfused` losses of logits go through probabilities.
     """
-    network = problem.formulation.network
+    network, loss = problem.formulation.network, problem.loss
     assert isinstance(network, Network)
     kind = getattr(torch, dtype)
     stack = Stack(network, problem.theta, kind)
     x = torch.tensor(problem.inputs, dtype=kind, requires_grad=True)
     targets = torch.tensor(problem.targets, dtype=kind).split(network.outputs, dim=-1)
     heads = stack(x)
-    total = sum(reduce_errors(problem.loss, heads, targets))
+    judged = heads
+    if unfused:
+        errors = loss.errors(len(heads))
+        judged = [_activate(error, z) for error, z in zip(errors, heads, strict=True)]
+        loss = replace(loss, from_logits=False)
+    total = sum(reduce_errors(loss, judged, targets))
     if problem.loss.has_decay:
         for block in network.layout.blocks:
             decay = torch.tensor(problem.decays[_matrix(block)], dtype=kind)

@@ -127,13 +127,16 @@ def check_net(audit: Audit, net: Net, number: int) -> None:
         return
     kind = net.options["loss of"]
     for dtype in ("float64", "float32"):
-        contract = classifier_torch.contract_of(dtype)
-        rounded = problem if dtype == "float64" else problem.rounded(contract)
-        bounds = network.oracle(rounded, contract)
-        mine = Bounded(classifier_torch.answer(rounded, dtype), bounds, contract.largest)
+        rounded = problem
         if dtype == "float32":
+            rounded = problem.rounded(Contract(dtype))
             reference = _in_numpy(rounded)
-        audit.compare(f"torch {dtype}, {kind}", number, rounded, mine, reference)
+        for unfused in (False, True)[: 1 + (kind == "logits")]:
+            contract = classifier_torch.contract_of(dtype, unfused)
+            answers = classifier_torch.answer(rounded, dtype, unfused)
+            mine = Bounded(answers, network.oracle(rounded, contract), contract.largest)
+            name = f"torch {dtype}, {kind}{', unfused' if unfused else ''}"
+            audit.compare(name, number, rounded, mine, reference)
 
 
 def _in_numpy(problem: Problem) -> Bounded:
