@@ -17,11 +17,11 @@ from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from harness.shipped.weights import FIFTEEN_DIGITS
 from reference.fitted.answers import Answers
-from reference.fitted.explaining import Explanation
 from reference.fitted.folding import fold_scaling
 from reference.fitted.given import Given
 from reference.fitted.written import EXACT, read_predictions
 from reference.mathematics.network import Network
+from reference.misread.explaining import Explanation
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
 from reference.training.trainers import RELTEST
