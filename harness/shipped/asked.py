@@ -102,7 +102,7 @@ class Asked:
             return port
         predicted = []
         for table in self.truth.tables:
-            one = predict(port, table, width, self.trial.dtype)
+            one = predict(port, table, width, self.trial.dtype, self.truth.classes)
             if isinstance(one, Missing):
                 return one
             predicted.append(one)
@@ -174,7 +174,12 @@ class Asked:
         for block in self.truth.network.layout.blocks:
             if block.layer == 2 and block.role == "weight" and block.group is None:
                 most.append(abs(block.of(self.truth.theta)).sum(axis=1))
-        return CLIPPED_OFF * np.concatenate(most) if len(most) > 1 else np.zeros(outputs)
+        if len(most) == 1:
+            return np.zeros(outputs)
+        allowed: Array = CLIPPED_OFF * np.concatenate(most)
+        if self.truth.network.activations[1] == "softmax":  # each probability is of all logits
+            allowed = np.full(outputs, allowed.max())
+        return allowed
 
     def bounds(self, problem: Problem, contract: Contract) -> dict[str, Bounded]:
         network = problem.formulation.network

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.calling.modes import describe_modes, evaluating
 from harness.core.contract import PRECISION, Array
@@ -20,6 +21,7 @@ from harness.model.devices import held_in, kind_of
 from harness.model.errors import WrongAnswer, raised
 from harness.model.tensors import describe_shape, list_heads, to_plain
 from harness.pytorch.subject import Subject
+from harness.shipped.classes import ask_classes
 from harness.shipped.truth import Table
 
 if TYPE_CHECKING:
@@ -43,12 +45,14 @@ class Predicted:
 
     `others` are the predictions of further calls in which any number differs, by the words that say
     how it was called then, with the rows that were asked. `incomplete` are the predictions for
-    rows with a missing value; None if there are none.
+    rows with a missing value; None if there are none. `classes` are those that the port's own
+    classes() gives to the rows in which R draws none; None if it has no such method.
     """
 
     outputs: Array
     others: Sequence[tuple[str, slice, Array]]
     incomplete: Array | Missing | None = None
+    classes: NDArray[np.intp] | Missing | None = None
 
 
 def find_dtype(module: Any) -> str:
@@ -98,8 +102,12 @@ def _weights(module: Any) -> Array:
 
 
 @users()
-def predict(port: Port, table: Table, width: int, dtype: str) -> Predicted | Missing:
-    """Ask a port for its predictions (R, width); return the reason if it gives none."""
+def predict(
+    port: Port, table: Table, width: int, dtype: str, names: Sequence[str] = ()
+) -> Predicted | Missing:
+    """Ask a port for its predictions (R, width), and for its classes, which are called `names`;
+    return the reason if it gives none.
+    """
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
             given = _tensors(table.given, port, dtype)
@@ -114,7 +122,22 @@ def predict(port: Port, table: Table, width: int, dtype: str) -> Predicted | Mis
                 incomplete = _call(port, _tensors(table.incomplete, port, dtype), width)
         except Exception as error:
             incomplete = Missing(_status(error), raised(error), of_subject=True)
-    return Predicted(outputs, others, incomplete)
+    return Predicted(outputs, others, incomplete, _ask_classes(port, table, dtype, names))
+
+
+def _ask_classes(
+    port: Port, table: Table, dtype: str, names: Sequence[str]
+) -> NDArray[np.intp] | Missing | None:
+    """Ask a port's own classes(), if it has them, for the rows in which R draws no class."""
+    if table.classes is None or not names:
+        return None
+    rows = np.flatnonzero(table.classes >= 0)
+    try:
+        with kind_of(port.device).hold_precision(port.device, dtype), limited():
+            given = _tensors([part[rows] for part in table.given], port, dtype)
+            return ask_classes(port.module, given, names)
+    except Exception as error:
+        return Missing(_status(error), raised(error), of_subject=True)
 
 
 def _status(error: Exception) -> Status:

@@ -16,6 +16,7 @@ from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
+from harness.shipped.classes import describe_classes, find_wrong_class
 from harness.shipped.weights import Held
 from harness.words.wording import with_finding
 
@@ -41,8 +42,8 @@ def judge_predictions(asked: Asked) -> Verdict:
     verdict = measured_verdict(trial, judgement, asked.name(table, judgement.index))
     if judgement.status is Status.FAIL:
         return _describe_fail(asked, predicted, judgement, contract)
-    if said := _find_other_outputs(asked, predicted, contract):
-        return failure(trial, Status.FAIL, said)
+    if wrong := _judge_other_answers(asked, predicted, contract):
+        return wrong
     if judgement.status is not Status.PASS:
         why = "the bound of its predictions is too wide, or all of them are 0: give other rows"
         if judgement.status is Status.UNDEFINED:
@@ -148,6 +149,21 @@ def _find_missing_rows(asked: Asked, predicted: Sequence[Predicted]) -> str:
     return ""
 
 
+def _judge_other_answers(
+    asked: Asked, predicted: Sequence[Predicted], contract: Contract
+) -> Verdict | None:
+    """Return a verdict if another call of the port gives other predictions, or its classes are not
+    R's.
+    """
+    trial = asked.trial
+    said = _find_other_outputs(asked, predicted, contract)
+    for table, one in zip(asked.truth.tables, predicted, strict=True):
+        if isinstance(one.classes, Missing):
+            return missing(trial, with_name(one.classes, trial), trial.check)
+        said = said or find_wrong_class(asked.truth, table, one.outputs, one.classes)
+    return failure(trial, Status.FAIL, said) if said else None
+
+
 def _find_other_outputs(asked: Asked, predicted: Sequence[Predicted], contract: Contract) -> str:
     """Return a sentence if another call of the port gives predictions outside their bounds."""
     for table, one in zip(asked.truth.tables, predicted, strict=True):
@@ -163,7 +179,7 @@ def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> st
     trial, truth = asked.trial, asked.truth
     counts = [f"{table.name} ({len(table.places)})" for table in truth.tables]
     said = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
-    said += f", on {' and '.join(counts)}"
+    said += f", on {' and '.join(counts)}{describe_classes(truth)}"
     stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
     if stored:
         said += f"; stored in {stored}, a prediction may be off by {_storage(asked, contract):.1e}"

@@ -13,13 +13,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.contract import NNET_CLIP, Array, Contract
+from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.problem import Problem
 from harness.core.progress import Say
 
-R_CONTRACT = Contract("float64", logistic_clip=NNET_CLIP)  # of the fitted object itself
+R_CONTRACT = Contract(  # of the fitted object itself
+    "float64",
+    logistic_clip=NNET_CLIP,
+    from_probabilities=True,
+    log_floor=NNET_FLOOR,
+    log_lost=NNET_LOST,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +42,10 @@ class Table:
     off if the rows were written with 15 digits; `is_written` says that the predictions are those of
     the rows before.
 
-    `places` (R,) are the numbers of the rows in the user's data. `incomplete` are the rows with a
-    missing value, for which the fitted object predicts none; `incomplete_places` their numbers.
+    `classes` (R,) are the numbers of the classes that R gives to the rows, -1 where it draws one of
+    several; None if there are no classes. `places` (R,) are the numbers of the rows in the user's
+    data. `incomplete` are the rows with a missing value, for which the fitted object predicts none;
+    `incomplete_places` their numbers.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Table:
     are_estimated: bool = False
     written: Array | None = None
     is_written: bool = False
+    classes: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +108,8 @@ class Truth:
     `responses` are the names of its outputs. `stored` is the dtype that a port may store its
     weights in, "" for the dtype in which it computes. `caveat` says what is not judged;
     `scaling_is_open` that no user said how the data are prepared. `facts` has the "call" of R.
+    `classes` are the names of the classes, if there are any, and `class_note` says how R's own
+    names are wrong, if they are.
     """
 
     network: Family
@@ -112,6 +123,8 @@ class Truth:
     caveat: str = ""
     scaling_is_open: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
+    classes: Sequence[str] = ()
+    class_note: str = ""
 
     def problem(
         self,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.core.contract import Array, Bounded
+from harness.core.contract import NNET_FLOOR, NNET_LOST, Array, Bounded, Contract
 from harness.core.finding import Form
 from harness.core.implementation import Missing
 from harness.core.judge import Side, judge, outside
@@ -14,6 +14,7 @@ from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import blank, failure, finding_of, measured_verdict, missing
 from harness.shipped.asked import Asked
+from harness.shipped.losses import errors_of, target_slopes
 from harness.shipped.predictions import list_hints, with_name
 from harness.shipped.truth import R_CONTRACT
 from harness.shipped.weights import FIFTEEN_DIGITS
@@ -27,7 +28,7 @@ def judge_value(asked: Asked) -> Verdict:
     assert fitted is not None
     if isinstance(predicted, Missing):
         return missing(trial, with_name(predicted, trial), trial.check)
-    table, targets = fitted.table, fitted.targets
+    table, targets, error = fitted.table, fitted.targets, str(fitted.loss.error)
     if table.inputs is None:
         why = (
             "the loss is not compared: it is not known which numbers enter the network (prepare="
@@ -44,17 +45,18 @@ def judge_value(asked: Asked) -> Verdict:
             f" transformed ({', '.join(truth.responses)}), that; else leave y= out"
         )
         return failure(trial, Status.BROKEN, reason)
-    residuals = predicted[0].outputs[fitted.rows] - targets
+    errors = errors_of(error, predicted[0].outputs[fitted.rows], targets)
     weights = fitted.loss.row_weights
-    squares = residuals**2 if weights is None else np.reshape(weights, (-1, 1)) * residuals**2
+    if weights is not None:
+        errors = np.reshape(weights, (-1, 1)) * errors
     penalties = fitted.loss.decays(truth.network.layout) * truth.theta**2
-    claimed = np.array([float(squares.sum() + penalties.sum())])
+    claimed = np.array([float(errors.sum() + penalties.sum())])
     judged = []
     for contract in asked.contracts:
         # the penalty is that of the fitted weights, however the port computes
         loss = replace(fitted.loss, decay=0.0)
         problem = truth.problem(table, trial.dtype, asked.form, loss, targets)
-        data = asked.bounds(problem, contract)["loss"]
+        data = asked.bounds(problem, _as_nnet_takes_it(contract))["loss"]
         rounding = (len(penalties) + 2) * R_CONTRACT.roundoff * float(penalties.sum())
         mine = Bounded(data.value + penalties.sum(), data.error + rounding)
         sides = [Side(claimed, mine)], [Side(np.array([fitted.value]), theirs)]
@@ -85,7 +87,18 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
     loss, slope, outputs = bounds["loss"], bounds["gradient"], bounds["forward"]
     moved = np.spacing(comparison_offset + abs(problem.own))
     allowed = np.sum((abs(slope.value) + slope.error) * moved, axis=1)
-    residuals = abs(outputs.value - problem.targets) + outputs.error
     off = FIFTEEN_DIGITS * abs(problem.targets)
-    allowed += np.sum(problem.shares * (2 * residuals * off + off**2), axis=(1, 2))
+    if problem.loss.error == "squares":
+        residuals = abs(outputs.value - problem.targets) + outputs.error
+        allowed += np.sum(problem.shares * (2 * residuals * off + off**2), axis=(1, 2))
+        return Bounded(loss.value, loss.error + allowed)
+    off = np.where(np.isin(problem.targets, (0.0, 1.0)), 0.0, off)  # which are written exactly
+    given = outputs.value, problem.targets, outputs.error
+    slopes = target_slopes(str(problem.loss.error), *given)
+    allowed += np.sum(problem.shares * slopes * off, axis=(1, 2))
     return Bounded(loss.value, loss.error + allowed)
+
+
+def _as_nnet_takes_it(contract: Contract) -> Contract:
+    """Return the contract of a loss that is computed from a port's probabilities, as nnet does."""
+    return replace(contract, from_probabilities=True, log_floor=NNET_FLOOR, log_lost=NNET_LOST)

@@ -23,7 +23,6 @@ from reference.fitted.answers import (
     Answers,
     collect,
     equations_asker,
-    network_of_fit,
     r_asker,
 )
 from reference.fitted.drawn import draw_rows
@@ -32,7 +31,7 @@ from reference.fitted.stored import Stored, dump, store
 from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
 from reference.porting.running import judge_port
-from reference.r.nnet_reference import LIVE
+from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.session import RCrashed, RError
 from reference.rds.fit import FittedNet
@@ -131,7 +130,6 @@ def _port_fit(given: Namespace) -> int:
     say = patient(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
     folder = given.folder or Path(given.fit.stem)
     net = read_fit(given.fit, LIVE)
-    network_of_fit(net)
     say(f"asking for the predictions of {one_line(given.fit.name)}")
     try:
         question = _ask(net, given)
@@ -166,7 +164,7 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
         ask = r_asker(LIVE, given.fit, "", given.trust)
     except RUnavailable:
         versions = {}
-        ask = equations_asker(net, network_of_fit(net))
+        ask = equations_asker(net, network_of(net.topology))
     if given.data is None:
         rows = draw_rows(net, None)
         answers = collect(ask, rows, None, "", net.levels)

@@ -1,1 +1,1 @@
-"""A fitted object judges ports: what it predicts for rows, and which misreading explains a port."""
+"""A fitted object judges ports: what it predicts for rows, claims and holds."""

@@ -18,7 +18,6 @@ from harness.core.formulation import Formulation
 from harness.core.problem import Problem
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Network
-from reference.r.nnet_reference import network_of
 from reference.r.session import RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
@@ -33,32 +32,25 @@ class Answers:
     """What R answers to raw rows: the inputs (R, I) that enter the network, and predictions (R, O).
 
     A row with a missing value has inputs and predictions of NaN. `sizes` (R, I) is the size of the
-    numbers from which each input is prepared; 0 where it is a raw number as it is.
+    numbers from which each input is prepared; 0 where it is a raw number as it is. `labels` are
+    the classes that R names, None for a row with a missing value; empty if there are none.
     """
 
     inputs: Array
     predictions: Array
     sizes: Array
+    labels: tuple[str | None, ...] = ()
 
     def part(self, places: NDArray[np.intp]) -> Answers:
         """Return the answers to the rows in these places."""
-        return Answers(self.inputs[places], self.predictions[places], self.sizes[places])
+        labels = tuple(self.labels[place] for place in places) if self.labels else ()
+        return Answers(self.inputs[places], self.predictions[places], self.sizes[places], labels)
 
 
 class Ask(Protocol):
     """Answers raw rows with the inputs (R, I) of the network and predictions (R, O)."""
 
     def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
-
-
-def network_of_fit(fit: FittedNet) -> Network:
-    """Return the network of a fitted object. Raises ValueError for one that is not supported."""
-    if fit.error != "squares":
-        raise ValueError(
-            f"it was fitted with {fit.error}: ports of classifications are not judged yet, only"
-            " those of nets that nnet() fitted by squares"
-        )
-    return network_of(fit.topology)
 
 
 def collect(

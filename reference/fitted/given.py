@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.core.contract import Array
+from reference.fitted.targets import read_targets
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows, is_number, list_names
 
@@ -98,14 +99,28 @@ class Given:
         return tuple(arrays)
 
     def target_rows(self, fit: FittedNet, rows: int) -> Array:
-        """Return the targets (R, O) of the fitted rows. Raises ValueError for another shape."""
+        """Return the targets (R, O) of the fitted rows: numbers, or from labels of classes.
+
+        Raises ValueError for another shape, and for a label that is no class.
+        """
+        if labels := self._labels(fit):
+            given = _expect_rows("y", labels, rows)
+            return read_targets(fit, [given])
         targets = self._numbers("y", self.targets, rows).reshape(rows, -1)
-        if targets.shape[1] != fit.topology.outputs:
-            raise ValueError(
-                f"y has {targets.shape[1]} columns, expected one for each output:"
-                f" {', '.join(fit.responses)}"
-            )
-        return targets
+        return read_targets(fit, list(targets.T))
+
+    def _labels(self, fit: FittedNet) -> tuple[str | None, ...]:
+        """Return the targets as texts if they are labels of classes, else nothing."""
+        given = self.targets
+        if not fit.classes:
+            return ()
+        if isinstance(given, str):
+            column = self.rows.columns.get(given) if self.rows is not None else None
+            return column if isinstance(column, tuple) else ()
+        values = np.asarray(given)
+        if values.ndim != 1 or values.dtype.kind not in "OUS":
+            return ()
+        return tuple(None if value is None else str(value) for value in values.tolist())
 
     def weights(self, rows: int) -> Array | None:
         """Return the case weights (R,), None if the user gave none."""
@@ -127,6 +142,12 @@ class Given:
                 f"{what} has shape {numbers.shape}, expected one for each of {rows} rows"
             )
         return numbers
+
+
+def _expect_rows(what: str, column: tuple[str | None, ...], rows: int) -> tuple[str | None, ...]:
+    if len(column) != rows:
+        raise ValueError(f"{what} has {len(column)} values, expected one for each of {rows} rows")
+    return column
 
 
 def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:

@@ -21,19 +21,20 @@ from harness.shipped.verdicts import PARAMETERS, PREDICTIONS, VALUE, judge_port
 from harness.text.harmless import one_line
 from reference.fitted import stored as file_of
 from reference.fitted.answers import (
+    Answers,
     Ask,
     collect,
     equations_asker,
-    network_of_fit,
     r_asker,
     whole_rows_only,
 )
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import Given
+from reference.fitted.labels import Labels, ask_labels, compute_labels
 from reference.fitted.stored import Stored
 from reference.fitted.tables import Asked, make_truth
 from reference.mathematics.network import Network
-from reference.r.nnet_reference import LIVE
+from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
 from reference.r.recorded import place
 from reference.r.session import RCrashed, RError, RSession
@@ -166,7 +167,7 @@ class FittedObject:
             raise ValueError(self.given.unread)
         stored = file_of.read(self.answers) if self.answers else None
         fit = self.read(stored)
-        network = network_of_fit(fit)
+        network = network_of(fit.topology)
         return make_truth(fit, network, self.given, self.ask(fit, network, stored))
 
     def read(self, stored: Stored | None = None) -> FittedNet:
@@ -195,6 +196,7 @@ class FittedObject:
             drawn = None  # rows that R refuses, though it may take the user's
             answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
         every = rows if drawn is None else rows.followed_by(drawn)
+        answers = replace(answers, labels=self._find_labels(fit, every, answers))
         count = 0 if self.given.rows is None else len(rows)
         return Asked(every, count, answers, fit.terms is not None, bool(fit.levels))
 
@@ -205,6 +207,14 @@ class FittedObject:
         rows = self.given.choose_columns(fit, self.given.rows)
         # what R's own pipeline does to drawn rows is not known
         return rows, None if self.given.predictions is not None else draw_rows(fit, rows)
+
+    def _find_labels(self, fit: FittedNet, rows: Rows, answers: Answers) -> Labels:
+        """Return the classes of rows, R's if it is here; none if the fit has none."""
+        if not fit.classes or not fit.lev:
+            return ()
+        if self.session is None:
+            return compute_labels(fit, answers.predictions)
+        return ask_labels(self.session, self.path, self.given.prepare, self.given.trust, rows)
 
     def _asker(self, fit: FittedNet, network: Network) -> Ask:
         if self.session is not None:
@@ -237,7 +247,7 @@ class FittedObject:
         """Ask R about the rows of this case, and return what a file stores."""
         assert self.session is not None
         fit = self.read()
-        asked = self.ask(fit, network_of_fit(fit))
+        asked = self.ask(fit, network_of(fit.topology))
         versions = {name: self.session.versions()[name] for name in ("R", "nnet")}
         today = datetime.now(UTC).date().isoformat()
         prepare = self.given.prepare

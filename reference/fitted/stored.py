@@ -23,6 +23,7 @@ from reference.rds.rows import Rows
 from reference.rds.stream import MOST_BYTES as MOST_OF_A_FIT
 
 SCHEMA = "nnet-parity/fit/1"
+LATER = ("classes", "lev", "labels", "is_multinom", "has_ones")  # which older files have not
 # of a file of answers: those about 20,000 rows of 16 columns
 MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000
 
@@ -51,6 +52,11 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     predictions: list[list[float | None]]
     sizes: list[list[float | None]]
     seal: str = ""
+    classes: list[str] = []
+    lev: list[str] = []
+    labels: list[str | None] = []
+    is_multinom: bool = False
+    has_ones: bool = False
 
     def fit(self) -> FittedNet:
         """Return the fitted object without the rows that were fitted."""
@@ -59,11 +65,28 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         wts, decay = np.array(self.wts), np.array(self.decay)
         end = math.nan if self.value is None else self.value, self.convergence
         return FittedNet(
-            self.topology, wts, decay, *end, *names, None, none, none, self.call, self.digest, {}
+            *(
+                self.topology,
+                wts,
+                decay,
+                *end,
+                *names,
+                None,
+                none,
+                none,
+                self.call,
+                self.digest,
+                {},
+            ),
+            classes=tuple(self.classes),
+            lev=tuple(self.lev),
+            is_multinom=self.is_multinom,
+            has_ones=self.has_ones,
         )
 
     def answers(self) -> Answers:
-        return Answers(_array(self.inputs), _array(self.predictions), _array(self.sizes))
+        tables = _array(self.inputs), _array(self.predictions), _array(self.sizes)
+        return Answers(*tables, tuple(self.labels))
 
     def user_rows(self) -> Rows:
         """Return the rows that are the user's, without the drawn ones."""
@@ -112,6 +135,11 @@ def store(
         _list(answers.inputs),
         _list(answers.predictions),
         _list(answers.sizes),
+        classes=list(fit.classes),
+        lev=list(fit.lev),
+        labels=list(answers.labels),
+        is_multinom=fit.is_multinom,
+        has_ones=fit.has_ones,
     )
     return sealed(stored)
 
@@ -131,7 +159,8 @@ def write(path: Path, stored: Stored) -> None:
 
 def dump(stored: Stored) -> str:
     """Return the text of a file of R's answers."""
-    text = json.dumps(msgspec.to_builtins(stored), indent=None, separators=(", ", ": "))
+    held = _without_defaults(stored) | {"seal": stored.seal}
+    text = json.dumps(held, indent=None, separators=(", ", ": "))
     text = text.replace(", [", ",\n[") + "\n"
     try:
         _check_size(text.encode())
@@ -184,8 +213,18 @@ def _check_size(content: bytes) -> None:
 
 
 def _seal(stored: Stored) -> str:
-    bare = msgspec.structs.replace(stored, seal="")
-    return sha256(msgspec.json.encode(bare)).hexdigest()
+    return sha256(msgspec.json.encode(_without_defaults(stored))).hexdigest()
+
+
+def _without_defaults(stored: Stored) -> dict[str, Any]:
+    """Return answers as data, without their seal and what files of squares do not hold."""
+    held: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(stored, seal=""))
+    for name in LATER:
+        if not held[name]:
+            del held[name]
+    if stored.topology.error == "squares":
+        held["topology"].pop("error", None)
+    return held
 
 
 def _expect_lengths(stored: Stored) -> None:
@@ -198,6 +237,8 @@ def _expect_lengths(stored: Stored) -> None:
             raise ValueError(f"{name} has not {rows} rows of {width}")
     if len(stored.wts) != net.n_weights or len(stored.decay) != net.n_weights:
         raise ValueError(f"it has {len(stored.wts)} weights, expected {net.n_weights}")
+    if stored.labels and len(stored.labels) != rows:
+        raise ValueError(f"labels has not one of {rows} rows")
     if not 0 <= stored.count <= rows:
         raise ValueError(f"{stored.count} of its {rows} rows are the user's")
 

@@ -17,11 +17,13 @@ from harness.core.loss import Loss
 from harness.shipped.truth import R_CONTRACT, FittedLoss, Table, Truth
 from harness.shipped.weights import FIFTEEN_DIGITS
 from reference.fitted.answers import Answers
-from reference.fitted.explaining import Explanation
 from reference.fitted.folding import fold_scaling
 from reference.fitted.given import Given
+from reference.fitted.labels import describe_shift, find_classes
+from reference.fitted.targets import normalise
 from reference.fitted.written import EXACT, read_predictions
 from reference.mathematics.network import Network
+from reference.misread.explaining import Explanation
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows
 from reference.training.trainers import RELTEST
@@ -81,6 +83,8 @@ def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> 
         _describe_limits(tables, given, asked),
         not given.prepare and given.predictions is None,
         {"call": fit.call, "digest": fit.digest},
+        fit.classes,
+        describe_shift(fit),
     )
 
 
@@ -147,6 +151,7 @@ def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
         places=table.places[rows],
         digits=None if table.digits is None else table.digits[rows],
         written=None if table.written is None else table.written[rows],
+        classes=None if table.classes is None else table.classes[rows],
     )
 
 
@@ -194,6 +199,7 @@ def _make_table(
         incomplete,
         gone,
         written=FIFTEEN_DIGITS * (abs(answers.inputs[kept]) + answers.sizes[kept]),
+        classes=find_classes(fit, answers.part(kept).labels, answers.predictions[kept]),
     )
 
 
@@ -214,8 +220,9 @@ def _make_fitted_loss(fit: FittedNet, given: Given, asked: Asked, table: Table) 
     decay: Any = fit.decay
     if (fit.decay == fit.decay[0]).all():
         decay = float(fit.decay[0])
-    loss = Loss(decay=decay, weights=weights)
-    return FittedLoss(fit.value, rows, part, targets[rows], loss, RELTEST)
+    targets, weights = normalise(fit, targets[rows], weights)
+    loss = Loss(decay=decay, weights=weights, error=fit.error)
+    return FittedLoss(fit.value, rows, part, targets, loss, RELTEST)
 
 
 def _is_scaling_open(given: Given) -> bool:

@@ -65,11 +65,11 @@ def _is_of_classes(fit: FittedNet, column: Column) -> bool:
     return all(text is None or text in fit.classes for text in texts)
 
 
-def normalise(fit: FittedNet, targets: Array, weights: Array) -> tuple[Array, Array]:
+def normalise(fit: FittedNet, targets: Array, weights: Array | None) -> tuple[Array, Array | None]:
     """Return targets (R, O) and case weights (R,) as nnet() gets them: multinom() divides counts by
     their sum, by which it multiplies the weight.
     """
-    if not fit.is_multinom or fit.error != "softmax":
-        return targets, weights
     total = targets.sum(axis=1)
-    return targets / total[:, None], weights * total
+    if not fit.is_multinom or fit.error != "softmax" or (total == 1).all():
+        return targets, weights
+    return targets / total[:, None], total if weights is None else weights * total

@@ -123,11 +123,8 @@ functions_of <- function(call) {
 # evaluated with `x` bound to the rows. A row with a missing value becomes a row of NaN in both.
 ask_fit <- function(path, names, columns, prepare, trust) {
     fit <- load_fit(path, trust != 0)
-    formula <- inherits(fit, c("nnet.formula", "multinom"))
-    x <- if (formula) make_frame(names, columns, attr(fit$terms, "dataClasses")) else make_matrix(names, columns)
-    if (!is.null(prepare)) x <- eval(parse(text = prepare, keep.source = FALSE), list(x = x), globalenv())
-    if (!formula) return(ask_matrix(fit, x))
-    x <- as.data.frame(x)
+    x <- make_rows(fit, names, columns, prepare)
+    if (!has_formula(fit)) return(ask_matrix(fit, x))
     # multinom's drops the dimensions of one row, and of one column
     outputs <- if (inherits(fit, "multinom")) predict(fit, x, type = "probs") else predict(fit, x)
     outputs <- matrix(outputs, nrow(x), fit$n[3L])
@@ -138,6 +135,32 @@ ask_fit <- function(path, names, columns, prepare, trust) {
     whole <- matrix(NaN, nrow(x), ncol(inputs))
     whole[match(row.names(frame), row.names(x)), ] <- inputs
     list(whole, as_numbers(outputs))
+}
+
+# The classes that predict() names for rows of raw data, as texts, and which of them are NA.
+ask_classes <- function(path, names, columns, prepare, trust) {
+    fit <- load_fit(path, trust != 0)
+    x <- make_rows(fit, names, columns, prepare)
+    if (has_formula(fit)) {
+        classes <- as.character(predict(fit, x, type = "class"))
+    } else {
+        x <- unname(as.matrix(x))
+        whole <- stats::complete.cases(x)
+        classes <- rep(NA_character_, nrow(x))
+        if (any(whole)) classes[whole] <- as.character(predict(fit, x[whole, , drop = FALSE], type = "class"))
+    }
+    missing <- is.na(classes)
+    classes[missing] <- ""
+    list(as_utf8(classes), as.double(missing))
+}
+
+has_formula <- function(fit) inherits(fit, c("nnet.formula", "multinom"))
+
+make_rows <- function(fit, names, columns, prepare) {
+    formula <- has_formula(fit)
+    x <- if (formula) make_frame(names, columns, attr(fit$terms, "dataClasses")) else make_matrix(names, columns)
+    if (!is.null(prepare)) x <- eval(parse(text = prepare, keep.source = FALSE), list(x = x), globalenv())
+    if (formula) as.data.frame(x) else x
 }
 
 ask_matrix <- function(fit, x) {

@@ -122,7 +122,7 @@ def take_ones_off(net: Net, terms: Value) -> Net:
             "its multinom has an offset, expected none: R's own predict() leaves it out, and then"
             " reads beyond its rows. Fit again without it, or with it among the terms"
         )
-    if top != Topology.dense(top.inputs, 0, top.outputs, top.linear_outputs, skip=True):
+    if top != _as_multinom(top, top.inputs):
         raise ValueError("its multinom has other connections than multinom() makes")
     rows = net.wts.reshape(top.outputs, -1)
     if rows[:, 0].any():
@@ -138,8 +138,13 @@ def take_ones_off(net: Net, terms: Value) -> Net:
             " probabilities for every row"
         )
     kept = places_of(top.inputs - 1, top.outputs)
-    reduced = Topology.dense(top.inputs - 1, 0, top.outputs, top.linear_outputs, skip=True)
+    reduced = _as_multinom(top, top.inputs - 1)
     return Net(reduced, net.wts[kept], net.decay[kept], net.columns[1:], has_ones=True)
+
+
+def _as_multinom(top: Topology, inputs: int) -> Topology:
+    """Return a net as multinom() builds it, with so many inputs, and the outputs of another."""
+    return Topology.dense(inputs, 0, top.outputs, top.linear_outputs, True, top.error)
 
 
 def places_of(inputs: int, outputs: int) -> NDArray[np.intp]:

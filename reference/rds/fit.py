@@ -46,8 +46,7 @@ class FittedNet:
     matrix. `fitted` and `residuals` (N, O) are those of the rows that were fitted. `call` is the
     call as R prints it, `versions` names what read the file, and `digest` is its SHA-256.
 
-    `error` is what nnet() minimised: "squares", "entropy", "softmax" or "censored"; the last two
-    take the softmax of the outputs. `classes` are the names of the outputs' classes, or the two
+    `classes` are the names of the outputs' classes, or the two
     classes of one output; () if there are none. `lev` are the names that R's predict(type="class")
     takes, of which more may be there than outputs. `is_multinom` says that multinom() made it;
     `has_ones` that the object's wts begin with a bias of 0 for each output, and its intercepts,
@@ -69,12 +68,16 @@ class FittedNet:
     call: str
     digest: str
     versions: dict[str, str]
-    error: str = "squares"
     classes: tuple[str, ...] = ()
     lev: tuple[str, ...] = ()
     is_multinom: bool = False
     has_ones: bool = False
     criteria: tuple[float, ...] = ()
+
+    @property
+    def error(self) -> str:
+        """What nnet() minimised: squares, entropy, softmax or censored."""
+        return self.topology.error
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:

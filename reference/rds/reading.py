@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
 from os import PathLike, fspath
@@ -83,7 +84,7 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
     _check_class(top)
     kinds = top.attribute("class").texts
     net, terms = _read_net(fields, kinds)
-    error = read_error(fields, net.topology)
+    error = net.topology.error
     outputs = net.topology.outputs
     fitted = _rows(fields, "fitted.values", outputs)
     residuals = _rows(fields, "residuals", outputs)
@@ -107,7 +108,6 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
         call=one_line(deparse(fields.get("call", NULL))),
         digest=digest,
         versions=versions,
-        error=error,
         classes=classes,
         lev=levels,
         is_multinom="multinom" in kinds,
@@ -121,6 +121,7 @@ def _read_net(
 ) -> tuple[Net, FormulaTerms | None]:
     """Return the net of an object with these classes, and the right side of its formula."""
     topology = _topology(fields)
+    topology = replace(topology, error=read_error(fields, topology))
     weights = topology.n_weights
     wts, decay = _numbers(fields, "wts", weights), _decay(fields, weights)
     if "nnet.formula" not in kinds and "multinom" not in kinds:

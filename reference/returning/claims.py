@@ -74,6 +74,7 @@ def _evaluate(session: RSession, path: str, net: FittedNet, wts: Array, rows: Fi
     if net.has_ones:
         inputs = np.hstack([np.ones((len(inputs), 1)), inputs])
     targets, weights = normalise(net, rows.targets, rows.weights)
+    assert weights is not None
     value, outputs = session.call("evaluate_object", path, wts, inputs.T, targets.T, weights)
     fitted = np.ascontiguousarray(outputs.T)
     return Claims(float(value[0]), fitted, targets - fitted)

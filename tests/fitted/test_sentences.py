@@ -12,8 +12,8 @@ from torch import nn
 
 from harness.core.verdict import Status
 from reference import fitted
-from reference.fitted.misreadings import list_readings
 from reference.fitted.written import read_predictions
+from reference.misread.weights import list_readings
 from reference.r.nnet_reference import LIVE
 from reference.r.topology import Topology
 from reference.rds.reading import read_fit

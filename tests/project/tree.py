@@ -35,6 +35,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "returning",
         "porting",
         "fitted",
+        "misread",
         "explaining",
         "faults",
         "training",

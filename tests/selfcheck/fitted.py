@@ -24,7 +24,7 @@ import torch
 
 from harness.core.verdict import Status, Verdict
 from reference import fitted
-from reference.fitted.misreadings import list_readings
+from reference.misread.weights import list_readings
 from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit

@@ -13,9 +13,9 @@ import numpy as np
 from harness.core.contract import Array, Contract
 from harness.core.progress import Say
 from harness.shipped.truth import R_CONTRACT, Table, Truth
-from reference.fitted.misreadings import list_readings
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
+from reference.misread.weights import list_readings
 from reference.rds.fit import FittedNet
 
 UNEXPLAINED = 1e-3  # the share of the difference that a misreading may leave

@@ -1,0 +1,102 @@
+"""The classes that a port gives to rows, against those of the fitted object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+from harness.core.implementation import Missing
+from harness.model.errors import WrongAnswer
+from harness.shipped.truth import Table, Truth
+from harness.text.harmless import shown
+
+
+def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDArray[np.intp] | None:
+    """Return the numbers of the classes (R,) that a module's own classes() gives to rows; None if
+    it has none.
+
+    It gives a name for each row, or the number of a class. Raises WrongAnswer for anything else.
+    """
+    classes = getattr(module, "classes", None)
+    if not callable(classes):
+        return None
+    answer = classes(*given)
+    if hasattr(answer, "detach"):
+        answer = answer.detach().cpu().numpy()
+    found = np.asarray(answer)
+    rows = len(given[0])
+    if found.shape != (rows,):
+        raise WrongAnswer(f"has a classes() that gave {shown(answer, 60)}, expected {rows} names")
+    if found.dtype.kind in "iu":
+        return found.astype(np.intp)
+    places = {name: place for place, name in enumerate(names)}
+    unknown = [name for name in found.tolist() if name not in places]
+    if unknown:
+        raise WrongAnswer(
+            f"has a classes() that gave {shown(unknown[0], 40)}, expected one of {', '.join(names)}"
+        )
+    return np.array([places[name] for name in found.tolist()], dtype=np.intp)
+
+
+def most_probable(outputs: Array) -> NDArray[np.intp]:
+    """Return the number of the most probable class of each row; of one output, 0 or 1."""
+    if outputs.shape[1] == 1:
+        return np.asarray(outputs[:, 0] > 0.5, np.intp)
+    return np.asarray(np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1), np.intp)
+
+
+def find_wrong_class(
+    truth: Truth, table: Table, outputs: Array, classes: NDArray[np.intp] | Missing | None
+) -> str:
+    """Return a sentence on the first row of another class than R's, else "".
+
+    `classes` are those of the port's own classes() for the rows without a tie, None if it has no
+    such method: then the most probable ones count.
+    """
+    if table.classes is None or isinstance(classes, Missing):
+        return ""
+    rows = np.flatnonzero(table.classes >= 0)
+    expected = table.classes[rows]
+    mine = most_probable(outputs)[rows] if classes is None else classes
+    wrong = np.flatnonzero(mine != expected)
+    if not len(wrong):
+        return ""
+    first = wrong[0]
+    got = mine[first]
+    named = truth.classes[got] if 0 <= got < len(truth.classes) else f"class {got}"
+    where = f"row {table.places[rows[first]]} ({table.name})"
+    by = "the largest output" if classes is None else "classes()"
+    said = (
+        f"{where} is of class {named} by {by}, R says {truth.classes[expected[first]]};"
+        f" {len(wrong)} of {len(rows)} rows differ"
+    )
+    order = _find_order(truth, mine, expected)
+    return f"{said}. Its classes are R's in another order: {order}" if order else said
+
+
+def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
+    """Return R's name of each class of a port, if it is always the same one, else ""."""
+    pairs = sorted(set(zip(mine.tolist(), expected.tolist(), strict=True)))
+    first, second = {one for one, _ in pairs}, {other for _, other in pairs}
+    if len(pairs) < 2 or len(first) != len(pairs) or len(second) != len(pairs):
+        return ""
+    if not all(0 <= one < len(truth.classes) for one in first):
+        return ""
+    return ", ".join(f"its {truth.classes[a]} is R's {truth.classes[b]}" for a, b in pairs)
+
+
+def describe_classes(truth: Truth) -> str:
+    """Return a sentence on the rows whose classes were compared, "" if there are no classes."""
+    known = [table.classes for table in truth.tables if table.classes is not None]
+    if not known:
+        return ""
+    every = np.concatenate(known)
+    ties = int((every < 0).sum())
+    said = f"; of R's class in {len(every) - ties} rows"
+    if ties:
+        said += f" ({ties} have a tie within 1e-5, in which R draws the class)"
+    return f"{said}. {truth.class_note}" if truth.class_note else said
