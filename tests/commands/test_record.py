@@ -587,10 +587,12 @@ def test_our_recordings_are_of_our_cases_and_of_this_code() -> None:
     """None is stale for R's code, none belongs to a case that is gone, and together they stay
     small.
     """
+    import cases.test_classifiers
     import cases.test_dual_training
     import cases.test_narrow
 
-    modules = (*MODULES, cases.test_dual_training, cases.test_narrow)
+    more = cases.test_classifiers, cases.test_dual_training, cases.test_narrow
+    modules = (*MODULES, *more)
     ours = [v for module in modules for v in vars(module).values() if isinstance(v, Verification)]
     found = sorted(FOLDER.glob("recordings/*"))
     named = {place(v.file, v.case.name): v.case.name for v in ours}
