@@ -4,7 +4,9 @@ that nnet does not have are refused in a sentence.
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from harness.core.problem import Problem
 from reference import Network, numpy_net, r_nnet
 from reference.nnet.losses import cannot_lose
 from reference.r.nnet_reference import LIVE, topology
+from reference.r.recorded import Recorded, Recorder
+from reference.r.recording import CODE, Facts, Recording, read, write
 from reference.r.topology import FLAGS, Topology
 from tests.conftest import Approved
 
@@ -351,3 +355,56 @@ def test_a_problem_is_asked_with_its_error(live_r: None) -> None:
     assert topology(LOGITS, "entropy").output == "logistic"
     assert topology(LOGITS, "censored").output == "softmax"
     assert topology(LOGITS).output == "identity"
+
+
+SCRIPTS = {
+    "entropy of logits": (LOGITS, Loss(error="entropy", from_logits=True, weights=[1, 2, 0, 3])),
+    "softmax": (Network(2, 3, 3, "tanh", "softmax"), Loss("mean", error="softmax")),
+    "censored logits": (LOGITS, Loss(error="censored", from_logits=True, decay=0.1)),
+    "class weights": (
+        LOGITS,
+        Loss("mean", error="softmax", from_logits=True, class_weights=[1, 2, 3]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_script_of_a_failure_asks_r_the_same(live_r: None, name: str) -> None:
+    """What it prints is nnet's answer in this process, to the bit: loss, gradient, outputs."""
+    problem = ask(*SCRIPTS[name]).part(slice(0, 1))
+    problem = r_nnet.as_evaluated(problem)
+    problem = replace(
+        problem,
+        formulation=Formulation.identity(problem.formulation.network),
+        own=problem.theta,
+    )
+    script = r_nnet.script(problem)
+    assert script is not None
+    run = subprocess.run(
+        ["Rscript", "--vanilla", "-e", script[1]], capture_output=True, text=True, check=True
+    )
+    found = r_nnet.observe(problem).values
+    expected = [found["loss"], found["gradient"].ravel(), found["forward"][0].T.ravel()]
+    assert [float(line) for line in run.stdout.split()] == np.concatenate(expected).tolist()
+
+
+def test_a_recording_holds_the_error(live_r: None, tmp_path: Path) -> None:
+    """It answers as R did, outputs as logits too, and has no answer to the same numbers with
+    another error.
+    """
+    recorder = Recorder(LIVE)
+    problem = ask(LOGITS, Loss(error="entropy", from_logits=True))
+    live = replace(r_nnet, r=recorder).observe(problem).values
+    versions = recorder.versions()
+    facts = Facts("case", "create", "", "2026-11-29", "0.1.0", 20, CODE, versions)
+    path = tmp_path / "case.recording"
+    write(path, Recording(facts, list(recorder.noted.values())))
+    recorded = replace(r_nnet, r=Recorded(read(path, "case"), path, "test_case.py"))
+    found = recorded.observe(problem)
+    assert {name: found.values[name].tobytes() for name in live} == {
+        name: live[name].tobytes() for name in live
+    }
+    other = recorded.observe(replace(problem, loss=Loss(error="softmax", from_logits=True)))
+    missing = other.answer("loss")
+    assert isinstance(missing, Missing)
+    assert "is stale" in missing.why

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,15 @@ DRAWS = 4
 # every option, and how often each of its values is drawn
 OPTIONS: dict[str, dict[str, float]] = {
     "error": {
-        "squares": 0.1,
-        "entropy": 0.22,
-        "bce": 0.16,
-        "softmax": 0.26,
-        "censored": 0.16,
+        "squares": 0.08,
+        "entropy": 0.2,
+        "bce": 0.15,
+        "softmax": 0.33,
+        "censored": 0.14,
         "several": 0.1,
     },
     "loss of": {"probabilities": 0.5, "logits": 0.5},
-    "heads": {"1": 0.7, "2": 0.2, "3": 0.1},
+    "heads": {"1": 0.65, "2": 0.2, "3": 0.15},
     "groups": {"1": 0.65, "2": 0.35},
     "hidden": {"0": 0.15, "1-3": 0.4, "4-8": 0.45},
     "activation": {"logistic": 0.65, "tanh": 0.35},
@@ -39,12 +40,43 @@ OPTIONS: dict[str, dict[str, float]] = {
     "decay": {"none": 0.5, "one": 0.2, "vector": 0.15, "blocks": 0.15},
     "row weights": {"none": 0.65, "given": 0.35},
     "reduction": {"sum": 0.5, "mean": 0.3, "mean_of_rows": 0.2},
-    "factor": {"none": 0.7, "one": 0.2, "heads": 0.1},
+    "factor": {"none": 0.6, "one": 0.2, "heads": 0.2},
     "targets": {"one-hot": 0.3, "soft": 0.2, "counts": 0.15, "sets": 0.2, "outside": 0.15},
-    "changed": {"none": 0.4, "class weights": 0.2, "smoothing": 0.2, "both": 0.2},
+    "changed": {"none": 0.31, "class weights": 0.23, "smoothing": 0.23, "both": 0.23},
     "rows": {"1": 0.15, "2-8": 0.5, "9-40": 0.35},
     "state": {"usual": 0.5, "saturated": 0.3, "tied": 0.2},
 }
+# values of two options that do not go together
+EXCLUDED = (
+    ("error: squares", "loss of", ("probabilities", "logits")),
+    ("error: several", "heads", ("1",)),
+    ("error: entropy", "targets", ("counts",)),
+    ("error: bce", "targets", ("counts",)),
+    ("heads: 1", "factor", ("heads",)),
+    ("hidden: 0", "activation", ("logistic", "tanh")),
+    ("hidden: 0", "skip", ("none",)),
+    ("hidden: 0", "masks", ("sparse",)),
+    ("row weights: given", "reduction", ("mean", "mean_of_rows")),
+    *(
+        (f"error: {error}", "changed", ("class weights", "smoothing", "both"))
+        for error in ("squares", "entropy", "bce", "censored", "several")
+    ),
+)
+
+
+def list_pairs() -> list[tuple[str, str]]:
+    """Return all pairs of values of two options that a net may have."""
+    excluded = set()
+    for first, option, values in EXCLUDED:
+        for value in values:
+            excluded |= {(first, f"{option}: {value}"), (f"{option}: {value}", first)}
+    pairs = []
+    for first_option, second_option in combinations(OPTIONS, 2):
+        for one, other in product(OPTIONS[first_option], OPTIONS[second_option]):
+            pair = f"{first_option}: {one}", f"{second_option}: {other}"
+            if pair not in excluded:
+                pairs.append(pair)
+    return pairs
 
 
 @dataclass(frozen=True)

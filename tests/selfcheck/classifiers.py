@@ -27,7 +27,7 @@ from harness.reporting.environment import limit_threads
 from harness.words.naming import tensors
 from reference import r_nnet
 from reference.mathematics.equations import evaluate
-from tests.selfcheck.classifier_nets import OPTIONS, Net, draw_net
+from tests.selfcheck.classifier_nets import OPTIONS, Net, draw_net, list_pairs
 
 Answers = Mapping[str, Array]
 
@@ -166,9 +166,14 @@ def report(audit: Audit, seconds: float) -> str:
     for name, account in sorted(audit.accounts.items()):
         lines.append(account.line(name))
     least = min(audit.met[f"{name}: {value}"] for name in OPTIONS for value in OPTIONS[name])
-    unmet = _list_unmet(audit)
-    lines.append(f"least often met option: {least:,} nets; pairs met: {len(audit.pairs):,}")
-    lines.append(f"pairs never met ({len(unmet)}): {'; '.join(unmet)}")
+    pairs = list_pairs()
+    unmet = [" + ".join(pair) for pair in pairs if not audit.pairs[pair]]
+    rarest = min(audit.pairs[pair] for pair in pairs)
+    lines.append(f"each option was met by {least:,} nets or more")
+    lines.append(
+        f"each of {len(pairs):,} pairs of options was met by {rarest:,} nets or more, but for"
+        f" {len(unmet)}: {'; '.join(unmet)}"
+    )
     for name, count in sorted(audit.met.items()):
         lines.append(f"  {name:32s} {count:7,d}")
     lines.append("live R answered not, or not all:")
@@ -178,18 +183,6 @@ def report(audit: Audit, seconds: float) -> str:
         lines += [f"ALARM {name}: {alarm}" for alarm in account.alarms[:20]]
     lines.append(f"{seconds:.0f} CPU-s")
     return "\n".join(lines)
-
-
-def _list_unmet(audit: Audit) -> list[str]:
-    """Return the pairs of values of two options that no net had."""
-    unmet = []
-    for first, second in combinations(OPTIONS, 2):
-        for one in OPTIONS[first]:
-            for other in OPTIONS[second]:
-                pair = f"{first}: {one}", f"{second}: {other}"
-                if not audit.pairs[pair]:
-                    unmet.append(" + ".join(pair))
-    return unmet
 
 
 def main() -> int:
