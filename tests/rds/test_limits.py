@@ -9,7 +9,6 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from reference.fitted import stored
