@@ -7,7 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,17 +27,18 @@ from reference.fitted.answers import (
 )
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import COLUMNS, Given
+from reference.fitted.labels import are_ties, describe_shift, find_labels
 from reference.fitted.stored import Stored, dump, store
 from reference.porting.certificate import SCALING, Certificate, clipped_share
 from reference.porting.port import BY, has_columns, write_model, write_test, write_weights
 from reference.porting.running import judge_port
 from reference.r.nnet_reference import LIVE, network_of
 from reference.r.preflight import RUnavailable
-from reference.r.session import RCrashed, RError
+from reference.r.session import RCrashed, RError, RSession
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
 from reference.rds.rows import MOST_BYTES as MOST_OF_DATA
-from reference.rds.rows import Rows
+from reference.rds.rows import Rows, list_names
 
 MOST_BYTES, MOST_OF_CERTIFICATE = 1 << 25, 1 << 20  # of a file of a port
 MOST_ROWS = 2000  # that are predicted and compared
@@ -46,10 +47,11 @@ CERTIFICATE, PREDICTIONS = "certificate.json", "predictions.json"
 
 
 def port(parser: ArgumentParser) -> Callable[[Namespace], int]:
-    """write a PyTorch module of a network that R's nnet() fitted, with a certificate
+    """write a PyTorch module of a network that R's nnet() or multinom() fitted, with a certificate
 
     FIT.rds is what saveRDS(fit, "FIT.rds") wrote in R. Writes into a folder:
-      model.py             the module, and `columns(rows)`, which makes its inputs from raw columns
+      model.py             the module, and `columns(rows)`, which makes its inputs from raw columns;
+                           of a classification also probabilities(x) and classes(x)
       model.safetensors    its weights, float64
       predictions.json     the rows that were asked, and what R predicts for them (not without R)
       test_model.py        a case of nnet-parity that judges model.py against the fit
@@ -158,17 +160,19 @@ def _port_fit(given: Namespace) -> int:
 
 def _ask(net: FittedNet, given: Namespace) -> Question:
     """Return the rows to compare on and the answers to them, R's if it is here."""
+    session: RSession | None = LIVE
     try:
         versions = LIVE.versions()
         versions = {name: versions[name] for name in ("R", "nnet")}
         ask = r_asker(LIVE, given.fit, "", given.trust)
     except RUnavailable:
-        versions = {}
+        versions, session = {}, None
         ask = equations_asker(net, network_of(net.topology))
     if given.data is None:
         rows = draw_rows(net, None)
         answers = collect(ask, rows, None, "", net.levels)
-        return Question(rows, 0, answers, f"{len(rows)} drawn rows, not your data", versions)
+        data = f"{len(rows)} drawn rows, not your data"
+        return _with_labels(Question(rows, 0, answers, data, versions), net, given, session)
     rows = Rows.of(given.data)
     if given.columns:
         rows = rows.chosen(given.columns.split(","))
@@ -184,7 +188,17 @@ def _ask(net: FittedNet, given: Namespace) -> Question:
     drawn = draw_rows(net, rows)
     data += f" and {len(drawn)} rows drawn in its range"
     answers = collect(ask, rows, drawn, "", net.levels)
-    return Question(rows.followed_by(drawn), len(rows), answers, data, versions)
+    question = Question(rows.followed_by(drawn), len(rows), answers, data, versions)
+    return _with_labels(question, net, given, session)
+
+
+def _with_labels(
+    question: Question, net: FittedNet, given: Namespace, session: RSession | None
+) -> Question:
+    """Return a question with the classes of its rows among the answers."""
+    answers, asked = question.answers, (session, given.fit, "", given.trust)
+    labels = find_labels(net, question.rows, answers.predictions, *asked)
+    return replace(question, answers=replace(answers, labels=labels))
 
 
 def _certify(
@@ -205,16 +219,9 @@ def _certify(
     fit = PREDICTIONS if question.versions else os.path.abspath(given.fit)
     verdicts = judge_port(files, fit, arguments, say)
     clipped = clipped_share(net, question.answers.inputs)
-    caveats = [SCALING, "gradients and training are not compared"]
-    if net.terms is not None and not from_raw:
-        caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
-    if clipped > MOSTLY:
-        caveats.append(
-            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here, and their"
-            " weights hardly matter: were the data scaled before nnet()? A run without --data"
-            " reaches them"
-        )
     numbers = "the clipped logistic" if not given.smooth else "a logistic without nnet's clip"
+    if not net.topology.hidden and net.topology.output != "logistic":
+        numbers = "no logistic"
     start = "from raw rows, by columns()" if from_raw else "from the inputs of the net"
     versions = {"nnet-parity": find_version("nnet-parity"), **net.versions}
     versions |= question.versions
@@ -229,19 +236,43 @@ def _certify(
         data=question.data,
         verdicts=verdicts,
         clipped=clipped,
-        caveats=tuple(caveats),
+        caveats=_list_caveats(net, question.answers, clipped),
         versions=versions,
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _list_caveats(net: FittedNet, answers: Answers, clipped: float) -> tuple[str, ...]:
+    """Return what the certificate of a port does not say."""
+    caveats = [SCALING, "gradients and training are not compared"]
+    if net.terms is not None and not has_columns(net):
+        caveats.append("model.py has no columns(): R's model.matrix makes its inputs")
+    if answers.labels and (ties := int(are_ties(answers.predictions).sum())):
+        caveats.append(
+            f"{ties} of {len(answers.labels)} rows have a tie: probabilities within 1e-5 of each"
+            " other, of which R draws the class; their classes are not compared"
+        )
+    if shift := describe_shift(net):
+        caveats.append(shift)
+    if clipped > MOSTLY:
+        caveats.append(
+            f"{100 * clipped:.3g} % of the hidden units are beyond nnet's clip here, and their"
+            " weights hardly matter: were the data scaled before nnet()? A run without --data"
+            " reaches them"
+        )
+    return tuple(caveats)
 
 
 def _describe(net: FittedNet) -> str:
     """Return a net in words: its units, and how nnet was called."""
     top = net.topology
     skip = " with skip" if top.hidden and top.has_skip else ""
-    kind = "linear" if top.linear_outputs else "logistic"
+    kind = "linear" if top.output == "identity" else top.output
     units = f"{top.inputs}-{top.hidden}-{top.outputs}{skip}"
-    return f"{units}, {kind} outputs, {top.n_weights} weights"
+    said = f"{units}, {kind} outputs, {top.n_weights} weights"
+    if net.error != "squares":
+        said += f", fitted by {net.error}"
+    return f"{said}; classes {list_names(net.classes)}" if net.classes else said
 
 
 def _store(net: FittedNet, question: Question) -> Stored:

@@ -21,6 +21,23 @@ TIE = 1e-5  # relative to the largest probability (max.col in R): R draws one of
 Labels = tuple[str | None, ...]
 
 
+def find_labels(
+    fit: FittedNet,
+    rows: Rows,
+    predictions: Array,
+    session: RSession | None,
+    path: Path,
+    prepare: str,
+    trust: bool,
+) -> Labels:
+    """Return the classes of rows, R's if a session answers; none if the fit has none."""
+    if not fit.classes or not fit.lev:
+        return ()
+    if session is None:
+        return compute_labels(fit, predictions)
+    return ask_labels(session, path, prepare, trust, rows)
+
+
 def ask_labels(session: RSession, path: Path, prepare: str, trust: bool, rows: Rows) -> Labels:
     """Return R's class of each row, None for a row with a missing value. Raises RError."""
     columns = []

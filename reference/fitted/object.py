@@ -21,7 +21,6 @@ from harness.shipped.verdicts import PARAMETERS, PREDICTIONS, VALUE, judge_port
 from harness.text.harmless import one_line
 from reference.fitted import stored as file_of
 from reference.fitted.answers import (
-    Answers,
     Ask,
     collect,
     equations_asker,
@@ -30,7 +29,7 @@ from reference.fitted.answers import (
 )
 from reference.fitted.drawn import draw_rows
 from reference.fitted.given import Given
-from reference.fitted.labels import Labels, ask_labels, compute_labels
+from reference.fitted.labels import find_labels
 from reference.fitted.stored import Stored
 from reference.fitted.tables import Asked, make_truth
 from reference.mathematics.network import Network
@@ -196,7 +195,9 @@ class FittedObject:
             drawn = None  # rows that R refuses, though it may take the user's
             answers = collect(ask, rows, drawn, self.given.prepare, fit.levels)
         every = rows if drawn is None else rows.followed_by(drawn)
-        answers = replace(answers, labels=self._find_labels(fit, every, answers))
+        asked = self.session, self.path, self.given.prepare, self.given.trust
+        labels = find_labels(fit, every, answers.predictions, *asked)
+        answers = replace(answers, labels=labels)
         count = 0 if self.given.rows is None else len(rows)
         return Asked(every, count, answers, fit.terms is not None, bool(fit.levels))
 
@@ -207,14 +208,6 @@ class FittedObject:
         rows = self.given.choose_columns(fit, self.given.rows)
         # what R's own pipeline does to drawn rows is not known
         return rows, None if self.given.predictions is not None else draw_rows(fit, rows)
-
-    def _find_labels(self, fit: FittedNet, rows: Rows, answers: Answers) -> Labels:
-        """Return the classes of rows, R's if it is here; none if the fit has none."""
-        if not fit.classes or not fit.lev:
-            return ()
-        if self.session is None:
-            return compute_labels(fit, answers.predictions)
-        return ask_labels(self.session, self.path, self.given.prepare, self.given.trust, rows)
 
     def _asker(self, fit: FittedNet, network: Network) -> Ask:
         if self.session is not None:

@@ -51,6 +51,8 @@ TAKEN = {
     "rows",
     "made",
     "math",
+    "warnings",
+    "CLASSES",
     "torch",
     "nn",
     "Path",

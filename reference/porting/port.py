@@ -12,12 +12,22 @@ from harness.core.contract import NNET_CLIP, Array
 from harness.text.harmless import one_line
 from harness.text.python import quoted
 from reference.fitted.given import COLUMNS
+from reference.fitted.labels import describe_shift
+from reference.porting.classes_source import draws_classes, write_classes, write_names
 from reference.porting.columns_source import write_columns
 from reference.rds.fit import FittedNet
 from reference.rds.terms import FormulaTerms
 
 BY = "nnet-parity port"
 WIDTH = 99
+BASELINE = (
+    "multinom() holds the weights of the first class at 0. Training moves them; `nnet-parity back`"
+    " takes the same off all classes then, which leaves the probabilities as they are."
+)
+LOGITS = [
+    "    def logits(self, x):",
+    '        """Return the logits, as cross_entropy takes them; forward() is their softmax."""',
+]
 CLIPPED = '''\
 def logistic(z):
     """nnet's logistic is exactly 0 or 1 beyond |z| = 15. It has no gradient there: to go on
@@ -77,7 +87,8 @@ def has_columns(net: FittedNet) -> bool:
 def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     """Return the source of model.py. Texts of the object stand in comments or as literals."""
     top, held = net.topology, layers(net)
-    rows = f"(rows, {top.inputs}) and returns predictions (rows, {top.outputs}), in float64"
+    kind = "predictions" if net.error == "squares" else "probabilities"
+    rows = f"(rows, {top.inputs}) and returns {kind} (rows, {top.outputs}), in float64"
     lines = [f'"""A network of R\'s nnet as a PyTorch module. Written by {BY}.', ""]
     lines += ["The weights are in model.safetensors beside it.", '"""', ""]
     lines += _comment(f"fit: {file}, SHA-256 {net.digest}")
@@ -86,14 +97,18 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     lines += _comment(f"predictions: {', '.join(net.responses)}")
     if net.terms is not None and not has_columns(net):
         lines += _comment("The inputs are the columns of R's model.matrix, without the intercept.")
+    lines += _comment(describe_shift(net))
+    if net.is_multinom and top.outputs > 1:
+        lines += _comment(BASELINE)
     lines += ["", "import math"] if has_columns(net) else [""]
+    lines += ["import warnings"] if draws_classes(net) else []
     lines += [
         "from pathlib import Path",
         "",
         "import torch",
         "from safetensors.torch import load_file",
     ]
-    lines += ["from torch import nn", "", "", "class Port(nn.Module):"]
+    lines += ["from torch import nn", "", *write_names(net), "", "class Port(nn.Module):"]
     lines += [f'    """Takes inputs {rows}."""', "", "    def __init__(self):"]
     lines += ["        super().__init__()"]
     for name in dict.fromkeys(name.partition(".")[0] for name in held):
@@ -101,13 +116,18 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
         bias = "" if f"{name}.bias" in held else ", bias=False"
         lines.append(f"        self.{name} = nn.Linear({source}, {to}{bias}, dtype=torch.float64)")
     lines.append('        weights = load_file(Path(__file__).with_name("model.safetensors"))')
-    lines += ["        self.load_state_dict(weights)", "", "    def forward(self, x):"]
+    lines += ["        self.load_state_dict(weights)", ""]
     total = "self.output(logistic(self.hidden(x)))" if top.hidden else "self.output(x)"
     if "skip.weight" in held:
         total += " + self.skip(x)"
-    lines.append(f"        return {total if top.linear_outputs else f'logistic({total})'}")
-    source = "\n".join(lines) + "\n"
-    if top.hidden or not top.linear_outputs:
+    if top.output == "softmax":
+        lines += [*LOGITS, f"        return {total}", ""]
+        total = "torch.softmax(self.logits(x), dim=1)"
+    elif top.output == "logistic":
+        total = f"logistic({total})"
+    lines += ["    def forward(self, x):", f"        return {total}"]
+    source = "\n".join(lines) + "\n" + write_classes(net)
+    if top.hidden or top.output == "logistic":
         source += "\n\n" + (SMOOTH if smooth else CLIPPED)
     if isinstance(net.terms, FormulaTerms) and has_columns(net):
         source += "\n\n" + write_columns(net.terms)

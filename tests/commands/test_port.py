@@ -15,7 +15,7 @@ from reference.commands import port as verb
 from reference.fitted.stored import read
 from reference.r.nnet_reference import LIVE
 from tests.conftest import Approved, Mine
-from tests.fitted.made import CALLS, make_fit
+from tests.fitted.made import CALLS, CLASSES, make_fit
 
 FILES = [
     "__init__.py",
@@ -255,3 +255,31 @@ def test_columns_of_a_matrix_are_chosen_by_name(
     code, said = port("fit.rds", "-o", "new.csv")
     assert code == 2
     approved(said)
+
+
+@pytest.mark.parametrize("name", ["empty level", "multinom", "entropy", "two entropies"])
+def test_a_classification_is_ported(
+    name: str, port: Port, tmp_path: Path, live_r: None, approved: Approved
+) -> None:
+    """The certificate names the classes, and says where R's own names are wrong."""
+    make_fit(tmp_path / "fit.rds", CLASSES[name])
+    code, said = port("fit.rds")
+    assert code == 0, said
+    certificate = json.loads((tmp_path / "fit/certificate.json").read_text())
+    text = (tmp_path / "fit/certificate.md").read_text()
+    approved(text.replace(certificate["digest"], "<digest>"), mask_figures=True)
+
+
+def test_ties_are_counted(
+    port: Port, tmp_path: Path, live_r: None, approved: Approved, request: pytest.FixtureRequest
+) -> None:
+    """Rows in which R draws the class are not compared, and the certificate says how many."""
+    weights = "Wts = c(0, 1, 0, 0, 1, 0, 2, -1, 0), mask = rep(FALSE, 9)"
+    tied = f"fit(x, nnet::class.ind(d$f), size = 1, softmax = TRUE, {weights})"
+    make_fit(tmp_path / "fit.rds", tied)
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n-20,1\n")
+    assert port("fit.rds", "--data", "two.csv")[0] == 0
+    approved((tmp_path / "fit/certificate.md").read_text().partition("Verdicts")[2], True)
+    request.getfixturevalue("without_r")
+    assert port("fit.rds", "-o", "without")[0] == 0
+    LIVE.close()
