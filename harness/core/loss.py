@@ -22,9 +22,9 @@ OF_WEIGHTS, OF_ROWS = (
     "one number, or one for each of the network's weights",
     "one number for each row",
 )
-# the errors of outputs; of the last two, a row of a head's outputs has one
-ERRORS = ("squares", "entropy", "bce", "softmax", "censored")
-OF_A_ROW = ("softmax", "censored")
+# the errors of outputs; of the last ones, a row of a head's outputs has one
+OF_A_ROW = ("softmax", "kl", "censored")
+ERRORS = ("squares", "entropy", "bce", *OF_A_ROW)
 REDUCTIONS = ("sum", "mean", "mean_of_rows")
 TARGETS = ("classes", "labels", "shares")
 
@@ -39,12 +39,13 @@ class Loss:
     - "squares": (o - t)^2, without a factor of one half;
     - "entropy": -t log(p / t) - (1 - t) log((1 - p) / (1 - t)), as nnet's `entropy=TRUE`, which
       takes the entropy of the targets off; "bce" leaves it in;
-    - "softmax": -sum t log p over a row's outputs, as nnet's `softmax=TRUE`;
+    - "softmax": -sum t log p over a row's outputs, as nnet's `softmax=TRUE`; "kl" takes the entropy
+      of the targets off, as torch's KLDivLoss;
     - "censored": -log of the sum of p over the outputs whose target is 1, as nnet's
       `censored=TRUE`.
 
     p are probabilities: the outputs themselves, or with `from_logits` the logistic function of the
-    outputs ("entropy", "bce"), or their softmax ("softmax", "censored"). `from_logits` is one flag,
+    outputs ("entropy", "bce"), or their softmax (all others). `from_logits` is one flag,
     or one for each head.
 
     `reduction` is "sum"; "mean" over the rows and units of each head, or over its rows for errors

@@ -99,6 +99,9 @@ def compute_errors(
         return _cross_entropies(error, from_logits, outputs, targets)
     if error == "softmax":
         return _softmax_errors(from_logits, outputs, targets)
+    if error == "kl":
+        own = targets.xlogy(targets).sum(-1, keepdim=True)
+        return _softmax_errors(from_logits, outputs, targets) + own
     return _censored_errors(from_logits, outputs, targets)
 
 

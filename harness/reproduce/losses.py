@@ -46,6 +46,15 @@ IN_NUMPY = {
         "-np.log((o * (t == 1)).sum(-1, keepdims=True))",
     ),
 }
+# errors that are others less the targets' own entropy: which, and that entropy
+LESS_OWN = {
+    "entropy": (
+        "bce",
+        "torch.xlogy(t, t) + torch.xlogy(1 - t, 1 - t)",
+        "xlogx(t) + xlogx(1 - t)",
+    ),
+    "kl": ("softmax", "torch.xlogy(t, t).sum(-1, keepdim=True)", "xlogx(t).sum(-1, keepdims=True)"),
+}
 FUNCTIONS = """\
 def softplus(z):
     return np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z)))
@@ -111,12 +120,11 @@ def write_errors(problem: Problem, language: str) -> list[str]:
 def _write_error(error: str, from_logits: bool, language: str) -> str:
     """Return the expression of a head's errors."""
     known = IN_TORCH if language == "torch" else IN_NUMPY
-    if error != "entropy":
+    if error not in LESS_OWN:
         return known[error][0 if from_logits else 1]
-    own = "torch.xlogy(t, t) + torch.xlogy(1 - t, 1 - t)"
-    if language != "torch":
-        own = "xlogx(t) + xlogx(1 - t)"
-    return f"{known['bce'][0 if from_logits else 1]} + {own}"
+    as_it_is, in_torch, in_numpy = LESS_OWN[error]
+    own = in_torch if language == "torch" else in_numpy
+    return f"{known[as_it_is][0 if from_logits else 1]} + {own}"
 
 
 def _write_share(shares: Array, language: str) -> str:

@@ -28,6 +28,7 @@ ACTIVATION_OF = {
     "entropy": "logistic",
     "bce": "logistic",
     "softmax": "softmax",
+    "kl": "softmax",
     "censored": "softmax",
 }
 
@@ -112,6 +113,7 @@ class _OfProbabilities(Generic[V]):
             "entropy": self._entropy,
             "bce": self._entropy,
             "softmax": self._softmax,
+            "kl": self._softmax,
             "censored": self._censored,
         }
         return formulas[self.head.error]()
@@ -189,7 +191,10 @@ class _OfProbabilities(Generic[V]):
         return m.at_least(log, contract.log_least)
 
     def _softmax(self) -> Errors[V]:
-        """Return -sum t log p over the targets above 0, and its slope (sum t) p - t."""
+        """Return -sum t log p over the targets above 0, less their own entropy for "kl".
+
+        Its slope is (sum t) p - t.
+        """
         m, t = self.m, self.targets
         there = t > 0
         positive = m.lift(np.where(there, t, 0.0))
@@ -202,6 +207,8 @@ class _OfProbabilities(Generic[V]):
             if (gone & there).any():
                 pairs.append((m.lift(np.where(gone & there, lost, 0.0)), np.ones(t.shape)))
         pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), positive))
+        if self.head.error == "kl":
+            pairs.append((m.log(m.replaced(positive, ~there, 1.0)), positive))
         total = np.broadcast_to(t.sum(axis=-1, keepdims=True), t.shape)
         width = t.shape[-1]
         of_all = m.scale(self._rounded(self.p, width), total, self._adding(width))

@@ -35,6 +35,8 @@ def cannot_lose(problem: Problem) -> str:
     if len(errors) > 1:
         return "nnet has one error for all outputs, not one for each head: let NumPy judge them"
     error = errors.pop()
+    if error != "squares" and error not in ACTIVATIONS:
+        return f"nnet has no {error}: let NumPy judge it"
     if why := _cannot_activate(problem, error):
         return why
     if error in OF_A_ROW and heads > 1:

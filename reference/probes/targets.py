@@ -39,7 +39,7 @@ def _suit_head(error: str, kind: str, drawn: Array) -> Array:
     if kind == "shares":
         size = abs(drawn)
         return np.asarray(np.where(size <= 1, size, size - np.floor(size)))
-    chosen = largest if error == "softmax" else drawn > 0
+    chosen = largest if error in OF_A_ROW else drawn > 0
     return np.asarray(chosen, dtype=np.float64)
 
 

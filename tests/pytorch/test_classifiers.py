@@ -70,6 +70,18 @@ RIGHT: dict[str, tuple[Network, Subject, Loss]] = {
         Subject(Scores, loss=lambda o, t: nn.NLLLoss(reduction="sum")(o.log_softmax(-1), t)),
         Loss(error="softmax", from_logits=True, targets="labels"),
     ),
+    "KLDivLoss": (
+        LOGITS,
+        Subject(
+            Scores, loss=lambda o, t: nn.KLDivLoss(reduction="batchmean")(o.log_softmax(-1), t)
+        ),
+        Loss("mean", error="kl", from_logits=True, targets="shares"),
+    ),
+    "a given KL": (
+        Network(4, 5, 3, "logistic", "softmax"),
+        Subject(lambda: Scores(3, lambda z: z.softmax(-1))),
+        Loss(error="kl", targets="shares"),
+    ),
     "logsumexp": (
         LOGITS,
         Subject(Scores, loss=lambda o, t: (o.logsumexp(-1) - (o * t).sum(-1)).sum()),
