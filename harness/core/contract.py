@@ -104,6 +104,17 @@ class Contract:
         """
         return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
+    def of_squares(self) -> Contract:
+        """Return the contract without what it says of logarithms, which squares do not have."""
+        return replace(
+            self,
+            from_probabilities=False,
+            unfused_slope=False,
+            log_floor=0.0,
+            log_least=None,
+            log_lost=None,
+        )
+
     @property
     def bits(self) -> int:
         """The number of significand bits of the dtype, the hidden bit included."""

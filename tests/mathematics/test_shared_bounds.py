@@ -10,11 +10,12 @@ import pytest
 
 from harness import Case
 from harness.arithmetic.bounded import BoundedArithmetic
-from harness.core.contract import Bounded, Bounds, Contract
+from harness.core.contract import BCE_LEAST, Bounded, Bounds, Contract
 from harness.core.formulation import Formulation
+from harness.core.loss import Loss
 from harness.core.problem import QUANTITIES, Problem
 from harness.judging.cache import Cache
-from reference import Network, numpy_net, probes
+from reference import Network, numpy_net, probes, r_nnet
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.equations import evaluate
 from reference.mathematics.oracle import oracle
@@ -130,3 +131,26 @@ def test_how_far_a_logistic_reaches_is_noted() -> None:
     assert m.reach == 10.0
     m.act("logistic", Bounded(np.array([np.nan]), np.array([0.0])))
     assert np.isnan(m.reach)
+
+
+def test_a_subject_and_nnet_share_the_bounds_of_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What their contracts say of logarithms is nothing to squares: the oracle is asked once."""
+    asked: list[int] = []
+
+    def noting(arithmetic: BoundedArithmetic, part: Problem) -> dict[str, Bounded]:
+        asked.append(part.draws)
+        return evaluate(arithmetic, part)
+
+    problem = saturating(0.5)
+    subject = Contract(log_least=BCE_LEAST, unfused_slope=True)
+    alone = oracle(problem, subject)
+    monkeypatch.setattr("reference.mathematics.oracle.evaluate", noting)
+    for loss, times in ((problem.loss, 1), (Loss(error="bce"), 2)):
+        asked.clear()
+        given = replace(problem, loss=loss)
+        cache = Cache(Case("squares", Network(1, 1, 1), [], [numpy_net], lambda formulation: []), 2)
+        first, second = (cache.oracle(given, each) for each in (subject, r_nnet.contract()))
+        assert sum(asked) == times * problem.draws
+        if times == 1:
+            assert same(first, alone)
+            assert same(second, alone)
