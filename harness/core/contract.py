@@ -104,8 +104,10 @@ class Contract:
         """
         return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
-    def of_squares(self) -> Contract:
-        """Return the contract without what it says of logarithms, which squares do not have."""
+    def without_probabilities(self) -> Contract:
+        """Return the contract without what it says of losses of probabilities: squares and fused
+        losses are none.
+        """
         return replace(
             self,
             from_probabilities=False,

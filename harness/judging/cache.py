@@ -314,8 +314,10 @@ class Cache(Store):
         return self.get_or_make(key, lambda: reference.as_evaluated(problem))
 
     def _make_bounds(self, problem: Problem, contract: Contract) -> Bounds:
-        if problem.loss.is_squares:
-            contract = contract.of_squares()
+        heads = len(problem.formulation.network.outputs)
+        fused = all(problem.loss.logits(heads)) and not contract.from_probabilities
+        if fused or problem.loss.is_squares:
+            contract = contract.without_probabilities()
         # nnet's clip acts in few draws: the others have the bounds that they have without it
         alike = UnclippedBounds(problem, replace(contract, logistic_clip=None))
         network = problem.formulation.network
