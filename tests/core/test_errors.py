@@ -23,6 +23,8 @@ WRONG_LOSSES: dict[str, dict[str, Any]] = {
     "targets": {"targets": "one-hot"},
     "label smoothing": {"error": "softmax", "label_smoothing": 1.5},
     "class weights of squares": {"class_weights": [1, 2]},
+    "class weights in a table": {"error": "softmax", "class_weights": [[1, 2]]},
+    "factors in a table": {"factor": [[1.0, 2.0]]},
     "class weights below 0": {"error": "softmax", "class_weights": [1, -2]},
     "a factor that is not finite": {"factor": [1.0, np.nan]},
     "a mean with weights": {"reduction": "mean_of_rows", "weights": [1, 2]},

@@ -100,11 +100,6 @@ UNAPPROVED = {
         "from nnet_parity.names import *; print(*filter(None, map(explain_shadowing, OURS)), "
         "sep='; ')": CODE
     },
-    "reference/mathematics/network.py": {
-        "def relu(z): return np.where(z.real > 0, z, 0)": CODE,
-        "def logistic(z): e = np.exp(np.where(z.real > 0, -z, z)) # of what is not positive: it "
-        "does not overflow return np.where(z.real > 0, 1, e) / (1 + e)": CODE,
-    },
     "reference/r/preflight.py": {
         "No module named 'rpy2": "it is looked for in what R's worker says"
     },
@@ -112,6 +107,8 @@ UNAPPROVED = {
         "R's doubles are not ours": "it takes an R with doubles of another kind"
     },
 }
+# files that hold nothing but lines of scripts
+OF_CODE = ("harness/reproduce/losses.py", "reference/mathematics/written.py")
 
 
 def is_approved(sentence: Sentence, texts: str) -> bool:
@@ -141,7 +138,7 @@ def test_every_sentence_is_approved(missing: dict[str, dict[str, int]]) -> None:
         f"{file}:{line}": text
         for file, texts in missing.items()
         for text, line in texts.items()
-        if text not in UNAPPROVED.get(file, {})
+        if file not in OF_CODE and text not in UNAPPROVED.get(file, {})
     }
     assert not unknown, "let a test say `approved(...)` where it is said, or give a reason here"
 
