@@ -201,7 +201,13 @@ class Contract:
         if self.absolute_activations:
             parts.append("small values of tanh and the logistic to a few roundings of 1")
         if self.own_loss:
-            parts.append("a loss of its own within 9 roundings of the sum of squares")
+            parts.append("a loss of its own within 9 roundings of the case's")
+        if self.from_probabilities:
+            parts.append("losses of logits through probabilities")
+        if self.log_floor:
+            parts.append(f"logarithms of a probability + {self.log_floor:g}")
+        if self.log_lost:
+            parts.append(f"an error of {self.log_lost:g} where a probability is 0")
         return ", ".join(parts)
 
 

@@ -63,7 +63,7 @@ def decide_by_shares(sides: Sides, population: Population, quality: float) -> De
     """Compare the shares of good fits; return a sentence if they say nothing."""
     good = [side.ends <= quality for side in sides.losses]
     told = (
-        f"of {sides.names[0]}, {_share(good[0])} end at a sum of squares of at most {quality:g}, of"
+        f"of {sides.names[0]}, {_share(good[0])} end at a loss of at most {quality:g}, of"
         f" {sides.names[1]} {_share(good[1])}"
     )
     if why := _find_no_evidence(sides, good, quality):

@@ -14,7 +14,7 @@ from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
-from harness.judging.same_loss import are_no_squares, exact_draws
+from harness.judging.same_loss import exact_draws, have_another_loss
 from harness.model.single_precision import find_single_precision
 from harness.pytorch.parameters import Words, meaning, spell
 from harness.pytorch.subject import Subject
@@ -48,7 +48,7 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
         layers=Layers(seen, of, missing) if of else None,
         ran=comparison.ran,
         blamed=judgement.outside,
-        losses=_other_losses(comparison) if are_no_squares(comparison) else "",
+        losses=_other_losses(comparison) if have_another_loss(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
     )
 
@@ -91,12 +91,12 @@ def _first_outside(
 
 
 def _other_losses(comparison: Comparison) -> str:
-    """Return a sentence on why two losses, neither of them a sum of squares, are not recognised as
-    the same loss.
+    """Return a sentence on why two losses, neither of them the case's, are not recognised as the
+    same loss.
     """
     names = comparison.trial.subject.name, comparison.trial.reference.name
     count = sum(int(c.sum()) for c in exact_draws(comparison))
-    both = f"neither {' nor '.join(names)} has the case's sum of squares as its loss, and"
+    both = f"neither {' nor '.join(names)} has the case's loss, and"
     if not count:
         return (
             f"{both} no draw has exact outputs, to tell whether both have the same: add"

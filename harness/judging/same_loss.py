@@ -1,6 +1,6 @@
-"""Judges a loss that is no sum of squares: both sides must give the same loss to the last bit.
+"""Judges a loss that is not the case's: both sides must give the same loss to the last bit.
 
-The equations know squares only, so no bound is derived for another loss. But in a draw (one problem
+No bound is derived for a loss that the equations do not know. But in a draw (one problem
 of a stack) whose outputs are computed without rounding, both sides have the same outputs. The same
 loss of the same outputs is then the same number, to the last bit. Gradients are judged by way of
 the slopes of the subject's loss: its derivatives by the outputs.
@@ -37,12 +37,11 @@ class LossSlopes(Key[Problem | None]):
     device: str
 
 
-def are_no_squares(comparison: Comparison) -> bool:
-    """Return whether both sides have right outputs, and a loss that is not the case's sum of
-    squares.
+def have_another_loss(comparison: Comparison) -> bool:
+    """Return whether both sides have right outputs, and a loss that is not the case's.
 
     Then both contracts declare a loss of their own, all outputs are inside their bounds, and on
-    each side a loss is outside the bounds of the sum of squares.
+    each side a loss is outside the bounds of the case's.
     """
     contracts = comparison.contracts
     if comparison.quantity == "forward" or not all(contract.own_loss for contract in contracts):
@@ -87,10 +86,8 @@ class SameLoss(NamedTuple):
 
 
 def same_loss(comparison: Comparison) -> SameLoss | None:
-    """Judge the quantity if both sides have the same loss and this loss is no sum of squares, else
-    None.
-    """
-    if not are_no_squares(comparison):
+    """Judge the quantity if both sides have the same loss, which is not the case's; else None."""
+    if not have_another_loss(comparison):
         return None
     every = [np.ones(problem.draws, dtype=bool) for problem in comparison.problems]
     exact = exact_draws(comparison)
@@ -105,10 +102,7 @@ def same_loss(comparison: Comparison) -> SameLoss | None:
         where += f" (the other {rest} are not judged)" if comparison.quantity == "loss" else ""
     if found is None:
         return None
-    both = (
-        f"both sides have the same loss, to the last bit, {where}; it is not the case's sum of"
-        " squares"
-    )
+    both = f"both sides have the same loss, to the last bit, {where}; it is not the case's"
     if comparison.quantity == "loss":
         return SameLoss(found, f"{both}, so its equations were not asked")
     if slopes := _from_slopes(comparison, exact):

@@ -153,7 +153,7 @@ def _absent(trial: Trial, quantity: str) -> str:
 
 
 def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) -> Verdict:
-    """Return the verdict if both sides have the same loss, which is not the case's sum of squares.
+    """Return the verdict if both sides have the same loss, which is not the case's.
 
     `by` says how it was judged; `judgement` is None if it could not be judged.
     """

@@ -58,9 +58,7 @@ class Population:
             raise ValueError(f"{found}: for one column write grid[:, None]")
         if self.quality is not None and not _is_number(self.quality):
             found = shown(self.quality, 40)
-            raise TypeError(
-                f"quality is {found}, expected a number: the largest sum of squares that is good"
-            )
+            raise TypeError(f"quality is {found}, expected a number: the largest loss that is good")
         if not _is_number(self.margin) or not 0 < self.margin < 1:
             raise ValueError(
                 f"margin is {shown(self.margin, 40)}, expected a number between 0 and 1: shares"
