@@ -323,6 +323,12 @@ def test_class_weights_and_smoothing_are_other_targets(live_r: None, reduction: 
         assert found["loss"][draw] == pytest.approx(float(by_torch), rel=1e-13)
 
 
+def test_class_weights_are_one_for_each_class(approved: Approved) -> None:
+    """A table of weights is refused."""
+    with approved.raises(ValueError):
+        Loss(error="softmax", class_weights=[[1, 2]])
+
+
 def test_a_factor_and_a_mean_are_row_weights(live_r: None) -> None:
     """A factor and a mean over rows multiply nnet's value and gradient."""
     plain = ask(LOGITS, Loss(error="softmax", from_logits=True))

@@ -317,6 +317,21 @@ def test_multinom_divides_counts_by_their_sums() -> None:
     assert same == 1
 
 
+def test_coefficients_of_separable_data_are_not_found() -> None:
+    """Where a line separates classes, multinom()'s coefficients grow with maxit without an end,
+    while its predictions agree within 0.01: they are what to compare.
+    """
+    apart, predictions, classes = ask(
+        "d <- data.frame(x = c(-2, -1.5, -1, -.2, .1, .9, 1.4, 2.2, 3, 3.5), y = factor(rep(c('a',"
+        " 'b', 'c'), c(4, 3, 3)))); f <- multinom(y ~ x, d, trace = FALSE); g <- multinom(y ~ x, d,"
+        " trace = FALSE, maxit = 10000, reltol = 1e-14, abstol = 1e-14); c(min(abs(coef(g) /"
+        " coef(f))), max(abs(fitted(f) - fitted(g))), identical(predict(f), predict(g)))"
+    )
+    assert apart > 2
+    assert predictions < 0.01
+    assert classes == 1
+
+
 POINTS: dict[str, tuple[str, Array, Array]] = {
     "soft": ("entropy", np.array([0.4]), np.array([0.3])),
     "outside": ("entropy", np.array([0.4]), np.array([1.5])),

@@ -14,7 +14,7 @@ from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.core.problem import Problem
 from harness.training.trainer import Fitted
-from reference import Network, nnet_fit, optim_bfgs, r_nnet
+from reference import Network, least_squares, nnet_fit, optim_bfgs, r_nnet
 from reference.nnet.losses import cannot_lose
 from reference.r.nnet_reference import LIVE
 from reference.training.trainers import ReferenceTrainer
@@ -151,3 +151,10 @@ def test_a_loss_that_nnet_has_not_is_not_fitted(approved: Approved) -> None:
         assert isinstance(found, Missing)
         said.append(found.why)
     approved(said)
+
+
+def test_least_squares_names_who_fits_an_entropy(approved: Approved) -> None:
+    """Its loss is no sum of squares."""
+    _, found = fit(least_squares, make_starts(LOGISTIC, Loss(error="entropy")))
+    assert isinstance(found, Missing)
+    approved(found.why)
