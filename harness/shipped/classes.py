@@ -30,7 +30,9 @@ def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDAr
     found = np.asarray(answer)
     rows = len(given[0])
     if found.shape != (rows,):
-        raise WrongAnswer(f"has a classes() that gave {shown(answer, 60)}, expected {rows} names")
+        raise WrongAnswer(
+            f"has a classes() that gave an answer of shape {found.shape}, expected {rows} names"
+        )
     if found.dtype.kind in "iu":
         return found.astype(np.intp)
     places = {name: place for place, name in enumerate(names)}

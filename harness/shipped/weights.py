@@ -8,7 +8,7 @@ H hidden units and O outputs; theta is the vector of all weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from harness.pytorch.parameters import Words
 from harness.pytorch.subject import Subject
 from harness.pytorch.trying import candidate_mappings
 from harness.shipped.asking import Port
+from harness.shipped.shifts import WORDS, shift_classes
 from harness.shipped.truth import Equivalent, Truth
 
 FIFTEEN_DIGITS = 5e-15  # relative: a number written with 15 significant digits is off by as much
@@ -152,21 +153,36 @@ def compare_weights(held: Held, truth: Truth) -> Compared:
     """Compare a port's weights with the fitted ones, and with all weights that are equivalent."""
     plain = Equivalent("", truth.theta, np.zeros(len(truth.theta)))
     first: Compared | None = None
+    for fitted, form, words in _list_forms(held, truth, plain):
+        shares = _shares(held, held.theta, fitted)
+        position = int(shares.argmax())
+        share, allowed = float(shares[position]), float(_allowed(held, fitted)[position])
+        if share <= 1:
+            said = _describe(held, fitted, words)
+            return Compared(True, said, share, position, allowed, form)
+        if first is None:
+            count = int((shares > 1).sum())
+            said = f"{count} of {len(shares)} weights are not R's"
+            first = Compared(False, said, share, position, allowed, plain)
+    assert first is not None
+    return first
+
+
+def _list_forms(
+    held: Held, truth: Truth, plain: Equivalent
+) -> Iterator[tuple[Equivalent, Equivalent, Sequence[str]]]:
+    """Yield weights that are equivalent to the fitted ones, the form of these in which a port then
+    computes, and what is done to them in words.
+    """
     for fitted in (plain, *truth.equivalents):
         for turning in _list_turnings(truth.network, held.theta, fitted):
             turned, form = turning.of(fitted), turning.of(plain)
-            shares = _shares(held, held.theta, turned)
-            position = int(shares.argmax())
-            share, allowed = float(shares[position]), float(_allowed(held, turned)[position])
-            if share <= 1:
-                said = _describe(held, turned, [fitted.words, turning.words])
-                return Compared(True, said, share, position, allowed, form)
-            if first is None:
-                count = int((shares > 1).sum())
-                said = f"{count} of {len(shares)} weights are not R's"
-                first = Compared(False, said, share, position, allowed, plain)
-    assert first is not None
-    return first
+            words = [fitted.words, turning.words]
+            yield turned, form, words
+            shifted = shift_classes(truth.network, held.theta, turned)
+            if shifted is not None:
+                of_port = form if fitted.words else shifted
+                yield shifted, of_port, [*words, WORDS]
 
 
 def _describe(held: Held, fitted: Equivalent, words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.contract import Array
-from reference.rds.rows import NA, read_table
+from reference.rds.rows import NA, is_number, read_table
 
 EXACT = 17  # significant digits that carry every float64
 
@@ -30,7 +30,8 @@ class Written:
 def read_predictions(given: object, rows: int, outputs: int) -> Written:
     """Return the predictions of a csv file with one column an output, or of an array.
 
-    A first column without a name, R's row names, is left out. Raises ValueError for another shape.
+    A first column without a name, R's row names, is left out, and so is a first one of texts, the
+    names of classes. Raises ValueError for another shape.
     """
     if not isinstance(given, str | PathLike):
         array = np.asarray(given, dtype=np.float64).reshape(-1, outputs)
@@ -38,7 +39,8 @@ def read_predictions(given: object, rows: int, outputs: int) -> Written:
         return Written(array, np.zeros_like(array), EXACT, "predictions")
     path = Path(given)
     names, lines = read_table(path)
-    skipped = 1 if names[0] == "" and len(names) == outputs + 1 else 0
+    is_more = len(names) == outputs + 1
+    skipped = 1 if is_more and (names[0] == "" or not is_number(lines[0][0])) else 0
     texts = [line[skipped:] for line in lines]
     _expect((len(texts), len(names) - skipped), rows, outputs, str(path))
     try:

@@ -15,6 +15,7 @@ from harness.core.progress import Say
 from harness.shipped.truth import R_CONTRACT, Table, Truth
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
+from reference.misread.outputs import describe_order, find_order, list_outputs
 from reference.misread.weights import list_readings
 from reference.rds.fit import FittedNet
 
@@ -41,8 +42,11 @@ class Explanation:
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
         if not search.apart > 0 or not all(known):
-            by_outputs = search.describe_other_order() or search.describe_other_scale()
+            by_outputs = search.describe_other_order() or search.describe_other_classes(self.fit)
+            by_outputs = by_outputs or search.describe_other_scale()
             return self._explain_held(truth, held) or by_outputs
+        if by_classes := search.describe_other_classes(self.fit):
+            return by_classes
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
             if (left := search.left_by(solve)) < UNEXPLAINED:
@@ -54,6 +58,7 @@ class Explanation:
     def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
         """Yield each cause in words, and the predictions (R, O) for a table that follow from it."""
         fit = self.fit
+        yield from list_outputs(fit, truth)
         for reading in list_readings(fit.topology, fit.wts, fit.columns):
             if not np.array_equal(reading.wts, truth.theta):
                 yield reading.words, _with_weights(truth, reading.wts)
@@ -151,6 +156,17 @@ class _Search:
             if not left < UNEXPLAINED * np.linalg.norm(mine - theirs):
                 return ""
         return "the predictions are R's in another order of rows"
+
+    def describe_other_classes(self, fit: FittedNet) -> str:
+        """Return a sentence if the outputs are R's in another order of classes, else ""."""
+        mine, theirs = np.concatenate(self.outputs), np.concatenate(self.right)
+        found = find_order(mine, theirs, UNEXPLAINED) if fit.error != "squares" else None
+        if found is None:
+            return ""
+        order, left = found
+        return (
+            f"{describe_order(fit, order.tolist())} (explains all but {left:.1g} of the difference)"
+        )
 
     def describe_other_response(self) -> str:
         """Return a sentence if the predictions are a function of R's, else ""."""

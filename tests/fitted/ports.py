@@ -34,7 +34,7 @@ class Port(nn.Module):
     def __init__(self, net: Any, wts: Array, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         hidden, outputs = split(net, wts)
-        self.linear, self.clip = net.linear_outputs, None
+        self.activation, self.clip = net.output, None
         if net.hidden:
             self.hidden = _linear(hidden[:, 1:], hidden[:, 0])
             self.out = _linear(outputs[:, 1 : 1 + net.hidden], outputs[:, 0])
@@ -57,7 +57,12 @@ class Port(nn.Module):
         o = self.out(self.logistic(self.hidden(x))) if hasattr(self, "hidden") else self.out(x)
         if hasattr(self, "skip"):
             o = o + self.skip(x)
-        return o if self.linear else self.logistic(o)
+        return self.activate(o)
+
+    def activate(self, z: torch.Tensor) -> torch.Tensor:
+        if self.activation == "softmax":
+            return torch.softmax(z, dim=1)
+        return z if self.activation == "identity" else self.logistic(z)
 
 
 class Scaled(Port):

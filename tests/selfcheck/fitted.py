@@ -1,12 +1,16 @@
 """Random calls of nnet(): right ports must pass, and every misreading of the weights must fail.
 
-usage: python -m tests.selfcheck.fitted [--calls N] [--seed S] [FIT.rds ROWS.csv]
+usage: python -m tests.selfcheck.fitted [--calls N] [--seed S] [--objects FOLDER] [FIT.rds ROWS.csv]
 
-R fits N networks by squares, over skip, size 0, decay of one number or of each weight, case
-weights, masks, one or several outputs, logistic or linear, on data of several scales. Each is
-ported as people port it: in float64 and float32, with nnet's clip and without, its hidden units
-renumbered. Then misreadings of `list_readings` are planted, up to READINGS for each fit. With
-FIT.rds and ROWS.csv, these are asked in place of random calls.
+R fits N networks by squares, entropy, softmax and censored, over skip, size 0, decay of one number
+or of each weight, case weights, masks, one or several outputs, logistic or linear, on data of
+several scales. Each is ported as people port it: in float64 and float32, with nnet's clip and
+without, its hidden units renumbered. Then misreadings of `list_readings` are planted, up to
+READINGS for each fit. With FIT.rds and ROWS.csv, these are asked in place of random calls.
+
+With --objects, so are all objects of a folder: each NAME.rds with the first csv file there that
+has its columns, and the predictions that NAME.csv stores. Each is ported by `nnet-parity port` too,
+and its weights, changed, are brought back by `nnet-parity back`, and R predicts from them.
 """
 
 from __future__ import annotations
@@ -29,16 +33,9 @@ from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
 from tests.fitted.ports import Port, judge_all, split
+from tests.selfcheck.objects import Call, check_objects, list_objects
 
 READINGS = 15  # of each fit, drawn from all
-
-
-class Call(NamedTuple):
-    """A fit that R made, and what `fitted` is given for it."""
-
-    path: Path
-    fit: FittedNet
-    given: dict[str, Any]
 
 
 class Counts(NamedTuple):
@@ -61,13 +58,19 @@ def draw_call(rng: np.random.Generator, folder: Path) -> Call:
     hidden, rows = int(rng.integers(0, 7)), int(rng.integers(20, 120))
     skip, linear = bool(rng.random() < 0.4) or hidden == 0, bool(rng.random() < 0.6)
     x = rng.normal(size=(rows, inputs)) * 10.0 ** rng.integers(-1, 3, inputs)
-    y = rng.uniform(size=(rows, outputs))
+    error = str(rng.choice(["squares", "squares", "entropy", "softmax", "censored"]))
+    if error in ("softmax", "censored"):
+        outputs = max(outputs, 2)
+    linear = linear and error == "squares"
+    y = draw_targets(rng, error, rows, outputs)
     if linear:
         y = y * 10.0 ** rng.integers(0, 4) - 1
     given: dict[str, Any] = {"x": x, "y": y}
     count = hidden * (1 + inputs) + outputs * (1 + hidden + (inputs if skip else 0))
     options = [f"size = {hidden}", f"skip = {_r(skip)}", f"linout = {_r(linear)}"]
     options += [f"maxit = {rng.choice([0, 5, 100])}", "trace = FALSE", "MaxNWts = 1e4"]
+    if error != "squares":
+        options.append(f"{error} = TRUE")
     kind = rng.integers(4)
     if kind == 1:
         options.append(f"decay = {10.0 ** -rng.integers(1, 5):g}")
@@ -85,6 +88,21 @@ def draw_call(rng: np.random.Generator, folder: Path) -> Call:
     seed = int(rng.integers(1000))
     LIVE.eval_text(f"local({{ set.seed({seed}); saveRDS({call}, {str(path)!r}) }})")
     return Call(path, read_fit(path, LIVE), given)
+
+
+def draw_targets(rng: np.random.Generator, error: str, rows: int, outputs: int) -> Any:
+    """Draw targets: numbers from 0 to 1, classes, shares or counts, or sets of classes."""
+    kind = rng.integers(3)
+    if error == "squares" or (error == "entropy" and kind == 0):
+        return rng.uniform(size=(rows, outputs))
+    if error == "entropy":
+        return rng.integers(0, 2, (rows, outputs)).astype(float)
+    classes = np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if error == "censored":
+        return np.maximum(classes, rng.integers(0, 2, (rows, outputs)))
+    if kind == 0:
+        return rng.dirichlet(np.ones(outputs), rows)
+    return classes if kind == 1 else rng.integers(0, 4, (rows, outputs)) + classes
 
 
 def _r(flag: object) -> str:
@@ -143,12 +161,16 @@ def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--objects", type=Path, metavar="FOLDER")
     parser.add_argument("files", nargs="*", type=Path, metavar="FIT.rds ROWS.csv")
     asked = parser.parse_args()
     rng = np.random.default_rng(asked.seed)
     counts = Counts(Counter(), 0.0, [], Counter(), [])
     with TemporaryDirectory() as folder:
-        if asked.files:
+        if asked.objects:
+            calls = list_objects(asked.objects)
+            counts.alarms.extend(check_objects(asked.objects, Path(folder)))
+        elif asked.files:
             path, rows = asked.files
             calls = iter([Call(path, read_fit(path, LIVE), {"x": rows})])
         else:
