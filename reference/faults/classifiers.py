@@ -79,7 +79,7 @@ FAULTS: tuple[Fault, ...] = (
         "logistic_for_softmax",
         "sigmoid of each output in place of softmax",
         _instead("logistic"),
-        errors=("softmax",),
+        errors=("softmax", "kl"),
     ),
     Output(
         "logistic_twice",

@@ -12,7 +12,7 @@ from harness.core.formulation import Family
 from harness.core.loss import OF_A_ROW, Loss
 from harness.core.problem import Problem
 from reference.faults.classifiers import OF_UNITS
-from reference.faults.kinds import Answer, Answers, Fault, Posed
+from reference.faults.kinds import Fault, Posed
 from reference.faults.outputs import ROUNDINGS, OtherLoss, Output, find_any_errors
 from reference.mathematics.equations import evaluate
 from reference.mathematics.losses import Errors, Head, squares
@@ -88,13 +88,6 @@ def _forget_head(number: int) -> Change:
 def _of_soft(change: Change) -> Change:
     """Return a change of losses whose targets may be any shares."""
     return lambda loss, widths: change(loss, widths) if loss.targets == "shares" else None
-
-
-def _take_entropy_off(a: Answers, problem: Problem) -> Answers:
-    """Return answers whose loss is less the entropy of the targets, as KLDivLoss."""
-    t = problem.loss.change_targets(problem.targets)
-    own = t * np.log(np.where(t > 0, t, 1.0))
-    return {**a, "loss": a["loss"] + (problem.shares * own).sum(axis=(1, 2))}
 
 
 def _decay_biases(problem: Problem) -> Problem:
@@ -207,12 +200,15 @@ FAULTS: tuple[Fault, ...] = (
         "squares in place of binary cross entropy",
         _take_error("squares", "bce"),
     ),
-    Answer(
+    OtherLoss(
         "softmax_entropy_taken_off",
         "the targets' own entropy taken off (KLDivLoss)",
-        _take_entropy_off,
-        "loss",
-        errors=("softmax",),
+        _of_soft(_take_error("kl", "softmax")),
+    ),
+    OtherLoss(
+        "softmax_entropy_counted",
+        "the targets' own entropy counted, expected it taken off (KLDivLoss)",
+        _take_error("softmax", "kl"),
     ),
     Posed("biases_decayed", "decay of biases too", _decay_biases, "loss"),
     Output(

@@ -111,10 +111,11 @@ def _through_outputs(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
         pairs.append((m.scale(log, -1.0), m.scale(m.lift(share), head.shares)))
         part = m.divide(m.lift(share), m.replaced(q, share == 0, 1.0))
         slope = m.sub(slope, m.scale(part, -sign * head.shares, roundings))
-    if head.error == "entropy":
-        pairs.append(
-            (m.lift(-_entropy(t) - _entropy(1 - t)), m.scale(m.lift(np.ones(t.shape)), head.shares))
-        )
+    own = np.zeros(t.shape)  # less the entropy of the targets
+    if head.error in ("entropy", "kl"):
+        for _, share, _ in sides:
+            own -= _entropy(share)
+    pairs.append((m.lift(own), m.scale(m.lift(np.ones(t.shape)), head.shares)))
     return Errors(tuple(pairs), head.outputs, slope)
 
 

@@ -38,6 +38,7 @@ ASKED: dict[str, tuple[Network, Loss]] = {
         Network(3, 2, (3, 2)),
         Loss(error="bce", from_logits=True, decay={"W1": 0.1, "W2": 0.1}, **SOFT),
     ),
+    "kl": (Network(3, 2, 3, output="softmax"), Loss("mean", error="kl", **SOFT)),
     "one output": (Network(3, 2, 1), Loss("mean")),
     "one output, sum": (Network(3, 2, 1, output="logistic"), Loss()),
 }

@@ -22,12 +22,11 @@ from reference import Network, probes
 from reference.explaining.likely import as_computed, offered
 from reference.faults.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from reference.faults.kinds import Answers, Fault, solve
+from reference.mathematics.losses import ACTIVATION_OF
 
 KINDS = ("exact", "few-term", "random", "saturated")
 LEAST_IN_FLOAT32 = 1e-5  # of the size of a mistake: a smaller one is little more than rounding
 ALIKE = {"float64": 2.0**-36, "float32": 2.0**-14}  # of the largest number of a draw
-ACTIVATION_OF = {"entropy": "logistic", "bce": "logistic", "softmax": "softmax"}
-ACTIVATION_OF["censored"] = "softmax"
 
 
 @dataclass
@@ -47,7 +46,7 @@ def classifiers(seed: int) -> Iterator[tuple[Network, Loss, int]]:
     rng = np.random.default_rng(seed)
     while True:
         heads = int(rng.choice([1, 1, 2, 3]))
-        some = ("entropy", "bce", "softmax", "censored")
+        some = tuple(ACTIVATION_OF)
         errors = [str(rng.choice(some)) for _ in range(heads)]
         if rng.random() < 0.5:
             errors = errors[:1] * heads
