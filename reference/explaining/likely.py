@@ -48,8 +48,16 @@ def likely(
     return offer.words if offer else ""
 
 
-def _run(fault: Fault, problem: Problem) -> Answers:
-    return fault.run(problem, Contract())
+def as_computed(contract: Contract) -> Contract:
+    """Return the contract under which faults are solved: float64, with the logarithms of another
+    contract.
+    """
+    return Contract(
+        from_probabilities=contract.from_probabilities,
+        log_floor=contract.log_floor,
+        log_least=contract.log_least,
+        log_lost=contract.log_lost,
+    )
 
 
 @np.errstate(all="ignore")
@@ -58,7 +66,7 @@ def offered(
     observed: Sequence[Mapping[str, Array]],
     outside: str,
     contract: Contract,
-    run: Callable[[Fault, Problem], Answers] = _run,
+    run: Callable[[Fault, Problem], Answers] | None = None,
     say: Say = silent,
 ) -> Offer | None:
     """Return the mistake that explains observed answers; None if there is none.
@@ -71,10 +79,13 @@ def offered(
     them. `say` is told how far the search is.
     """
     search = _Search(problems, observed, outside, contract)
-    faults, found = made_in(problems[0].formulation.network), []
+    plain = as_computed(contract)
+    solve_with = run or (lambda fault, problem: fault.run(problem, plain))
+    losses = {problem.loss for problem in problems}
+    faults, found = made_in(problems[0].formulation.network, losses), []
     for number, fault in enumerate(faults, 1):
         say(f"looking for a likely mistake, {number} of {len(faults)}")
-        wrong = search.solve_if_near(partial(run, fault), fault.across_draws)
+        wrong = search.solve_if_near(partial(solve_with, fault), fault.across_draws)
         if wrong is None:
             continue
         left = search.unexplained(fault, wrong)
@@ -107,13 +118,13 @@ class _Search:
     ) -> None:
         self.problems, self.observed = problems, observed
         self.outside, self.contract = outside, contract
-        self.right = [_own(solve(problem, Contract()), problem) for problem in problems]
+        self.right = [_own(solve(problem, as_computed(contract)), problem) for problem in problems]
         self.scales = [
             _find_scales(right, problem, contract)
             for right, problem in zip(self.right, problems, strict=True)
         ]
         by_draw = [
-            abs(scales[outside] * (seen[outside] - right[outside])).reshape(problem.draws, -1)
+            abs(_apart(scales[outside], seen[outside], right[outside])).reshape(problem.draws, -1)
             for problem, scales, seen, right in zip(
                 problems, self.scales, observed, self.right, strict=True
             )
@@ -140,8 +151,8 @@ class _Search:
         most, left = UNEXPLAINED * math.hypot(*self.apart), 0.0
         if not across_draws:
             wrong = _own(run(self.worst_draw), self.worst_draw)
-            difference = self.seen_there - wrong[self.outside]
-            if not _norm(self.scale_there * difference) < most:
+            apart = _apart(self.scale_there, self.seen_there, wrong[self.outside])
+            if not _norm(apart) < most:
                 return None
         for stack in np.argsort(self.apart)[::-1].tolist():
             found[stack] = _own(run(self.problems[stack]), self.problems[stack])
@@ -181,8 +192,7 @@ class _Search:
 
     def _apart_in(self, stack: int, name: str, answers: Mapping[str, Array]) -> float:
         """Return the same as `_apart`, for one stack."""
-        difference = self.observed[stack][name] - answers[name]
-        return _norm(self.scales[stack][name] * difference)
+        return _norm(_apart(self.scales[stack][name], self.observed[stack][name], answers[name]))
 
     def _explains(self, stack: int, fault: Fault, wrong: Answers, names: Sequence[str]) -> bool:
         """Does a fault leave little of the differences in a stack, or no more than rounding?
@@ -217,7 +227,8 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
     """Return for each quantity a factor (D, 1, ...), by which the largest right answer of each draw
     becomes 1, or less if rounding may be as large as a share of it.
 
-    With it, draws of small numbers count as much as those of large ones.
+    With it, draws of small numbers count as much as those of large ones. It is 0 for draws whose
+    right answers are not bounded: they do not count.
     """
     bounds = problem.formulation.network.oracle(problem, contract)
     scales = {}
@@ -229,9 +240,16 @@ def _find_scales(right: Answers, problem: Problem, contract: Contract) -> dict[s
             largest = largest.max(axis=axes, keepdims=True)
             most = error.max(axis=axes, keepdims=True)
         size = largest + most / LITTLE
-        usable = np.isfinite(size) & (size > 0)
-        scales[name] = np.where(usable, 1 / np.where(usable, size, 1.0), 1.0)
+        scale = 1 / np.where(size > 0, size, 1.0)
+        scales[name] = np.where(np.isfinite(size), scale, 0.0)
     return scales
+
+
+def _apart(scale: Array, a: Array, b: Array) -> Array:
+    """Return a - b (D, ...) times a factor (D, 1, ...); 0 where they are the same infinity, and
+    where the factor is 0.
+    """
+    return np.where((scale == 0) | (a == b), 0.0, scale * (a - b))
 
 
 def _norm(array: Array) -> float:

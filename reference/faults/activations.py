@@ -91,7 +91,11 @@ FAULTS: tuple[Fault, ...] = (
         of="relu",
     ),
     Hidden(
-        "no_output_activation", "output activation left out", lambda z, h, d: (z, None), layer=1
+        "no_output_activation",
+        "output activation left out",
+        lambda z, h, d: (z, None),
+        layer=1,
+        errors=("squares",),
     ),
     Hidden(
         "output_activation_twice",
@@ -99,6 +103,7 @@ FAULTS: tuple[Fault, ...] = (
         lambda z, h, d: (logistic(h), d * _logistic_slope(h)),
         of="logistic",
         layer=1,
+        errors=("squares",),
     ),
     Hidden(
         "output_slope",
@@ -106,6 +111,7 @@ FAULTS: tuple[Fault, ...] = (
         lambda z, h, d: (h, None),
         "gradient",
         layer=1,
+        errors=("squares",),
     ),
     Hidden(
         "leaky_relu",

@@ -47,6 +47,7 @@ FAULTS: tuple[Fault, ...] = (
         "factor 2 of the square left out",
         change_error(change_answers(SLOPES, multiply_by(0.5))),
         "gradient",
+        errors=("squares",),
     ),
     Answer("gradient_negated", "gradient negated", change_answers(SLOPES, np.negative), "gradient"),
     Answer(

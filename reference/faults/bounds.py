@@ -30,6 +30,7 @@ from reference.faults.kinds import (
     reading,
     undecayed,
 )
+from reference.faults.outputs import OtherLoss, Output
 from reference.mathematics.equations import column, equations_of, evaluate, flat, row
 from reference.mathematics.oracle import oracle
 from reference.mathematics.questions import at_theta, chunks
@@ -93,6 +94,26 @@ def _(fault: Hidden, problem: Problem, contract: Contract) -> Found:
     for draws in chunks(problem):
         m = _Replaced(contract, network.added, fault.change, fault.number_in(network))
         parts.append(evaluate(m, problem.part(draws)))
+    stack = _arithmetic(problem, contract).stack
+    return {name: stack([part[name] for part in parts]) for name in QUANTITIES}
+
+
+@bounds.register
+def _(fault: Output, problem: Problem, contract: Contract) -> Found:
+    return _evaluated(fault, problem, contract)
+
+
+@bounds.register
+def _(fault: OtherLoss, problem: Problem, contract: Contract) -> Found:
+    return _evaluated(fault, fault.other(problem), contract)
+
+
+def _evaluated(fault: Output | OtherLoss, problem: Problem, contract: Contract) -> Found:
+    """Return every quantity by a fault's own equations, some draws at a time."""
+    parts = []
+    for draws in chunks(problem):
+        part = problem.part(draws)
+        parts.append(fault.equations(part)(_arithmetic(part, contract), part))
     stack = _arithmetic(problem, contract).stack
     return {name: stack([part[name] for part in parts]) for name in QUANTITIES}
 

@@ -1,13 +1,23 @@
 """The catalogue: mistakes that real ports make, to test the judge and to name what it finds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.core.contract import Array
 from harness.core.formulation import Family
-from reference.faults import activations, answers, data, inexact, losses, parameters
+from harness.core.loss import SUM_OF_SQUARES, Loss
+from reference.faults import (
+    activations,
+    answers,
+    classifiers,
+    data,
+    entropies,
+    inexact,
+    losses,
+    parameters,
+)
 from reference.faults.changes import Named, change_block, multiply_by
 from reference.faults.kinds import Fault, Hidden, Misread, OnBlocks, Slope
 from reference.mathematics.network import Network
@@ -28,6 +38,9 @@ FAULTS: tuple[Fault, ...] = (
     *(fault for fault in OPERATORS if not fault.sized),
     *(fault.at(size) for fault in OPERATORS if fault.sized for size in SIZES),
 )
+
+# most are of losses other than squares
+OF_CLASSIFIERS: tuple[Fault, ...] = (*classifiers.FAULTS, *entropies.FAULTS)
 
 
 class InBlock(NamedTuple):
@@ -51,14 +64,23 @@ IN_A_BLOCK = (
 )
 
 
-def made_in(network: Family) -> list[Fault]:
-    """Return the faults that a network can have."""
+def made_in(network: Family, losses: Iterable[Loss] = (SUM_OF_SQUARES,)) -> list[Fault]:
+    """Return the faults that a network with any of these losses can have."""
     if isinstance(network, Network):
-        faults = list(FAULTS)
+        faults = [*FAULTS, *OF_CLASSIFIERS]
     else:
-        faults = [fault for fault in FAULTS if not isinstance(fault, OnBlocks | Hidden)]
+        faults = [
+            fault
+            for fault in (*FAULTS, *OF_CLASSIFIERS)
+            if not isinstance(fault, OnBlocks | Hidden)
+        ]
         for block in network.layout.blocks:
             for kind, name, words, change in IN_A_BLOCK:
                 change_it = change_block(Named(block.name), change)
                 faults.append(kind(f"{block.name}_{name}", words.format(block.name), change_it))
-    return [fault for fault in faults if fault.fits(network)]
+    every = list(losses)
+    return [
+        fault
+        for fault in faults
+        if fault.fits(network) and any(fault.suits(loss, network) for loss in every)
+    ]

@@ -22,6 +22,13 @@ FAULTS: tuple[Fault, ...] = (
     Data("one_row_for_all", "first row of the inputs taken for all", _repeat_first_row),
     Data("columns_rolled", "columns of the inputs rolled", roll),
     Data("targets_reversed", "rows of the targets reversed", reverse_rows, "loss", part="targets"),
-    Data("targets_negated", "targets negated", np.negative, "loss", part="targets"),
+    Data(
+        "targets_negated",
+        "targets negated",
+        np.negative,
+        "loss",
+        part="targets",
+        errors=("squares",),
+    ),
     Data("targets_rolled", "columns of the targets rolled", roll, "loss", part="targets"),
 )

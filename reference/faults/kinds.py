@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.layout import Block, Layout
 from harness.core.linear import LinearMap
+from harness.core.loss import ERRORS, Loss
 from harness.core.problem import QUANTITIES, Problem
 from reference.mathematics.equations import evaluate
 from reference.mathematics.questions import at_theta
@@ -31,13 +32,16 @@ SLOPES = ("gradient", "input_gradient")
 
 
 def solve(
-    problem: Problem, contract: Contract, arithmetic: Callable[[Contract], Plain] = Plain
+    problem: Problem,
+    contract: Contract,
+    arithmetic: Callable[[Contract], Plain] = Plain,
+    equations: Callable[..., Answers] = evaluate,
 ) -> Answers:
     """Return every quantity by the equations at theta, the network's parameters, in ordinary
     arithmetic or another one.
     """
     with np.errstate(all="ignore"):
-        answers = evaluate(arithmetic(contract), at_theta(problem))
+        answers = equations(arithmetic(contract), at_theta(problem))
     return {name: np.asarray(answers[name], dtype=np.float64) for name in QUANTITIES}
 
 
@@ -70,6 +74,7 @@ class Fault(ABC):
 
     `change` is a function; each kind of fault (a subclass) says which numbers it changes. A `sized`
     fault has no size yet: `at` makes one with a size, relative to the number that it changes.
+    `errors` are the errors of a loss that can have it, all by default.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Fault(ABC):
     spoils: str = "forward"
     sized: bool = False
     size: float | None = None
+    errors: tuple[str, ...] = field(default=ERRORS, kw_only=True)
     across_draws: ClassVar[bool] = False  # may it take one draw's answers for another's?
 
     def at(self, size: float) -> Fault:
@@ -97,6 +103,10 @@ class Fault(ABC):
     def fits(self, network: Family) -> bool:
         """Can a network have this fault?"""
         return True
+
+    def suits(self, loss: Loss, network: Family) -> bool:
+        """Can a loss of the network's outputs have this fault?"""
+        return set(loss.errors(1)) <= set(self.errors)
 
 
 class OnBlocks(Fault):

@@ -103,12 +103,19 @@ def _take_root(a: Answers, problem: Problem) -> Answers:
 
 
 FAULTS: tuple[Fault, ...] = (
-    Answer("mean_for_sum", "mean in place of the sum", change_error(_take_mean), "loss"),
+    Answer(
+        "mean_for_sum",
+        "mean in place of the sum",
+        change_error(_take_mean),
+        "loss",
+        errors=("squares",),
+    ),
     Answer(
         "half_square",
         "one half of the squared error",
         change_error(change_answers(SCALED, multiply_by(0.5))),
         "loss",
+        errors=("squares",),
     ),
     Posed("decay_doubled", "decay counted twice", _multiply_decay(2.0), "loss"),
     Posed("decay_halved", "one half of the decay", _multiply_decay(0.5), "loss"),
@@ -122,6 +129,7 @@ FAULTS: tuple[Fault, ...] = (
         "root of the mean square in place of the sum",
         change_error(_take_root),
         "loss",
+        errors=("squares",),
     ),
     Answer(
         "last_row_dropped", "last row left out of the loss", change_error(_drop_last_row), "loss"

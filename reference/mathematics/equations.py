@@ -13,7 +13,7 @@ the sum, as nnet's C code starts the sum with 2 decay w.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Protocol, TypeVar, cast
 
@@ -24,7 +24,7 @@ from harness.core.contract import Array
 from harness.core.formulation import Family
 from harness.core.layout import Block
 from harness.core.problem import Problem
-from reference.mathematics.losses import Head, find_errors
+from reference.mathematics.losses import Errors, Head, find_errors
 from reference.mathematics.nodes import Node
 from reference.mathematics.sums import Sum
 from reference.mathematics.tape import Tape
@@ -117,11 +117,17 @@ def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]
     return heads
 
 
-def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
+def evaluate(
+    m: Arithmetic[V],
+    problem: Problem,
+    tape_of: Callable[..., Tape[V]] = Tape,
+    errors_of: Callable[[Tape[V], Head[V]], Errors[V]] = find_errors,
+) -> dict[str, V]:
     """Return the four quantities of a problem by name, computed in arithmetic m.
 
     They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
-    R, I).
+    R, I). `tape_of` makes the tape, and `errors_of` computes the errors of a head: those of an
+    implementation with a mistake are others.
     """
     formulation, decays = problem.formulation, problem.decays
     network = equations_of(formulation.network)
@@ -132,7 +138,7 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     if problem.input_error is not None:
         inputs = m.widen(inputs, problem.input_error)
     theta = m.linear(formulation.matrix, own, formulation.constant, formulation.forward_roundings)
-    tape = Tape(m, problem.draws, problem.rows, formulation.extra_terms)
+    tape = tape_of(m, problem.draws, problem.rows, formulation.extra_terms)
     blocks, x, output = outputs(tape, network, theta, inputs)
     o = output.sum.formed
 
@@ -141,7 +147,7 @@ def evaluate(m: Arithmetic[V], problem: Problem) -> dict[str, V]:
     if problem.loss.has_decay:
         penalties = len(formulation.own.blocks)  # each may be added by itself
         penalty = m.dot(m.each(row, theta), m.each(column, m.scale(theta, decays, slack)))
-    found = [find_errors(tape, head) for head in list_heads(tape, problem, output)]
+    found = [errors_of(tape, head) for head in list_heads(tape, problem, output)]
     terms = [pair for errors in found for pair in errors.pairs]
     left = reduce(m.join, [m.each(flat, each) for each, _ in terms])
     right = reduce(m.join, [m.each(flat, factor) for _, factor in terms])

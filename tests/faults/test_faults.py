@@ -164,7 +164,9 @@ def test_a_large_fault_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     """
     problems = [problem.part(slice(5)) for problem in PROBLEMS[name]]
     made = {fault: Known(fault) for fault in FAULTS if fault.fits(NETWORKS[name])}
-    monkeypatch.setattr("reference.explaining.likely.made_in", lambda network: list(made.values()))
+    monkeypatch.setattr(
+        "reference.explaining.likely.made_in", lambda network, losses: list(made.values())
+    )
     wrong = {}
     for fault, known in made.items():
         if not isinstance(fault, Off) and not inert_in_float32(fault):
