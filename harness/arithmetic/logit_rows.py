@@ -192,5 +192,5 @@ class LogitRows:
         """The error of the logarithm of the sum that the sum itself has."""
         u = total_roundoff(self.contract)
         summed = sum_roundoff(self.count, self.contract) + self.count * self.contract.tiny
-        lost = -np.log1p(-np.minimum(summed, 1.0))
+        lost = -np.log1p(-summed)  # no number if all of the sum may be lost
         return np.asarray(u * (np.log(self.count) + self._exp_roundings) + lost)

@@ -52,13 +52,12 @@ def softmax_back(p: Values, e: Values) -> Values:
 
 def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
     """Return exp(z - m), 0 for classes that take no part, and m (D, R, 1), the largest logit of
-    those that do: 0 in a row of none.
+    those that do.
     """
     if among is None:
         most = _largest(z, z.real)
         return np.exp(z - most), most
     most = _largest(z, np.where(among, z.real, -np.inf))
-    most = np.where(among.any(axis=-1, keepdims=True), most, 0).astype(z.dtype)
     powers = np.exp(np.where(among, z - most, 0))
     return np.where(among, powers, 0).astype(z.dtype), most
 
