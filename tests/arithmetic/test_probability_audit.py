@@ -125,6 +125,38 @@ def test_every_usual_way_is_inside(operation: str, dtype: str) -> None:
     assert np.concatenate(near).max() > 0.85
 
 
+def ways_of_bce(z: torch.Tensor, t: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Every usual form of the binary cross-entropy from logits."""
+    small = torch.log1p(torch.exp(-abs(z)))
+    return {
+        "torch": F.binary_cross_entropy_with_logits(z, t, reduction="none"),
+        "max(z, 0) - z t + log1p(exp(-|z|))": torch.clamp(z, min=0) - z * t + small,
+        "(1 - t) z - logsigmoid(z)": (1 - t) * z - F.logsigmoid(z),
+        "logsigmoid of both": -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z)),
+    }
+
+
+@DTYPE
+def test_the_bound_of_softplus_covers_the_binary_cross_entropy(dtype: str) -> None:
+    """In every usual form, for targets t from 0 to 1, the loss is within t times the bound at -z plus
+    1 - t times the bound at z.
+    """
+    contract, rng = Contract(dtype), np.random.default_rng(6)
+    m, worst = BoundedArithmetic(contract), 0.0
+    for rows in stacks(dtype, seed=7, rows=3):
+        z = rows.own[None]
+        t = contract.rounded(rng.choice([0.0, 1.0, 0.5, rng.random()], z.shape))
+        on, off = (m.softplus(Bounded(sign * z, np.zeros(z.shape))) for sign in (-1, 1))
+        value = t * on.value + (1 - t) * off.value
+        error = t * on.error + (1 - t) * off.error
+        logits, targets = (torch.from_numpy(np.array(x[0])).to(TORCH[dtype]) for x in (z, t))
+        for name, answer in ways_of_bce(logits, targets).items():
+            share = abs(answer.double().numpy() - value[0]) / error[0]
+            assert (share <= 1).all(), (name, share.max())
+            worst = max(worst, float(share.max()))
+    assert worst > 0.1
+
+
 def test_torchs_softplus_is_off_beyond_its_threshold() -> None:
     """By exp(-20) = 2e-9 at most, which is outside in float64 and inside in float32."""
     for dtype, inside in (("float64", False), ("float32", True)):
