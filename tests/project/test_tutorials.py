@@ -33,6 +33,8 @@ def programs(warm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path
         code = f"import sys; from {module} import {function} as main; sys.exit(main())"
         (folder / name).write_text(f'#!/bin/sh\nexec {warm_python} -c "{code}" "$@"\n')
         (folder / name).chmod(0o755)
+    (folder / "python").write_text(f'#!/bin/sh\nexec {warm_python} "$@"\n')
+    (folder / "python").chmod(0o755)
     return folder
 
 
