@@ -26,8 +26,9 @@ OPTIONS: dict[str, dict[str, float]] = {
         "squares": 0.08,
         "entropy": 0.2,
         "bce": 0.15,
-        "softmax": 0.33,
-        "censored": 0.14,
+        "softmax": 0.27,
+        "kl": 0.08,
+        "censored": 0.12,
         "several": 0.1,
     },
     "loss of": {"probabilities": 0.5, "logits": 0.5},
@@ -59,7 +60,7 @@ EXCLUDED = (
     ("row weights: given", "reduction", ("mean", "mean_of_rows")),
     *(
         (f"error: {error}", "changed", ("class weights", "smoothing", "both"))
-        for error in ("squares", "entropy", "bce", "censored", "several")
+        for error in ("squares", "entropy", "bce", "kl", "censored", "several")
     ),
 )
 

@@ -154,7 +154,7 @@ def _is_for_torch(problem: Problem) -> bool:
     errors = set(problem.loss.errors(len(problem.formulation.network.outputs)))
     if errors & {"entropy", "bce"} and ((problem.targets < 0) | (problem.targets > 1)).any():
         return False
-    return "softmax" not in errors or not (problem.targets < 0).any()
+    return not errors & {"softmax", "kl"} or not (problem.targets < 0).any()
 
 
 def report(audit: Audit, seconds: float) -> str:
