@@ -35,6 +35,9 @@ def judge_value(asked: Asked) -> Verdict:
             " tells)"
         )
         return blank(trial, Status.ABSENT, why)
+    if np.isnan(fitted.value):
+        why = "fit$value is NA: nnet-parity back marked it as that of older weights"
+        return blank(trial, Status.ABSENT, why)
     exact = truth.exact_problem(table, fitted.loss, targets)
     theirs = _claimed_bounds(exact, np.asarray(table.written), fitted.comparison_offset)
     if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
