@@ -239,6 +239,24 @@ def test_the_same_for_all_classes_is_the_same_function(tmp_path: Path, approved:
     assert [str(verdict.status) for verdict in found] == ["FAIL"] * 3
 
 
+def test_a_loss_of_probabilities_that_round_to_one_is_open(
+    tmp_path: Path, approved: Approved
+) -> None:
+    """R's clip makes the loss 184 there; a port that copies it is compared, one that does not
+    rounds to 1 and is not.
+    """
+    fixed = "Wts = c(0, 1, 0, 0, 60), mask = rep(FALSE, 5)"
+    path, fit = made(tmp_path, f"fit(x, 1 * (d$b > 2), size = 1, entropy = TRUE, {fixed})")
+    y = (numbers()["b"] > 2).astype(float)
+    smooth, clipped = Classifier(fit), Classifier(fit)
+    clipped.clip = 15.0
+    found = judge_all(fitted(path, clipped, x=matrix(), y=y))
+    assert statuses(found) == PASSES
+    found = judge_all(fitted(path, smooth, x=matrix(), y=y))
+    assert str(found[1].status) == "UNDEFINED"
+    approved(found[1].why)
+
+
 def test_float32_is_judged_too(tmp_path: Path) -> None:
     """With the rounding of what it stores."""
     for name in ("softmax", "binary", "multinom"):
