@@ -35,6 +35,9 @@ def judge_value(asked: Asked) -> Verdict:
             " tells)"
         )
         return blank(trial, Status.ABSENT, why)
+    if np.isnan(fitted.value):
+        why = "fit$value is NA: nnet-parity back marked it as that of older weights"
+        return blank(trial, Status.ABSENT, why)
     exact = truth.exact_problem(table, fitted.loss, targets)
     theirs = _claimed_bounds(exact, np.asarray(table.written), fitted.comparison_offset)
     if outside(np.array([fitted.value]), theirs, R_CONTRACT.largest):
@@ -61,12 +64,19 @@ def judge_value(asked: Asked) -> Verdict:
         mine = Bounded(data.value + penalties.sum(), data.error + rounding)
         sides = [Side(claimed, mine)], [Side(np.array([fitted.value]), theirs)]
         judged.append(judge(*sides, [np.zeros((), dtype=np.intp)], contract.largest))
-    judgement = min(judged, key=lambda each: each.budget_used)
+    right = [each for each in judged if each.status is Status.PASS]
+    judgement = min(right or judged, key=lambda each: each.budget_used)
     verdict = measured_verdict(trial, judgement, f"loss ({table.name})")
     if judgement.status is Status.FAIL:
         finding = finding_of(verdict, trial, Form.OUTSIDE, trial.check)
         found = list_hints(asked, predicted)
         return with_finding(verdict, replace(finding, witness="fit$value", hints=found))
+    if judgement.status is Status.UNDEFINED and error != "squares":
+        why = (
+            "its probabilities round to 0 or 1 where R's are clipped, and the loss by them is not"
+            " defined there"
+        )
+        return replace(verdict, why=why)
     if judgement.status is not Status.PASS:
         return replace(verdict, why="the loss is too near to 0 to be judged by rounding")
     used = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
@@ -101,4 +111,11 @@ def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) 
 
 def _as_nnet_takes_it(contract: Contract) -> Contract:
     """Return the contract of a loss that is computed from a port's probabilities, as nnet does."""
-    return replace(contract, from_probabilities=True, log_floor=NNET_FLOOR, log_lost=NNET_LOST)
+    return replace(
+        contract,
+        from_probabilities=True,
+        log_floor=NNET_FLOOR,
+        log_lost=NNET_LOST,
+        log_least=None,
+        unfused_slope=False,
+    )

@@ -39,18 +39,23 @@ def fitted(
     name: str = "",
     known: str = "",
 ) -> Case:
-    """Return the case that judges a port, as it ships, by an object that R's nnet() returned.
+    """Return the case that judges a port, as it ships, by an object that R's nnet() or multinom()
+    returned.
 
     `fit` is a file of saveRDS(), or one of R's answers that `nnet-parity port` has written. `port`
     is an nn.Module with weights of its own: its class, a factory, or the module. `x` are raw rows,
     as R's predict() takes them: a csv file, a DataFrame, a dict of columns, or a matrix (R, K).
     They stay float64. Without them the port is asked on drawn rows.
 
+    A classifier must give what predict(type="raw") gives: probabilities, one column for each class,
+    or that of the second of two. Its most probable class, or what its own classes(x) gives, is
+    compared with predict(type="class"), but for rows in which R draws the class.
+
     `y` are the targets on which the network was fitted, in the rows of x (R,) or (R, O), or the
-    name of a column of x; `weights` the case weights, likewise. With them the port's loss is
-    compared with fit$value. `prepare` is R code that makes from the raw rows `x` what R's pipeline
-    hands to predict(), as "scale(x, c(45, 2.5), c(14, 1.4))". `predictions` is a csv file, or an
-    array, of what R's own pipeline predicts for the rows of x.
+    name of a column of x: numbers, or labels of classes; `weights` the case weights, likewise. With
+    them the port's loss is compared with fit$value. `prepare` is R code that makes from the raw
+    rows `x` what R's pipeline hands to predict(), as "scale(x, c(45, 2.5), c(14, 1.4))".
+    `predictions` is a csv file, or an array, of what R's own pipeline predicts for the rows of x.
 
     `encode(rows)` returns what the module takes for rows (a dict of columns): an array, or a tuple
     of arrays, one an argument. By default it takes the raw columns if all are numbers, else the

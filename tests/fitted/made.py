@@ -45,6 +45,10 @@ CLASSES = {
     "multinom binary": "nnet::multinom(s ~ a + b, d, trace = FALSE)",
     "multinom counts": "nnet::multinom(cbind(k = 1:30, l = 30:1, m = 2) ~ a, d, trace = FALSE)",
     "multinom unnamed": "nnet::multinom(cbind(1:30, 30:1) ~ a, d, trace = FALSE)",
+    "multinom censored": (
+        "nnet::multinom(cbind(k = d$f != 'u', l = d$f != 'v', m = 1) ~ a, d, censored = TRUE,"
+        " trace = FALSE)"
+    ),
     "multinom without intercept": "nnet::multinom(f ~ a + b - 1, d, trace = FALSE)",
     "multinom empty": f"nnet::multinom(e ~ a, transform(d, e = {EMPTY}), trace = FALSE)",
 }

@@ -30,6 +30,7 @@ EXPECTED = {
     "multinom binary": ("entropy", ("p", "q"), ("p", "q")),
     "multinom counts": ("softmax", ("k", "l", "m"), ("k", "l", "m")),
     "multinom unnamed": ("softmax", ("1", "2"), ("1", "2")),
+    "multinom censored": ("censored", ("k", "l", "m"), ("k", "l", "m")),
     "multinom without intercept": ("softmax", ("u", "v", "w"), ("u", "v", "w")),
     "multinom empty": ("softmax", ("u", "v", "w"), ("u", "v", "w")),
 }
