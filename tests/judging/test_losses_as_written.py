@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ CE = Loss("mean", error="softmax", from_logits=True)
 WEIGHTS = [1.0, 2.0, 0.5, 4.0]
 RIGHT: dict[str, tuple[Network, Own, Loss]] = {
     "one half": (ONE, lambda o, t: 0.5 * ((o - t) ** 2).sum(), Loss(factor=0.5)),
-    "bce": (Network(3, 2, 2, output="logistic"), nn.BCELoss(), Loss("mean", error="bce")),
+    "bce": (Network(3, 2, 4, output="logistic"), nn.BCELoss(), Loss("mean", error="bce")),
     "bce of logits": (
         ONE,
         nn.BCEWithLogitsLoss(reduction="sum"),
@@ -128,7 +128,7 @@ GUESSES: dict[str, tuple[Network, Own, Loss]] = {
     ),
     "labels forgotten": (LOGITS, lambda o, t: F.nll_loss(o.log_softmax(-1), t), CE),
     "entropy for bce": (
-        Network(3, 2, 2, output="logistic"),
+        Network(3, 2, 4, output="logistic"),
         nn.BCELoss(),
         Loss("mean", error="entropy", targets="shares"),
     ),
@@ -141,6 +141,22 @@ GUESSES: dict[str, tuple[Network, Own, Loss]] = {
     ),
     "no reduction": (LOGITS, nn.CrossEntropyLoss(reduction="none"), CE),
     "broadcasting": (ONE, lambda o, t: ((o.squeeze(-1) - t) ** 2).mean(), Loss("mean")),
+    "divergence for cross entropy": (
+        LOGITS,
+        lambda o, t: F.kl_div(o.log_softmax(-1), t, reduction="batchmean"),
+        Loss("mean", error="softmax", from_logits=True, targets="shares"),
+    ),
+    "probabilities for logits": (
+        PROBABILITIES,
+        nn.CrossEntropyLoss(),
+        Loss("mean", error="softmax"),
+    ),
+    "log forgotten": (
+        PROBABILITIES,
+        lambda o, t: F.nll_loss(o, t),
+        Loss("mean", error="softmax", targets="labels"),
+    ),
+    "softmax twice": (LOGITS, lambda o, t: F.cross_entropy(o.softmax(-1), t), CE),
     "focal": (ONE, focal, Loss("mean", error="bce", from_logits=True)),
 }
 
@@ -152,6 +168,95 @@ def test_a_wrong_guess_is_told_what_to_write(name: str, approved: Approved) -> N
     (verdict,) = ask(*GUESSES[name])
     assert verdict.status.fails
     approved(verdict.why, mask_figures=True)
+
+
+class TwoHeads(nn.Module):
+    """Logits of four classes, and of two sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3, 5)
+        self.classes, self.sets = nn.Linear(5, 4), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(self.hidden(x))
+        return self.classes(h), self.sets(h)
+
+
+def of_two(o: list[Tensor], t: list[Tensor]) -> Tensor:
+    """The mean of each head, the second with one half."""
+    return F.cross_entropy(o[0], t[0]) + 0.5 * F.binary_cross_entropy_with_logits(o[1], t[1])
+
+
+@pytest.mark.parametrize("targets", ["classes", "labels"])
+def test_means_of_heads_with_weights_pass(targets: str) -> None:
+    """Cross entropy of one head, and binary cross entropy of the other."""
+    loss = Loss(
+        "mean",
+        error=("softmax", "bce"),
+        from_logits=True,
+        factor=(1.0, 0.5),
+        targets=targets,
+    )
+    made = probes(seed=0, draws=3, kinds=["random"], loss=loss)
+    network = Network(3, 5, (4, 2))
+    subject = Subject(TwoHeads, "TwoHeads", loss=of_two)
+    case = Case("heads", network, [subject], [numpy_net], made, dtypes=["float64"])
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials()]
+    assert {verdict.status for verdict in found} == {Status.PASS}, found[1].why
+
+
+class Kept:
+    """The model that was built last, whose parameters a loss reads."""
+
+    built: ClassVar[list[nn.Module]] = []
+
+    @classmethod
+    def build(cls) -> nn.Module:
+        cls.built = [Classifier(4)]
+        return cls.built[0]
+
+    @classmethod
+    def loss(cls, o: Tensor, t: Tensor) -> Tensor:
+        """Cross entropy, and a penalty on weights."""
+        weights = [p for p in cls.built[0].parameters() if p.ndim > 1]
+        penalty: Any = sum((p**2).sum() for p in weights)
+        return F.cross_entropy(o, t, reduction="sum") + 0.1 * penalty
+
+
+@pytest.mark.parametrize("decay", [{"W1": 0.1, "W2": 0.1}, 0.1], ids=["weights", "all"])
+def test_a_penalty_on_weights_only(decay: Any, approved: Approved) -> None:
+    """Passes as decay by block; a decay of all parameters is told what to write."""
+    loss = Loss(error="softmax", from_logits=True, decay=decay)
+    made = probes(seed=0, draws=3, kinds=["random"], loss=loss)
+    subject = Subject(Kept.build, "Net", loss=Kept.loss)
+    case = Case(
+        "penalty", LOGITS, [subject], [numpy_net], made, checks=["loss"], dtypes=["float64"]
+    )
+    verdict = run(case.trials()[0], Cache(case))
+    if isinstance(decay, dict):
+        assert verdict.status is Status.PASS, verdict.why
+    else:
+        assert verdict.status is Status.FAIL
+        approved(verdict.why, mask_figures=True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"reduction": "none"},
+        {"reduction": "batchmean", "error": "kl"},
+        {"error": "cross_entropy"},
+        {"error": "mse"},
+        {"error": "hinge"},
+    ],
+    ids=str,
+)
+def test_names_of_pytorch_say_what_to_write(given: dict[str, str], approved: Approved) -> None:
+    """Reductions and errors that have another name here, or none."""
+    with approved.raises(ValueError):
+        Loss(**given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["logits", "log_softmax"])
