@@ -27,6 +27,15 @@ OF_A_ROW = ("softmax", "kl", "censored")
 ERRORS = ("squares", "entropy", "bce", *OF_A_ROW)
 REDUCTIONS = ("sum", "mean", "mean_of_rows")
 TARGETS = ("classes", "labels", "shares")
+CALLED = {  # by PyTorch, and here
+    "none": "sum",
+    "batchmean": "mean",
+    "mse": "squares",
+    "cross_entropy": "softmax",
+    "nll": "softmax",
+    "binary_cross_entropy": "bce",
+    "kl_div": "kl",
+}
 
 
 @dataclass(frozen=True)
@@ -257,7 +266,9 @@ def _expect(name: str, given: object, known: tuple[str, ...]) -> None:
     """Raise ValueError unless the given object is one of the known names."""
     if given not in known:
         names = ", ".join(map(repr, known))
-        raise ValueError(f"{name} {given!r} is not known, expected one of {names}")
+        called = CALLED.get(str(given))
+        write = f": write {name}={called!r}" if called in known else ""
+        raise ValueError(f"{name} {given!r} is not known, expected one of {names}{write}")
 
 
 def _nest(numbers: float | list[float]) -> Nested:

@@ -14,6 +14,7 @@ from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
+from harness.judging.other_losses import find_loss, has_own_loss, spell_loss
 from harness.judging.same_loss import exact_draws, have_another_loss
 from harness.model.single_precision import find_single_precision
 from harness.pytorch.parameters import Words, meaning, spell
@@ -25,6 +26,11 @@ GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the oth
 FLOAT32_SEEN = 2.0**-20  # what a number of float32 may change, a few operations on
 BCE_BEYOND = 27.6  # the logit at which p (1 - p) is 1e-12, where BCELoss begins to lose its slope
 LOST = 4.0  # times the allowed difference at least, where activations lose digits
+NOT_KNOWN = (
+    "its loss is none that was tried: weights of classes must be written; of a loss that Loss(...)"
+    " does not have, as focal or hinge, write Case(..., checks=['forward']), or name a model with"
+    " the same loss as the reference"
+)
 RELU_CONVENTIONS = {0.0: "relu", 1.0: "clamp(min=0)", 0.5: "torch.maximum"}
 
 
@@ -41,6 +47,7 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         first = hints[0] or _in_float32(comparison, judgement) or _likely(comparison)
         hints = [first, *_of_its_parameters(comparison)]
+        hints.append(_other_loss(comparison, is_explained=any(hints)))
     return replace(
         finding,
         witness=finding.against.split()[0],
@@ -51,6 +58,19 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
         losses=_other_losses(comparison) if have_another_loss(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
     )
+
+
+def _other_loss(comparison: Comparison, is_explained: bool) -> Hint | None:
+    """Return a hint with the loss that the model's own loss is; without one, and without another
+    explanation, a hint with what to write for a loss that `Loss` does not know.
+    """
+    if comparison.quantity != "loss" or not has_own_loss(comparison):
+        return None
+    if loss := find_loss(comparison):
+        return Hint(HintKind.VANISHES, "the case has the model's loss", f"loss={spell_loss(loss)}")
+    if is_explained or comparison.problems[0].loss.is_squares:
+        return None
+    return Hint(HintKind.NOTE, NOT_KNOWN)
 
 
 def _before(comparison: Comparison) -> dict[str, Judgement]:

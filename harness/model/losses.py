@@ -178,7 +178,8 @@ def check_loss(loss: Any) -> torch.Tensor:
     if tuple(tensor.shape) != ():
         shape = tuple(tensor.shape)
         raise WrongAnswer(
-            f"gave a loss of shape {shape}, expected a tensor of shape (): a single number"
+            f"gave a loss of shape {shape}, expected a tensor of shape (): a single number, its sum"
+            " or its mean"
         )
     if tensor.is_complex():
         raise WrongAnswer(f"gave a loss of {tensor.dtype}, expected a real number")

@@ -101,6 +101,23 @@ def write_loss(problem: Problem) -> dict[str, Any]:
     return written
 
 
+def write_arguments(problem: Problem, flat: bool) -> Code:
+    """Return the arguments of a user's own loss: outputs and targets of one head, else lists.
+
+    Targets that are labels are the numbers of the classes. Both are (R,) for a `flat` model.
+    """
+    heads = len(problem.formulation.network.outputs)
+    targets = []
+    for head, error in enumerate(problem.loss.errors(heads)):
+        is_label = problem.loss.targets == "labels" and error == "softmax"
+        targets.append(f"t[{head}].argmax(-1)" if is_label else f"t[{head}]")
+    if heads > 1:
+        is_labels = problem.loss.targets == "labels"
+        return Code(f"outputs, [{', '.join(targets)}]" if is_labels else "outputs, t")
+    end = ".squeeze(-1)" if flat else ""
+    return Code(f"outputs[0]{end}, {targets[0]}{end}")
+
+
 def write_errors(problem: Problem, language: str) -> list[str]:
     """Return the lines that compute `loss` in "torch" or "NumPy", without its decay."""
     loss, widths = problem.loss, problem.formulation.network.outputs

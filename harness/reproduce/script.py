@@ -30,8 +30,9 @@ from harness.judging.verification import reading
 from harness.model.devices import held_in, kind_of
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
+from harness.model.tensors import split_columns
 from harness.pytorch.subject import Subject
-from harness.reproduce.losses import write_loss
+from harness.reproduce.losses import write_arguments, write_loss
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
 from harness.reproduce.source import Source, Unwritten
@@ -103,7 +104,7 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
     path = start / shown
     path.parent.mkdir(parents=True, exist_ok=True)
     why = "no script of it fails again"
-    for text, file in scripts(trial, small):
+    for text, file in scripts(trial, small, _is_flat(trial, cache, small.problem)):
         replace_whole({path: text})
         ended = SCRIPTS.run(path, file=file)
         if ended.code == 1 and ended.said.endswith("\nfails again\n"):
@@ -113,6 +114,18 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
             why = one_line(f"no script of it: {name}, run a second time for it, {ended.why}")
     path.unlink(missing_ok=True)
     return "", why
+
+
+def _is_flat(trial: Trial, cache: Cache, problem: Problem) -> bool:
+    """Does a trial's model return one number for each row, (R,) in place of (R, 1)?"""
+    import torch
+
+    model = cache.model(trial)
+    if model is None or problem.formulation.network.outputs != (1,) or trial.subject.shapes:
+        return False
+    inputs = torch.tensor(problem.inputs[0], dtype=held_in(trial.dtype), device=trial.device)
+    with torch.no_grad():
+        return model.heads(problem, split_columns(inputs, problem.formulation.network.inputs)).flat
 
 
 def file_name(trial: Trial) -> str:
@@ -135,9 +148,9 @@ def file_name(trial: Trial) -> str:
     return f"{plain[:MOST_LETTERS]}-{digest}.py"
 
 
-def scripts(trial: Trial, small: Reduced) -> Iterator[tuple[str, str]]:
+def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[str, str]]:
     """Yield texts of scripts, the best first, each with the path of the user's file that it runs,
-    or "".
+    or "". `flat` says that the model returns one number for each row, (R,).
 
     A script that computes the reference's answer comes before one that only has its number. A
     script with a copy of the model's source comes before one that imports the model's file.
@@ -147,6 +160,7 @@ def scripts(trial: Trial, small: Reduced) -> Iterator[tuple[str, str]]:
         for source in (_own_source, _own_file):
             try:
                 model = source(trial.subject, trial.case)
+                model |= {"flat": flat, "arguments": write_arguments(small.problem, flat)}
                 yield _script(trial, small, model, witness), model["file"]
             except (Unwritten, TypeError, OSError):  # it is of no file, or cannot be copied
                 continue

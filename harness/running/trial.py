@@ -26,6 +26,7 @@ from harness.judging.comparison import (
     missing,
 )
 from harness.judging.diagnosis import diagnose
+from harness.judging.other_losses import describe_missing
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
 from harness.model.compiled import limited
@@ -120,7 +121,7 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     comparison = Comparison(trial, cache, problems, quantity)
     judgement = comparison.judged(quantity)
     if isinstance(judgement, Missing):
-        return missing(trial, judgement, quantity)
+        return missing(trial, describe_missing(comparison, judgement), quantity)
     verdict = measured_verdict(trial, judgement, comparison.where(judgement.index, judgement.stack))
     verdict = replace(verdict, caveat=_caveat(trial, problems))
     if trial.case.expect == "differs":

@@ -13,9 +13,17 @@ from harness.core.loss import OF_A_ROW, Loss
 from harness.core.problem import Problem
 from reference.faults.classifiers import OF_UNITS
 from reference.faults.kinds import Fault, Posed
-from reference.faults.outputs import ROUNDINGS, OtherLoss, Output, find_any_errors
+from reference.faults.outputs import (
+    ROUNDINGS,
+    ErrorsOf,
+    OtherLoss,
+    Output,
+    WrongTape,
+    find_any_errors,
+)
 from reference.mathematics.equations import evaluate
-from reference.mathematics.losses import Errors, Head, squares
+from reference.mathematics.losses import Errors, Head, find_errors, squares
+from reference.mathematics.nodes import Node
 from reference.mathematics.tape import Tape
 
 Widths = tuple[int, ...]
@@ -56,6 +64,10 @@ def _take_error(error: str, before: str) -> Change:
         return replace(loss, error=error, from_logits=logits)
 
     return changed
+
+
+def _take_for_logits(loss: Loss, widths: Widths) -> Loss | None:
+    return None if any(loss.logits(len(widths))) else replace(loss, from_logits=True)
 
 
 def _forget_class_weights(loss: Loss, widths: Widths) -> Loss | None:
@@ -114,6 +126,29 @@ def _leave_out_zeros(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
     return replace(found, pairs=found.pairs[:1], slope=slope)
 
 
+def _keep(name: str) -> Callable[[WrongTape[Any], Node[Any]], Node[Any]]:
+    """Return a function that leaves an activation of the outputs as it is."""
+    return lambda tape, z: tape.act(name, z)
+
+
+def _activate_first(name: str) -> ErrorsOf:
+    """Return a function that computes errors of logits from an activation of the logits."""
+
+    def errors_of(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
+        return find_errors(tape, replace(head, outputs=tape.act(name, head.outputs)))
+
+    return errors_of
+
+
+def _forget_log(tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
+    """Return errors -sum t o of outputs o, as NLLLoss, which expects logarithms, and their
+    slope.
+    """
+    m = tape.m
+    factor = m.scale(m.lift(-head.targets), head.shares, ROUNDINGS * m.contract.roundoff)
+    return Errors(((head.outputs.value, factor),), head.outputs, factor)
+
+
 def _pair_all_rows(times: int, tape: Tape[Any], head: Head[Any]) -> Errors[Any]:
     """Return the squares of the differences of every output (R, 1) from every target, each weighed
     by `times` / R of its share.
@@ -166,6 +201,38 @@ FAULTS: tuple[Fault, ...] = (
     OtherLoss("smoothing_dropped", "label smoothing left out", _forget_smoothing),
     OtherLoss("smoothing_added", "label smoothing of 0.1 added", _smooth),
     OtherLoss(
+        "probabilities_taken_for_logits",
+        "probabilities given to a loss that expects logits (CrossEntropyLoss, BCEWithLogitsLoss)",
+        _take_for_logits,
+    ),
+    *(
+        Output(
+            f"{name}_before_loss",
+            f"{called} of the logits given to a loss that expects logits",
+            _keep("identity"),
+            "loss",
+            errors=errors,
+            of="identity",
+            errors_of=_activate_first(name),
+        )
+        for name, called, errors in (
+            ("softmax", "softmax", ("softmax", "kl")),
+            ("logistic", "sigmoid", OF_UNITS),
+        )
+    ),
+    *(
+        Output(
+            f"log_of_{of}_forgotten",
+            f"{called} given to a loss that expects logarithms of probabilities (NLLLoss)",
+            _keep(of),
+            "loss",
+            errors=("softmax",),
+            of=of,
+            errors_of=_forget_log,
+        )
+        for of, called in (("softmax", "probabilities"), ("identity", "logits"))
+    ),
+    OtherLoss(
         "entropy_counted",
         "the targets' own entropy counted (BCELoss), which nnet takes off",
         _of_soft(_take_error("bce", "entropy")),
@@ -214,7 +281,7 @@ FAULTS: tuple[Fault, ...] = (
     Output(
         "total_forgotten",
         "p - t as the slope of cross entropy, expected p times the sum of the targets, less t",
-        lambda tape, z: tape.act("softmax", z),
+        _keep("softmax"),
         "gradient",
         errors=("softmax",),
         errors_of=_forget_total,
@@ -222,7 +289,7 @@ FAULTS: tuple[Fault, ...] = (
     Output(
         "total_forgotten_of_logits",
         "p - t as the slope of cross entropy, expected p times the sum of the targets, less t",
-        lambda tape, z: tape.act("identity", z),
+        _keep("identity"),
         "gradient",
         errors=("softmax",),
         of="identity",
@@ -231,7 +298,7 @@ FAULTS: tuple[Fault, ...] = (
     Output(
         "zeros_left_out",
         "-t log p without (1 - t) log(1 - p)",
-        lambda tape, z: tape.act("logistic", z),
+        _keep("logistic"),
         "loss",
         errors=OF_UNITS,
         of="logistic",
@@ -240,7 +307,7 @@ FAULTS: tuple[Fault, ...] = (
     Output(
         "zeros_left_out_of_logits",
         "-t log p without (1 - t) log(1 - p)",
-        lambda tape, z: tape.act("identity", z),
+        _keep("identity"),
         "loss",
         errors=OF_UNITS,
         of="identity",

@@ -1,0 +1,167 @@
+"""Finds the Loss(...) that a model's own loss is, where the case has another one.
+
+The model is asked a few draws with targets that suit each kind of loss. Its loss and gradients are
+compared with the bounds of some twenty losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from itertools import product
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.implementation import Missing, Observation
+from harness.core.judge import outside
+from harness.core.loss import OF_A_ROW, REDUCTIONS, Loss
+from harness.core.problem import QUANTITIES, Problem
+from harness.judging.comparison import Comparison
+from harness.pytorch.subject import Subject
+
+DRAWS = 3
+# the errors of outputs that an activation gives, and whether these are logits
+ERRORS_OF = {
+    "identity": (("softmax", True), ("bce", True), ("squares", False), ("kl", True)),
+    "softmax": (("softmax", False), ("kl", False), ("squares", False)),
+    "logistic": (("bce", False), ("entropy", False), ("squares", False)),
+}
+SQUARES = ("squares", False)
+SMOOTHINGS = (0.0, 0.1)
+
+
+def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
+    """Return why an answer is missing, with the loss to write if the model's own loss raised an
+    error for want of it.
+    """
+    if not missing.of_subject or comparison.quantity != "loss" or not has_own_loss(comparison):
+        return missing
+    loss = find_loss(comparison)
+    if loss is None:
+        return missing
+    return replace(
+        missing, why=f"{missing.why}; it is judged with loss={spell_loss(loss)}: write that"
+    )
+
+
+def has_own_loss(comparison: Comparison) -> bool:
+    """Has the subject a loss of its own?"""
+    subject = comparison.trial.subject
+    return isinstance(subject, Subject) and subject.loss is not None
+
+
+def find_loss(comparison: Comparison) -> Loss | None:
+    """Return the loss under which the model's loss and gradients are inside their bounds, or
+    None.
+    """
+    first = comparison.problems[0]
+    alike = [problem for problem in comparison.problems if problem.kind == "random"] or [first]
+    few = alike[0].part(slice(DRAWS))
+    for asked in _list_questions(few):
+        answered = _ask(comparison, asked)
+        if answered is None:
+            continue
+        for loss in _list_losses(asked):
+            if loss != few.loss and _fits(comparison, replace(asked, loss=loss), answered):
+                return loss
+    return None
+
+
+def _list_questions(problem: Problem) -> Iterator[Problem]:
+    """Yield a problem with targets and a loss of each kind; the loss is a sum."""
+    heads = getattr(problem.formulation.network, "head_outputs", None)
+    if heads is None:
+        return
+    known = [ERRORS_OF.get(name, ()) for name in heads]
+    for number in range(max(map(len, known))):
+        each = [errors[min(number, len(errors) - 1)] if errors else SQUARES for errors in known]
+        try:
+            yield from _ask_of(problem, *zip(*each, strict=True))
+        except ValueError:  # a head of one output has no softmax
+            continue
+
+
+def _ask_of(
+    problem: Problem, errors: tuple[str, ...], logits: tuple[bool, ...]
+) -> Iterator[Problem]:
+    before, widths = problem.loss, problem.formulation.network.outputs
+    kinds = [before.targets]
+    if "softmax" in errors and before.targets == "classes":
+        kinds = ["classes", "labels"]
+    for kind in kinds:
+        loss = Loss(
+            error=errors[0] if len(set(errors)) == 1 else errors,
+            from_logits=logits[0] if len(set(logits)) == 1 else logits,
+            decay=before.decay,
+            targets=kind,
+        )
+        loss.expect_heads(widths)
+        targets = problem.targets
+        if before.is_squares and not loss.is_squares:
+            targets = _choose_classes(errors, widths, targets)
+        yield replace(problem, loss=loss, targets=targets)
+
+
+def _choose_classes(errors: tuple[str, ...], widths: tuple[int, ...], drawn: Array) -> Array:
+    """Return targets (D, R, O) of classes, from drawn numbers of that shape."""
+    parts = []
+    for error, part in zip(errors, np.split(drawn, np.cumsum(widths)[:-1], axis=-1), strict=True):
+        if error == "squares":
+            parts.append(part)
+        elif error in OF_A_ROW:
+            chosen = part.argmax(axis=-1)[..., None] == np.arange(part.shape[-1])
+            parts.append(chosen.astype(np.float64))
+        else:
+            parts.append((part > 0).astype(np.float64))
+    return np.concatenate(parts, axis=-1)
+
+
+def _list_losses(problem: Problem) -> Iterator[Loss]:
+    """Yield losses of a problem's error whose reductions, factors, smoothing and decay differ."""
+    loss = problem.loss
+    decays = [loss.decay]
+    if loss.has_decay and loss.one_decay is not None:
+        blocks = problem.formulation.network.layout.blocks
+        of_weights = {each.name: loss.one_decay for each in blocks if each.role == "weight"}
+        decays += [loss.one_decay / 2, of_weights, 0.0]
+    smoothings = SMOOTHINGS if loss.error == "softmax" else SMOOTHINGS[:1]
+    for decay, smoothing, factor, reduction in product(decays, smoothings, (1.0, 0.5), REDUCTIONS):
+        yield replace(
+            loss, reduction=reduction, factor=factor, label_smoothing=smoothing, decay=decay
+        )
+
+
+def _ask(comparison: Comparison, problem: Problem) -> Observation | None:
+    """Return the model's answers to a problem, or None if its loss is missing."""
+    trial = comparison.trial
+    answered = comparison.cache.subject(trial.subject, problem, trial.dtype, trial.device)
+    return None if isinstance(answered.answer("loss"), Missing) else answered
+
+
+def _fits(comparison: Comparison, problem: Problem, answered: Observation) -> bool:
+    """Are a model's answers inside the bounds of a problem's loss?"""
+    trial = comparison.trial
+    contract = trial.subject.contract(trial.dtype)
+    bounds = problem.formulation.network.oracle(problem, contract)
+    for quantity in QUANTITIES:
+        answer = answered.answer(quantity)
+        if not isinstance(answer, Missing) and outside(answer, bounds[quantity], contract.largest):
+            return False
+    return True
+
+
+def spell_loss(loss: Loss) -> str:
+    """Return a loss as its user writes it."""
+    arguments = []
+    for field in fields(loss):
+        value = getattr(loss, field.name)
+        if value == field.default:
+            continue
+        if field.name == "reduction":
+            arguments.append(repr(value))
+            continue
+        if field.name == "decay" and isinstance(value, tuple):
+            value = dict(value) if isinstance(value[0], tuple) else list(value)
+        arguments.append(f"{field.name}={value!r}")
+    return f"Loss({', '.join(arguments)})"
