@@ -138,8 +138,8 @@ def ways_of_bce(z: torch.Tensor, t: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @DTYPE
 def test_the_bound_of_softplus_covers_the_binary_cross_entropy(dtype: str) -> None:
-    """In every usual form, for targets t from 0 to 1, the loss is within t times the bound at -z plus
-    1 - t times the bound at z.
+    """In every usual form, for targets t from 0 to 1, the loss is within t times the bound at -z
+    plus 1 - t times the bound at z.
     """
     contract, rng = Contract(dtype), np.random.default_rng(6)
     m, worst = BoundedArithmetic(contract), 0.0
