@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import shorten
 
 import numpy as np
 
-from harness.core.contract import Bounded, Contract
+from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement, Side, judge, outside
@@ -17,10 +18,11 @@ from harness.judging.comparison import blank, failure, finding_of, measured_verd
 from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.classes import describe_classes, find_wrong_class
-from harness.shipped.weights import Held
+from harness.shipped.weights import FIFTEEN_DIGITS, Held
 from harness.words.wording import with_finding
 
 MOST_SAID = 120  # characters of R's call
+LAST_DIGITS = "but for their last digits: in R write format(weights, digits = 17)"
 
 
 def judge_predictions(asked: Asked) -> Verdict:
@@ -222,13 +224,25 @@ def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]
     if isinstance(held, Missing):
         return tuple(hints)
     if said := _formula_or_weights(asked, predicted, held):
-        if held.matches and asked.truth.scaling_is_open and not cause:
+        is_open = asked.truth.scaling_is_open and LAST_DIGITS not in said
+        if held.matches and is_open and not cause:
+            call = shorten(asked.truth.facts["call"], MOST_SAID, placeholder=" ...")
             said += (
                 ". If it scales its inputs, as R's pipeline did before nnet(), give prepare= (R's"
-                f" call: {asked.truth.facts['call'][:MOST_SAID]})"
+                f" call: {call})"
             )
         hints.append(Hint(HintKind.NOTE, said))
     return tuple(hints)
+
+
+def _whose_weights(held: Held, theta: Array) -> str:
+    """Return the end of a sentence on whether a port holds the fitted weights (T,)."""
+    if not held.matches:
+        return "; these are not R's"
+    apart = abs(held.theta - theta)
+    if apart.any() and (apart <= FIFTEEN_DIGITS * abs(theta)).all():
+        return f", which are R's {LAST_DIGITS}"
+    return ", which are R's"
 
 
 def _formula_or_weights(asked: Asked, predicted: Sequence[Predicted], held: Held) -> str:
@@ -243,10 +257,11 @@ def _formula_or_weights(asked: Asked, predicted: Sequence[Predicted], held: Held
             bound = asked.bounds(problem, contract)["forward"]
             same = same and not outside(one.outputs[None], bound, contract.largest)
         if same:
-            return (
+            right = (
                 f"the formula is right: {name} computes what nnet's equations give at the weights"
-                " that it holds; these are not R's"
+                " that it holds"
             )
+            return right + _whose_weights(held, asked.truth.theta)
     if held.matches:
         return f"the weights are R's: {name} holds each where nnet has it; its formula is another"
     return f"{name} computes something else than nnet's equations at the weights that it holds"

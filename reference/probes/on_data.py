@@ -41,7 +41,7 @@ class OnData:
     @ours()
     def __call__(self, formulation: Formulation) -> list[Problem]:
         rows = len(self.inputs)
-        self._expect("inputs", self.inputs, formulation.network.inputs)
+        self._expect("inputs", np.asarray(self.inputs), formulation.network.inputs)
         self._expect("targets", self._encoded(formulation), formulation.network.outputs)
         if self.weights is None:
             draw = Draw(f"{rows} points", formulation, [self.seed], self.draws, rows, self.loss)
@@ -69,6 +69,11 @@ class OnData:
     def _expect(self, name: str, part: Array, widths: tuple[int, ...]) -> None:
         """Raise ValueError for inputs or targets that are not (R, sum of widths) finite numbers."""
         found = f"{name} of shape {np.shape(part)} were given"
+        if np.ndim(part) == 1 and name == "targets" and self.loss.is_squares and sum(widths) > 1:
+            raise ValueError(
+                f"{found}, expected (rows, width): if they are numbers of classes, give the loss of"
+                ' classes, as loss=Loss("mean", error="softmax", from_logits=True)'
+            )
         if np.ndim(part) != 2:
             raise ValueError(
                 f"{found}, expected (rows, width): for one column write {name}[:, None]"

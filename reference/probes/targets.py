@@ -68,8 +68,9 @@ def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
     classes = max(2, width)
     if not is_number or not np.isin(labels, np.arange(classes)).all():
         wrong = labels[~np.isin(labels, np.arange(classes))] if is_number else labels
+        label = wrong.tolist()[0]
         raise ValueError(
-            f"targets hold the label {shown(wrong[0].item(), 40)}, expected whole numbers from 0 to"
+            f"targets hold the label {shown(label, 40)}, expected whole numbers from 0 to"
             f" {classes - 1}: the numbers of the classes, in the order of the outputs"
         )
     if width == 1:
