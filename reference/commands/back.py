@@ -143,7 +143,8 @@ def _change(given: Namespace, net: FittedNet, theta: Array) -> tuple[bytes, str]
         said += " on which it was fitted, let R compute them"
         return write_by_r(LIVE, given.fit, wts, None, stale), said
     claims = _recompute(given, net, wts)
-    said += f"R computed {names}: the loss is {claims.value:.9g}, it was {net.value:.9g}"
+    loss = "the loss with its decay" if net.decay.any() else "the loss"
+    said += f"R computed {names}: {loss} is {claims.value:.9g}, it was {net.value:.9g}"
     return write_by_r(LIVE, given.fit, wts, claims, note + "computed by R"), said
 
 

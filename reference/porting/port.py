@@ -24,10 +24,10 @@ BASELINE = (
     "multinom() holds the weights of the first class at 0. Training moves them; `nnet-parity back`"
     " takes the same off all classes then, which leaves the probabilities as they are."
 )
-LOGITS = [
-    "    def logits(self, x):",
-    '        """Return the logits, as cross_entropy takes them; forward() is their softmax."""',
-]
+LOGITS = {
+    "softmax": "Return the logits, as cross_entropy takes them; forward() is their softmax.",
+    "logistic": "Return the logits, as BCEWithLogitsLoss takes them; forward() is their logistic.",
+}
 CLIPPED = '''\
 def logistic(z):
     """nnet's logistic is exactly 0 or 1 beyond |z| = 15. It has no gradient there: to go on
@@ -120,11 +120,14 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
     total = "self.output(logistic(self.hidden(x)))" if top.hidden else "self.output(x)"
     if "skip.weight" in held:
         total += " + self.skip(x)"
+    has_logits = top.output == "softmax" or top.error == "entropy"
+    if has_logits:
+        lines += ["    def logits(self, x):", f'        """{LOGITS[top.output]}"""']
+        lines += [f"        return {total}", ""]
     if top.output == "softmax":
-        lines += [*LOGITS, f"        return {total}", ""]
         total = "torch.softmax(self.logits(x), dim=1)"
     elif top.output == "logistic":
-        total = f"logistic({total})"
+        total = "logistic(self.logits(x))" if has_logits else f"logistic({total})"
     lines += ["    def forward(self, x):", f"        return {total}"]
     source = "\n".join(lines) + "\n" + write_classes(net)
     if top.hidden or top.output == "logistic":

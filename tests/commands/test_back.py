@@ -295,6 +295,18 @@ def test_what_is_said(back: Back, approved: Approved) -> None:
     approved(back("--help")[1])
 
 
+def test_the_loss_is_said_to_have_its_decay(back: Back, approved: Approved) -> None:
+    """A loss that holds a penalty is not that which a user sees fall while training."""
+    make_whole("iris")
+    net = read_fit("fit.rds", LIVE)
+    Path("model.safetensors").write_bytes(write_weights(net))
+    change_weights()
+    asked = ("model.safetensors", "fit.rds", "-o", "new.rds", "--x", "rows.csv", "--y", "Species")
+    code, said = back(*asked)
+    assert code == 0, said
+    approved(said, mask_figures=True)
+
+
 def test_what_is_said_without_r(back: Back, approved: Approved, request: Any) -> None:
     """That R would compute what is NA, and what cannot be replaced in bytes."""
     port_fit(CLASSES["multinom"])

@@ -146,3 +146,15 @@ def test_names_of_classes_cannot_become_code(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(write_model(net, "fit.rds", False), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(write_weights(net))
     assert net.classes == load(tmp_path).CLASSES
+
+
+@pytest.mark.parametrize("name", ["binary", "entropy", "two entropies"])
+def test_a_port_of_an_entropy_has_logits(name: str, tmp_path: Path) -> None:
+    """Their logistic function is what forward() gives, and a loss of logits trains every weight."""
+    net, module = make_port(name, tmp_path)
+    port = module.Port()
+    x = torch.tensor(np.random.default_rng(1).uniform(0, 2, (9, net.topology.inputs)))
+    logits = port.logits(x)
+    assert torch.equal(torch.sigmoid(logits), port(x))
+    torch.nn.BCEWithLogitsLoss()(logits, torch.zeros_like(logits)).backward()
+    assert all((parameter.grad != 0).all() for parameter in port.parameters())
