@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.core.contract import Array
+from harness.model.errors import raised
 from reference.fitted.targets import read_targets
 from reference.rds.fit import FittedNet
 from reference.rds.rows import Rows, is_number, list_names
@@ -86,7 +87,14 @@ class Given:
 
     def _call_encode(self, rows: Rows) -> tuple[Array, ...]:
         assert callable(self.encode)
-        made = self.encode(rows.lists())
+        columns = rows.lists()
+        try:
+            made = self.encode(columns)
+        except Exception as error:
+            said = f"encode {raised(error)}"
+            if texts := [name for name in columns if isinstance(columns[name], list)]:
+                said += f"; {list_names(texts)}: texts come as a list, np.array(...) of it compares"
+            raise ValueError(said) from error
         arrays = []
         for part in made if isinstance(made, tuple) else (made,):
             array = np.asarray(part, dtype=np.float64)
