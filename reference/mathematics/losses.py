@@ -104,8 +104,11 @@ class _OfProbabilities(Generic[V]):
         return self.by.sum.formed
 
     def _activate(self, name: str) -> V:
-        """Return the probabilities of logits."""
-        return self.m.softmax(self.z) if name == "softmax" else self.m.act(name, self.z)[0]
+        """Return the probabilities of logits, as a loss stores them if it goes through them."""
+        if name != "softmax":
+            return self.m.act(name, self.z)[0]
+        p = self.m.softmax(self.z)
+        return p if self.fused else self.m.stored(p, name)
 
     def errors(self) -> Errors[V]:
         """Return the errors, in the formulas of the head's kind of error."""
