@@ -225,7 +225,7 @@ class BoundedArithmetic(BoundedProbabilities):
             return Bounded(value, error + self.tiny * lost)
         return self._rounded(value, error, 3, self._acts(a, factor))
 
-    def stored(self, x: Bounded) -> Bounded:
+    def stored(self, x: Bounded, name: str = "") -> Bounded:
         """Return x as an implementation stores it; a number that may overflow has no bound.
 
         The model of rounding, x (1 + delta) + eta, holds up to the dtype's largest number. Beyond

@@ -117,7 +117,7 @@ class GridArithmetic:
         least = int(exponents.min()) if exponents.size else 0
         return self._counted(value, a.quantum - least, size, a)
 
-    def stored(self, x: OnGrid) -> OnGrid:
+    def stored(self, x: OnGrid, name: str = "") -> OnGrid:
         return x
 
     def act(self, name: str, z: OnGrid) -> tuple[OnGrid, OnGrid | None]:

@@ -65,8 +65,8 @@ class Arithmetic(Protocol[V]):
     def scale(self, a: V, factor: Array | float, slack: float = 0.0) -> V:
         """Return a times a constant, which may have a relative error of `slack`."""
 
-    def stored(self, x: V) -> V:
-        """Return x as an implementation stores it."""
+    def stored(self, x: V, name: str = "") -> V:
+        """Return x as an implementation stores it; `name` is the activation that x is."""
 
     def act(self, name: str, z: V) -> tuple[V, V | None]:
         """Return the activation `name` of z, and its derivative; None is a derivative of 1."""

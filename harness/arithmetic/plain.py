@@ -81,7 +81,7 @@ class Plain:
     def scale(self, a: Values, factor: Values | float, slack: float = 0.0) -> Values:
         return a * self.lift(np.asarray(factor))
 
-    def stored(self, x: Values) -> Values:
+    def stored(self, x: Values, name: str = "") -> Values:
         return x
 
     def act(self, name: str, z: Values) -> tuple[Values, Values | None]:

@@ -49,11 +49,11 @@ class StagedArithmetic(BoundedArithmetic):
         """The own columns, of D R numbers each."""
         return ColumnTree(self.own.reshape(-1, self.own.shape[-1]))
 
-    def stored(self, x: Bounded) -> Bounded:
+    def stored(self, x: Bounded, name: str = "") -> Bounded:
         """Return x as the implementation stores it: its own numbers if they are found, else x with
         its bound.
         """
-        return self._seen(super().stored(x))
+        return self._seen(super().stored(x), name)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
         """Return the activation of z and its derivative; z and then the activation are replaced by
@@ -63,10 +63,12 @@ class StagedArithmetic(BoundedArithmetic):
         return self._seen(h, name), slope
 
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
-        """Return softmax; z and then the result are replaced by the implementation's own
-        numbers.
+        """Return softmax; z is replaced by the implementation's own numbers.
+
+        A loss of logits does not store its probabilities. Their bound may be wider than they are
+        large, and then its gradient p / R, of R rows, would be taken for them.
         """
-        return self._seen(super().softmax(self._seen(z), among), "softmax")
+        return super().softmax(self._seen(z), among)
 
     def log_softmax(self, z: Bounded) -> Bounded:
         """Return log-softmax; z and then the result are replaced by the implementation's own

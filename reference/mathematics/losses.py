@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
 from harness.core.contract import Array
@@ -104,8 +105,11 @@ class _OfProbabilities(Generic[V]):
         return self.by.sum.formed
 
     def _activate(self, name: str) -> V:
-        """Return the probabilities of logits."""
-        return self.m.softmax(self.z) if name == "softmax" else self.m.act(name, self.z)[0]
+        """Return the probabilities of logits, as a loss stores them if it goes through them."""
+        if name != "softmax":
+            return self.m.act(name, self.z)[0]
+        p = self.m.softmax(self.z)
+        return p if self.fused else self.m.stored(p, name)
 
     def errors(self) -> Errors[V]:
         """Return the errors, in the formulas of the head's kind of error."""
@@ -154,6 +158,9 @@ class _OfProbabilities(Generic[V]):
         pairs: list[tuple[V, Array | V]] = []
         for log, factor, there in zip(self._logs(), (on, off), (is_on, is_off), strict=True):
             pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), factor))
+        pairs += self._lost_products(self.p, is_on) + self._lost_products(
+            m.sub(ones, self.p), is_off
+        )
         if drops and not np.isin(t, (0.0, 1.0)).all():  # less the targets' own entropy
             for factor, there in ((on, is_on), (off, is_off)):
                 pairs.append((m.log(m.replaced(factor, ~there, 1.0)), factor))
@@ -168,6 +175,18 @@ class _OfProbabilities(Generic[V]):
     def _loses_slopes(self) -> bool:
         """Does the slope go through probabilities, where it is lost if they round to 0 or 1?"""
         return self.m.contract.unfused_slope and not self.fused
+
+    def _lost_products(self, p: V, there: NDArray[np.bool_]) -> list[tuple[V, Array | V]]:
+        """Return a term of 0 for a loss of one's own that may multiply log p by a target of 0: it
+        has no bound where p may round to 0, since 0 times infinity is no number.
+        """
+        m = self.m
+        if self.fused or not m.contract.own_loss:
+            return []
+        lost = m.may_be_at_most(p, 0.0) & ~there
+        if not lost.any():
+            return []
+        return [(m.lose(m.lift(np.zeros(there.shape)), lost), np.ones(there.shape))]
 
     def _logs(self) -> tuple[V, V]:
         """Return log p and log(1 - p) of logistic outputs."""
@@ -207,6 +226,7 @@ class _OfProbabilities(Generic[V]):
             if (gone & there).any():
                 pairs.append((m.lift(np.where(gone & there, lost, 0.0)), np.ones(t.shape)))
         pairs.append((m.scale(m.replaced(log, ~there, 0.0), -1.0), positive))
+        pairs += self._lost_products(self.p, there)
         if self.head.error == "kl":
             pairs.append((m.log(m.replaced(positive, ~there, 1.0)), positive))
         total = np.broadcast_to(t.sum(axis=-1, keepdims=True), t.shape)
@@ -214,7 +234,9 @@ class _OfProbabilities(Generic[V]):
         of_all = m.scale(self._rounded(self.p, width), total, self._adding(width))
         slope = m.sub(of_all, self._rounded(m.lift(t)))
         if self._loses_slopes:  # of a row of which one is lost
-            beyond = m.may_be_at_most(self.p, 1 / m.contract.largest) & there
+            beyond = m.may_be_at_most(self.p, 1 / m.contract.largest)
+            if not m.contract.own_loss:  # which may divide a target of 0 by a probability of 0
+                beyond &= there
             slope = m.lose(slope, np.broadcast_to(beyond.any(-1, keepdims=True), t.shape))
         return self._made(pairs, slope)
 

@@ -96,7 +96,7 @@ class Tape(Generic[V]):
 
     def _softmax(self, z: Node[V]) -> Node[V]:
         self._expect(z.shape[0] is None, "softmax", (z,), "rows of numbers")
-        p = self.m.softmax(z.sum.formed)
+        p = self.m.stored(self.m.softmax(z.sum.formed), "softmax")
 
         def back(e: Sum[V]) -> Sum[V]:
             return self._pair(self.m.stored(self.m.softmax_back(p, e.value)))

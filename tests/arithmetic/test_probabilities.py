@@ -517,7 +517,7 @@ def test_staged_arithmetic_goes_on_from_ones_own_softmax(approved: Approved) -> 
     """
     own_z, own_p = [1.01, 0.0], [0.74, 0.26]
     m = StagedArithmetic(Contract("bfloat16"), 2, np.array([[[*own_z, *own_p]]]))
-    p = m.softmax(known([1.0, 0.0], 0.02))
+    p = m.stored(m.softmax(known([1.0, 0.0], 0.02)), "softmax")
     assert isinstance(p, Replaced)
     assert p.value.ravel().tolist() == own_p
     assert not p.error.any()
@@ -528,5 +528,5 @@ def test_staged_arithmetic_goes_on_from_ones_own_softmax(approved: Approved) -> 
     alone = BoundedArithmetic(Contract("bfloat16"), 2).log_softmax(known(own_z))
     assert np.array_equal(logs.error, alone.error)
     assert m.missing == []
-    m.softmax(known([3.0, 1.01], 0.02), np.array([[[True, True]]]))
+    m.stored(m.softmax(known([3.0, 1.01], 0.02), np.array([[[True, True]]])), "softmax")
     approved(m.missing)

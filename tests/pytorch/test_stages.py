@@ -14,7 +14,9 @@ from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from harness import Case, Contract, Loss, Subject
-from harness.core.contract import PRECISION
+from harness.arithmetic.bounded import BoundedArithmetic
+from harness.arithmetic.staged import StagedArithmetic
+from harness.core.contract import PRECISION, Bounded
 from harness.core.implementation import Observation
 from harness.core.problem import QUANTITIES
 from harness.core.verdict import Status, Verdict
@@ -456,3 +458,32 @@ def test_a_user_asks_in_bfloat16(mine: Mine) -> None:
     found = mine.results()
     assert {verdict["dtype"] for verdict in found["verdicts"]} == {"bfloat16"}
     assert Contract("bfloat16").sentence() in found["contracts"].values()
+
+
+def test_the_gradient_of_a_fused_loss_is_not_taken_for_its_probabilities() -> None:
+    """A mean over 5 rows has a fifth of the probabilities, which is within their wide bound."""
+    z = Bounded(np.array([[[0.0, -180.0, -190.0]] * 5]), np.zeros((1, 5, 3)))
+    contract = Contract("bfloat16")
+    derived = BoundedArithmetic(contract, 1).softmax(z)
+    arithmetic = StagedArithmetic(contract, 1, np.concatenate([z.value, derived.value / 5], -1))
+    near = abs(derived.value / 5 - derived.value) <= derived.error
+    assert near[..., 1:].all()
+    assert np.array_equal(arithmetic.softmax(z).error, derived.error)
+
+
+def test_a_right_classifier_of_many_units_passes_in_bfloat16() -> None:
+    """Its loss is a mean of CrossEntropyLoss, and its rows are few."""
+    loss = Loss("mean", error="softmax", from_logits=True, targets="labels")
+    subject = Subject(
+        lambda: nn.Sequential(nn.Linear(4, 60), nn.Tanh(), nn.Linear(60, 10)),
+        "Wide",
+        loss=nn.CrossEntropyLoss(),
+    )
+    kinds = ["exact", "few-term", "random", "saturated"]
+    problems = probes(0, draws=4, kinds=kinds, loss=loss)
+    network = Network(4, 60, 10, "tanh")
+    how = {"dtypes": ["bfloat16"], "checks": ["gradient"]}
+    case = Case("wide", network, [subject], [numpy_net], problems, **how)  # type: ignore[arg-type]
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials()]
+    assert {verdict.status for verdict in found} == {Status.PASS}, [each.why for each in found]

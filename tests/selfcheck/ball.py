@@ -77,7 +77,7 @@ class BallArithmetic:
     def scale(self, a: Balls, factor: Any, slack: float = 0.0) -> Balls:
         return np.asarray(a * self.lift(np.asarray(factor)))
 
-    def stored(self, x: Balls) -> Balls:
+    def stored(self, x: Balls, name: str = "") -> Balls:
         return x
 
     def act(self, name: str, z: Balls) -> tuple[Balls, Balls | None]:
