@@ -111,7 +111,7 @@ def predict(
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
             given = _tensors(table.given, port, dtype)
-            outputs = _call(port, given, width)
+            outputs = _call(port, given, width, names)
             others = list(_ask_again(port, given, width, outputs))
     except Exception as error:  # whatever a user's module raises is its answer
         return Missing(_status(error), raised(error), of_subject=True)
@@ -150,14 +150,22 @@ def _tensors(given: Sequence[Array], port: Port, dtype: str) -> list[torch.Tenso
     return [torch.tensor(part, dtype=held_in(dtype), device=port.device) for part in given]
 
 
-def _call(port: Port, given: Sequence[torch.Tensor], width: int) -> Array:
-    """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape."""
+def _call(
+    port: Port, given: Sequence[torch.Tensor], width: int, names: Sequence[str] = ()
+) -> Array:
+    """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape.
+
+    `names` are those of the classes, if there are any.
+    """
     heads = list_heads(port.module(*given))
     rows = len(given[0])
     expected = [(rows, width)] if width > 1 else [(rows, 1), (rows,)]
     if len(heads) != 1 or tuple(getattr(heads[0], "shape", ())) not in expected:
         shapes = " and ".join(describe_shape(head) for head in heads) or "none"
-        raise WrongAnswer(f"gave outputs of shape {shapes}, expected {expected[0]}")
+        column = ""
+        if width == 1 and len(names) == 2:
+            column = f": R gives one column of two classes, the probability of {names[1]}"
+        raise WrongAnswer(f"gave outputs of shape {shapes}, expected {expected[0]}{column}")
     numbers = heads[0].detach().double().cpu().numpy()
     return np.asarray(numbers.reshape(rows, width))
 

@@ -29,7 +29,7 @@ def judge_predictions(asked: Asked) -> Verdict:
     """Return the verdict on the port's predictions for the rows of all tables."""
     trial, predicted = asked.trial, asked.predicted
     if isinstance(predicted, Missing):
-        return missing(trial, with_name(_with_column(predicted, asked), trial), trial.check)
+        return missing(trial, with_name(predicted, trial), trial.check)
     if said := _find_missing_rows(asked, predicted):
         return failure(trial, Status.FAIL, said)
     for table in asked.truth.tables:
@@ -52,16 +52,6 @@ def judge_predictions(asked: Asked) -> Verdict:
             why = f"its predictions, or their bounds, leave the range of {trial.dtype}"
         return replace(verdict, why=why)
     return replace(verdict, why=_describe_pass(asked, judgement, contract))
-
-
-def _with_column(answer: Missing, asked: Asked) -> Missing:
-    """Return why predictions are missing, with the column that R gives of two classes."""
-    classes = asked.truth.classes
-    is_of_two = len(classes) == 2 and len(asked.truth.responses) == 1
-    if not is_of_two or answer.status is not Status.FAIL or "shape" not in answer.why:
-        return answer
-    why = f"{answer.why}: R gives one column of two classes, the probability of {classes[1]}"
-    return replace(answer, why=why)
 
 
 def _describe_fail(

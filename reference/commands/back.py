@@ -24,7 +24,7 @@ from reference.rds.rows import Rows
 from reference.rds.stream import MOST_BYTES
 from reference.returning.claims import Claims, FittedRows, recompute
 from reference.returning.object import to_wts, without_baseline
-from reference.returning.returned import check_written, write_by_r, write_bytes
+from reference.returning.returned import check_written, replace_bytes, write_by_r
 from reference.returning.tensors import read_tensors, to_theta
 
 CLAIMS = "value, fitted.values and residuals"
@@ -136,7 +136,7 @@ def _change(given: Namespace, net: FittedNet, theta: Array) -> tuple[bytes, str]
     note = f"weights of {given.weights.name}, by nnet-parity back; {names}: "
     stale = note + "NA, for those of the older weights"
     if not _is_r_here():
-        content = write_bytes(given.fit, net, wts, stale)
+        content = replace_bytes(given.fit, net, wts, stale)
         return content, f"{said}NA stands for {names}, which R would compute (it is not here)"
     if given.x is None:
         said += f"NA stands for {names}, which were those of the old weights: --x and --y, the rows"

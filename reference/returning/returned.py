@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.contract import Array
-from harness.text.files import temporary_folder
+from harness.text.files import replace_whole, temporary_folder
 from harness.text.reading import read_regular
 from reference.r.session import RSession
 from reference.rds.fit import FittedNet, Unsupported
@@ -39,7 +39,7 @@ def write_by_r(
         return read_regular(made, MOST_BYTES)
 
 
-def write_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
+def replace_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
     """Return the file with the weights (S,) replaced in its bytes, and NA for the numbers that
     follow from the old ones.
 
@@ -67,7 +67,7 @@ def check_written(content: bytes, net: FittedNet, theta: Array, session: RSessio
     """
     with temporary_folder() as folder:
         made = folder / "new.rds"
-        made.write_bytes(content)
+        replace_whole({made: content})
         found = read_fit(made, session)
     same = found.topology == net.topology and found.error == net.error
     if not same or found.wts.tobytes() != theta.tobytes():

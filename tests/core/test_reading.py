@@ -20,7 +20,7 @@ from harness.running.runner import Runner
 from reference import Network, numpy_net, probes
 from reference.faults.changes import B_V, B_W, swap_blocks
 from reference.faults.kinds import reading
-from reference.r.nnet_reference import _as_logistic
+from reference.nnet.networks import as_logistic
 
 NET = Network((4, 3), 5, (2, 3), "tanh")
 LARGE = Network(784, 128, 10, "logistic")
@@ -188,7 +188,7 @@ def test_sums_as_logistic_are_those_that_the_formula_gives() -> None:
         heads = {"W2": 2 * p["W2"], "b_w": p["b_w"] - p["W2"].sum(axis=1)}
         return first | heads | {"V2": 2 * p["V2"], "b_v": p["b_v"] - p["V2"].sum(axis=1)}
 
-    built, read = _as_logistic(network), Formulation.from_meaning(network.layout, network, means)
+    built, read = as_logistic(network), Formulation.from_meaning(network.layout, network, means)
     assert built.same_map(read)
     assert np.array_equal(built.absolute.matrix.toarray(), abs(read.matrix.matrix.toarray()))
 

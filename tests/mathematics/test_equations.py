@@ -243,6 +243,10 @@ def test_every_fault_that_can_be_made_is_caught() -> None:
     decayed = probes(0, draws=4, kinds=["random"], loss=Loss(decay=0.1))(
         Formulation.identity(network)
     )
+    weights_only = Loss(decay={network.layout.blocks[0].name: 0.1})
+    decayed += probes(0, draws=4, kinds=["random"], loss=weights_only)(
+        Formulation.identity(network)
+    )
     problems = [*asked(network, draws=5), *map(weighed, decayed)]
     faults = made_in(network)
     assert sum(isinstance(fault, OnBlocks) for fault in faults) == 6 * 5  # no block is square

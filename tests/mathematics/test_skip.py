@@ -238,10 +238,8 @@ def with_act(name: Any) -> Equations:
         lambda: Network(2, 2, 1, nn.Sigmoid()),  # type: ignore[arg-type]
         lambda: Network(2, 2, 1, output=torch.sin),  # type: ignore[arg-type]
         lambda: Network(2, 2, 1, "sigmoid"),
-        lambda: Network(2, 2, 3, "logistic", "softmax"),
         lambda: with_act("sigmoid"),
         lambda: with_act(torch.sigmoid),
-        lambda: with_act("softmax"),
     ],
     ids=[
         "mask",
@@ -252,10 +250,8 @@ def with_act(name: Any) -> Equations:
         "module",
         "unknown",
         "sigmoid",
-        "softmax",
         "act sigmoid",
         "act of a function",
-        "act softmax",
     ],
 )
 def test_what_makes_no_network_is_told_the_other_way(wrong: Any, approved: Approved) -> None:

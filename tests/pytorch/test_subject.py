@@ -391,7 +391,7 @@ def test_nnet_is_no_witness_for_decay_on_tanh(approved: Approved) -> None:
 def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(
     live_r: None, approved: Approved
 ) -> None:
-    """It weighs rows."""
+    """It weighs rows; the outputs it has."""
 
     def model(x, W1, b, W2, b_w, V2, b_v):  # type: ignore[no-untyped-def]
         h = torch.sigmoid(x @ W1.T + b)
@@ -402,12 +402,16 @@ def test_nnet_is_no_witness_for_a_mean_over_heads_of_different_widths(
         model, shapes={block.name: block.places.shape for block in network.layout.blocks}
     )
     found = verdicts(subject, network, probes(seed=1, loss=Loss("mean")), r_nnet)
-    assert {v.status for v in found} == {Status.ABSENT}
-    approved({v.why for v in found if v.check != "input_gradient"})
+    assert {v.status for v in found if v.check == "forward"} == {Status.PASS}
+    others = [v for v in found if v.check != "forward"]
+    assert {v.status for v in others} == {Status.ABSENT}
+    approved({v.why for v in others if v.check != "input_gradient"})
 
 
 def test_the_contract_of_a_subject_is_its_own() -> None:
     """dtype and convention at 0 come from the trial and the subject."""
     assert Subject(Tanh, relu_at_zero=1.0).contract("float32") == Contract(
-        "float32", relu_at_zero=1.0
+        "float32", relu_at_zero=1.0, unfused_slope=True, log_least=-100.0
     )
+    own = Subject(Tanh, loss=nn.BCELoss()).contract("float64")
+    assert own == Contract("float64", own_loss=True)

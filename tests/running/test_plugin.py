@@ -274,8 +274,13 @@ def test_a_model_that_raises_is_broken(mine: Mine, approved: Approved) -> None:
 
 @pytest.mark.parametrize(
     "forward",
-    [f"{RIGHT}[:, 0]", f"{RIGHT}.T", f"{RIGHT.replace('return ', 'return (')}, x)", "return None"],
-    ids=["an axis less", "transposed", "two", "nothing"],
+    [
+        f"{RIGHT}[:, 0][None]",
+        f"{RIGHT}.T",
+        f"{RIGHT.replace('return ', 'return (')}, x)",
+        "return None",
+    ],
+    ids=["one row", "transposed", "two", "nothing"],
 )
 def test_outputs_of_another_shape_fail(mine: Mine, forward: str, approved: Approved) -> None:
     """Nothing is broadcast: the shapes found and expected are named, and it is a failure, not a
