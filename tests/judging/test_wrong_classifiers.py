@@ -76,3 +76,25 @@ def test_a_wrong_unfused_loss_fails() -> None:
 
     subject = Subject(lambda: Classes(1, torch.sigmoid), "Shifted", loss=shifted, unfused_loss=True)
     assert Status.FAIL in find_statuses("logistic", subject, Loss(error="bce"))
+
+
+def test_a_loss_that_is_wrong_only_far_away_is_not_said_to_be_another() -> None:
+    """Numbers of classes as targets would not mend a limit on logits."""
+
+    def limited(z: Tensor, t: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(z.clamp(-100, 100), t, reduction="sum")
+
+    subject = Subject(lambda: Classes(3, lambda z: z), "Limited", loss=limited)
+    loss = Loss(error="softmax", from_logits=True)
+    case = Case(
+        "c",
+        Network(4, 5, 3, "logistic"),
+        [subject],
+        [numpy_net],
+        probes(0, loss=loss),
+        checks=["loss"],
+        dtypes=["float64"],
+    )
+    (verdict,) = [run(trial, Cache(case)) for trial in case.trials()]
+    assert verdict.status is Status.FAIL
+    assert "the case has the model's loss" not in verdict.why
