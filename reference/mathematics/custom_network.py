@@ -18,11 +18,11 @@ from harness.core.layout import Block, Layout, Role
 from harness.core.numpy_errors import ours
 from harness.model.errors import as_cause, raised, words_of
 from reference.mathematics.equations import outputs
-from reference.mathematics.given import widths
 from reference.mathematics.network import Derived
 from reference.mathematics.nodes import Node
 from reference.mathematics.sums import Sum
 from reference.mathematics.tape import Tape
+from reference.notation.given import widths
 
 V = TypeVar("V")
 GROUPS = 9  # of inputs, and heads, at most

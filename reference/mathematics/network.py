@@ -12,8 +12,12 @@ from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
 from harness.core.progress import Say
-from reference.mathematics.activations import expect_activation
-from reference.mathematics.given import (
+from reference.mathematics.layers import compute_layers
+from reference.mathematics.nodes import Node
+from reference.mathematics.oracle import oracle, stages
+from reference.mathematics.tape import Tape
+from reference.notation.activations import expect_activation
+from reference.notation.given import (
     LETTERS,
     count_hidden,
     mask,
@@ -21,11 +25,7 @@ from reference.mathematics.given import (
     settle_outputs,
     widths,
 )
-from reference.mathematics.layers import compute_layers
-from reference.mathematics.nodes import Node
-from reference.mathematics.oracle import oracle, stages
-from reference.mathematics.tape import Tape
-from reference.mathematics.written import write_network
+from reference.notation.written import write_network
 
 V = TypeVar("V")
 

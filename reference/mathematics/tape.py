@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from harness.arithmetic.interface import Arithmetic
-from reference.mathematics.activations import OUTPUTS, expect_activation
 from reference.mathematics.nodes import Node, Places, Pull, Pulls, Shape
 from reference.mathematics.sums import Sum, transpose, weights_back
+from reference.notation.activations import OUTPUTS, expect_activation
 
 V = TypeVar("V")
 

@@ -45,6 +45,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "nnet",
         "probes",
         "mathematics",
+        "notation",
     ),
 }
 WIDTH, INDENT = 100, 22

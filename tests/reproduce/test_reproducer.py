@@ -707,7 +707,7 @@ def test_a_script_that_does_not_fail_is_not_kept(
     too.
     """
     made = [(f"import sys\n{text}\n", "")]
-    monkeypatch.setattr(writer, "scripts", lambda trial, small: iter(made))
+    monkeypatch.setattr(writer, "scripts", lambda *given: iter(made))
     case = case_of(Plain, SINE_TANH, checks=["forward"])
     verdict = run(case.trials()[0], Cache(case), folder=tmp_path)
     approved(verdict.why.split("\n")[-1])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.text.harmless import shown
-from reference.mathematics.activations import OUTPUTS, expect_activation
+from reference.notation.activations import OUTPUTS, expect_activation
 
 LETTERS = "WVU"  # of groups of inputs, and of heads
 
