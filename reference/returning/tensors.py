@@ -61,7 +61,7 @@ def read_tensors(path: Path) -> Tensors:
 def _parse(content: bytes) -> Tensors:
     (length,) = struct.unpack_from("<Q", content)
     if length > MOST_HEADER:
-        raise ValueError("its header is too long")
+        raise ValueError  # its header is too long
     start = 8 + length
     header = json.loads(content[8:start])
     about = header.pop("__metadata__", {})
@@ -71,7 +71,7 @@ def _parse(content: bytes) -> Tensors:
         shape = [int(count) for count in entry["shape"]]
         numbers = np.frombuffer(content[start + first : start + last], KINDS[entry["dtype"]])
         if min(first, last - first) < 0 or len(numbers) != math.prod(shape):
-            raise ValueError("a tensor has another length than its shape")
+            raise ValueError  # a tensor has another length than its shape
         named[str(name)] = numbers.reshape(shape).astype(np.float64)
     return Tensors(named, str(about.get("fit", "")))
 

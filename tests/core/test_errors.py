@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness import Formulation, Loss
-from harness.core.contract import Array
-from reference import Equations, Network, OnData, numpy_net, probes
+from harness.core.contract import Array, Contract
+from reference import Equations, Network, OnData, numpy_net, probes, r_nnet
 from reference.probes.targets import encode_targets, suit_targets
 from tests.conftest import Approved
 
@@ -114,6 +114,12 @@ def test_probes_draw_targets_that_a_loss_takes(kind: str) -> None:
     assert (found[..., 5:8] == 1).any(axis=-1).all()  # a set is not empty
     if kind == "classes":
         assert (found[..., 2:5].sum(axis=-1) == 1).all()
+
+
+def test_contracts_say_how_logarithms_are_taken(approved: Approved) -> None:
+    """That of nnet, and that of a loss that goes through probabilities."""
+    approved(r_nnet.contract().sentence())
+    approved(Contract().through_probabilities().sentence())
 
 
 def test_own_equations_end_with_probabilities_or_logits(approved: Approved) -> None:

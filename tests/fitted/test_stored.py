@@ -159,7 +159,13 @@ def test_answers_that_do_not_fit_together_are_refused(
     """Though their seal is right: somebody wrote them so."""
     path, _ = record(tmp_path)
     stored = read(path)
-    for change in ({"count": 999}, {"wts": stored.wts[1:]}, {"schema": "other/1"}):
+    changes: list[dict[str, Any]] = [
+        {"count": 999},
+        {"wts": stored.wts[1:]},
+        {"schema": "other/1"},
+        {"labels": ["a"]},
+    ]
+    for change in changes:
         write(path, sealed(structs.replace(stored, **change)))
         with approved.raises(ValueError):
             read(path)

@@ -12,7 +12,7 @@ import torch
 
 from harness.core.contract import Array
 from harness.core.verdict import Status
-from reference.porting.port import layers, write_model, write_weights
+from reference.porting.port import BASELINE, layers, write_model, write_weights
 from reference.r.nnet_reference import LIVE
 from reference.rds.fit import FittedNet
 from reference.rds.reading import read_fit
@@ -125,6 +125,9 @@ def test_what_is_written_of_a_classification(name: str, tmp_path: Path, approved
     net, _ = make_port(name, tmp_path)
     text = (tmp_path / "model.py").read_text().partition("def number")[0]
     approved(text.replace(net.digest, "<digest>"))
+    if name == "multinom":
+        assert BASELINE in " ".join(text.replace("#", " ").split())
+        approved(BASELINE)
 
 
 def test_the_weights_of_multinom_are_its_coefficients(tmp_path: Path) -> None:

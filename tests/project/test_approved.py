@@ -108,7 +108,7 @@ UNAPPROVED = {
     },
 }
 # files that hold nothing but lines of scripts
-OF_CODE = ("harness/reproduce/losses.py", "reference/mathematics/written.py")
+OF_CODE = ("harness/reproduce/losses.py", "reference/notation/written.py")
 
 
 def is_approved(sentence: Sentence, texts: str) -> bool:
