@@ -65,7 +65,7 @@ class Loss:
 
     `class_weights` (K,) multiply the targets of a "softmax" error, and `label_smoothing` mixes
     them with equal shares, as in torch's CrossEntropyLoss; its mean divides by the weights of the
-    rows' classes.
+    rows' classes. (Of targets that are shares, torch divides by the rows: "mean_of_rows".)
 
     `targets` says what probes draw: "classes" (one output of a row is 1, or each is 0 or 1),
     "labels" (the same, and a model's own loss gets the numbers of the classes), or "shares" (any

@@ -124,7 +124,8 @@ def _other_losses(comparison: Comparison) -> str:
         )
     return (
         f"{both} their losses are not the same to the last bit in the {count} draws whose outputs"
-        " are exact"
+        " are exact; of losses with exp, log or roots that says nothing: choose checks=['forward'],"
+        " or a Loss that the case can have"
     )
 
 
