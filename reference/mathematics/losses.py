@@ -172,6 +172,12 @@ class _OfProbabilities(Generic[V]):
         return self._made(pairs, slope)
 
     @property
+    def _least_probability(self) -> float:
+        """The probability at which t / p times its weight leaves the range of the dtype."""
+        factors = abs(self.targets) * self.head.shares
+        return max(1.0, 2 * float(factors.max())) / self.m.contract.largest
+
+    @property
     def _loses_slopes(self) -> bool:
         """Does the slope go through probabilities, where it is lost if they round to 0 or 1?"""
         return self.m.contract.unfused_slope and not self.fused
@@ -234,7 +240,7 @@ class _OfProbabilities(Generic[V]):
         of_all = m.scale(self._rounded(self.p, width), total, self._adding(width))
         slope = m.sub(of_all, self._rounded(m.lift(t)))
         if self._loses_slopes:  # of a row of which one is lost
-            beyond = m.may_be_at_most(self.p, 1 / m.contract.largest)
+            beyond = m.may_be_at_most(self.p, self._least_probability)
             if not m.contract.own_loss:  # which may divide a target of 0 by a probability of 0
                 beyond &= there
             slope = m.lose(slope, np.broadcast_to(beyond.any(-1, keepdims=True), t.shape))
@@ -273,7 +279,7 @@ class _OfProbabilities(Generic[V]):
         none = np.broadcast_to(~among.any(axis=-1, keepdims=True), among.shape)
         shares = m.replaced(shares, none, 0.0)
         if self._loses_slopes:
-            beyond = np.broadcast_to(m.may_be_at_most(P, 1 / m.contract.largest), among.shape)
+            beyond = np.broadcast_to(m.may_be_at_most(P, self._least_probability), among.shape)
             shares = m.lose(shares, beyond)
         return self._made(pairs, m.sub(self._rounded(self.p), shares))
 

@@ -13,13 +13,19 @@ from harness.core.problem import Problem
 from reference import Network, numpy_net, r_nnet
 
 
-def ask(network: Network, loss: Loss, targets: list[list[float]]) -> Problem:
-    """One draw of random parameters, and a row for each row of targets."""
+def ask(
+    network: Network, loss: Loss, targets: list[list[float]], own: list[float] | None = None
+) -> Problem:
+    """One draw of random parameters, and a row for each row of targets; with own parameters the
+    inputs are 1.
+    """
     rng = np.random.default_rng(4)
     formulation = Formulation.identity(network)
-    own = rng.normal(size=(1, formulation.own.size))
+    drawn = rng.normal(size=(1, formulation.own.size))
     rows = rng.normal(size=(1, len(targets), network.inputs[0]))
-    return Problem("random", formulation, own, rows, np.array([targets]), loss)
+    if own is not None:
+        drawn, rows = np.array([own]), np.ones_like(rows)
+    return Problem("random", formulation, drawn, rows, np.array([targets]), loss)
 
 
 def test_a_target_above_1_has_an_entropy_of_its_own(live_r: None) -> None:
@@ -45,6 +51,21 @@ def test_the_slope_of_a_censored_row_without_a_class_is_lost_to_autograd() -> No
     exact = network.oracle(problem, r_nnet.contract())
     biases = network.layout.split(exact["gradient"].value[0])["b_w"]
     assert biases == pytest.approx(exact["forward"].value[0, 0], rel=1e-14)
+
+
+def test_a_weighed_slope_that_leaves_the_range_is_lost() -> None:
+    """Of a probability of 2e-38 in float32, 15 / p is infinite, though 1 / p is not."""
+    network = Network(1, 0, 2, output="softmax", skip=True)
+    loss = Loss(error="softmax", weights=[15.0])
+    problem = ask(network, loss, [[1.0, 0.0]], own=[0.0, -43.4, 0.0, 43.4])
+    through = Contract("float32", log_least=BCE_LEAST, unfused_slope=True)
+    bounds = network.oracle(problem, through)
+    assert 1e-38 < bounds["forward"].value.min() < 3e-38
+    assert np.isinf(bounds["gradient"].error).all()
+    p = torch.tensor([bounds["forward"].value.min()], dtype=torch.float32, requires_grad=True)
+    (-15 * p.log()).backward()
+    assert p.grad is not None
+    assert p.grad.isinf().all()
 
 
 def test_class_weights_of_a_mean_divide_head_by_head() -> None:
