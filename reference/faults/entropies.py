@@ -22,7 +22,8 @@ from reference.faults.outputs import (
     find_any_errors,
 )
 from reference.mathematics.equations import evaluate
-from reference.mathematics.losses import Errors, Head, find_errors, squares
+from reference.mathematics.errors import Errors, Head
+from reference.mathematics.losses import find_errors, squares
 from reference.mathematics.nodes import Node
 from reference.mathematics.tape import Tape
 

@@ -18,7 +18,8 @@ from harness.core.loss import Loss
 from harness.core.problem import Problem
 from reference.faults.kinds import Answers, Fault, solve
 from reference.mathematics.equations import evaluate
-from reference.mathematics.losses import ACTIVATION_OF, Errors, Head, find_errors
+from reference.mathematics.errors import Errors, Head
+from reference.mathematics.losses import ACTIVATION_OF, find_errors
 from reference.mathematics.network import Network
 from reference.mathematics.nodes import Node
 from reference.mathematics.sums import Sum

@@ -24,7 +24,8 @@ from harness.core.contract import Array
 from harness.core.formulation import Family
 from harness.core.layout import Block
 from harness.core.problem import Problem
-from reference.mathematics.losses import Errors, Head, find_errors
+from reference.mathematics.errors import Errors, Head
+from reference.mathematics.losses import find_errors
 from reference.mathematics.nodes import Node
 from reference.mathematics.sums import Sum
 from reference.mathematics.tape import Tape
