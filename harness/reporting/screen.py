@@ -216,8 +216,11 @@ def _caveats(verdicts: Sequence[Verdict]) -> str:
 
 
 def _worst(verdicts: Sequence[Verdict]) -> str:
-    """Return the largest share of a bound that one of the verdicts used, as text."""
-    return f"{max(v.budget_used or 0.0 for v in verdicts):.2g}"
+    """Return the largest share of a bound that one of the verdicts used, as text: with more digits
+    if two would round it up to 1.
+    """
+    most = max(v.budget_used or 0.0 for v in verdicts)
+    return f"{most:.4g}" if 0.995 <= most < 1 else f"{most:.2g}"
 
 
 def _describe_margin(verdicts: Sequence[Verdict]) -> str:
