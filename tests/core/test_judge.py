@@ -2,6 +2,8 @@
 the worst.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -41,13 +43,14 @@ def asked(
     reference: Bounded | None = None,
     owner: np.ndarray | None = None,
     largest: float = LARGEST,
+    every_draw: bool = False,
 ) -> Judgement:
     """One stack: a subject entitled to `error`, against a reference whose oracle is the same but
     exact.
     """
     owner = np.zeros(value.shape[1:], dtype=np.intp) if owner is None else owner
     theirs = Side(said, reference or Bounded(value, np.zeros(value.shape)))
-    return judge([side(answer, value, error)], [theirs], [owner], largest)
+    return judge([side(answer, value, error)], [theirs], [owner], largest, every_draw)
 
 
 def off(index: tuple[int, int], by: float) -> np.ndarray:
@@ -350,17 +353,42 @@ def test_the_range_of_the_dtype_ends_with_its_largest_number() -> None:
     assert (found.status, found.undefined) == (Status.PASS, 1)
 
 
-def test_where_only_the_reference_is_undefined_the_subject_is_compared_with_its_own_oracle() -> (
-    None
-):
+def test_an_undefined_reference_leaves_the_own_oracle_to_judge() -> None:
     """R's censored loss has no gradient where all probabilities are 0; a right port has one."""
     errors = np.zeros(EXACT.shape)
     errors[1, 0] = np.inf
     said = off((1, 0), np.nan)
     found = asked(EXACT, said, error=0.01, reference=Bounded(said, errors))
-    assert (found.status, found.undefined) == (Status.PASS, 1)
+    assert (found.status, found.undefined, found.budget_used) == (Status.PASS, 1, 0.0)
     found = asked(off((1, 2), 0.1), said, error=0.01, reference=Bounded(said, errors))
     assert (found.status, found.outside) == (Status.FAIL, ("subject",))
+
+
+def test_draws_that_either_side_leaves_out_are_counted_together() -> None:
+    """One is beyond the range, another undefined for the reference; the third decides."""
+    value = np.array([[8.0, 64.0], [1.0, 2.0], [1.0, 3.0]])
+    said = value.copy()
+    said[1, 0] = np.inf
+    errors = np.zeros(value.shape)
+    how: dict[str, Any] = {"value": value, "error": 0.01, "largest": 32.0}
+    found = asked(value, said, reference=Bounded(said, errors), **how)
+    assert (found.status, found.undefined) == (Status.PASS, 2)
+    wrong = value.copy()
+    wrong[2, 1] += 1.0
+    found = asked(wrong, said, reference=Bounded(said, errors), **how)
+    assert (found.status, found.undefined) == (Status.FAIL, 2)
+
+
+def test_every_draw_may_be_asked_for() -> None:
+    """Then a draw beyond the range makes the status UNDEFINED, unless another fails."""
+    how: dict[str, Any] = {"error": 0.01, "largest": 31.0, "every_draw": True}
+    assert asked(EXACT, **how).status is Status.UNDEFINED
+    assert asked(off((0, 0), 9.0), **how).status is Status.FAIL
+    assert asked(EXACT, error=0.01, largest=33.0, every_draw=True).status is Status.PASS
+    mine, theirs = side(EXACT, EXACT, 0.01), Side(EXACT, Bounded(EXACT, np.zeros(EXACT.shape)))
+    by_default = judge([mine], [theirs], [np.zeros(3, dtype=np.intp)], 31.0)
+    assert by_default.status is Status.PASS
+    assert Judgement(Status.PASS, 0.0, 0, (), 0.0, 0.0, 0.0).undefined == 0
 
 
 def test_a_draw_beyond_the_range_is_no_evidence() -> None:
