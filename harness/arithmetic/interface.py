@@ -114,7 +114,7 @@ class Arithmetic(Protocol[V]):
         """Return where an implementation's x may be `most` or less, by its error."""
 
     def lose(self, x: V, where: Mask) -> V:
-        """Return x with the places where it is lost, and an implementation may have any number."""
+        """Return x without a bound in the places where a mask is true."""
 
 
 class StepArithmetic(Arithmetic[V], Protocol[V]):

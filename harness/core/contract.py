@@ -105,8 +105,8 @@ class Contract:
         return replace(self, from_probabilities=True, unfused_slope=True, log_least=BCE_LEAST)
 
     def without_probabilities(self) -> Contract:
-        """Return the contract without what it says of losses of probabilities: squares and fused
-        losses are none.
+        """Return the contract of squares and fused losses: its promises on losses of probabilities
+        are reset.
         """
         return replace(
             self,

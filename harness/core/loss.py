@@ -108,7 +108,7 @@ class Loss:
             )
 
     def _settle_by_head(self) -> None:
-        """Keep what is given for each head as tuples."""
+        """Convert the fields with an entry for each head to tuples."""
         if not isinstance(self.error, str):
             object.__setattr__(self, "error", tuple(self.error))
         if not isinstance(self.from_logits, bool):

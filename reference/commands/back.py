@@ -128,7 +128,7 @@ def _read_theta(given: Namespace, net: FittedNet) -> Array:
 
 
 def _change(given: Namespace, net: FittedNet, theta: Array) -> tuple[bytes, str]:
-    """Return the content of the new file, and what was changed in words."""
+    """Return the content of the new file, and a description of the changes."""
     wts = to_wts(net, theta)
     count = int((theta != net.wts).sum())
     said = f"{count} of {len(theta)} weights differ from those of {given.fit.name}. "

@@ -29,7 +29,7 @@ from reference.mathematics.tape import Tape
 
 Widths = tuple[int, ...]
 Change = Callable[[Loss, Widths], Loss | None]
-SMOOTHING = 0.1  # that is added where there is none
+SMOOTHING = 0.1  # the planted label smoothing
 
 
 def _multiply(loss: Loss, factors: float | tuple[float, ...], widths: Widths) -> Loss:

@@ -150,7 +150,7 @@ class _OfProbabilities(Generic[V]):
 
     @property
     def _loses_slopes(self) -> bool:
-        """Does the slope go through probabilities, where it is lost if they round to 0 or 1?"""
+        """Does the slope go through probabilities? It is lost if they round to 0 or 1."""
         return self.m.contract.unfused_slope and not self.fused
 
     def _lost_products(self, p: V, there: NDArray[np.bool_]) -> list[tuple[V, Array | V]]:
@@ -210,7 +210,7 @@ class _OfProbabilities(Generic[V]):
         width = t.shape[-1]
         of_all = m.scale(self._rounded(self.p, width), total, self._adding(width))
         slope = m.sub(of_all, self._rounded(m.lift(t)))
-        if self._loses_slopes:  # of a row of which one is lost
+        if self._loses_slopes:  # one lost slope spoils its row
             beyond = m.may_be_at_most(self.p, self._least_probability)
             if not m.contract.own_loss:  # which may divide a target of 0 by a probability of 0
                 beyond &= there

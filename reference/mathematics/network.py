@@ -254,7 +254,7 @@ class Network(Derived):
         return self._activate(tape, tape.weigh(h, B))
 
     def _activate(self, tape: Tape[V], z: Node[V]) -> Node[V]:
-        """Return the outputs, from what they are the activations of."""
+        """Return the outputs: the activations of z."""
         if isinstance(self.output, str) and (self.output != "softmax" or len(self.outputs) == 1):
             return tape.act(self.output, z)
         heads = []

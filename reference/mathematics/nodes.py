@@ -1,4 +1,4 @@
-"""The tensors of equations, each with the way back to the tensors of which it was made.
+"""The tensors of equations. Each knows its gradient by the tensors that it was made of.
 
 In shapes, D counts draws (problems of a stack) and R rows of data; a block of parameters is a
 matrix (n, k).

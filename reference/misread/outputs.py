@@ -20,7 +20,7 @@ from reference.mathematics.network import Network
 from reference.rds.fit import FittedNet
 
 NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
-MOST_ORDERS = 5  # classes of which all orders are tried; of more the nearest columns are paired
+MOST_ORDERS = 5  # up to so many classes all orders are tried; else the nearest columns are paired
 Solve = Callable[[Table], Array]
 
 

@@ -178,7 +178,7 @@ def topology(network: Network, error: str = "squares") -> Topology:
 
 
 def are_logits(network: Network, error: str) -> bool:
-    """Are a network's outputs the logits of the probabilities of which nnet takes the error?"""
+    """Are a network's outputs logits, so that nnet takes the error of their probabilities?"""
     return error != "squares" and network.output == "identity"
 
 
