@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import product
 
-import numpy as np
-
-from harness.core.contract import Array
+from harness.calling.targets import suit_targets
 from harness.core.implementation import Missing, Observation
 from harness.core.judge import outside
-from harness.core.loss import OF_A_ROW, REDUCTIONS, Loss
+from harness.core.loss import REDUCTIONS, Loss
 from harness.core.problem import QUANTITIES, Problem
 from harness.judging.comparison import Comparison
 from harness.pytorch.subject import Subject
@@ -105,22 +103,8 @@ def _ask_of(
         loss.expect_heads(widths)
         targets = problem.targets
         if before.is_squares and not loss.is_squares:
-            targets = _choose_classes(errors, widths, targets)
+            targets = suit_targets(loss, widths, targets)
         yield replace(problem, loss=loss, targets=targets)
-
-
-def _choose_classes(errors: tuple[str, ...], widths: tuple[int, ...], drawn: Array) -> Array:
-    """Return targets (D, R, O) of classes, from drawn numbers of that shape."""
-    parts = []
-    for error, part in zip(errors, np.split(drawn, np.cumsum(widths)[:-1], axis=-1), strict=True):
-        if error == "squares":
-            parts.append(part)
-        elif error in OF_A_ROW:
-            chosen = part.argmax(axis=-1)[..., None] == np.arange(part.shape[-1])
-            parts.append(chosen.astype(np.float64))
-        else:
-            parts.append((part > 0).astype(np.float64))
-    return np.concatenate(parts, axis=-1)
 
 
 def _list_losses(problem: Problem) -> Iterator[Loss]:

@@ -1,1 +1,1 @@
-"""A fitted object judges ports: what it predicts for rows, claims and holds."""
+"""Judges ports by a fitted object: by its predictions, its claimed loss and its weights."""

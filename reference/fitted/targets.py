@@ -15,9 +15,9 @@ from reference.rds.rows import Column, Rows, list_names
 
 
 def read_targets(fit: FittedNet, columns: Sequence[Column]) -> Array:
-    """Return the targets (R, O) of columns: numbers, or one column of labels, each of which becomes
-    a 1 for its class.
+    """Return the targets (R, O) of columns.
 
+    They are numbers, or one column of labels: a label becomes a 1 for its class and 0 for others.
     Labels are texts, or numbers that are names of the classes. A missing label gives a row of NaN.
     Raises ValueError for a label that is no class, and for another number of columns.
     """

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from harness.arithmetic.interface import Arithmetic
 from harness.core.contract import Array
-from harness.core.loss import OF_A_ROW
 from reference.mathematics.errors import Errors, Head
 from reference.mathematics.tape import Tape
 
@@ -94,14 +93,18 @@ class _OfProbabilities(Generic[V]):
         return formulas[self.head.error]()
 
     def _made(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
-        """Return errors; the second factors of pairs are weighed by the head's shares."""
-        m, weighed = self.m, []
+        """Return errors; the second factors of pairs, (D, R, K) or an array (D, R, 1) of errors of
+        a row, are weighed by the head's shares.
+        """
+        m, shares = self.m, self.head.shares
+        weighed = []
         for left, factor in pairs:
-            right = m.lift(factor) if isinstance(factor, np.ndarray) else factor
-            shares = self.head.shares
-            if self.head.error in OF_A_ROW and _width(right) == 1:
-                shares = shares[..., :1]
-            weighed.append((left, m.scale(right, shares, self.slack)))
+            if isinstance(factor, np.ndarray):
+                of_factor = shares[..., : factor.shape[-1]]
+                right = m.scale(m.lift(factor), of_factor, self.slack)
+            else:
+                right = m.scale(factor, shares, self.slack)
+            weighed.append((left, right))
         return Errors(tuple(weighed), self.by, m.scale(slope, self.head.shares, self.slack))
 
     def _rounded(self, x: V, more: float = 0.0) -> V:
@@ -253,9 +256,3 @@ class _OfProbabilities(Generic[V]):
             beyond = np.broadcast_to(m.may_be_at_most(P, self._least_probability), among.shape)
             shares = m.lose(shares, beyond)
         return self._made(pairs, m.sub(self._rounded(self.p), shares))
-
-
-def _width(x: object) -> int:
-    """Return the length of the last axis of a value, which is an array or holds one."""
-    shape: tuple[int, ...] = getattr(x, "value", x).shape  # type: ignore[attr-defined]
-    return shape[-1]

@@ -12,12 +12,13 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.loss import OF_A_ROW, SUM_OF_SQUARES, Loss
 from harness.core.problem import Problem
+from reference.mathematics.losses import ACTIVATION_OF
 from reference.mathematics.network import Network
 from reference.nnet.networks import BEYOND_MEMORY, is_beyond_memory
 
 IN_R = {"bce": "entropy"}  # of targets 0 and 1; nnet takes the entropy of any others off
-# the activation of the outputs that each error is of; squares are of linear and logistic ones
-ACTIVATIONS = {"entropy": "logistic", "softmax": "softmax", "censored": "softmax"}
+# nnet's errors of probabilities; squares are of linear and logistic outputs
+OF_PROBABILITIES = ("entropy", "softmax", "censored")
 
 
 def cannot_lose(problem: Problem) -> str:
@@ -35,7 +36,7 @@ def cannot_lose(problem: Problem) -> str:
     if len(errors) > 1:
         return "nnet has one error for all outputs, not one for each head: let NumPy judge them"
     error = errors.pop()
-    if error != "squares" and error not in ACTIVATIONS:
+    if error != "squares" and error not in OF_PROBABILITIES:
         return f"nnet has no {error}: let NumPy judge it"
     if why := _cannot_activate(problem, error):
         return why
@@ -65,7 +66,7 @@ def _cannot_activate(problem: Problem, error: str) -> str:
         if output == "softmax":
             return "nnet's softmax always means its own loss: let NumPy judge squares of it"
         return ""
-    needed = ACTIVATIONS[error]
+    needed = ACTIVATION_OF[error]
     expected = {"identity": True, needed: False}  # are the outputs logits?
     if output in expected and logits == {expected[output]}:
         return ""

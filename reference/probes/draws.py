@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.calling.targets import suit_targets
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Formulation
 from harness.core.loss import Loss
 from harness.core.problem import Problem
-from reference.probes.targets import suit_targets
 
 FLOAT32 = Contract("float32")  # numbers and sums that are exact in it are exact in float64 too
 FINE = 2.0**-12  # lattice of the weights that need not be exact

@@ -30,9 +30,9 @@ def write_by_r(
 
     R's readRDS() is trusted to decode the file; nothing that it holds is evaluated.
     """
-    new = (None, None, None)
+    new: tuple[float | Array | None, ...] = (None, None, None)
     if claims is not None:
-        new = (claims.value, claims.fitted.T, claims.residuals.T)  # type: ignore[assignment]
+        new = (claims.value, claims.fitted.T, claims.residuals.T)
     with temporary_folder() as folder:
         made = folder / "new.rds"
         session.call("save_returned", str(path.absolute()), str(made), wts, *new, note)

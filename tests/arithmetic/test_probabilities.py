@@ -140,13 +140,15 @@ def test_softmax_and_its_relatives_are_bounded_as_derived(name: str, contract: C
     ]
     for found, need in zip((p, logs, lse), needs, strict=True):
         has = found.error.ravel()
-        if contract.bits == 53:  # math rounds as much as that
+        if contract.bits == 53:
+            # the second derivation is computed in float64 too, and rounds by parts of its bound
             assert has == pytest.approx(need, rel=0.02, abs=1e-12 if any(e) else 5e-16)
         elif not np.isfinite(need).all():
             assert (has == inf).all()
         else:
             assert (has / need - 1 > 0.5e-9).all()
             assert (has / need - 1 < (1e-6 if any(e) else 1.5e-9)).all()
+    # the values: two computations in float64, of at most ten roundings each
     np.testing.assert_allclose(p.value.ravel(), row.p, rtol=1e-14)
     np.testing.assert_allclose(lse.value.ravel(), [row.lse], rtol=1e-14)
     np.testing.assert_allclose(logs.value.ravel(), np.array(z) - row.lse, rtol=1e-13, atol=1e-14)
@@ -162,7 +164,7 @@ def test_nothing_is_known_of_softmax_if_a_logit_is_hardly_known() -> None:
         p, logs, lse = (f(known(z, errors)) for f in (m.softmax, m.log_softmax, m.logsumexp))
         most = np.maximum(p.value, 1 - p.value)
         assert (p.error > most).all()
-        if e < inf:
+        if e < inf:  # 2e-9: a bound is rounded outwards by 1e-9, up to twice
             assert p.error == pytest.approx(most, rel=2e-9)
             assert logs.error.ravel() == pytest.approx(np.array(errors) + e, rel=2e-9)
         assert lse.error.ravel() == pytest.approx([e], rel=2e-9)

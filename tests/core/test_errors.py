@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from harness import Formulation, Loss
+from harness.calling.targets import suit_targets
 from harness.core.contract import Array, Contract
 from reference import Equations, Network, OnData, numpy_net, probes, r_nnet
-from reference.probes.targets import encode_targets, suit_targets
+from reference.probes.targets import encode_targets
 from tests.conftest import Approved
 
 RNG = np.random.default_rng(3)

@@ -253,10 +253,10 @@ def test_a_penalty_on_weights_only(decay: Any, approved: Approved) -> None:
     ],
     ids=str,
 )
-def test_names_of_pytorch_say_what_to_write(given: dict[str, str], approved: Approved) -> None:
+def test_names_of_pytorch_say_what_to_write(given: dict[str, Any], approved: Approved) -> None:
     """Reductions and errors that have another name here, or none."""
     with approved.raises(ValueError):
-        Loss(**given)  # type: ignore[arg-type]
+        Loss(**given)
 
 
 @pytest.mark.parametrize("name", ["logits", "log_softmax"])

@@ -482,8 +482,8 @@ def test_a_right_classifier_of_many_units_passes_in_bfloat16() -> None:
     kinds = ["exact", "few-term", "random", "saturated"]
     problems = probes(0, draws=4, kinds=kinds, loss=loss)
     network = Network(4, 60, 10, "tanh")
-    how = {"dtypes": ["bfloat16"], "checks": ["gradient"]}
-    case = Case("wide", network, [subject], [numpy_net], problems, **how)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"dtypes": ["bfloat16"], "checks": ["gradient"]}
+    case = Case("wide", network, [subject], [numpy_net], problems, **how)
     cache = Cache(case)
     found = [run(trial, cache) for trial in case.trials()]
     assert {verdict.status for verdict in found} == {Status.PASS}, [each.why for each in found]

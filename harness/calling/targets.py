@@ -1,0 +1,41 @@
+"""Targets that suit a loss: classes, sets of classes or shares, from drawn numbers.
+
+In shapes, D counts draws (problems of a stack), R rows of data, O outputs of all heads, and K
+outputs of one head.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.loss import OF_A_ROW, Loss
+
+
+def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
+    """Return targets (D, R, O) that suit a loss, from drawn numbers of that shape.
+
+    Targets that suit it already stay as they are.
+    """
+    if loss.is_squares:
+        return drawn
+    loss.expect_heads(tuple(widths))
+    parts = []
+    heads = np.split(drawn, np.cumsum(widths)[:-1], axis=-1)
+    for error, part in zip(loss.errors(len(widths)), heads, strict=True):
+        parts.append(_suit_head(error, loss.targets, part))
+    return np.concatenate(parts, axis=-1)
+
+
+def _suit_head(error: str, kind: str, drawn: Array) -> Array:
+    """Return the targets (D, R, K) of one head."""
+    if error == "squares":
+        return drawn
+    largest = drawn.argmax(axis=-1)[..., None] == np.arange(drawn.shape[-1])
+    if error == "censored":
+        return np.asarray((drawn > 0) | largest, dtype=np.float64)
+    if kind == "shares":
+        size = abs(drawn)
+        return np.asarray(np.where(size <= 1, size, size - np.floor(size)))
+    chosen = largest if error in OF_A_ROW else drawn > 0
+    return np.asarray(chosen, dtype=np.float64)
