@@ -24,6 +24,8 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "training",
         "pytorch",
         "calling",
+        "shadow",
+        "rules",
         "model",
         "arithmetic",
         "words",

@@ -1,0 +1,37 @@
+"""The formulas of rounding, written once: they take arrays of NumPy and tensors of torch alike.
+
+They use operators only. `error_a` bounds the error of `a`, u is a unit roundoff and `tiny` the
+smallest normal number of a dtype. Source: Higham, Accuracy and Stability of Numerical Algorithms
+(2nd ed., 2002), sections 2.2 and 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.core.contract import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+A = TypeVar("A", Array, "Tensor")
+
+
+def round_sum(value: A, error: A, u: float) -> A:
+    """Return the error of a sum or difference that is off by `error` and rounded once."""
+    return error + u * (abs(value) + error)
+
+
+def carry_product(a: A, error_a: A, b: A, error_b: A) -> A:
+    """Return the error of a product a b before it is rounded."""
+    return error_a * (abs(b) + error_b) + abs(a) * error_b
+
+
+def carry_quotient(quotient: A, error_a: A, error_b: A, least_b: A) -> A:
+    """Return the error of a quotient a / b before it is rounded, if |b| is at least `least_b`."""
+    return (error_a + abs(quotient) * error_b) / least_b
+
+
+def round_result(value: A, error: A, roundings: float, u: float, tiny: A) -> A:
+    """Return the error of a result that is off by `error`, is rounded and may underflow."""
+    return error + roundings * u * (abs(value) + error) + tiny

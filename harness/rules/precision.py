@@ -1,0 +1,61 @@
+"""The roundoff of one operation of torch: of its result, and of the steps inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from harness.arithmetic.rounding import ORACLE_ROUNDOFF
+from harness.core.contract import SINGLE, Contract
+
+# torch's dtypes that have a contract
+HELD = ("float64", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The roundoff of an operation.
+
+    `stored` is the unit roundoff of the dtype of its result, `inside` that of its sums and steps,
+    which are float32 if the dtype is narrower. Both include the roundoff of the float64 in which
+    the operation is repeated. `ulp` is the error of exp, tanh and their like in units in the last
+    place. A result below `tiny` may be flushed to zero, a step below `tiny_inside`; a result beyond
+    `largest` is infinite.
+    """
+
+    dtype: str
+    stored: float
+    inside: float
+    ulp: float
+    tiny: float
+    tiny_inside: float
+    largest: float
+
+    @property
+    def narrow(self) -> bool:
+        """Is a result rounded once more, to be stored in a dtype narrower than its steps?"""
+        return self.stored > self.inside
+
+    @property
+    def function(self) -> float:
+        """The relative error of exp, tanh and their like."""
+        return 2 * self.ulp * self.inside
+
+
+@cache
+def precision_of(dtype: str) -> Precision:
+    """Return the precision of operations whose results have a dtype, as "float32".
+
+    Raises ValueError for a dtype without a contract.
+    """
+    contract = Contract(dtype)
+    wide = contract if contract.bits >= SINGLE else Contract("float32")
+    return Precision(
+        dtype,
+        contract.roundoff + ORACLE_ROUNDOFF,
+        wide.roundoff + ORACLE_ROUNDOFF,
+        contract.exp_ulp,
+        contract.tiny,
+        wide.tiny,
+        contract.largest,
+    )

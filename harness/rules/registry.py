@@ -1,0 +1,106 @@
+"""The table of rules, and what a rule is given: one call of an operation, repeated in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.rules.precision import Precision
+from harness.rules.steps import Steps
+
+Error = Tensor | None  # of one result; None if it is exact
+Rule = Callable[[Steps, "Call"], Error | Sequence[Error]]
+RULES: dict[str, Rule] = {}  # by the name of an operation, as "aten::addmm"
+# Operations that are repeated in float64 by another function of the same arguments.
+REPEATED: dict[str, Callable[..., Any]] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation: its arguments, as observed, and its results.
+
+    `given` holds the arguments by the names of the operation's schema, floating-point tensors in
+    float64. `results` are the results of the same operation in float64.
+    """
+
+    name: str
+    given: Mapping[str, Any]
+    results: Sequence[Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.given[name]
+
+    @property
+    def result(self) -> Tensor:
+        """The only result, or the first."""
+        found: Tensor = self.results[0]
+        return found
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register a function as the rule of operations, named without "aten::"."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            assert f"aten::{name}" not in RULES, f"{name} has a rule already"
+            RULES[f"aten::{name}"] = function
+        return function
+
+    return register
+
+
+def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function that repeats operations in float64, where torch's own will not do.
+
+    It takes the arguments in the order of the operation's schema.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            REPEATED[f"aten::{name}"] = function
+        return function
+
+    return register
+
+
+@cache
+def list_parameters(operation: Any) -> tuple[tuple[str, Any, bool], ...]:
+    """Return the name, default and kind (keyword only?) of an operation's parameters."""
+    return tuple(
+        (argument.name, argument.default_value, argument.kwarg_only)
+        for argument in operation._schema.arguments
+    )
+
+
+def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by name, defaults included."""
+    given = {}
+    for place, (name, default, _) in enumerate(list_parameters(operation)):
+        if place < len(args):
+            given[name] = args[place]
+        else:
+            given[name] = kwargs.get(name, default)
+    return given
+
+
+def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
+    """Return the error bound of each result of a call; None if its operation has no rule.
+
+    An error that is not a number becomes infinite: there nothing can be said.
+    """
+    found = RULES.get(call.name)
+    if found is None:
+        return None
+    errors = found(Steps(precision), call)
+    listed = [errors] if errors is None or isinstance(errors, Tensor) else list(errors)
+    return [None if error is None else make_sound(error) for error in listed]
+
+
+def make_sound(error: Tensor) -> Tensor:
+    """Return an error bound with infinity in place of what is not a number."""
+    return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)

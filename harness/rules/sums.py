@@ -1,0 +1,65 @@
+"""Sums of numbers and of products, in any order: n terms lose n u of the sum of their sizes.
+
+Source: Jeannerod and Rump, "Improved error bounds for inner products in floating-point arithmetic",
+SIAM J. Matrix Anal. Appl. 34 (2013).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps, count_terms, list_axes
+
+
+def bound_products(
+    steps: Steps, value: Tensor, size: Tensor, terms: int, plus: Tensor | None = None
+) -> Error:
+    """Return the error of sums of products: `size` is the sum of the sizes of the products.
+
+    `plus` is a further term of each sum.
+    """
+    if plus is not None:
+        size = size + abs(plus)
+        terms = terms + 1
+    error = terms * (steps.u * size + steps.tiny * (size > 0))
+    return steps.store(Number(value, error))
+
+
+@rule("mm", "bmm", "dot", "mv")
+def multiply_matrices(steps: Steps, call: Call) -> Error:
+    a, b = (argument for argument in call.given.values() if isinstance(argument, Tensor))
+    return bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
+
+
+@rule("addmm", "addmv", "baddbmm")
+def multiply_and_add(steps: Steps, call: Call) -> Error:
+    """Return beta c + alpha a b."""
+    c, a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:3]
+    alpha, beta = float(call["alpha"]), float(call["beta"])
+    size = abs(alpha) * torch.matmul(abs(a), abs(b))
+    further = 2 if alpha != 1 or beta != 1 else 0
+    plus = None if beta == 0 else beta * c
+    return bound_products(steps, call.result, size, a.shape[-1] + further, plus)
+
+
+@rule("sum")
+def add_up(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.sum(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
+
+
+@rule("mean")
+def average(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.mean(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
+
+
+@rule("cumsum")
+def add_up_along(steps: Steps, call: Call) -> Error:
+    size = torch.cumsum(abs(call["self"]), call["dim"])
+    terms = count_terms(size, list_axes(size, call["dim"]))
+    return steps.store(Number(call.result, terms * steps.u * size))
+
+
+def _keeps(call: Call) -> bool:
+    return bool(call.given.get("keepdim", False))

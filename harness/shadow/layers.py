@@ -1,0 +1,79 @@
+"""Names the layer and the line of source that run: the module by its name, the line by its file."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+
+TORCH = os.path.dirname(torch.__file__) + os.sep
+OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep  # the harness itself
+
+
+class Layers:
+    """Follows which module of a model runs.
+
+    A module that is called again has the number of the call behind its name: "cell (call 2)".
+    """
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._calls: dict[str, int] = {}
+        self.outputs: dict[str, Any] = {}  # what each call of a module returned
+
+    def find(self) -> tuple[str, str]:
+        """Return the name of the innermost module that runs, and the user's line."""
+        return (self._open[-1] if self._open else ""), find_line(sys._getframe(2))
+
+    @contextmanager
+    def follow(self, module: Any) -> Iterator[None]:
+        """Follow the calls of a module's parts while the `with` block runs."""
+        hooks = []
+        for name, part in module.named_modules(remove_duplicate=True):
+            hooks.append(part.register_forward_pre_hook(self._make_opener(name)))
+            hooks.append(part.register_forward_hook(self._close, always_call=True))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _make_opener(self, name: str) -> Any:
+        def open_layer(module: Any, args: Any) -> None:
+            self._calls[name] = self._calls.get(name, 0) + 1
+            calls = self._calls[name]
+            self._open.append(name if calls == 1 else f"{name} (call {calls})")
+
+        return open_layer
+
+    def _close(self, module: Any, args: Any, output: Any) -> None:
+        name = self._open.pop()
+        self.outputs[name] = output
+
+
+def find_line(frame: FrameType | None) -> str:
+    """Return the innermost line outside torch and outside this package, as "net.py:12"; "" if there
+    is none.
+    """
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((TORCH, OURS, "<frozen")) and not file.startswith("<string"):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def show_line(line: str) -> str:
+    """Return a line for people: the file's name, the number, and the text of the line."""
+    file, _, number = line.rpartition(":")
+    if not file:
+        return ""
+    text = linecache.getline(file, int(number)).strip()
+    place = f"{os.path.basename(file)}:{number}"
+    return f"{place}: {text}" if text else place

@@ -1,0 +1,268 @@
+"""Records every operation of torch that runs, with the numbers that it was given.
+
+The memory of tensors is followed, not their names: an array of memory (a storage) has versions, and
+each operation that writes into it makes the next. A tensor is a place in a version. Views need no
+rule, and a write through a view reaches all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Place(NamedTuple):
+    """The place of a tensor: a version, and the size, strides and offset in its memory."""
+
+    version: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+
+class Given(NamedTuple):
+    """The arguments of a call, with places for tensors."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Version:
+    """The numbers of a storage (a flat tensor) from one write to the next."""
+
+    numbers: Tensor
+    before: int | None = None  # the version that a write has changed
+
+    def read(self, place: Place) -> Tensor:
+        """Return the tensor at a place, as it was observed."""
+        return self.numbers.as_strided(place.size, place.stride, place.offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One call of an operation: its arguments and results, with places for tensors.
+
+    `layer` is the name of the module that ran it, `line` the user's line of source that called it.
+    A `backward` operation belongs to the layer and line of the forward operation whose gradient it
+    computes. `custom` says that a torch.autograd.Function of the user's own ran it.
+    """
+
+    called: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    results: tuple[Place | None, ...]
+    layer: str = ""
+    line: str = ""
+    backward: bool = False
+    custom: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the operation in its schema, as "aten::addmm"."""
+        name: str = self.called._schema.name
+        return name
+
+    @property
+    def functional(self) -> str:
+        """The name of the operation that computes the same and writes nowhere: "aten::add" for
+        "aten::add_".
+        """
+        return self.name if self.name.endswith("__") else self.name.removesuffix("_")
+
+
+@dataclass(eq=False)
+class Run:
+    """What was recorded: the operations in their order, and the versions of all memory."""
+
+    versions: list[Version] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    read_numbers: list[str] = field(default_factory=list)  # where Python read a number of a tensor
+
+    def read(self, place: Place) -> Tensor:
+        """Return the tensor at a place, as it was observed."""
+        return self.versions[place.version].read(place)
+
+
+class Unwatched(TypeError):
+    """A tensor that cannot be followed: sparse, nested or complex."""
+
+
+# the arguments that these operations write to, which their schemas do not say
+HIDDEN_WRITES = {
+    "aten::native_batch_norm": ("running_mean", "running_var"),
+    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
+    "aten::miopen_batch_norm": ("running_mean", "running_var"),
+}
+# operations that change how a tensor is seen, not its numbers
+RESHAPED = (
+    "aten::as_strided_",
+    "aten::squeeze_",
+    "aten::t_",
+    "aten::transpose_",
+    "aten::unsqueeze_",
+)
+# operations whose results are drawn, or are memory that is not written yet: they are taken as they
+# are observed
+DRAWN = (
+    "aten::empty",
+    "aten::empty_like",
+    "aten::empty_strided",
+    "aten::new_empty",
+    "aten::new_empty_strided",
+    "aten::bernoulli",
+    "aten::bernoulli_",
+    "aten::exponential_",
+    "aten::multinomial",
+    "aten::normal",
+    "aten::normal_",
+    "aten::poisson",
+    "aten::rand",
+    "aten::rand_like",
+    "aten::randint",
+    "aten::randint_like",
+    "aten::randn",
+    "aten::randn_like",
+    "aten::random_",
+    "aten::randperm",
+    "aten::uniform",
+    "aten::uniform_",
+)
+
+
+@cache
+def list_written(called: Any) -> tuple[str, ...]:
+    """Return the names of the arguments that an operation writes to."""
+    if called._schema.name in RESHAPED:
+        return ()
+    hidden = HIDDEN_WRITES.get(called._schema.name, ())
+    written = [
+        argument.name
+        for argument in called._schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    return (*written, *hidden)
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the operations that run in its `with` block into `run`.
+
+    `find_layer` returns the module's name and the line of the operation that is running.
+    """
+
+    def __init__(self, find_layer: Callable[[], tuple[str, str]] | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.run = Run()
+        self._newest: dict[int, int] = {}  # the newest version of a storage
+        self._find_layer = find_layer or (lambda: ("", ""))
+        self._made_by: dict[int, int] = {}  # the forward operation of each node of autograd's
+
+    def place(self, tensor: Tensor) -> Place:
+        """Return the place of a tensor, at the newest version of its memory.
+
+        Raises Unwatched for a tensor that is not an ordinary array of real numbers.
+        """
+        if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+            kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
+            raise Unwatched(f"a {kind} tensor is not followed")
+        tensor = tensor.detach().resolve_neg()
+        storage = tensor.untyped_storage()
+        version = self._newest.get(storage._cdata)
+        if version is None:
+            version = self._add_version(storage._cdata, tensor, None)
+        return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+
+    def _add_version(self, storage: int, tensor: Tensor, before: int | None) -> int:
+        whole = tensor.untyped_storage().nbytes() // tensor.element_size()
+        self.run.versions.append(Version(tensor.as_strided((whole,), (1,), 0), before))
+        self._newest[storage] = len(self.run.versions) - 1
+        return self._newest[storage]
+
+    def __torch_dispatch__(
+        self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        places = Given(self._to_places(tuple(args)), self._to_places(kwargs))
+        written = self._list_written(called, args, kwargs)
+        for tensor in written:
+            self._freeze(tensor)
+        results = called(*args, **kwargs)
+        for tensor in written:
+            storage = tensor.untyped_storage()._cdata
+            self._add_version(storage, tensor.detach(), self._newest[storage])
+        self._note(called, places, results, bool(written))
+        return results
+
+    def _to_places(self, given: Any) -> Any:
+        """Return arguments with places in place of tensors."""
+        if isinstance(given, Tensor):
+            return self.place(given)
+        if isinstance(given, tuple | list):
+            return tuple(map(self._to_places, given))
+        if isinstance(given, dict):
+            return {name: self._to_places(value) for name, value in given.items()}
+        return given
+
+    def _list_written(self, called: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor]:
+        names = list_written(called)
+        if not names:
+            return []
+        parameters = [argument.name for argument in called._schema.arguments]
+        given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+        found: list[Tensor] = []
+        for name in names:
+            value = given.get(name)
+            listed = value if isinstance(value, tuple | list) else [value]
+            found += [each for each in listed if isinstance(each, Tensor)]
+        return found
+
+    def _freeze(self, tensor: Tensor) -> None:
+        """Keep the numbers of a storage before they are overwritten."""
+        version = self.run.versions[self.place(tensor).version]
+        version.numbers = version.numbers.clone()
+
+    def _note(self, called: Any, places: Any, results: Any, writes: bool) -> None:
+        """Add an operation to the run, unless it only makes views."""
+        given = {place.version for place in _list_places(places)}
+        listed = results if isinstance(results, tuple | list) else (results,)
+        made = tuple(self.place(each) if isinstance(each, Tensor) else None for each in listed)
+        versions = {place.version for place in made if place is not None}
+        name = called._schema.name
+        if name == "aten::_local_scalar_dense":
+            self.run.read_numbers.append(self._find_layer()[1])
+            return
+        if name in DRAWN or not versions or (versions <= given and not writes):
+            return
+        layer, line = self._find_layer()
+        node = torch._C._current_autograd_node()
+        if node is None:
+            number = torch.autograd._get_sequence_nr() - 1
+            self._made_by.setdefault(number, len(self.run.operations))
+        custom = node is not None and is_custom(node)
+        if node is not None and node._sequence_nr() in self._made_by:
+            origin = self.run.operations[self._made_by[node._sequence_nr()]]
+            layer, line = origin.layer, origin.line
+        where = layer, line, node is not None, custom
+        self.run.operations.append(Operation(called, places.args, places.kwargs, made, *where))
+
+
+def is_custom(node: Any) -> bool:
+    """Is a node of autograd's graph a torch.autograd.Function of the user's own?"""
+    return isinstance(node, torch.autograd.function.BackwardCFunction)
+
+
+def _list_places(given: Any) -> list[Place]:
+    """Return all places in arguments."""
+    if isinstance(given, Place):
+        return [given]
+    if isinstance(given, dict):
+        given = tuple(given.values())
+    if isinstance(given, tuple):
+        return [place for each in given for place in _list_places(each)]
+    return []

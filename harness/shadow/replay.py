@@ -1,0 +1,161 @@
+"""Repeats a recorded run in float64, with the derivatives of all that it computes.
+
+Two values of a result are told apart. The *shadow* of a result is what the same operations give in
+float64 from the first to the last. The *local* value is what one operation gives in float64 from
+the inputs that it was observed to have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import REPEATED
+from harness.shadow.recording import Operation, Place, Run
+
+Results = tuple[Tensor | None, ...]
+
+
+@dataclass(eq=False)
+class Replay:
+    """A run in float64: the numbers of each version, and the results of each operation.
+
+    A result is a node of autograd's graph: the derivative of a later number by it can be taken.
+    """
+
+    run: Run
+    numbers: dict[int, Tensor] = field(default_factory=dict)
+    results: list[Results] = field(default_factory=list)
+
+    def read(self, place: Place) -> Tensor:
+        """Return the shadow of the tensor at a place."""
+        return read_place(self.get(place.version), place)
+
+    def get(self, version: int) -> Tensor:
+        """Return the flat shadow of a version; one that no operation made is as observed."""
+        found = self.numbers.get(version)
+        if found is None:
+            found = widen(self.run.versions[version].numbers)
+            if found.is_floating_point():
+                found.requires_grad_()
+            self.numbers[version] = found
+        return found
+
+    def write(self, place: Place, result: Tensor) -> None:
+        """Put a result in its place, and keep what else is in the same memory."""
+        version = self.run.versions[place.version]
+        whole = version.numbers.numel()
+        order = find_order(place, whole)
+        if order is not None:
+            self.numbers[place.version] = result.permute(order).reshape(-1)
+            return
+        found = self.numbers.get(place.version)
+        if found is None and version.before is not None:
+            found = self.get(version.before)
+        if found is None:
+            found = torch.zeros(whole, dtype=result.dtype, device=result.device)
+        self.numbers[place.version] = torch.as_strided_scatter(
+            found.to(result.dtype), result, place.size, place.stride, place.offset
+        )
+
+
+def replay(run: Run) -> Replay:
+    """Return the shadow of a run: all its operations again, in float64.
+
+    Raises what torch raises if an operation cannot be repeated.
+    """
+    made = Replay(run)
+    for operation in run.operations:
+        args = _fill(operation.args, made.read)
+        kwargs = _fill(operation.kwargs, made.read)
+        results = repeat_operation(operation, args, kwargs)
+        made.results.append(results)
+        for place, result in zip(operation.results, results, strict=False):
+            if place is not None and result is not None:
+                made.write(place, result)
+    return made
+
+
+def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
+    """Return the results of an operation in float64 for arguments in float64."""
+    called = REPEATED.get(operation.functional) or find_functional(operation)
+    kwargs = {name: _widen_dtype(value) for name, value in kwargs.items()}
+    args = tuple(map(_widen_dtype, args))
+    results = called(*args, **kwargs)
+    listed = results if isinstance(results, tuple | list) else (results,)
+    return tuple(each if isinstance(each, Tensor) else None for each in listed)
+
+
+def find_functional(operation: Operation) -> Any:
+    """Return the operation of torch that computes the same and writes nowhere."""
+    if operation.functional == operation.name:
+        return operation.called
+    packet = getattr(torch.ops.aten, operation.functional.removeprefix("aten::"), None)
+    if packet is None:
+        return operation.called
+    return getattr(packet, operation.called._schema.overload_name or "default", packet)
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return numbers in float64, as a copy; whole numbers and truth values stay what they are."""
+    tensor = tensor.detach()
+    return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
+
+
+def observe_arguments(run: Run, operation: Operation) -> tuple[Any, Any]:
+    """Return the arguments of an operation as it was observed to have them, in float64."""
+
+    def read(place: Place) -> Tensor:
+        tensor = run.read(place)
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    return _fill(operation.args, read), _fill(operation.kwargs, read)
+
+
+def find_order(place: Place, whole: int) -> list[int] | None:
+    """Return the axes of a place in the order of its memory, if it covers all `whole` numbers once;
+    else None.
+    """
+    axes = [axis for axis, length in enumerate(place.size) if length != 1]
+    axes.sort(key=lambda axis: -place.stride[axis])
+    step = 1
+    for axis in reversed(axes):
+        if place.stride[axis] != step:
+            return None
+        step *= place.size[axis]
+    if place.offset or step != whole:
+        return None
+    return [*(axis for axis, length in enumerate(place.size) if length == 1), *axes]
+
+
+def read_place(numbers: Tensor, place: Place) -> Tensor:
+    """Return the tensor at a place of a flat tensor."""
+    order = find_order(place, numbers.numel())
+    if order is None:
+        return numbers.as_strided(place.size, place.stride, place.offset)
+    sizes = [place.size[axis] for axis in order]
+    back = [0] * len(order)
+    for position, axis in enumerate(order):
+        back[axis] = position
+    return numbers.view(sizes).permute(back)
+
+
+def _fill(given: Any, read: Any) -> Any:
+    """Return arguments with tensors in place of places."""
+    if isinstance(given, Place):
+        return read(given)
+    if isinstance(given, dict):
+        return {name: _fill(value, read) for name, value in given.items()}
+    if isinstance(given, tuple):
+        return tuple(_fill(value, read) for value in given)
+    return given
+
+
+def _widen_dtype(value: Any) -> Any:
+    """Return float64 for a dtype of floating point, and any other argument as it is."""
+    if isinstance(value, torch.dtype) and value.is_floating_point:
+        return torch.float64
+    return value

@@ -1,0 +1,77 @@
+"""Recording and replay: a run is repeated in float64, through views and writes in place."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.shadow.adjoint import reach_of
+from harness.shadow.local import check_operations
+from harness.shadow.replay import replay
+from harness.shadow.watch import Watched, watch
+
+
+def write_through_a_view(x: Tensor) -> Tensor:
+    y = x * 2
+    y[:, 1] += 3
+    y.t()[0].mul_(0.5)
+    return y + y.t().contiguous().t()
+
+
+def fill_a_slice(x: Tensor) -> Tensor:
+    y = torch.zeros(5, 4, dtype=x.dtype)
+    y[1:4] = x
+    y[0].fill_(0.25)
+    return y.sum(0)
+
+
+def expand_and_flip(x: Tensor) -> Tensor:
+    return x[:, :1].expand(3, 4) * x.flip(1) - x[::2].sum(0, keepdim=True)
+
+
+@pytest.mark.parametrize("compute", [write_through_a_view, fill_a_slice, expand_and_flip])
+def test_views_and_writes_in_place_are_followed(compute: Callable[[Tensor], Tensor]) -> None:
+    """The shadow of a float32 run is what float64 gives, to the last bit."""
+    x = torch.linspace(-1, 1, 12).reshape(3, 4)
+    watched = watch(lambda: {"output": compute(x)})
+    shadow = replay(watched.run).read(watched.answers["output"])
+    assert torch.equal(shadow, compute(x.double()))
+    assert torch.equal(watched.observed("output"), compute(x))
+
+
+def observe_mlp(dtype: torch.dtype) -> Watched:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2)).to(dtype)
+    x = torch.randn(5, 3, dtype=dtype)
+
+    def call() -> dict[str, Tensor]:
+        output = model(x)
+        loss = (output**2).mean()
+        slopes = torch.autograd.grad(loss, list(model.parameters()))
+        return {"loss": loss, "gradient of 0.weight": slopes[0]}
+
+    return watch(call, model)
+
+
+def test_operations_belong_to_layers() -> None:
+    """Operations of the backward pass too belong to the layer whose gradient they compute."""
+    run = observe_mlp(torch.float32).run
+    layers = {(one.name, one.backward): one.layer for one in run.operations}
+    assert layers["aten::tanh", False] == "1"
+    assert layers["aten::tanh_backward", True] == "1"
+    assert layers["aten::mean", False] == ""
+    assert "test_recording.py" in run.operations[0].line
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_answers_are_within_reach_of_their_shadows(dtype: torch.dtype) -> None:
+    """All local errors together explain the difference of an answer and its shadow."""
+    watched = observe_mlp(dtype)
+    checked = check_operations(watched.run)
+    assert all(one.share < 1 for one in checked)
+    shadow = replay(watched.run)
+    for name, place in watched.answers.items():
+        apart = (shadow.read(place) - watched.observed(name).double()).sum()
+        bound = reach_of(shadow, [one.errors or () for one in checked], [shadow.read(place).sum()])
+        assert abs(float(apart)) < float(bound.total[0])
