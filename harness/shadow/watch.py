@@ -62,15 +62,14 @@ def watch(call: Callable[[], Answers], module: Any = None) -> Watched:
 def unfused() -> Iterator[None]:
     """Switch off kernels that compute several operations at once while the `with` block runs."""
     fast = torch.backends.mha.get_fastpath_enabled()
-    with (
-        torch.backends.mkldnn.flags(enabled=False),
-        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
-    ):
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
+    mkldnn = torch.backends.mkldnn.set_flags(False)[0]  # type: ignore[no-untyped-call]
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[no-untyped-call]
 
 
 def _find_tensor(output: Any) -> Tensor | None:
