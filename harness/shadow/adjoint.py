@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,62 +21,56 @@ Errors = Sequence[Sequence[Error]]  # of each result of each operation
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
-    """How far errors reach: for each number, the sum over all operations, and each one's share.
+class Nodes:
+    """The results of a replay that may be off: their tensors, and the operation of each."""
 
-    `total` has shape (N,) for N numbers, `shares` (N, operations).
-    """
+    results: list[Tensor]
+    operations: list[int]
+    places: list[int]  # which result of its operation each is
 
-    total: Tensor
-    shares: Tensor
-
-
-def reach_of(replay: Replay, errors: Errors, numbers: Sequence[Tensor]) -> Reach:
-    """Return how far the errors of all operations move some numbers (tensors of one element)."""
-    nodes, bounds, owners = _list_nodes(replay, errors)
-    shares = torch.zeros(len(numbers), len(replay.results), dtype=torch.float64)
-    if nodes:
-        for row, number in enumerate(numbers):
-            if number.requires_grad:
-                slopes = _differentiate(number, nodes)
-                for slope, bound, owner in zip(slopes, bounds, owners, strict=True):
-                    if slope is not None:
-                        shares[row, owner] += _weigh(slope, bound)
-    return Reach(shares.sum(1), shares)
+    def pick(self, errors: Errors) -> list[Error]:
+        """Return the errors of the nodes."""
+        return [
+            errors[operation][place]
+            for operation, place in zip(self.operations, self.places, strict=True)
+        ]
 
 
-def _weigh(slope: Tensor, bound: Tensor) -> Tensor:
-    """Return the sum of |slope| bound, where an infinite bound of no effect is left out."""
-    return torch.where(slope == 0, 0.0, abs(slope) * bound).sum()
-
-
-def _differentiate(number: Tensor, nodes: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    found: Sequence[Tensor | None] = torch.autograd.grad(
-        number, nodes, retain_graph=True, allow_unused=True
-    )
-    return found
-
-
-def _list_nodes(replay: Replay, errors: Errors) -> tuple[list[Tensor], list[Tensor], list[int]]:
-    """Return the results that round, their errors, and the number of the operation of each."""
-    nodes: list[Tensor] = []
-    bounds: list[Tensor] = []
-    owners: list[int] = []
-    for owner, (results, each) in enumerate(zip(replay.results, errors, strict=True)):
-        for result, error in zip(results, each, strict=False):
+def list_nodes(replay: Replay, errors: Errors) -> Nodes:
+    """Return the results that have an error."""
+    nodes = Nodes([], [], [])
+    for operation, (results, each) in enumerate(zip(replay.results, errors, strict=True)):
+        for place, (result, error) in enumerate(zip(results, each, strict=False)):
             if result is not None and error is not None and result.requires_grad:
-                nodes.append(result)
-                bounds.append(error)
-                owners.append(owner)
-    return nodes, bounds, owners
+                nodes.results.append(result)
+                nodes.operations.append(operation)
+                nodes.places.append(place)
+    return nodes
 
 
-def project(tensor: Tensor, weights: Tensor) -> Tensor:
-    """Return a number: the sum of a tensor's elements times weights."""
-    return (tensor * weights).sum()
+def find_slopes(number: Tensor, nodes: Nodes) -> list[Tensor | None]:
+    """Return the derivative of a number by each node; None if it does not depend on it."""
+    if not nodes.results or not number.requires_grad:
+        return [None] * len(nodes.results)
+    return list(torch.autograd.grad(number, nodes.results, retain_graph=True, allow_unused=True))
 
 
-def draw_signs(shape: Any, generator: torch.Generator) -> Tensor:
-    """Return weights of 1 or -1, drawn at random."""
-    signs = torch.randint(0, 2, tuple(shape), generator=generator)
-    return signs.double() * 2 - 1
+def weigh(slopes: Sequence[Tensor | None], errors: Sequence[Error]) -> Tensor:
+    """Return, for each node, the sum of |derivative| times error: how far its error reaches.
+
+    An infinite error of no effect is left out.
+    """
+    reach = torch.zeros(len(slopes), dtype=torch.float64)
+    for node, (slope, error) in enumerate(zip(slopes, errors, strict=True)):
+        if slope is not None and error is not None:
+            share = (abs(slope) * error).sum()
+            if not torch.isfinite(share):
+                share = torch.where(slope == 0, 0.0, abs(slope) * error).sum()
+            reach[node] = share
+    return reach
+
+
+def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Return weights of 1 or -1 in the shape of a tensor, drawn at random."""
+    signs = torch.randint(0, 2, tuple(tensor.shape), generator=generator, dtype=torch.float64)
+    return (signs * 2 - 1).to(tensor.device)

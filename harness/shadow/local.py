@@ -19,14 +19,18 @@ from harness.shadow.replay import observe_arguments, repeat_operation
 class Checked:
     """One operation, judged: the bound of each result, and the largest share of it that is used.
 
-    `errors` is None for an operation without a rule. `share` is above 1 if a result is outside its
+    An operation without a rule has infinite errors, and `ruled` is false. `in_float64` are the
+    errors if the same operation ran in float64. `share` is above 1 if a result is outside its
     bound; `undefined` counts numbers that are not finite in exact arithmetic.
     """
 
     operation: Operation
-    errors: Sequence[Error] | None
+    errors: Sequence[Error]
+    in_float64: Sequence[Error]
+    dtype: str
     share: float
     undefined: int = 0
+    ruled: bool = True
 
 
 def check_operations(run: Run) -> list[Checked]:
@@ -39,21 +43,44 @@ def check_operation(run: Run, operation: Operation) -> Checked:
     """Judge one operation; its results are repeated in float64 from the observed inputs."""
     args, kwargs = observe_arguments(run, operation)
     exact = repeat_operation(operation, args, kwargs)
-    given = bind(operation.called, args, kwargs)
-    call = Call(operation.functional, given, exact)
     dtype = find_dtype(run, operation)
     if dtype == "":
-        return Checked(operation, [None] * len(exact), 0.0)
+        nothing: list[Error] = [None] * len(exact)
+        return Checked(operation, nothing, nothing, dtype, 0.0)
+    call = Call(operation.functional, bind(operation.called, args, kwargs), exact)
     errors = bound_errors(call, precision_of(dtype))
     if errors is None:
-        return Checked(operation, None, torch.inf)
+        endless = [_make_endless(result) for result in exact]
+        return Checked(operation, endless, endless, dtype, torch.inf, ruled=False)
     share, undefined = 0.0, 0
     for place, result, error in zip(operation.results, exact, errors, strict=False):
         if place is None or result is None:
             continue
         used, lost = measure(run.read(place), result, error)
         share, undefined = max(share, used), undefined + lost
-    return Checked(operation, errors, share, undefined)
+    return Checked(operation, errors, _in_float64(call, dtype, errors), dtype, share, undefined)
+
+
+def _make_endless(result: Tensor | None) -> Error:
+    if result is None or not result.is_floating_point():
+        return None
+    return torch.full_like(result, torch.inf)
+
+
+def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Error]:
+    """Return the errors of one evaluation in float64.
+
+    A bound grows with the roundoff at least in proportion, so that of float32 may be scaled down. A
+    dtype with two roundoffs is asked again. The precision of float64 counts two evaluations, a
+    model's and the repetition's.
+    """
+    if dtype == "float32":
+        factor = 2.0**-29
+    elif dtype == "float64":
+        factor = 0.5
+    else:
+        errors, factor = bound_errors(call, precision_of("float64")) or errors, 0.5
+    return [None if error is None else factor * error for error in errors]
 
 
 def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:

@@ -20,6 +20,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "fits",
         "shipped",
         "claims",
+        "same",
         "judging",
         "training",
         "pytorch",

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.shadow.adjoint import reach_of
-from harness.shadow.local import check_operations
 from harness.shadow.replay import replay
+from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched, watch
 
 
@@ -68,10 +67,9 @@ def test_operations_belong_to_layers() -> None:
 def test_answers_are_within_reach_of_their_shadows(dtype: torch.dtype) -> None:
     """All local errors together explain the difference of an answer and its shadow."""
     watched = observe_mlp(dtype)
-    checked = check_operations(watched.run)
-    assert all(one.share < 1 for one in checked)
-    shadow = replay(watched.run)
-    for name, place in watched.answers.items():
-        apart = (shadow.read(place) - watched.observed(name).double()).sum()
-        bound = reach_of(shadow, [one.errors or () for one in checked], [shadow.read(place).sum()])
-        assert abs(float(apart.detach())) < float(bound.total[0].detach())
+    shadow = Shadow(watched, str(dtype).removeprefix("torch."))
+    assert all(one.share < 1 for one in shadow.checked)
+    for name in watched.answers:
+        number = shadow.read(name).sum()
+        apart = number.detach() - watched.observed(name).double().sum()
+        assert abs(float(apart)) < shadow.reach(number).as_run

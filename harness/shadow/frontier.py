@@ -1,0 +1,114 @@
+"""Finds the first operations that differ: where a model leaves the numbers of another one.
+
+Layers are paired by the numbers that flow. A result is *found* if all its numbers are among those
+of the other side: whole, transposed, joined or split. From an answer that differs, the search goes
+back through results that are not found, and stops at those whose own inputs are all found: there
+the two models part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.shadow.recording import Operation, Place
+from harness.shadow.replay import Replay
+
+NEAR = 1e-11  # of the largest number of a result: shadows agree to about 1e-14, faults rarely
+
+
+class Pool:
+    """All numbers of one side, sorted."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        parts = [tensor.detach().reshape(-1) for tensor in tensors if tensor.is_floating_point()]
+        joined = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+        self.numbers = joined[torch.isfinite(joined)].sort().values
+
+    def has(self, tensor: Tensor) -> bool:
+        """Are all numbers of a tensor here, within rounding?"""
+        wanted = tensor.detach().reshape(-1).contiguous()
+        wanted = wanted[torch.isfinite(wanted)]
+        if not wanted.numel() or not self.numbers.numel():
+            return not wanted.numel()
+        after = torch.searchsorted(self.numbers, wanted)
+        last = len(self.numbers) - 1
+        above = self.numbers[after.clamp(max=last)]
+        below = self.numbers[(after - 1).clamp(min=0)]
+        apart = torch.minimum(abs(above - wanted), abs(below - wanted))
+        return bool((apart <= NEAR * abs(wanted).max()).all())
+
+
+def list_numbers(replay: Replay) -> list[Tensor]:
+    """Return all numbers that a replay has read or computed."""
+    return list(replay.numbers.values())
+
+
+def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
+    """Return the operations at which the way to an answer leaves the numbers of a pool, in their
+    order.
+    """
+    operations = replay.run.operations
+    makers = _find_makers(operations)
+    found: dict[int, bool] = {}
+    first: list[int] = []
+    seen: set[int] = set()
+    waiting = list(_trace(replay, answer.version, makers))
+    while waiting:
+        number = waiting.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        before = {
+            maker
+            for place in list_places((operations[number].args, operations[number].kwargs))
+            for maker in _trace(replay, place.version, makers)
+        }
+        unknown = [one for one in before if not _is_found(replay, one, pool, found)]
+        if not unknown:
+            first.append(number)
+        waiting += unknown
+    return [operations[number] for number in sorted(first)]
+
+
+def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
+    """Return the number of the operation that made each version."""
+    makers = {}
+    for number, operation in enumerate(operations):
+        for place in operation.results:
+            if place is not None:
+                makers[place.version] = number
+    return makers
+
+
+def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
+    """Return the operations that wrote a version, and those before it in the same memory."""
+    found = []
+    current: int | None = version
+    while current is not None:
+        if current in makers:
+            found.append(makers[current])
+        current = replay.run.versions[current].before
+    return found
+
+
+def _is_found(replay: Replay, number: int, pool: Pool, found: dict[int, bool]) -> bool:
+    if number not in found:
+        results = [each for each in replay.results[number] if each is not None]
+        floats = [each for each in results if each.is_floating_point()]
+        found[number] = all(map(pool.has, floats))
+    return found[number]
+
+
+def list_places(given: Any) -> list[Place]:
+    """Return all places in the arguments of an operation."""
+    if isinstance(given, Place):
+        return [given]
+    if isinstance(given, dict):
+        given = tuple(given.values())
+    if isinstance(given, tuple):
+        return [place for each in given for place in list_places(each)]
+    return []
