@@ -76,7 +76,44 @@ def compare(
 ) -> list[Compared]:
     """Compare all answers of two evaluations, in the reference's parameters."""
     both = _Both(subject, reference, carry)
-    return [_compare_answer(both, name, generator) for name in reference.watched.answers]
+    names = list(reference.watched.answers)
+    found = {name: both.compare_shapes(name) for name in names}
+    waiting = [name for name in names if found[name] is None]
+    questions = [question for name in waiting for question in both.list_questions(name, generator)]
+    judged = _judge_questions(both, questions)
+    for name in waiting:
+        found[name] = _conclude(both, name, [one for one in judged if one.question.name == name])
+    return [one for name in names if (one := found[name]) is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A weighted sum of an answer's elements; `where` is the only element with a weight."""
+
+    name: str
+    weights: Tensor
+    where: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A question with the difference of both sums, and the reaches of both."""
+
+    question: _Question
+    apart: float
+    mine: Reach
+    theirs: Reach
+
+    @property
+    def allowed(self) -> float:
+        return self.mine.in_float64 + self.theirs.in_float64
+
+    @property
+    def factor(self) -> float:
+        """The difference over the allowed one."""
+        if self.apart == 0:
+            return 0.0
+        return self.apart / self.allowed if self.allowed else math.inf
 
 
 class _Both:
@@ -90,6 +127,10 @@ class _Both:
                 gradients[name.removeprefix(GRADIENT)] = subject.read(name).detach()
         self.pulled = carry.pull(gradients) if gradients else {}
 
+    def expected(self, name: str) -> Tensor:
+        """Return the reference's answer."""
+        return self.reference.read(name).detach()
+
     def actual(self, name: str) -> Tensor | None:
         """Return the subject's answer; None if it has none."""
         if name.startswith(GRADIENT):
@@ -98,10 +139,39 @@ class _Both:
             return None
         return self.subject.read(name).detach()
 
-    def weigh(self, name: str, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of an answer's elements times weights, of the subject and the
-        reference.
+    def compare_shapes(self, name: str) -> Compared | None:
+        """Compare what rounding has no part in; None if the answers are numbers to be judged."""
+        expected, actual = self.expected(name), self.actual(name)
+        if actual is None or actual.shape != expected.shape:
+            return Compared(name, "shape", math.inf)
+        if not expected.is_floating_point():
+            same = torch.equal(actual, expected)
+            return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
+        finite = torch.isfinite(expected) & torch.isfinite(actual)
+        if not bool(finite.all()):
+            alike = torch.equal(actual.nan_to_num(), expected.nan_to_num())
+            return Compared(name, "not finite", 0.0 if alike else math.inf)
+        return None if expected.numel() else Compared(name, "not seen")
+
+    def list_questions(self, name: str, generator: torch.Generator) -> list[_Question]:
+        """Return a random weighted sum of all elements, and the element that differs most."""
+        expected, actual = self.expected(name), self.actual(name)
+        assert actual is not None
+        questions = [_Question(name, draw_signs(expected, generator))]
+        apart = abs(actual - expected)
+        if expected.numel() > 1 and float(apart.max()) > 0:
+            place = apart.argmax()
+            weights = torch.zeros_like(expected)
+            weights.view(-1)[place] = 1.0
+            where = tuple(int(each) for each in torch.unravel_index(place, apart.shape))
+            questions.append(_Question(name, weights, where))
+        return questions
+
+    def weigh(self, question: _Question) -> tuple[Tensor, Tensor]:
+        """Return the weighted sum of the subject's answer and of the reference's, in autograd's
+        graphs.
         """
+        name, weights = question.name, question.weights
         expected = (self.reference.read(name) * weights).sum()
         if not name.startswith(GRADIENT):
             return (self.subject.read(name) * weights).sum(), expected
@@ -112,48 +182,33 @@ class _Both:
         return actual, expected
 
 
-def _compare_answer(both: _Both, name: str, generator: torch.Generator) -> Compared:
-    expected, actual = both.reference.read(name).detach(), both.actual(name)
-    if actual is None or actual.shape != expected.shape:
-        return Compared(name, "shape", math.inf)
-    if not expected.is_floating_point():
-        same = torch.equal(actual, expected)
-        return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
-    finite = torch.isfinite(expected) & torch.isfinite(actual)
-    if not bool(finite.all()):
-        alike = torch.equal(actual.nan_to_num(), expected.nan_to_num())
-        return Compared(name, "not finite", 0.0 if alike else math.inf)
-    if not expected.numel():
-        return Compared(name, "not seen")
-    return _judge_numbers(both, name, actual, expected, generator)
+def _judge_questions(both: _Both, questions: Sequence[_Question]) -> list[_Judged]:
+    sums = [both.weigh(question) for question in questions]
+    mine = both.subject.reach([actual for actual, _ in sums])
+    theirs = both.reference.reach([expected for _, expected in sums])
+    apart = [abs(float(actual.detach() - expected.detach())) for actual, expected in sums]
+    return [_Judged(*each) for each in zip(questions, apart, mine, theirs, strict=True)]
 
 
-def _judge_numbers(
-    both: _Both, name: str, actual: Tensor, expected: Tensor, generator: torch.Generator
-) -> Compared:
-    """Compare a finite answer by a random weighted sum, and by the element that differs most."""
-    signs = draw_signs(expected, generator)
-    factor, allowed, mine, theirs = _judge_number(both, name, signs)
+def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
+    """Return the comparison of an answer from its questions: a sum of all elements first."""
+    whole, shown = judged[0], judged[-1]
+    expected, actual = both.expected(name), both.actual(name)
+    assert actual is not None
     size = float(torch.linalg.vector_norm(expected))
-    apart = abs(actual - expected)
-    place = int(apart.argmax())
-    where = tuple(int(each) for each in torch.unravel_index(torch.tensor(place), apart.shape))
-    element = torch.zeros_like(expected)
-    element.view(-1)[place] = 1.0
-    allowed_there = allowed
-    if expected.numel() > 1 and float(apart.max()) > 0:
-        factor_there, allowed_there, *_ = _judge_number(both, name, element)
-        factor = max(factor, factor_there)
-    resolution = allowed / size if size else math.inf
+    factor = max(one.factor for one in judged)
+    resolution = whole.allowed / size if size else math.inf
+    where = shown.question.where or (0,) * expected.ndim
+    mine, theirs = whole.mine, whole.theirs
     return Compared(
         name,
-        _decide(factor, resolution, size, mine, theirs),
+        _decide(factor, resolution, size, bool(mine.unruled or theirs.unruled)),
         factor,
         resolution,
         where,
         float(actual[where]),
         float(expected[where]),
-        allowed_there,
+        shown.allowed,
         bits(mine.as_run, mine.as_declared),
         bits(mine.in_float64, theirs.in_float64),
         mine.lost[0][1] if mine.lost else None,
@@ -161,24 +216,14 @@ def _judge_numbers(
     )
 
 
-def _decide(factor: float, resolution: float, size: float, mine: Reach, theirs: Reach) -> Outcome:
-    if mine.unruled or theirs.unruled:
+def _decide(factor: float, resolution: float, size: float, unruled: bool) -> Outcome:
+    if unruled:
         return "no rule"
     if factor > 1:
         return "differs"
     if not size:
         return "not seen"
     return "too wide" if resolution > WIDEST else "same"
-
-
-def _judge_number(both: _Both, name: str, weights: Tensor) -> tuple[float, float, Reach, Reach]:
-    """Return the difference of a weighted sum over the allowed one, the latter and both reaches."""
-    actual, expected = both.weigh(name, weights)
-    mine, theirs = both.subject.reach(actual), both.reference.reach(expected)
-    allowed = mine.in_float64 + theirs.in_float64
-    apart = abs(float(actual.detach() - expected.detach()))
-    factor = 0.0 if apart == 0 else apart / allowed if allowed else math.inf
-    return factor, allowed, mine, theirs
 
 
 def bits(more: float, less: float) -> float:
@@ -188,15 +233,14 @@ def bits(more: float, less: float) -> float:
     return math.log2(more / less)
 
 
-def find_first(subject: Shadow, reference: Shadow, names: Sequence[str]) -> list[Operation]:
-    """Return the subject's operations at which answers that differ leave what the reference
-    computes, in the order in which they ran.
+def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Operation]:
+    """Return the subject's operations at which an answer leaves what the reference computes, in the
+    order in which they ran.
     """
-    pool = Pool(list_numbers(reference.replay))
-    found: dict[int, Operation] = {}
-    order = {id(one): number for number, one in enumerate(subject.watched.run.operations)}
-    for name, place in subject.watched.answers.items():
-        if name in names:
-            for operation in find_frontier(subject.replay, place, pool):
-                found[order[id(operation)]] = operation
-    return [found[number] for number in sorted(found)]
+    expected = reference.read(differs.answer).detach() if differs.answer else None
+    largest = float(abs(expected).max()) if expected is not None else 0.0
+    apart = abs(differs.actual - differs.expected)
+    near = apart / largest / 100 if largest and math.isfinite(apart) else math.inf
+    pool = Pool(list_numbers(reference.replay), near)
+    place = subject.watched.answers.get(differs.answer)
+    return find_frontier(subject.replay, place, pool) if place is not None else []

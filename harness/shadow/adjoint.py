@@ -9,7 +9,6 @@ elements is a number like any other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,57 +16,103 @@ from torch import Tensor
 from harness.rules.registry import Error
 from harness.shadow.replay import Replay
 
-Errors = Sequence[Sequence[Error]]  # of each result of each operation
+MOST = 2**25  # derivatives that are held at once: 256 MiB
 
 
-@dataclass(frozen=True, eq=False)
 class Nodes:
-    """The results of a replay that may be off: their tensors, and the operation of each."""
+    """The results of a replay that may be off, and their errors in K scenarios.
 
-    results: list[Tensor]
-    operations: list[int]
-    places: list[int]  # which result of its operation each is
-
-    def pick(self, errors: Errors) -> list[Error]:
-        """Return the errors of the nodes."""
-        return [
-            errors[operation][place]
-            for operation, place in zip(self.operations, self.places, strict=True)
-        ]
-
-
-def list_nodes(replay: Replay, errors: Errors) -> Nodes:
-    """Return the results that have an error."""
-    nodes = Nodes([], [], [])
-    for operation, (results, each) in enumerate(zip(replay.results, errors, strict=True)):
-        for place, (result, error) in enumerate(zip(results, each, strict=False)):
-            if result is not None and error is not None and result.requires_grad:
-                nodes.results.append(result)
-                nodes.operations.append(operation)
-                nodes.places.append(place)
-    return nodes
-
-
-def find_slopes(number: Tensor, nodes: Nodes) -> list[Tensor | None]:
-    """Return the derivative of a number by each node; None if it does not depend on it."""
-    if not nodes.results or not number.requires_grad:
-        return [None] * len(nodes.results)
-    return list(torch.autograd.grad(number, nodes.results, retain_graph=True, allow_unused=True))
-
-
-def weigh(slopes: Sequence[Tensor | None], errors: Sequence[Error]) -> Tensor:
-    """Return, for each node, the sum of |derivative| times error: how far its error reaches.
-
-    An infinite error of no effect is left out.
+    `errors` has for each scenario the errors of the results of every operation; an error that is
+    None in one of them counts as 0 there. `operations` has the number of each node's operation.
     """
-    reach = torch.zeros(len(slopes), dtype=torch.float64)
-    for node, (slope, error) in enumerate(zip(slopes, errors, strict=True)):
-        if slope is not None and error is not None:
-            share = (abs(slope) * error).sum()
-            if not torch.isfinite(share):
-                share = torch.where(slope == 0, 0.0, abs(slope) * error).sum()
-            reach[node] = share
+
+    def __init__(self, replay: Replay, errors: Sequence[Sequence[Sequence[Error]]]) -> None:
+        self.results: list[Tensor] = []
+        self.operations: list[int] = []
+        self.errors: list[Tensor] = []  # (numbers of the result, K)
+        self.scenarios = len(errors)
+        for operation, results in enumerate(replay.results):
+            scenarios = [each[operation] for each in errors]
+            for place, result in enumerate(results):
+                listed = [each[place] if place < len(each) else None for each in scenarios]
+                if result is None or not result.requires_grad or all(e is None for e in listed):
+                    continue
+                self.results.append(result)
+                self.operations.append(operation)
+                self.errors.append(torch.stack([_flat(each, result) for each in listed], 1))
+
+    def reach(self, numbers: Sequence[Tensor]) -> Tensor:
+        """Return how far the error of each node reaches: (N, nodes, K) for N numbers.
+
+        A number is a tensor of one element in the graph of the replay. An infinite error of no
+        effect is left out.
+        """
+        reach = torch.zeros(len(numbers), len(self.results), self.scenarios, dtype=torch.float64)
+        acting = [row for row, number in enumerate(numbers) if number.requires_grad]
+        if not acting or not self.results:
+            return reach
+        held = sum(result.numel() for result in self.results)
+        step = max(1, MOST // max(held, 1))
+        for start in range(0, len(acting), step):
+            rows = acting[start : start + step]
+            slopes = _differentiate([numbers[row] for row in rows], self.results)
+            for node, slope in enumerate(slopes):
+                if slope is not None:
+                    reach[rows, node] = _weigh(
+                        slope.reshape(len(rows), -1), self.errors[node]
+                    ).cpu()
+        return reach
+
+
+def _flat(error: Error, result: Tensor) -> Tensor:
+    if error is None:
+        return torch.zeros_like(result, requires_grad=False).reshape(-1)
+    return error.detach().expand(result.shape).reshape(-1)
+
+
+def _weigh(slopes: Tensor, errors: Tensor) -> Tensor:
+    """Return the sums of |derivative| times error, (N, K)."""
+    reach = abs(slopes) @ errors
+    if not bool(torch.isfinite(reach).all()):
+        each = torch.where(slopes[:, :, None] == 0, 0.0, abs(slopes)[:, :, None] * errors)
+        reach = each.nan_to_num(nan=torch.inf, posinf=torch.inf).sum(1)
     return reach
+
+
+def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor | None]:
+    """Return the derivatives of N numbers by each result, (N, ...); None for a result that none
+    depends on.
+
+    All numbers go back in one pass, or one after the other if torch cannot batch an operation.
+    """
+    together = torch.stack([number.reshape(()) for number in numbers])
+    each = torch.eye(len(numbers), dtype=torch.float64, device=together.device)
+    if len(numbers) > 1:
+        try:
+            return list(
+                torch.autograd.grad(
+                    together,
+                    results,
+                    each,
+                    retain_graph=True,
+                    allow_unused=True,
+                    is_grads_batched=True,
+                )
+            )
+        except RuntimeError:
+            pass
+    rows = [
+        torch.autograd.grad(together, results, row, retain_graph=True, allow_unused=True)
+        for row in each
+    ]
+    return [_stack(list(slopes)) for slopes in zip(*rows, strict=True)]
+
+
+def _stack(slopes: list[Tensor | None]) -> Tensor | None:
+    known = [slope for slope in slopes if slope is not None]
+    if not known:
+        return None
+    return torch.stack([torch.zeros_like(known[0]) if slope is None else slope for slope in slopes])
 
 
 def draw_signs(tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,13 +17,18 @@ from torch import Tensor
 from harness.shadow.recording import Operation, Place
 from harness.shadow.replay import Replay
 
-NEAR = 1e-11  # of the largest number of a result: shadows agree to about 1e-14, faults rarely
+NEAR = 1e-9  # of the largest number of a result, at most: beyond, numbers meet by chance
+NOISE = 3e-14  # of the same, at least: shadows of one function differ by about as much
 
 
 class Pool:
-    """All numbers of one side, sorted."""
+    """All numbers of one side, sorted.
 
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
+    `near` is the share of its largest number by which a tensor may be off and is still found.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor], near: float) -> None:
+        self.near = min(max(near, NOISE), NEAR)
         parts = [tensor.detach().reshape(-1) for tensor in tensors if tensor.is_floating_point()]
         joined = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
         self.numbers = joined[torch.isfinite(joined)].sort().values
@@ -39,7 +44,7 @@ class Pool:
         above = self.numbers[after.clamp(max=last)]
         below = self.numbers[(after - 1).clamp(min=0)]
         apart = torch.minimum(abs(above - wanted), abs(below - wanted))
-        return bool((apart <= NEAR * abs(wanted).max()).all())
+        return bool((apart <= self.near * abs(wanted).max()).all())
 
 
 def list_numbers(replay: Replay) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.rules.precision import precision_of
 from harness.rules.registry import Error
-from harness.shadow.adjoint import Errors, Nodes, find_slopes, list_nodes, weigh
+from harness.shadow.adjoint import Nodes
 from harness.shadow.local import Checked, check_operations
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay, replay
@@ -54,41 +54,37 @@ class Shadow:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The results that may be off in the model's run."""
-        return list_nodes(self.replay, self._errors)
+        """The results that may be off, with their errors in float64, as run and as declared."""
+        in_float64 = [one.in_float64 for one in self.checked]
+        as_run = [one.errors for one in self.checked]
+        as_declared = [self._declared(one) for one in self.checked]
+        return Nodes(self.replay, [in_float64, as_run, as_declared])
 
-    @property
-    def _errors(self) -> Errors:
-        return [one.errors for one in self.checked]
+    def reach(self, numbers: Sequence[Tensor]) -> list[Reach]:
+        """Return how far errors may move numbers of the shadow (tensors of one element)."""
+        return [self._sum_up(each) for each in self.nodes.reach(numbers)]
 
-    def reach(self, number: Tensor) -> Reach:
-        """Return how far errors may move a number of the shadow (a tensor of one element)."""
-        slopes = find_slopes(number, self.nodes)
-        in_float64 = weigh(slopes, self.nodes.pick([one.in_float64 for one in self.checked]))
-        as_run = weigh(slopes, self.nodes.pick(self._errors))
-        as_declared = weigh(slopes, self.nodes.pick([self._declared(one) for one in self.checked]))
+    def _sum_up(self, reach: Tensor) -> Reach:
+        """Return the sums over all operations of a number's (nodes, 3)."""
         unruled, lost = [], []
+        beyond = (reach[:, 1] - reach[:, 2]).tolist()
         for node, operation in enumerate(self.nodes.operations):
             checked = self.checked[operation]
-            if not checked.ruled and as_run[node] > 0:
+            if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
-            if as_run[node] > as_declared[node]:
-                lost.append((float(as_run[node] - as_declared[node]), checked.operation))
+            elif beyond[node] > 0:
+                lost.append((beyond[node], checked.operation))
         lost.sort(key=lambda one: -one[0])
-        return Reach(
-            float(in_float64.sum()),
-            float(as_run.sum()),
-            float(as_declared.sum()),
-            tuple(dict.fromkeys(unruled)),
-            tuple(lost),
-        )
+        in_float64, as_run, as_declared = reach.sum(0).tolist()
+        named = tuple(dict.fromkeys(unruled))
+        return Reach(in_float64, as_run, as_declared, named, tuple(lost))
 
-    def _declared(self, checked: Checked) -> list[Error]:
+    def _declared(self, checked: Checked) -> Sequence[Error]:
         """Return the errors of an operation, or those in the claimed dtype if it ran in a narrower
         one.
         """
         claimed = precision_of(self.dtype).stored
         if checked.dtype == "" or precision_of(checked.dtype).stored <= claimed:
-            return list(checked.errors)
+            return checked.errors
         factor = claimed / 2.0**-53
         return [None if error is None else factor * error for error in checked.in_float64]

@@ -72,4 +72,4 @@ def test_answers_are_within_reach_of_their_shadows(dtype: torch.dtype) -> None:
     for name in watched.answers:
         number = shadow.read(name).sum()
         apart = number.detach() - watched.observed(name).double().sum()
-        assert abs(float(apart)) < shadow.reach(number).as_run
+        assert abs(float(apart)) < shadow.reach([number])[0].as_run
