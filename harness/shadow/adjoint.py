@@ -23,12 +23,19 @@ class Nodes:
     """The results of a replay that may be off, and their errors in K scenarios.
 
     `errors` has for each scenario the errors of the results of every operation; an error that is
-    None in one of them counts as 0 there. `operations` has the number of each node's operation.
+    None in one of them counts as 0 there. `held` are numbers that no operation made, with their
+    errors in all scenarios but the first. `operations` has the number of each node's operation;
+    None for one of these.
     """
 
-    def __init__(self, replay: Replay, errors: Sequence[Sequence[Sequence[Error]]]) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        errors: Sequence[Sequence[Sequence[Error]]],
+        held: Sequence[tuple[Tensor, Tensor]] = (),
+    ) -> None:
         self.results: list[Tensor] = []
-        self.operations: list[int] = []
+        self.operations: list[int | None] = []
         self.errors: list[Tensor] = []  # (numbers of the result, K)
         self.scenarios = len(errors)
         for operation, results in enumerate(replay.results):
@@ -40,6 +47,12 @@ class Nodes:
                 self.results.append(result)
                 self.operations.append(operation)
                 self.errors.append(torch.stack([_flat(each, result) for each in listed], 1))
+        for numbers, error in held:
+            self.results.append(numbers)
+            self.operations.append(None)
+            none: Error = None
+            listed = [none, *[error] * (self.scenarios - 1)]
+            self.errors.append(torch.stack([_flat(each, numbers) for each in listed], 1))
 
     def reach(self, numbers: Sequence[Tensor]) -> Tensor:
         """Return how far the error of each node reaches: (N, nodes, K) for N numbers.

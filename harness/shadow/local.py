@@ -11,8 +11,9 @@ from torch import Tensor
 from harness.rules import all as _rules  # noqa: F401
 from harness.rules.precision import precision_of
 from harness.rules.registry import Call, Error, bind, bound_errors
+from harness.shadow.branching import BRANCHING
 from harness.shadow.recording import Operation, Run
-from harness.shadow.replay import observe_arguments, repeat_operation
+from harness.shadow.replay import Results, observe_arguments, repeat_operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,8 @@ class Checked:
 
     An operation without a rule has infinite errors, and `ruled` is false. `in_float64` are the
     errors if the same operation ran in float64. `share` is above 1 if a result is outside its
-    bound; `undefined` counts numbers that are not finite in exact arithmetic.
+    bound; `undefined` counts numbers that were not judged. `exact` are the results in float64 of an
+    operation that decides between branches.
     """
 
     operation: Operation
@@ -31,6 +33,7 @@ class Checked:
     share: float
     undefined: int = 0
     ruled: bool = True
+    exact: Results = ()
 
 
 def check_operations(run: Run) -> list[Checked]:
@@ -58,7 +61,9 @@ def check_operation(run: Run, operation: Operation) -> Checked:
             continue
         used, lost = measure(run.read(place), result, error)
         share, undefined = max(share, used), undefined + lost
-    return Checked(operation, errors, _in_float64(call, dtype, errors), dtype, share, undefined)
+    in_float64 = _in_float64(call, dtype, errors)
+    kept = exact if operation.functional in BRANCHING else ()
+    return Checked(operation, errors, in_float64, dtype, share, undefined, exact=kept)
 
 
 def _make_endless(result: Tensor | None) -> Error:
@@ -86,19 +91,21 @@ def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Err
 def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
     """Return the largest share of its bound that a result uses, and how many numbers are undefined.
 
-    A number that is exactly right uses nothing, whatever its bound.
+    A number that is exactly right uses nothing, whatever its bound. A number is undefined if exact
+    arithmetic gives none, or if it may be beyond the range of the dtype and is not finite.
     """
     if not exact.is_floating_point():
         return (0.0 if torch.equal(found, exact) else torch.inf), 0
-    apart = abs(found.double() - exact)
-    right = found.double() == exact
-    defined = torch.isfinite(exact)
+    found = found.double()
+    right = found == exact
+    undefined = torch.isnan(exact)
     if error is None:
-        wrong = ~right & defined
-        return (torch.inf if bool(wrong.any()) else 0.0), int((~defined).sum())
-    share = torch.where(right | ~defined, 0.0, apart / error)
-    share = torch.nan_to_num(share, nan=torch.inf)
-    return float(share.max()) if share.numel() else 0.0, int((~defined).sum())
+        wrong = ~(right | undefined)
+        return (torch.inf if bool(wrong.any()) else 0.0), int(undefined.sum())
+    undefined = undefined | (torch.isinf(error) & ~torch.isfinite(found))
+    share = torch.where(right | undefined, 0.0, abs(found - exact) / error)
+    share = share.nan_to_num(nan=torch.inf, posinf=torch.inf)
+    return float(share.max()) if share.numel() else 0.0, int(undefined.sum())
 
 
 def find_dtype(run: Run, operation: Operation) -> str:

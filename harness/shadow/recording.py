@@ -196,7 +196,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in written:
             storage = tensor.untyped_storage()._cdata
             self._add_version(storage, tensor.detach(), self._newest[storage])
-        self._note(called, places, results, bool(written))
+        hidden = written if called._schema.name in HIDDEN_WRITES else []
+        self._note(called, places, results, bool(written), hidden)
         return results
 
     def _to_places(self, given: Any) -> Any:
@@ -227,11 +228,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
-    def _note(self, called: Any, places: Any, results: Any, writes: bool) -> None:
-        """Add an operation to the run, unless it only makes views."""
+    def _note(
+        self, called: Any, places: Any, results: Any, writes: bool, hidden: Sequence[Tensor]
+    ) -> None:
+        """Add an operation to the run, unless it only makes views.
+
+        The `hidden` arguments, which it has written to in silence, are its last results.
+        """
         given = {place.version for place in _list_places(places)}
         listed = results if isinstance(results, tuple | list) else (results,)
         made = tuple(self.place(each) if isinstance(each, Tensor) else None for each in listed)
+        made += tuple(self.place(tensor) for tensor in hidden)
         versions = {place.version for place in made if place is not None}
         name = called._schema.name
         if name == "aten::_local_scalar_dense":

@@ -63,12 +63,10 @@ class Replay:
         )
 
 
-def replay(run: Run, exact: Mapping[int, Tensor] | None = None, observed: bool = False) -> Replay:
+def replay(run: Run, exact: Mapping[int, Tensor] | None = None) -> Replay:
     """Return the shadow of a run: all its operations again, in float64.
 
     `exact` has the numbers of some versions (flat, float64) that the run could only hold rounded.
-    With `observed` each result has its observed numbers, while the derivatives are those of the
-    operations at these numbers.
 
     Raises what torch raises if an operation cannot be repeated.
     """
@@ -79,8 +77,6 @@ def replay(run: Run, exact: Mapping[int, Tensor] | None = None, observed: bool =
         args = _fill(operation.args, made.read)
         kwargs = _fill(operation.kwargs, made.read)
         results = repeat_operation(operation, args, kwargs)
-        if observed:
-            results = _observe_results(run, operation, results)
         made.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
             if place is not None and result is not None:
@@ -96,20 +92,6 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     results = called(*args, **kwargs)
     listed = results if isinstance(results, tuple | list) else (results,)
     return tuple(each if isinstance(each, Tensor) else None for each in listed)
-
-
-def _observe_results(run: Run, operation: Operation, results: Results) -> Results:
-    """Return the results of an operation with the numbers that were observed."""
-    found: list[Tensor | None] = []
-    for place, result in zip(operation.results, results, strict=False):
-        if place is None or result is None:
-            found.append(None)
-        elif result.is_floating_point():
-            moved = torch.nan_to_num(run.read(place).double() - result.detach(), 0.0, 0.0, 0.0)
-            found.append(result + moved)
-        else:
-            found.append(run.read(place))
-    return tuple(found)
 
 
 def find_functional(operation: Operation) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.rules.precision import precision_of
 from harness.rules.registry import Error
 from harness.shadow.adjoint import Nodes
+from harness.shadow.branching import add_branches
 from harness.shadow.local import Checked, check_operations
 from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay, replay
@@ -44,9 +45,9 @@ class Shadow:
     def __init__(
         self, watched: Watched, dtype: str, exact: Mapping[int, Tensor] | None = None
     ) -> None:
-        self.watched, self.dtype = watched, dtype
+        self.watched, self.dtype, self.exact = watched, dtype, exact or {}
         self.checked = check_operations(watched.run)
-        self.replay: Replay = replay(watched.run, exact)
+        self.replay: Replay = replay(watched.run, self.exact)
 
     def read(self, name: str) -> Tensor:
         """Return the shadow of an answer, in autograd's graph."""
@@ -55,10 +56,21 @@ class Shadow:
     @cached_property
     def nodes(self) -> Nodes:
         """The results that may be off, with their errors in float64, as run and as declared."""
-        in_float64 = [one.in_float64 for one in self.checked]
-        as_run = [one.errors for one in self.checked]
-        as_declared = [self._declared(one) for one in self.checked]
-        return Nodes(self.replay, [in_float64, as_run, as_declared])
+        in_float64, as_run, as_declared = [], [], []
+        for checked, results in zip(self.checked, self.replay.results, strict=True):
+            in_float64.append(checked.in_float64)
+            as_run.append(add_branches(checked.errors, checked.exact, results))
+            as_declared.append(add_branches(self._declared(checked), checked.exact, results))
+        return Nodes(self.replay, [in_float64, as_run, as_declared], self._held)
+
+    @property
+    def _held(self) -> list[tuple[Tensor, Tensor]]:
+        """The exact numbers that the run could only hold rounded, and what this changes."""
+        held = []
+        for version, numbers in self.exact.items():
+            observed = self.watched.run.versions[version].numbers
+            held.append((self.replay.get(version), abs(observed.double() - numbers)))
+        return held
 
     def reach(self, numbers: Sequence[Tensor]) -> list[Reach]:
         """Return how far errors may move numbers of the shadow (tensors of one element)."""
@@ -69,6 +81,8 @@ class Shadow:
         unruled, lost = [], []
         beyond = (reach[:, 1] - reach[:, 2]).tolist()
         for node, operation in enumerate(self.nodes.operations):
+            if operation is None:  # a number that was held rounded
+                continue
             checked = self.checked[operation]
             if not checked.ruled and float(reach[node, 1]) > 0:
                 unruled.append(checked.operation)
