@@ -13,6 +13,7 @@ from torch import Tensor
 from harness.shadow.adjoint import draw_signs
 from harness.shadow.frontier import Pool, find_frontier, list_numbers
 from harness.shadow.recording import Operation
+from harness.shadow.replay import widen
 from harness.shadow.shadow import Reach, Shadow
 
 GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
@@ -52,6 +53,8 @@ class Compared:
     are `where`, `actual`, `expected` and `allowed`. `resolution` is the allowed difference over the
     answer's size.
 
+    `run_factor` is the largest difference of the model's answer, as it ran in its own dtype, from
+    its shadow over what its operations allow; `run_resolution` is the latter over its size.
     `bits_lost` says how many more bits the subject may lose than if all its operations ran in the
     dtype that it claims, most of them in `lost_in`; `bits_worse` how many more than the reference's
     operations. `unruled` are operations without a rule: then nothing is known.
@@ -65,6 +68,8 @@ class Compared:
     actual: float = math.nan
     expected: float = math.nan
     allowed: float = math.nan
+    run_factor: float = 0.0
+    run_resolution: float = 0.0
     bits_lost: float = 0.0
     bits_worse: float = 0.0
     lost_in: Operation | None = None
@@ -72,10 +77,18 @@ class Compared:
 
 
 def compare(
-    subject: Shadow, reference: Shadow, carry: Carry, generator: torch.Generator
+    subject: Shadow,
+    reference: Shadow,
+    carry: Carry,
+    generator: torch.Generator,
+    ran: Tensors | None = None,
 ) -> list[Compared]:
-    """Compare all answers of two evaluations, in the reference's parameters."""
-    both = _Both(subject, reference, carry)
+    """Compare all answers of two evaluations, in the reference's parameters.
+
+    `ran` are the subject's answers as it gives them when nobody watches; without them those that
+    were observed are judged.
+    """
+    both = _Both(subject, reference, carry, ran)
     names = list(reference.watched.answers)
     found = {name: both.compare_shapes(name) for name in names}
     waiting = [name for name in names if found[name] is None]
@@ -101,6 +114,7 @@ class _Judged:
 
     question: _Question
     apart: float
+    ran_apart: float  # the answer as it ran, from its shadow
     mine: Reach
     theirs: Reach
 
@@ -111,21 +125,37 @@ class _Judged:
     @property
     def factor(self) -> float:
         """The difference over the allowed one."""
-        if self.apart == 0:
-            return 0.0
-        return self.apart / self.allowed if self.allowed else math.inf
+        return divide(self.apart, self.allowed)
+
+    @property
+    def run_factor(self) -> float:
+        """The difference of the answer as it ran from its shadow, over the allowed one."""
+        return divide(self.ran_apart, self.mine.as_run)
 
 
 class _Both:
     """Two shadows, and the answers of both in the reference's parameters."""
 
-    def __init__(self, subject: Shadow, reference: Shadow, carry: Carry) -> None:
+    def __init__(
+        self, subject: Shadow, reference: Shadow, carry: Carry, ran: Tensors | None
+    ) -> None:
         self.subject, self.reference, self.carry = subject, reference, carry
-        gradients = {}
-        for name in subject.watched.answers:
-            if name.startswith(GRADIENT):
-                gradients[name.removeprefix(GRADIENT)] = subject.read(name).detach()
-        self.pulled = carry.pull(gradients) if gradients else {}
+        names = list(subject.watched.answers)
+        shadows = {name: subject.read(name).detach() for name in names}
+        observed = ran or {name: subject.watched.observed(name) for name in names}
+        self.shadows = self._pull(shadows)
+        self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
+
+    def _pull(self, answers: Tensors) -> Tensors:
+        """Return answers with gradients by the reference's parameters."""
+        mine = {
+            name.removeprefix(GRADIENT): answer
+            for name, answer in answers.items()
+            if name.startswith(GRADIENT)
+        }
+        others = {name: each for name, each in answers.items() if not name.startswith(GRADIENT)}
+        pulled = self.carry.pull(mine) if mine else {}
+        return others | {GRADIENT + name: gradient for name, gradient in pulled.items()}
 
     def expected(self, name: str) -> Tensor:
         """Return the reference's answer."""
@@ -133,11 +163,18 @@ class _Both:
 
     def actual(self, name: str) -> Tensor | None:
         """Return the subject's answer; None if it has none."""
-        if name.startswith(GRADIENT):
-            return self.pulled.get(name.removeprefix(GRADIENT))
-        if name not in self.subject.watched.answers:
-            return None
-        return self.subject.read(name).detach()
+        return self.shadows.get(name)
+
+    def measure(self, question: _Question) -> tuple[float, float]:
+        """Return the weighted difference of both shadows, and that of the answer as it ran from its
+        shadow.
+        """
+        name, weights = question.name, question.weights
+        shadow = self.shadows[name]
+        ran = self.ran.get(name, torch.full_like(shadow, torch.nan))
+        apart = ((shadow - self.expected(name)) * weights).sum()
+        ran_apart = ((ran - shadow) * weights).sum() if ran.shape == shadow.shape else torch.inf
+        return abs(float(apart)), abs(float(ran_apart))
 
     def compare_shapes(self, name: str) -> Compared | None:
         """Compare what rounding has no part in; None if the answers are numbers to be judged."""
@@ -186,8 +223,10 @@ def _judge_questions(both: _Both, questions: Sequence[_Question]) -> list[_Judge
     sums = [both.weigh(question) for question in questions]
     mine = both.subject.reach([actual for actual, _ in sums])
     theirs = both.reference.reach([expected for _, expected in sums])
-    apart = [abs(float(actual.detach() - expected.detach())) for actual, expected in sums]
-    return [_Judged(*each) for each in zip(questions, apart, mine, theirs, strict=True)]
+    return [
+        _Judged(question, *both.measure(question), *reaches)
+        for question, *reaches in zip(questions, mine, theirs, strict=True)
+    ]
 
 
 def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
@@ -197,7 +236,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     assert actual is not None
     size = float(torch.linalg.vector_norm(expected))
     factor = max(one.factor for one in judged)
-    resolution = whole.allowed / size if size else math.inf
+    resolution = divide(whole.allowed, size)
     where = shown.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
     return Compared(
@@ -209,6 +248,8 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         float(actual[where]),
         float(expected[where]),
         shown.allowed,
+        max(one.run_factor for one in judged),
+        divide(mine.as_run, size),
         bits(mine.as_run, mine.as_declared),
         bits(mine.in_float64, theirs.in_float64),
         mine.lost[0][1] if mine.lost else None,
@@ -224,6 +265,14 @@ def _decide(factor: float, resolution: float, size: float, unruled: bool) -> Out
     if not size:
         return "not seen"
     return "too wide" if resolution > WIDEST else "same"
+
+
+def divide(part: float, whole: float) -> float:
+    """Return part / whole, where 0 / 0 is 0 and what is not a number is infinite."""
+    if part == 0:
+        return 0.0
+    share = part / whole if whole else math.inf
+    return math.inf if math.isnan(share) else share
 
 
 def bits(more: float, less: float) -> float:

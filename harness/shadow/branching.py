@@ -1,7 +1,7 @@
 """Operations that decide between branches: where a model and its shadow may take different ones.
 
 ReLU at a number near 0, a maximum of nearly equal numbers: both branches are right there, and a
-slope may jump from one to the other. The difference of such an operation on the observed numbers and
+slope may jump from one to the other. The difference of its results on the observed numbers and
 on the shadow's is then part of what the model's answers may differ by.
 """
 
