@@ -88,6 +88,21 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Located:
+    """An operation of torch, with the layer (module) that ran it and the line that called it.
+
+    `line` is a file and a number, as "net.py:12", and `source` the text of that line; both are ""
+    if no line of the user's called it.
+    """
+
+    operation: str
+    layer: str = ""
+    line: str = ""
+    source: str = ""
+    backward: bool = False
+
+
+@dataclass(frozen=True)
 class Claim:
     """A trainer's claim about its final weights (`says`: "claims a loss of" or "predicts"), and the
     number of the training start that it belongs to.
@@ -108,7 +123,8 @@ class Finding:
     the two contracts.
 
     `blamed` names the sides (subject, reference) that are outside their own bounds. `ran` says how
-    a compiled model ran. `losses` is a sentence about two losses that are no sums of squares.
+    a compiled model ran. `first_operations` are those at which the subject's numbers leave the ones
+    of the reference. `losses` is a sentence about two losses that are no sums of squares.
     `script` is the path of a script that fails in the same way, `no_script` the reason if there is
     none, and `rerun` the shell line that runs the trial again.
     """
@@ -131,6 +147,7 @@ class Finding:
     blamed: tuple[Who, ...] = ()
     losses: str = ""
     hints: tuple[Hint, ...] = ()
+    first_operations: tuple[Located, ...] = ()
     script: str = ""
     no_script: str = ""
     rerun: str = ""

@@ -65,6 +65,11 @@ class Family(Hashable, Protocol):
         Return how many were found, how many there are, and the first activation that was not found.
         """
 
+    def numbers(self, problem: object, contract: Contract) -> list[Array]:
+        """Return every number that the equations compute on the way to a problem's answers, forward
+        and backward, in float64.
+        """
+
     def layers(self, problem: object) -> tuple[list[Array], Array]:
         """Return the arguments of each activation, (D, R, width) each, and the outputs of all heads
         (D, R, O), at the parameters and inputs of a problem, as float64 computes them.

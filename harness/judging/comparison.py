@@ -118,21 +118,32 @@ class Comparison(NamedTuple):
 
         The subject's bounds are computed under `contract`, or under its own contract if None.
         """
-        trial, cache = self.trial, self.cache
-        contract = contract or trial.subject.contract(trial.dtype)
-        contract_of_reference = trial.reference.contract()
+        contract = contract or self.contracts[0]
         subjects, references = [], []
         for problem in self.problems:
-            answered, observed = self.subject(problem), self.reference(problem)
-            answers = self._answers(problem, quantity, answered, observed)
-            if isinstance(answers, Missing):
-                return answers
-            bounds = cache.oracle(problem, contract, observed=answered)
-            subjects.append(Side(answers[0], bounds[quantity]))
-            bounds = cache.oracle(problem, contract_of_reference, trial.reference, observed)
-            references.append(Side(answers[1], bounds[quantity]))
+            sides = self.sides(problem, quantity, contract)
+            if isinstance(sides, Missing):
+                return sides
+            subjects.append(sides[0])
+            references.append(sides[1])
         owners = [tensors(problem, quantity)[1] for problem in self.problems]
         return judge(subjects, references, owners, contract.largest)
+
+    def sides(
+        self, problem: Problem, quantity: str, contract: Contract | None = None
+    ) -> tuple[Side, Side] | Missing:
+        """Return the answers of subject and reference to a problem, each with its bounds, or why
+        one is missing.
+        """
+        mine, theirs = self.contracts
+        answered, observed = self.subject(problem), self.reference(problem)
+        answers = self._answers(problem, quantity, answered, observed)
+        if isinstance(answers, Missing):
+            return answers
+        bounds = self.cache.oracle(problem, contract or mine, observed=answered)
+        subject = Side(answers[0], bounds[quantity])
+        bounds = self.cache.oracle(problem, theirs, self.trial.reference, observed)
+        return subject, Side(answers[1], bounds[quantity])
 
     @property
     def ran(self) -> str:

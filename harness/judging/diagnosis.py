@@ -7,13 +7,23 @@ from dataclasses import replace
 from math import log
 
 from harness.core.contract import NNET_CLIP, Contract
-from harness.core.finding import Finding, FirstOutside, Form, Hint, HintKind, Layers, figure
+from harness.core.finding import (
+    Finding,
+    FirstOutside,
+    Form,
+    Hint,
+    HintKind,
+    Layers,
+    Located,
+    figure,
+)
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.judging.comparison import Comparison, finding_of
+from harness.judging.first_operation import find_first_operations
 from harness.judging.other_losses import find_loss, has_own_loss, spell_loss
 from harness.judging.same_loss import exact_draws, have_another_loss
 from harness.model.single_precision import find_single_precision
@@ -44,10 +54,12 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
     finding = finding_of(verdict, trial, Form.OUTSIDE, comparison.quantity)
     seen, of, missing = comparison.stages()
     hints = [_other_convention(comparison, judgement.budget_used)]
+    operations: tuple[Located, ...] = ()
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
         first = hints[0] or _in_float32(comparison, judgement) or _likely(comparison)
         hints = [first, *_of_its_parameters(comparison)]
         hints.append(_other_loss(comparison, is_explained=any(hints)))
+        operations = find_first_operations(comparison, judgement)
     return replace(
         finding,
         witness=finding.against.split()[0],
@@ -57,6 +69,7 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
         blamed=judgement.outside,
         losses=_other_losses(comparison) if have_another_loss(comparison) else "",
         hints=tuple(hint for hint in hints if hint),
+        first_operations=operations,
     )
 
 

@@ -8,13 +8,14 @@ from time import perf_counter
 from harness.claims.contrast import contrast_verdict
 from harness.claims.difference import difference_verdict
 from harness.claims.taken_as import describe_taken
-from harness.core.finding import Form
+from harness.core.finding import Form, Hint, HintKind
 from harness.core.implementation import Missing
 from harness.core.judge import Judgement
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
 from harness.fits.verdicts import end_verdict
+from harness.judging.another_way import judge_by_operations
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
 from harness.judging.comparison import (
@@ -36,7 +37,7 @@ from harness.model.settings import hold_settings
 from harness.reproduce.script import reproduce
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
-from harness.words.naming import tensors, title
+from harness.words.naming import format_factor, tensors, title
 from harness.words.wording import with_finding
 
 HERE = Path()  # the working folder
@@ -129,7 +130,14 @@ def _judge(trial: Trial, cache: Cache, problems: Sequence[Problem], quantity: st
     if judgement.status is Status.FAIL:
         if same := same_loss(comparison):
             return _of_same_loss(comparison, *same)
-        return with_finding(verdict, diagnose(comparison, judgement, verdict))
+        second = judge_by_operations(comparison)
+        if second.judgement is not None:
+            return _of_another_way(comparison, judgement, second.judgement)
+        finding = diagnose(comparison, judgement, verdict)
+        if second.why:
+            hints = (*finding.hints, Hint(HintKind.NOTE, second.why))
+            finding = replace(finding, hints=hints)
+        return with_finding(verdict, finding)
     return replace(verdict, why=_sentence(comparison, judgement))
 
 
@@ -167,6 +175,27 @@ def _of_same_loss(comparison: Comparison, judgement: Judgement | None, by: str) 
         finding = finding_of(verdict, comparison.trial, Form.OUTSIDE, comparison.quantity)
         return with_finding(verdict, replace(finding, losses=by))
     return replace(verdict, why=f"{_sentence(comparison, judgement)}; {by}")
+
+
+def _of_another_way(comparison: Comparison, first: Judgement, second: Judgement) -> Verdict:
+    """Return the verdict on a subject that computes the same function by other operations.
+
+    It keeps how far outside the bounds of the network's own operations the subject is.
+    """
+    where = comparison.where(second.index, second.stack)
+    verdict = measured_verdict(comparison.trial, second, where)
+    outside = comparison.where(first.index, first.stack)
+    factor = format_factor(first.budget_used)
+    caveat = (
+        f"{comparison.trial.subject.name} computes the same function another way: it is judged by"
+        " its own operations"
+    )
+    why = (
+        f"{_sentence(comparison, second)}; same function, computed another way:"
+        f" {title(comparison.quantity)} is {factor} times what the network's own operations may"
+        f" differ by at {outside}"
+    )
+    return replace(verdict, why=why, caveat=caveat)
 
 
 def _sentence(comparison: Comparison, judgement: Judgement) -> str:

@@ -32,10 +32,13 @@ class Pool:
         parts = [tensor.detach().reshape(-1) for tensor in tensors if tensor.is_floating_point()]
         joined = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
         self.numbers = joined[torch.isfinite(joined)].sort().values
+        self.infinite = bool(torch.isinf(joined).any())
 
     def has(self, tensor: Tensor) -> bool:
         """Are all numbers of a tensor here, within rounding?"""
         wanted = tensor.detach().reshape(-1).contiguous()
+        if bool(torch.isnan(wanted).any()) or (bool(torch.isinf(wanted).any()) > self.infinite):
+            return False
         wanted = wanted[torch.isfinite(wanted)]
         if not wanted.numel() or not self.numbers.numel():
             return not wanted.numel()

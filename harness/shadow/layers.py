@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
+PYTHON = sysconfig.get_path("stdlib") + os.sep
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep  # the harness itself
 
 
@@ -58,22 +59,12 @@ class Layers:
 
 
 def find_line(frame: FrameType | None) -> str:
-    """Return the innermost line outside torch and outside this package, as "net.py:12"; "" if there
-    is none.
+    """Return the innermost line outside torch, Python's own library and this package, as
+    "net.py:12"; "" if there is none before this package's.
     """
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((TORCH, OURS, "<frozen")) and not file.startswith("<string"):
+        if not file.startswith((TORCH, OURS, PYTHON, "<frozen")) and not file.startswith("<string"):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
-
-
-def show_line(line: str) -> str:
-    """Return a line for people: the file's name, the number, and the text of the line."""
-    file, _, number = line.rpartition(":")
-    if not file:
-        return ""
-    text = linecache.getline(file, int(number)).strip()
-    place = f"{os.path.basename(file)}:{number}"
-    return f"{place}: {text}" if text else place

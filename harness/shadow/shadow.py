@@ -53,6 +53,16 @@ class Shadow:
         """Return the shadow of an answer, in autograd's graph."""
         return self.replay.read(self.watched.answers[name])
 
+    def leaves(self) -> list[Tensor]:
+        """Return the numbers that no operation has made: parameters, inputs and constants."""
+        made = {
+            place.version
+            for operation in self.watched.run.operations
+            for place in operation.results
+            if place is not None
+        }
+        return [each for version, each in self.replay.numbers.items() if version not in made]
+
     @cached_property
     def nodes(self) -> Nodes:
         """The results that may be off, with their errors in float64, as run and as declared."""

@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, HintKind
+from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, HintKind, Located
 from harness.core.verdict import Verdict
 from harness.text.harmless import one_line
 from harness.text.shell import path_word, shell_line
 from harness.words.naming import distinct_digits, format_factor, title
+
+MOST_OPERATIONS = 3  # that a sentence names
 
 
 def with_finding(verdict: Verdict, finding: Finding) -> Verdict:
@@ -85,8 +87,21 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
         yield blame(verdict)
     if finding.losses:
         yield finding.losses
+    if finding.first_operations:
+        named = [describe_operation(each) for each in finding.first_operations[:MOST_OPERATIONS]]
+        more = len(finding.first_operations) - len(named)
+        further = f", and {more} more" if more else ""
+        yield f"first operation that differs: {'; '.join(named)}{further}"
     for hint in finding.hints:
         yield hint_sentence(verdict, hint)
+
+
+def describe_operation(found: Located) -> str:
+    """Return an operation in words: "tanh in hidden (net.py:12: h = torch.tanh(z))"."""
+    where = f" in {found.layer}" if found.layer else ""
+    backward = ", on the way back," if found.backward else ""
+    line = f" ({found.line}: {found.source})" if found.source else ""
+    return f"{found.operation}{where}{backward}{line}"
 
 
 def _reproduction(finding: Finding) -> Iterator[str]:

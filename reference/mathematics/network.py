@@ -14,6 +14,7 @@ from harness.core.problem import Problem
 from harness.core.progress import Say
 from reference.mathematics.layers import compute_layers
 from reference.mathematics.nodes import Node
+from reference.mathematics.numbers import list_numbers
 from reference.mathematics.oracle import oracle, stages
 from reference.mathematics.tape import Tape
 from reference.notation.activations import expect_activation
@@ -56,6 +57,13 @@ class Derived:
         """Look for intermediate numbers in `seen`; see `reference.mathematics.oracle.stages`."""
         assert isinstance(problem, Problem)
         return stages(problem, contract, seen)
+
+    def numbers(self, problem: object, contract: Contract) -> list[Array]:
+        """Return all numbers on the way to a problem's answers; see
+        `reference.mathematics.numbers`.
+        """
+        assert isinstance(problem, Problem)
+        return list_numbers(problem, contract)
 
     def layers(self, problem: object) -> tuple[list[Array], Array]:
         """Return the arguments of the activations, and the outputs; see

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.same.compare import GRADIENT, ByName, Compared, compare, find_first
-from harness.shadow.layers import show_line
+from harness.shadow.located import locate
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 
@@ -85,4 +85,4 @@ def test_a_part_in_1e11_is_found_and_placed(dtype: torch.dtype) -> None:
     assert outputs.outcome == "differs"
     (first,) = find_first(mine, theirs, outputs)
     assert first.name == "aten::mul"
-    assert show_line(first.line).endswith("z = z * (1 + 1e-11)")
+    assert locate(first).source == "z = z * (1 + 1e-11)"

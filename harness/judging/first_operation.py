@@ -1,0 +1,51 @@
+"""Finds the first operations of a subject that differ from the equations of its network."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.calling.watching import shadow_draw
+from harness.core.contract import Array, Contract
+from harness.core.finding import Located
+from harness.core.judge import Judgement
+from harness.judging.comparison import Comparison
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEAR = 0.01  # of the difference of an answer: numbers that are nearer are the same number
+
+
+def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple[Located, ...]:
+    """Return the operations at which the subject leaves the numbers of its network, in the worst
+    draw; none if the subject is no PyTorch model, or cannot be followed.
+    """
+    model = comparison.cache.model(comparison.trial)
+    if model is None or comparison.trial.dtype == "tf32":
+        return ()
+    from harness.shadow.frontier import Pool, find_frontier
+    from harness.shadow.located import locate
+
+    problem, number = comparison.problems[judgement.stack], judgement.index[0]
+    try:
+        shadow = shadow_draw(model, problem, number)
+    except Exception:  # whatever a model raises, it has raised before
+        return ()
+    answer = shadow.read(comparison.quantity).detach()
+    apart, largest = abs(judgement.actual - judgement.expected), float(abs(answer).max())
+    near = NEAR * apart / largest if largest and math.isfinite(apart) else math.inf
+    draw = np.arange(problem.draws) == number
+    network = problem.formulation.network
+    numbers = network.numbers(problem.part(draw), Contract())
+    pool = Pool([*map(_as_tensor, numbers), *shadow.leaves()], near)
+    place = shadow.watched.answers[comparison.quantity]
+    return tuple(map(locate, find_frontier(shadow.replay, place, pool)))
+
+
+def _as_tensor(numbers: Array) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.asarray(numbers, dtype=np.float64).copy())
