@@ -57,14 +57,15 @@ def list_numbers(replay: Replay) -> list[Tensor]:
 
 def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
     """Return the operations at which the way to an answer leaves the numbers of a pool, in their
-    order.
+    order; none if the answer itself is found.
     """
     operations = replay.run.operations
     makers = _find_makers(operations)
     found: dict[int, bool] = {}
     first: list[int] = []
     seen: set[int] = set()
-    waiting = list(_trace(replay, answer.version, makers))
+    made = _trace(replay, answer.version, makers)
+    waiting = [one for one in made if not _is_found(replay, one, pool, found)]
     while waiting:
         number = waiting.pop()
         if number in seen:

@@ -29,8 +29,10 @@ class Layers:
         self.outputs: dict[str, Any] = {}  # what each call of a module returned
 
     def find(self) -> tuple[str, str]:
-        """Return the name of the innermost module that runs, and the user's line."""
-        return (self._open[-1] if self._open else ""), find_line(sys._getframe(2))
+        """Return the name of the innermost module that runs, and the user's line; called by a
+        method of the recorder.
+        """
+        return (self._open[-1] if self._open else ""), find_line(sys._getframe(3))
 
     @contextmanager
     def follow(self, module: Any) -> Iterator[None]:
@@ -59,12 +61,21 @@ class Layers:
 
 
 def find_line(frame: FrameType | None) -> str:
-    """Return the innermost line outside torch, Python's own library and this package, as
-    "net.py:12"; "" if there is none before this package's.
+    """Return the innermost line of a user's, as "net.py:12"; "" if the harness itself called the
+    operation.
     """
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((TORCH, OURS, PYTHON, "<frozen")) and not file.startswith("<string"):
+        if file.startswith(OURS):
+            return ""
+        if not _is_library(file):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
+
+
+def _is_library(file: str) -> bool:
+    """Is a file one of torch's, or of Python's own library?"""
+    if file.startswith((TORCH, "<frozen", "<string")):
+        return True
+    return file.startswith(PYTHON) and "-packages" not in file
