@@ -123,7 +123,8 @@ class _OwnOperations:
         _expect_same(float(apart @ signs.cpu().numpy()), whole, float(error.sum()))
         for place, reach in zip(places.tolist(), reaches, strict=True):
             _expect_same(float(apart[place]), reach, float(error[place]))
-        return error[places] + [reach.as_run + reach.in_float64 for reach in reaches]
+        own = np.array([reach.as_run + reach.in_float64 for reach in reaches])
+        return np.asarray(error[places] + own)
 
     def expect_few_bits(self) -> None:
         """Raise _Refused if the model's own operations lose many more bits than the network's, in
@@ -132,10 +133,10 @@ class _OwnOperations:
         In a saturated draw another formulation may lose many: 0.5 + 0.5 tanh(z / 2) is off by a
         rounding of 1 where the logistic is tiny.
         """
-        questions = [
-            (each, number) for each in self.comparison.problems for number in range(each.draws)
-        ]
-        bits = [self._count_bits(*each) for each in questions[:: max(1, len(questions) // SAMPLED)]]
+        draws = []
+        for problem in self.comparison.problems:
+            draws += [(problem, number) for number in range(problem.draws)]
+        bits = [self._count_bits(*draw) for draw in draws[:: max(1, len(draws) // SAMPLED)]]
         if median(bits) > MOST_BITS:
             raise _Refused(
                 "its own operations compute the same function, but may lose"
