@@ -194,7 +194,7 @@ def _sides(
     mine = get_subject_answers(trial, cache, problem).answer("forward")
     if isinstance(mine, Missing):
         return replace(mine, why=f"{trial.subject.name} {mine.why}")
-    theirs = cache.reference(trial.reference, claimed).answer("forward")
+    theirs = cache.reference(trial.reference, claimed, trial.dtype).answer("forward")
     if isinstance(theirs, Missing):
         return theirs
     columns = _columns(problem, asked.head)
@@ -208,7 +208,7 @@ def _sides(
 
     return (
         of(mine, cache.oracle(problem, trial.subject.contract(trial.dtype))),
-        of(theirs, cache.oracle(claimed, trial.reference.contract(), trial.reference)),
+        of(theirs, cache.oracle(claimed, trial.reference.contract(trial.dtype), trial.reference)),
     )
 
 

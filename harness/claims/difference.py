@@ -68,9 +68,9 @@ def _is_counterexample(judgement: Judgement) -> bool:
 
 def _undeclared(comparison: Comparison) -> str:
     """Return, in words, what the reference computes otherwise than its contract declares."""
-    reference = comparison.trial.reference
-    declared = reference.contract().sentence()
-    parts = real_contract(reference).sentence().split(", ")
+    reference, dtype = comparison.trial.reference, comparison.trial.dtype
+    declared = reference.contract(dtype).sentence()
+    parts = real_contract(reference, dtype).sentence().split(", ")
     hidden = [part for part in parts if part not in declared]
     return ", ".join(hidden)
 

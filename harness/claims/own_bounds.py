@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from harness.core.contract import Array, Bounded, Contract
-from harness.core.implementation import Missing, Reference
+from harness.core.implementation import Implementation, Missing
 from harness.core.judge import budget
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
@@ -22,17 +22,19 @@ class Undeclared(Protocol):
     def real_contract(self) -> Contract: ...
 
 
-def real_contract(reference: Reference) -> Contract:
-    """Return the contract by which a reference computes, also if it declares another one."""
+def real_contract(reference: Implementation, dtype: str) -> Contract:
+    """Return the contract by which a reference computes in trials of a dtype, also if it declares
+    another one.
+    """
     if isinstance(reference, Undeclared):
         return reference.real_contract()
-    return reference.contract()
+    return reference.contract(dtype)
 
 
 def find_reference_outside(comparison: Comparison) -> str:
     """Return, in words, the reference's worst answer outside its bounds; "" if there is none."""
-    reference = comparison.trial.reference
-    contract, quantity = real_contract(reference), comparison.quantity
+    reference, quantity = comparison.trial.reference, comparison.quantity
+    contract = real_contract(reference, comparison.trial.dtype)
     for problem in comparison.problems:
         observed = comparison.reference(problem)
         answer = observed.answer(quantity)

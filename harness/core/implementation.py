@@ -1,17 +1,18 @@
-"""The answers of an implementation, and the interface of a reference.
+"""The answers of an implementation, and the interface of one: of subjects and references alike.
 
 In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs
 of all heads, and W intermediate numbers of a row. T counts the network's parameters, which form the
 vector theta in the order of R's nnet. P counts own parameters: the model's own tensors, flattened.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from harness.core.contract import Array, Contract
-from harness.core.formulation import Family
+from harness.core.formulation import Family, Formulation
 from harness.core.problem import Problem
+from harness.core.progress import Say
 from harness.core.verdict import Status
 
 
@@ -61,9 +62,11 @@ class Observation:
         return self.missing or Missing(Status.BROKEN, f"gave no {quantity}")
 
 
-class Reference(Protocol):
-    """A reference, which answers the same problems as a subject: `r_nnet`, `numpy_net`, or a
-    user's own.
+class Implementation(Protocol):
+    """What answers problems: `r_nnet`, `numpy_net`, a PyTorch model, a function of one's own.
+
+    A trial asks two of them, its subject and its reference. A reference is always asked on the CPU;
+    one that computes in a dtype of its own ignores the trial's `dtype`.
     """
 
     @property
@@ -78,17 +81,42 @@ class Reference(Protocol):
         """
 
     def title(self) -> str:
-        """Return the name and version, as a failure shows them."""
+        """Return the name and version of a reference, as a failure shows them."""
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        """Return why this reference cannot judge a quantity of a network; None if it can."""
+    def contract(self, dtype: str) -> Contract:
+        """Return what it promises of its arithmetic if it is asked in a dtype."""
 
-    def contract(self) -> Contract: ...
+    def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+        """Return why it has no answer for a quantity of a network; None if it has one."""
 
     def as_evaluated(self, problem: Problem) -> Problem:
-        """Return the problem for the network that this reference really evaluates."""
+        """Return the problem for the network that it really evaluates."""
 
-    def observe(self, problem: Problem) -> Observation:
+    def observe(self, problem: Problem, dtype: str, device: str) -> Observation:
         """Return the answers to a problem at its `theta`, with the gradient by theta unless the
         observation sets `by_own`.
+        """
+
+
+@runtime_checkable
+class Candidate(Implementation, Protocol):
+    """An implementation that can be judged: it has parameters of its own, and says what they mean.
+
+    As a subject it is asked at its own parameters, `Problem.own`. `network` is the network of these
+    parameters, None for the case's. `known` is the reason why it is known to fail, or "".
+    """
+
+    @property
+    def known(self) -> str: ...
+
+    @property
+    def network(self) -> Family | None: ...
+
+    @property
+    def meaning_key(self) -> Hashable:
+        """A key that is the same for candidates whose parameters have the same meaning."""
+
+    def formulation(self, network: Family, say: Say) -> Formulation:
+        """Return the map from its own parameters to the network's. Raises ValueError if the map is
+        not clear.
         """

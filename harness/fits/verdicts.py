@@ -51,7 +51,7 @@ def end_verdict(trial: Trial, cache: Cache) -> Verdict:
     """Train both sides of a trial, and return the verdict of its `final` or `fit` check."""
     sides: list[Ended] = []
     for trainer, device in ((trial.subject, trial.device), (trial.reference, "cpu")):
-        if why := trainer.cannot_answer(trial.case.network, trial.check):
+        if why := trainer.cannot_answer(trial.case.network, trial.check, trial.dtype, device):
             return blank(trial, Status.ABSENT, why)
         try:
             found = train(cache, trainer, trial.dtype, device)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
-from harness.core.implementation import Missing, Observation, Reference
+from harness.core.implementation import Candidate, Implementation, Missing, Observation
 from harness.core.problem import Problem
 from harness.core.progress import Say, patient, silent
 from harness.judging.case import Case, Trial
@@ -103,7 +103,7 @@ class VisitedStates(Key[tuple[Problem, Observation]]):
 
 @dataclass(frozen=True)
 class ReferenceAnswers(Key[Observation]):
-    """Cache key for a reference's answers.
+    """Cache key for a reference's answers, computed in a dtype.
 
     `numbers` is a digest of a problem's numbers: all problems of a network with the same digest
     have the same answers.
@@ -112,6 +112,16 @@ class ReferenceAnswers(Key[Observation]):
     reference: Same
     network: Same
     numbers: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class CandidateAnswers(Key[Observation]):
+    """Cache key for the answers of a reference that has parameters of its own, in a dtype."""
+
+    reference: Same
+    problem: Problem
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -279,17 +289,16 @@ class Cache(Store):
             key, lambda: visit_states(trained, network, population, dtype, device)
         )
 
-    def reference(self, reference: Reference, problem: Problem) -> Observation:
-        """Return a reference's answers to a problem."""
-        network = Same(problem.formulation.network)
-        key = ReferenceAnswers(Same(reference), network, problem.key)
-        return self.get_or_make(key, lambda: ask_reference(reference, problem))
+    def reference(self, reference: Implementation, problem: Problem, dtype: str) -> Observation:
+        """Return a reference's answers to a problem, in a trial of a dtype."""
+        key = key_of_answers(reference, problem, dtype)
+        return self.get_or_make(key, lambda: ask_reference(reference, problem, dtype))
 
     def oracle(
         self,
         problem: Problem,
         contract: Contract,
-        reference: Reference | None = None,
+        reference: Implementation | None = None,
         observed: Observation | None = None,
     ) -> Bounds:
         """Return the bounds on a correct implementation's answers to a problem under a contract.
@@ -309,7 +318,7 @@ class Cache(Store):
             lambda: network.oracle(problem, contract, seen),
         )
 
-    def _as_evaluated(self, reference: Reference, problem: Problem) -> Problem:
+    def _as_evaluated(self, reference: Implementation, problem: Problem) -> Problem:
         key = ProblemAsEvaluated(Same(reference), problem)
         return self.get_or_make(key, lambda: reference.as_evaluated(problem))
 
@@ -339,6 +348,17 @@ class Cache(Store):
         network, seen = problem.formulation.network, observed.seen
         key = Stages(observed, contract)
         return self.get_or_make(key, lambda: network.stages(problem, contract, seen))
+
+
+def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> Key[Observation]:
+    """Return the key of a reference's answers to a problem, in a trial of a dtype.
+
+    The answers of a candidate may depend on the problem's own parameters.
+    """
+    if isinstance(reference, Candidate):
+        return CandidateAnswers(Same(reference), problem, dtype)
+    network, computed_in = Same(problem.formulation.network), reference.contract(dtype).dtype
+    return ReferenceAnswers(Same(reference), network, problem.key, computed_in)
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:

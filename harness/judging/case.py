@@ -8,14 +8,13 @@ from typing import Any, Protocol, cast
 
 from harness.core.contract import DTYPES, PRECISION
 from harness.core.formulation import Family, Formulation
-from harness.core.implementation import Reference
 from harness.core.numpy_errors import users
 from harness.core.problem import QUANTITIES, STEP, Problem
 from harness.core.report import Row
 from harness.core.verdict import Verdict
 from harness.model.errors import MOST_SAID
 from harness.model.settings import Settings, read_settings
-from harness.pytorch.subject import SameOnCpu, Subject
+from harness.pytorch.subject import Subject
 from harness.text.harmless import exact, one_line, shown
 from harness.training.trained import Trained
 from harness.training.trainer import Population
@@ -122,11 +121,17 @@ class Case:
     def _trials_of(self, subject: Any, device: str, dtype: str) -> list[Trial]:
         """Return the trials of one subject on a device and in a dtype, ordered by check, then by
         reference.
+
+        On a device other than the CPU, the subject itself on the CPU is a reference too, unless a
+        difference is claimed or the check is `final` or `fit`.
         """
         trials = []
         for check in self._checks():
-            for reference in self._references(subject, check, device, dtype):
+            for reference in self.references:
                 trials.append(Trial(self, subject, reference, device, dtype, check))
+            if device != "cpu" and self.expect != "differs" and check not in ENDS:
+                model = subject.subject if isinstance(subject, Trained) else subject
+                trials.append(Trial(self, subject, model, device, dtype, check, itself=True))
         return trials
 
     def answering(self, file: str, mode: Any) -> Case:
@@ -181,21 +186,6 @@ class Case:
 
     def _trains_to_the_end(self) -> bool:
         return bool(set(self._checks()) & set(ENDS))
-
-    def _references(self, subject: Any, check: str, device: str, dtype: str) -> list[Reference]:
-        """Return the references for a check of a subject.
-
-        On a device other than the CPU, the subject itself on the CPU is a reference too, unless a
-        difference is claimed or the check is `final` or `fit`.
-        """
-        references: list[Reference] = []
-        for one in self.references:
-            is_model = isinstance(one, Subject)
-            references.append(SameOnCpu(one, dtype, one.name) if is_model else one)
-        if device != "cpu" and self.expect != "differs" and check not in ENDS:
-            model = subject.subject if isinstance(subject, Trained) else subject
-            references.append(SameOnCpu(model, dtype))
-        return references
 
     def make_problems(self, formulation: Formulation) -> list[Problem]:
         """Return the stacks of problems for a formulation.
@@ -266,11 +256,7 @@ class Case:
 
     def _validate_references(self, who: str) -> None:
         for reference in self.references:
-            answers = (
-                isinstance(reference, Subject)
-                or hasattr(reference, "observe")
-                or hasattr(reference, "fit")
-            )
+            answers = hasattr(reference, "observe") or hasattr(reference, "fit")
             if isinstance(reference, type) or not answers:
                 raise TypeError(
                     f"{who} names the reference {shown(reference)}, which is not known: expected"
@@ -360,7 +346,8 @@ def _are_problems(made: object) -> bool:
 class Trial:
     """One item of pytest: one check of one subject against one reference, on a device, in a dtype.
 
-    `marked` is the reason of a pytest mark by which the trial is expected to fail, or "".
+    `marked` is the reason of a pytest mark by which the trial is expected to fail, or "". `itself`
+    says that the reference is the subject itself, asked on the CPU.
     """
 
     case: Case
@@ -370,13 +357,17 @@ class Trial:
     dtype: str
     check: str
     marked: str = ""
+    itself: bool = False
+
+    @property
+    def against(self) -> Any:
+        """Return the name of the reference; "cpu" for the subject itself on the CPU."""
+        return "cpu" if self.itself else self.reference.name
 
     @property
     def id(self) -> str:
         """Return a stable and readable name: `SineNet-cpu-float32-gradient-vs-r_nnet`."""
-        return (
-            f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.reference.name}"
-        )
+        return f"{self.subject.name}-{self.device}-{self.dtype}-{self.check}-vs-{self.against}"
 
     @property
     def known(self) -> str:

@@ -70,7 +70,8 @@ class Comparison(NamedTuple):
         """Return the contract of the subject and that of the reference: the arithmetic that each
         promises.
         """
-        return self.trial.subject.contract(self.trial.dtype), self.trial.reference.contract()
+        trial = self.trial
+        return trial.subject.contract(trial.dtype), trial.reference.contract(trial.dtype)
 
     def bounds(self, problem: Problem) -> tuple[dict[str, Bounded], dict[str, Bounded]]:
         """Return the bounds on the subject's answers and on the reference's, by quantity.
@@ -88,7 +89,7 @@ class Comparison(NamedTuple):
 
     def reference(self, problem: Problem) -> Observation:
         """Return the reference's answers to a problem."""
-        return self.cache.reference(self.trial.reference, problem)
+        return self.cache.reference(self.trial.reference, problem, self.trial.dtype)
 
     def answers(self, problem: Problem, quantity: str) -> tuple[Array, Array] | Missing:
         """Return a quantity as the subject gives it and as the reference gives it, or why one is
@@ -170,13 +171,13 @@ class Comparison(NamedTuple):
 
 def blank(trial: Trial, status: Status, why: str) -> Verdict:
     """Return a verdict on a trial that has a status and a reason, but no numbers."""
-    case, subject, reference = trial.case, trial.subject, trial.reference
+    case, subject = trial.case, trial.subject
     named = (
         trial.id,
         case.name,
         subject.name,
-        exact(reference.name),
-        exact(reference.source),
+        exact(trial.against),
+        exact(trial.reference.source),
         trial.check,
     )
     return Verdict(
@@ -200,7 +201,7 @@ def title_of(trial: Trial) -> str:
     try:
         title: str = trial.reference.title()
     except Exception:  # a reference of a user's own
-        title = trial.reference.name
+        title = trial.against
     return title
 
 

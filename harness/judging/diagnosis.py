@@ -127,7 +127,7 @@ def _other_losses(comparison: Comparison) -> str:
     """Return a sentence on why two losses, neither of them the case's, are not recognised as the
     same loss.
     """
-    names = comparison.trial.subject.name, comparison.trial.reference.name
+    names = comparison.trial.subject.name, comparison.trial.against
     count = sum(int(c.sum()) for c in exact_draws(comparison))
     both = f"neither {' nor '.join(names)} has the case's loss, and"
     if not count:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.core.implementation import Missing, Observation, Reference
+from harness.core.implementation import Implementation, Missing, Observation
 from harness.core.problem import Problem
 from harness.model.compiled import COMPILER, limited
 from harness.model.devices import kind_of
@@ -33,10 +33,10 @@ def ask_subject(
     return replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
 
 
-def ask_reference(reference: Reference, problem: Problem) -> Observation:
+def ask_reference(reference: Implementation, problem: Problem, dtype: str) -> Observation:
     """Return the reference's answers to a problem, each converted to a NumPy array of float64."""
     with limited():  # it may be a model too
-        observation = reference.observe(problem)
+        observation = reference.observe(problem, dtype, "cpu")
     values = {}
     for quantity, value in observation.values.items():
         values[quantity] = np.asarray(value, np.float64)

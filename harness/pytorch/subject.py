@@ -113,6 +113,20 @@ class Subject:
             return given  # type: ignore[no-any-return]
         return cls(given)
 
+    @property
+    def source(self) -> str:
+        return "computed"
+
+    def title(self) -> str:
+        """Return its name as a reference, which is asked on the CPU."""
+        return f"{self.name} on the CPU"
+
+    def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
+        return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
+
+    def as_evaluated(self, problem: Problem) -> Problem:
+        return problem
+
     def contract(self, dtype: str) -> Contract:
         through = self.loss is None or self.unfused_loss  # the harness's own ends as torch's does
         return Contract(
@@ -300,6 +314,16 @@ class Subject:
         """
         return self._build(formulation.own, formulation.network, dtype, device)
 
+    def _live_for(self, problem: Problem, dtype: str, device: str) -> Model | Missing:
+        """Build the model, to be asked a problem that may be made for another subject."""
+        mine = list(list_shapes(self.own(problem.formulation.network)).items())
+        theirs = list(list_shapes(problem.formulation.own).items())
+        if self.shapes is None and mine != theirs[: len(mine)]:
+            expected = f"expected those of the subject, {theirs}"
+            why = f"{self.name} has the parameters {mine}, {expected}"
+            return Missing(Status.BROKEN, why)
+        return self.live(problem.formulation, dtype, device)
+
     def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
         """Build the model with the parameters of a layout; return the reason if this fails.
 
@@ -335,9 +359,11 @@ class Subject:
     ) -> Observation:
         """Return the model's answers to a problem; `live` is the model if it is built already.
 
-        `without` names conditions under which it is not called, see `earlier.CONDITIONS`.
+        `without` names conditions under which it is not called, see `earlier.CONDITIONS`. The
+        answers are missing if the problem is asked for a model with parameters of other names or
+        shapes.
         """
-        live = live or self.live(problem.formulation, dtype, device)
+        live = live or self._live_for(problem, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)
         stagewise = self.contract(dtype).narrow if self.stagewise is None else self.stagewise
@@ -351,46 +377,6 @@ def _initialise_lazy(module: Any, network: Family) -> None:
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):
         with torch.no_grad():
             module(*(torch.zeros(1, width) for width in network.inputs))
-
-
-@dataclass(frozen=True, eq=False)
-class SameOnCpu:
-    """A model on the CPU as a reference: for another model, for itself on another device, or for
-    the stack of its copies.
-    """
-
-    subject: Subject
-    dtype: str
-    name: str = "cpu"
-    source: str = "computed"
-
-    def title(self) -> str:
-        """Return its name for a report."""
-        return f"{self.subject.name} on the CPU"
-
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
-        return "a model alone takes no steps: let NumPy judge them" if quantity == STEP else None
-
-    def contract(self) -> Contract:
-        return self.subject.contract(self.dtype)
-
-    def as_evaluated(self, problem: Problem) -> Problem:
-        return problem
-
-    def observe(self, problem: Problem) -> Observation:
-        """Return the model's answers on the CPU at a problem's own parameters.
-
-        They are BROKEN unless the model's parameters have the names and shapes of the problem's.
-        """
-        mine = list(list_shapes(self.subject.own(problem.formulation.network)).items())
-        theirs = list(list_shapes(problem.formulation.own).items())
-        if self.subject.shapes is None and mine != theirs[: len(mine)]:
-            why = (
-                f"{self.subject.name} has the parameters {mine}, expected those of the subject,"
-                f" {theirs}"
-            )
-            return Observation({}, Missing(Status.BROKEN, why))
-        return self.subject.observe(problem, self.dtype)
 
 
 def _seed(seed: int) -> None:

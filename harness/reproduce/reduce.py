@@ -18,9 +18,8 @@ from harness.core.implementation import Observation
 from harness.core.judge import Judgement
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
-from harness.judging.cache import Cache, Meaning, ReferenceAnswers
+from harness.judging.cache import Cache, Meaning, key_of_answers
 from harness.judging.comparison import Comparison
-from harness.judging.store import Same
 from harness.words.naming import tensors
 
 # A reduction ends after so many steps, so that the same failure is made the same problem on a busy
@@ -51,7 +50,7 @@ def shrink(comparison: Comparison, failed: Judgement, steps: int = STEPS) -> Red
     reference = comparison.trial.reference
     until = perf_counter() + DEADLINE
     for stack, draw in _order_draws(comparison, failed):
-        observation = comparison.cache.reference(reference, comparison.problems[stack])
+        observation = comparison.reference(comparison.problems[stack])
         answers = {name: answer[draw : draw + 1] for name, answer in observation.values.items()}
         problem = comparison.problems[stack].part(slice(draw, draw + 1))
         judged = _judge(comparison, problem, replace(observation, values=answers))
@@ -109,8 +108,7 @@ def _judge(
     trial, cache = comparison.trial, Cache(comparison.trial.case)
     cache.put(Meaning(trial.subject.name), problem.formulation)
     if known is not None:
-        network = Same(problem.formulation.network)
-        cache.put(ReferenceAnswers(Same(trial.reference), network, problem.key), known)
+        cache.put(key_of_answers(trial.reference, problem, trial.dtype), known)
     again = Comparison(trial, cache, [problem], comparison.quantity)
     judgements: dict[str, Judgement] = {}
     for quantity in QUANTITIES[: QUANTITIES.index(comparison.quantity) + 1]:

@@ -72,9 +72,7 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
         or trial.case.expect != "equal"
     ):
         return "", ""
-    key = Script(
-        trial.subject.name, exact(trial.reference.name), trial.device, trial.dtype, trial.check
-    )
+    key = Script(trial.subject.name, exact(trial.against), trial.device, trial.dtype, trial.check)
     return cache.get_or_make(key, lambda: _reproduce(trial, cache, folder, start))
 
 
@@ -134,7 +132,7 @@ def file_name(trial: Trial) -> str:
     It is safe for any names of the case and the subject. It has the reference's name, unless that
     is the first reference of the case.
     """
-    subject, reference = trial.subject.name, exact(trial.reference.name)
+    subject, reference = trial.subject.name, exact(trial.against)
     parts = [trial.case.name, subject, trial.device, trial.dtype, trial.check]
     dashes = "-" in subject
     if reference != trial.case.references[0].name:

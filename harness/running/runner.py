@@ -127,7 +127,7 @@ class Runner:
         subject, reference = trial.subject, trial.reference
         contracts = {
             f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
-            reference.title(): reference.contract().sentence(),
+            reference.title(): reference.contract(trial.dtype).sentence(),
         }
         self.note(Findings(contracts=contracts))
         versions: dict[str, str] = getattr(reference, "versions", dict)()

@@ -153,11 +153,13 @@ def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
 
 
 def _absent(trial: Trial, quantity: str) -> str:
-    """Return why the reference cannot answer for the networks of a trial; "" if it can."""
-    networks = [trial.subject.network or trial.case.network]
+    """Return why the reference or the subject has no answer in a trial; "" if both have one."""
+    subject, reference, dtype = trial.subject, trial.reference, trial.dtype
+    own = subject.network or trial.case.network
+    reasons = [reference.cannot_answer(own, quantity, dtype, "cpu")]
     if trial.case.contrast:
-        networks.append(trial.case.network)
-    reasons = (trial.reference.cannot_answer(network, quantity) for network in networks)
+        reasons.append(reference.cannot_answer(trial.case.network, quantity, dtype, "cpu"))
+    reasons.append(subject.cannot_answer(own, quantity, dtype, trial.device))
     return next(filter(None, reasons), "")
 
 

@@ -124,7 +124,9 @@ class Trained:
     def contract(self, dtype: str = "float64") -> Contract:
         return self.subject.contract(dtype)
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         return None
 
     @property

@@ -212,7 +212,7 @@ class Trainer(Protocol):
 
     def contract(self, dtype: str = "float64") -> Contract: ...
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         """Return the reason why this trainer cannot be used; None if it can."""
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:

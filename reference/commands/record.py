@@ -190,7 +190,7 @@ def _ask(case: Case, recorder: Recorder, starts: int) -> None:
         for one in (trial.subject, trial.reference):
             if getattr(one, "source", "") != recorder.source:
                 continue
-            if one.cannot_answer(network, trial.check):
+            if one.cannot_answer(network, trial.check, trial.dtype, "cpu"):
                 continue
             for answer in _list_answers(case, cache, trial, one):
                 if isinstance(answer, Missing) and answer.status.fails:
@@ -209,7 +209,7 @@ def _list_answers(case: Case, cache: Cache, trial: Trial, one: Any) -> list[Any]
     if isinstance(trial.subject, Trained):  # a recording does not hold the states of training
         return []
     problems = cache.problems(cache.own_formulation()) if case.contrast else cache.stacks(trial)
-    return [cache.reference(one, problem).missing for problem in problems]
+    return [cache.reference(one, problem, trial.dtype).missing for problem in problems]
 
 
 def _describe_changes(old: Recording, new: Mapping[str, Ask]) -> str:

@@ -103,10 +103,12 @@ class FittedObject:
             return {}  # its trials say why
         return {}
 
-    def contract(self) -> Contract:
+    def contract(self, dtype: str = "float64") -> Contract:
         return R_CONTRACT
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         return None
 
     def sentence(self) -> str:

@@ -50,7 +50,7 @@ class _Called(ABC):
     def as_evaluated(self, problem: Problem) -> Problem:
         return problem
 
-    def observe(self, problem: Problem) -> Observation:
+    def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
         """Return the function's answers at all draws. If it raises an error, the error is its
         answer.
         """
@@ -134,7 +134,9 @@ class Prototype(_Called):
         """Return its name and dtype."""
         return f"{self.name} ({self.dtype})"
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         given = ("forward",) if self.slopes is None else ("forward", "loss", "gradient")
         return (
             None
@@ -142,7 +144,7 @@ class Prototype(_Called):
             else f"{self.name} gives no {UNSTATED[quantity].removeprefix('the ')}"
         )
 
-    def contract(self) -> Contract:
+    def contract(self, dtype: str = "float64") -> Contract:
         return Contract(
             self.dtype,
             relu_at_zero=self.relu_at_zero,
@@ -205,10 +207,12 @@ class Stated(_Called):
         """Return its name and budget."""
         return f"{self.name} (stated, within {self.budget:g})"
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         return (
             f"{self.name} states nothing of {UNSTATED[quantity]}" if quantity in UNSTATED else None
         )
 
-    def contract(self) -> Contract:
+    def contract(self, dtype: str = "float64") -> Contract:
         return Contract(stated=float(self.budget), why=self.why.strip())

@@ -39,10 +39,13 @@ class NumpyNet:
     def title(self) -> str:
         return f"NumPy {np.__version__} ({self.dtype})"
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         return None
 
-    def contract(self) -> Contract:
+    def contract(self, dtype: str = "float64") -> Contract:
+        """Return its contract, whatever the dtype in which it is asked."""
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
@@ -66,7 +69,7 @@ class NumpyNet:
             else None
         )
 
-    def observe(self, problem: Problem) -> Observation:
+    def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
         arithmetic = Plain(self.real_contract())
         asked = at_theta(problem)
         with np.errstate(all="ignore"):

@@ -95,7 +95,9 @@ class RNnet:
         with suppress(RUnavailable):
             self.r.start()
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         if why := cannot_compute(network):
             return why
         if quantity == STEP:
@@ -108,7 +110,8 @@ class RNnet:
             return str(error)
         return None
 
-    def contract(self) -> Contract:
+    def contract(self, dtype: str = "float64") -> Contract:
+        """Return nnet's contract, in float64 whatever the dtype in which it is asked."""
         return self.real_contract() if self.declare_clip else replace(NNET, logistic_clip=None)
 
     def real_contract(self) -> Contract:
@@ -131,7 +134,7 @@ class RNnet:
             return None
         return "R", engine(self.as_evaluated(at_theta(problem)))
 
-    def observe(self, problem: Problem) -> Observation:
+    def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
         quantities, why = list_quantities(problem)
         missing = Missing(Status.ABSENT, why) if why else None
         if not quantities:

@@ -113,9 +113,11 @@ class ReferenceTrainer:
         return getattr(self.implementation, "r", None)
 
     def contract(self, dtype: str = "float64") -> Contract:
-        return self.implementation.contract()
+        return self.implementation.contract(dtype)
 
-    def cannot_answer(self, network: Family, quantity: str) -> str | None:
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
         return self.implementation.cannot_answer(self.network or network, "forward")
 
     def starting(self, network: Family, population: Population, starts: int, dtype: str) -> Problem:
@@ -152,7 +154,7 @@ class ReferenceTrainer:
         return ""
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
-        return self.implementation.observe(problem)
+        return self.implementation.observe(problem, dtype, device)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
         """Fit the starts one after the other. If R fails or is missing, return the reason."""

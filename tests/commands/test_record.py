@@ -575,7 +575,7 @@ def harness_run(trial: Any, cache: Cache) -> Any:
 
 def _side(cache: Cache, reference: Any, problem: Problem, quantity: str) -> Side:
     """What a reference answers, with its bounds."""
-    answer = cache.reference(reference, problem).answer(quantity)
+    answer = cache.reference(reference, problem, "float64").answer(quantity)
     assert not isinstance(answer, Missing), answer
     bound = cache.oracle(problem, reference.contract(), reference)[quantity]
     if quantity == "gradient":

@@ -481,8 +481,8 @@ class Near(np.ndarray):
 class Own(type(numpy_net)):
     name = "own"
 
-    def observe(self, problem):
-        found = super().observe(problem)
+    def observe(self, problem, dtype, device):
+        found = super().observe(problem, dtype, device)
         return type(found)({name: (2 * value).view(Near) for name, value in found.values.items()})
 
 

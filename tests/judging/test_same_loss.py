@@ -138,8 +138,8 @@ def test_a_reference_with_equations_fails_such_a_loss(live_r: None, reference: A
 class Equations(Prototype):
     """A reference that promises the case's loss."""
 
-    def contract(self) -> Contract:
-        return replace(super().contract(), own_loss=False)
+    def contract(self, dtype: str = "float64") -> Contract:
+        return replace(super().contract(dtype), own_loss=False)
 
 
 def test_who_promises_the_cases_loss_fails_with_another() -> None:

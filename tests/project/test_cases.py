@@ -122,7 +122,8 @@ def list_answered() -> set[tuple[str, str]]:
                 continue
             for trial in expand(name, value):
                 network = trial.subject.network or trial.case.network
-                if trial.reference.cannot_answer(network, trial.check) is None:
+                asked = network, trial.check, trial.dtype, "cpu"
+                if trial.reference.cannot_answer(*asked) is None:
                     answered.add((trial.case.name, trial.subject.name))
                     answered.add((trial.case.name, trial.reference.name))
     return answered

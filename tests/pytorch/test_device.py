@@ -10,7 +10,7 @@ from harness import Case, Status
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.model.devices import chosen, kind_of, lacking
-from harness.pytorch.subject import SameOnCpu, Subject
+from harness.pytorch.subject import Subject
 from harness.reporting.environment import environment
 from harness.running.runner import Runner
 from harness.running.trial import run
@@ -108,18 +108,17 @@ def test_the_screen_shows_a_device_that_is_not_here(mine: Mine, approved: Approv
 
 def test_another_device_is_compared_with_the_cpu_directly() -> None:
     """A subject on cuda meets itself on the CPU beside the references of the case."""
-    names = [trial.reference.name for trial in CASE.trials(["cuda"])]
+    names = [trial.against for trial in CASE.trials(["cuda"])]
     assert set(names) == {"numpy_net", "cpu"}
-    assert {trial.reference.name for trial in CASE.trials(["cpu"])} == {"numpy_net"}
+    assert {trial.against for trial in CASE.trials(["cpu"])} == {"numpy_net"}
 
 
 @pytest.mark.parametrize("check", ["forward", "loss", "gradient", "input_gradient"])
 def test_a_subject_agrees_with_itself_on_the_cpu(check: str) -> None:
     """The direct comparison uses nothing of what may differ where both are the same."""
     subject = Subject.of(SineNet)
-    verdict = run(
-        Trial(CASE, subject, SameOnCpu(subject, "float32"), "cpu", "float32", check), Cache(CASE)
-    )
+    trial = Trial(CASE, subject, subject, "cpu", "float32", check, itself=True)
+    verdict = run(trial, Cache(CASE))
     assert (verdict.status, verdict.budget_used) == (Status.PASS, 0.0)
 
 

@@ -576,7 +576,7 @@ class Recorded:
     def __getattr__(self, name: str) -> Any:
         return getattr(numpy_net, name)
 
-    def observe(self, problem: Problem) -> Any:
+    def observe(self, problem: Problem, dtype: str, device: str) -> Any:
         return self.known[problem.key]
 
     def script(self, problem: Problem) -> None:

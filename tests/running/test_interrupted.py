@@ -185,7 +185,7 @@ class CrashingNet(SineNet):
 class Endless(RNnet):
     name = "endless_r"
 
-    def observe(self, problem):
+    def observe(self, problem, dtype, device):
         stay(lambda: LIVE.eval_text("repeat {}"))
 
 
