@@ -1,0 +1,78 @@
+"""An operation of a call once more, in float64: on sizes, or on ones, to count terms.
+
+An operation that is linear in some arguments, with coefficients that are not negative, adds up the
+sizes of its terms if it is given the sizes of these arguments, and counts its terms if it is given
+ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import Call
+from harness.rules.steps import Steps
+
+
+def repeat_with(call: Call, **changes: Any) -> Any:
+    """Return what the operation of a call returns if some of its arguments are others."""
+    operation = getattr(torch.ops.aten, call.name.removeprefix("aten::"))
+    return operation(**{**call.given, **changes})
+
+
+def add_sizes(call: Call, *names: str) -> Any:
+    """Return the operation's results for the sizes of the arguments in which it is linear."""
+    return repeat_with(call, **{name: abs(call[name]) for name in names if call[name] is not None})
+
+
+def count_terms_with(call: Call, *names: str) -> Any:
+    """Return the numbers of terms of the operation's results: its results for ones."""
+    ones = {name: torch.ones_like(call[name]) for name in names if call[name] is not None}
+    return repeat_with(call, **ones)
+
+
+def bound_running_sums(
+    steps: Steps, size: Tensor, terms: Tensor | float, further: float = 0.0
+) -> Tensor:
+    """Return the error of sums that are kept in memory: each addition rounds to the dtype of the
+    result.
+
+    n terms lose n - 1 roundings of the sum of their sizes, in any order (Jeannerod and Rump 2013);
+    `further` is the number of roundings of each term before it is added.
+    """
+    kept = step_roundoff(steps)
+    counts = torch.as_tensor(terms, dtype=torch.float64, device=size.device)
+    before = compound(further, kept)
+    share = before + (1 + before) * kept * torch.clamp(counts - 1, min=0.0)
+    tiny = steps.precision.tiny if further else 0.0
+    return share * size + counts * tiny * (size > 0)
+
+
+def compound(roundings: float, u: float) -> float:
+    """Return the relative error of a product of some factors 1 + delta, with |delta| <= u."""
+    return float(math.expm1(roundings * math.log1p(u)))
+
+
+def step_roundoff(steps: Steps) -> float:
+    """Return the roundoff of a step whose result is stored in the dtype of the results."""
+    if not steps.precision.narrow:
+        return steps.u
+    return steps.u + steps.precision.stored * (1 + steps.u)
+
+
+def multiply_all(lengths: Sequence[int]) -> int:
+    """Return the product of lengths: the number of elements of a window."""
+    product = 1
+    for length in lengths:
+        product *= length
+    return product
+
+
+def list_per_axis(given: int | Sequence[int], axes: int) -> list[int]:
+    """Return one number for each axis of a window: one that is given stands for all."""
+    listed = [given] if isinstance(given, int) else list(given)
+    return listed * axes if len(listed) == 1 else listed

@@ -1,0 +1,101 @@
+"""Convolutions: sums of products over windows and channels, forward and backward.
+
+Each result is linear in both factors, so the same convolution of their sizes gives the sum of the
+sizes of the products, and of ones it gives their number: padding, stride, dilation and groups are
+counted as they are. A sum of n products in any order is off by n u of that sum (Jeannerod and Rump
+2013). That does not hold for the algorithm of Winograd nor for FFT, which compute with differences
+of inputs: kernels that use them (NNPACK, some of cuDNN) are switched off where a model is watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from harness.kernels.again import multiply_all, repeat_with
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+
+@rule("convolution", "_convolution")
+def convolve(steps: Steps, call: Call) -> Error:
+    x, weight, bias = call["input"], call["weight"], call["bias"]
+    size = repeat_with(call, input=abs(x), weight=abs(weight), bias=None)
+    counts = repeat_with(
+        call, input=torch.ones_like(x[:1]), weight=torch.ones_like(weight), bias=None
+    )
+    if bias is not None:
+        size = size + abs(bias).reshape(-1, *[1] * (size.ndim - 2))
+        counts = counts + 1
+    stored = 0
+    if call["transposed"]:
+        stored = count_window(call)
+    return bound_sums(steps, call, call.result, (size, counts, stored))
+
+
+@rule("convolution_backward")
+def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
+    """Return the errors of the gradients by the input, the weight and the bias."""
+    g, x, weight = call["grad_output"], call["input"], call["weight"]
+    sizes = repeat_with(call, grad_output=abs(g), input=abs(x), weight=abs(weight))
+    counts = repeat_with(
+        call,
+        grad_output=torch.ones_like(g),
+        input=torch.ones_like(x),
+        weight=torch.ones_like(weight),
+    )
+    window = 0 if call["transposed"] else count_window(call)
+    stored = (window, len(x), len(x))
+    found: list[Error] = []
+    for result, *sums in zip(call.results, sizes, counts, stored, strict=True):
+        found.append(None if result is None else bound_sums(steps, call, result, sums))
+    return found
+
+
+def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:
+    """Return the error of sums, given their size, their number of terms, and how many of their
+    partial sums may be stored in the dtype of the result.
+    """
+    size, counts, stored = sums
+    assert isinstance(size, Tensor)
+    error = counts * (steps.u * size + steps.tiny * (size > 0))
+    if stores_partial_sums(steps, call):
+        error = error + stored * (
+            steps.precision.stored * (size + error) + steps.precision.tiny * (size > 0)
+        )
+    return steps.store(Number(value, error))
+
+
+def stores_partial_sums(steps: Steps, call: Call) -> bool:
+    """Does the kernel store partial sums in a dtype narrower than float32?
+
+    The CPU's own kernels (slow_conv2d, slow_conv_dilated2d, slow_conv_transpose2d and their like,
+    in ATen/native) multiply matrices sample by sample. The gradient by the weight is added up in
+    memory, once a sample. The gradient by the input, and a transposed convolution, round each
+    number of the columns and add up the window in memory (col2im). oneDNN, which takes bfloat16
+    where the CPU has AVX-512, and float16 where it has its instructions, and the kernels of a GPU
+    keep float32 to the end.
+    """
+    if not steps.precision.narrow or call["weight"].device.type != "cpu":
+        return False
+    if not torch.backends.mkldnn.is_available() or _has_large_output_padding(call):
+        return True
+    if steps.precision.dtype == "bfloat16":
+        return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return not torch.ops.mkldnn._is_mkldnn_fp16_supported()
+
+
+def _has_large_output_padding(call: Call) -> bool:
+    """Is a transposed convolution padded by a stride or more, which oneDNN refuses?"""
+    padding, stride = call["output_padding"], call["stride"]
+    pairs = zip(padding, stride * len(padding), strict=False)
+    return bool(call["transposed"]) and any(pad >= step for pad, step in pairs)
+
+
+def count_window(call: Call) -> int:
+    """Return the number of roundings in memory that a result of col2im takes: one for each number
+    of a window, one for each addition of it.
+    """
+    return 1 + multiply_all(call["weight"].shape[2:])

@@ -1,0 +1,162 @@
+"""Norms of vectors and distances of points.
+
+The norm is the root of a sum of powers: a power is right to some units in the last place, the sum
+of n terms loses n u, and the root, of order 1/p, divides the relative error by p and adds its own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.kernels.again import compound
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Dims, Number, Steps, count_terms, list_axes
+
+FROM_PRODUCTS = 25  # from how many points on distances are computed as |a|^2 + |b|^2 - 2 a b
+
+
+@rule("linalg_vector_norm", "norm")
+def measure_length(steps: Steps, call: Call) -> Error:
+    power = call.given["ord"] if "ord" in call.given else call["p"]
+    keepdim = bool(call.given.get("keepdim", False))
+    x = steps.exact(abs(call["self"]))
+    power = 2.0 if power is None else float(power)
+    return steps.store(find_norm(steps, x, power, call.given.get("dim"), keepdim))
+
+
+def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool) -> Number:
+    """Return the norm of numbers, given their sizes, along some axes."""
+    axes = list_axes(sizes.value, dims)
+    if math.isinf(power):
+        largest = torch.amax if power > 0 else torch.amin
+        values = [largest(each, axes, keepdim) for each in sizes] if axes else list(sizes)
+        errors = torch.amax(sizes.error, axes, keepdim) if axes else sizes.error
+        return Number(values[0], errors)
+    if power == 0:
+        counted = steps.exact((sizes.value != 0).double())
+        return steps.sum(counted, dims, keepdim)
+    if power == 1:
+        return steps.sum(sizes, dims, keepdim)
+    if power == 2:
+        return steps.sqrt(steps.sum(steps.square(sizes), dims, keepdim))
+    return find_general_norm(steps, sizes, power, dims, keepdim)
+
+
+def find_general_norm(
+    steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool
+) -> Number:
+    """Return the root of order `power` of the sum of powers.
+
+    The exponents are rounded: p moves a power by u p |log x| of itself, 1 / p the root by
+    2 u |log S| / p.
+    """
+    u, ulp = steps.u, steps.precision.ulp
+    x = sizes.value
+    powers = x**power
+    relative = torch.where(x > 0, sizes.error / x, 0.0)
+    moved = torch.expm1(abs(power) * relative + u * abs(power) * _log(x))
+    terms = steps.round(powers, powers * moved, 2 * ulp)
+    total = steps.sum(terms, dims, keepdim)
+    length = total.value ** (1 / power)
+    share = torch.where(total.value > 0, total.error / total.value, 0.0)
+    grown = torch.expm1(-torch.log1p(-torch.clamp(share, max=1.0)) / abs(power))
+    carried = length * (grown + torch.expm1(2 * u / abs(power) * _log(total.value)))
+    if power > 0:
+        below = total.error ** (1 / power)
+        carried = torch.where(share < 0.5, carried, torch.maximum(below, carried))
+    return steps.round(length, carried, 2 * ulp)
+
+
+def _log(x: Tensor) -> Tensor:
+    """Return |log x|; 0 for 0."""
+    return torch.where(x > 0, abs(torch.log(x)), 0.0)
+
+
+@rule("renorm")
+def shorten(steps: Steps, call: Call) -> Error:
+    """Return slices that are multiplied by maxnorm / (norm + 1e-7), where the norm is larger.
+
+    A norm that may be on either side of maxnorm gives nearly the same on both.
+    """
+    x, dim = call["self"], call["dim"] % call["self"].ndim
+    others = [axis for axis in range(x.ndim) if axis != dim]
+    norm = find_norm(steps, steps.exact(abs(x)), float(call["p"]), others, True)
+    most = float(call["maxnorm"])
+    longer = steps.add(norm, steps.scalar(1e-7, x))
+    factor = steps.div(steps.scalar(most, x), longer)
+    product = steps.mul(steps.exact(x), factor)
+    acts = norm.value + norm.error > most
+    near = acts & (norm.value - norm.error <= most)
+    jump = torch.where(near, abs(x) * abs(1 - factor.value), 0.0)
+    error = steps.store(Number(product.value, product.error + jump))
+    return torch.where(acts, error, 0.0)
+
+
+@rule("_cdist_forward")
+def measure_distances(steps: Steps, call: Call) -> Error:
+    """Return the distances of all pairs of points.
+
+    Euclidean distances of many points are computed from products of matrices: the square is off by
+    (n + 4) u (|a| + |b|)^2, whatever the distance.
+    """
+    a, b = call["x1"], call["x2"]
+    if call["p"] == 2 and uses_products(call):
+        sizes = abs(a).square().sum(-1)[..., :, None] + abs(b).square().sum(-1)[..., None, :]
+        sizes = sizes + 2 * abs(a) @ abs(b).mT
+        roundings = compound(a.shape[-1] + 4, steps.u)
+        squares = Number(call.result**2, roundings * sizes)
+        return steps.store(steps.sqrt(squares))
+    apart = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
+    sizes = Number(abs(apart.value), apart.error)
+    return steps.store(find_norm(steps, sizes, float(call["p"]), -1, False))
+
+
+def uses_products(call: Call) -> bool:
+    """Are distances computed from products? By mode 1, or by none for many points."""
+    mode = call["compute_mode"]
+    many = max(call["x1"].shape[-2], call["x2"].shape[-2]) > FROM_PRODUCTS
+    return mode == 1 or (mode in (None, 0) and many)
+
+
+@repeat("_cdist_backward")
+def repeat_distances_backward(g: Tensor, a: Tensor, b: Tensor, p: float, distances: Tensor) -> Any:
+    """Return the gradient by the first points, from distances that were kept."""
+    return (g[..., None] * find_directions(a, b, p, distances)).sum(-2)
+
+
+def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor:
+    """Return the derivatives of distances by the first point of each pair."""
+    apart = a[..., :, None, :] - b[..., None, :, :]
+    length = distances[..., None]
+    if p == 1:
+        return torch.sign(apart)
+    if p == math.inf:
+        return torch.sign(apart) * (abs(apart) == length)
+    if p < 2:
+        powers = torch.where(apart == 0, 0.0, torch.sign(apart) * abs(apart) ** (p - 1))
+    else:
+        powers = apart * abs(apart) ** (p - 2)
+    return torch.where(length == 0, 0.0, powers / length ** (p - 1))
+
+
+@rule("_cdist_backward")
+def bound_distances_backward(steps: Steps, call: Call) -> Error:
+    """Each term is a product of the gradient and a power of the difference, which rounds, over a
+    power of the distance; the exponents are rounded too.
+    """
+    g, a, b, distances = call["grad"], call["x1"], call["x2"], call["cdist"]
+    p = float(call["p"])
+    directions = find_directions(a, b, p, distances)
+    sizes = abs(g[..., None] * directions)
+    functions = 0.0 if p in (1.0, math.inf) else 4 * steps.precision.ulp + 4 + 2 * abs(p)
+    exponents = 0.0
+    if p not in (1.0, 2.0, math.inf):
+        apart = abs(a[..., :, None, :] - b[..., None, :, :])
+        exponents = 2 * abs(p - 1) * (_log(apart) + _log(distances[..., None]))
+    terms = sizes * (2 + functions + exponents) * steps.u
+    total = steps.sum(Number(sizes, terms + 3 * steps.tiny * (sizes > 0)), -2)
+    return steps.store(Number(call.result, total.error))

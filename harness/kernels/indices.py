@@ -1,0 +1,120 @@
+"""Sums over indices: several numbers are added into one place.
+
+The kernels add in memory, so in a dtype that is narrower than float32 each addition rounds to it.
+n terms, the number that was there among them, take n - 1 additions; a number that nothing is added
+to stays exact. The same operation on ones counts the terms. Source: ATen/native/cpu/IndexKernel.cpp,
+ScatterGatherKernel.cpp, native/Embedding.cpp, PaddingKernel.cpp, UpSampleKernel.cpp.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from harness.kernels.again import (
+    add_sizes,
+    bound_running_sums,
+    count_terms_with,
+    repeat_with,
+    step_roundoff,
+)
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Steps
+
+
+@rule("scatter_add")
+def scatter_and_add(steps: Steps, call: Call) -> Error:
+    sizes = add_sizes(call, "self", "src")
+    return bound_running_sums(steps, sizes, count_terms_with(call, "self", "src"))
+
+
+@rule("index_add")
+def add_at_indices(steps: Steps, call: Call) -> Error:
+    """Each source may be multiplied by `alpha`, which is rounded too."""
+    further = 0.0 if call["alpha"] == 1 else 2.0
+    size = repeat_with(
+        call, self=abs(call["self"]), source=abs(call["source"]), alpha=abs(call["alpha"])
+    )
+    terms = repeat_with(
+        call, self=torch.ones_like(call["self"]), source=torch.ones_like(call["source"]), alpha=1
+    )
+    return bound_running_sums(steps, size, terms, further)
+
+
+@rule("index_put", "_index_put_impl", "_unsafe_index_put", "put")
+def put_at_indices(steps: Steps, call: Call) -> Error:
+    """Without `accumulate` numbers are moved."""
+    if not call["accumulate"]:
+        return None
+    source = "source" if "source" in call.given else "values"
+    sizes = add_sizes(call, "self", source)
+    return bound_running_sums(steps, sizes, count_terms_with(call, "self", source))
+
+
+@rule("scatter_reduce")
+def scatter_and_reduce(steps: Steps, call: Call) -> Error:
+    return _reduce_at_indices(steps, call, "src")
+
+
+@rule("index_reduce")
+def reduce_at_indices(steps: Steps, call: Call) -> Error:
+    return _reduce_at_indices(steps, call, "source")
+
+
+def _reduce_at_indices(steps: Steps, call: Call, source: str) -> Error:
+    """A mean is a sum that is divided; a product of n numbers rounds n - 1 times, and may underflow
+    before it is multiplied by numbers above 1.
+    """
+    if call["reduce"] in ("amax", "amin"):
+        return None
+    ones = {"self": torch.ones_like(call["self"]), source: torch.ones_like(call[source])}
+    counting = "mean" if call["reduce"] == "mean" else call["reduce"]
+    terms = repeat_with(call, **ones, reduce="sum")
+    sizes = add_sizes(call, "self", source)
+    error = bound_running_sums(steps, sizes, terms, 0.0 if counting == "sum" else 1.0)
+    if counting == "prod":
+        above = {name: torch.clamp(abs(call[name]), min=1.0) for name in ones}
+        largest = repeat_with(call, **above)
+        error = terms * (step_roundoff(steps) * sizes + steps.precision.tiny * largest)
+    return error
+
+
+@rule("embedding_dense_backward")
+def add_rows(steps: Steps, call: Call) -> Error:
+    """Each row of the gradient is added to the row of its index; it may be divided by the number of
+    times that the index occurs, as a product with the reciprocal.
+    """
+    ones = torch.ones_like(call["grad_output"])
+    terms = repeat_with(call, grad_output=ones, scale_grad_by_freq=False)
+    further = 2.0 if call["scale_grad_by_freq"] else 0.0
+    return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, further)
+
+
+@rule(
+    "_upsample_nearest_exact1d_backward",
+    "_upsample_nearest_exact2d_backward",
+    "_upsample_nearest_exact3d_backward",
+    "reflection_pad1d_backward",
+    "reflection_pad2d_backward",
+    "reflection_pad3d_backward",
+    "replication_pad1d_backward",
+    "replication_pad2d_backward",
+    "replication_pad3d_backward",
+    "upsample_nearest1d_backward",
+    "upsample_nearest2d_backward",
+    "upsample_nearest3d_backward",
+)
+def add_copies(steps: Steps, call: Call) -> Error:
+    """The gradient of a number that was copied is the sum over its copies."""
+    sizes = add_sizes(call, "grad_output")
+    return bound_running_sums(steps, sizes, count_terms_with(call, "grad_output"))
+
+
+@rule("unfold_backward")
+def add_windows(steps: Steps, call: Call) -> Error:
+    return bound_running_sums(steps, add_sizes(call, "grad_in"), count_terms_with(call, "grad_in"))
+
+
+@rule("col2im")
+def add_columns(steps: Steps, call: Call) -> Error:
+    """Columns are added up where their windows overlap."""
+    return bound_running_sums(steps, add_sizes(call, "self"), count_terms_with(call, "self"))

@@ -1,0 +1,91 @@
+"""Operations that move numbers between windows, indices and layouts, and round nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Steps
+
+MOVES = (
+    "_adaptive_max_pool2d",
+    "_pack_padded_sequence",
+    "_reshape_copy",
+    "_unsafe_index",
+    "_unsafe_masked_index",
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "block_diag",
+    "bucketize",
+    "ceil",
+    "channel_shuffle",
+    "cummax",
+    "cummin",
+    "diag_embed",
+    "diagonal_scatter",
+    "floor",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "im2col",
+    "index_copy",
+    "kthvalue",
+    "masked_scatter",
+    "masked_scatter_backward",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+    "max_unpool2d",
+    "max_unpool3d",
+    "median",
+    "mode",
+    "nanmedian",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "reflection_pad1d",
+    "reflection_pad2d",
+    "reflection_pad3d",
+    "repeat_interleave",
+    "replication_pad1d",
+    "replication_pad2d",
+    "replication_pad3d",
+    "rot90",
+    "round",
+    "searchsorted",
+    "split_with_sizes_copy",
+    "take",
+    "trunc",
+    "unfold_copy",
+    "unsafe_split",
+    "unsafe_split_with_sizes",
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "upsample_nearest3d",
+    "view_copy",
+)
+
+
+@rule(*MOVES)
+def move_places(steps: Steps, call: Call) -> Sequence[Error]:
+    return [None] * len(call.results)
+
+
+@repeat("copy")
+def copy_numbers(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """Return the numbers that are copied into a tensor; torch's own has no derivative."""
+    dtype = torch.promote_types(to.dtype, source.dtype) if to.is_floating_point() else to.dtype
+    return source.to(to.device, dtype).expand_as(to).clone()
+
+
+@repeat("fractional_max_pool2d", "fractional_max_pool3d")
+def pool_fractionally(x: Tensor, kernel: Any, output: Any, samples: Tensor) -> Any:
+    """Return the largest numbers of windows at drawn places, which have no derivative."""
+    operation = torch.ops.aten.fractional_max_pool2d
+    if samples.shape[-1] == 3:
+        operation = torch.ops.aten.fractional_max_pool3d
+    return operation(x, kernel, output, samples.detach())

@@ -1,0 +1,85 @@
+"""Pooling: averages of windows, and how gradients come back from windows that overlap.
+
+An average adds n numbers (n - 1 roundings) and divides once, or once for each axis, or multiplies
+by a reciprocal. The maximum of a window rounds nothing; a tie goes to one of the equal numbers, as
+`indices` says. Backward, each window adds its share to a gradient in memory. Source:
+ATen/native/cpu/AvgPoolKernel.cpp, AdaptiveAvgPoolKernel.cpp, MaxPoolKernel.cpp.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from harness.kernels.again import (
+    add_sizes,
+    bound_running_sums,
+    count_terms_with,
+    list_per_axis,
+    multiply_all,
+    repeat_with,
+)
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+
+@rule("avg_pool2d", "avg_pool3d")
+def average_windows(steps: Steps, call: Call) -> Error:
+    axes = int(call.name[-2])
+    window = multiply_all(list_per_axis(call["kernel_size"], axes))
+    return bound_averages(steps, call.result, add_sizes(call, "self"), window, axes)
+
+
+@rule("_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
+def average_adaptively(steps: Steps, call: Call) -> Error:
+    """A window reaches from the floor of its start to the ceiling of its end."""
+    axes = int(call.name[-2])
+    window = count_overlap(call["self"].shape[-axes:], call.result.shape[-axes:])
+    return bound_averages(steps, call.result, add_sizes(call, "self"), window, axes)
+
+
+def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: int) -> Error:
+    """Return the error of averages, given the averages of the sizes: each may be divided once for
+    each axis, and by a reciprocal that is rounded.
+    """
+    roundings = terms - 1 + axes + 1
+    error = roundings * steps.u * size + terms * steps.tiny * (size > 0)
+    return steps.store(Number(value, error))
+
+
+@rule("avg_pool2d_backward", "avg_pool3d_backward")
+def average_windows_backward(steps: Steps, call: Call) -> Error:
+    ones = torch.ones_like(call["grad_output"])
+    terms = repeat_with(call, grad_output=ones, divisor_override=1)
+    return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, 2)
+
+
+@rule("_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward")
+def average_adaptively_backward(steps: Steps, call: Call) -> Error:
+    axes = int(call.name.removesuffix("_backward")[-2])
+    terms = count_overlap(call["grad_output"].shape[-axes:], call["self"].shape[-axes:])
+    return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, axes + 1)
+
+
+def count_overlap(lengths: tuple[int, ...], windows: tuple[int, ...]) -> int:
+    """Return the largest number of places that share a window, for lengths and numbers of windows
+    along each axis.
+    """
+    most = [ceil(length / number) + 1 for length, number in zip(lengths, windows, strict=True)]
+    return multiply_all([min(each, length) for each, length in zip(most, lengths, strict=True)])
+
+
+@rule(
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool3d_backward",
+    "fractional_max_pool2d_backward",
+    "fractional_max_pool3d_backward",
+    "max_pool2d_with_indices_backward",
+    "max_pool3d_with_indices_backward",
+)
+def add_to_largest(steps: Steps, call: Call) -> Error:
+    """Each window adds its gradient to its largest number."""
+    sizes = add_sizes(call, "grad_output")
+    return bound_running_sums(steps, sizes, count_terms_with(call, "grad_output"))

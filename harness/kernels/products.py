@@ -1,0 +1,96 @@
+"""Sums of products over several axes, and other products of vectors.
+
+n terms in any order lose n u of the sum of their sizes (Jeannerod and Rump 2013).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from harness.kernels.again import (
+    add_sizes,
+    bound_running_sums,
+    compound,
+    multiply_all,
+    repeat_with,
+    step_roundoff,
+)
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+from harness.rules.sums import bound_products
+
+
+@rule("vdot")
+def multiply_vectors(steps: Steps, call: Call) -> Error:
+    size = abs(call["self"]).dot(abs(call["other"]))
+    return bound_products(steps, call.result, size, len(call["self"]))
+
+
+@rule("addbmm")
+def add_matrices(steps: Steps, call: Call) -> Error:
+    """Return beta c + alpha sum_b a_b b_b: the product of each pair may be added in memory."""
+    beta, alpha = abs(call["beta"]), abs(call["alpha"])
+    names = ("self", "batch1", "batch2")
+    sizes = {name: abs(call[name]) for name in names}
+    size = repeat_with(call, **sizes, beta=beta, alpha=alpha)
+    pairs, _, inner = call["batch1"].shape
+    roundings = pairs * inner + 1 + (2 if alpha != 1 or beta != 1 else 0)
+    error = roundings * (steps.u * size + steps.tiny * (size > 0))
+    if steps.precision.narrow:
+        error = error + pairs * steps.precision.stored * (size + error)
+    return steps.store(Number(call.result, error))
+
+
+@rule("addr")
+def add_outer_product(steps: Steps, call: Call) -> Error:
+    """Return beta c + alpha a b^T; alpha, two products and the sum may round, each in the dtype of the
+    result (ATen/native/cpu/LinearAlgebraKernel.cpp).
+    """
+    sizes = {name: abs(call[name]) for name in ("self", "vec1", "vec2", "beta", "alpha")}
+    size = repeat_with(call, **sizes)
+    share = compound(4, step_roundoff(steps))
+    return share * size + 3 * steps.precision.tiny * (size > 0)
+
+
+@rule("trace")
+def add_diagonal(steps: Steps, call: Call) -> Error:
+    size = add_sizes(call, "self")
+    return steps.store(Number(call.result, len(call["self"]) * steps.u * size))
+
+
+@rule("linalg_cross")
+def multiply_crosswise(steps: Steps, call: Call) -> Error:
+    """Return a differences of two products, which may all be stored."""
+    dim = call["dim"]
+    a, b = torch.broadcast_tensors(abs(call["self"]), abs(call["other"]))
+    left = a.roll(-1, dim) * b.roll(-2, dim)
+    right = a.roll(-2, dim) * b.roll(-1, dim)
+    return bound_running_sums(steps, left + right, 2.0, 1.0)
+
+
+@rule("_trilinear")
+def multiply_three(steps: Steps, call: Call) -> Error:
+    """Return sums of products of three numbers.
+
+    The kernel (ATen/native/Linear.cpp) goes through one axis, multiplies two arguments, then the
+    third, and adds the result in memory: each of these may be stored.
+    """
+    size = add_sizes(call, "i1", "i2", "i3")
+    shape = _broadcast_shapes(call)
+    terms = multiply_all([shape[axis] for axis in call["sumdim"]])
+    error = (terms + 2) * (steps.u * size + steps.tiny * (size > 0))
+    if steps.precision.narrow:
+        kept = 2 + shape[call["unroll_dim"]]
+        error = error + kept * steps.precision.stored * (size + error)
+    return error
+
+
+def _broadcast_shapes(call: Call) -> torch.Size:
+    """Return the shape of the product of the three arguments of _trilinear before it is summed."""
+    shapes = []
+    for name, expand in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+        shape = list(call[name].shape)
+        for axis in sorted(call[expand]):
+            shape.insert(axis, 1)
+        shapes.append(shape)
+    return torch.broadcast_shapes(*shapes)

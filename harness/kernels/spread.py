@@ -1,0 +1,59 @@
+"""Variances and standard deviations.
+
+The rule takes two passes: the mean, then the squares of the deviations. Its bound counts the error
+of the mean to first order, in every deviation; so it is at least that of the updating formula of
+Welford, which is off by n k u relative, k^2 = 1 + mean^2 / variance (Chan, Golub and LeVeque,
+Algorithms for computing the sample variance, The American Statistician 37, 1983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps, count_terms, list_axes
+
+
+@rule("var")
+def variance(steps: Steps, call: Call) -> Error:
+    return steps.store(find_spread(steps, call)[0])
+
+
+@rule("std")
+def deviate(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.sqrt(find_spread(steps, call)[0]))
+
+
+@rule("var_mean")
+def variance_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
+    return [steps.store(each) for each in find_spread(steps, call)]
+
+
+@rule("std_mean")
+def deviate_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
+    spread, mean = find_spread(steps, call)
+    return [steps.store(steps.sqrt(spread)), steps.store(mean)]
+
+
+def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
+    """Return the variance and the mean."""
+    x = steps.exact(call["self"])
+    dims, keepdim = call.given.get("dim"), bool(call.given.get("keepdim", False))
+    mean = steps.mean(x, dims, True)
+    total = steps.sum(steps.square(steps.sub(x, mean)), dims, keepdim)
+    degrees = count_terms(x.value, list_axes(x.value, dims)) - find_correction(call)
+    degrees = max(degrees, 0.0)
+    value, error = total.value / degrees, total.error / degrees
+    return steps.round(value, error, 2), steps.mean(x, dims, keepdim)
+
+
+def find_correction(call: Call) -> float:
+    """Return the number of degrees of freedom that are taken off the number of terms."""
+    if "unbiased" in call.given:
+        return float(bool(call["unbiased"]))
+    correction = call["correction"]
+    return 1.0 if correction is None else float(correction)
+
+

@@ -1,0 +1,53 @@
+"""Weights that are stored as a length and a direction: w = v g / |v|."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+from torch import Tensor
+
+from harness.kernels.distances import find_norm
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Number, Steps
+
+
+def find_axes(v: Tensor, dim: int) -> list[int]:
+    """Return the axes over which a length is taken: all but one."""
+    return [axis for axis in range(v.ndim) if axis != dim % v.ndim]
+
+
+@rule("_weight_norm_interface")
+def normalise(steps: Steps, call: Call) -> Sequence[Error]:
+    """The lengths are stored in float32 if the weights are narrower."""
+    v = steps.exact(call["v"])
+    lengths = find_norm(steps, Number(abs(v.value), v.error), 2.0, find_axes(*_given(call)), True)
+    weights = steps.mul(v, steps.div(steps.exact(call["g"]), lengths))
+    return [steps.store(weights), lengths.error]
+
+
+def _given(call: Call) -> tuple[Tensor, int]:
+    return call["v"], call["dim"]
+
+
+@repeat("_weight_norm_interface_backward")
+def repeat_backward(
+    grad: Tensor, v: Tensor, g: Tensor, lengths: Tensor, dim: int
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients by v and g, from lengths that were kept."""
+    axes = find_axes(v, dim)
+    along = (grad * v).sum(axes, keepdim=True)
+    lengths = lengths.to(v)
+    return g / lengths * (grad - v * along / lengths**2), along / lengths
+
+
+@rule("_weight_norm_interface_backward")
+def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
+    names = ("grad_w", "saved_v", "saved_g", "saved_norms")
+    grad, v, g, lengths = (steps.exact(call[name]) for name in names)
+    along = steps.sum(steps.mul(grad, v), find_axes(v.value, call["dim"]), True)
+    part = steps.mul(v, steps.div(along, steps.square(lengths)))
+    by_direction = steps.mul(steps.div(g, lengths), steps.sub(grad, part))
+    return [steps.store(by_direction), steps.store(steps.div(along, lengths))]
+
+
