@@ -81,12 +81,12 @@ def _look_up(text: str, tensors: Tensors) -> Array:
         raise ValueError(f"no parameter is called {text!r}, expected {HOW}")
     tensor = tensors[match["name"]]
     if match["index"]:
-        axes = [_parse_index(axis) for axis in match["index"].split(",")]
+        axes = [parse_index(axis) for axis in match["index"].split(",")]
         tensor = tensor[tuple(axes)]
     return tensor.T if match["T"] else tensor
 
 
-def _parse_index(text: str) -> int | slice | None:
+def parse_index(text: str) -> int | slice | None:
     """Return the index or slice that a text like "3", "1:" or ":-1" describes."""
     numbers = [int(number) if number.strip() else None for number in text.split(":")]
     return numbers[0] if len(numbers) == 1 else slice(*numbers)

@@ -21,6 +21,8 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "shipped",
         "claims",
         "same",
+        "mapping",
+        "evaluating",
         "judging",
         "training",
         "pytorch",

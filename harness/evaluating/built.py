@@ -1,0 +1,92 @@
+"""Models as a user gives them: a class, a factory or a module; built, copied and put into a
+mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from harness.calling.copies import deep_copy
+from harness.calling.modes import has_modes
+from harness.core.numpy_errors import users
+from harness.evaluating.data import Batch
+from harness.model.devices import held_in
+from harness.model.errors import raised
+from harness.text.harmless import class_name
+
+MODES = ("train", "eval")
+
+
+class NotBuilt(TypeError):
+    """The reason why a model cannot be built."""
+
+
+@dataclass(frozen=True, eq=False)
+class Builder:
+    """Builds a model, always with the same numbers; `batch` initialises lazy modules."""
+
+    build: Callable[[], Any]
+    name: str
+    batch: Batch
+
+    def make(self, dtype: str, device: str = "cpu") -> Any:
+        """Return a new module in a dtype on a device.
+
+        Raises NotBuilt, in a sentence, if this fails.
+        """
+        with torch.random.fork_rng(devices=[]), users():
+            torch.manual_seed(0)
+            try:
+                module = self.build()
+                if isinstance(module, torch.nn.Module):
+                    self._initialise(module)
+                    module = module.to(dtype=held_in(dtype), device=device)
+            except Exception as error:  # a user's constructor may raise anything
+                raise NotBuilt(f"{self.name} {raised(error)}") from error
+        if not isinstance(module, torch.nn.Module):
+            raise NotBuilt(
+                f"{self.name} gave a {class_name(module)}, expected an nn.Module: give its class, a"
+                " function that builds it, or the module"
+            )
+        return module
+
+    def _initialise(self, module: torch.nn.Module) -> None:
+        """Call a module that has lazy parameters once, so that these get their shapes."""
+        if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+            batch = cast_batch(self.batch, torch.get_default_dtype(), "cpu")
+            with torch.no_grad():
+                module(*batch.args, **batch.kwargs)
+
+
+def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
+    """Return a batch on a device, with copies of its tensors; real numbers are of a dtype."""
+
+    def cast(tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.to(device=device, copy=True)
+        return tensor.to(kind) if tensor.is_floating_point() else tensor
+
+    return batch.map(cast)
+
+
+def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
+    """Return another module like this one: a copy, or built anew if it cannot be copied."""
+    copied = deep_copy(module)
+    return builder.make(dtype, device) if copied is None else copied
+
+
+def set_mode(module: Any, mode: str) -> None:
+    """Put a module into train() or eval(), if it has modes."""
+    if has_modes(module):
+        module.train(mode == "train")
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Let what torch.compile has compiled run as it is written in this context."""
+    stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
+    return nullcontext() if stance is None else stance("force_eager")

@@ -1,0 +1,184 @@
+"""One evaluation of a model: its outputs, its loss, its gradients and its buffers, by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.core.numpy_errors import users
+from harness.evaluating.built import set_mode, uncompiled
+from harness.evaluating.data import Batch
+from harness.evaluating.outputs import name_outputs
+from harness.evaluating.state import list_live
+from harness.evaluating.survey import Survey
+from harness.model.losses import check_loss
+from harness.shadow.watch import Watched, watch
+
+LOSS = "loss"
+OUTPUT = "output"
+GRADIENT = "gradient of "  # of a parameter
+BY_INPUT = "gradient by "  # by an input
+BUFFER = "buffer "
+Answers = dict[str, Tensor]
+Loss = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a model is asked: on a batch, in a mode, under a seed.
+
+    `before` is the batch of an earlier call, if there is one. Without a `loss` the gradients are
+    those of a random weighted sum of the outputs. `names` renames outputs. `buffers` has the
+    buffers to be read after the call, by the module's name, and their names as answers.
+    `by_inputs` asks for gradients by the inputs.
+    """
+
+    batch: Batch
+    mode: str
+    seed: int = 0
+    before: Batch | None = None
+    loss: Loss | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    buffers: Mapping[str, str] = field(default_factory=dict)
+    by_inputs: bool = True
+
+
+def evaluate(module: Any, question: Question) -> Answers:
+    """Return all answers of a module, which may have been compiled."""
+    with _asked(module, question):
+        return _answer(module, question)
+
+
+def survey(module: Any, question: Question) -> tuple[Answers, Survey]:
+    """Return the answers, how many numbers were computed, and which were drawn."""
+    with _asked(module, question), uncompiled(), Survey() as found:
+        return _answer(module, question), found
+
+
+def watch_evaluation(module: Any, question: Question) -> Watched:
+    """Evaluate a module and record every operation."""
+    with _asked(module, question), uncompiled():
+        return watch(lambda: _answer(module, question), module)
+
+
+@contextmanager
+def _asked(module: Any, question: Question) -> Iterator[None]:
+    """Put a module into the question's mode and torch under its seed; call it once before, if the
+    question says so, and give it its own numbers back.
+    """
+    set_mode(module, question.mode)
+    device = next((each.device for each in module.parameters()), torch.device("cpu"))
+    devices = [device] if device.type != "cpu" else []
+    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
+        if question.before is not None:
+            torch.manual_seed(question.seed + 1)
+            _call_before(module, question.before)
+        torch.manual_seed(question.seed)
+        yield
+
+
+def _call_before(module: Any, batch: Batch) -> None:
+    """Call a module on other data, and give its tensors their numbers back."""
+    live, _ = list_live(module)
+    kept = {name: tensor.detach().clone() for name, tensor in live.items()}
+    with users():
+        module(*batch.args, **batch.kwargs)
+    with torch.no_grad():
+        for name, tensor in kept.items():
+            live[name].copy_(tensor)
+
+
+def _answer(module: Any, question: Question) -> Answers:
+    """Call a module, and return its answers by name."""
+    batch, inputs = _take_inputs(module, question)
+    with torch.enable_grad(), users():
+        raw = module(*batch.args, **batch.kwargs)
+        outputs = name_outputs(raw)
+        loss = None if question.loss is None else ask_loss(question.loss, raw, batch)
+    answers = {question.names.get(name, name): tensor for name, tensor in outputs.items()}
+    if loss is not None:
+        answers[LOSS] = loss
+    answers |= _differentiate(module, question, answers, inputs)
+    live, _ = list_live(module)
+    for own, name in question.buffers.items():
+        answers[BUFFER + name] = live[own]
+    return answers
+
+
+def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
+    """Return a user's loss of an output. Raises WrongAnswer unless it is one real number."""
+    given = (output,) if batch.targets is None else (output, batch.targets)
+    found: Any = loss(*given)
+    checked: Tensor = check_loss(found)
+    return checked
+
+
+def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
+    """Return the batch with inputs that take gradients, and these inputs by name."""
+    if not question.by_inputs:
+        return question.batch, {}
+    targets = question.batch.targets
+
+    def take(tensor: Tensor) -> Tensor:
+        return tensor.detach().clone().requires_grad_() if tensor.is_floating_point() else tensor
+
+    batch = Batch(question.batch.args, question.batch.kwargs).map(take)
+    inputs: Answers = {}
+    for name, value in zip(name_arguments(module), batch.args, strict=False):
+        inputs |= name_outputs(value, name)
+    for name, value in batch.kwargs.items():
+        inputs |= name_outputs(value, name)
+    taken = {name: each for name, each in inputs.items() if each.requires_grad}
+    return Batch(batch.args, batch.kwargs, targets), taken
+
+
+def name_arguments(module: Any) -> list[str]:
+    """Return names for a module's arguments: those of its forward, as far as they are known."""
+    try:
+        found = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError, AttributeError):
+        found = []
+    by_place = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    names = [each.name for each in found if each.kind in by_place]
+    return [*names, *(f"input {place}" for place in range(len(names) + 1, 100))]
+
+
+def _differentiate(module: Any, question: Question, answers: Answers, inputs: Answers) -> Answers:
+    """Return the gradients of the loss, or of a weighted sum of the outputs, by name.
+
+    A gradient that does not exist is left out.
+    """
+    live, _ = list_live(module)
+    wanted = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
+    for name, tensor in live.items():
+        if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad:
+            wanted[GRADIENT + name] = tensor
+    ends = {name: each for name, each in answers.items() if each.requires_grad}
+    if question.loss is not None:
+        ends = {name: each for name, each in ends.items() if name == LOSS}
+    if not ends or not wanted:
+        return {}
+    weights = None
+    if question.loss is None:
+        weights = [draw_weights(name, each) for name, each in ends.items()]
+    slopes = torch.autograd.grad(
+        list(ends.values()), list(wanted.values()), weights, allow_unused=True
+    )
+    return {name: slope for name, slope in zip(wanted, slopes, strict=True) if slope is not None}
+
+
+def draw_weights(name: str, output: Tensor) -> Tensor:
+    """Return weights of an output's elements that every dtype holds: eighths from 1/8 to 1, with
+    signs. They are always the same for an output of this name and shape.
+    """
+    generator = np.random.default_rng(crc32(name.encode()))
+    drawn = generator.integers(1, 9, output.shape) * generator.choice([-1, 1], output.shape)
+    return torch.tensor(drawn / 8, dtype=output.dtype, device=output.device)

@@ -1,0 +1,63 @@
+"""The tensors in a model's output, by names in words: "output", "output 2", "output.logits"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.model.errors import WrongAnswer
+from harness.model.tensors import to_plain
+from harness.text.harmless import class_name, exact, one_line, shown
+
+DEEPEST = 8  # levels of an output
+
+
+def name_outputs(output: Any, name: str = "output", depth: int = 0) -> dict[str, Tensor]:
+    """Return all tensors and numbers of a model's output, by name.
+
+    Sequences are numbered from 1; mappings, named tuples and dataclasses give the names of their
+    fields. None and texts are left out. Raises WrongAnswer for an output of another kind.
+    """
+    if depth > DEEPEST:
+        raise WrongAnswer(f"gave outputs that are nested more than {DEEPEST} levels deep")
+    tensor = to_plain(output)
+    if tensor is not None:
+        return {name: tensor}
+    if output is None or isinstance(output, str):
+        return {}
+    if isinstance(output, bool | int | float):
+        kind = torch.float64 if isinstance(output, float) else None
+        return {name: torch.tensor(output, dtype=kind)}
+    found: dict[str, Tensor] = {}
+    for label, part in _list_parts(output, name):
+        found |= name_outputs(part, label, depth + 1)
+    return found
+
+
+def _list_parts(output: Any, name: str) -> list[tuple[str, Any]]:
+    """Return the parts of an output with their names."""
+    if isinstance(output, Mapping):
+        return [(f"{name}.{_word(key)}", part) for key, part in output.items()]
+    if hasattr(output, "_asdict"):
+        return [(f"{name}.{key}", part) for key, part in output._asdict().items()]
+    if isinstance(output, tuple | list):
+        joint = " " if depth_of(name) == 0 else "."
+        return [(f"{name}{joint}{place}", part) for place, part in enumerate(output, 1)]
+    if is_dataclass(output) and not isinstance(output, type):
+        return [(f"{name}.{each.name}", getattr(output, each.name)) for each in fields(output)]
+    raise WrongAnswer(
+        f"gave a {class_name(output)}, expected a tensor, or a tuple, dict or dataclass of tensors"
+    )
+
+
+def depth_of(name: str) -> int:
+    """Return how many levels a name has below "output"."""
+    return name.count(" ") + name.count(".")
+
+
+def _word(key: Any) -> str:
+    return one_line(exact(key) if isinstance(key, str) else shown(key, 40))

@@ -1,0 +1,100 @@
+"""The tensors of a module: parameters and buffers, read and set by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+Shape = tuple[int, ...]
+COMPILED = "_orig_mod."  # what torch.compile puts into names
+PARALLEL = "module."  # what DataParallel puts before names
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """The names and shapes of a module's tensors.
+
+    A tensor that has several names is listed under the first; `other_names` gives the first name
+    for each of the others. `frozen` are the parameters that need no gradient.
+    """
+
+    parameters: Mapping[str, Shape]
+    buffers: Mapping[str, Shape]
+    other_names: Mapping[str, str]
+    frozen: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> dict[str, Shape]:
+        """Parameters and buffers."""
+        return {**self.parameters, **self.buffers}
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a tensor without what torch.compile and DataParallel have added."""
+    return name.replace(COMPILED, "").removeprefix(PARALLEL)
+
+
+def list_live(module: Any) -> tuple[State, dict[str, str]]:
+    """Return a module's own tensors under their first names, and the first name of each further
+    name.
+    """
+    first: dict[int, str] = {}
+    live: State = {}
+    other_names: dict[str, str] = {}
+    for listed in (module.named_parameters, module.named_buffers):
+        for full_name, tensor in listed(remove_duplicate=False):
+            name = plain_name(full_name)
+            known = first.setdefault(id(tensor), name)
+            if known == name:
+                live[name] = tensor
+            else:
+                other_names[name] = known
+    return live, other_names
+
+
+def list_tensors(module: Any) -> Tensors:
+    """Return the names and shapes of a module's tensors."""
+    live, other_names = list_live(module)
+    parameters: dict[str, Shape] = {}
+    buffers: dict[str, Shape] = {}
+    frozen = []
+    for name, tensor in live.items():
+        of_kind = parameters if isinstance(tensor, torch.nn.Parameter) else buffers
+        of_kind[name] = tuple(tensor.shape)
+        if of_kind is parameters and not tensor.requires_grad:
+            frozen.append(name)
+    return Tensors(parameters, buffers, other_names, tuple(frozen))
+
+
+def read_state(module: Any) -> State:
+    """Return copies of a module's tensors by name; real numbers are in float64 on the CPU."""
+    live, _ = list_live(module)
+    return {name: widen(tensor) for name, tensor in live.items()}
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU, real numbers in float64."""
+    tensor = tensor.detach().cpu()
+    return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
+
+
+def name_all(state: State, tensors: Tensors) -> State:
+    """Return a state that has every tensor under all its names."""
+    found = dict(state)
+    for name, first in tensors.other_names.items():
+        if first in state:
+            found[name] = state[first]
+    return found
+
+
+def write_state(module: Any, state: State) -> None:
+    """Copy numbers into a module's tensors of these names, rounded to the module's dtype."""
+    live, _ = list_live(module)
+    with torch.no_grad():
+        for name, tensor in state.items():
+            live[name].copy_(tensor)

@@ -1,0 +1,67 @@
+"""Looks at one evaluation: how many numbers it computes, and which it draws at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_strided")
+
+
+class Drawn(NamedTuple):
+    """One call of an operation that draws random numbers: its name, and a copy of the numbers."""
+
+    name: str
+    numbers: Tensor
+
+    def describe(self) -> str:
+        """Return the operation and the shape of what it draws."""
+        name = self.name.removeprefix("aten::").rstrip("_")
+        return f"{name} {tuple(self.numbers.shape)}"
+
+
+class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the numbers that operations compute, and keeps those that are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numbers = 0
+        self.drawn: list[Drawn] = []
+
+    def __torch_dispatch__(
+        self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        results = called(*args, **(kwargs or {}))
+        listed = results if isinstance(results, tuple | list) else (results,)
+        tensors = [each for each in listed if isinstance(each, Tensor)]
+        self.numbers += sum(tensor.numel() for tensor in tensors)
+        name = called._schema.name
+        if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
+            self.drawn.append(Drawn(name, tensors[-1].detach().clone()))
+        return results
+
+
+def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
+    """Did two evaluations draw the same random numbers in the same order?"""
+    if len(mine) != len(theirs):
+        return False
+    for one, other in zip(mine, theirs, strict=True):
+        if one.numbers.shape != other.numbers.shape:
+            return False
+        if not torch.equal(one.numbers.double(), other.numbers.double()):
+            return False
+    return True
+
+
+def describe_drawn(drawn: Sequence[Drawn], most: int = 4) -> str:
+    """Return in words what an evaluation draws: "bernoulli (32, 8) and bernoulli (32, 4)"."""
+    if not drawn:
+        return "nothing"
+    said = [each.describe() for each in drawn[:most]]
+    if len(drawn) > most:
+        said.append(f"{len(drawn) - most} more")
+    return " and ".join(said)

@@ -1,0 +1,3 @@
+"""How the parameters of one PyTorch model follow from those of another: as said, by name, or
+found.
+"""

@@ -1,0 +1,197 @@
+"""Proposes how tensors of one model follow from those of another: one by one, joined, cut, added.
+
+Both lists are in order, and tensors that belong together stand next to each other. Matrices (two
+axes and more) and vectors are aligned apart, since a layer's bias stands between its matrix and the
+next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from harness.evaluating.state import Shape
+from harness.mapping.folding import Folded, fold, unfold
+from harness.mapping.parts import (
+    Named,
+    Part,
+    Parts,
+    added,
+    cut,
+    joined,
+    reshaped,
+    transposed,
+    whole,
+)
+
+MOST_MIXED = 3  # tensors that are joined in every order
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is allowed: square matrices that are transposed, tensors that follow from nothing, and
+    tensors from which nothing follows.
+    """
+
+    turned: bool = False
+    as_built: int = 0
+    unused: int = 0
+
+
+def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+    """Yield ways in which our tensors follow from theirs, each of which is used once."""
+    matrices = [one for one in theirs if len(one[1]) > 1]
+    vectors = [one for one in theirs if len(one[1]) < 2]
+    of_matrices = [one for one in ours if len(one[1]) > 1]
+    of_vectors = [one for one in ours if len(one[1]) < 2]
+    for parts, left, missing in _align_matrices(matrices, vectors, of_matrices, of_vectors, rules):
+        for more in _Aligner(rules).align(left, missing):
+            yield {**parts, **more}
+
+
+def _align_matrices(
+    matrices: Sequence[Named],
+    vectors: Sequence[Named],
+    of_matrices: Sequence[Named],
+    of_vectors: Sequence[Named],
+    rules: Rules,
+) -> Iterator[Folded]:
+    """Yield alignments of the matrices, with the vectors that are left on both sides."""
+    for parts in _Aligner(rules).align(matrices, of_matrices):
+        yield parts, vectors, of_vectors
+    if vectors or of_vectors:
+        yield from fold(matrices, vectors, of_matrices, of_vectors)
+        yield from unfold(matrices, vectors, of_matrices, of_vectors)
+        yield from _flatten(matrices, vectors, of_matrices, of_vectors, rules)
+
+
+class _Aligner:
+    """Aligns two lists in order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def align(
+        self,
+        theirs: Sequence[Named],
+        ours: Sequence[Named],
+        as_built: int = 0,
+        unused: int = 0,
+    ) -> Iterator[Parts]:
+        """Yield alignments of what is left of both lists, the plainest first."""
+        if not theirs and not ours:
+            yield {}
+            return
+        for taken, parts in self._begin(theirs, ours):
+            rest = self.align(theirs[taken:], ours[len(parts) :], as_built, unused)
+            for more in rest:
+                yield {**parts, **more}
+        if ours and as_built < self.rules.as_built:
+            yield from self.align(theirs, ours[1:], as_built + 1, unused)
+        if theirs and unused < self.rules.unused:
+            yield from self.align(theirs[1:], ours, as_built, unused + 1)
+
+    def _begin(self, theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tuple[int, Parts]]:
+        """Yield expressions of our first tensors, with the number of tensors that they take."""
+        if not theirs or not ours:
+            return
+        name, shape = ours[0]
+        for part in list_forms(*theirs[0], shape, self.rules.turned):
+            yield 1, {name: part}
+        for count in range(2, len(theirs) + 1):
+            for part in list_joints(theirs[:count], shape):
+                yield count, {name: part}
+        for count in range(2, len(ours) + 1):
+            for parts in _list_cuts(theirs[0], ours[:count]):
+                yield 1, parts
+        if is_flat(shape):
+            for count in range(2, len(theirs) + 1):
+                terms = [next(list_forms(*one, shape, False), None) for one in theirs[:count]]
+                fitting = [term for term in terms if term is not None]
+                if len(fitting) == count:
+                    yield count, {name: added(fitting)}
+
+
+def list_forms(name: str, found: Shape, wanted: Shape, turned: bool) -> Iterator[Part]:
+    """Yield expressions of one tensor in a wanted shape."""
+    is_square = len(found) == 2 and found[0] == found[1]
+    if found == wanted and not (turned and is_square):
+        yield whole(name)
+    if len(found) == 2 and found[::-1] == wanted and (turned or not is_square):
+        yield transposed(whole(name))
+    if found != wanted and _count(found) == _count(wanted):
+        without = tuple(length for length in found if length != 1)
+        if without == tuple(length for length in wanted if length != 1):
+            yield reshaped(whole(name), wanted)
+
+
+def list_joints(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
+    """Yield expressions that join tensors to a wanted shape, in their order first."""
+    for turn in (False, True):
+        shapes = [shape[::-1] if turn else shape for _, shape in theirs]
+        if turn and any(len(shape) != 2 for shape in shapes):
+            continue
+        for axis in range(len(wanted)):
+            if not _do_join(shapes, wanted, axis):
+                continue
+            parts = [transposed(whole(name)) if turn else whole(name) for name, _ in theirs]
+            orders = permutations(parts) if len(parts) <= MOST_MIXED else [tuple(parts)]
+            for order in orders:
+                yield joined(order, axis)
+
+
+def _do_join(shapes: Sequence[Shape], wanted: Shape, axis: int) -> bool:
+    """Do tensors of these shapes join to the wanted one along an axis?"""
+    total = 0
+    for shape in shapes:
+        if len(shape) != len(wanted):
+            return False
+        total += shape[axis]
+        if shape[:axis] != wanted[:axis] or shape[axis + 1 :] != wanted[axis + 1 :]:
+            return False
+    return total == wanted[axis]
+
+
+def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
+    """Yield expressions that cut one tensor into several of ours."""
+    name, shape = theirs
+    for axis in range(len(shape)):
+        if not _do_join([wanted for _, wanted in ours], shape, axis):
+            continue
+        parts, start = {}, 0
+        for own, wanted in ours:
+            parts[own] = cut(whole(name), axis, start, start + wanted[axis])
+            start += wanted[axis]
+        yield parts
+
+
+def _flatten(
+    matrices: Sequence[Named],
+    vectors: Sequence[Named],
+    of_matrices: Sequence[Named],
+    of_vectors: Sequence[Named],
+    rules: Rules,
+) -> Iterator[Folded]:
+    """Yield alignments in which tensors with axes of length 1 count as vectors."""
+    flat_theirs = [one for one in matrices if is_flat(one[1])]
+    flat_ours = [one for one in of_matrices if is_flat(one[1])]
+    if not flat_theirs and not flat_ours:
+        return
+    for parts in _Aligner(rules).align(
+        [one for one in matrices if one not in flat_theirs],
+        [one for one in of_matrices if one not in flat_ours],
+    ):
+        yield parts, [*flat_theirs, *vectors], [*flat_ours, *of_vectors]
+
+
+def is_flat(shape: Shape) -> bool:
+    """Is at most one axis longer than 1?"""
+    return sum(length != 1 for length in shape) < 2
+
+
+def _count(shape: Shape) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total

@@ -1,0 +1,129 @@
+"""Maps that a user gives as a function of the reference's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.core.numpy_errors import users
+from harness.evaluating.state import State, Tensors, name_all
+from harness.mapping.mapping import ParameterMap
+from harness.model.errors import raised
+from harness.text.harmless import class_name, shown
+
+Converter = Callable[[State], Any]
+
+
+class WrongMap(ValueError):
+    """What a user says of the parameters does not fit the models."""
+
+
+def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> ParameterMap:
+    """Return the map of a user's converter of named tensors, which is tried on random numbers.
+
+    Raises WrongMap if it does not give tensors of the subject's names and shapes.
+    """
+
+    def make(state: State) -> State:
+        return read_made(function(name_all(state, theirs)), ours)
+
+    state, other = _draw(theirs, 0), _draw(theirs, 1)
+    try:
+        with torch.enable_grad():
+            made = _call(make, {name: each.requires_grad_() for name, each in state.items()})
+    except WrongMap as error:
+        made = _call_without_gradients(make, state, error)
+    again = _call_without_gradients(make, other, None)
+    follow = [name for name, each in made.items() if not _are_same(each, again[name])]
+    smooth = all(made[name].requires_grad for name in follow)
+    used = _find_used(made, state) if smooth else tuple(state)
+    return ParameterMap(
+        make,
+        "by your converter",
+        as_built=tuple(name for name in ours.all if name not in made),
+        constants=tuple(name for name in made if name not in follow),
+        unused=tuple(name for name in theirs.all if name not in used),
+        differentiable=smooth,
+    )
+
+
+def _draw(tensors: Tensors, seed: int) -> State:
+    generator = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in tensors.all.items():
+        state[name] = torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5
+    return state
+
+
+def _call(make: Callable[[State], State], state: State) -> State:
+    """Call a converter. Raises WrongMap whatever it raises."""
+    try:
+        with users():
+            return make(state)
+    except WrongMap as error:
+        raise WrongMap(f"parameters: {error}") from None
+    except Exception as error:  # a user's converter may raise anything
+        raise WrongMap(f"parameters: the converter {raised(error)}") from error
+
+
+def _call_without_gradients(
+    make: Callable[[State], State], state: State, first: WrongMap | None
+) -> State:
+    """Call a converter that cannot be differentiated, as one that uses NumPy.
+
+    Raises `first`, if there is one, in place of a second error.
+    """
+    try:
+        with torch.no_grad():
+            return _call(make, {name: each.detach() for name, each in state.items()})
+    except WrongMap as error:
+        raise (first or error) from None
+
+
+def _are_same(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one.detach(), other.detach())
+
+
+def _find_used(made: State, state: State) -> tuple[str, ...]:
+    """Return the names of the tensors from which something follows."""
+    reaching = [each.sum() for each in made.values() if each.requires_grad]
+    if not reaching:
+        return ()
+    slopes = torch.autograd.grad(reaching, list(state.values()), allow_unused=True)
+    return tuple(name for name, slope in zip(state, slopes, strict=True) if slope is not None)
+
+
+def read_made(made: Any, ours: Tensors) -> State:
+    """Return what a converter made, under the first names of the subject's tensors.
+
+    Raises WrongMap for anything but tensors of the subject's names and shapes, and for two values
+    of one tensor.
+    """
+    if not isinstance(made, Mapping):
+        raise WrongMap(f"it gave a {class_name(made)}, expected a dict of tensors by name")
+    found: State = {}
+    for name, value in made.items():
+        first = ours.other_names.get(name, name)
+        if first not in ours.all:
+            names = ", ".join(ours.all)
+            raise WrongMap(f"no tensor of the model is called {shown(name)}, expected {names}")
+        tensor = as_tensor(name, value)
+        if tuple(tensor.shape) != ours.all[first]:
+            raise WrongMap(f"{name} has shape {tuple(tensor.shape)}, expected {ours.all[first]}")
+        if first in found and not _are_same(found[first], tensor):
+            raise WrongMap(f"{name} and {first} are one tensor, and were given two values")
+        found.setdefault(first, tensor)
+    return found
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """Return a user's value as a tensor. Raises WrongMap if it is none."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except Exception:  # whatever a user gives
+        raise WrongMap(f"{name} is a {class_name(value)}, expected a tensor") from None

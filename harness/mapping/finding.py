@@ -1,0 +1,232 @@
+"""Finds how the subject's parameters follow from the reference's: as said, by name, or tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import process_time
+from typing import Any
+
+from harness.evaluating.state import Shape, Tensors
+from harness.mapping.aligning import Rules, align
+from harness.mapping.converter import WrongMap, map_by_function
+from harness.mapping.mapping import (
+    ParameterMap,
+    describe_parts,
+    make_of_parts,
+    write_parts,
+)
+from harness.mapping.named import find_buffers, find_by_name
+from harness.mapping.orders import list_orders
+from harness.mapping.parts import Named, Parts, list_sources
+from harness.mapping.trying import AGREE, NEAR, Trier
+from harness.mapping.words import read_words
+from harness.text.harmless import shown
+
+MOST = 3_000  # maps that are tried
+SECONDS = 20.0  # of CPU time, for all of them
+AS_BUILT = "as built"  # what a user says so that both models keep their own numbers
+BY_NAME = "by name and shape"
+SEARCHES = (
+    Rules(),
+    Rules(turned=True),
+    Rules(as_built=1),
+    Rules(as_built=2),
+    Rules(unused=1),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two models whose parameters are to be mapped.
+
+    `acting` and `acting_theirs` are the parameters that act on some output; `used` and
+    `used_theirs` list parameters in the order of their first use.
+    """
+
+    ours: Tensors
+    theirs: Tensors
+    trier: Trier
+    acting: Sequence[str]
+    acting_theirs: Sequence[str]
+    used: Sequence[str]
+    used_theirs: Sequence[str]
+    name: str
+    name_theirs: str
+
+
+def find_map(pair: Pair, said: Any) -> ParameterMap:
+    """Return the map from the reference's tensors to the subject's.
+
+    `said` is what a user says: None, a dict of words, a converter, or "as built". Raises WrongMap,
+    in a sentence, if it does not fit, or if nothing is found.
+    """
+    if callable(said):
+        return map_by_function(said, pair.ours, pair.theirs)
+    if isinstance(said, str) and said == AS_BUILT:
+        return ParameterMap(
+            lambda state: {},
+            "each model keeps its own parameters",
+            constants=tuple(pair.ours.all),
+            differentiable=False,
+        )
+    if said is not None and not isinstance(said, Mapping):
+        raise WrongMap(
+            f"parameters is {shown(said, 40)}, expected a dict of names, a function of the"
+            f" reference's tensors, or {AS_BUILT!r}"
+        )
+    words = read_words(said, pair.ours, pair.theirs) if said else {}
+    named = find_by_name(pair.ours, pair.theirs, words)
+    left, left_theirs = _list_left(pair, {**words, **named})
+    if not left and not left_theirs:
+        return make_map(pair, words, {**words, **named}, _describe(words, named))
+    return _Search(pair, words, named).find()
+
+
+def _describe(words: Parts, named: Parts) -> str:
+    if not words:
+        return BY_NAME
+    return f"as you say, the rest {BY_NAME}" if named else "as you say"
+
+
+def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
+    """Return the acting parameters of both sides that no expression makes or uses."""
+    used = list_sources(list(parts.values()))
+    left = [one for one in pair.ours.parameters.items() if one[0] not in parts]
+    left_theirs = [one for one in pair.theirs.parameters.items() if one[0] not in used]
+    return (
+        [one for one in left if one[0] in pair.acting],
+        [one for one in left_theirs if one[0] in pair.acting_theirs],
+    )
+
+
+def make_map(
+    pair: Pair, words: Parts, parts: Parts, text: str, assumed: bool = False
+) -> ParameterMap:
+    """Return the map of some expressions; buffers without one are found by their names."""
+    parts = {**parts, **find_buffers(pair.ours, pair.theirs, parts)}
+    used = list_sources(list(parts.values()))
+    constants = [name for name, part in words.items() if not part.sources]
+    return ParameterMap(
+        make_of_parts(parts),
+        text,
+        write_parts(parts),
+        assumed,
+        parts,
+        as_built=tuple(name for name in pair.ours.all if name not in parts),
+        constants=tuple(constants),
+        unused=tuple(name for name in pair.theirs.all if name not in used),
+    )
+
+
+class _Search:
+    """Tries maps until one makes the outputs agree."""
+
+    def __init__(self, pair: Pair, words: Parts, named: Parts) -> None:
+        self.pair, self.words, self.named = pair, words, named
+        self.best: tuple[float, ParameterMap] | None = None
+        self.seen: set[str] = set()
+        self.ended = ""
+
+    def find(self) -> ParameterMap:
+        """Return the map that makes the outputs agree, else the nearest, else one by names.
+
+        Raises WrongMap if there is none of these.
+        """
+        began = process_time()
+        for mapping in self._list_maps():
+            if len(self.seen) >= MOST or process_time() - began > SECONDS:
+                self.ended = f"the search ended after {len(self.seen)} maps"
+                break
+            apart = self.pair.trier.measure(mapping)
+            if self.best is None or apart < self.best[0]:
+                self.best = apart, mapping
+            if apart <= AGREE:
+                return mapping
+        return self._fall_back()
+
+    def _list_maps(self) -> Iterator[ParameterMap]:
+        """Yield maps that keep what names tell, then maps that do not."""
+        fixed = {**self.words, **self.named}
+        yield self._as_map(fixed, {})
+        for keep in [fixed, self.words] if self.named else [self.words]:
+            left, left_theirs = _list_left(self.pair, keep)
+            for parts in _list_alignments(self.pair, left, left_theirs):
+                key = describe_parts({**keep, **parts}, 10_000)
+                if key not in self.seen:
+                    self.seen.add(key)
+                    yield self._as_map(keep, parts)
+
+    def _as_map(self, keep: Parts, parts: Parts) -> ParameterMap:
+        names = {**keep, **parts}
+        said = describe_parts(
+            {name: each for name, each in names.items() if name not in self.words}
+        )
+        text = f"assumed: {said}" if said else BY_NAME
+        if self.words:
+            text = f"as you say; {text}"
+        return make_map(self.pair, self.words, names, text, assumed=bool(parts))
+
+    def _fall_back(self) -> ParameterMap:
+        """Return the nearest map, or the one by names."""
+        count = len(self.seen)
+        if self.best is not None and self.best[0] < NEAR:
+            remark = f"of {count} maps that were tried none makes the outputs agree; this is the"
+            return replace(self.best[1], remark=f"{remark} nearest")
+        in_order = self._map_in_order()
+        if in_order is not None:
+            remark = f"no other of {count} maps that were tried makes the outputs agree"
+            return replace(in_order, remark=remark)
+        left, left_theirs = _list_left(self.pair, {**self.words, **self.named})
+        if (self.named or self.words) and not (left and left_theirs):
+            return self._as_map({**self.words, **self.named}, {})
+        raise WrongMap(self._explain(count))
+
+    def _map_in_order(self) -> ParameterMap | None:
+        """Return the map in the order of registration, if all shapes agree."""
+        left, left_theirs = _list_left(self.pair, self.words)
+        if [shape for _, shape in left] != [shape for _, shape in left_theirs]:
+            return None
+        return next(
+            (self._as_map(self.words, parts) for parts in align(left_theirs, left, Rules())), None
+        )
+
+    def _explain(self, count: int) -> str:
+        """Return a sentence on what was tried, the tensors of both, and the line to write."""
+        pair = self.pair
+        tried = f"none of {count} maps that were tried makes the outputs agree"
+        if not count:
+            tried = "no joints, cuts, sums or transposes of their shapes fit"
+        if self.ended:
+            tried += f" ({self.ended}, and there are more)"
+        first = next(iter(pair.ours.parameters))
+        source = next(iter(pair.theirs.parameters), "weight")
+        return (
+            f"how the parameters of {pair.name} follow from those of {pair.name_theirs} is not"
+            f" clear: {tried}. {pair.name} has {list_shapes(pair.ours.all)};"
+            f" {pair.name_theirs} has {list_shapes(pair.theirs.all)}. Write"
+            f' parameters=lambda s: {{"{first}": s["{source}"], ...}}'
+        )
+
+
+def list_shapes(shapes: Mapping[str, Shape]) -> str:
+    """Return names with shapes as text."""
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
+
+
+def _list_alignments(
+    pair: Pair, left: Sequence[Named], left_theirs: Sequence[Named]
+) -> Iterator[Parts]:
+    """Yield expressions for the tensors that are left, the most plausible first."""
+    in_use = sorted(left, key=lambda one: _place(one[0], pair.used))
+    ours = [list(left)]
+    if in_use != list(left):
+        ours.append(in_use)
+    for rules in SEARCHES:
+        for theirs in list_orders(left_theirs, pair.used_theirs):
+            for mine in ours:
+                yield from align(theirs, mine, rules)
+
+
+def _place(name: str, used: Sequence[str]) -> int:
+    return used.index(name) if name in used else len(used)

@@ -1,0 +1,136 @@
+"""The map from the reference's tensors to the subject's: both ways, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.evaluating.state import State
+from harness.mapping.parts import Part
+
+Given = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterMap:
+    """How the subject's tensors follow from the reference's.
+
+    `make` returns the subject's tensors by name for those of the reference; a tensor that it leaves
+    out stays as the subject was built. `text` is a sentence for people, `code` a line of Python.
+    `assumed` says that it was found by trying. `parts` has the expressions, if it is made of such.
+    `as_built` are the subject's tensors that follow from nothing, `constants` those that a user
+    gives values, `unused` the reference's tensors from which nothing follows. `differentiable` is
+    False for a converter that leaves torch. `remark` is what else a reader must know.
+    """
+
+    make: Callable[[State], State]
+    text: str
+    code: str = ""
+    assumed: bool = False
+    parts: Mapping[str, Part] | None = None
+    as_built: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    differentiable: bool = True
+    remark: str = ""
+
+    def convert(self, state: State) -> State:
+        """Return the subject's tensors in float64 for the reference's."""
+        with torch.no_grad():
+            return {name: each.detach().clone() for name, each in self.make(state).items()}
+
+    def at(self, state: State) -> Carry:
+        """Return the derivative of the map at a state of the reference."""
+        return Carry(self, state)
+
+
+class Carry:
+    """The derivative J of a map at a state: changes of parameters forwards, gradients backwards."""
+
+    def __init__(self, mapping: ParameterMap, state: State) -> None:
+        self.mapping, self.state = mapping, state
+
+    def push(self, tangents: Given) -> dict[str, Tensor]:
+        """Return J w: changes of the subject's tensors for changes w of the reference's.
+
+        Tensors that do not change are left out.
+        """
+        leaves, made = self._trace(tuple(tangents))
+        changes = {}
+        for name, tensor in made.items():
+            if tensor.requires_grad:
+                changes[name] = self._push_one(tensor, leaves, tangents)
+        return changes
+
+    def _push_one(self, tensor: Tensor, leaves: State, tangents: Given) -> Tensor:
+        """Return the change of one tensor: the gradient of the sum of J^T v times w by v."""
+        weights = torch.zeros_like(tensor, requires_grad=True)
+        slopes = torch.autograd.grad(
+            tensor, list(leaves.values()), weights, create_graph=True, allow_unused=True
+        )
+        total = torch.zeros((), dtype=tensor.dtype)
+        for name, slope in zip(leaves, slopes, strict=True):
+            if slope is not None:
+                total = total + (slope * tangents[name].to(slope)).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(tensor)
+        (change,) = torch.autograd.grad(total, [weights])
+        return change.to(next(iter(tangents.values())).device)
+
+    def pull(self, gradients: Given) -> dict[str, Tensor]:
+        """Return J^T g: the gradients by the reference's tensors for those by the subject's.
+
+        A gradient that is missing counts as 0.
+        """
+        names = [name for name, each in self.state.items() if each.is_floating_point()]
+        leaves, made = self._trace(tuple(names))
+        device = next(iter(gradients.values())).device if gradients else torch.device("cpu")
+        outputs, weights = [], []
+        for name, tensor in made.items():
+            if name in gradients and tensor.requires_grad:
+                outputs.append(tensor)
+                weights.append(gradients[name].to(tensor).reshape(tensor.shape))
+        slopes: list[Tensor | None] = [None] * len(names)
+        if outputs:
+            slopes = list(
+                torch.autograd.grad(outputs, list(leaves.values()), weights, allow_unused=True)
+            )
+        pulled = {}
+        for name, slope in zip(names, slopes, strict=True):
+            found = torch.zeros_like(self.state[name]) if slope is None else slope
+            pulled[name] = found.to(device)
+        return pulled
+
+    def _trace(self, names: tuple[str, ...]) -> tuple[State, State]:
+        """Return tensors of these names that take gradients, and what is made of them."""
+        leaves = {name: self.state[name].detach().clone().requires_grad_() for name in names}
+        if not self.mapping.differentiable:
+            return leaves, {}
+        with torch.enable_grad():
+            return leaves, self.mapping.make({**self.state, **leaves})
+
+
+def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
+    """Return the function that makes tensors by expressions."""
+
+    def make(state: State) -> State:
+        return {name: part.make(state) for name, part in parts.items()}
+
+    return make
+
+
+def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
+    """Return the expressions in words: those that are not the tensor of the same name."""
+    said = [f"{name} = {part.text}" for name, part in parts.items() if part.text != name]
+    if len(said) > most:
+        said = [*said[:most], f"{len(said) - most} more"]
+    return ", ".join(said)
+
+
+def write_parts(parts: Mapping[str, Part]) -> str:
+    """Return the argument `parameters` that a user would write for expressions."""
+    items = [f'"{name}": {part.code}' for name, part in parts.items()]
+    return f"parameters=lambda s: {{{', '.join(items)}}}"

@@ -1,0 +1,70 @@
+"""Orders in which a model's tensors may mean the same as those of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+
+from harness.evaluating.state import Shape
+from harness.mapping.aligning import MOST_MIXED
+from harness.mapping.parts import Named
+
+
+def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Named]]:
+    """Yield a list of tensors in orders in which they may mean the same as others: as registered,
+    in the order of use, and with owners or tensors of equal shapes exchanged.
+    """
+    seen: set[tuple[str, ...]] = set()
+    by_name = dict(names)
+    in_use = [(name, by_name[name]) for name in used if name in by_name]
+    in_use += [one for one in names if one[0] not in used]
+    for base in (list(names), in_use):
+        for order in (base, *_exchange_owners(base), *_exchange_tensors(base)):
+            key = tuple(name for name, _ in order)
+            if key not in seen:
+                seen.add(key)
+                yield order
+
+
+def _exchange_owners(names: Sequence[Named]) -> Iterator[list[Named]]:
+    """Yield orders in which modules whose tensors have equal shapes are exchanged."""
+    owners: dict[str, list[Named]] = {}
+    for name, shape in names:
+        owners.setdefault(name.rpartition(".")[0], []).append((name, shape))
+    kinds: dict[tuple[Shape, ...], list[str]] = {}
+    for owner, tensors in owners.items():
+        if owner:
+            kinds.setdefault(tuple(shape for _, shape in tensors), []).append(owner)
+    for order in _exchange(list(kinds.values())):
+        yield [one for owner in owners for one in owners[order.get(owner, owner)]]
+
+
+def _exchange_tensors(names: Sequence[Named]) -> Iterator[list[Named]]:
+    """Yield orders in which tensors of equal shapes are exchanged."""
+    kinds: dict[Shape, list[str]] = {}
+    for name, shape in names:
+        kinds.setdefault(shape, []).append(name)
+    shapes = dict(names)
+    for order in _exchange(list(kinds.values())):
+        yield [(order.get(name, name), shapes[name]) for name, _ in names]
+
+
+def _exchange(groups: Sequence[Sequence[str]]) -> Iterator[Mapping[str, str]]:
+    """Yield permutations inside groups: of a single group first, then of all."""
+    large = [group for group in groups if len(group) > 1]
+    for group in large:
+        for order in permutations(group):
+            if order != tuple(group):
+                yield dict(zip(group, order, strict=True))
+    if 1 < len(large) <= MOST_MIXED:
+        yield from _exchange_all(large)
+
+
+def _exchange_all(groups: Sequence[Sequence[str]]) -> Iterator[Mapping[str, str]]:
+    """Yield permutations inside all groups at once."""
+    if not groups:
+        yield {}
+        return
+    for order in permutations(groups[0]):
+        for rest in _exchange_all(groups[1:]):
+            yield {**dict(zip(groups[0], order, strict=True)), **rest}

@@ -1,0 +1,96 @@
+"""Expressions of a model's tensors: one of them, transposed, joined with others, cut or added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.evaluating.state import Shape, State
+from harness.text.python import quoted
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An expression of named tensors.
+
+    `sources` are the names that it uses, `text` is for people, and `code` is Python, in which `s`
+    is a dict of the tensors.
+    """
+
+    sources: tuple[str, ...]
+    text: str
+    code: str
+    make: Callable[[State], Tensor]
+
+    @property
+    def is_whole(self) -> bool:
+        """Is it a tensor as it is?"""
+        return self.sources == (self.text,)
+
+
+Parts = dict[str, Part]  # by the names of the tensors that they make
+Named = tuple[str, Shape]  # a tensor's name and shape
+
+
+def whole(name: str) -> Part:
+    """Return the expression of a tensor as it is."""
+    return Part((name,), name, f"s[{quoted(name)}]", lambda state: state[name])
+
+
+def transposed(part: Part) -> Part:
+    """Return the expression of a matrix, transposed."""
+    return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)
+
+
+def reshaped(part: Part, shape: Shape) -> Part:
+    """Return the expression of the same numbers in another shape."""
+    call = f".reshape({', '.join(map(str, shape))})"
+    return Part(
+        part.sources,
+        part.text + call,
+        part.code + call,
+        lambda state: part.make(state).reshape(shape),
+    )
+
+
+def joined(parts: Sequence[Part], axis: int) -> Part:
+    """Return the expression of tensors joined along an axis."""
+    inside = ", ".join(part.text for part in parts)
+    return Part(
+        list_sources(parts),
+        f"cat({inside}) along {axis}",
+        f"torch.cat([{', '.join(part.code for part in parts)}], {axis})",
+        lambda state: torch.cat([part.make(state) for part in parts], axis),
+    )
+
+
+def cut(part: Part, axis: int, start: int, stop: int) -> Part:
+    """Return the expression of a part of a tensor, from `start` to `stop` along an axis."""
+    index = f"[{':, ' * axis}{start}:{stop}]"
+    return Part(
+        part.sources,
+        part.text + index,
+        part.code + index,
+        lambda state: part.make(state).narrow(axis, start, stop - start),
+    )
+
+
+def added(parts: Sequence[Part]) -> Part:
+    """Return the expression of a sum of tensors."""
+
+    def make(state: State) -> Tensor:
+        total = parts[0].make(state)
+        for part in parts[1:]:
+            total = total + part.make(state)
+        return total
+
+    texts, codes = [part.text for part in parts], [part.code for part in parts]
+    return Part(list_sources(parts), " + ".join(texts), " + ".join(codes), make)
+
+
+def list_sources(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Return the names that several expressions use, in order."""
+    return tuple(dict.fromkeys(name for part in parts for name in part.sources))

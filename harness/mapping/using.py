@@ -1,0 +1,50 @@
+"""Sees in which order a model uses its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from harness.core.numpy_errors import users
+from harness.evaluating.data import Batch
+from harness.evaluating.state import list_live
+
+
+class Uses(TorchFunctionMode):
+    """Notes the first use of each of a module's parameters."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        live, _ = list_live(module)
+        self._names = {id(tensor): name for name, tensor in live.items()}
+        self.names: list[str] = []
+
+    def __torch_function__(
+        self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        for given in _list_tensors((args, kwargs)):
+            name = self._names.get(id(given))
+            if name is not None and name not in self.names:
+                self.names.append(name)
+        return called(*args, **(kwargs or {}))
+
+
+def _list_tensors(given: Any) -> Iterator[Any]:
+    if isinstance(given, torch.Tensor):
+        yield given
+    elif isinstance(given, tuple | list):
+        for each in given:
+            yield from _list_tensors(each)
+    elif isinstance(given, dict):
+        yield from _list_tensors(tuple(given.values()))
+
+
+def list_used(module: Any, batch: Batch) -> list[str]:
+    """Return the names of a module's parameters in the order in which a call first uses them."""
+    uses = Uses(module)
+    with uses, torch.no_grad(), users():
+        module(*batch.args, **batch.kwargs)
+    return uses.names
