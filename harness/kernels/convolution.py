@@ -80,7 +80,7 @@ def stores_partial_sums(steps: Steps, call: Call) -> bool:
     """
     if not steps.precision.narrow or call["weight"].device.type != "cpu":
         return False
-    if not torch.backends.mkldnn.is_available() or _has_large_output_padding(call):
+    if not torch._C._has_mkldnn or _has_large_output_padding(call):
         return True
     if steps.precision.dtype == "bfloat16":
         return not torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -7,6 +7,7 @@ of n terms loses n u, and the root, of order 1/p, divides the relative error by 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from harness.kernels.again import compound
 from harness.rules.registry import Call, Error, repeat, rule
-from harness.rules.steps import Dims, Number, Steps, count_terms, list_axes
+from harness.rules.steps import Dims, Number, Steps, list_axes
 
 FROM_PRODUCTS = 25  # from how many points on distances are computed as |a|^2 + |b|^2 - 2 a b
 
@@ -78,22 +79,33 @@ def _log(x: Tensor) -> Tensor:
 
 @rule("renorm")
 def shorten(steps: Steps, call: Call) -> Error:
-    """Return slices that are multiplied by maxnorm / (norm + 1e-7), where the norm is larger.
-
-    A norm that may be on either side of maxnorm gives nearly the same on both.
-    """
     x, dim = call["self"], call["dim"] % call["self"].ndim
     others = [axis for axis in range(x.ndim) if axis != dim]
-    norm = find_norm(steps, steps.exact(abs(x)), float(call["p"]), others, True)
-    most = float(call["maxnorm"])
+    return bound_shorter(steps, x, float(call["p"]), float(call["maxnorm"]), others)
+
+
+def bound_shorter(
+    steps: Steps, x: Tensor, power: float, most: float, axes: Sequence[int]
+) -> Tensor:
+    """Return the error of x most / (norm + 1e-7), where the norm over some axes is above `most`.
+
+    The norm and the factor are stored in the dtype of the result (ATen/native/Normalization.cpp,
+    Embedding.cpp). A norm that may be on either side of `most` gives nearly the same on both: the
+    jump is part of the error.
+    """
+    norm = keep(steps, find_norm(steps, steps.exact(abs(x)), power, axes, True))
     longer = steps.add(norm, steps.scalar(1e-7, x))
-    factor = steps.div(steps.scalar(most, x), longer)
+    factor = keep(steps, steps.div(steps.scalar(most, x), longer))
     product = steps.mul(steps.exact(x), factor)
     acts = norm.value + norm.error > most
     near = acts & (norm.value - norm.error <= most)
     jump = torch.where(near, abs(x) * abs(1 - factor.value), 0.0)
-    error = steps.store(Number(product.value, product.error + jump))
-    return torch.where(acts, error, 0.0)
+    return torch.where(acts, steps.store(Number(product.value, product.error + jump)), 0.0)
+
+
+def keep(steps: Steps, x: Number) -> Number:
+    """Return numbers that are stored in the dtype of the result."""
+    return Number(x.value, steps.store(x))
 
 
 @rule("_cdist_forward")
@@ -135,7 +147,7 @@ def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor
     if p == 1:
         return torch.sign(apart)
     if p == math.inf:
-        return torch.sign(apart) * (abs(apart) == length)
+        return torch.sign(apart) * (abs(apart) == abs(apart).amax(-1, keepdim=True))
     if p < 2:
         powers = torch.where(apart == 0, 0.0, torch.sign(apart) * abs(apart) ** (p - 1))
     else:
@@ -153,10 +165,21 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
     directions = find_directions(a, b, p, distances)
     sizes = abs(g[..., None] * directions)
     functions = 0.0 if p in (1.0, math.inf) else 4 * steps.precision.ulp + 4 + 2 * abs(p)
-    exponents = 0.0
+    exponents: Tensor | float = 0.0
     if p not in (1.0, 2.0, math.inf):
         apart = abs(a[..., :, None, :] - b[..., None, :, :])
         exponents = 2 * abs(p - 1) * (_log(apart) + _log(distances[..., None]))
     terms = sizes * (2 + functions + exponents) * steps.u
+    if p == math.inf:
+        terms = terms + abs(g[..., None]) * find_rivals(steps, a, b)
     total = steps.sum(Number(sizes, terms + 3 * steps.tiny * (sizes > 0)), -2)
     return steps.store(Number(call.result, total.error))
+
+
+def find_rivals(steps: Steps, a: Tensor, b: Tensor) -> Tensor:
+    """Return 1 where a difference is as large as the largest of its pair, or may be if rounded, and
+    is not the only one.
+    """
+    apart = abs(a[..., :, None, :] - b[..., None, :, :])
+    near = apart * (1 + 2 * steps.u) >= apart.amax(-1, keepdim=True) * (1 - 2 * steps.u)
+    return (near & (near.sum(-1, keepdim=True) > 1)).double()

@@ -2,13 +2,14 @@
 
 The kernels add in memory, so in a dtype that is narrower than float32 each addition rounds to it.
 n terms, the number that was there among them, take n - 1 additions; a number that nothing is added
-to stays exact. The same operation on ones counts the terms. Source: ATen/native/cpu/IndexKernel.cpp,
-ScatterGatherKernel.cpp, native/Embedding.cpp, PaddingKernel.cpp, UpSampleKernel.cpp.
+to stays exact. The same operation on ones counts the terms. Source: ATen/native/Embedding.cpp and
+cpu/IndexKernel.cpp, ScatterGatherKernel.cpp, PaddingKernel.cpp, UpSampleKernel.cpp.
 """
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from harness.kernels.again import (
     add_sizes,
@@ -66,16 +67,22 @@ def _reduce_at_indices(steps: Steps, call: Call, source: str) -> Error:
     """
     if call["reduce"] in ("amax", "amin"):
         return None
-    ones = {"self": torch.ones_like(call["self"]), source: torch.ones_like(call[source])}
-    counting = "mean" if call["reduce"] == "mean" else call["reduce"]
-    terms = repeat_with(call, **ones, reduce="sum")
-    sizes = add_sizes(call, "self", source)
-    error = bound_running_sums(steps, sizes, terms, 0.0 if counting == "sum" else 1.0)
-    if counting == "prod":
-        above = {name: torch.clamp(abs(call[name]), min=1.0) for name in ones}
-        largest = repeat_with(call, **above)
-        error = terms * (step_roundoff(steps) * sizes + steps.precision.tiny * largest)
-    return error
+    sizes: Tensor = add_sizes(call, "self", source)
+    terms = _count_reduced(call, call[source])
+    if call["reduce"] != "prod":
+        return bound_running_sums(steps, sizes, terms, 0.0 if call["reduce"] == "sum" else 1.0)
+    above = {name: torch.clamp(abs(call[name]), min=1.0) for name in ("self", source)}
+    largest: Tensor = repeat_with(call, **above)
+    share = torch.expm1(terms * step_roundoff(steps))
+    return share * sizes + terms * steps.precision.tiny * largest
+
+
+def _count_reduced(call: Call, source: Tensor) -> Tensor:
+    """Return how many numbers are reduced to each."""
+    start = torch.full_like(call["self"], float(call["include_self"]))
+    if call.name == "aten::scatter_reduce":
+        return start.scatter_add(call["dim"], call["index"], torch.ones_like(source))
+    return start.index_add(call["dim"], call["index"], torch.ones_like(source))
 
 
 @rule("embedding_dense_backward")

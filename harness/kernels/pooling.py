@@ -32,12 +32,18 @@ def average_windows(steps: Steps, call: Call) -> Error:
     return bound_averages(steps, call.result, add_sizes(call, "self"), window, axes)
 
 
-@rule("_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
+@rule("_adaptive_avg_pool2d")
 def average_adaptively(steps: Steps, call: Call) -> Error:
     """A window reaches from the floor of its start to the ceiling of its end."""
-    axes = int(call.name[-2])
-    window = count_overlap(call["self"].shape[-axes:], call.result.shape[-axes:])
-    return bound_averages(steps, call.result, add_sizes(call, "self"), window, axes)
+    window = count_overlap(call["self"].shape[-2:], call.result.shape[-2:])
+    return bound_averages(steps, call.result, add_sizes(call, "self"), window, 2)
+
+
+@rule("_adaptive_avg_pool3d")
+def average_boxes(steps: Steps, call: Call) -> Error:
+    """The sum is kept in the dtype of the result (ATen/native/AdaptiveAveragePooling3d.cpp)."""
+    window = count_overlap(call["self"].shape[-3:], call.result.shape[-3:])
+    return bound_running_sums(steps, add_sizes(call, "self"), window, 4)
 
 
 def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: int) -> Error:

@@ -5,7 +5,7 @@ n terms in any order lose n u of the sum of their sizes (Jeannerod and Rump 2013
 
 from __future__ import annotations
 
-import torch
+from torch import Tensor
 
 from harness.kernels.again import (
     add_sizes,
@@ -43,11 +43,13 @@ def add_matrices(steps: Steps, call: Call) -> Error:
 
 @rule("addr")
 def add_outer_product(steps: Steps, call: Call) -> Error:
-    """Return beta c + alpha a b^T; alpha, two products and the sum may round, each in the dtype of the
-    result (ATen/native/cpu/LinearAlgebraKernel.cpp).
+    """Return beta c + alpha a b^T.
+
+    Alpha, two products and the sum may round, each in the dtype of the result
+    (ATen/native/cpu/LinearAlgebraKernel.cpp).
     """
     sizes = {name: abs(call[name]) for name in ("self", "vec1", "vec2", "beta", "alpha")}
-    size = repeat_with(call, **sizes)
+    size: Tensor = repeat_with(call, **sizes)
     share = compound(4, step_roundoff(steps))
     return share * size + 3 * steps.precision.tiny * (size > 0)
 
@@ -62,7 +64,8 @@ def add_diagonal(steps: Steps, call: Call) -> Error:
 def multiply_crosswise(steps: Steps, call: Call) -> Error:
     """Return a differences of two products, which may all be stored."""
     dim = call["dim"]
-    a, b = torch.broadcast_tensors(abs(call["self"]), abs(call["other"]))
+    shape = call.result.shape
+    a, b = abs(call["self"]).expand(shape), abs(call["other"]).expand(shape)
     left = a.roll(-1, dim) * b.roll(-2, dim)
     right = a.roll(-2, dim) * b.roll(-1, dim)
     return bound_running_sums(steps, left + right, 2.0, 1.0)
@@ -75,8 +78,8 @@ def multiply_three(steps: Steps, call: Call) -> Error:
     The kernel (ATen/native/Linear.cpp) goes through one axis, multiplies two arguments, then the
     third, and adds the result in memory: each of these may be stored.
     """
-    size = add_sizes(call, "i1", "i2", "i3")
-    shape = _broadcast_shapes(call)
+    size: Tensor = add_sizes(call, "i1", "i2", "i3")
+    shape = find_shape(call)
     terms = multiply_all([shape[axis] for axis in call["sumdim"]])
     error = (terms + 2) * (steps.u * size + steps.tiny * (size > 0))
     if steps.precision.narrow:
@@ -85,12 +88,12 @@ def multiply_three(steps: Steps, call: Call) -> Error:
     return error
 
 
-def _broadcast_shapes(call: Call) -> torch.Size:
+def find_shape(call: Call) -> list[int]:
     """Return the shape of the product of the three arguments of _trilinear before it is summed."""
-    shapes = []
+    shapes: list[list[int]] = []
     for name, expand in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
         shape = list(call[name].shape)
         for axis in sorted(call[expand]):
             shape.insert(axis, 1)
         shapes.append(shape)
-    return torch.broadcast_shapes(*shapes)
+    return [max(lengths) for lengths in zip(*shapes, strict=True)]

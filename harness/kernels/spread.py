@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps, count_terms, list_axes
 
@@ -55,5 +53,3 @@ def find_correction(call: Call) -> float:
         return float(bool(call["unbiased"]))
     correction = call["correction"]
     return 1.0 if correction is None else float(correction)
-
-

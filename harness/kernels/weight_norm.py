@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 from torch import Tensor
 
 from harness.kernels.distances import find_norm
@@ -49,5 +48,3 @@ def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
     part = steps.mul(v, steps.div(along, steps.square(lengths)))
     by_direction = steps.mul(steps.div(g, lengths), steps.sub(grad, part))
     return [steps.store(by_direction), steps.store(steps.div(along, lengths))]
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -87,7 +88,8 @@ def replay(run: Run, exact: Mapping[int, Tensor] | None = None) -> Replay:
 def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     """Return the results of an operation in float64 for arguments in float64."""
     called = REPEATED.get(operation.functional) or find_functional(operation)
-    kwargs = {name: _widen_dtype(value) for name, value in kwargs.items()}
+    outputs = list_outputs(operation.called)
+    kwargs = {name: _widen_dtype(kwargs[name]) for name in kwargs if name not in outputs}
     args = tuple(map(_widen_dtype, args))
     results = called(*args, **kwargs)
     listed = results if isinstance(results, tuple | list) else (results,)
@@ -95,13 +97,20 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
 
 
 def find_functional(operation: Operation) -> Any:
-    """Return the operation of torch that computes the same and writes nowhere."""
-    if operation.functional == operation.name:
+    """Return the operation of torch that computes the same and writes nowhere.
+
+    Its overload follows from the arguments: the names of overloads differ between the two.
+    """
+    if operation.functional == operation.name and not list_outputs(operation.called):
         return operation.called
-    packet = getattr(torch.ops.aten, operation.functional.removeprefix("aten::"), None)
-    if packet is None:
-        return operation.called
-    return getattr(packet, operation.called._schema.overload_name or "default", packet)
+    name = operation.functional.removeprefix("aten::")
+    return getattr(torch.ops.aten, name, operation.called)
+
+
+@cache
+def list_outputs(called: Any) -> tuple[str, ...]:
+    """Return the names of the arguments into which an operation only writes: `out` and its like."""
+    return tuple(argument.name for argument in called._schema.arguments if argument.is_out)
 
 
 def widen(tensor: Tensor) -> Tensor:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harness.shadow.layers import Layers
 from harness.shadow.recording import Place, Recorder, Run
+from harness.shadow.unfused import unfused
 
 Answers = Mapping[str, Tensor]  # by name, as "output", "loss", "gradient of fc.weight"
 
@@ -56,20 +56,6 @@ def watch(call: Callable[[], Answers], module: Any = None) -> Watched:
         if found is not None:
             returned[name] = recorder.place(found)
     return Watched(recorder.run, places, returned)
-
-
-@contextmanager
-def unfused() -> Iterator[None]:
-    """Switch off kernels that compute several operations at once while the `with` block runs."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    mkldnn = torch.backends.mkldnn.set_flags(False)[0]  # type: ignore[no-untyped-call]
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[no-untyped-call]
 
 
 def _find_tensor(output: Any) -> Tensor | None:

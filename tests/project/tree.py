@@ -28,6 +28,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "pytorch",
         "calling",
         "shadow",
+        "kernels",
         "rules",
         "model",
         "arithmetic",

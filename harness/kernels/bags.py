@@ -1,0 +1,138 @@
+"""Bags of embeddings: sums, means or maxima of the rows that a bag names, and their gradients.
+
+Rows are added in memory (ATen/native/EmbeddingBag.cpp): in a narrow dtype each addition may round
+to it. The repetition writes the equations down: torch's own backward operations have no derivative.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.kernels.again import bound_running_sums
+from harness.kernels.distances import bound_shorter
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Steps
+
+MEAN, MAXIMUM = 1, 2
+
+
+def name_bags(indices: Tensor, offsets: Tensor) -> Tensor:
+    """Return the number of the bag of each index."""
+    places = torch.arange(len(indices), device=indices.device, dtype=offsets.dtype)
+    return torch.searchsorted(offsets, places, right=True) - 1
+
+
+@repeat("_embedding_bag")
+def repeat_bags(*given: Any) -> Any:
+    """Return the bags; what the kernel notes beside them depends on its path and is as observed."""
+    return torch.ops.aten._embedding_bag(*given)[0], None, None, None
+
+
+@rule("_embedding_bag", "_embedding_bag_forward_only")
+def add_bags(steps: Steps, call: Call) -> Error:
+    """A mean is divided once, perhaps by a product with the reciprocal."""
+    if call["mode"] == MAXIMUM:
+        return None
+    weights = call["per_sample_weights"]
+    given = dict(call.given)
+    given["weight"] = abs(call["weight"])
+    given["per_sample_weights"] = None if weights is None else abs(weights)
+    size = torch.ops.aten._embedding_bag(**given)[0]
+    given["weight"] = torch.ones_like(call["weight"])
+    terms = torch.ops.aten._embedding_bag(**given | {"mode": 0, "per_sample_weights": None})[0]
+    further = 2.0 if call["mode"] == MEAN else 0.0
+    if weights is not None:
+        further += 1.0
+    return bound_running_sums(steps, size, terms, further)
+
+
+@repeat("_embedding_bag_backward")
+def repeat_bags_backward(
+    grad: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    offset2bag: Tensor,
+    bag_size: Tensor,
+    maximum: Tensor,
+    rows: int,
+    by_frequency: bool,
+    mode: int,
+    sparse: bool,
+    weights: Tensor | None,
+    padding: int = -1,
+) -> Tensor:
+    """Return the gradient by the rows of the table."""
+    made = grad.new_zeros(rows, grad.shape[1])
+    if mode == MAXIMUM:
+        seen = bag_size[:, None] > 0
+        return made.scatter_add(0, maximum.clamp(min=0).long(), torch.where(seen, grad, 0.0))
+    shares = grad[name_bags(indices, offsets)]
+    if mode == MEAN:
+        shares = shares / bag_size[name_bags(indices, offsets)][:, None]
+    if weights is not None:
+        shares = shares * weights[:, None]
+    if by_frequency:
+        shares = shares / torch.bincount(indices, minlength=rows)[indices][:, None]
+    return made.index_add(0, indices, torch.where((indices == padding)[:, None], 0.0, shares))
+
+
+@rule("_embedding_bag_backward", "_embedding_bag_dense_backward")
+def add_bags_backward(steps: Steps, call: Call) -> Error:
+    """A share may be divided by a number of rows and of occurrences, and weighted: five roundings,
+    as divisions by reciprocals.
+    """
+    given = dict(call.given)
+    if call["per_sample_weights"] is not None:
+        given["per_sample_weights"] = abs(call["per_sample_weights"])
+    size = repeat_bags_backward(*(given | {"grad": abs(call["grad"])}).values())
+    plain = {"grad": torch.ones_like(call["grad"]), "scale_grad_by_freq": False}
+    plain |= {"per_sample_weights": None, "mode": MAXIMUM if call["mode"] == MAXIMUM else 0}
+    terms = repeat_bags_backward(*(given | plain).values())
+    further = 0.0 if call["mode"] == MAXIMUM else 5.0
+    return bound_running_sums(steps, size, terms, further)
+
+
+@repeat("_embedding_bag_per_sample_weights_backward")
+def repeat_weights_backward(
+    grad: Tensor,
+    table: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    offset2bag: Tensor,
+    mode: int,
+    padding: int = -1,
+) -> Tensor:
+    """Return the gradient by the weights of the rows: products of rows and gradients of bags."""
+    products = (grad[name_bags(indices, offsets)] * table[indices]).sum(1)
+    return torch.where(indices == padding, 0.0, products)
+
+
+@rule("_embedding_bag_per_sample_weights_backward")
+def multiply_rows(steps: Steps, call: Call) -> Error:
+    """n products are added up, perhaps after each is rounded to the dtype."""
+    sizes = {"grad": abs(call["grad"]), "weight": abs(call["weight"])}
+    given = {**call.given, **sizes}
+    size = repeat_weights_backward(*given.values())
+    return bound_running_sums(steps, size, float(call["grad"].shape[1]), 1.0)
+
+
+@repeat("embedding_renorm")
+def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> Tensor:
+    """Return a table whose named rows are no longer than a norm."""
+    lengths = torch.linalg.vector_norm(table, power, 1, keepdim=True)
+    named = torch.zeros(len(table), 1, dtype=torch.bool, device=table.device)
+    named[indices.reshape(-1)] = True
+    return torch.where(named & (lengths > most), table * (most / (lengths + 1e-7)), table)
+
+
+@rule("embedding_renorm")
+def bound_shorter_rows(steps: Steps, call: Call) -> Error:
+    table = call["self"]
+    power, most = float(call["norm_type"]), float(call["max_norm"])
+    error = bound_shorter(steps, table, power, most, [1])
+    named = torch.zeros(len(table), 1, dtype=torch.bool, device=table.device)
+    named[call["indices"].reshape(-1)] = True
+    return torch.where(named, error, 0.0)

@@ -1,0 +1,124 @@
+"""Resampling: linear and cubic interpolation between the places of a grid.
+
+Interpolation is separable: along each axis a matrix M of weights, which torch's own operation gives
+for the unit vectors. A kernel computes the place of each output, s (o + 1/2) - 1/2 or s o, with at
+most four roundings of a number up to the place itself, so a place is off by d = 4 u (s (o + 1) +
+1). Then:
+
+- Linear weights t and 1 - t are off by d, and by 2 roundings.
+- Cubic weights, of Keys with A = -3/4, have slopes of at most 1.35, which is 1.5 with second-order
+  terms. Horner's rule rounds (((A x - 5 A) x + 8 A) x - 4 A), x in [1, 2], by at most 37 u: its
+  partial results are at most 3, 4.5, 3 and 3, so the error grows from 4.5 to 13.5, 16.5, 36 and
+  37 u. The other polynomial is off by 7 u.
+- A place near a whole number may fall on its other side: then the neighbours on that side have
+  weights of no more than the error of a weight.
+- A CPU kernel stores weights in the dtype of the result, and takes the other linear weight from the
+  stored one (ATen/native/cpu/UpSampleKernel.cpp).
+
+With the errors E of the weights of each axis, the result is off by (|M| + E) ... |x| less |M| ...
+|x|, and by the roundings of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from harness.kernels.again import bound_running_sums, step_roundoff
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+CUBIC = "bicubic"
+SCALES = (("scales",), ("scales_h", "scales_w"), ("scales_d", "scales_h", "scales_w"))
+
+
+@rule("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d")
+def interpolate(steps: Steps, call: Call) -> Error:
+    x = abs(call["self"])
+    axes = int(call.name[-2])
+    exact: Tensor = x
+    widened: Tensor = x
+    taps = 1
+    for axis, weights, error in list_weights(steps, call, x.shape[-axes:]):
+        exact = apply_along(exact, weights, axis)
+        widened = apply_along(widened, weights + error, axis)
+        taps *= 4 if CUBIC in call.name else 2
+    roundings = (taps + axes) * (steps.u * widened + steps.tiny * (widened > 0))
+    return steps.store(Number(call.result, widened - exact + roundings))
+
+
+@rule(
+    "upsample_linear1d_backward",
+    "upsample_bilinear2d_backward",
+    "upsample_trilinear3d_backward",
+    "upsample_bicubic2d_backward",
+)
+def interpolate_backward(steps: Steps, call: Call) -> Error:
+    """Each output adds its gradient times its weights, in memory."""
+    g = abs(call["grad_output"])
+    axes = g.ndim - 2
+    exact: Tensor = g
+    widened: Tensor = g
+    terms: Tensor = torch.ones_like(g[:1, :1])
+    for axis, weights, error in list_weights(steps, call, call["input_size"][2:]):
+        exact = apply_along(exact, weights.T, axis)
+        widened = apply_along(widened, (weights + error).T, axis)
+        terms = apply_along(terms, (weights + error != 0).double().T, axis)
+    return widened - exact + bound_running_sums(steps, widened, terms, axes)
+
+
+def apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
+    """Return the product of a matrix and each vector of x along an axis."""
+    return torch.movedim(torch.movedim(x, axis, -1) @ matrix.T, -1, axis)
+
+
+def list_weights(
+    steps: Steps, call: Call, lengths: Sequence[int]
+) -> list[tuple[int, Tensor, Tensor]]:
+    """Return for each axis its number, the sizes of the weights (outputs, inputs), and their
+    errors.
+    """
+    axes = len(lengths)
+    found = []
+    for place, (length, outputs) in enumerate(zip(lengths, call["output_size"], strict=True)):
+        scale = call[SCALES[axes - 1][place]]
+        weights = find_weights(call, length, outputs, scale)
+        error = bound_weights(steps, call, weights, scale)
+        found.append((place - axes, abs(weights), error))
+    return found
+
+
+def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> Tensor:
+    """Return the weights along one axis, (outputs, inputs)."""
+    device = call.result.device
+    unit = torch.eye(length, dtype=torch.float64, device=device)[None]
+    corners = call["align_corners"]
+    if CUBIC in call.name:
+        operation = torch.ops.aten.upsample_bicubic2d
+        found: Tensor = operation(unit[..., None], [outputs, 1], corners, scale, None)[..., 0]
+    else:
+        found = torch.ops.aten.upsample_linear1d(unit, [outputs], corners, scale)
+    return found[0].T
+
+
+def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None) -> Tensor:
+    """Return the errors of the weights along one axis, (outputs, inputs)."""
+    outputs, length = weights.shape
+    if outputs == length and scale in (None, 1.0):
+        return torch.zeros_like(weights)  # every place is a whole number
+    step = length / outputs if scale is None else max(length / outputs, 1 / scale)
+    step = max(step, (length - 1) / max(outputs - 1, 1))
+    order = torch.arange(1, outputs + 1, dtype=torch.float64, device=weights.device)
+    place = 4 * steps.u * (step * order[:, None] + 1)
+    each = 1.5 * place + 37 * steps.u if CUBIC in call.name else place + 2 * steps.u
+    touched = weights != 0
+    near = abs(weights).amax(1, keepdim=True) >= 1 - 4 * each
+    beside = touched.clone()
+    beside[:, 1:] |= touched[:, :-1]
+    beside[:, :-1] |= touched[:, 1:]
+    error = each * (touched | (near & beside))
+    error[:, [0, -1]] *= 4  # several neighbours beyond the edge are one number
+    stored = abs(weights) if CUBIC in call.name else touched
+    return error + (step_roundoff(steps) - steps.u) * stored

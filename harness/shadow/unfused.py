@@ -1,0 +1,49 @@
+"""Switches off kernels that compute several operations at once, so that each operation is seen.
+
+Attention runs by its mathematical path, transformer layers without their fast path, recurrent
+networks step by step, and functions that torch.compile has compiled run as they are written. The
+kernels of single operations stay those that run without a watch: oneDNN and cuDNN multiply and
+convolve as always. NNPACK does not: it convolves by the algorithm of Winograd, whose error no bound
+of sums of products covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+
+
+class StepByStep(TorchFunctionMode):
+    """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        with ExitStack() as stack:
+            if function in RECURRENT:
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Switch off fused kernels while the `with` block runs."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(torch.backends.nnpack.flags(enabled=False))
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(StepByStep())
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

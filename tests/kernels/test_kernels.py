@@ -1,0 +1,54 @@
+"""Operations that gather numbers from many places stay within the bounds of their rules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from harness.shadow.shadow import Shadow
+from harness.shadow.watch import Watched, watch
+from tests.kernels.evaluations import ALL
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+LACKING = ("avg_pool3d", "cdist")  # kernels of the CPU without narrow dtypes
+OTHERS = ("aten::linalg_", "aten::_linalg_")  # operations without a rule
+
+
+def observe(name: str, dtype: str) -> Watched:
+    """Watch an evaluation and its gradients by inputs and parameters."""
+    torch.manual_seed(1)
+    held = getattr(torch, dtype)
+    module = ALL[name].make().to(held)
+    inputs = [torch.randn(shape).to(held).requires_grad_() for shape in ALL[name].shapes]
+    weights: list[Tensor] = []
+
+    def call() -> dict[str, Tensor]:
+        output = module(*inputs)
+        if not weights:
+            weights.append(torch.randn(output.shape).to(held))
+        leaves = [*inputs, *module.parameters()]
+        slopes = torch.autograd.grad(output, leaves, weights[0], allow_unused=True)
+        named = {f"gradient {i}": slope for i, slope in enumerate(slopes) if slope is not None}
+        return {"output": output} | named
+
+    call()
+    return watch(call, module)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", list(ALL))
+def test_an_evaluation_is_within_its_bounds(name: str, dtype: str) -> None:
+    """Each operation is within its own bound, and each answer within reach of its shadow."""
+    try:
+        watched = observe(name, dtype)
+    except RuntimeError as error:
+        assert any(kernel in str(error) for kernel in LACKING) and dtype.endswith("16")
+        pytest.skip(str(error))
+    shadow = Shadow(watched, dtype)
+    outside = [one.operation.name for one in shadow.checked if one.ruled and not one.share < 1]
+    assert outside == []
+    for answer in watched.answers:
+        found = shadow.read(answer)
+        apart = float((found - watched.observed(answer).double()).sum().detach())
+        assert abs(apart) <= shadow.reach([found.sum()])[0].as_run
