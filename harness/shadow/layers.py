@@ -14,7 +14,8 @@ import torch
 
 TORCH = os.path.dirname(torch.__file__) + os.sep
 PYTHON = sysconfig.get_path("stdlib") + os.sep
-OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep  # the harness itself
+WATCHING = os.path.dirname(__file__) + os.sep
+OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class Layers:
@@ -26,13 +27,10 @@ class Layers:
     def __init__(self) -> None:
         self._open: list[str] = []
         self._calls: dict[str, int] = {}
-        self.outputs: dict[str, Any] = {}  # what each call of a module returned
 
     def find(self) -> tuple[str, str]:
-        """Return the name of the innermost module that runs, and the user's line; called by a
-        method of the recorder.
-        """
-        return (self._open[-1] if self._open else ""), find_line(sys._getframe(3))
+        """Return the name of the innermost module that runs, and the user's line."""
+        return (self._open[-1] if self._open else ""), find_line(sys._getframe(1))
 
     @contextmanager
     def follow(self, module: Any) -> Iterator[None]:
@@ -56,8 +54,7 @@ class Layers:
         return open_layer
 
     def _close(self, module: Any, args: Any, output: Any) -> None:
-        name = self._open.pop()
-        self.outputs[name] = output
+        self._open.pop()
 
 
 def find_line(frame: FrameType | None) -> str:
@@ -66,7 +63,7 @@ def find_line(frame: FrameType | None) -> str:
     """
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(OURS):
+        if file.startswith(OURS) and not file.startswith(WATCHING):
             return ""
         if not _is_library(file):
             return f"{file}:{frame.f_lineno}"
@@ -75,7 +72,7 @@ def find_line(frame: FrameType | None) -> str:
 
 
 def _is_library(file: str) -> bool:
-    """Is a file one of torch's, or of Python's own library?"""
-    if file.startswith((TORCH, "<frozen", "<string")):
+    """Is a file one of torch's, of Python's own library, or of this room?"""
+    if file.startswith((TORCH, WATCHING, "<frozen", "<string")):
         return True
     return file.startswith(PYTHON) and "-packages" not in file

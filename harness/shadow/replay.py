@@ -7,7 +7,7 @@ the inputs that it was observed to have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -64,17 +64,21 @@ class Replay:
         )
 
 
-def replay(run: Run, exact: Mapping[int, Tensor] | None = None) -> Replay:
-    """Return the shadow of a run: all its operations again, in float64.
+def replay(
+    run: Run,
+    exact: Mapping[int, Tensor] | None = None,
+    operations: Sequence[Operation] | None = None,
+) -> Replay:
+    """Return the shadow of a run: all its operations again, in float64, or only some of them.
 
-    `exact` has the numbers of some versions (flat, float64) that the run could only hold rounded.
+    `exact` has the numbers of some versions (flat, float64) that are not taken as observed.
 
     Raises what torch raises if an operation cannot be repeated.
     """
     made = Replay(run)
     for version, numbers in (exact or {}).items():
         made.numbers[version] = numbers.detach().clone().requires_grad_()
-    for operation in run.operations:
+    for operation in run.operations if operations is None else operations:
         args = _fill(operation.args, made.read)
         kwargs = _fill(operation.kwargs, made.read)
         results = repeat_operation(operation, args, kwargs)

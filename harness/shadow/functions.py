@@ -1,0 +1,76 @@
+"""Follows a user's own autograd Functions: their inputs, outputs, and the gradients of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.shadow.recording import Operation, Place, Recorder
+
+
+@dataclass(eq=False)
+class Function:
+    """One call of a user's own torch.autograd.Function, which has a backward pass written by hand.
+
+    `inputs` and `outputs` are its tensors; `gradients_out` are the gradients that its backward was
+    given for the outputs, `gradients_in` those that it returned for the inputs (None for none).
+    They are empty until the backward pass reaches it. `operations` are those of its forward pass.
+    """
+
+    name: str
+    inputs: Sequence[Place]
+    outputs: Sequence[Place]
+    operations: Sequence[Operation]
+    gradients_in: Sequence[Place | None] = ()
+    gradients_out: Sequence[Place | None] = ()
+
+
+@dataclass(eq=False)
+class Functions:
+    """The calls of such functions while a recorder runs."""
+
+    recorder: Recorder
+    calls: list[Function] = field(default_factory=list)
+
+    @contextmanager
+    def follow(self) -> Iterator[None]:
+        """Follow every call while the `with` block runs."""
+        plain = torch.autograd.Function.__dict__["apply"]
+        found = self
+
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            before = len(found.recorder.run.operations)
+            inputs = [found.recorder.place(each) for each in args if isinstance(each, Tensor)]
+            outputs = plain.__func__(cls, *args, **kwargs)
+            found._note(cls.__name__, before, inputs, outputs)
+            return outputs
+
+        setattr(torch.autograd.Function, "apply", classmethod(apply))  # noqa: B010
+        try:
+            yield
+        finally:
+            setattr(torch.autograd.Function, "apply", plain)  # noqa: B010
+
+    def _note(self, name: str, before: int, inputs: list[Place], outputs: Any) -> None:
+        listed = outputs if isinstance(outputs, tuple) else (outputs,)
+        tensors = [each for each in listed if isinstance(each, Tensor)]
+        node = next((each.grad_fn for each in tensors if each.grad_fn is not None), None)
+        if node is None:
+            return
+        operations = self.recorder.run.operations[before:]
+        call = Function(name, inputs, [self.recorder.place(each) for each in tensors], operations)
+
+        def note_gradients(of_inputs: Any, of_outputs: Any) -> None:
+            call.gradients_in = [self._place(each) for each in of_inputs]
+            call.gradients_out = [self._place(each) for each in of_outputs]
+
+        node.register_hook(note_gradients)
+        self.calls.append(call)
+
+    def _place(self, tensor: Tensor | None) -> Place | None:
+        return None if tensor is None else self.recorder.place(tensor)

@@ -1,0 +1,71 @@
+"""Compares a backward pass that is written by hand with the derivative of its forward pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.shadow.adjoint import draw_signs
+from harness.shadow.functions import Function
+from harness.shadow.replay import read_place, replay
+from harness.shadow.shadow import Shadow
+from harness.shadow.watch import watch
+
+
+def list_wrong_backwards(shadow: Shadow) -> list[Function]:
+    """Return the functions of a user's own whose backward pass is not the derivative of their
+    forward pass, beyond what rounding in float64 allows.
+    """
+    calls = [call for call in shadow.watched.functions if call.gradients_in]
+    return [call for call in calls if not is_derivative(shadow, call)]
+
+
+def is_derivative(shadow: Shadow, call: Function) -> bool:
+    """Is what a function's backward returned the derivative of its forward?
+
+    Autograd differentiates the forward pass of the shadow by the memory of the inputs, at the
+    gradients that the backward was given. Both results are bounded by their own operations, and
+    compared as sums with random signs.
+    """
+    read, versions = shadow.replay.read, {place.version for place in call.inputs}
+    inputs = {version: shadow.replay.get(version) for version in versions}
+    inputs = {version: each for version, each in inputs.items() if each.is_floating_point()}
+    forward = replay(shadow.watched.run, inputs, call.operations)
+    outputs, given = [], []
+    for place, gradient in zip(call.outputs, call.gradients_out, strict=False):
+        if gradient is not None and forward.read(place).requires_grad:
+            outputs.append(forward.read(place))
+            given.append(read(gradient).detach())
+    if not outputs:
+        return True
+    derived = _derive(outputs, [forward.numbers[version] for version in inputs], given)
+    return all(
+        _agree(shadow, call, version, derived, str(number)) for number, version in enumerate(inputs)
+    )
+
+
+def _derive(outputs: list[Tensor], inputs: list[Tensor], given: list[Tensor]) -> Shadow:
+    """Return the shadow of the derivative, by the number of the input."""
+
+    def differentiate() -> dict[str, Tensor]:
+        slopes = torch.autograd.grad(
+            outputs, inputs, given, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return {str(number): slope for number, slope in enumerate(slopes)}
+
+    return Shadow(watch(differentiate), "float64")
+
+
+def _agree(shadow: Shadow, call: Function, version: int, derived: Shadow, name: str) -> bool:
+    """Compare the gradients that were returned for the inputs in one memory with the derivative."""
+    expected = derived.read(name)
+    signs = draw_signs(expected, torch.Generator().manual_seed(0))
+    wanted = (expected * signs).sum()
+    found = torch.zeros((), dtype=torch.float64, device=expected.device)
+    for place, gradient in zip(call.inputs, call.gradients_in, strict=False):
+        if place.version == version and gradient is not None:
+            found = found + (shadow.replay.read(gradient) * read_place(signs, place)).sum()
+    (mine,), (theirs,) = shadow.reach([found]), derived.reach([wanted])
+    # an error of the gradients that were given moves both sides
+    allowed = 2 * mine.in_float64 + theirs.in_float64
+    return abs(float(found.detach() - wanted.detach())) <= allowed
