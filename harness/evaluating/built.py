@@ -4,6 +4,7 @@ mode.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -89,4 +90,7 @@ def set_mode(module: Any, mode: str) -> None:
 def uncompiled() -> AbstractContextManager[Any]:
     """Let what torch.compile has compiled run as it is written in this context."""
     stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
-    return nullcontext() if stance is None else stance("force_eager")
+    if stance is None or "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    context: AbstractContextManager[Any] = stance("force_eager")
+    return context

@@ -35,20 +35,20 @@ Loss = Callable[..., Any]
 class Question:
     """What a model is asked: on a batch, in a mode, under a seed.
 
-    `before` is the batch of an earlier call, if there is one. Without a `loss` the gradients are
-    those of a random weighted sum of the outputs. `names` renames outputs. `buffers` has the
-    buffers to be read after the call, by the module's name, and their names as answers.
-    `by_inputs` asks for gradients by the inputs.
+    Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
+    renames outputs. `buffers` has the buffers to be read after the call, by the module's name, and
+    their names as answers. `by_inputs` asks for gradients by the inputs. `weights` keeps the
+    weights of the outputs from the first evaluation on.
     """
 
     batch: Batch
     mode: str
     seed: int = 0
-    before: Batch | None = None
     loss: Loss | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     buffers: Mapping[str, str] = field(default_factory=dict)
     by_inputs: bool = True
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -71,29 +71,19 @@ def watch_evaluation(module: Any, question: Question) -> Watched:
 
 @contextmanager
 def _asked(module: Any, question: Question) -> Iterator[None]:
-    """Put a module into the question's mode and torch under its seed; call it once before, if the
-    question says so, and give it its own numbers back.
-    """
+    """Put a module into the question's mode, and torch under its seed, in this context."""
     set_mode(module, question.mode)
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
-    devices = [device] if device.type != "cpu" else []
-    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
-        if question.before is not None:
-            torch.manual_seed(question.seed + 1)
-            _call_before(module, question.before)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(question.seed)
         yield
 
 
-def _call_before(module: Any, batch: Batch) -> None:
-    """Call a module on other data, and give its tensors their numbers back."""
-    live, _ = list_live(module)
-    kept = {name: tensor.detach().clone() for name, tensor in live.items()}
-    with users():
-        module(*batch.args, **batch.kwargs)
-    with torch.no_grad():
-        for name, tensor in kept.items():
-            live[name].copy_(tensor)
+def call_before(module: Any, question: Question) -> None:
+    """Call a module as a question says, and leave its answers."""
+    with _asked(module, question), users():
+        module(*question.batch.args, **question.batch.kwargs)
 
 
 def _answer(module: Any, question: Question) -> Answers:
@@ -168,11 +158,18 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
         return {}
     weights = None
     if question.loss is None:
-        weights = [draw_weights(name, each) for name, each in ends.items()]
+        weights = [_get_weights(question, name, each) for name, each in ends.items()]
     slopes = torch.autograd.grad(
         list(ends.values()), list(wanted.values()), weights, allow_unused=True
     )
     return {name: slope for name, slope in zip(wanted, slopes, strict=True) if slope is not None}
+
+
+def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:
+    """Return the weights of an output; they are drawn when it is first seen."""
+    if name not in question.weights:
+        question.weights[name] = draw_weights(name, output)
+    return question.weights[name]
 
 
 def draw_weights(name: str, output: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from harness.mapping.parts import (
     reshaped,
     transposed,
     whole,
+    zeros,
 )
 
 MOST_MIXED = 3  # tensors that are joined in every order
@@ -30,8 +31,8 @@ MOST_MIXED = 3  # tensors that are joined in every order
 
 @dataclass(frozen=True)
 class Rules:
-    """What is allowed: square matrices that are transposed, tensors that follow from nothing, and
-    tensors from which nothing follows.
+    """What is allowed: square matrices that are transposed, tensors that follow from nothing (they
+    stay as built, vectors are 0), and tensors from which nothing follows.
     """
 
     turned: bool = False
@@ -88,7 +89,9 @@ class _Aligner:
             for more in rest:
                 yield {**parts, **more}
         if ours and as_built < self.rules.as_built:
-            yield from self.align(theirs, ours[1:], as_built + 1, unused)
+            zero = {name: zeros(shape) for name, shape in ours[:1] if is_flat(shape)}
+            for more in self.align(theirs, ours[1:], as_built + 1, unused):
+                yield {**zero, **more}
         if theirs and unused < self.rules.unused:
             yield from self.align(theirs[1:], ours, as_built, unused + 1)
 

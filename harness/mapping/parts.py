@@ -40,6 +40,12 @@ def whole(name: str) -> Part:
     return Part((name,), name, f"s[{quoted(name)}]", lambda state: state[name])
 
 
+def zeros(shape: Shape) -> Part:
+    """Return the expression of zeros."""
+    code = f"torch.zeros({', '.join(map(str, shape))})"
+    return Part((), "0", code, lambda state: torch.zeros(shape, dtype=torch.float64))
+
+
 def transposed(part: Part) -> Part:
     """Return the expression of a matrix, transposed."""
     return Part(part.sources, f"{part.text}.T", f"{part.code}.T", lambda state: part.make(state).mT)

@@ -1,4 +1,4 @@
-"""Both models of a comparison, made ready: their data, outputs, parameters and what acts on
+"""Both models of a comparison, made ready: their data, outputs, parameters, and what acts on
 what.
 """
 
@@ -6,43 +6,43 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from harness.core.numpy_errors import users
 from harness.evaluating.built import MODES, Builder, cast_batch, set_mode
-from harness.evaluating.data import Batch, is_drawn, make_batches, shift_rows
+from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
-from harness.evaluating.evaluation import (
-    BUFFER,
-    GRADIENT,
-    LOSS,
-    Answers,
-    Question,
-    survey,
+from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT, LOSS, Question, survey
+from harness.evaluating.state import (
+    State,
+    Tensors,
+    list_live,
+    list_tensors,
+    read_state,
+    write_state,
 )
-from harness.evaluating.evaluation import BY_INPUT as BY_INPUT
-from harness.evaluating.state import State, list_tensors, read_state, write_state
 from harness.mapping.finding import Pair, find_map
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
 from harness.model.errors import raised
-from harness.text.harmless import shown
 
-GIB = 2**30
-# bytes for each number that a model computes: as computed, in float64 twice, and three errors
-BYTES = 8 + 16 + 24
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class NoModel(ValueError):
-    """The reason why models cannot be compared at all."""
+    """The reason why two models cannot be compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What a user has given to `same`."""
+    """What a user has given to `same`; see there.
+
+    `hold` says that both are modules, which hold numbers of their own.
+    """
 
     build: Callable[[], Any]
     build_reference: Callable[[], Any]
@@ -53,67 +53,206 @@ class Given:
     loss: Any = None
     parameters: Any = None
     draws: int = 2
-    memory: float = 4.0  # GiB
-    own_numbers: bool = False  # both are modules, which hold numbers of their own
+    memory: float = 4.0
+    modes: Sequence[str] = MODES
+    hold: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two models in float64.
+    """One of the two models in float64 on the CPU.
 
-    `outputs` are the shapes of its outputs by name and mode, `moved` the buffers that a call in
-    train() changes, `acting` the parameters on which some output depends.
+    `outputs` has the shapes of its outputs by name, for each mode; `errors` says for a mode why the
+    model cannot be called. `moved` are the buffers that a call in train() changes, `acting` the
+    parameters on which some output depends; `numbers` counts what one evaluation computes.
     """
 
     builder: Builder
     module: Any
     built: State
-    outputs: Mapping[str, Mapping[str, Any]]
-    moved: tuple[str, ...]
-    acting: tuple[str, ...]
-    numbers: int
+    tensors: Tensors
+    outputs: dict[str, Shapes] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
+    acting: list[str] = field(default_factory=list)
+    numbers: int = 0
+    by_inputs: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Two models and the map of their parameters."""
+    """Two models and the map of their parameters.
+
+    `names` has the reference's name of each of the subject's outputs that is called otherwise,
+    `buffers` the reference's buffer for each of the subject's of which one changes in training.
+    """
 
     given: Given
     batches: Sequence[Batch]
     subject: Side
     reference: Side
     mapping: ParameterMap
-    names: Mapping[str, str]  # the reference's name of each of the subject's outputs
-    buffers: Mapping[str, str]  # the reference's buffer of each of the subject's
-    by_inputs: bool
+    names: Mapping[str, str]
+    buffers: Mapping[str, str]
+
+    @property
+    def by_inputs(self) -> bool:
+        """Can gradients by the inputs be asked of both?"""
+        return self.subject.by_inputs and self.reference.by_inputs
 
 
-def prepare(given: Given, modes: Sequence[str] = MODES) -> Models:
-    """Build both models in float64 and find out how their parameters correspond.
+def prepare(given: Given) -> Models:
+    """Build both models, look at one evaluation of each, and map their parameters.
 
     Raises a ValueError or TypeError, in a sentence, if this fails.
     """
-    batches = make_batches(given.data, given.targets, torch.Generator().manual_seed(1))
-    first = cast_batch(batches[0], torch.float64, "cpu")
-    builders = (
-        Builder(given.build, given.name, batches[0]),
-        Builder(given.build_reference, given.name_reference, batches[0]),
-    )
-    by_inputs = True
-    sides = []
-    for builder in reversed(builders):
-        side, takes = _look(builder, first, given, modes, by_inputs)
-        by_inputs = by_inputs and takes
-        sides.append(side)
-    reference, subject = sides
-    mapping = _map(given, subject, reference, first)
+    batches = make_batches(given.data, given.targets, make_generator(0))
+    reference = look_at(Builder(given.build_reference, given.name_reference, batches[0]), given)
+    subject = look_at(Builder(given.build, given.name, batches[0]), given)
+    mapping = _map(given, subject, reference)
+    names = pair_outputs(subject, reference)
     return Models(
         given,
         batches,
         subject,
         reference,
         mapping,
-        _pair_outputs(subject, reference, modes),
-        _pair_buffers(subject, reference, mapping),
-        by_inputs,
+        names,
+        pair_buffers(subject, reference, mapping),
     )
+
+
+def make_generator(seed: int) -> torch.Generator:
+    """Return a generator of random numbers for data."""
+    return torch.Generator().manual_seed(1 + seed)
+
+
+def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
+    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
+    copied.
+    """
+    if isinstance(loss, type):
+        loss = loss()
+    if isinstance(loss, torch.nn.Module):
+        return copy.deepcopy(loss).to(dtype=kind, device=device)
+    return loss
+
+
+def look_at(builder: Builder, given: Given) -> Side:
+    """Build a model in float64 and look at its evaluations. Raises NoModel if there is none."""
+    module = builder.make("float64")
+    built = read_state(module)
+    side = Side(builder, module, built, list_tensors(module))
+    for mode in given.modes:
+        try:
+            side = _look_in_mode(side, given, mode)
+        except Exception as error:  # a user's model may raise anything
+            side.errors[mode] = f"{builder.name} {raised(error)}{_advise(error, given.data)}"
+    write_state(module, built)
+    if not side.outputs:
+        raise NoModel(next(iter(side.errors.values())))
+    return side
+
+
+def _advise(error: Exception, data: Any) -> str:
+    if isinstance(error, TypeError) and isinstance(data, list):
+        return " (a list is several batches; several arguments are a tuple)"
+    return ""
+
+
+def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
+    """Evaluate a model once in a mode; what is seen is added to its side."""
+    batch = cast_batch(side.builder.batch, torch.float64, "cpu")
+    loss = make_loss(given.loss, torch.float64, "cpu")
+    names = side.tensors.parameters
+    write_state(side.module, draw_state(side.built, names, 11))
+    before = {name: tensor.clone() for name, tensor in list_live(side.module)[0].items()}
+    question = Question(batch, mode, loss=loss, by_inputs=side.by_inputs)
+    try:
+        answers, found = survey(side.module, question)
+    except RuntimeError as error:
+        if not side.by_inputs or "leaf" not in str(error):
+            raise
+        # it writes into its inputs
+        return _look_in_mode(replace(side, by_inputs=False), given, mode)
+    side.outputs[mode] = {
+        name: tuple(tensor.shape) for name, tensor in answers.items() if is_output(name)
+    }
+    for name, tensor in list_live(side.module)[0].items():
+        slope = answers.get(GRADIENT + name)
+        if slope is not None and bool((slope != 0).any()) and name not in side.acting:
+            side.acting.append(name)
+        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num()):
+            side.moved.append(name)
+    return replace(side, numbers=max(side.numbers, found.numbers))
+
+
+def is_output(name: str) -> bool:
+    """Is this answer an output of the model?"""
+    return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
+
+
+def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
+    """Map the parameters, where needed by trying. Raises WrongMap."""
+    modes = [
+        mode for mode in ("eval", "train") if mode in subject.outputs and mode in reference.outputs
+    ]
+    if not modes:
+        raise NoModel("; ".join([*subject.errors.values(), *reference.errors.values()]))
+    batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
+    for side in (subject, reference):
+        set_mode(side.module, modes[0])
+    drawn = [*reference.tensors.parameters, *reference.moved]
+    states = [draw_state(reference.built, drawn, seed) for seed in (21, 22)]
+    pair = Pair(
+        subject.tensors,
+        reference.tensors,
+        Trier(subject.module, reference.module, batch, states),
+        subject.acting,
+        reference.acting,
+        list_used(subject.module, batch),
+        list_used(reference.module, batch),
+        given.name,
+        given.name_reference,
+    )
+    try:
+        return find_map(pair, given.parameters)
+    finally:
+        for side in (subject, reference):
+            write_state(side.module, side.built)
+
+
+def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
+    """Return the reference's name of each of the subject's outputs that is called otherwise.
+
+    Outputs of other names are paired in their order if there are as many on both sides.
+    """
+    names: dict[str, str] = {}
+    for mode, outputs in subject.outputs.items():
+        mine, theirs = list(outputs), list(reference.outputs.get(mode, ()))
+        if set(mine) != set(theirs) and len(mine) == len(theirs):
+            names |= dict(zip(mine, theirs, strict=True))
+    return names
+
+
+def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[str, str]:
+    """Return the reference's buffer that each of the subject's is equal to, for those that a call
+    in train() changes.
+    """
+    found: dict[str, str] = {}
+    states = []
+    for seed in (0, 1):
+        generator = make_generator(seed)
+        numbers = {
+            name: torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+            for name, tensor in reference.built.items()
+        }
+        with users():
+            states.append((mapping.convert(numbers), numbers))
+    for own in subject.tensors.buffers:
+        for source in reference.tensors.buffers:
+            if own not in subject.moved and source not in reference.moved:
+                continue
+            if all(own in mine and torch.equal(mine[own], of[source]) for mine, of in states):
+                found[own] = source
+    return found
