@@ -15,6 +15,7 @@ import torch
 TORCH = os.path.dirname(torch.__file__) + os.sep
 PYTHON = sysconfig.get_path("stdlib") + os.sep
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep  # the harness itself
+BETWEEN = os.path.join(os.path.dirname(__file__), "unfused.py")  # stands before every call of torch
 
 
 class Layers:
@@ -66,9 +67,9 @@ def find_line(frame: FrameType | None) -> str:
     """
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(OURS):
+        if file.startswith(OURS) and file != BETWEEN:
             return ""
-        if not _is_library(file):
+        if file != BETWEEN and not _is_library(file):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
