@@ -7,8 +7,9 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -62,17 +63,20 @@ def find_line(frame: FrameType | None) -> str:
     operation.
     """
     while frame is not None:
-        file = frame.f_code.co_filename
-        if file.startswith(OURS) and not file.startswith(WATCHING):
+        owner = find_owner(frame.f_code.co_filename)
+        if owner == "harness":
             return ""
-        if not _is_library(file):
-            return f"{file}:{frame.f_lineno}"
+        if owner == "user":
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
 
 
-def _is_library(file: str) -> bool:
-    """Is a file one of torch's, of Python's own library, or of this room?"""
+@cache
+def find_owner(file: str) -> Literal["user", "harness", "library"]:
+    """Return whose code a file holds; this room, torch and Python itself are libraries."""
     if file.startswith((TORCH, WATCHING, "<frozen", "<string")):
-        return True
-    return file.startswith(PYTHON) and "-packages" not in file
+        return "library"
+    if file.startswith(OURS):
+        return "harness"
+    return "library" if file.startswith(PYTHON) and "-packages" not in file else "user"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -63,13 +63,13 @@ class Operation:
     backward: bool = False
     custom: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the operation in its schema, as "aten::addmm"."""
         name: str = self.called._schema.name
         return name
 
-    @property
+    @cached_property
     def functional(self) -> str:
         """The name of the operation that computes the same and writes nowhere: "aten::add" for
         "aten::add_".
