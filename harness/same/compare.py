@@ -18,6 +18,7 @@ from harness.shadow.shadow import Reach, Shadow
 
 GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
 WIDEST = 0.1  # of an answer's size: a wider bound says nothing
+NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
 Outcome = Literal["same", "differs", "not finite", "shape", "no rule", "too wide", "not seen"]
 Tensors = Mapping[str, Tensor]
 
@@ -191,12 +192,14 @@ class _Both:
         return None if expected.numel() else Compared(name, "not seen")
 
     def list_questions(self, name: str, generator: torch.Generator) -> list[_Question]:
-        """Return a random weighted sum of all elements, and the element that differs most."""
+        """Return a random weighted sum of all elements, and the element that differs most if it
+        differs by more than a few roundings of the largest.
+        """
         expected, actual = self.expected(name), self.actual(name)
         assert actual is not None
         questions = [_Question(name, draw_signs(expected, generator))]
         apart = abs(actual - expected)
-        if expected.numel() > 1 and float(apart.max()) > 0:
+        if expected.numel() > 1 and float(apart.max()) > NOISE * float(abs(expected).max()):
             place = apart.argmax()
             weights = torch.zeros_like(expected)
             weights.view(-1)[place] = 1.0

@@ -9,12 +9,12 @@ the two models part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from harness.shadow.recording import Operation, Place
+from harness.shadow.places import Place, list_places
+from harness.shadow.recording import Operation
 from harness.shadow.replay import Replay
 
 NEAR = 1e-9  # of the largest number of a result, at most: beyond, numbers meet by chance
@@ -110,14 +110,3 @@ def _is_found(replay: Replay, number: int, pool: Pool, found: dict[int, bool]) -
         floats = [each for each in results if each.is_floating_point()]
         found[number] = all(map(pool.has, floats))
     return found[number]
-
-
-def list_places(given: Any) -> list[Place]:
-    """Return all places in the arguments of an operation."""
-    if isinstance(given, Place):
-        return [given]
-    if isinstance(given, dict):
-        given = tuple(given.values())
-    if isinstance(given, tuple):
-        return [place for each in given for place in list_places(each)]
-    return []

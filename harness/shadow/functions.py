@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.shadow.recording import Operation, Place, Recorder
+from harness.shadow.places import Place
+from harness.shadow.recording import Operation, Recorder
 
 
 @dataclass(eq=False)

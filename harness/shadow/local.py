@@ -12,8 +12,9 @@ from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import precision_of
 from harness.rules.registry import Call, Error, bind, bound_errors
 from harness.shadow.branching import BRANCHING
+from harness.shadow.places import Place
 from harness.shadow.recording import Operation, Run
-from harness.shadow.replay import Results, observe_arguments, repeat_operation
+from harness.shadow.replay import Results, fill, repeat_operation
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -40,13 +41,33 @@ class Checked:
 
 def check_operations(run: Run) -> list[Checked]:
     """Judge every operation of a run by its own inputs."""
+    observed = Observed(run)
     with torch.no_grad():
-        return [check_operation(run, operation) for operation in run.operations]
+        return [check_operation(observed, operation) for operation in run.operations]
 
 
-def check_operation(run: Run, operation: Operation) -> Checked:
+class Observed:
+    """The tensors of a run as they were observed, in float64."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._read: dict[Place, Tensor] = {}
+
+    def read(self, place: Place) -> Tensor:
+        """Return the tensor at a place; whole numbers and truth values stay what they are."""
+        found = self._read.get(place)
+        if found is None:
+            found = self.run.read(place)
+            if found.is_floating_point():
+                found = found.double()
+            self._read[place] = found
+        return found
+
+
+def check_operation(observed: Observed, operation: Operation) -> Checked:
     """Judge one operation; its results are repeated in float64 from the observed inputs."""
-    args, kwargs = observe_arguments(run, operation)
+    run = observed.run
+    args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
     exact = repeat_operation(operation, args, kwargs)
     dtype = find_dtype(run, operation)
     if dtype == "":
@@ -61,7 +82,7 @@ def check_operation(run: Run, operation: Operation) -> Checked:
     for place, result, error in zip(operation.results, exact, errors, strict=False):
         if place is None or result is None:
             continue
-        used, lost = measure(run.read(place), result, error)
+        used, lost = measure(observed.read(place), result, error)
         share, undefined = max(share, used), undefined + lost
     in_float64 = _in_float64(call, dtype, errors)
     kept = exact if operation.functional in BRANCHING else ()
@@ -98,7 +119,6 @@ def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
     """
     if not exact.is_floating_point():
         return (0.0 if torch.equal(found, exact) else torch.inf), 0
-    found = found.double()
     if not found.numel() or torch.equal(found, exact):
         return 0.0, 0
     if error is not None:  # nearly always all is finite, and found sooner

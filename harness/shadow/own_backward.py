@@ -7,7 +7,8 @@ from torch import Tensor
 
 from harness.shadow.adjoint import draw_signs
 from harness.shadow.functions import Function
-from harness.shadow.replay import read_place, replay
+from harness.shadow.places import read_place
+from harness.shadow.replay import replay
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 

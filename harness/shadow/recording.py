@@ -16,14 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-
-class Place(NamedTuple):
-    """The place of a tensor: a version, and the size, strides and offset in its memory."""
-
-    version: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
+from harness.shadow.places import Place, list_places, read_place
 
 
 class Given(NamedTuple):
@@ -39,10 +32,6 @@ class Version:
 
     numbers: Tensor
     before: int | None = None  # the version that a write has changed
-
-    def read(self, place: Place) -> Tensor:
-        """Return the tensor at a place, as it was observed."""
-        return self.numbers.as_strided(place.size, place.stride, place.offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +76,7 @@ class Run:
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
-        return self.versions[place.version].read(place)
+        return read_place(self.versions[place.version].numbers, place)
 
 
 class Unwatched(TypeError):
@@ -171,7 +160,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
             kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
             raise Unwatched(f"a {kind} tensor is not followed")
-        tensor = tensor.detach().resolve_neg()
+        if tensor.is_neg():
+            tensor = tensor.resolve_neg()
         storage = tensor.untyped_storage()
         version = self._newest.get(storage._cdata)
         if version is None:
@@ -180,7 +170,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _add_version(self, storage: int, tensor: Tensor, before: int | None) -> int:
         whole = tensor.untyped_storage().nbytes() // tensor.element_size()
-        self.run.versions.append(Version(tensor.as_strided((whole,), (1,), 0), before))
+        numbers = tensor.detach().as_strided((whole,), (1,), 0)
+        self.run.versions.append(Version(numbers, before))
         self._newest[storage] = len(self.run.versions) - 1
         return self._newest[storage]
 
@@ -235,7 +226,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         The `hidden` arguments, which it has written to in silence, are its last results.
         """
-        given = {place.version for place in _list_places(places)}
+        given = {place.version for place in list_places(places)}
         listed = results if isinstance(results, tuple | list) else (results,)
         made = tuple(self.place(each) if isinstance(each, Tensor) else None for each in listed)
         made += tuple(self.place(tensor) for tensor in hidden)
@@ -262,14 +253,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def is_custom(node: Any) -> bool:
     """Is a node of autograd's graph a torch.autograd.Function of the user's own?"""
     return isinstance(node, torch.autograd.function.BackwardCFunction)
-
-
-def _list_places(given: Any) -> list[Place]:
-    """Return all places in arguments."""
-    if isinstance(given, Place):
-        return [given]
-    if isinstance(given, dict):
-        given = tuple(given.values())
-    if isinstance(given, tuple):
-        return [place for each in given for place in _list_places(each)]
-    return []

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import REPEATED
-from harness.shadow.recording import Operation, Place, Run
+from harness.shadow.places import Place, find_order, read_place
+from harness.shadow.recording import Operation, Run
 
 Results = tuple[Tensor | None, ...]
 
@@ -79,8 +80,8 @@ def replay(
     for version, numbers in (exact or {}).items():
         made.numbers[version] = numbers.detach().clone().requires_grad_()
     for operation in run.operations if operations is None else operations:
-        args = _fill(operation.args, made.read)
-        kwargs = _fill(operation.kwargs, made.read)
+        args = fill(operation.args, made.read)
+        kwargs = fill(operation.kwargs, made.read)
         results = repeat_operation(operation, args, kwargs)
         made.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
@@ -123,52 +124,14 @@ def widen(tensor: Tensor) -> Tensor:
     return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
 
 
-def observe_arguments(run: Run, operation: Operation) -> tuple[Any, Any]:
-    """Return the arguments of an operation as it was observed to have them, in float64."""
-
-    def read(place: Place) -> Tensor:
-        tensor = run.read(place)
-        return tensor.double() if tensor.is_floating_point() else tensor
-
-    return _fill(operation.args, read), _fill(operation.kwargs, read)
-
-
-def find_order(place: Place, whole: int) -> list[int] | None:
-    """Return the axes of a place in the order of its memory, if it covers all `whole` numbers once;
-    else None.
-    """
-    axes = [axis for axis, length in enumerate(place.size) if length != 1]
-    axes.sort(key=lambda axis: -place.stride[axis])
-    step = 1
-    for axis in reversed(axes):
-        if place.stride[axis] != step:
-            return None
-        step *= place.size[axis]
-    if place.offset or step != whole:
-        return None
-    return [*(axis for axis, length in enumerate(place.size) if length == 1), *axes]
-
-
-def read_place(numbers: Tensor, place: Place) -> Tensor:
-    """Return the tensor at a place of a flat tensor."""
-    order = find_order(place, numbers.numel())
-    if order is None:
-        return numbers.as_strided(place.size, place.stride, place.offset)
-    sizes = [place.size[axis] for axis in order]
-    back = [0] * len(order)
-    for position, axis in enumerate(order):
-        back[axis] = position
-    return numbers.view(sizes).permute(back)
-
-
-def _fill(given: Any, read: Any) -> Any:
+def fill(given: Any, read: Any) -> Any:
     """Return arguments with tensors in place of places."""
     if isinstance(given, Place):
         return read(given)
     if isinstance(given, dict):
-        return {name: _fill(value, read) for name, value in given.items()}
+        return {name: fill(value, read) for name, value in given.items()}
     if isinstance(given, tuple):
-        return tuple(_fill(value, read) for value in given)
+        return tuple(fill(value, read) for value in given)
     return given
 
 

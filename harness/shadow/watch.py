@@ -11,7 +11,8 @@ from torch import Tensor
 
 from harness.shadow.functions import Function, Functions
 from harness.shadow.layers import Layers
-from harness.shadow.recording import Place, Recorder, Run
+from harness.shadow.places import Place
+from harness.shadow.recording import Recorder, Run
 from harness.shadow.unfused import unfused
 
 Answers = Mapping[str, Tensor]  # by name, as "output", "loss", "gradient of fc.weight"
