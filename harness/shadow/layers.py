@@ -65,7 +65,7 @@ def find_line(frame: FrameType | None) -> str:
         file = frame.f_code.co_filename
         if file.startswith(OURS) and not file.startswith(WATCHING):
             return ""
-        if file != BETWEEN and not _is_library(file):
+        if not _is_library(file):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
