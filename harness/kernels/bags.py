@@ -130,6 +130,7 @@ def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> T
 
 @rule("embedding_renorm")
 def bound_shorter_rows(steps: Steps, call: Call) -> Error:
+    """Return the error of rows that are made shorter; others are exact."""
     table = call["self"]
     power, most = float(call["norm_type"]), float(call["max_norm"])
     error = bound_shorter(steps, table, power, most, [1])

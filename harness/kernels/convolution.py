@@ -21,6 +21,7 @@ from harness.rules.steps import Number, Steps
 
 @rule("convolution", "_convolution")
 def convolve(steps: Steps, call: Call) -> Error:
+    """Return the error of a convolution, and of a bias that is added."""
     x, weight, bias = call["input"], call["weight"], call["bias"]
     size = repeat_with(call, input=abs(x), weight=abs(weight), bias=None)
     counts = repeat_with(

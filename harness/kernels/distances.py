@@ -22,6 +22,7 @@ FROM_PRODUCTS = 25  # from how many points on distances are computed as |a|^2 + 
 
 @rule("linalg_vector_norm", "norm")
 def measure_length(steps: Steps, call: Call) -> Error:
+    """Return the error of a norm."""
     power = call.given["ord"] if "ord" in call.given else call["p"]
     keepdim = bool(call.given.get("keepdim", False))
     x = steps.exact(abs(call["self"]))
@@ -79,6 +80,7 @@ def _log(x: Tensor) -> Tensor:
 
 @rule("renorm")
 def shorten(steps: Steps, call: Call) -> Error:
+    """Return the error of slices that are made no longer than `maxnorm`."""
     x, dim = call["self"], call["dim"] % call["self"].ndim
     others = [axis for axis in range(x.ndim) if axis != dim]
     return bound_shorter(steps, x, float(call["p"]), float(call["maxnorm"]), others)

@@ -24,6 +24,7 @@ from harness.rules.steps import Steps
 
 @rule("scatter_add")
 def scatter_and_add(steps: Steps, call: Call) -> Error:
+    """Return the error of sums of numbers that are scattered."""
     sizes = add_sizes(call, "self", "src")
     return bound_running_sums(steps, sizes, count_terms_with(call, "self", "src"))
 
@@ -53,11 +54,13 @@ def put_at_indices(steps: Steps, call: Call) -> Error:
 
 @rule("scatter_reduce")
 def scatter_and_reduce(steps: Steps, call: Call) -> Error:
+    """Return the error of sums, means and products of numbers that are scattered."""
     return _reduce_at_indices(steps, call, "src")
 
 
 @rule("index_reduce")
 def reduce_at_indices(steps: Steps, call: Call) -> Error:
+    """Return the error of means and products of slices."""
     return _reduce_at_indices(steps, call, "source")
 
 
@@ -118,6 +121,7 @@ def add_copies(steps: Steps, call: Call) -> Error:
 
 @rule("unfold_backward")
 def add_windows(steps: Steps, call: Call) -> Error:
+    """Return the error of sums over windows that overlap."""
     return bound_running_sums(steps, add_sizes(call, "grad_in"), count_terms_with(call, "grad_in"))
 
 

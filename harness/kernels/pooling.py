@@ -27,6 +27,7 @@ from harness.rules.steps import Number, Steps
 
 @rule("avg_pool2d", "avg_pool3d")
 def average_windows(steps: Steps, call: Call) -> Error:
+    """Return the error of averages of windows of one size."""
     axes = int(call.name[-2])
     window = multiply_all(list_per_axis(call["kernel_size"], axes))
     return bound_averages(steps, call.result, add_sizes(call, "self"), window, axes)
@@ -57,6 +58,7 @@ def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: 
 
 @rule("avg_pool2d_backward", "avg_pool3d_backward")
 def average_windows_backward(steps: Steps, call: Call) -> Error:
+    """Each window adds its gradient, divided by its size, to its numbers."""
     ones = torch.ones_like(call["grad_output"])
     terms = repeat_with(call, grad_output=ones, divisor_override=1)
     return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, 2)
@@ -64,6 +66,7 @@ def average_windows_backward(steps: Steps, call: Call) -> Error:
 
 @rule("_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward")
 def average_adaptively_backward(steps: Steps, call: Call) -> Error:
+    """Each window adds its gradient, divided along each axis, to its numbers."""
     axes = int(call.name.removesuffix("_backward")[-2])
     terms = count_overlap(call["grad_output"].shape[-axes:], call["self"].shape[-axes:])
     return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, axes + 1)

@@ -22,6 +22,7 @@ from harness.rules.sums import bound_products
 
 @rule("vdot")
 def multiply_vectors(steps: Steps, call: Call) -> Error:
+    """Return the error of a sum of products."""
     size = abs(call["self"]).dot(abs(call["other"]))
     return bound_products(steps, call.result, size, len(call["self"]))
 
@@ -56,6 +57,7 @@ def add_outer_product(steps: Steps, call: Call) -> Error:
 
 @rule("trace")
 def add_diagonal(steps: Steps, call: Call) -> Error:
+    """Return the error of a sum over the diagonal."""
     size = add_sizes(call, "self")
     return steps.store(Number(call.result, len(call["self"]) * steps.u * size))
 

@@ -36,6 +36,7 @@ SCALES = (("scales",), ("scales_h", "scales_w"), ("scales_d", "scales_h", "scale
 
 @rule("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d")
 def interpolate(steps: Steps, call: Call) -> Error:
+    """Return the error of weighted sums of neighbours."""
     x = abs(call["self"])
     axes = int(call.name[-2])
     exact: Tensor = x

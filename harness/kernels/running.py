@@ -25,6 +25,7 @@ def multiply_up(steps: Steps, call: Call) -> Error:
 
 @rule("cumprod")
 def multiply_along(steps: Steps, call: Call) -> Error:
+    """Return the error of products of all numbers so far."""
     x, dim = call["self"], call["dim"]
     above = torch.clamp(abs(x), min=1.0).cumprod(dim)
     return bound_product(steps, call.result, count_before(x, dim), above)

@@ -16,21 +16,25 @@ from harness.rules.steps import Number, Steps, count_terms, list_axes
 
 @rule("var")
 def variance(steps: Steps, call: Call) -> Error:
+    """Return the error of a variance."""
     return steps.store(find_spread(steps, call)[0])
 
 
 @rule("std")
 def deviate(steps: Steps, call: Call) -> Error:
+    """Return the error of a standard deviation."""
     return steps.store(steps.sqrt(find_spread(steps, call)[0]))
 
 
 @rule("var_mean")
 def variance_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
+    """Return the errors of a variance and a mean."""
     return [steps.store(each) for each in find_spread(steps, call)]
 
 
 @rule("std_mean")
 def deviate_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
+    """Return the errors of a standard deviation and a mean."""
     spread, mean = find_spread(steps, call)
     return [steps.store(steps.sqrt(spread)), steps.store(mean)]
 

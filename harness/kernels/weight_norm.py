@@ -42,6 +42,7 @@ def repeat_backward(
 
 @rule("_weight_norm_interface_backward")
 def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
+    """Return the errors of the gradients by the direction and the length."""
     names = ("grad_w", "saved_v", "saved_g", "saved_norms")
     grad, v, g, lengths = (steps.exact(call[name]) for name in names)
     along = steps.sum(steps.mul(grad, v), find_axes(v.value, call["dim"]), True)

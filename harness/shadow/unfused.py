@@ -26,11 +26,15 @@ class StepByStep(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        with ExitStack() as stack:
-            if function in RECURRENT:
-                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        if function not in RECURRENT:
             return function(*args, **(kwargs or {}))
+        libraries = torch.backends.mkldnn, torch.backends.cudnn
+        before = [library.set_flags(False)[0] for library in libraries]
+        try:
+            return function(*args, **(kwargs or {}))
+        finally:
+            for library, enabled in zip(libraries, before, strict=True):
+                library.set_flags(enabled)
 
 
 @contextmanager

@@ -6,13 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.rules.registry import RULES
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched, watch
 from tests.kernels.evaluations import ALL
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
-LACKING = ("avg_pool3d", "cdist")  # kernels of the CPU without narrow dtypes
-OTHERS = ("aten::linalg_", "aten::_linalg_")  # operations without a rule
+LACKING = ("average 3", "cdist")  # the CPU has no kernels of narrow dtypes
+
+
+def is_ours(name: str) -> bool:
+    """Has an operation a rule of this room?"""
+    found = RULES.get(name)
+    return found is not None and found.__module__.startswith("harness.kernels")
 
 
 def observe(name: str, dtype: str) -> Watched:
@@ -36,18 +42,18 @@ def observe(name: str, dtype: str) -> Watched:
     return watch(call, module)
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce", "ignore:LSTM with projections")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", list(ALL))
 def test_an_evaluation_is_within_its_bounds(name: str, dtype: str) -> None:
     """Each operation is within its own bound, and each answer within reach of its shadow."""
-    try:
-        watched = observe(name, dtype)
-    except RuntimeError as error:
-        assert any(kernel in str(error) for kernel in LACKING) and dtype.endswith("16")
-        pytest.skip(str(error))
+    if dtype.endswith("16") and name.startswith(LACKING):
+        pytest.skip("the CPU has no such kernel")
+    watched = observe(name, dtype)
     shadow = Shadow(watched, dtype)
-    outside = [one.operation.name for one in shadow.checked if one.ruled and not one.share < 1]
-    assert outside == []
+    for one in shadow.checked:
+        if is_ours(one.operation.functional):
+            assert one.share < 1
     for answer in watched.answers:
         found = shadow.read(answer)
         apart = float((found - watched.observed(answer).double()).sum().detach())
