@@ -28,10 +28,13 @@ PUBLIC = {
         "Population",
         "Problem",
         "Recipe",
+        "Result",
         "Status",
         "Subject",
         "Trained",
         "Verdict",
+        "VerdictFailed",
+        "check",
         "verify",
     ),
     "reference": (

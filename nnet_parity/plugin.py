@@ -106,14 +106,15 @@ def _is_known(parser: pytest.Parser, word: str) -> bool:
 class Guest:
     """The state of one run of pytest.
 
-    It holds the running test, the collected modules, the cases that `verify` got at import, and the
-    cases that pytest collected.
+    It holds the running test, what it has checked, the collected modules, the cases that `verify`
+    got at import, and the cases that pytest collected.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.running: pytest.Item | None = None
         self.modules: set[tuple[str, Path]] = set()  # those that may hold cases, by name and file
+        self.results: list[Any] = []  # those of `check` in the running test
         self.verified: list[Any] = []
         self.collected: list[Any] = []
         self.races_left_out = 0
@@ -134,6 +135,11 @@ class Guest:
             self.verified.append(verification)
         elif self.running is not None:
             load_judge(self.config).judge_in_test(self.running, verification)
+
+    def note_result(self, result: Any) -> None:
+        """Receive what `check` has found: the running test must look at it if it is not ok."""
+        if self.running is not None:
+            self.results.append(result)
 
     def find_uncollected(self) -> list[Any]:
         """Return the cases that a collected module has verified, but pytest has not collected.
@@ -308,6 +314,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         guest.running = None
+        guest.results.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test that has called `check`, and has not asked whether the result is ok."""
+    __tracebackhide__ = True
+    found = yield
+    for result in item.config.stash[GUEST].results:
+        result.raise_if_unread()
+    return found
 
 
 @pytest.fixture

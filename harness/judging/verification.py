@@ -86,6 +86,15 @@ def _find_import(frame: FrameType | None) -> Place | None:
     return None
 
 
+class Reached(BaseException):
+    """The end of a file that is only read for its cases: it begins to use what was judged."""
+
+
+def is_reading() -> bool:
+    """Is a file being read for its cases, which are not judged?"""
+    return _reading.get()
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Let `verify` only bind cases while the `with` block runs, without judging them.
@@ -117,8 +126,22 @@ def expand(
             f"{where}: verify() was given {shown(found.case)}, expected a Case: verify(Case(...))"
         )
     try:
+        return expand_case(found.case, found.file, devices, mode)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def expand_case(
+    case: Case, file: str, devices: Sequence[str] = ("cpu",), mode: str = "auto"
+) -> list[Trial]:
+    """Return the trials of a case that is written in a file.
+
+    `mode` is how R answers: "auto", "live" or "recorded". Raises ValueError or TypeError, in a
+    sentence, if the case is not sound; LookupError if R must be live and is not here.
+    """
+    try:
         with ours():
-            return found.case.answering(found.file, mode).trials(devices)
+            return case.answering(file, mode).trials(devices)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a user's objects may raise anything when they are looked at
@@ -126,6 +149,4 @@ def expand(
         if kind is LookupError:  # R must be live and is not here
             raise
         said = words_of(error) if issubclass(kind, ValueError | TypeError) else raised(error)
-        raise (TypeError if issubclass(kind, TypeError) else ValueError)(
-            f"{where}: {said}"
-        ) from None
+        raise (TypeError if issubclass(kind, TypeError) else ValueError)(said) from None

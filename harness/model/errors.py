@@ -6,13 +6,26 @@ import os
 import sysconfig
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.model.compiled import limit_reached
 from harness.text.harmless import class_name, shown
 
 MOST_SAID = 2_000  # characters of what an exception says
+CELL, REPL = "cell", ("<stdin>", "<string>", "<python-input")
 STANDARD = sysconfig.get_path("stdlib")
+
+
+class Place(NamedTuple):
+    """A line that took part in an error; `name` is that of its file, or what it was typed into.
+
+    `is_users` says that a user has written it.
+    """
+
+    file: Path
+    name: str
+    line: int | None
+    is_users: bool
 
 
 class WrongAnswer(Exception):
@@ -37,11 +50,8 @@ def raised(error: BaseException) -> str:
         return reached
     colon = ": " if text else ""
     sentence = f"raised {class_name(error)}{colon}{text}"[:200]
-    users = [(file, line) for file, line in _frames(error) if _is_users(file)]
-    if not users:
-        return sentence
-    file, line = users[-1]
-    return f"{sentence} (at {file.name}:{line})"
+    users = [place for place in _list_places(error) if place.is_users]
+    return f"{sentence} (at {users[-1].name}:{users[-1].line})" if users else sentence
 
 
 def words_of(error: BaseException) -> str:
@@ -67,10 +77,10 @@ def at(error: BaseException) -> str:
     It is appended to the text of `raised`. Return "" if one of the user's files took part, since
     `raised` then names the place in that file.
     """
-    frames = _frames(error)
-    if not frames or any(_is_users(file) for file, _ in frames):
+    places = _list_places(error)
+    if not places or any(place.is_users for place in places):
         return ""
-    file, line = frames[-1]
+    file, line = places[-1].file, places[-1].line
     return f" (at {file.parent.name}/{file.name}:{line})"
 
 
@@ -93,9 +103,15 @@ def _traceback(error: BaseException) -> Any:
     return vars(BaseException)["__traceback__"].__get__(error)
 
 
-def _frames(error: BaseException) -> list[tuple[Path, int | None]]:
-    """Return the file and line of each frame of an error's traceback, the innermost last."""
-    return [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(_traceback(error))]
+def _list_places(error: BaseException) -> list[Place]:
+    """Return the place of each frame of an error's traceback, the innermost last."""
+    places = []
+    for frame, line in walk_tb(_traceback(error)):
+        file, names = Path(frame.f_code.co_filename), frame.f_globals
+        is_typed = names.get("__name__") == "__main__" and "__file__" not in names
+        name = CELL if is_typed and not file.name.startswith(REPL) else file.name
+        places.append(Place(file, name, line, is_typed or _is_users(file)))
+    return places
 
 
 def _is_users(file: Path) -> bool:

@@ -43,12 +43,15 @@ def describe_not_asked(report: Report) -> str:
     return f"not asked: other numbers of rows and other sizes, {', '.join(NOT_ASKED)}, {state}"
 
 
-def summarise_asked(report: Report) -> str:
-    """Return one sentence for the screen on the reach of a run; "" if no case used probes."""
+def summarise_asked(report: Report, whole: str = "report.md") -> str:
+    """Return one sentence for the screen on the reach of a run; "" if no case used probes.
+
+    `whole` says where the whole report is.
+    """
     if not report.asked:
         return ""
     if len(list_asked(report)) > 1:
-        return "what each case asked, and what it did not: report.md"
+        return f"what each case asked, and what it did not: {whole}"
     asked = next(iter(report.asked.values()))
     plural = "s" if len(asked.rows) > 1 else ""
     parts = [f"{len(asked.rows)} row count{plural} up to {asked.rows[-1]:,}"]
@@ -56,7 +59,7 @@ def summarise_asked(report: Report) -> str:
         parts.append(f"inputs of sizes {_describe_sizes(sizes)}")
     if asked.ways:
         parts.append(f"{len(asked.ways)} ways of calling")
-    return f"asked: {', '.join(parts)}; the full list, and what was not asked: report.md"
+    return f"asked: {', '.join(parts)}; the full list, and what was not asked: {whole}"
 
 
 def _describe_sizes(sizes: Sizes) -> str:

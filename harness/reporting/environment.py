@@ -4,6 +4,8 @@ import gc
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +31,22 @@ def limit_threads() -> None:
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
     gc.freeze()
+
+
+@contextmanager
+def limited_threads() -> Iterator[None]:
+    """Limit torch and NumPy's BLAS to one thread each while the `with` block runs."""
+    import scipy.linalg  # noqa: F401 (see limit_threads)
+    import threadpoolctl
+    import torch
+
+    before = torch.get_num_threads()
+    with threadpoolctl.threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def environment() -> dict[str, Any]:

@@ -30,7 +30,7 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
     Raises ValueError for curves that cannot be drawn.
     """
     tables = _list_tables(report)
-    given = dict(vars(report))
+    given = dict(vars(report)) | _list_parts(report)
     if not (report.points and report.points["x"]):
         given["points"] = None
     given["asked"] = list_asked(report)
@@ -39,17 +39,40 @@ def page(report: Report, trust: Selfcheck | None = None) -> str:
             "reporting/page.html.j2",
             printable,
             **given,
-            answers=list_answers(report),
-            sentences=[describe_counts(report), *describe_costs(report)],
-            counts=_count_statuses(report),
-            without_evidence=count_reasons(report),
             not_asked=describe_not_asked(report),
-            failures=report.failures(),
             tables=tables,
             trust=trust,
             notes=_list_notes(tables),
             **_load_figures(report, trust),
         )
+
+
+def card(report: Report, complaints: Sequence[str], most: int, whole: str) -> str:
+    """Return the answers, the counts and `most` failures of a report as HTML for a notebook.
+
+    It needs nothing else, and changes nothing else in its document. `complaints` stand first;
+    `whole` says where all failures are.
+    """
+    return fill_template(
+        "reporting/card.html.j2",
+        printable,
+        complaints=complaints,
+        devices=report.devices,
+        most=most,
+        whole=whole,
+        **_list_parts(report),
+    )
+
+
+def _list_parts(report: Report) -> dict[str, Any]:
+    """Return the template's variables on what the page and the card share."""
+    return {
+        "answers": list_answers(report),
+        "sentences": [describe_counts(report), *describe_costs(report)],
+        "counts": _count_statuses(report),
+        "without_evidence": count_reasons(report),
+        "failures": report.failures(),
+    }
 
 
 def _load_figures(report: Report, trust: Selfcheck | None) -> dict[str, Any]:

@@ -51,15 +51,16 @@ class Said(NamedTuple):
     mark: Literal["", "bad", "no", "open"] = ""
 
 
-def screen(report: Report, width: int) -> list[str]:
+def screen(report: Report, width: int, whole: str = "report.md") -> list[str]:
     """Return the report as at most LINES lines: answers, trials without evidence, cost and counts.
 
     If the answers do not fit, the claims that hold share one sentence, and the cost is left out.
+    `whole` says where the whole report is.
     """
     width = max(width, NARROWEST)
     idle = [f"{name} NOT RUN: {why}" for name, why in report.devices.items() if why]
-    told = [*describe_races(report), *_skips(report), *idle]
-    if asked := summarise_asked(report):
+    told = [*describe_races(report), *_skips(report, whole), *idle]
+    if asked := summarise_asked(report, whole):
         told.append(asked)
     rest = _fold_all(told, width)
     cost = _fold_all(describe_costs(report), width)
@@ -68,7 +69,7 @@ def screen(report: Report, width: int) -> list[str]:
     if sum(len(_fold_answer(each, width)) for each in said) > room:
         brief, room, cost = _briefly(report), room + len(cost), []
         said = [each for each in said if each.rank < Rank.HOLDS] + brief
-    return [*_fit_into_room(said, room, width), *rest, *cost, *count]
+    return [*_fit_into_room(said, room, width, whole), *rest, *cost, *count]
 
 
 def _rank_answers(report: Report) -> list[Said]:
@@ -99,7 +100,7 @@ def _briefly(report: Report) -> list[Said]:
     return [Said(Rank.SUMMARY, f"Yes, by {evidence}: {' '.join(questions)}")]
 
 
-def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
+def _fit_into_room(said: Sequence[Said], room: int, width: int, whole: str) -> list[str]:
     """Return at most `room` lines of the answers.
 
     Each answer gets one line, the most urgent first, as long as there is room. The further lines go
@@ -116,7 +117,7 @@ def _fit_into_room(said: Sequence[Said], room: int, width: int) -> list[str]:
     for *_, place in sorted(further)[: room - len(kept) - bool(left)]:
         lines[kept[place]] += 1
     told = [line for each in said if each in lines for line in fold(each.text, width, lines[each])]
-    return [*told, f"... and {left} answers more: read them in report.md"] if left else told
+    return [*told, f"... and {left} answers more: read them in {whole}"] if left else told
 
 
 def _turn(said: Said, more: int) -> tuple[bool, int]:
@@ -301,7 +302,7 @@ def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
     ).most_common()
 
 
-def _skips(report: Report) -> list[str]:
+def _skips(report: Report, whole: str) -> list[str]:
     """Return sentences on the trials that gave no evidence; only the most frequent reasons are
     named.
     """
@@ -309,8 +310,7 @@ def _skips(report: Report) -> list[str]:
     lines = [f"{count} {status}: {why}" for (status, why), count in ranked[:6]]
     if rest := ranked[6:]:
         lines.append(
-            f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons:"
-            " report.md"
+            f"{sum(count for _, count in rest)} more without evidence, {len(rest)} reasons: {whole}"
         )
     return lines
 

@@ -3,12 +3,12 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.core.report import Report
+from harness.core.report import SCHEMA, Report
 from harness.reporting.markdown import markdown
 from harness.reporting.page import page
 from harness.reporting.results import parse
@@ -38,6 +38,20 @@ def write(report: Report, folder: Path, exchange: Exchange) -> None:
         texts[folder / SPEED] = _json({"races": [asdict(race) for race in report.races]})
     folder.mkdir(parents=True, exist_ok=True)
     replace_whole(texts, exchange(folder))
+
+
+def replace_report(report: Report, folder: Path) -> None:
+    """Write the files of a report into a folder, in place of those of an older one.
+
+    Raises FileExistsError, in a sentence, for files of these names without a results.json of ours.
+    """
+    left = list_left(folder)
+    schema = f'"schema": "{SCHEMA}"'
+    if left and (RESULTS not in left or schema not in (folder / RESULTS).read_text()[:200]):
+        raise FileExistsError(
+            f"{folder} holds {', '.join(left)}, which no run has written: choose another folder"
+        )
+    write(report, folder, lambda _: nullcontext())
 
 
 def list_left(folder: Path) -> list[str]:

@@ -184,7 +184,7 @@ def _serve(ours: socket.socket, file: str, folder: str) -> int:
 def _load(file: str) -> str:
     """Run a user's file; return its error, or ""."""
     from harness.model.errors import raised
-    from harness.reproduce.script import load_file
+    from harness.reproduce.users_file import load_file
 
     try:
         load_file(file)

@@ -5,7 +5,6 @@ that computes the reference's answer, in NumPy or R.
 """
 
 import re
-import runpy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import Comparison, heading
 from harness.judging.store import Key
-from harness.judging.verification import reading
 from harness.model.devices import held_in, kind_of
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
@@ -35,7 +33,8 @@ from harness.pytorch.subject import Subject
 from harness.reproduce.losses import write_arguments, write_loss
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
-from harness.reproduce.source import Source, Unwritten
+from harness.reproduce.source import Source
+from harness.reproduce.typed import Unwritten
 from harness.text.files import replace_whole
 from harness.text.harmless import exact, one_line
 from harness.text.python import Code, is_name
@@ -102,14 +101,17 @@ def _write(trial: Trial, cache: Cache, shown: Path, start: Path) -> tuple[str, s
     path = start / shown
     path.parent.mkdir(parents=True, exist_ok=True)
     why = "no script of it fails again"
-    for text, file in scripts(trial, small, _is_flat(trial, cache, small.problem)):
-        replace_whole({path: text})
-        ended = SCRIPTS.run(path, file=file)
-        if ended.code == 1 and ended.said.endswith("\nfails again\n"):
-            return str(shown), ""
-        if ended.why:
-            name = Path(file).name
-            why = one_line(f"no script of it: {name}, run a second time for it, {ended.why}")
+    try:
+        for text, file in scripts(trial, small, _is_flat(trial, cache, small.problem)):
+            replace_whole({path: text})
+            ended = SCRIPTS.run(path, file=file)
+            if ended.code == 1 and ended.said.endswith("\nfails again\n"):
+                return str(shown), ""
+            if ended.why:
+                name = Path(file).name
+                why = one_line(f"no script of it: {name}, run a second time for it, {ended.why}")
+    except Unwritten as reason:
+        why = one_line(f"no script of it: {reason}")
     path.unlink(missing_ok=True)
     return "", why
 
@@ -151,17 +153,25 @@ def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[
     or "". `flat` says that the model returns one number for each row, (R,).
 
     A script that computes the reference's answer comes before one that only has its number. A
-    script with a copy of the model's source comes before one that imports the model's file.
+    script with a copy of the model's source comes before one that imports the model's file. Raises
+    Unwritten, with the first reason, if there is none.
     """
+    reason: Exception | None = None
+    is_written = False
     written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
     for witness in [written, None] if written else [None]:
         for source in (_own_source, _own_file):
             try:
                 model = source(trial.subject, trial.case)
                 model |= {"flat": flat, "arguments": write_arguments(small.problem, flat)}
-                yield _script(trial, small, model, witness), model["file"]
-            except (Unwritten, TypeError, OSError):  # it is of no file, or cannot be copied
+                text = _script(trial, small, model, witness)
+            except (Unwritten, TypeError, OSError) as error:  # of no file, or it cannot be copied
+                reason = reason or error
                 continue
+            is_written = True
+            yield text, model["file"]
+    if not is_written:
+        raise Unwritten(str(reason))
 
 
 def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
@@ -169,7 +179,7 @@ def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
     source = Source()
     build = source.expression(subject.build)
     loss = None if subject.loss is None else source.expression(subject.loss)
-    names = " and ".join(ascii(Path(file).name) for file in source.files)
+    names = " and ".join(source.origins)
     origin = f"The model, from {names}." if names else "The model."
     return _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
 
@@ -200,9 +210,11 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
 def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
     """Return the template's variables for a script that imports the model's file."""
     file = getfile(subject.build)
+    if not Path(file).is_file():
+        raise Unwritten(f"{file} is not a file any more")
     source = f"""\
 sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
-from harness.reproduce.script import find_subject
+from harness.reproduce.users_file import find_subject
 
 SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     loss = None if subject.loss is None else "SUBJECT.loss"
@@ -211,36 +223,6 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
     )
     model = _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
     return model | {"file": file}
-
-
-_LOADED: dict[str, list[Any]] = {}  # the values of all variables of a file that was run
-
-
-def load_file(file: str) -> None:
-    """Run a user's file, in which `find_subject` then looks for subjects."""
-    with reading():
-        _LOADED[file] = list(runpy.run_path(file).values())
-
-
-def find_subject(file: str, case: str, name: str) -> Subject:
-    """Return the subject called `name` in a file.
-
-    It is looked for in the case called `case`, then in all variables of the file. Raises
-    LookupError if there is none.
-    """
-    if file not in _LOADED:
-        load_file(file)
-    things = _LOADED[file]
-    subjects: list[Any] = []
-    for thing in things:
-        found = getattr(thing, "case", thing)
-        if isinstance(found, Case) and found.name == case:
-            subjects += found.subjects
-    for thing in [*subjects, *things]:
-        thing_name = getattr(thing, "name", getattr(thing, "__name__", ""))
-        if callable(getattr(thing, "build", thing)) and thing_name == name:
-            return Subject.of(thing)
-    raise LookupError(f"{file} has no subject called {name}")
 
 
 def _script(

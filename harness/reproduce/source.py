@@ -1,5 +1,5 @@
-"""Copies the statements that a model needs from its author's files, so that it runs without the
-files.
+"""Copies the statements that a model needs from its author's files, or the cells of a notebook, so
+that it runs without them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache, partial
-from inspect import getclosurevars, getsource, signature
+from functools import partial
+from inspect import getclosurevars, signature
 from keyword import iskeyword
 from pathlib import Path
 from textwrap import dedent
@@ -20,6 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from harness.reproduce.typed import (
+    Unwritten,
+    find_source,
+    find_whole,
+    is_typed,
+    list_statements,
+    name_origin,
+    parse,
+    segment,
+)
 from harness.text.harmless import shown
 
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
@@ -29,18 +39,13 @@ TAKEN = ("PLACE", "OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says"
 # instructions that read a global name, in the versions of Python that we support
 LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 MOST_NUMBERS = 1_000  # of an array that is written out
-_parse = lru_cache(maxsize=8)(ast.parse)  # a file is parsed for each of many names
-
-
-class Unwritten(Exception):
-    """The reason why an object cannot be written as code that runs without the object's file."""
 
 
 class Source:
     """The copied statements, by the name that each defines, in an order in which they run.
 
-    `values` has the object that each name stands for; `files` are the files that the statements are
-    from.
+    `values` has the object that each name stands for; `origins` names the files that the statements
+    are from.
     """
 
     def __init__(self) -> None:
@@ -52,7 +57,7 @@ class Source:
         for name in TAKEN:
             self.statements[name] = ""
             self.values[name] = self
-        self.files: dict[str, None] = {}
+        self.origins: dict[str, None] = {}
 
     def text(self) -> str:
         """Return the text of all statements, imports first, with blank lines around definitions."""
@@ -84,7 +89,7 @@ class Source:
             return self._copy(_lambda(thing, module), module, _enclosed(thing))
 
         def copy() -> str:
-            return self._copy(dedent(getsource(thing)), module, _enclosed(thing))
+            return self._copy(dedent(find_source(thing)), module, _enclosed(thing))
 
         return self._define(name, thing, copy)
 
@@ -123,7 +128,7 @@ class Source:
 
         `enclosed` has the values that the piece reads from an enclosing function, by name.
         """
-        self.files[str(module.__file__)] = None
+        self.origins[name_origin(module)] = None
         for name in _find_names_read(text):
             if name in enclosed:
                 self._bind(name, enclosed[name])
@@ -143,12 +148,27 @@ class Source:
         elif isinstance(value, type | FunctionType):
             self._bind(name, value)
         else:
-            before = dict(self.statements), dict(self.values)
-            try:
-                self._define(name, value, lambda: self._statements(name, module))
-            except Unwritten:
-                self.statements, self.values = before
-                self._bind(name, value)
+            self._value(name, value, module)
+
+    def _value(self, name: str, value: Any, module: ModuleType) -> None:
+        """Add the statements of a file that give a name its value, or else `name = expression`.
+
+        What was typed is tried the other way round, since it may have been run in any order.
+        """
+        before = dict(self.statements), dict(self.values)
+
+        def copy() -> None:
+            self._define(name, value, lambda: self._statements(name, module))
+
+        def write() -> None:
+            self._bind(name, value)
+
+        first, second = (write, copy) if is_typed(module) else (copy, write)
+        try:
+            first()
+        except Unwritten:
+            self.statements, self.values = before
+            second()
 
     def _bind(self, name: str, value: Any) -> None:
         """Add the statement `name = expression`, unless the value already has this name by its
@@ -170,11 +190,13 @@ class Source:
 
     def _statements(self, name: str, module: ModuleType) -> str:
         """Return the statements of a file that give a name its value."""
-        text = getsource(module)
-        nodes = [node for node in _parse(text).body if name in _find_names_given(node)]
-        if not nodes:
+        copies = []
+        for text, node in list_statements(module):
+            if name in _find_names_given(node):
+                copies.append(self._copy(segment(text, node), module, {}))
+        if not copies:
             raise Unwritten(f"{name} is given by no statement of {module.__name__}")
-        return "\n".join(self._copy(_segment(text, node), module, {}) for node in nodes)
+        return "\n".join(copies)
 
     def _literal(self, value: Any) -> str:
         """Return an expression for a value that has a short one, such as a number, a text or a
@@ -224,17 +246,13 @@ def _expect_names(*names: str) -> None:
 
 
 def _is_own(module: ModuleType | None) -> bool:
-    """Return whether a module is a file of the user's, not of an installed package."""
+    """Return whether a module is the user's: a file, not of an installed package, or typed."""
+    if is_typed(module):
+        return True
     root = getattr(module, "__name__", "").partition(".")[0]
     file = getattr(module, "__file__", None)
     installed = {"site-packages", "dist-packages"} & set(Path(file or "").parts)
     return bool(file) and root not in OURS and root not in sys.stdlib_module_names and not installed
-
-
-def _segment(text: str, node: ast.stmt) -> str:
-    """Return the lines of a statement, with its decorators."""
-    first = min(each.lineno for each in (node, *getattr(node, "decorator_list", ())))
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
 def _find_names_given(node: ast.stmt) -> set[str]:
@@ -253,8 +271,8 @@ def _lambda(thing: Any, module: ModuleType) -> str:
 
     Several lambdas may be on its line, so it is found by the columns of its body.
     """
-    text = getsource(module)
-    for node in ast.walk(_parse(text)):
+    text = find_whole(thing)
+    for node in ast.walk(parse(text)):
         if isinstance(node, ast.Lambda):
             body = node.body
             span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 from warnings import catch_warnings
 
 from harness.core.numpy_errors import ours
-from harness.core.report import Report, grouped
-from harness.model.devices import KNOWN, lacking
+from harness.core.report import Report
 from harness.model.errors import at, raised
-from harness.reporting.environment import environment
 from harness.reporting.results import explain_size
 from harness.reporting.writing import RESULTS, Exchange, list_left, summarise, write
-from harness.running.findings import Findings
+from harness.running.findings import make_report
 from harness.running.runner import Runner
 from harness.text.harmless import shown
 
@@ -31,33 +28,6 @@ class Closed(NamedTuple):
     said: str
     wrong: list[str]
     lacking: bool
-
-
-def make_report(found: Findings, is_interrupted: bool) -> Report:
-    """Return the report of the findings.
-
-    It is complete if every chosen trial has its verdict and the run was not interrupted.
-    """
-    versions = {}
-    for name, pairs in grouped(found.versions, itemgetter(0)).items():
-        versions[name] = ", ".join(version for _, version in pairs)
-    devices = {}
-    for name in KNOWN:
-        devices[name] = found.devices[name] if name in found.devices else lacking(name)
-    return Report(
-        environment=dict(found.environment or environment()) | versions,
-        verdicts=list(found.verdicts.values()),
-        costs=list(found.costs.values()),
-        contracts=dict(found.contracts),
-        complete=len(found.verdicts) >= found.chosen and not is_interrupted,
-        devices=devices | dict(found.devices),
-        fits=list(found.fits.values()),
-        changes=list(found.rows),
-        races=list(found.races),
-        points=found.points,
-        said=dict(found.answers),
-        asked=dict(found.asked),
-    )
 
 
 @ours()

@@ -41,6 +41,17 @@ def find_cases_without_evidence(found: Findings) -> list[str]:
     return without
 
 
+def describe_known_alone(found: Findings) -> list[str]:
+    """Return a sentence for each case of which no trial passes, and some are known to fail."""
+    sentences = []
+    for test in found.cases:
+        verdicts = _get_verdicts(found, test)
+        known = [verdict.known for verdict in verdicts if verdict.status is Status.KNOWN]
+        if known and not any(verdict.status is Status.PASS for verdict in verdicts):
+            sentences.append(f"{test}: no trial passed, and its failures are known ({known[0]})")
+    return sentences
+
+
 def _describe_mended(found: Findings) -> list[str]:
     """Return a sentence for each subject that was known to fail and now passes in all of its
     trials.

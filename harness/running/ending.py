@@ -14,8 +14,9 @@ import pytest
 from harness.reporting import github
 from harness.reporting.regressions import compare_with_baseline
 from harness.reporting.screen import NARROWEST, screen
-from harness.running.closing import Closed, close, make_report
+from harness.running.closing import Closed, close
 from harness.running.complaints import make_complaints
+from harness.running.findings import make_report
 from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals, deferred_signals

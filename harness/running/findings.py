@@ -1,13 +1,16 @@
-"""The findings of one process in a run, and how the findings of several processes become one."""
+"""The findings of one process in a run, how those of several processes become one, and a report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from harness.core.report import Asked, Cost, Fit, Points, Race, Row
+from harness.core.report import Asked, Cost, Fit, Points, Race, Report, Row, grouped
 from harness.core.verdict import Verdict
+from harness.model.devices import KNOWN, lacking
+from harness.reporting.environment import environment
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -131,3 +134,30 @@ def _join(first: Mapping[K, V], second: Mapping[K, V]) -> Mapping[K, V]:
 def _distinct(things: tuple[V, ...]) -> tuple[V, ...]:
     """Return each thing once, in the order in which it first occurs."""
     return tuple(dict.fromkeys(things))
+
+
+def make_report(found: Findings, is_interrupted: bool) -> Report:
+    """Return the report of the findings.
+
+    It is complete if every chosen trial has its verdict and the run was not interrupted.
+    """
+    versions = {}
+    for name, pairs in grouped(found.versions, itemgetter(0)).items():
+        versions[name] = ", ".join(version for _, version in pairs)
+    devices = {}
+    for name in KNOWN:
+        devices[name] = found.devices[name] if name in found.devices else lacking(name)
+    return Report(
+        environment=dict(found.environment or environment()) | versions,
+        verdicts=list(found.verdicts.values()),
+        costs=list(found.costs.values()),
+        contracts=dict(found.contracts),
+        complete=len(found.verdicts) >= found.chosen and not is_interrupted,
+        devices=devices | dict(found.devices),
+        fits=list(found.fits.values()),
+        changes=list(found.rows),
+        races=list(found.races),
+        points=found.points,
+        said=dict(found.answers),
+        asked=dict(found.asked),
+    )

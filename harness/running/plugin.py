@@ -9,41 +9,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 import pytest
 
 from harness.core import deadlines, progress
-from harness.core.progress import PATIENCE
 from harness.core.report import REPRODUCERS, Race
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
 from harness.judging.verification import Verification, expand
 from harness.model import devices as device
-from harness.model.logs import quiet_torch
+from harness.reporting.environment import limit_threads
 from harness.running import xdist as shared
 from harness.running.ending import Ending
 from harness.running.findings import Failure, Findings
 from harness.running.options import Options
+from harness.running.progress import Progress
 from harness.running.race import Entry, race, unfit
+from harness.running.result import VerdictFailed
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals
 from harness.text.harmless import one_line, printable, shown
 from harness.text.shell import rerun_line
-
-
-class Progress:
-    """Shows the progress of slow work on the terminal, in a line that the next message replaces."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config, self.shown = config, perf_counter()
-
-    def __call__(self, said: str) -> None:
-        reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if reporter and reporter.isatty and (now := perf_counter()) - self.shown > PATIENCE:
-            self.shown = now
-            reporter.rewrite(printable(f"  {said}")[: reporter._tw.fullwidth - 1], erase=True)
 
 
 class Judge:
@@ -57,7 +45,7 @@ class Judge:
         self.config, self.options = config, options
         scripts = options.report_folder / REPRODUCERS / options.run
         start = config.invocation_params.dir
-        say = Progress(config)
+        say = Progress(partial(show_progress, config))
         self.runner = Runner(options.starts, say, scripts, start)
         deadlines.choose(options.deadlines)
         config.add_cleanup(deadlines.forget)
@@ -153,12 +141,9 @@ class Judge:
             raise VerdictFailed(f"--parity-r live: {error}") from None
         test = f"{item.nodeid}::{verification.case.name}"
         self.runner.collect(test, trials)
-        self.runner.note(Findings(called=len(trials)))
-        verdicts, again = [], get_rerun_line(item)
-        for trial in trials:
-            name, marked = f"{test}[{trial.id}]", note_xfail(trial, item)
-            with quiet_torch():
-                verdicts.append(self.runner.judge(name, marked, again))
+        limit_threads()
+        marked = [note_xfail(trial, item) for trial in trials]
+        verdicts = self.runner.judge_case(test, marked, get_rerun_line(item))
         failed = [verdict for verdict in verdicts if verdict.status.fails]
         for verdict in failed:
             self.note_failure(verification, verdict)
@@ -224,9 +209,9 @@ class TrialItem(pytest.Item):
         return get_rerun_line(self)
 
     def runtest(self) -> None:
+        limit_threads()
         trial = note_xfail(self.trial, self)
-        with quiet_torch():
-            verdict = self.judge.runner.judge(self.nodeid, trial, self.again)
+        verdict = self.judge.runner.judge(self.nodeid, trial, self.again)
         for name, value in (
             ("status", verdict.status),
             ("budget_used", verdict.budget_used),
@@ -253,8 +238,11 @@ class TrialItem(pytest.Item):
         return self.verification.file, self.verification.line - 1, self.name
 
 
-class VerdictFailed(AssertionError):
-    """The error by which pytest learns that a verdict fails."""
+def show_progress(config: pytest.Config, line: str) -> None:
+    """Show a line of progress on pytest's terminal, in place of the one before."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter and reporter.isatty:
+        reporter.rewrite(line[: reporter._tw.fullwidth - 1], erase=True)
 
 
 def get_rerun_line(item: pytest.Item) -> str:

@@ -16,7 +16,7 @@ from harness.judging.comparison import blank, failure, missing
 from harness.judging.store import Store
 from harness.model.devices import kind_of, lacking
 from harness.model.errors import at, raised
-from harness.reporting.environment import limit_threads
+from harness.model.logs import quiet_torch
 from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
@@ -78,6 +78,18 @@ class Runner:
                 known[key] = KnownFailure(trial.known, before + 1)
         self.note(Findings(cases={test: CaseCount(name, len(trials))}, known=known))
 
+    def judge_case(self, test: str, trials: Sequence[Trial], again: str = "") -> list[Verdict]:
+        """Judge all trials of a case at once; return their verdicts, and note them under `test`.
+
+        `again` is the command line that runs them again.
+        """
+        self.note(Findings(called=len(trials)))
+        verdicts = []
+        for number, trial in enumerate(trials, 1):
+            self.say(f"{test}: trial {number} of {len(trials)}, {trial.id}")
+            verdicts.append(self.judge(f"{test}[{trial.id}]", trial, again))
+        return verdicts
+
     def judge(self, name: str, trial: Trial, again: str) -> Verdict:
         """Return the verdict of a trial, and note it under `name`, pytest's id of the trial.
 
@@ -101,7 +113,8 @@ class Runner:
 
     def _run(self, trial: Trial, again: str) -> Verdict:
         try:
-            verdict = run(trial, self._get_cache(trial), again, self.scripts, self.start)
+            with quiet_torch():
+                verdict = run(trial, self._get_cache(trial), again, self.scripts, self.start)
             self._note_contracts(trial)
             return verdict
         except KeyboardInterrupt:
@@ -116,7 +129,6 @@ class Runner:
         """Return the cache of the trial's case; the cache of an earlier case is dropped."""
         if self._cache is None or self._cache.case is not trial.case:
             self.close_case()
-            limit_threads()
             self._cache = Cache(trial.case, self.starts, self.say, self._across_cases)
         return self._cache
 

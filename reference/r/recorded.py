@@ -240,6 +240,8 @@ def choose_session(live: RSession, file: str, case: str, states_only: bool, mode
         raise LookupError(why)
     if states_only:
         return Nobody(f"{STATES}; {why}")
+    if not os.path.isfile(file):
+        return Nobody(f"a case that is typed and not in a file has no recording, and {why}")
     path = place(file, case)
     if not path.exists():
         return Nobody(

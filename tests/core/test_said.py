@@ -10,7 +10,7 @@ from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting.markdown import markdown
 from harness.reporting.screen import screen
-from harness.reproduce.script import find_subject
+from harness.reproduce.users_file import find_subject
 from harness.text.files import replace_whole
 from reference import Network, r_nnet
 from reference.r.recording import Recording, read, write

@@ -16,7 +16,7 @@ for python in "$@"; do
 import re, tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extras = project["optional-dependencies"]
-for line in [*project["dependencies"], *extras["audit"], *extras["checkpoints"], *extras["test"]]:
+for line in [*project["dependencies"], *extras["audit"], *extras["checkpoints"], *extras["notebook"], *extras["test"]]:
     if oldest := re.match(r"([\w-]+)>=([\d.]+)", line):
         print(f"{oldest[1]}=={oldest[2]}")
 PINS

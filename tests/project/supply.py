@@ -54,8 +54,9 @@ def compile_pins(tools: Path, upgrade: bool) -> str:
 def list_components(tools: Path, pins: str) -> list[dict[str, Any]]:
     """Return a component of CycloneDX for each pin, with its licence.
 
-    The licence is that which .venv tells, or the older list if .venv lacks the package: one with
-    torch's build for CUDA has more packages than one without.
+    The licence is that which .venv tells, or the older list if .venv lacks the package or tells
+    none: one with torch's build for CUDA has more packages than one without, and appnope is for
+    macOS alone.
     """
     command = [tools / "cyclonedx-py", "environment", ROOT / ".venv", "--output-reproducible"]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -64,7 +65,7 @@ def list_components(tools: Path, pins: str) -> list[dict[str, Any]]:
         licences[component["name"]] = component["licenses"]
     for component in found["components"]:
         name = re.sub(r"[-_.]+", "-", component["name"]).lower()
-        licences[name] = component.get("licenses", [])
+        licences[name] = component.get("licenses") or licences.get(name, [])
     components = []
     for name, version in read_pins(pins).items():
         component = {"type": "library", "name": name, "version": version}

@@ -86,7 +86,8 @@ UNAPPROVED = {
     },
     "harness/running/runner.py": {"cannot be used any more after an error in": CUDA},
     "harness/reproduce/script.py": {
-        "from harness.reproduce.script import find_subject SUBJECT = find_subject(": CODE,
+        "is not a file any more": COPIED,
+        "from harness.reproduce.users_file import find_subject SUBJECT = find_subject(": CODE,
         "a block of the network has a name that is no variable's": COPIED,
     },
     "harness/reproduce/script.py.j2": {"[each.requires_grad_() for each in x]": CODE},

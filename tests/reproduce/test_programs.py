@@ -177,7 +177,7 @@ def test_a_script_past_its_deadline_is_ended_with_all_that_it_has_started(
 NEEDS = """
     import sys
     sys.path[:0] = [{project!r}]
-    from harness.reproduce.script import find_subject
+    from harness.reproduce.users_file import find_subject
     print(find_subject({file!r}, "case", "Mine").build)
 """
 

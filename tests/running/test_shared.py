@@ -14,9 +14,8 @@ from torch import nn
 
 from harness import Case
 from harness.core.verdict import Status, Verdict
-from harness.running.closing import make_report
 from harness.running.complaints import find_cases_without_evidence
-from harness.running.findings import Findings, merge
+from harness.running.findings import Findings, make_report, merge
 from harness.running.runner import Runner
 from reference import Network, probes, r_nnet
 from tests.conftest import IMPORTS, RIGHT, SINE_NET, Approved, Mine, baseline_of, screen_of

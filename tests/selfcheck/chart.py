@@ -13,7 +13,11 @@ from harness.reporting.selfcheck_result import Rule
 from harness.text.harmless import printable
 
 WIDTH, LINE, COLUMNS = 720, 20, 2
-COLOURS = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8").partition("* {")[0]
+LIGHT, DARK = (
+    Path(page.__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("light.css", "dark.css")
+)
+COLOURS = f":root {{ {LIGHT} }} @media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}"
 STYLE = "text { font: 12px system-ui, sans-serif; fill: var(--ink) } svg { color: var(--ink) }"
 
 

@@ -1,0 +1,117 @@
+"""The result of `check`: verdicts and findings as plain data, as a screen, and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from harness.core.finding import Finding
+from harness.core.report import Report
+from harness.core.verdict import Verdict
+from harness.reporting.screen import NARROWEST, screen
+from harness.text.harmless import printable
+
+MOST_BLOCKS = 5  # failures that are shown whole
+ALL = "result.findings"
+WHOLE = "report.md, which result.save(FOLDER) writes"
+
+
+class VerdictFailed(AssertionError):
+    """The error that is raised for a verdict that fails, or if nothing could be judged."""
+
+    __module__ = "nnet_parity"  # where users find it, and what a traceback calls it
+
+
+class Result:
+    """The verdicts on some cases, and their report.
+
+    `ok`, which is also its truth value, is True if no trial fails, each case has a trial that
+    passes, and nothing else is wrong; `complaints` has a sentence for each thing that is. Printed,
+    it is the screen that pytest shows at the end of a run, after the failures; a notebook shows it
+    as HTML.
+    """
+
+    def __init__(self, report: Report, complaints: Sequence[str] = ()) -> None:
+        self._report, self._complaints = report, tuple(complaints)
+        self.was_read = False  # is it known to its user whether it is ok?
+
+    @property
+    def ok(self) -> bool:
+        """True if no trial fails and every case has a trial that passes."""
+        self.was_read = True
+        return not self._report.failures() and not self._complaints
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """A sentence for each reason, other than a failed trial, why the result is not ok."""
+        return self._complaints
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts of all trials, in their order."""
+        self.was_read = True
+        return list(self._report.verdicts)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The reasons of the trials that fail, as data; the verdict of each has it too."""
+        self.was_read = True
+        failures = self._report.failures()
+        return [verdict.finding for verdict in failures if verdict.finding is not None]
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as JSON holds it, by the schema of results.json."""
+        self.was_read = True
+        return self._report.record()
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write results.json, report.md and index.html into a folder, as pytest does.
+
+        Raises FileExistsError if files of these names are there that are no report's, OSError if
+        they cannot be written.
+        """
+        from harness.reporting.writing import replace_report
+
+        replace_report(self._report, Path(folder))
+
+    def raise_if_failed(self) -> None:
+        """Raise VerdictFailed, with all that the result says, unless it is ok."""
+        __tracebackhide__ = True
+        if not self.ok:
+            raise VerdictFailed(f"{self._summarise()}\n{self}")
+
+    def raise_if_unread(self) -> None:
+        """Raise VerdictFailed if it is not ok and its user has looked at none of its data."""
+        __tracebackhide__ = True
+        if not self.was_read and not self.ok:
+            raise VerdictFailed(
+                f"{self._summarise()}, and this test does not look at the result: write assert"
+                f" check(...)\n{self}"
+            )
+
+    def _summarise(self) -> str:
+        """Return in one sentence why it is not ok."""
+        if failed := len(self._report.failures()):
+            return f"check() failed: {failed} of {len(self._report.verdicts)} trials"
+        return f"check() failed: {self._complaints[0]}"
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        failures = self._report.failures()
+        blocks = [printable(verdict.why) for verdict in failures[:MOST_BLOCKS]]
+        if left := len(failures) - len(blocks):
+            blocks.append(f"... and {left} more failures: {ALL} has them all")
+        lines = screen(self._report, NARROWEST, WHOLE)
+        lines += map(printable, self._complaints)
+        return "\n\n".join([*blocks, "\n".join(lines)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from harness.reporting.page import card  # it takes longer to be imported than a case
+
+        return card(self._report, self._complaints, MOST_BLOCKS, ALL)
