@@ -21,8 +21,6 @@ from harness.model.devices import held_in
 from harness.model.errors import raised
 from harness.text.harmless import class_name
 
-MODES = ("train", "eval")
-
 
 class NotBuilt(TypeError):
     """The reason why a model cannot be built."""

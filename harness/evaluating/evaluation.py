@@ -37,7 +37,7 @@ class Question:
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
     renames outputs. `buffers` has the buffers to be read after the call, by the module's name, and
-    their names as answers. `by_inputs` asks for gradients by the inputs. `weights` keeps the
+    their names as answers. `by_inputs` and `by_parameters` ask for gradients. `weights` keeps the
     weights of the outputs from the first evaluation on.
     """
 
@@ -48,6 +48,7 @@ class Question:
     names: Mapping[str, str] = field(default_factory=dict)
     buffers: Mapping[str, str] = field(default_factory=dict)
     by_inputs: bool = True
+    by_parameters: bool = True
     weights: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -149,7 +150,8 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
     live, _ = list_live(module)
     wanted = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
     for name, tensor in live.items():
-        if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad:
+        is_free = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
+        if is_free and question.by_parameters:
             wanted[GRADIENT + name] = tensor
     ends = {name: each for name, each in answers.items() if each.requires_grad}
     if question.loss is not None:

@@ -11,6 +11,7 @@ from harness.evaluating.state import Shape, Tensors
 from harness.mapping.aligning import Rules, align
 from harness.mapping.converter import WrongMap, map_by_function
 from harness.mapping.mapping import (
+    KEPT,
     ParameterMap,
     describe_parts,
     make_of_parts,
@@ -66,8 +67,7 @@ def find_map(pair: Pair, said: Any) -> ParameterMap:
     if isinstance(said, str) and said == AS_BUILT:
         return ParameterMap(
             lambda state: {},
-            "each model keeps its own parameters",
-            constants=tuple(pair.ours.all),
+            KEPT,
             differentiable=False,
         )
     if said is not None and not isinstance(said, Mapping):
@@ -113,7 +113,11 @@ def make_map(
         write_parts(parts),
         assumed,
         parts,
-        as_built=tuple(name for name in pair.ours.all if name not in parts),
+        as_built=tuple(
+            name
+            for name in pair.ours.all
+            if name not in parts or (not parts[name].sources and name not in words)
+        ),
         constants=tuple(constants),
         unused=tuple(name for name in pair.theirs.all if name not in used),
     )

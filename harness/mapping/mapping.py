@@ -12,6 +12,7 @@ from harness.evaluating.state import State
 from harness.mapping.parts import Part
 
 Given = Mapping[str, Tensor]
+KEPT = "each model keeps its own numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,11 @@ class ParameterMap:
     unused: tuple[str, ...] = ()
     differentiable: bool = True
     remark: str = ""
+
+    @property
+    def moves(self) -> bool:
+        """Do the subject's tensors follow the reference's at all?"""
+        return self.text != KEPT
 
     def convert(self, state: State) -> State:
         """Return the subject's tensors in float64 for the reference's."""

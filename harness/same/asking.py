@@ -91,13 +91,13 @@ def list_asks(models: Models) -> list[Ask]:
     reference = models.reference
     names = [*reference.tensors.parameters, *reference.moved]
     asks = [Ask(AS_BUILT, reference.built, batches[0])]
-    for number in range(1, max(given.draws + 1, len(batches))):
-        draw = (number - 1) % max(given.draws, 1) + 1
-        label, state = f"drawn {draw}", reference.built
-        if given.draws:
+    draws = given.draws if models.mapping.moves else 0
+    for number in range(1, max(draws + 1, len(batches))):
+        label, state = AS_BUILT, reference.built
+        if draws:
+            draw = (number - 1) % draws + 1
+            label = f"drawn {draw}"
             state = draw_state(reference.built, names, 100 + draw)
-        else:
-            label = AS_BUILT
         before = batches[(number - 1) % len(batches)] if number % 2 else None
         asks.append(Ask(label, state, batches[number % len(batches)], before, number))
     return asks
@@ -207,6 +207,7 @@ class _Respondent:
             models.names if is_subject else {},
             buffers,
             models.by_inputs,
+            models.mapping.differentiable,
             self.weights,
         )
 

@@ -5,14 +5,14 @@ what.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import MODES, Builder, cast_batch, set_mode
+from harness.evaluating.built import Builder, cast_batch, set_mode
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT, LOSS, Question, survey
@@ -25,37 +25,24 @@ from harness.evaluating.state import (
     write_state,
 )
 from harness.mapping.finding import Pair, find_map
+from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
 from harness.model.errors import raised
+from harness.same.given import Given
 
 Shapes = Mapping[str, tuple[int, ...]]
+GIB = 2**30
+BYTES = 100  # that a comparison takes for each number that a model computes, see DECISIONS.md
 
 
 class NoModel(ValueError):
     """The reason why two models cannot be compared."""
 
 
-@dataclass(frozen=True, eq=False)
-class Given:
-    """What a user has given to `same`; see there.
-
-    `hold` says that both are modules, which hold numbers of their own.
-    """
-
-    build: Callable[[], Any]
-    build_reference: Callable[[], Any]
-    name: str
-    name_reference: str
-    data: Any
-    targets: Any = None
-    loss: Any = None
-    parameters: Any = None
-    draws: int = 2
-    memory: float = 4.0
-    modes: Sequence[str] = MODES
-    hold: bool = False
+class TooLarge(NoModel):
+    """The reason why two models are not compared: they would take too much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +72,8 @@ class Models:
 
     `names` has the reference's name of each of the subject's outputs that is called otherwise,
     `buffers` the reference's buffer for each of the subject's of which one changes in training.
+    `free` are parameters that can move where the reference's cannot. `own_apart` are the tensors of
+    the subject, as a user gave it, that are not what follows from the reference's own.
     """
 
     given: Given
@@ -94,6 +83,8 @@ class Models:
     mapping: ParameterMap
     names: Mapping[str, str]
     buffers: Mapping[str, str]
+    free: Sequence[Free]
+    own_apart: tuple[str, ...]
 
     @property
     def by_inputs(self) -> bool:
@@ -109,17 +100,25 @@ def prepare(given: Given) -> Models:
     batches = make_batches(given.data, given.targets, make_generator(0))
     reference = look_at(Builder(given.build_reference, given.name_reference, batches[0]), given)
     subject = look_at(Builder(given.build, given.name, batches[0]), given)
+    _expect_small(given, subject, reference)
     mapping = _map(given, subject, reference)
     names = pair_outputs(subject, reference)
-    return Models(
-        given,
-        batches,
-        subject,
-        reference,
-        mapping,
-        names,
-        pair_buffers(subject, reference, mapping),
-    )
+    buffers = pair_buffers(subject, reference, mapping)
+    free = _list_free(given, subject, reference, mapping)
+    own_apart = _list_apart(subject, reference, mapping) if given.hold else ()
+    return Models(given, batches, subject, reference, mapping, names, buffers, free, own_apart)
+
+
+def _expect_small(given: Given, subject: Side, reference: Side) -> None:
+    """Raise TooLarge if the comparison would take more memory than the user allows."""
+    numbers = subject.numbers + reference.numbers
+    size = numbers * BYTES / GIB
+    if size > given.memory:
+        raise TooLarge(
+            f"{given.name} and {given.name_reference} compute {numbers:,} numbers in an evaluation,"
+            f" which would take about {size:.1f} GiB to compare, and memory={given.memory:g} is the"
+            " limit: give fewer rows of data, or more memory"
+        )
 
 
 def make_generator(seed: int) -> torch.Generator:
@@ -256,3 +255,40 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
             if all(own in mine and torch.equal(mine[own], of[source]) for mine, of in states):
                 found[own] = source
     return found
+
+
+def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterMap) -> list[Free]:
+    """Return the parameters of the subject that can move where the reference's cannot."""
+    gradients = []
+    if set(mapping.as_built) & set(subject.acting):
+        mode = next(iter(subject.outputs))
+        batch = cast_batch(subject.builder.batch, torch.float64, "cpu")
+        loss = make_loss(given.loss, torch.float64, "cpu")
+        for seed in (31, 32):
+            state = draw_state(reference.built, reference.tensors.parameters, seed)
+            write_state(subject.module, {**subject.built, **mapping.convert(state)})
+            question = Question(batch, mode, loss=loss, by_inputs=subject.by_inputs)
+            answers, _ = survey(subject.module, question)
+            gradients.append(
+                {
+                    name.removeprefix(GRADIENT): slope
+                    for name, slope in answers.items()
+                    if name.startswith(GRADIENT)
+                }
+            )
+        write_state(subject.module, subject.built)
+    twins = find_twins(mapping, reference.built, subject.acting)
+    if given.parameters is not None:
+        twins = [replace(twin, said=True) for twin in twins]
+    return [*find_free(mapping, subject.acting, gradients), *twins]
+
+
+def _list_apart(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
+    """Return the subject's tensors that are not what follows from the reference's own numbers."""
+    follow = mapping.convert(reference.built)
+    apart = []
+    for name, tensor in follow.items():
+        own = subject.built[name]
+        if own.shape == tensor.shape and not torch.allclose(own.double(), tensor.double(), 1e-6):
+            apart.append(name)
+    return tuple(apart)

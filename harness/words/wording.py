@@ -60,7 +60,7 @@ def hint_sentence(verdict: Verdict, hint: Hint) -> str:
 def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
     """Yield all lines of a failure after its heading."""
     yield _HEADLINES[finding.form](verdict, finding)
-    if finding.form is Form.OUTSIDE:
+    if finding.form in (Form.OUTSIDE, Form.MODELS):
         for line in _details(verdict, finding):
             yield f"  {line}"
     elif finding.form in (Form.NOT_ZERO, Form.ZERO):
@@ -71,7 +71,8 @@ def _sentences(verdict: Verdict, finding: Finding) -> Iterator[str]:
 
 def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
     """Yield the lines on answers that differ by more than rounding."""
-    yield _worst(finding)
+    if finding.actual is not None:
+        yield _worst(finding)
     if finding.first_outside:
         first = _first_outside(finding.quantity, finding.first_outside)
         yield f"first outside, in order of computation: {first}"
@@ -200,6 +201,7 @@ _HEADLINES: dict[Form, Callable[[Verdict, Finding], str]] = {
     Form.NOT_ZERO: _not_zero,
     Form.ZERO: _zero,
     Form.SAME: _same,
+    Form.MODELS: _reason,
     Form.REASON: _reason,
 }
 

@@ -1,0 +1,200 @@
+"""The case that compares two PyTorch models: `same(MyModel, Original, data=(32, 10))`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+
+from harness.core.contract import Contract
+from harness.core.formulation import Family
+from harness.core.implementation import Missing
+from harness.core.verdict import Status, Verdict
+from harness.judging.cache import Cache
+from harness.judging.case import Case, Trial
+from harness.judging.comparison import blank, failure
+from harness.judging.store import Key, Same
+from harness.model.errors import raised, words_of
+from harness.pytorch.subject import Subject
+from harness.same.given import (
+    MODES,
+    Given,
+    check_dtypes,
+    find_dtypes,
+    is_module,
+    make_factory,
+)
+
+QUESTIONS = ("same-function", "well-computed", "precision-kept")
+
+
+@dataclass(frozen=True)
+class ModelsOf(Key[Any]):
+    """Cache key for both models, made ready; or the reason why they cannot be compared."""
+
+    judge: Same
+
+
+@dataclass(frozen=True)
+class EvidenceIn(Key[Any]):
+    """Cache key for the evidence of both models in a setting."""
+
+    judge: Same
+    device: str
+    dtype: str
+    mode: str
+
+
+def same(
+    model: Any,
+    reference: Any,
+    *,
+    data: Any,
+    targets: Any = None,
+    loss: Any = None,
+    parameters: Any = None,
+    dtypes: Sequence[str] | None = None,
+    reference_dtype: str = "",
+    modes: Sequence[str] = MODES,
+    draws: int = 2,
+    precision_lost: str = "",
+    memory: float = 4.0,
+    name: str = "",
+    known: str = "",
+) -> Case:
+    """Return the case that asks whether two PyTorch models are the same function of the same
+    parameters, and whether the first computes it as well.
+
+    `model` and `reference` are nn.Module classes, functions that build one, or modules. `data` is
+    what both are called with: a tensor, a tuple of arguments, a dict of arguments by name, a list
+    of batches of these, or a function of a torch.Generator. In place of a tensor may stand a shape,
+    (32, 10), or words: "integers 0..99 (32, 10)". `loss(output, targets)` gives the gradients, by
+    default those of a random weighted sum of all outputs.
+
+    `parameters` says how the model's parameters follow from the reference's: a function that makes
+    the model's state_dict of the reference's, with torch's operations, or a dict of the model's
+    names, {"fc.weight": "net.0.weight.T", ...}. By default they are found by names and shapes, else
+    by trying, and the result is printed. "as built" compares both with the numbers that they hold.
+
+    `dtypes` are those of both models, by default float64 and float32; `reference_dtype` is that of
+    the reference, if it is another. `draws` counts the draws of parameters beside those as built.
+    `precision_lost` is the reason why the model loses digits on purpose. Models that would take
+    more than `memory` GiB are refused. `known` is the reason why the case is known to fail.
+
+    Raises ValueError or TypeError, in a sentence, for wrong arguments.
+    """
+    build, called = make_factory(model, "the model")
+    build_reference, called_reference = make_factory(reference, "the reference")
+    if called == called_reference:
+        called_reference += "-reference"
+    given = Given(
+        build,
+        build_reference,
+        called,
+        called_reference,
+        data,
+        targets,
+        loss,
+        parameters,
+        draws,
+        memory,
+        modes,
+        is_module(model) and is_module(reference),
+        reference_dtype,
+        precision_lost,
+    )
+    judge = SameModels(given)
+    return Case(
+        name=name or f"{called} = {called_reference}",
+        network=judge,  # type: ignore[arg-type] # it has no equations
+        subjects=[Subject(build, name=called, known=known)],
+        references=[judge],
+        problems=judge,
+        dtypes=find_dtypes([model, reference]) if dtypes is None else check_dtypes(dtypes),
+        question=f"Is {called} the same model as {called_reference}?",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SameModels:
+    """Two models that are compared: the only reference of a case, which judges its trials."""
+
+    given: Given = field(repr=False)
+    source: str = "computed"
+
+    @property
+    def name(self) -> str:
+        return self.given.name_reference
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The questions in each mode."""
+        return tuple(f"{question}-{mode}" for mode in self.given.modes for question in QUESTIONS)
+
+    def title(self) -> str:
+        """Return the reference's name."""
+        return self.given.name_reference
+
+    def sentence(self) -> str:
+        return f"the model {self.given.name_reference}"
+
+    def contract(self, dtype: str = "float64") -> Contract:
+        return Contract(self.given.reference_dtype or dtype)
+
+    def cannot_answer(
+        self, network: Family, quantity: str, dtype: str = "float64", device: str = "cpu"
+    ) -> str | None:
+        return None
+
+    def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
+        """Return this object: R is not asked."""
+        return self
+
+    def judge(self, trial: Trial, cache: Cache) -> Verdict:
+        """Return the verdict of a trial; BROKEN if the models cannot be built or called."""
+        from harness.same.verdicts import judge_models
+
+        models = cache.get_or_make(ModelsOf(Same(self)), self.try_models)
+        if isinstance(models, Missing):
+            if models.status is Status.ABSENT:
+                return blank(trial, models.status, models.why)
+            return failure(trial, models.status, models.why)
+        question, _, mode = trial.check.rpartition("-")
+        for side in (models.reference, models.subject):
+            if mode in side.errors:
+                return failure(trial, Status.BROKEN, side.errors[mode])
+        key = EvidenceIn(Same(self), trial.device, trial.dtype, mode)
+        evidence = cache.get_or_make(key, partial(self.find_evidence, models, trial, mode))
+        if isinstance(evidence, Missing):
+            return failure(trial, evidence.status, evidence.why)
+        return judge_models(trial, models, evidence, question, mode)
+
+    def try_models(self) -> Any:
+        """Return both models, made ready, or the reason why they cannot be compared."""
+        from harness.same.models import TooLarge, prepare
+
+        try:
+            return prepare(self.given)
+        except TooLarge as error:
+            return Missing(Status.ABSENT, str(error))
+        except (ValueError, TypeError) as error:
+            return Missing(Status.BROKEN, words_of(error))
+        except Exception as error:  # a user's model may raise anything
+            return Missing(Status.BROKEN, raised(error))
+
+    def find_evidence(self, models: Any, trial: Trial, mode: str) -> Any:
+        """Return what all questions show in a setting, or the reason why there is nothing."""
+        from harness.model.devices import kind_of
+        from harness.same.asking import Asker, Setting, list_asks
+        from harness.same.evidence import Evidence
+
+        setting = Setting(
+            trial.dtype, self.given.reference_dtype or trial.dtype, trial.device, mode
+        )
+        try:
+            with kind_of(trial.device).hold_precision(trial.device, trial.dtype):
+                asker = Asker(models, setting)
+                return Evidence([asker.ask(ask) for ask in list_asks(models)])
+        except Exception as error:  # a user's model may raise anything
+            return Missing(Status.BROKEN, raised(error))

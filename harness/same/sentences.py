@@ -1,0 +1,284 @@
+"""What is said of two models: what was compared, with what resolution, and what differs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness.core.finding import HintKind
+from harness.core.verdict import Status
+from harness.evaluating.evaluation import BUFFER, BY_INPUT
+from harness.mapping.finding import list_shapes
+from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.evidence import Evidence, Shown, count_answers
+from harness.same.models import Models, is_output
+from harness.shadow.located import locate
+from harness.words.naming import format_factor
+from harness.words.wording import describe_operation
+
+NOT_PROVED = "other data and the steps of an optimiser are not judged"
+MOST_NAMED = 6
+
+
+def name_element(shown: Shown) -> str:
+    """Return the element of an answer, with the question: "output[3, 2] (drawn 1)"."""
+    index = ", ".join(map(str, shown.compared.where))
+    return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.asked.ask.label})"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names in a row, at most MOST_NAMED of them."""
+    shown = list(names[:MOST_NAMED])
+    if len(names) > MOST_NAMED:
+        shown.append(f"{len(names) - MOST_NAMED} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
+    """Return the sentence of models that are the same function."""
+    judged = evidence.judged()
+    factor = max(shown.compared.factor for shown in judged)
+    resolution = max(shown.compared.resolution for shown in judged)
+    labels = dict.fromkeys(asked.ask.label for asked in evidence.asked)
+    answers = count_answers([shown.answer for shown in judged])
+    said = (
+        f"the same function in {mode}(): {answers} agree in {len(evidence.asked)} draws"
+        f" ({', '.join(labels)}), by at most {factor:.2g} of what rounding in float64 explains;"
+        f" resolution {resolution:.1g}; parameters {models.mapping.text}"
+    )
+    if any(asked.draws for asked in evidence.asked):
+        said += "; random numbers repeat under one seed"
+    if left_out := _describe_left_out(models, evidence):
+        said += f"; not judged: {left_out}"
+    return f"{said}; {NOT_PROVED}"
+
+
+def _describe_left_out(models: Models, evidence: Evidence) -> str:
+    """Return which answers and parameters nothing is known of."""
+    parts = []
+    for name, outcome in evidence.unjudged().items():
+        reason = {
+            "not seen": "0 everywhere",
+            "too wide": "its bound is too wide",
+            "not finite": "not finite in both",
+        }.get(outcome, outcome)
+        parts.append(f"{name} ({reason})")
+    idle = [
+        name for name in models.reference.tensors.parameters if name not in models.reference.acting
+    ]
+    if idle:
+        parts.append(f"{list_names(idle)}, which act on no output")
+    if not models.mapping.differentiable:
+        parts.append("gradients by parameters, since the map of parameters has no derivative")
+    if not models.by_inputs:
+        parts.append("gradients by inputs, since a model writes into its inputs")
+    return "; ".join(parts)
+
+
+def describe_limits(models: Models) -> str:
+    """Return what a reader must know of the parameters, as a sentence; "" if it is nothing."""
+    mapping, given = models.mapping, models.given
+    said = []
+    if mapping.assumed:
+        said.append(f"The parameters were {mapping.text}")
+    if mapping.remark:
+        said.append(mapping.remark)
+    for free in models.free:
+        if free.merged:
+            said.append(
+                f"{free.name} follows from nothing in {given.name_reference} and acts only in a sum"
+                f" with {free.merged}: training moves that sum twice"
+            )
+        elif free.said:
+            whose = f"as {free.twin}" if free.twin else "as you say"
+            said.append(f"{free.name} can move on its own in {given.name}: it is held {whose}")
+    if models.own_apart:
+        said.append(
+            f"the numbers that {given.name} holds itself are others ({list_names(models.own_apart)}"
+            f"): both were judged with those of {given.name_reference}"
+        )
+    return "; ".join(said)
+
+
+def describe_widening(models: Models) -> str:
+    """Return why the subject has more functions than the reference; "" if it has not."""
+    given = models.given
+    wide = [free for free in models.free if free.widens]
+    if not wide:
+        return ""
+    twins = [free for free in wide if free.twin]
+    if twins:
+        one = twins[0]
+        return (
+            f"{one.name} and {one.twin} are one tensor in {given.name_reference} and two in"
+            f" {given.name}: training moves them apart; if it is meant, say so with parameters="
+        )
+    names = [free.name for free in wide]
+    verb = "acts and follows" if len(names) == 1 else "act and follow"
+    return (
+        f"{list_names(names)} {verb} from nothing in {given.name_reference}: {given.name} is the"
+        f" same function only as built; if it is meant, write"
+        f' parameters={{"{names[0]}": 0.0}} or another constant'
+    )
+
+
+def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
+    """Return a status and a reason if some answer was never judged, or none shows anything."""
+    unjudged = evidence.unjudged()
+    judged = evidence.judged()
+    if any(outcome == "no rule" for outcome in unjudged.values()):
+        return Status.VACUOUS, describe_unruled(evidence)
+    lost = [name for name, outcome in unjudged.items() if outcome == "not finite"]
+    if lost:
+        return Status.UNDEFINED, f"{list_names(lost)}: not finite in both models: use other data"
+    outputs = [shown for shown in judged if is_output(shown.answer)]
+    numbers = [shown for shown in outputs if shown.compared.resolution > 0]
+    wide = [name for name, outcome in unjudged.items() if outcome == "too wide"]
+    if wide:
+        return (
+            Status.VACUOUS,
+            f"the bound of {list_names(wide)} exceeds a tenth of its size in every draw",
+        )
+    if outputs and not numbers:
+        names = list_names([shown.answer for shown in outputs])
+        return (
+            Status.VACUOUS,
+            f"only whole numbers or exact ones come out ({names}), which are equal: a small"
+            " difference before them would not show; give the numbers before them, such as logits",
+        )
+    if not outputs:
+        return Status.VACUOUS, "no output is ever other than 0: choose other data"
+    moved = any(shown.answer.startswith(BY_INPUT) for shown in judged)
+    if not moved and not models.reference.acting and not models.subject.acting:
+        return (
+            Status.VACUOUS,
+            "no output depends on parameters or inputs: two constants are equal",
+        )
+    return None
+
+
+def describe_unruled(evidence: Evidence) -> str:
+    """Return a sentence on operations whose rounding nobody has bounded yet."""
+    found = [describe_operation(each) for each in evidence.unruled()]
+    verb = "has" if len(found) == 1 else "have"
+    return f"{list_names(found)} {verb} no rule of rounding yet, so nothing is said of what follows"
+
+
+def describe_difference(shown: Shown) -> str:
+    """Return the headline of an answer that differs."""
+    compared = shown.compared
+    if compared.outcome == "not finite":
+        return (
+            f"{shown.answer} is not finite where that of the reference is, or the other way round"
+        )
+    if math.isinf(compared.factor):
+        return f"{shown.answer} differs, where rounding explains nothing"
+    said = (
+        f"{shown.answer} differs: {format_factor(compared.factor)} times what rounding in float64"
+        " explains"
+    )
+    bits = count_bits(compared.actual, compared.expected)
+    return f"{said}; the first {bits} bits agree" if bits > 0 else said
+
+
+def count_bits(actual: float, expected: float) -> int:
+    """Return how many leading bits of two numbers agree."""
+    size = max(abs(actual), abs(expected))
+    apart = abs(actual - expected)
+    if not size or not apart or not math.isfinite(apart / size):
+        return 0
+    return max(0, math.floor(-math.log2(apart / size)))
+
+
+def describe_shape(models: Models, shown: Shown, mode: str) -> str:
+    """Return the headline of answers that do not correspond."""
+    given = models.given
+    if is_output(shown.answer):
+        mine = list_shapes(models.subject.outputs.get(mode, {}))
+        theirs = list_shapes(models.reference.outputs.get(mode, {}))
+        return f"{given.name} gives {mine}, {given.name_reference} {theirs}"
+    if shown.answer.startswith(BUFFER):
+        return f"{given.name} has no buffer for {shown.answer.removeprefix(BUFFER)}"
+    return f"{given.name} gives no {shown.answer}, or in another shape"
+
+
+def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
+    """Return the headline of an operation outside its own bound."""
+    factor = format_factor(outside.share)
+    return (
+        f"{describe_operation(outside.operation)} is {factor} times what {dtype} may lose in it"
+        f" ({asked.ask.label})"
+    )
+
+
+def describe_well_computed(evidence: Evidence, dtype: str) -> str:
+    """Return the sentence of a model that computes as well as its dtype allows."""
+    worst = evidence.worst_run()
+    assert worst is not None
+    share, size = worst.compared.run_factor, worst.compared.run_resolution
+    return (
+        f"every operation is within its own bound in {dtype}, and from end to end"
+        f" {worst.answer} uses at most {share:.2g} of what all of them may lose ({size:.1g} of its"
+        " size)"
+    )
+
+
+def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
+    """Return the headline of precision that is lost in a narrower dtype."""
+    said = f"{shown.answer} may lose {bits:.0f} bits more than {dtype} must"
+    operation = shown.compared.lost_in
+    if operation is None:
+        return said
+    return f"{said}, most of them in {describe_operation(locate(operation))}"
+
+
+def list_notes(
+    models: Models, evidence: Evidence, failures: Sequence[Shown]
+) -> list[tuple[HintKind, str]]:
+    """Return what helps to find the cause of a difference."""
+    given, mapping = models.given, models.mapping
+    notes: list[tuple[HintKind, str]] = []
+    for shown in failures:
+        other = shown.asked.swapped.get(shown.answer)
+        if other is not None:
+            cause = f"{shown.answer} is what {given.name_reference} gives as {other}"
+            notes.append((HintKind.LIKELY, cause))
+    lacking = [name for name in mapping.unused if name in models.reference.acting]
+    if lacking:
+        verb = "acts" if len(lacking) == 1 else "act"
+        cause = f"{list_names(lacking)} of {given.name_reference} {verb}, and {given.name} has none"
+        notes.append((HintKind.LIKELY, cause))
+    notes += _describe_circumstances(evidence, failures)
+    text = f"parameters {mapping.text}"
+    if mapping.remark:
+        text += f" ({mapping.remark})"
+    notes.append((HintKind.NOTE, text))
+    if mapping.as_built:
+        notes.append((HintKind.NOTE, f"as built or 0 stay {list_names(mapping.as_built)}"))
+    same = [shown.answer for shown in evidence.judged()]
+    differing = [shown.answer for shown in failures]
+    agreeing = [name for name in same if name not in differing]
+    if differing and agreeing:
+        notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
+    return notes
+
+
+def _describe_circumstances(
+    evidence: Evidence, failures: Sequence[Shown]
+) -> list[tuple[HintKind, str]]:
+    """Return in which draws the answers differ, if it is not in all."""
+    failing = [
+        asked for asked in evidence.asked if any(one.outcome == "differs" for one in asked.compared)
+    ]
+    if not failures or len(failing) in (0, len(evidence.asked)):
+        return []
+    agreeing = [asked for asked in evidence.asked if asked not in failing]
+    if all(asked.ask.before is not None for asked in failing) and all(
+        asked.ask.before is None for asked in agreeing
+    ):
+        said = "only after an earlier call on other data: something is kept between calls"
+        return [(HintKind.LIKELY, said)]
+    if all(asked.ask.label == AS_BUILT for asked in agreeing):
+        said = "as built they agree: something that is 0, or 1, as built acts in one of them only"
+        return [(HintKind.LIKELY, said)]
+    return []

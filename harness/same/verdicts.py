@@ -1,0 +1,187 @@
+"""The verdicts on two models: the same function, as well computed, with the precision kept?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
+from harness.core.verdict import Status, Verdict
+from harness.judging.case import Trial
+from harness.judging.comparison import blank, failure, title_of
+from harness.same.evidence import Evidence, Shown
+from harness.same.models import Models
+from harness.same.sentences import (
+    describe_difference,
+    describe_function,
+    describe_limits,
+    describe_lost,
+    describe_outside,
+    describe_shape,
+    describe_unjudged,
+    describe_unruled,
+    describe_well_computed,
+    describe_widening,
+    list_notes,
+    name_element,
+)
+from harness.words.naming import format_factor
+from harness.words.wording import with_finding
+
+FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
+LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
+WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A trial of two models, in a mode, with its evidence."""
+
+    trial: Trial
+    models: Models
+    evidence: Evidence
+    mode: str
+
+
+def judge_models(
+    trial: Trial, models: Models, evidence: Evidence, question: str, mode: str
+) -> Verdict:
+    """Return the verdict on one of QUESTIONS in a mode."""
+    judged = Judged(trial, models, evidence, mode)
+    if evidence.broken:
+        return failure(trial, Status.BROKEN, evidence.broken)
+    judges: dict[str, Callable[[Judged], Verdict]] = {
+        FUNCTION: judge_function,
+        COMPUTED: judge_computed,
+        PRECISION: judge_precision,
+    }
+    if question != FUNCTION and (evidence.missing or evidence.random):
+        return blank(trial, Status.ABSENT, evidence.random or f"no evidence: {evidence.missing}")
+    return judges[question](judged)
+
+
+def judge_function(judged: Judged) -> Verdict:
+    """Return the verdict on whether both models are the same function of the same parameters."""
+    trial, models, evidence = judged.trial, judged.models, judged.evidence
+    if evidence.missing:
+        return _fail(judged, evidence.missing)
+    if evidence.random:
+        return blank(trial, Status.ABSENT, evidence.random)
+    failures = evidence.failures()
+    if failures:
+        return _fail_function(judged, failures)
+    if widening := describe_widening(models):
+        return _fail(judged, widening)
+    if unjudged := describe_unjudged(models, evidence):
+        status, reason = unjudged
+        return blank(trial, status, reason)
+    worst = max(evidence.judged(), key=lambda shown: shown.compared.factor)
+    verdict = blank(trial, Status.PASS, describe_function(models, evidence, judged.mode))
+    return replace(
+        verdict,
+        budget_used=worst.compared.factor,
+        where=name_element(worst),
+        caveat=describe_limits(models),
+    )
+
+
+def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
+    """Return the verdict on models with answers that differ."""
+    models, evidence = judged.models, judged.evidence
+    worst = next((each for each in failures if each.compared.outcome == "shape"), failures[0])
+    compared = worst.compared
+    if compared.outcome == "shape":
+        return _fail(judged, describe_shape(models, worst, judged.mode))
+    finding = Finding(
+        Form.MODELS,
+        title_of(judged.trial),
+        describe_difference(worst),
+        compared.answer,
+        name_element(worst),
+        figure(compared.actual),
+        figure(compared.expected),
+        figure(compared.allowed),
+        figure(compared.factor),
+        witness=models.given.name_reference,
+        hints=_make_hints(list_notes(models, evidence, failures)),
+        first_operations=tuple(worst.asked.first.get(compared.answer, ())),
+    )
+    verdict = replace(
+        blank(judged.trial, Status.FAIL, ""),
+        budget_used=compared.factor,
+        where=name_element(worst),
+        actual=compared.actual,
+        expected=compared.expected,
+        allowed=compared.allowed,
+    )
+    return with_finding(verdict, finding)
+
+
+def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
+    return tuple(Hint(kind, text) for kind, text in notes)
+
+
+def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
+    """Return the verdict on models that fail for a reason without figures."""
+    notes = list_notes(judged.models, judged.evidence, [])
+    finding = Finding(
+        Form.MODELS,
+        title_of(judged.trial),
+        reason,
+        hints=_make_hints(notes),
+        first_operations=operations,
+    )
+    return with_finding(blank(judged.trial, Status.FAIL, ""), finding)
+
+
+def judge_computed(judged: Judged) -> Verdict:
+    """Return the verdict on whether the subject computes as well as its dtype allows."""
+    trial, evidence = judged.trial, judged.evidence
+    if outside := evidence.outside():
+        return _fail(judged, describe_outside(*outside, trial.dtype))
+    if evidence.unruled():
+        return blank(trial, Status.VACUOUS, describe_unruled(evidence))
+    worst = evidence.worst_run()
+    if worst is None:
+        return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
+    if worst.compared.run_factor > 1:
+        factor = format_factor(worst.compared.run_factor)
+        return _fail(
+            judged,
+            f"{worst.answer}, as {trial.subject.name} ran, is {factor} times what its own"
+            f" operations may lose in {trial.dtype} ({worst.asked.ask.label})",
+        )
+    verdict = blank(trial, Status.PASS, describe_well_computed(evidence, trial.dtype))
+    return replace(verdict, budget_used=worst.compared.run_factor, where=worst.answer)
+
+
+def judge_precision(judged: Judged) -> Verdict:
+    """Return the verdict on whether the subject loses more digits than it must."""
+    trial, evidence, given = judged.trial, judged.evidence, judged.models.given
+    lost, worse = evidence.find_lost(), evidence.find_worse()
+    if lost is None or worse is None:
+        if evidence.unruled():
+            return blank(trial, Status.VACUOUS, describe_unruled(evidence))
+        return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
+    reason = ""
+    if lost[0] >= LOST_BITS:
+        reason = describe_lost(*lost, trial.dtype)
+    elif worse[0] > WORSE_BITS:
+        reason = (
+            f"{worse[1].answer} may lose {worse[0]:.0f} bits more than by the operations of"
+            f" {given.name_reference}: the same function in a form that rounds worse"
+        )
+    if reason and given.precision_lost:
+        return blank(
+            trial, Status.PASS, f"precision is lost as declared: {reason} ({given.precision_lost})"
+        )
+    if reason:
+        told = f'{reason}; if it is meant, write precision_lost="why"'
+        return _fail(judged, told)
+    passed = (
+        f"no precision is lost: at most {lost[0]:.1f} bits by operations in a narrower dtype, and"
+        f" {worse[0]:.1f} bits more than by the operations of {given.name_reference}"
+    )
+    if given.precision_lost:
+        passed += f"; declared was: {given.precision_lost}"
+    return blank(trial, Status.PASS, passed)
