@@ -1,5 +1,6 @@
-"""Loads every rule of this room and of harness/rules."""
+"""Loads every rule of this room and of those below."""
 
+from harness.composites import all as all_rules
 from harness.kernels import bags as bags
 from harness.kernels import convolution as convolution
 from harness.kernels import distances as distances
@@ -11,6 +12,5 @@ from harness.kernels import resampling as resampling
 from harness.kernels import running as running
 from harness.kernels import spread as spread
 from harness.kernels import weight_norm as weight_norm
-from harness.rules import all as all_rules
 
 __all__ = ["all_rules"]

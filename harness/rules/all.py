@@ -1,5 +1,9 @@
-"""Loads every rule: import this module before a rule is looked up."""
+"""Loads every rule of this room: import this module before a rule is looked up."""
 
+from harness.rules import activations as activations
+from harness.rules import casts as casts
 from harness.rules import elementwise as elementwise
+from harness.rules import functions as functions
 from harness.rules import moves as moves
+from harness.rules import rectifiers as rectifiers
 from harness.rules import sums as sums

@@ -1,4 +1,4 @@
-"""Operations on single numbers that round a few times: sums, products, roots and functions."""
+"""Operations on single numbers that round a few times: sums, products, roots and powers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.rules.steps import Number, Steps
 def number(steps: Steps, given: object, like: Tensor) -> Number:
     """Return an argument as exact numbers: a tensor, or a number of Python's."""
     if isinstance(given, Tensor):
-        return steps.exact(given)
+        return steps.exact(given.double())
     return steps.scalar(float(given), like)  # type: ignore[arg-type]
 
 
@@ -46,49 +46,115 @@ def multiply(steps: Steps, call: Call) -> Error:
 
 @rule("div")
 def divide(steps: Steps, call: Call) -> Error:
-    """Return a / b; a kernel may multiply by the reciprocal of a number of Python's."""
+    """Return a / b; a kernel may multiply by the reciprocal of a number of Python's.
+
+    A quotient that is rounded to a whole number may be rounded to the next one where it is as near
+    to a whole number as its error.
+    """
     like = call.result
     a, b = number(steps, call["self"], like), number(steps, call["other"], like)
     quotient = steps.div(a, b)
     if not isinstance(call["other"], Tensor):
         quotient = steps.round(quotient.value, quotient.error)
-    return steps.store(quotient)
+    if call.given.get("rounding_mode") is None:
+        return steps.store(quotient)
+    near = abs(quotient.value - quotient.value.round()) <= quotient.error
+    return steps.store(Number(like, torch.where(near, 1.0, 0.0)))
 
 
-@rule("reciprocal", "sqrt")
+@rule("fmod", "remainder")
+def take_remainder(steps: Steps, call: Call) -> Error:
+    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign."""
+    b = number(steps, call["other"], call.result)
+    if bool((b.error > 0).any()):
+        return torch.full_like(call.result, torch.inf)
+    return steps.rounded(call.result)
+
+
+@rule("reciprocal")
 def round_once(steps: Steps, call: Call) -> Error:
     return steps.rounded(call.result)
 
 
-@rule("exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sin", "cos", "erf", "erfc", "exp2")
-def evaluate_function(steps: Steps, call: Call) -> Error:
-    """A function of the mathematical library, right to some units in the last place."""
-    return steps.rounded(call.result, 2 * steps.precision.ulp)
+@rule("square")
+def square(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.square(steps.exact(call["self"])))
 
 
-@rule("sigmoid")
-def sigmoid(steps: Steps, call: Call) -> Error:
-    return steps.store(steps.sigmoid(steps.exact(call["self"])))
+@rule("sqrt")
+def take_root(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.sqrt(steps.exact(call["self"])))
 
 
-@rule("tanh_backward")
-def tanh_backward(steps: Steps, call: Call) -> Error:
-    """Return g (1 - h^2)."""
-    h = steps.exact(call["output"])
-    one = steps.exact(torch.ones_like(h.value))
-    return steps.store(steps.mul(steps.exact(call["grad_output"]), steps.sub(one, steps.square(h))))
+@rule("rsqrt")
+def take_reciprocal_root(steps: Steps, call: Call) -> Error:
+    return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
-@rule("sigmoid_backward")
-def sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g h (1 - h), in any order of the products."""
-    h = steps.exact(call["output"])
-    one = steps.exact(torch.ones_like(h.value))
-    slope = steps.mul(h, steps.sub(one, h))
-    return steps.store(steps.mul(steps.exact(call["grad_output"]), slope))
+@rule("addcmul")
+def add_product(steps: Steps, call: Call) -> Error:
+    """Return a + c b1 b2, the product in any order."""
+    product = steps.mul(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
+    return add_scaled(steps, call, product)
+
+
+@rule("addcdiv")
+def add_quotient(steps: Steps, call: Call) -> Error:
+    """Return a + c b1 / b2."""
+    quotient = steps.div(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
+    return add_scaled(steps, call, quotient)
+
+
+def add_scaled(steps: Steps, call: Call, term: Number) -> Error:
+    if call["value"] != 1:
+        term = steps.mul(steps.scalar(call["value"], call.result), term)
+    return steps.store(steps.add(steps.exact(call["self"]), term))
+
+
+@rule("lerp")
+def interpolate(steps: Steps, call: Call) -> Error:
+    """Return a + w (b - a) where |w| is below one half, else b - (b - a) (1 - w)."""
+    a, b = steps.exact(call["self"]), steps.exact(call["end"])
+    w = number(steps, call["weight"], call.result)
+    one = steps.exact(torch.ones_like(w.value))
+    apart = steps.sub(b, a)
+    from_a = steps.add(a, steps.mul(w, apart))
+    from_b = steps.sub(b, steps.mul(apart, steps.sub(one, w)))
+    near = abs(abs(w.value) - 0.5) <= w.error
+    error = torch.where(abs(w.value) < 0.5, from_a.error, from_b.error)
+    error = torch.where(near, torch.maximum(from_a.error, from_b.error), error)
+    return steps.store(Number(call.result, error))
 
 
 @rule("pow")
 def raise_to_power(steps: Steps, call: Call) -> Error:
-    """Return a^b; a small whole exponent, or one half, takes products or a root."""
-    return steps.rounded(call.result, 2 * steps.precision.ulp)
+    """Return a^b; a small whole exponent, or one half, takes products or a root.
+
+    The function pow is right to 4 units in the last place (CUDA C++ Programming Guide, mathematical
+    functions: powf). A number of Python's is rounded: a base moves a^b by b, an exponent by log a.
+    """
+    base, exponent = call.given.get("self"), call["exponent"]
+    if not isinstance(exponent, Tensor) and float(exponent) in (-2.0, -1.0, -0.5, 0.5, 2.0, 3.0):
+        assert isinstance(base, Tensor)
+        return steps.store(raise_simply(steps.stepwise(), steps.exact(base), float(exponent)))
+    a, b = number(steps, base, call.result), number(steps, exponent, call.result)
+    moved = a.error / abs(a.value) * abs(b.value)
+    moved = torch.where(a.error > 0, moved, 0.0)
+    moved = moved + torch.where(b.error > 0, b.error * abs(a.value.log()), 0.0)
+    carried = torch.where(call.result == 0, 0.0, abs(call.result) * torch.expm1(moved))
+    return steps.store(steps.round(call.result, carried, 8))
+
+
+def raise_simply(steps: Steps, a: Number, exponent: float) -> Number:
+    """Return a to the power of a simple exponent, by products, quotients and roots."""
+    one = steps.exact(torch.ones_like(a.value))
+    if exponent == 0.5:
+        return steps.sqrt(a)
+    if exponent == -0.5:
+        return steps.rsqrt(a)
+    if exponent == -1:
+        return steps.div(one, a)
+    square = steps.square(a)
+    if exponent == 2:
+        return square
+    return steps.mul(square, a) if exponent == 3 else steps.div(one, square)

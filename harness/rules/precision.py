@@ -20,7 +20,7 @@ class Precision:
     which are float32 if the dtype is narrower. Both include the roundoff of the float64 in which
     the operation is repeated. `ulp` is the error of exp, tanh and their like in units in the last
     place. A result below `tiny` may be flushed to zero, a step below `tiny_inside`; a result beyond
-    `largest` is infinite.
+    `largest` is infinite, a step beyond `largest_inside`.
     """
 
     dtype: str
@@ -30,6 +30,7 @@ class Precision:
     tiny: float
     tiny_inside: float
     largest: float
+    largest_inside: float
 
     @property
     def narrow(self) -> bool:
@@ -58,4 +59,5 @@ def precision_of(dtype: str) -> Precision:
         contract.tiny,
         wide.tiny,
         contract.largest,
+        wide.largest,
     )

@@ -1,12 +1,15 @@
 """Bounded steps on torch's tensors: the equations inside one operation, with their rounding.
 
 A rule writes down the equations of an operation in these steps. Its inputs are exact; each step
-carries the error of those before it and adds its own; products of errors are not left out.
+carries the error of those before it and adds its own; products of errors are not left out. The
+error of a step that may overflow is infinite; an infinite sum of finite errors is exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import frexp
 from typing import NamedTuple
 
 import torch
@@ -37,6 +40,16 @@ class Steps:
         self.precision = precision
         self.u = precision.inside
         self.tiny = precision.tiny_inside
+        self.largest = precision.largest_inside
+
+    def stepwise(self) -> Steps:
+        """Return steps each of which is stored in the dtype of the result."""
+        given = self.precision
+        if not given.narrow:
+            return self
+        ulp = 0.5 + given.ulp * given.inside / given.stored * (1 + given.stored)
+        wide = replace(given, inside=given.stored, ulp=ulp)
+        return Steps(replace(wide, tiny_inside=given.tiny, largest_inside=given.largest))
 
     # ------------------------------------------------------------------ the ends of a rule
 
@@ -47,8 +60,20 @@ class Steps:
     def scalar(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's, which a kernel rounds if its steps cannot hold it."""
         value = torch.full((), float(number), dtype=torch.float64, device=like.device)
-        held = self.u < 2.0**-40 or float(value.float()) == float(number)
+        dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
+        held = float(value.to(dtype)) == float(number)
         return Number(value, abs(value) * (0.0 if held else self.u))
+
+    def constant(self, number: float, like: Tensor) -> Number:
+        """Return a number of Python's that a kernel rounds to the dtype of its result."""
+        value = torch.full((), float(number), dtype=torch.float64, device=like.device)
+        return Number(value, self.cast(value))
+
+    def cast(self, x: Tensor) -> Tensor:
+        """Return the error of numbers when they are rounded to the dtype of the result."""
+        held = x.to(getattr(torch, self.precision.dtype)).double() == x
+        error = self.precision.stored * abs(x) + self.precision.tiny
+        return torch.where(held | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
         """Return the error of a result when it is stored."""
@@ -56,7 +81,21 @@ class Steps:
         if self.precision.narrow:
             size = abs(x.value) + error
             error = error + self.precision.stored * size + self.precision.tiny * (size > 0)
-        return error
+        return self.limit(x.value, error)
+
+    def hold(self, x: Number) -> Number:
+        """Return numbers that are stored in the dtype of the result, and read again."""
+        return Number(x.value, self.store(x))
+
+    def limit(self, value: Tensor, error: Tensor) -> Tensor:
+        """Return the error of a result: infinite if it may be beyond the range of the dtype.
+
+        A result that is infinite itself is exact.
+        """
+        beyond = abs(value) + error > self.precision.largest
+        if not bool(beyond.any()):
+            return error
+        return torch.where(beyond, torch.where(value.isinf(), 0.0, torch.inf), error)
 
     def rounded(self, result: Tensor, roundings: float = 1.0) -> Tensor:
         """Return the error of a result that one kernel computes with some roundings."""
@@ -64,17 +103,15 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        return share * size + self.precision.tiny * (size > 0)
+        return self.limit(result, share * size + self.precision.tiny * (size > 0))
 
     # ------------------------------------------------------------------ steps
 
     def add(self, a: Number, b: Number) -> Number:
-        value = a.value + b.value
-        return Number(value, round_sum(value, a.error + b.error, self.u))
+        return self._sum(a.value + b.value, a.error + b.error)
 
     def sub(self, a: Number, b: Number) -> Number:
-        value = a.value - b.value
-        return Number(value, round_sum(value, a.error + b.error, self.u))
+        return self._sum(a.value - b.value, a.error + b.error)
 
     def mul(self, a: Number, b: Number) -> Number:
         value = a.value * b.value
@@ -88,6 +125,16 @@ class Steps:
     def square(self, a: Number) -> Number:
         return self.mul(a, a)
 
+    def scale(self, a: Number, factor: float) -> Number:
+        """Return a times a number of Python's, which is exact but for underflow if the number is a
+        power of two.
+        """
+        if abs(frexp(factor)[0]) == 0.5:
+            value = a.value * factor
+            small = (abs(value) < self.tiny) & (value != 0)
+            return Number(value, a.error * abs(factor) + self.tiny * small)
+        return self.mul(a, self.scalar(factor, a.value))
+
     def neg(self, a: Number) -> Number:
         return Number(-a.value, a.error)
 
@@ -100,7 +147,7 @@ class Steps:
         carried = a.error.sum(axes, keepdim)
         size = abs(a.value).sum(axes, keepdim) + carried
         terms = count_terms(a.value, axes)
-        return Number(value, carried + terms * self.u * size)
+        return self.within(value, carried + terms * self.u * size)
 
     def mean(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the mean over some axes: a sum, divided by their length or multiplied by its
@@ -113,24 +160,42 @@ class Steps:
         return self.round(value, error, 2)
 
     def sqrt(self, a: Number) -> Number:
+        """Return the root: MKL's is right to one unit in the last place, not to half of one."""
         value = a.value.sqrt()
         below = torch.clamp(a.value - a.error, min=0.0).sqrt()
         carried = torch.where(a.error > 0, a.error / (value + below), 0.0)
-        return self.round(value, carried)
+        return self.round(value, carried, 2)
+
+    def rsqrt(self, a: Number) -> Number:
+        """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 units."""
+        value = a.value.rsqrt()
+        least = torch.clamp(a.value - a.error, min=0.0)
+        carried = torch.where(a.error > 0, least.rsqrt() - value, 0.0)
+        return self.round(value, carried, 4)
 
     def exp(self, a: Number) -> Number:
         """Return exp(a): its error grows by exp of the error of a, less 1."""
         value = a.value.exp()
-        return self._function(value, value * torch.expm1(a.error))
+        return self.function(value, value * torch.expm1(a.error))
+
+    def expm1(self, a: Number) -> Number:
+        value = torch.expm1(a.value)
+        return self.function(value, (value + 1) * torch.expm1(a.error))
 
     def log(self, a: Number) -> Number:
         least = torch.clamp(a.value - a.error, min=0.0)
-        return self._function(a.value.log(), a.error / least)
+        carried = torch.where(a.error > 0, a.error / least, 0.0)
+        return self.function(a.value.log(), carried)
+
+    def log1p(self, a: Number) -> Number:
+        least = torch.clamp(1 + a.value - a.error, min=0.0)
+        carried = torch.where(a.error > 0, a.error / least, 0.0)
+        return self.function(a.value.log1p(), carried)
 
     def tanh(self, a: Number) -> Number:
         value = a.value.tanh()
         slope = steepest(1 - value * value, a.error, 2.0)
-        return self._function(value, torch.clamp(slope * a.error, max=2.0))
+        return self.function(value, torch.clamp(slope * a.error, max=2.0))
 
     def sigmoid(self, a: Number) -> Number:
         """Return 1 / (1 + exp(-a)): a function, an addition and a division."""
@@ -139,19 +204,50 @@ class Steps:
         moved = torch.clamp(slope * a.error, max=1.0)
         return self.round(value, moved, 2 * self.precision.ulp + 2)
 
+    def softplus(self, a: Number) -> Number:
+        """Return log(1 + exp(a)), computed by log1p of exp(a), which is infinite for a large a."""
+        value = torch.clamp(a.value, min=0.0) + torch.exp(-abs(a.value)).log1p()
+        lost = a.error + self.precision.function
+        return self.function(value, a.value.sigmoid() * torch.expm1(lost) + self.tiny)
+
     def erf(self, a: Number) -> Number:
-        """Return erf(a), whose slope is at most 2 / sqrt(pi)."""
-        return self._function(torch.erf(a.value), 1.1283791670955126 * a.error)
+        """Return erf(a), computed by a polynomial in float32.
+
+        Kernels take one that is right to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+        """
+        nearest = torch.clamp(abs(a.value) - a.error, min=0.0)
+        slope = 1.1283791670955126 * torch.exp(-nearest * nearest)
+        error = slope * a.error
+        if self.u > 2.0**-40:
+            error = error + 1.5e-7 * (a.value != 0)
+        return self.function(torch.erf(a.value), error)
 
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
 
-    def _function(self, value: Tensor, carried: Tensor) -> Number:
+    def function(self, value: Tensor, carried: Tensor) -> Number:
+        """Return the value of exp, tanh or their like."""
         return self.round(value, carried, 2 * self.precision.ulp)
 
     def round(self, value: Tensor, carried: Tensor, roundings: float = 1.0) -> Number:
         acts = (value != 0) | (carried > 0)
-        return Number(value, round_result(value, carried, roundings, self.u, self.tiny * acts))
+        error = round_result(value, carried, roundings, self.u, self.tiny * acts)
+        return self.within(value, error)
+
+    def _sum(self, value: Tensor, carried: Tensor) -> Number:
+        return self.within(value, round_sum(value, carried, self.u), carried)
+
+    def within(self, value: Tensor, error: Tensor, carried: Tensor | None = None) -> Number:
+        """Return numbers whose error is infinite if a step may overflow; `carried` if they are
+        infinite.
+        """
+        beyond = ~(abs(value) + error <= self.largest)
+        if bool(beyond.any()):
+            lost = torch.full_like(error, torch.inf)
+            if carried is not None:
+                lost = torch.where(value.isinf(), carried, lost)
+            error = torch.where(beyond, lost, error)
+        return Number(value, error)
 
 
 def steepest(slope: Tensor, error: Tensor, growth: float) -> Tensor:

@@ -29,6 +29,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "calling",
         "shadow",
         "kernels",
+        "composites",
         "rules",
         "model",
         "arithmetic",

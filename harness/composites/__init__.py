@@ -1,0 +1,1 @@
+"""Rounding of operations that are composed of many steps: softmax, losses and norms."""

@@ -1,0 +1,155 @@
+"""Norms over rows and places, channel by channel: batches, running statistics, their slopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.composites.moments import (
+    bound_moments,
+    invert_deviation,
+    normalise,
+    slope_by_weight,
+    take_moments,
+    transform,
+)
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Number, Steps, count_terms
+
+UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional")
+
+
+def list_axes_but_channels(x: Tensor) -> list[int]:
+    return [axis for axis in range(x.ndim) if axis != 1]
+
+
+def by_channel(x: Tensor | None, like: Tensor) -> Tensor | None:
+    """Return one number for each channel in a shape that goes with a tensor's."""
+    return None if x is None else x.reshape([1, -1] + [1] * (like.ndim - 2))
+
+
+def spread(x: Tensor, like: Tensor) -> Tensor:
+    """Return one number for each channel in a shape that goes with a tensor's."""
+    return x.reshape([1, -1] + [1] * (like.ndim - 2))
+
+
+@repeat(*UPDATING)
+def repeat_batch_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *given: Any
+) -> list[Tensor | None]:
+    """Return the result, the mean and 1 / sqrt(variance + eps) of the batch in training (empty
+    else), and the new running statistics.
+    """
+    *running, training, momentum, eps = given
+    held_mean, held_variance = running or (None, None)
+    axes = list_axes_but_channels(x)
+    kept, updated = [x.new_zeros(0), x.new_zeros(0)], [held_mean, held_variance]
+    if training:
+        mean, variance = take_moments(x, axes)
+        scale = (variance + eps).rsqrt()
+        kept = [mean.reshape(-1), scale.reshape(-1)]
+        if held_mean is not None:
+            updated[0] = momentum * mean.reshape(-1) + (1 - momentum) * held_mean
+        if held_variance is not None:
+            terms = count_terms(x, axes)
+            whole = variance.reshape(-1) * (terms / (terms - 1) if terms > 1 else torch.nan)
+            updated[1] = momentum * whole + (1 - momentum) * held_variance
+    else:
+        assert held_mean is not None
+        assert held_variance is not None
+        mean, scale = spread(held_mean, x), spread((held_variance + eps).rsqrt(), x)
+    found = (x - mean) * scale
+    if weight is not None:
+        found = found * spread(weight, x)
+    if bias is not None:
+        found = found + spread(bias, x)
+    return [found, *kept, *updated]
+
+
+@rule(*UPDATING)
+def batch_norm(steps: Steps, call: Call) -> list[Error]:
+    x = call["input"]
+    errors: list[Error] = [None, None]
+    updated: list[Error] = [None, None]
+    if call["training"]:
+        mean, variance = bound_moments(steps, x, list_axes_but_channels(x))
+        scale = invert_deviation(steps, variance, call["eps"])
+        errors = [steps.store(each).reshape(-1) for each in (mean, scale)]
+        if call.given.get("running_mean") is not None:
+            updated = update(steps, call, mean, variance)
+    else:
+        held = spread(call["running_var"], x)
+        mean = steps.exact(spread(call["running_mean"], x))
+        scale = invert_deviation(steps, steps.exact(held), call["eps"])
+    found = normalise(steps, x, mean, scale)
+    found = transform(steps, found, by_channel(call["weight"], x), by_channel(call["bias"], x))
+    return [steps.store(found), *errors, *updated]
+
+
+def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Error]:
+    """Return the errors of momentum times new statistics + (1 - momentum) times the old ones."""
+    x = call["input"]
+    terms = count_terms(x, list_axes_but_channels(x))
+    ratio = terms / (terms - 1) if terms > 1 else torch.nan
+    whole = steps.round(variance.value * ratio, variance.error * ratio, 3)
+    momentum = steps.scalar(call["momentum"], x)
+    rest = steps.sub(steps.exact(torch.ones_like(momentum.value)), momentum)
+    errors: list[Error] = []
+    for new, name in ((mean, "running_mean"), (whole, "running_var")):
+        flat = Number(new.value.reshape(-1), new.error.reshape(-1))
+        old = steps.mul(rest, steps.exact(call[name]))
+        errors.append(steps.store(steps.add(steps.mul(momentum, flat), old)))
+    return errors
+
+
+@repeat("native_batch_norm_backward")
+def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
+    g, x, weight, held_mean, held_variance, mean, scale, training, eps, asked = given
+    axes = list_axes_but_channels(x)
+    if not training:
+        mean, scale = held_mean, (held_variance + eps).rsqrt()
+    mean, scale = spread(mean, x), spread(scale, x)
+    unit = (x - mean) * scale
+    slope = g
+    if training:
+        along = (g * unit).mean(axes, keepdim=True)
+        slope = g - g.mean(axes, keepdim=True) - unit * along
+    slope = slope * scale
+    if weight is not None:
+        slope = slope * spread(weight, x)
+    found = [slope, (g * unit).sum(axes), g.sum(axes)]
+    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+
+
+@rule("native_batch_norm_backward")
+def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    """Return s w (g - mean(g) - (x - m) k) with k = mean(g (x - m)) s^2, and the sums of
+    g (x - m) s and of g; without batch statistics s w g.
+    """
+    x, g = call["input"], steps.exact(call["grad_out"])
+    axes = list_axes_but_channels(x)
+    if call["train"]:
+        mean, scale = (steps.exact(spread(call[each], x)) for each in ("save_mean", "save_invstd"))
+    else:
+        mean = steps.exact(spread(call["running_mean"], x))
+        held = steps.exact(spread(call["running_var"], x))
+        scale = invert_deviation(steps, held, call["eps"])
+    slope = g
+    if call["train"]:
+        centre = steps.sub(steps.exact(x), mean)
+        along = steps.mean(steps.mul(centre, g), axes, keepdim=True)
+        bend = steps.mul(centre, steps.mul(along, steps.square(scale)))
+        slope = steps.sub(steps.sub(g, steps.mean(g, axes, keepdim=True)), bend)
+    factor = scale
+    if call["weight"] is not None:
+        factor = steps.mul(scale, steps.exact(spread(call["weight"], x)))
+    lost = slope_by_weight(steps, g.value, x, mean.value, scale.value, axes)
+    carried = scale.error / scale.value * abs(lost.value)
+    by_weight = Number(lost.value, lost.error + carried)
+    found = [steps.mul(slope, factor), by_weight, steps.sum(g, axes)]
+    errors: list[Error] = []
+    for each, result in zip(found, call.results, strict=True):
+        errors.append(None if result is None else steps.store(each).reshape(result.shape))
+    return errors

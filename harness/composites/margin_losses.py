@@ -1,0 +1,111 @@
+"""Losses of margins between the class that is meant and the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.composites.losses import MEAN, NONE, reduce
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+
+def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
+    """Return m - x_t + x_j for each class j of each row, and which classes count: not t itself.
+
+    Rows are the first axis; one row without it counts as one.
+    """
+    x = call["self"].reshape(-1, call["self"].shape[-1])
+    target = call["target"].reshape(-1)
+    meant = x.gather(1, target[:, None])
+    margin = steps.scalar(call["margin"], x)
+    gap = steps.add(steps.sub(margin, steps.exact(meant)), steps.exact(x))
+    counts = torch.arange(x.shape[1], device=x.device) != target[:, None]
+    return gap, counts
+
+
+@rule("multi_margin_loss")
+def margin_loss(steps: Steps, call: Call) -> Error:
+    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the class."""
+    gap, counts = take_margins(steps, call)
+    value = gap.value.clamp(min=0.0)
+    acts = (gap.value + gap.error > 0) & counts
+    lost = Number(torch.where(counts, value, 0.0), torch.where(acts, gap.error, 0.0))
+    if float(call["p"]) == 2:
+        lost = steps.square(lost)
+    if call["weight"] is not None:
+        lost = steps.mul(lost, steps.exact(call["weight"][call["target"].reshape(-1)][:, None]))
+    losses = steps.mean(lost, 1)
+    if call["reduction"] == NONE:
+        losses = Number(losses.value.reshape(call.result.shape), losses.error)
+        return steps.store(losses).reshape(call.result.shape)
+    return reduce(steps, losses, call["reduction"])
+
+
+@rule("multi_margin_loss_backward")
+def margin_loss_backward(steps: Steps, call: Call) -> Error:
+    """Return the slope of each class, and the sum of all with the other sign for the class meant.
+
+    Where a margin is as near to 0 as its error, a class may or may not count.
+    """
+    gap, counts = take_margins(steps, call)
+    acts, near = (gap.value > 0) & counts, (abs(gap.value) <= gap.error) & (gap.error > 0) & counts
+    g = steps.exact(call["grad_output"].reshape(-1, 1))
+    classes, rows = gap.value.shape[1], gap.value.shape[0]
+    slope = steps.exact(torch.ones_like(gap.value))
+    if float(call["p"]) == 2:
+        slope = steps.scale(Number(gap.value.clamp(min=0.0), gap.error), 2.0)
+    if call["weight"] is not None:
+        slope = steps.mul(slope, steps.exact(call["weight"][call["target"].reshape(-1)][:, None]))
+    slope = steps.mul(slope, g)
+    shares = classes * rows if call["reduction"] == MEAN else classes
+    slope = steps.round(slope.value / shares, slope.error / shares, 4)
+    error = torch.where(acts | near, slope.error, 0.0)
+    error = torch.where(near, error + abs(slope.value), error)
+    each = Number(torch.where(acts, slope.value, 0.0), error)
+    total = steps.sum(each, 1, keepdim=True)
+    found = torch.where(counts, each.error, total.error)
+    return steps.store(Number(call.result, found.reshape(call.result.shape)))
+
+
+@rule("multilabel_margin_loss_forward")
+def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
+    """Return the mean of max(0, 1 - (x_t - x_j)) over labels t and classes j that are no label."""
+    gap, counts, _ = take_label_margins(steps, call)
+    value = torch.where(counts, gap.value.clamp(min=0.0), 0.0)
+    acts = (gap.value + gap.error > 0) & counts
+    lost = Number(value, torch.where(acts, gap.error, 0.0))
+    losses = steps.sum(lost, (1, 2))
+    classes = gap.value.shape[1]
+    losses = steps.round(losses.value / classes, losses.error / classes, 2)
+    if call["reduction"] == NONE:
+        return [steps.store(losses).reshape(call.result.shape), None]
+    return [reduce(steps, losses, call["reduction"]), None]
+
+
+def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor]:
+    """Return 1 - (x_t - x_j) by rows, labels and classes, which of them count, and the labels."""
+    x = call["self"].reshape(-1, call["self"].shape[-1])
+    target = call["target"].reshape(x.shape)
+    ended = (target < 0).cumsum(1) > 0
+    labels = torch.where(ended, 0, target)
+    is_label = torch.zeros_like(x).scatter_add(1, labels, (~ended).to(x.dtype)) > 0
+    meant = steps.exact(x.gather(1, labels)[:, :, None])
+    one = steps.exact(torch.ones_like(meant.value))
+    gap = steps.sub(one, steps.sub(meant, steps.exact(x[:, None, :])))
+    return gap, (~ended)[:, :, None] & ~is_label[:, None, :], labels
+
+
+@rule("multilabel_margin_loss_backward")
+def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
+    """Return g for each margin that counts: taken from its label, and given to its class."""
+    gap, counts, labels = take_label_margins(steps, call)
+    near = (abs(gap.value) <= gap.error) & (gap.error > 0) & counts
+    acts = ((gap.value > 0) & counts) | near
+    rows, classes = gap.value.shape[0], gap.value.shape[1]
+    shares = classes * rows if call["reduction"] == MEAN else classes
+    size = abs(call["grad_output"].reshape(-1, 1)).expand(rows, classes) / shares
+    changes = acts.sum(1) + torch.zeros_like(size).scatter_add(1, labels, acts.sum(2).double())
+    doubts = near.sum(1) + torch.zeros_like(size).scatter_add(1, labels, near.sum(2).double())
+    error = size * (doubts + (changes + 3) * changes * steps.u) + steps.tiny * (changes > 0)
+    return steps.store(Number(call.result, error.reshape(call.result.shape)))

@@ -1,0 +1,110 @@
+"""Means and variances over axes, as norms compute them: in one pass or two, in any order.
+
+Two passes lose n u of the sizes of n terms; the square of the error of the mean is all that reaches
+the variance. Welford's updates and the merging of groups (Chan, Golub and LeVeque, "Algorithms for
+computing the sample variance", Amer. Statist. 37 (1983)) put differences d of means into the sum of
+squares, d^2 n1 n2 / (n1 + n2) for each pair of groups. All these terms together are the sum of
+squares, n var. An error e of each mean changes them by 2 e |d| n1 n2 / (n1 + n2), the sum of which
+is at most 2 e sqrt(n var) sqrt(sum of n1 n2 / (n1 + n2)) by Cauchy and Schwarz; the last sum is at
+most n (1 + log2(n) / 2), for every order of merging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2, sqrt
+
+import torch
+from torch import Tensor
+
+from harness.rules.steps import Number, Steps, count_terms
+
+
+def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance over axes, which are kept with length 1."""
+    mean = x.mean(tuple(axes), keepdim=True)
+    return mean, (x - mean).square().mean(tuple(axes), keepdim=True)
+
+
+def bound_moments(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number, Number]:
+    """Return the mean and the variance over axes, with their errors.
+
+    A merged mean rounds: three times the difference that is added to it, and once itself.
+    """
+    terms = count_terms(x, axes)
+    mean, variance = take_moments(x, axes)
+    size = abs(x).mean(tuple(axes), keepdim=True)
+    deviation = variance.sqrt()
+    merging = sqrt(1 + log2(max(terms, 1)) / 2)
+    own = steps.u * (terms * size + 2 * abs(mean))
+    moved = own + 3 * steps.u * merging * deviation + steps.tiny * (size > 0)
+    group = own + 3 * steps.u * merging * sqrt(terms) * deviation
+    squares = variance + moved * moved
+    lost = moved * moved + 2 * merging * group * deviation + (terms + 8) * steps.u * squares
+    lost = lost + steps.tiny * (squares > 0)
+    beyond = terms * (squares + lost) > steps.largest
+    lost = torch.where(beyond, torch.inf, lost)
+    moved = torch.where(terms * size > steps.largest, torch.inf, moved)
+    return Number(mean, moved), Number(variance, lost)
+
+
+def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
+    """Return 1 / sqrt(variance + eps)."""
+    return steps.rsqrt(steps.add(variance, steps.scalar(eps, variance.value)))
+
+
+def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
+    """Return (x - mean) scale, which may be computed as x scale - mean scale."""
+    value = x - mean.value
+    apart = steps.u * (abs(x) + abs(mean.value) + mean.error)
+    centre = Number(value, mean.error + 2 * apart)
+    return steps.mul(centre, scale)
+
+
+def transform(steps: Steps, a: Number, weight: Tensor | None, bias: Tensor | None) -> Number:
+    """Return a weight + bias; the bias may have been joined with the mean before."""
+    if weight is not None:
+        a = steps.mul(a, steps.exact(weight))
+    if bias is None:
+        return a
+    found = steps.add(a, steps.exact(bias))
+    return Number(found.value, found.error + steps.u * abs(bias))
+
+
+def slope_by_input(
+    steps: Steps, g: Number, x: Tensor, mean: Tensor, scale: Tensor, axes: Sequence[int]
+) -> Tensor:
+    """Return the error of s (g - mean(g) - h mean(g h)), with h = (x - mean) s.
+
+    torch computes s g + b x + c on the CPU, from b = (m sum(g) - sum(g x)) s^3 / n and
+    c = -b m - sum(g) s / n. This loses what x and m have in common, so that its error contains that
+    of the form above.
+    """
+    terms, u = count_terms(x, axes), steps.u
+    every = tuple(axes)
+    size = abs(g.value) + g.error
+    total, sizes = g.value.sum(every, keepdim=True), size.sum(every, keepdim=True)
+    carried = g.error.sum(every, keepdim=True)
+    lost = carried + terms * u * sizes  # of sum(g)
+    products = (size * abs(x)).sum(every, keepdim=True)
+    error = (g.error * abs(x)).sum(every, keepdim=True) + (terms + 1) * u * products
+    error = error + abs(mean) * lost + 2 * u * (abs(total * mean) + products)
+    factor = abs(scale) ** 3 / terms
+    bend = -(g.value * (x - mean)).sum(every, keepdim=True) * scale**3 / terms
+    error = error * factor + 6 * u * abs(bend)
+    part = abs(scale) / terms
+    shift = (lost + 4 * u * abs(total)) * part
+    rounded = 4 * abs(scale) * size + 4 * abs(bend) * (abs(x) + abs(mean)) + 4 * abs(total) * part
+    found = abs(scale) * g.error + error * abs(x - mean) + shift + u * rounded
+    beyond = (products + abs(mean) * sizes) * factor * (abs(x) + abs(mean)) > steps.largest
+    return torch.where(beyond, torch.inf, found + steps.tiny * (size > 0))
+
+
+def slope_by_weight(
+    steps: Steps, g: Tensor, x: Tensor, mean: Tensor, scale: Tensor, axes: Sequence[int]
+) -> Number:
+    """Return sum(g (x - mean) s), which may be computed as (sum(g x) - mean sum(g)) s."""
+    every, terms = tuple(axes), count_terms(g, axes)
+    value = (g * (x - mean) * scale).sum(every, keepdim=True)
+    size = (abs(g) * (abs(x) + abs(mean)) * abs(scale)).sum(every, keepdim=True)
+    return steps.round(value, (terms + 5) * steps.u * size)

@@ -1,0 +1,225 @@
+"""Norms over the last axes and over groups of channels, and their slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.composites.moments import (
+    bound_moments,
+    invert_deviation,
+    normalise,
+    slope_by_input,
+    slope_by_weight,
+    take_moments,
+    transform,
+)
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Number, Steps
+
+
+def list_last(x: Tensor, shape: Sequence[int]) -> list[int]:
+    """Return the axes of a shape that ends a tensor's."""
+    return list(range(x.ndim - len(shape), x.ndim))
+
+
+def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
+    """Return the axes before those of a shape that ends a tensor's."""
+    return list(range(x.ndim - len(shape)))
+
+
+@repeat("native_layer_norm")
+def repeat_layer_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    mean, variance = take_moments(x, list_last(x, shape))
+    scale = (variance + eps).rsqrt()
+    found = (x - mean) * scale
+    if weight is not None:
+        found = found * weight
+    return (found if bias is None else found + bias), mean, scale
+
+
+@rule("native_layer_norm")
+def layer_norm(steps: Steps, call: Call) -> list[Error]:
+    x = call["input"]
+    mean, variance = bound_moments(steps, x, list_last(x, call["normalized_shape"]))
+    scale = invert_deviation(steps, variance, call["eps"])
+    found = transform(steps, normalise(steps, x, mean, scale), call["weight"], call["bias"])
+    return [steps.store(found), steps.store(mean), steps.store(scale)]
+
+
+@repeat("native_layer_norm_backward")
+def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
+    g, x, shape, mean, scale, weight, _, asked = given
+    last, first = list_last(x, shape), list_first(x, shape)
+    unit = (x - mean) * scale
+    by_input = take_slope(g if weight is None else g * weight, unit, scale, last)
+    by_weight = add_up(g * unit, first)
+    found = [by_input, by_weight, add_up(g, first)]
+    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+
+
+def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return the sum over axes, of which there may be none."""
+    return x.sum(tuple(axes)) if axes else x
+
+
+def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return s (g - mean(g) - h mean(g h)), of normalised numbers h."""
+    every = tuple(axes)
+    along = (g * unit).mean(every, keepdim=True)
+    return scale * (g - g.mean(every, keepdim=True) - unit * along)
+
+
+@rule("native_layer_norm_backward")
+def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    x, g, weight = call["input"], call["grad_out"], call["weight"]
+    mean, scale = call["mean"], call["rstd"]
+    last = list_last(x, call["normalized_shape"])
+    first = list_first(x, call["normalized_shape"])
+    weighed = steps.exact(g)
+    if weight is not None:
+        weighed = steps.mul(weighed, steps.exact(weight))
+    by_input = Number(x, slope_by_input(steps, weighed, x, mean, scale, last))
+    by_weight = slope_by_weight(steps, g, x, mean, scale, first)
+    by_bias = steps.sum(steps.exact(g), first) if first else steps.exact(g)
+    found = call.results
+    errors: list[Error] = [None, None, None]
+    if found[0] is not None:
+        errors[0] = steps.store(Number(found[0], by_input.error))
+    if found[1] is not None:
+        errors[1] = steps.store(by_weight).reshape(found[1].shape)
+    if found[2] is not None:
+        errors[2] = steps.store(by_bias).reshape(found[2].shape)
+    return errors
+
+
+def as_groups(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return a tensor of (rows, groups, channels of a group, places)."""
+    rows, channels, places, groups = sizes
+    return x.reshape(rows, groups, channels // groups, places)
+
+
+def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
+    """Return a number for each channel by groups and channels of a group."""
+    if weight is None:
+        return None
+    return weight.reshape(1, sizes[3], sizes[1] // sizes[3], 1)
+
+
+@repeat("native_group_norm")
+def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    x, weight, bias, *sizes, eps = given
+    grouped = as_groups(x, sizes)
+    mean, variance = take_moments(grouped, (2, 3))
+    scale = (variance + eps).rsqrt()
+    found = (grouped - mean) * scale
+    if weight is not None:
+        found = found * as_channels(weight, sizes)
+    if bias is not None:
+        found = found + as_channels(bias, sizes)
+    return found.reshape(x.shape), mean[:, :, 0, 0], scale[:, :, 0, 0]
+
+
+def list_sizes(call: Call) -> list[int]:
+    return [call["N"], call["C"], call["HxW"], call["group"]]
+
+
+@rule("native_group_norm")
+def group_norm(steps: Steps, call: Call) -> list[Error]:
+    sizes = list_sizes(call)
+    grouped = as_groups(call["input"], sizes)
+    mean, variance = bound_moments(steps, grouped, (2, 3))
+    scale = invert_deviation(steps, variance, call["eps"])
+    weight, bias = as_channels(call["weight"], sizes), as_channels(call["bias"], sizes)
+    found = transform(steps, normalise(steps, grouped, mean, scale), weight, bias)
+    by_group = [steps.store(each)[:, :, 0, 0] for each in (mean, scale)]
+    return [steps.store(found).reshape(call["input"].shape), *by_group]
+
+
+@repeat("native_group_norm_backward")
+def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
+    g, x, mean, scale, weight, *sizes, asked = given
+    grouped, slopes = as_groups(x, sizes), as_groups(g, sizes)
+    mean, scale = mean[:, :, None, None], scale[:, :, None, None]
+    unit = (grouped - mean) * scale
+    by_channel = as_channels(weight, sizes)
+    weighed = slopes if by_channel is None else slopes * by_channel
+    by_input = take_slope(weighed, unit, scale, (2, 3)).reshape(x.shape)
+    by_weight = (slopes * unit).sum((0, 3)).reshape(-1)
+    found = [by_input, by_weight, slopes.sum((0, 3)).reshape(-1)]
+    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+
+
+@rule("native_group_norm_backward")
+def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    sizes = list_sizes(call)
+    x, g = as_groups(call["input"], sizes), as_groups(call["grad_out"], sizes)
+    mean, scale = call["mean"][:, :, None, None], call["rstd"][:, :, None, None]
+    weight = as_channels(call["weight"], sizes)
+    weighed = steps.exact(g) if weight is None else steps.mul(steps.exact(g), steps.exact(weight))
+    lost = slope_by_input(steps, weighed, x, mean, scale, (2, 3)).reshape(call["input"].shape)
+    by_weight = slope_by_weight(steps, g, x, mean, scale, (0, 3))
+    by_bias = steps.sum(steps.exact(g), (0, 3))
+    errors: list[Error] = [None, None, None]
+    if call.results[0] is not None:
+        errors[0] = steps.store(Number(call.results[0], lost))
+    if call.results[1] is not None:
+        errors[1] = steps.store(by_weight).reshape(-1)
+    if call.results[2] is not None:
+        errors[2] = steps.store(by_bias).reshape(-1)
+    return errors
+
+
+@repeat("_fused_rms_norm")
+def repeat_root_mean_square_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None, eps: float | None
+) -> tuple[Tensor, Tensor]:
+    least = torch.finfo(x.dtype).eps if eps is None else eps
+    scale = (x.square().mean(list_last(x, shape), keepdim=True) + least).rsqrt()
+    found = x * scale
+    return (found if weight is None else found * weight), scale
+
+
+@rule("_fused_rms_norm")
+def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
+    """Return x / sqrt(mean(x^2) + eps), times a weight; eps must be given."""
+    x = steps.exact(call["input"])
+    if call["eps"] is None:
+        return [torch.full_like(each, torch.inf) for each in call.results]
+    squares = steps.mean(steps.square(x), list_last(x.value, call["normalized_shape"]), True)
+    scale = invert_deviation(steps, squares, call["eps"])
+    found = transform(steps, steps.mul(x, scale), call["weight"], None)
+    return [steps.store(found), steps.store(scale)]
+
+
+@repeat("_fused_rms_norm_backward")
+def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
+    g, x, shape, scale, weight, asked = given
+    last = list_last(x, shape)
+    unit, weighed = x * scale, g if weight is None else g * weight
+    along = (weighed * unit).mean(last, keepdim=True)
+    found = [scale * (weighed - unit * along), add_up(g * unit, list_first(x, shape))]
+    return [each if wanted else None for each, wanted in zip(found, asked, strict=True)]
+
+
+@rule("_fused_rms_norm_backward")
+def root_mean_square_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    """Return s (g - h mean(g h)) with h = x s, and the sum of g h."""
+    x, scale = steps.exact(call["input"]), steps.exact(call["rstd"])
+    g = steps.exact(call["grad_out"])
+    last = list_last(x.value, call["normalized_shape"])
+    first = list_first(x.value, call["normalized_shape"])
+    unit = steps.mul(x, scale)
+    weighed = g if call["weight"] is None else steps.mul(g, steps.exact(call["weight"]))
+    along = steps.mean(steps.mul(weighed, unit), last, True)
+    by_input = steps.mul(scale, steps.sub(weighed, steps.mul(unit, along)))
+    product = steps.mul(g, unit)
+    by_weight = steps.sum(product, first) if first else product
+    errors: list[Error] = [steps.store(by_input), steps.store(by_weight)]
+    asked = call["output_mask"]
+    return [each if wanted else None for each, wanted in zip(errors, asked, strict=True)]

@@ -1,0 +1,102 @@
+"""Numbers that are stored in a dtype: casts, constants, and what is cut off at a constant."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+
+@rule(
+    "_to_copy",
+    "copy",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "fill",
+    "full",
+    "full_like",
+    "hardtanh",
+    "masked_fill",
+    "nan_to_num",
+    "new_full",
+    "scalar_tensor",
+    "where",
+)
+def store_in_dtype(steps: Steps, call: Call) -> Error:
+    """Return the error of one rounding, of the numbers that the dtype cannot hold."""
+    return steps.cast(call.result)
+
+
+@rule("arange", "linspace")
+def count(steps: Steps, call: Call) -> Error:
+    """Return start + i step: the step, the product and the sum round."""
+    if all(isinstance(each, int | None) for each in (call.given.get("start"), call["end"])):
+        step = call.given.get("step", 1)
+        if isinstance(step, int):
+            return steps.cast(call.result)
+    ends = max(abs(float(call.given.get("start", 0))), abs(float(call["end"])))
+    size = torch.full_like(call.result, ends)
+    return steps.store(Number(call.result, steps.u * (4 * size + abs(call.result))))
+
+
+@rule("threshold")
+def threshold(steps: Steps, call: Call) -> Error:
+    """Return x above a threshold, else a value; x may be either side of a rounded threshold."""
+    x = call["self"]
+    value = steps.constant(call["value"], x)
+    near = is_near(steps, x, call["threshold"])
+    apart = abs(x - value.value) + value.error
+    return torch.where(near, apart, steps.cast(call.result))
+
+
+@rule("threshold_backward")
+def threshold_backward(steps: Steps, call: Call) -> Error:
+    """Return g above a threshold, else 0."""
+    near = is_near(steps, call["self"], call["threshold"])
+    return torch.where(near, abs(call["grad_output"]), 0.0)
+
+
+@rule("hardtanh_backward")
+def hardtanh_backward(steps: Steps, call: Call) -> Error:
+    """Return g between two constants, else 0."""
+    x = call["self"]
+    near = is_near(steps, x, call["min_val"]) | is_near(steps, x, call["max_val"])
+    return torch.where(near, abs(call["grad_output"]), 0.0)
+
+
+@rule("hardshrink")
+def hardshrink(steps: Steps, call: Call) -> Error:
+    """Return x where it is beyond a constant or its negative, else 0."""
+    near = is_near(steps, abs(call["self"]), call["lambd"])
+    return torch.where(near, abs(call["self"]), 0.0)
+
+
+@rule("hardshrink_backward")
+def hardshrink_backward(steps: Steps, call: Call) -> Error:
+    return torch.where(is_near(steps, abs(call["self"]), call["lambd"]), abs(call["grad_out"]), 0.0)
+
+
+@rule("softshrink")
+def softshrink(steps: Steps, call: Call) -> Error:
+    """Return x less a constant beyond it, x plus the constant below its negative, else 0."""
+    x = abs(call["self"])
+    stepwise = steps.stepwise()
+    constant = stepwise.constant(call["lambd"], x)
+    beyond = stepwise.sub(stepwise.exact(x), constant)
+    error = torch.where(x > constant.value, stepwise.store(beyond), 0.0)
+    return torch.where(is_near(steps, x, call["lambd"]), 2 * constant.error, error)
+
+
+@rule("softshrink_backward")
+def softshrink_backward(steps: Steps, call: Call) -> Error:
+    near = is_near(steps, abs(call["self"]), call["lambd"])
+    return torch.where(near, abs(call["grad_output"]), 0.0)
+
+
+def is_near(steps: Steps, x: Tensor, constant: float) -> Tensor:
+    """Return, for each number, whether it is where rounding a constant may have moved it."""
+    given = steps.constant(constant, x)
+    return (abs(x - given.value) <= given.error) & (given.error > 0)

@@ -1,0 +1,134 @@
+"""Functions of mathematical libraries: each right to some units in the last place.
+
+Source of the units: CUDA C++ Programming Guide, "Mathematical Functions", single precision, which
+are the largest of the libraries that torch calls: SLEEF promises 1 (sine and cosine 3.5), MKL 1.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from harness.rules.registry import Call, Error, rule
+from harness.rules.steps import Number, Steps
+
+UNITS = {
+    "acos": 2.0,
+    "acosh": 4.0,
+    "asin": 4.0,
+    "asinh": 3.0,
+    "atan": 2.0,
+    "atan2": 3.0,
+    "atanh": 3.0,
+    "cos": 3.5,
+    "cosh": 2.0,
+    "erf": 2.0,
+    "erfc": 4.0,
+    "exp": 2.0,
+    "exp2": 2.0,
+    "expm1": 2.0,
+    "hypot": 3.0,
+    "log": 2.0,
+    "log10": 3.0,
+    "log1p": 2.0,
+    "log2": 2.0,
+    "sin": 3.5,
+    "sinh": 3.0,
+    "tan": 4.0,
+    "tanh": 2.0,
+}
+
+
+@rule(*UNITS)
+def evaluate_function(steps: Steps, call: Call) -> Error:
+    """A function of a mathematical library; a unit is two roundoffs at most."""
+    units = UNITS[call.name.removeprefix("aten::")]
+    error = steps.rounded(call.result, 2 * units)
+    if call.name in ("aten::sinh", "aten::cosh"):
+        # computed from exp(|x|), which overflows before half of it does
+        beyond = abs(call["self"]).exp() > steps.largest
+        error = torch.where(beyond & call.result.isfinite(), torch.inf, error)
+    return error
+
+
+@rule("erfinv")
+def invert_erf(steps: Steps, call: Call) -> Error:
+    """Return the inverse of erf: steps of Newton's from erf of an approximation.
+
+    The last step sees a residual that erf and its difference round: it moves y by their error over
+    the slope of erf at y.
+    """
+    y = call.result
+    slope = 1.1283791670955126 * torch.exp(-y * y)
+    carried = (steps.precision.function + steps.u) * abs(call["self"]) / slope
+    return steps.store(steps.function(y, torch.where(y.isinf(), 0.0, carried)))
+
+
+@rule("logit")
+def logit(steps: Steps, call: Call) -> Error:
+    """Return log(x / (1 - x)), of x between eps and 1 - eps."""
+    x = steps.exact(call["self"])
+    eps = call["eps"]
+    one = steps.exact(torch.ones_like(x.value))
+    if eps is not None:
+        low = steps.constant(eps, x.value)
+        high = steps.sub(one, low)
+        x = cut(x, low, high)
+    return steps.store(steps.log(steps.div(x, steps.sub(one, x))))
+
+
+@rule("logit_backward")
+def logit_backward(steps: Steps, call: Call) -> Error:
+    """Return g / (x (1 - x)); 0 beyond eps and 1 - eps."""
+    x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
+    one = steps.exact(torch.ones_like(x.value))
+    slope = steps.div(g, steps.mul(x, steps.sub(one, x)))
+    error = steps.store(slope)
+    eps = call["eps"]
+    if eps is None:
+        return error
+    low = steps.constant(eps, x.value)
+    near = (abs(x.value - eps) <= low.error) | (abs(1 - eps - x.value) <= low.error + steps.u)
+    outside = (x.value < eps) | (x.value > 1 - eps)
+    return torch.where(near, abs(slope.value) + error, torch.where(outside, 0.0, error))
+
+
+def cut(x: Number, low: Number, high: Number) -> Number:
+    """Return numbers between two others."""
+    value = torch.minimum(torch.maximum(x.value, low.value), high.value)
+    error = torch.where(x.value > low.value, x.error, low.error)
+    return Number(value, torch.where(x.value < high.value, error, high.error))
+
+
+@rule("logaddexp", "logaddexp2")
+def add_exponentials(steps: Steps, call: Call) -> Error:
+    """Return m + log(1 + exp(-|a - b|)), m the larger of two numbers."""
+    a, b = steps.exact(call["self"]), steps.exact(call["other"])
+    both = torch.isinf(a.value) & (a.value == b.value)
+    apart = steps.sub(steps.where(both, steps.exact(torch.zeros_like(a.value)), a), b)
+    apart = Number(-abs(apart.value), apart.error)
+    base = 1.0
+    if call.name == "aten::logaddexp2":
+        base = 0.6931471805599453
+        apart = steps.mul(apart, steps.scalar(base, a.value))
+    more = steps.softplus(apart)
+    if base != 1:
+        more = steps.div(more, steps.scalar(base, a.value))
+    larger = steps.exact(torch.maximum(a.value, b.value))
+    error = steps.store(steps.add(larger, more))
+    return torch.where(both, 0.0, error)
+
+
+@rule("xlogy", "special_xlog1py")
+def multiply_logarithm(steps: Steps, call: Call) -> Error:
+    """Return x log(y) or x log(1 + y); 0 if x is 0."""
+    given = [call["self"], call["other"]]
+    numbers = [
+        steps.exact(each.double())
+        if isinstance(each, torch.Tensor)
+        else steps.scalar(each, call.result)
+        for each in given
+    ]
+    x, y = numbers
+    log = steps.log(y) if call.name == "aten::xlogy" else steps.log1p(y)
+    error = steps.store(steps.mul(x, log))
+    return torch.where((x.value == 0) | call.result.isinf(), 0.0, error)

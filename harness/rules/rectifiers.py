@@ -1,0 +1,200 @@
+"""Activations with a kink: leaky and exponential rectifiers, and hard ones; softplus."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Number, Steps
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@rule("leaky_relu")
+def leaky_relu(steps: Steps, call: Call) -> Error:
+    """Return x above 0, else c x."""
+    x = call["self"]
+    return lean(steps, x, x, call["negative_slope"])
+
+
+@rule("leaky_relu_backward")
+def leaky_relu_backward(steps: Steps, call: Call) -> Error:
+    """Return g above 0, else c g."""
+    return lean(steps, call["self"], call["grad_output"], call["negative_slope"])
+
+
+@rule("rrelu_with_noise")
+def rrelu(steps: Steps, call: Call) -> Error:
+    """Return x above 0, else c x; c is drawn in training, of which nothing is said."""
+    x = call["self"]
+    if call["training"]:
+        return torch.full_like(x, torch.inf)
+    return lean(steps, x, x, (float(call["lower"]) + float(call["upper"])) / 2)
+
+
+@rule("rrelu_with_noise_backward")
+def rrelu_backward(steps: Steps, call: Call) -> Error:
+    g = call["grad_output"]
+    if call["training"] and float(call["upper"]) - float(call["lower"]) > 1e-6:
+        return steps.store(steps.mul(steps.exact(g), steps.exact(call["noise"])))
+    return lean(steps, call["self"], g, (float(call["lower"]) + float(call["upper"])) / 2)
+
+
+def lean(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
+    """Return the error of numbers times a slope where x is at most 0."""
+    stepwise = steps.stepwise()
+    times = stepwise.mul(stepwise.constant(slope, x), stepwise.exact(of))
+    return torch.where(x > 0, 0.0, stepwise.store(times))
+
+
+@rule("_prelu_kernel")
+def prelu(steps: Steps, call: Call) -> Error:
+    """Return x above 0, else w x."""
+    error = steps.rounded(call["self"] * call["weight"])
+    return torch.where(call["self"] > 0, 0.0, error)
+
+
+@rule("_prelu_kernel_backward")
+def prelu_backward(steps: Steps, call: Call) -> list[Error]:
+    """Return g above 0, else w g; and 0 above 0, else x g."""
+    x, g = call["self"], call["grad_output"]
+    by_input = torch.where(x > 0, 0.0, steps.rounded(call["weight"] * g))
+    return [by_input, torch.where(x > 0, 0.0, steps.rounded(x * g))]
+
+
+@rule("elu", "celu", "selu")
+def elu(steps: Steps, call: Call) -> Error:
+    """Return s x above 0, else a s (exp(c x) - 1)."""
+    x = steps.exact(call["self"])
+    alpha, scale, inner = list_factors(steps, call, x.value)
+    above = steps.mul(x, scale)
+    below = steps.mul(steps.expm1(steps.mul(x, inner)), steps.mul(alpha, scale))
+    return steps.store(steps.where(x.value > 0, above, below))
+
+
+def list_factors(steps: Steps, call: Call, like: Tensor) -> list[Number]:
+    """Return alpha, scale and the factor of x of an exponential rectifier; 1 is exact."""
+    alpha, scale, inner = float(call.given.get("alpha", SELU_ALPHA)), 1.0, 1.0
+    if call.name == "aten::celu":
+        inner = 1 / alpha
+    elif call.name == "aten::selu":
+        scale = SELU_SCALE
+    else:
+        scale, inner = float(call["scale"]), float(call["input_scale"])
+    return [steps.scalar(each, like) for each in (alpha, scale, inner)]
+
+
+@rule("elu_backward")
+def elu_backward(steps: Steps, call: Call) -> Error:
+    """Return g s above 0, else g c a s exp(c x), or g c (h + a s) from the result h."""
+    g, given = steps.exact(call["grad_output"]), steps.exact(call["self_or_result"])
+    alpha, scale, inner = list_factors(steps, call, g.value)
+    both = steps.mul(alpha, scale)
+    if call["is_result"]:
+        slope = steps.add(given, both)
+    else:
+        slope = steps.mul(both, steps.exp(steps.mul(given, inner)))
+    below = steps.mul(steps.mul(g, inner), slope)
+    return steps.store(steps.where(given.value > 0, steps.mul(g, scale), below))
+
+
+@rule("hardsigmoid", "hardswish")
+def hardsigmoid(steps: Steps, call: Call) -> Error:
+    """Return the share of 6 that x + 3 is, from 0 to 1; or x times that."""
+    x = steps.exact(call["self"])
+    share = cut_share(steps, x)
+    if call.name == "aten::hardswish":
+        share = steps.mul(x, share)
+    return steps.store(share)
+
+
+def cut_share(steps: Steps, x: Number) -> Number:
+    """Return (x + 3) / 6 between 0 and 1: a product with a rounded 1 / 6, or a quotient."""
+    inner = steps.add(x, steps.exact(torch.full_like(x.value, 3.0)))
+    value = inner.value.clamp(0.0, 6.0)
+    inside = (inner.value > 0) & (inner.value < 6)
+    held = Number(value, torch.where(inside, inner.error, 0.0))
+    share = steps.mul(held, steps.scalar(1 / 6, x.value))
+    return Number(share.value, share.error + steps.u * share.value)
+
+
+@rule("hardsigmoid_backward")
+def hardsigmoid_backward(steps: Steps, call: Call) -> Error:
+    """Return g / 6 between -3 and 3, else 0."""
+    return steps.rounded(call.result, 3)
+
+
+@rule("hardswish_backward")
+def hardswish_backward(steps: Steps, call: Call) -> Error:
+    """Return 0 below -3, g (x / 3 + 1 / 2) up to 3, and g beyond."""
+    x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
+    third = steps.round(x.value / 3, torch.zeros_like(x.value), 3)
+    slope = steps.add(third, steps.exact(torch.full_like(x.value, 0.5)))
+    return torch.where(abs(x.value) <= 3, steps.store(steps.mul(g, slope)), 0.0)
+
+
+@rule("softplus")
+def softplus(steps: Steps, call: Call) -> Error:
+    """Return log(1 + exp(c x)) / c; x where c x is above a threshold, near which both are right."""
+    x = steps.exact(call["self"])
+    beta = steps.scalar(call["beta"], x.value)
+    z = steps.mul(x, beta) if call["beta"] != 1 else x
+    more = steps.softplus(z)
+    bent = steps.div(more, beta) if call["beta"] != 1 else more
+    overflows = torch.isinf(steps.exp(z).error)
+    bent = Number(bent.value, torch.where(overflows, torch.inf, bent.error))
+    limit = steps.constant(call["threshold"], x.value)
+    near = abs(z.value - limit.value) <= z.error + limit.error
+    error = torch.where(z.value > limit.value, 0.0, steps.store(bent))
+    return torch.where(near, steps.store(bent) + abs(bent.value - x.value), error)
+
+
+@rule("softplus_backward")
+def softplus_backward(steps: Steps, call: Call) -> Error:
+    """Return g e / (1 + e) with e = exp(c x); g where c x is above a threshold."""
+    x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
+    beta = steps.scalar(call["beta"], x.value)
+    z = steps.mul(x, beta) if call["beta"] != 1 else x
+    share = steps.sigmoid(z)
+    share = steps.round(share.value, share.error)
+    overflows = torch.isinf(steps.exp(z).error)
+    bent = steps.mul(g, Number(share.value, torch.where(overflows, torch.inf, share.error)))
+    limit = steps.constant(call["threshold"], x.value)
+    near = abs(z.value - limit.value) <= z.error + limit.error
+    error = torch.where(z.value > limit.value, 0.0, steps.store(bent))
+    return torch.where(near, steps.store(bent) + abs(bent.value - g.value), error)
+
+
+@repeat("log_sigmoid_forward")
+def repeat_log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log(1 / (1 + exp(-x))), and exp(-|x|)."""
+    buffer = torch.exp(-abs(x))
+    return torch.clamp(x, max=0.0) - buffer.log1p(), buffer
+
+
+@rule("log_sigmoid_forward")
+def log_sigmoid(steps: Steps, call: Call) -> list[Error]:
+    """Return min(x, 0) - log(1 + b), and b = exp(-|x|)."""
+    x = steps.exact(call["self"])
+    buffer = steps.exp(steps.exact(-abs(x.value)))
+    less = steps.exact(x.value.clamp(max=0.0))
+    return [steps.store(steps.sub(less, steps.log1p(buffer))), steps.store(buffer)]
+
+
+@repeat("log_sigmoid_backward")
+def repeat_log_sigmoid_backward(g: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
+    """Return g b / (1 + b) above 0, else g / (1 + b); b is computed anew where it is not kept."""
+    b = buffer if buffer.numel() else torch.exp(-abs(x))
+    return g * torch.where(x < 0, 1 - b / (1 + b), b / (1 + b))
+
+
+@rule("log_sigmoid_backward")
+def log_sigmoid_backward(steps: Steps, call: Call) -> Error:
+    """Return g (1 - b / (1 + b)) below 0, else g b / (1 + b)."""
+    x, g, buffer = call["self"], steps.exact(call["grad_output"]), call["buffer"]
+    b = steps.exact(buffer) if buffer.numel() else steps.exp(steps.exact(-abs(x)))
+    one = steps.exact(torch.ones_like(b.value))
+    share = steps.div(b, steps.add(one, b))
+    slope = steps.where(x < 0, steps.sub(one, share), share)
+    return steps.store(steps.mul(g, slope))
