@@ -62,6 +62,15 @@ def add_diagonal(steps: Steps, call: Call) -> Error:
     return steps.store(Number(call.result, len(call["self"]) * steps.u * size))
 
 
+@rule("native_dropout_backward")
+def multiply_by_mask(steps: Steps, call: Call) -> Error:
+    """Return the error of numbers that are kept, times the scale of a dropout, which may be stored
+    in their dtype first.
+    """
+    share = compound(2, step_roundoff(steps))
+    return share * abs(call.result) + steps.precision.tiny * (call.result != 0)
+
+
 @rule("linalg_cross")
 def multiply_crosswise(steps: Steps, call: Call) -> Error:
     """Return a differences of two products, which may all be stored."""

@@ -38,6 +38,8 @@ class Layers:
         """Follow the calls of a module's parts while the `with` block runs."""
         hooks = []
         for name, part in module.named_modules(remove_duplicate=True):
+            if isinstance(part, torch.jit.ScriptModule):
+                continue  # its operations are seen, but no hook can say that it runs
             hooks.append(part.register_forward_pre_hook(self._make_opener(name)))
             hooks.append(part.register_forward_hook(self._close, always_call=True))
         try:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.shadow.places import Place, list_places, read_place
+from harness.shadow.rewriting import Noted, rewrite
 
 
 class Given(NamedTuple):
@@ -44,7 +45,7 @@ class Operation:
     """
 
     called: Any
-    args: tuple[Any, ...]
+    args: Sequence[Any]
     kwargs: Mapping[str, Any]
     results: tuple[Place | None, ...]
     layer: str = ""
@@ -166,6 +167,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         version = self._newest.get(storage._cdata)
         if version is None:
             version = self._add_version(storage._cdata, tensor, None)
+        elif self.run.versions[version].numbers.dtype != tensor.dtype:
+            raise Unwatched("numbers that are seen as another dtype (view) are not followed")
         return Place(version, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
     def _add_version(self, storage: int, tensor: Tensor, before: int | None) -> int:
@@ -187,8 +190,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in written:
             storage = tensor.untyped_storage()._cdata
             self._add_version(storage, tensor.detach(), self._newest[storage])
-        hidden = written if called._schema.name in HIDDEN_WRITES else []
-        self._note(called, places, results, bool(written), hidden)
+        silent = called._schema.name in HIDDEN_WRITES or not called._schema.returns
+        self._note(called, places, results, bool(written), written if silent else [])
         return results
 
     def _to_places(self, given: Any) -> Any:
@@ -228,6 +231,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         given = {place.version for place in list_places(places)}
         listed = results if isinstance(results, tuple | list) else (results,)
+        if not called._schema.returns:
+            listed = ()
         made = tuple(self.place(each) if isinstance(each, Tensor) else None for each in listed)
         made += tuple(self.place(tensor) for tensor in hidden)
         versions = {place.version for place in made if place is not None}
@@ -247,7 +252,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             origin = self.run.operations[self._made_by[node._sequence_nr()]]
             layer, line = origin.layer, origin.line
         where = layer, line, node is not None, custom
-        self.run.operations.append(Operation(called, places.args, places.kwargs, made, *where))
+        for one in rewrite(Noted(called, places.args, places.kwargs, made)):
+            self.run.operations.append(Operation(*one, *where))
 
 
 def is_custom(node: Any) -> bool:

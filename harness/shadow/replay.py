@@ -60,9 +60,10 @@ class Replay:
             found = self.get(version.before)
         if found is None:
             found = torch.zeros(whole, dtype=result.dtype, device=result.device)
-        self.numbers[place.version] = torch.as_strided_scatter(
-            found.to(result.dtype), result, place.size, place.stride, place.offset
-        )
+        # not as_strided_scatter, whose derivative is wrong for a gradient that is expanded
+        places = torch.arange(whole, device=result.device)
+        places = places.as_strided(place.size, place.stride, place.offset).reshape(-1)
+        self.numbers[place.version] = found.to(result.dtype).scatter(0, places, result.reshape(-1))
 
 
 def replay(

@@ -1,0 +1,75 @@
+"""Operations that are recorded as others, which compute the same and can be repeated.
+
+An operation on a list of tensors (_foreach) is one operation for each of them. Dropout that draws
+its own mask is a product with the mask that it has drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+FOREACH = "aten::_foreach_"
+NAMES = {"norm": "linalg_vector_norm"}
+OVERLOADS = {"": "default", "List": "Tensor", "ScalarList": "Scalar"}
+VALUED = ("addcmul", "addcdiv")  # their last argument is a keyword of the operation on one tensor
+
+
+class Noted(NamedTuple):
+    """One operation as it is recorded: what was called, its arguments and its results."""
+
+    called: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    results: tuple[Any, ...]
+
+
+def rewrite(noted: Noted) -> Iterator[Noted]:
+    """Return the operations that stand for one; itself as a rule."""
+    name = noted.called._schema.name
+    if name.startswith(FOREACH):
+        yield from _split(noted)
+    elif name == "aten::native_dropout":
+        yield _multiply_by_mask(noted)
+    else:
+        yield noted
+
+
+def _split(noted: Noted) -> Iterator[Noted]:
+    """Return the operation on each tensor of a list."""
+    name = noted.called._schema.name.removeprefix(FOREACH).removesuffix("_")
+    called = _find_single(name, noted.called._schema.overload_name)
+    for number, result in enumerate(noted.results):
+        args = [_take(argument, number) for argument in noted.args]
+        kwargs = {key: _take(value, number) for key, value in noted.kwargs.items()}
+        if name in VALUED and len(args) > 3:
+            kwargs["value"] = args.pop()
+        yield Noted(called, tuple(args), kwargs, (result,))
+
+
+def _find_single(name: str, overload: str) -> Any:
+    """Return the operation on one tensor."""
+    packet = getattr(torch.ops.aten, NAMES.get(name, name))
+    wanted = OVERLOADS.get(overload, overload)
+    for each in (wanted, f"Tensor_{wanted}", "default", "Tensor"):
+        if each in packet.overloads():
+            return getattr(packet, each)
+    return packet.default
+
+
+def _take(argument: Any, number: int) -> Any:
+    """Return one of a list; what is no list is the same for all."""
+    return argument[number] if type(argument) in (tuple, list) else argument
+
+
+def _multiply_by_mask(noted: Noted) -> Noted:
+    """Return the product of an input with the mask and the scale of a dropout."""
+    share, trains = noted.args[1], noted.args[2]
+    scale = 1.0
+    if trains is not False:
+        scale = 0.0 if share == 1 else 1 / (1 - share)
+    called = torch.ops.aten.native_dropout_backward.default
+    output, mask = noted.results
+    return Noted(called, (noted.args[0], mask, scale), {}, (output,))
