@@ -9,23 +9,49 @@ of sums of products covers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+NORMS = (torch.rms_norm, torch.nn.functional.rms_norm)
+
+
+def normalize(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Return torch.rms_norm with `eps` as it was written.
+
+    torch's own rounds `eps` to float32 before it is added: then a norm by hand is another function
+    by some 1e-13, which a watched model is seen to differ by.
+    """
+    x = input if input.dtype == torch.float64 else input.float()
+    axes = [-1 - axis for axis in range(len(normalized_shape))]
+    squares = torch.mean(torch.square(x), axes, keepdim=True)
+    found = x * torch.rsqrt(squares + (torch.finfo(x.dtype).eps if eps is None else eps))
+    if weight is not None:
+        found = found * weight
+    return found.to(input.dtype)
 
 
 class StepByStep(TorchFunctionMode):
-    """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN."""
+    """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN, and the
+    norm of the root mean square by its equations.
+    """
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        if function in NORMS:
+            return normalize(*args, **(kwargs or {}))
         if function not in RECURRENT:
             return function(*args, **(kwargs or {}))
         libraries = torch.backends.mkldnn, torch.backends.cudnn
