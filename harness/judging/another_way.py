@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from harness.calling.watching import shadow_draw
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.implementation import Missing
-from harness.core.judge import Judgement, Side, draws_outside, judge
+from harness.core.judge import TOO_WIDE, Judgement, Side, draws_outside, judge
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison
@@ -124,6 +124,11 @@ class _OwnOperations:
         for place, reach in zip(places.tolist(), reaches, strict=True):
             _expect_same(float(apart[place]), reach, float(error[place]))
         own = np.array([reach.as_run + reach.in_float64 for reach in reaches])
+        if self.comparison.quantity == "loss" and own[0] > TOO_WIDE * abs(value[0]):
+            raise _Refused(
+                "its own operations compute the same loss, but may lose"
+                f" {own[0] / abs(value[0]):.0%} of it in {problem.called(number)}"
+            )
         return np.asarray(error[places] + own)
 
     def expect_few_bits(self) -> None:

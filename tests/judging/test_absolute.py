@@ -48,13 +48,15 @@ def test_an_activation_that_loses_digits_passes_if_it_is_declared(name: str) -> 
     assert {v.status for v in found} == {Status.PASS}, [v.why for v in found]
 
 
-def test_an_activation_that_loses_digits_is_told_what_it_is(approved: Approved) -> None:
-    """Lost digits are no rounding of the result: the failure says what to declare."""
+def test_an_activation_that_loses_digits_is_judged_by_its_own_operations(
+    approved: Approved,
+) -> None:
+    """It is the same function, computed another way; what may be declared is a sentence."""
     found = verdicts(*FORMS["tanh by the logistic"])
-    failed = [v for v in found if v.status is Status.FAIL]
-    assert failed
+    assert {v.status for v in found} == {Status.PASS}
+    told = [v for v in found if "another way" in v.why]
     declared = Subject(Port, absolute_activations=True).contract("float32")
-    approved([failed[0].why, declared.sentence()], mask_figures=True)
+    approved([told[0].why, declared.sentence()], mask_figures=True)
 
 
 def test_lost_digits_are_no_difference_that_was_claimed(approved: Approved) -> None:
