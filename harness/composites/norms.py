@@ -85,8 +85,9 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
     if weight is not None:
         weighed = steps.mul(weighed, steps.exact(weight))
     by_input = Number(x, slope_by_input(steps, weighed, x, mean, scale, last))
-    by_weight = slope_by_weight(steps, g, x, mean, scale, first)
-    by_bias = steps.sum(steps.exact(g), first) if first else steps.exact(g)
+    stepwise = steps.stepwise()  # torch adds up rows in the dtype of the weights
+    by_weight = slope_by_weight(stepwise, g, x, mean, scale, first)
+    by_bias = stepwise.sum(steps.exact(g), first) if first else steps.exact(g)
     found = call.results
     errors: list[Error] = [None, None, None]
     if found[0] is not None:

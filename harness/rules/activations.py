@@ -43,7 +43,8 @@ def tanh_backward(steps: Steps, call: Call) -> Error:
 
 @rule("sigmoid_backward")
 def sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g h (1 - h), in any order of the products."""
+    """Return g h (1 - h), in any order of the products; each step is stored."""
+    steps = steps.stepwise()
     h = steps.exact(call["output"])
     slope = steps.mul(h, one_less(steps, h))
     return steps.store(steps.mul(steps.exact(call["grad_output"]), slope))
@@ -145,7 +146,8 @@ def glu(steps: Steps, call: Call) -> Error:
 
 @rule("glu_backward")
 def glu_backward(steps: Steps, call: Call) -> Error:
-    """Return g s, and beside it g a s (1 - s)."""
+    """Return g s, and beside it g a s (1 - s), each step stored."""
+    steps = steps.stepwise()
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     g = steps.exact(call["grad_output"])
     s = steps.sigmoid(b)

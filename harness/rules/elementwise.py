@@ -10,31 +10,41 @@ from harness.rules.steps import Number, Steps
 
 
 def number(steps: Steps, given: object, like: Tensor) -> Number:
-    """Return an argument as exact numbers: a tensor, or a number of Python's."""
-    if isinstance(given, Tensor):
-        return steps.exact(given.double())
-    return steps.scalar(float(given), like)  # type: ignore[arg-type]
+    """Return an argument as numbers: those of a tensor are exact, one of Python's is rounded.
+
+    So is a tensor of no axes beside one that has some, for its dtype does not count.
+    """
+    if not isinstance(given, Tensor):
+        return steps.scalar(float(given), like)  # type: ignore[arg-type]
+    given = given.double()
+    if given.ndim == 0 and like.ndim > 0:
+        return Number(given, steps.cast(given))
+    return steps.exact(given)
 
 
 @rule("add", "sub")
 def add(steps: Steps, call: Call) -> Error:
     """Return a + alpha b, whose product may round."""
-    a = call["self"]
-    like = call.result
-    b = number(steps, call["other"], like)
-    if call["alpha"] != 1:
-        b = steps.mul(number(steps, call["alpha"], like), b)
+    like, b = call.result, scale_by_alpha(steps, call, "other")
     sign = -1 if call.name == "aten::sub" else 1
-    return steps.store(steps.add(number(steps, a, like), Number(sign * b.value, b.error)))
+    a = number(steps, call["self"], like)
+    return steps.store(steps.add(a, Number(sign * b.value, b.error)))
+
+
+def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
+    """Return alpha times an argument; a narrow dtype holds numbers of Python's and the product."""
+    stepwise = steps.stepwise()
+    found = number(stepwise, call[name], call.result)
+    if call["alpha"] == 1:
+        return found
+    return stepwise.mul(number(stepwise, call["alpha"], call.result), found)
 
 
 @rule("rsub")
 def subtract_from(steps: Steps, call: Call) -> Error:
-    like = call.result
-    a = number(steps, call["self"], like)
-    if call["alpha"] != 1:
-        a = steps.mul(number(steps, call["alpha"], like), a)
-    return steps.store(steps.sub(number(steps, call["other"], like), a))
+    """Return b - alpha a."""
+    b = number(steps.stepwise(), call["other"], call.result)
+    return steps.store(steps.sub(b, scale_by_alpha(steps, call, "self")))
 
 
 @rule("mul")
@@ -88,6 +98,7 @@ def take_root(steps: Steps, call: Call) -> Error:
 
 @rule("rsqrt")
 def take_reciprocal_root(steps: Steps, call: Call) -> Error:
+    steps = steps.stepwise()
     return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
@@ -131,13 +142,15 @@ def raise_to_power(steps: Steps, call: Call) -> Error:
     """Return a^b; a small whole exponent, or one half, takes products or a root.
 
     The function pow is right to 4 units in the last place (CUDA C++ Programming Guide, mathematical
-    functions: powf). A number of Python's is rounded: a base moves a^b by b, an exponent by log a.
+    functions: powf). A number of Python's is rounded to the dtype: a base moves a^b by b, an
+    exponent by log a.
     """
     base, exponent = call.given.get("self"), call["exponent"]
     if not isinstance(exponent, Tensor) and float(exponent) in (-2.0, -1.0, -0.5, 0.5, 2.0, 3.0):
         assert isinstance(base, Tensor)
         return steps.store(raise_simply(steps.stepwise(), steps.exact(base), float(exponent)))
-    a, b = number(steps, base, call.result), number(steps, exponent, call.result)
+    stepwise = steps.stepwise()
+    a, b = number(stepwise, base, call.result), number(stepwise, exponent, call.result)
     moved = a.error / abs(a.value) * abs(b.value)
     moved = torch.where(a.error > 0, moved, 0.0)
     moved = moved + torch.where(b.error > 0, b.error * abs(a.value.log()), 0.0)
