@@ -22,6 +22,7 @@ UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm
 
 
 def list_axes_but_channels(x: Tensor) -> list[int]:
+    """Return all axes but the second."""
     return [axis for axis in range(x.ndim) if axis != 1]
 
 
@@ -123,6 +124,7 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 
 @repeat("native_batch_norm_backward")
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     g, x, weight, held_mean, held_variance, mean, scale, training, eps, asked = given
     axes = list_axes_but_channels(x)
     if not training:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.composites.losses import MEAN, NONE, reduce, share_slope
+from harness.composites.losses import MEAN, NONE, reduce, share, share_slope
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
@@ -119,6 +119,7 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
+    """Return -g w, over the sum of the weights for a mean."""
     roundings = 0
     if call["weight"] is not None:
         roundings = 1
@@ -147,6 +148,7 @@ def hold_above(a: Number, least: float) -> Number:
 
 
 def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
+    """Return losses times their weights, if there are any."""
     return losses if weight is None else steps.mul(losses, steps.exact(weight))
 
 
@@ -163,6 +165,7 @@ def repeat_cross_entropy_backward(
 
 @rule("binary_cross_entropy_backward")
 def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
+    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses for a mean."""
     steps = steps.stepwise()
     p, t = steps.exact(call["self"]), steps.exact(call["target"])
     one = steps.exact(torch.ones_like(p.value))
@@ -174,8 +177,9 @@ def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
         torch.where(wide, width.value, least.value),
         torch.maximum(width.error, least.error.expand_as(width.error)),
     )
-    slope = steps.div(steps.sub(p, t), held)
-    return steps.store(share_slope(steps, weigh(steps, slope, call["weight"]), call))
+    product = steps.mul(steps.sub(p, t), steps.exact(call["grad_output"]))
+    slope = weigh(steps, steps.div(product, held), call["weight"])
+    return steps.store(share(steps, slope, call["reduction"]))
 
 
 @rule("binary_cross_entropy_with_logits")

@@ -22,23 +22,32 @@ def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
 
 
 def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
-    """Return slopes times the gradient of the loss, over the number of losses if it is their mean.
+    """Return slopes times the gradient of the loss, over the number of losses if it is their
+    mean.
+    """
+    product = steps.mul(slope, steps.exact(call["grad_output"]))
+    return share(steps, product, call["reduction"])
+
+
+def share(steps: Steps, slope: Number, reduction: int) -> Number:
+    """Return slopes, over their number if the loss is a mean.
 
     The reciprocal of that number may be rounded, and the product or quotient with it rounds.
     """
-    product = steps.mul(slope, steps.exact(call["grad_output"]))
-    if call["reduction"] != MEAN:
-        return product
+    if reduction != MEAN:
+        return slope
     losses = slope.value.numel()
-    return steps.round(product.value / losses, product.error / losses, 3)
+    return steps.round(slope.value / losses, slope.error / losses, 3)
 
 
 def differ(steps: Steps, call: Call) -> Number:
+    """Return the differences of input and target."""
     return steps.sub(steps.exact(call["self"]), steps.exact(call["target"]))
 
 
 @rule("mse_loss")
 def square_loss(steps: Steps, call: Call) -> Error:
+    """Return (a - b)^2."""
     stepwise = steps.stepwise()
     return reduce(steps, stepwise.square(differ(stepwise, call)), call["reduction"])
 

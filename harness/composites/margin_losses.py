@@ -106,5 +106,5 @@ def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
     size = abs(call["grad_output"].reshape(-1, 1)).expand(rows, classes) / shares
     changes = acts.sum(1) + torch.zeros_like(size).scatter_add(1, labels, acts.sum(2).double())
     doubts = near.sum(1) + torch.zeros_like(size).scatter_add(1, labels, near.sum(2).double())
-    error = size * (doubts + (changes + 3) * changes * steps.u) + steps.tiny * (changes > 0)
+    error = size * (doubts + (changes + 3) * changes * steps.u) + steps.least(changes > 0)
     return steps.store(Number(call.result, error.reshape(call.result.shape)))

@@ -40,12 +40,12 @@ def bound_moments(
     deviation = variance.sqrt()
     merging = sqrt(1 + log2(max(terms, 1)) / 2)
     own = steps.u * (terms * size + 2 * abs(mean))
-    moved = own + 3 * steps.u * merging * deviation + steps.tiny * (size > 0)
+    moved = own + 3 * steps.u * merging * deviation + steps.least(size > 0)
     moved = moved + held * (abs(mean) + moved)
     group = own + 3 * steps.u * merging * sqrt(terms) * deviation
     squares = variance + moved * moved
     lost = moved * moved + 2 * merging * group * deviation + (terms + 8) * steps.u * squares
-    lost = lost + held * (variance + lost) + steps.tiny * (squares > 0)
+    lost = lost + held * (variance + lost) + steps.least(squares > 0)
     beyond = terms * (squares + lost) > steps.largest
     lost = torch.where(beyond, torch.inf, lost)
     moved = torch.where(terms * size > steps.largest, torch.inf, moved)
@@ -101,7 +101,7 @@ def slope_by_input(
     rounded = 4 * abs(scale) * size + 4 * abs(bend) * (abs(x) + abs(mean)) + 4 * abs(total) * part
     found = abs(scale) * g.error + error * abs(x - mean) + shift + u * rounded
     beyond = (products + abs(mean) * sizes) * factor * (abs(x) + abs(mean)) > steps.largest
-    return torch.where(beyond, torch.inf, found + steps.tiny * (size > 0))
+    return torch.where(beyond, torch.inf, found + steps.least(size > 0))
 
 
 def slope_by_weight(
@@ -115,4 +115,5 @@ def slope_by_weight(
     size = abs(g) * (abs(x) + abs(mean)) * abs(scale)
     if axes:
         value, size = value.sum(tuple(axes), keepdim=True), size.sum(tuple(axes), keepdim=True)
-    return steps.round(value, (count_terms(g, axes) + 5) * steps.u * size)
+    terms = count_terms(g, axes)
+    return steps.round(value, (terms + 5) * steps.u * size + 3 * terms * steps.least(size > 0))

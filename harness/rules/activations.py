@@ -16,6 +16,7 @@ FAR = 1e3  # beyond, exp(-x^2 / 2), 1 - erf and 1 - tanh are 0 in every dtype
 
 
 def one_like(steps: Steps, like: Number) -> Number:
+    """Return ones in the shape of numbers."""
     return steps.exact(torch.ones_like(like.value))
 
 
@@ -31,6 +32,7 @@ def one_more(steps: Steps, a: Number) -> Number:
 
 @rule("sigmoid")
 def sigmoid(steps: Steps, call: Call) -> Error:
+    """Return 1 / (1 + exp(-x))."""
     return steps.store(steps.sigmoid(steps.exact(call["self"])))
 
 
@@ -113,6 +115,7 @@ def gelu(steps: Steps, call: Call) -> Error:
 
 @rule("gelu_backward")
 def gelu_backward(steps: Steps, call: Call) -> Error:
+    """Return g times the slope of gelu."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     slope = tanh_slope(steps, x) if call["approximate"] == "tanh" else normal_slope(steps, x)
     return steps.store(steps.mul(g, slope))

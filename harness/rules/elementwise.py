@@ -49,6 +49,7 @@ def subtract_from(steps: Steps, call: Call) -> Error:
 
 @rule("mul")
 def multiply(steps: Steps, call: Call) -> Error:
+    """Return a b."""
     like = call.result
     product = steps.mul(number(steps, call["self"], like), number(steps, call["other"], like))
     return steps.store(product)
@@ -74,51 +75,51 @@ def divide(steps: Steps, call: Call) -> Error:
 
 @rule("fmod", "remainder")
 def take_remainder(steps: Steps, call: Call) -> Error:
-    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign."""
-    b = number(steps, call["other"], call.result)
-    if bool((b.error > 0).any()):
-        return torch.full_like(call.result, torch.inf)
-    return steps.rounded(call.result)
+    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign.
+
+    Nothing is said where the divisor is rounded, or the quotient, with which SLEEF begins, is
+    beyond the dtype's range.
+    """
+    a, b = (number(steps, call[name], call.result) for name in ("self", "other"))
+    lost = (b.error > 0) | (a.error > 0) | (abs(a.value / b.value) > steps.largest)
+    return torch.where(lost, torch.inf, steps.rounded(call.result))
 
 
 @rule("reciprocal")
 def round_once(steps: Steps, call: Call) -> Error:
+    """Return 1 / a."""
     return steps.rounded(call.result)
 
 
 @rule("square")
 def square(steps: Steps, call: Call) -> Error:
+    """Return a^2."""
     return steps.store(steps.square(steps.exact(call["self"])))
 
 
 @rule("sqrt")
 def take_root(steps: Steps, call: Call) -> Error:
+    """Return the root."""
     return steps.store(steps.sqrt(steps.exact(call["self"])))
 
 
 @rule("rsqrt")
 def take_reciprocal_root(steps: Steps, call: Call) -> Error:
+    """Return 1 / sqrt(a), each step stored."""
     steps = steps.stepwise()
     return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
-@rule("addcmul")
+@rule("addcmul", "addcdiv")
 def add_product(steps: Steps, call: Call) -> Error:
-    """Return a + c b1 b2, the product in any order."""
-    product = steps.mul(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
-    return add_scaled(steps, call, product)
-
-
-@rule("addcdiv")
-def add_quotient(steps: Steps, call: Call) -> Error:
-    """Return a + c b1 / b2."""
-    quotient = steps.div(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
-    return add_scaled(steps, call, quotient)
-
-
-def add_scaled(steps: Steps, call: Call, term: Number) -> Error:
+    """Return a + c b1 b2, or a + c b1 / b2, by the product with c first or last."""
+    combine = steps.mul if call.name == "aten::addcmul" else steps.div
+    one, other = steps.exact(call["tensor1"]), steps.exact(call["tensor2"])
+    term = combine(one, other)
     if call["value"] != 1:
-        term = steps.mul(steps.scalar(call["value"], call.result), term)
+        factor = steps.scalar(call["value"], call.result)
+        last, first = steps.mul(factor, term), combine(steps.mul(factor, one), other)
+        term = Number(last.value, torch.maximum(last.error, first.error))
     return steps.store(steps.add(steps.exact(call["self"]), term))
 
 

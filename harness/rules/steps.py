@@ -64,7 +64,7 @@ class Steps:
         dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
         if float(value.to(dtype)) == float(number):
             return self.exact(value)
-        return Number(value, abs(value) * self.u + self.tiny * (abs(value) < self.tiny))
+        return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's that a kernel rounds to the dtype of its result."""
@@ -82,8 +82,12 @@ class Steps:
         error = x.error
         if self.precision.narrow:
             size = abs(x.value) + error
-            error = error + self.precision.stored * size + self.precision.tiny * (size > 0)
+            error = error + self.precision.stored * size + self.precision.tiny * (size > 0).double()
         return self.limit(x.value, error)
+
+    def least(self, acts: Tensor) -> Tensor:
+        """Return the smallest normal number of a step where it acts, else 0."""
+        return self.tiny * acts.double()
 
     def hold(self, x: Number) -> Number:
         """Return numbers that are stored in the dtype of the result, and read again."""
@@ -106,26 +110,31 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        return self.limit(result, share * size + self.precision.tiny * (size > 0))
+        return self.limit(result, share * size + self.precision.tiny * (size > 0).double())
 
     # ------------------------------------------------------------------ steps
 
     def add(self, a: Number, b: Number) -> Number:
+        """Return a + b."""
         return self._sum(a.value + b.value, a.error + b.error)
 
     def sub(self, a: Number, b: Number) -> Number:
+        """Return a - b."""
         return self._sum(a.value - b.value, a.error + b.error)
 
     def mul(self, a: Number, b: Number) -> Number:
+        """Return a b."""
         value = a.value * b.value
         return self.round(value, carry_product(a.value, a.error, b.value, b.error))
 
     def div(self, a: Number, b: Number) -> Number:
+        """Return a / b."""
         value = a.value / b.value
         least = torch.clamp(abs(b.value) - b.error, min=0.0)
         return self.round(value, carry_quotient(value, a.error, b.error, least))
 
     def square(self, a: Number) -> Number:
+        """Return a^2."""
         return self.mul(a, a)
 
     def scale(self, a: Number, factor: float) -> Number:
@@ -135,11 +144,12 @@ class Steps:
         if abs(frexp(factor)[0]) == 0.5:
             value = a.value * factor
             small = (abs(value) < self.tiny) & (value != 0)
-            error = a.error * abs(factor) + self.tiny * small
+            error = a.error * abs(factor) + self.least(small)
             return self.within(value, error, abs(value) + error)
         return self.mul(a, self.scalar(factor, a.value))
 
     def neg(self, a: Number) -> Number:
+        """Return -a."""
         return Number(-a.value, a.error)
 
     def sum(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
@@ -183,20 +193,24 @@ class Steps:
         return self.function(value, value * torch.expm1(a.error))
 
     def expm1(self, a: Number) -> Number:
+        """Return exp(a) - 1."""
         value = torch.expm1(a.value)
         return self.function(value, (value + 1) * torch.expm1(a.error))
 
     def log(self, a: Number) -> Number:
+        """Return log(a)."""
         least = torch.clamp(a.value - a.error, min=0.0)
         carried = torch.where(a.error > 0, a.error / least, 0.0)
         return self.function(a.value.log(), carried)
 
     def log1p(self, a: Number) -> Number:
+        """Return log(1 + a)."""
         least = torch.clamp(1 + a.value - a.error, min=0.0)
         carried = torch.where(a.error > 0, a.error / least, 0.0)
         return self.function(a.value.log1p(), carried)
 
     def tanh(self, a: Number) -> Number:
+        """Return tanh(a)."""
         value = a.value.tanh()
         slope = steepest(1 - value * value, a.error, 2.0)
         return self.function(value, torch.clamp(slope * a.error, max=2.0))
@@ -229,6 +243,7 @@ class Steps:
         return self.function(torch.erf(a.value), error)
 
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
+        """Return the numbers of a where a mask holds, else those of b."""
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
 
     def function(self, value: Tensor, carried: Tensor) -> Number:
@@ -236,8 +251,9 @@ class Steps:
         return self.round(value, carried, 2 * self.precision.ulp)
 
     def round(self, value: Tensor, carried: Tensor, roundings: float = 1.0) -> Number:
+        """Return a value that was off by `carried`, and is rounded some times."""
         acts = (value != 0) | (carried > 0)
-        error = round_result(value, carried, roundings, self.u, self.tiny * acts)
+        error = round_result(value, carried, roundings, self.u, self.least(acts))
         return self.within(value, error, abs(value) + error)
 
     def _sum(self, value: Tensor, carried: Tensor) -> Number:
