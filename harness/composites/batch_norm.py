@@ -22,6 +22,7 @@ UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm
 
 
 def list_axes_but_channels(x: Tensor) -> list[int]:
+    """Return all axes but the second."""
     return [axis for axis in range(x.ndim) if axis != 1]
 
 
@@ -68,23 +69,40 @@ def repeat_batch_norm(
     return [found, *kept, *updated]
 
 
+def round_statistics(steps: Steps, call: Call) -> float:
+    """Return the roundoff of the dtype that holds statistics: of the parameters, if there are any.
+
+    Parameters that a narrow dtype cannot hold are of a wider one.
+    """
+    if not steps.precision.narrow:
+        return 0.0
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        given = call.given.get(name)
+        if given is not None and bool((steps.cast(given) > 0).any()):
+            return 0.0
+    return steps.precision.stored
+
+
 @rule(*UPDATING)
 def batch_norm(steps: Steps, call: Call) -> list[Error]:
-    x = call["input"]
+    """Return (x - mean) scale weight + bias; a narrow dtype may hold each step."""
+    x, stepwise = call["input"], steps.stepwise()
     errors: list[Error] = [None, None]
     updated: list[Error] = [None, None]
     if call["training"]:
-        mean, variance = bound_moments(steps, x, list_axes_but_channels(x))
+        stored = round_statistics(steps, call)
+        mean, variance = bound_moments(steps, x, list_axes_but_channels(x), stored)
         scale = invert_deviation(steps, variance, call["eps"])
+        scale = Number(scale.value, scale.error + stored * (scale.value + scale.error))
         errors = [steps.store(each).reshape(-1) for each in (mean, scale)]
         if call.given.get("running_mean") is not None:
             updated = update(steps, call, mean, variance)
     else:
         held = spread(call["running_var"], x)
         mean = steps.exact(spread(call["running_mean"], x))
-        scale = invert_deviation(steps, steps.exact(held), call["eps"])
-    found = normalise(steps, x, mean, scale)
-    found = transform(steps, found, by_channel(call["weight"], x), by_channel(call["bias"], x))
+        scale = invert_deviation(stepwise, steps.exact(held), call["eps"])
+    found = normalise(stepwise, x, mean, scale)
+    found = transform(stepwise, found, by_channel(call["weight"], x), by_channel(call["bias"], x))
     return [steps.store(found), *errors, *updated]
 
 
@@ -106,6 +124,7 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 
 @repeat("native_batch_norm_backward")
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     g, x, weight, held_mean, held_variance, mean, scale, training, eps, asked = given
     axes = list_axes_but_channels(x)
     if not training:
@@ -129,26 +148,27 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
     g (x - m) s and of g; without batch statistics s w g.
     """
     x, g = call["input"], steps.exact(call["grad_out"])
-    axes = list_axes_but_channels(x)
+    axes, stepwise = list_axes_but_channels(x), steps.stepwise()
     if call["train"]:
         mean, scale = (steps.exact(spread(call[each], x)) for each in ("save_mean", "save_invstd"))
     else:
         mean = steps.exact(spread(call["running_mean"], x))
         held = steps.exact(spread(call["running_var"], x))
-        scale = invert_deviation(steps, held, call["eps"])
+        scale = stepwise.hold(invert_deviation(stepwise, held, call["eps"]))
     slope = g
     if call["train"]:
-        centre = steps.sub(steps.exact(x), mean)
-        along = steps.mean(steps.mul(centre, g), axes, keepdim=True)
-        bend = steps.mul(centre, steps.mul(along, steps.square(scale)))
-        slope = steps.sub(steps.sub(g, steps.mean(g, axes, keepdim=True)), bend)
+        centre = stepwise.sub(steps.exact(x), mean)
+        along = steps.mean(stepwise.mul(centre, g), axes, keepdim=True)
+        bend = stepwise.mul(centre, stepwise.mul(along, stepwise.square(scale)))
+        shift = steps.hold(steps.mean(g, axes, keepdim=True))
+        slope = stepwise.sub(stepwise.sub(g, shift), bend)
     factor = scale
     if call["weight"] is not None:
-        factor = steps.mul(scale, steps.exact(spread(call["weight"], x)))
-    lost = slope_by_weight(steps, g.value, x, mean.value, scale.value, axes)
+        factor = stepwise.mul(scale, steps.exact(spread(call["weight"], x)))
+    lost = slope_by_weight(stepwise, g.value, x, mean.value, scale.value, axes)
     carried = scale.error / scale.value * abs(lost.value)
     by_weight = Number(lost.value, lost.error + carried)
-    found = [steps.mul(slope, factor), by_weight, steps.sum(g, axes)]
+    found = [stepwise.mul(slope, factor), by_weight, steps.sum(g, axes)]
     errors: list[Error] = []
     for each, result in zip(found, call.results, strict=True):
         errors.append(None if result is None else steps.store(each).reshape(result.shape))

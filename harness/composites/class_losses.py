@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.composites.losses import MEAN, NONE, reduce, share_slope
+from harness.composites.losses import MEAN, NONE, reduce, share, share_slope
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
+STEP, LEVELS = 16, 8  # of the sums in torch's LossNLL.cpp
 LEAST_LOG = -100.0  # of a probability in binary_cross_entropy
-LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope
+LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope; torch holds it in float32
 
 
 def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
@@ -43,7 +44,7 @@ def repeat_nll(
     taken, counts = take_classes(x, target, ignored)
     weights = take_weights(weight, target, counts, x)
     losses = -taken * weights
-    if reduction == NONE:
+    if reduction == NONE and x.ndim > 1:
         return losses, torch.zeros((), dtype=x.dtype, device=x.device)
     total = weights.sum()
     return (losses.sum() / total if reduction == MEAN else losses.sum()), total
@@ -51,21 +52,50 @@ def repeat_nll(
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
 def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
+    """Return the sum of -w x, over the sum of w for a mean; and the latter.
+
+    A narrow dtype holds each partial sum. torch adds 16 terms, then 16 such sums, and so on, as
+    long as it ignores none.
+    """
+    steps = steps.stepwise()
     taken, counts = take_classes(call["self"], call["target"], call["ignore_index"])
     weights = steps.exact(take_weights(call["weight"], call["target"], counts, taken))
     losses = steps.exact(-taken)
     if call["weight"] is not None:
         losses = steps.mul(losses, weights)
-    if call["reduction"] == NONE:
+    if call["reduction"] == NONE and call["self"].ndim > 1:
         return [steps.store(losses), None]
-    total = steps.sum(weights)
+    depth = count_additions(counts)
+    total = add_in_turn(steps, weights, depth)
     if call["weight"] is None:
-        total = steps.exact(total.value)
-    loss = steps.sum(losses)
+        total = Number(total.value, steps.cast(total.value))
+    loss = add_in_turn(steps, losses, depth)
     if call["reduction"] == MEAN:
         loss = steps.div(loss, total)
-    held = steps.cast(total.value) if call["weight"] is None else steps.store(total)
-    return [steps.store(loss), held]
+    return [steps.store(loss), steps.store(total)]
+
+
+def count_additions(counts: Tensor) -> int:
+    """Return how many additions a term goes through at most."""
+    terms = counts.numel()
+    if terms < STEP or not bool(counts.all()):
+        return terms
+    levels = 1
+    while STEP**levels < terms:
+        levels = levels + 1
+    return min(terms, STEP * levels + LEVELS)
+
+
+def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
+    """Return the sum of numbers each of which goes through at most `depth` additions.
+
+    Kernels for float32 and wider dtypes may add in any order.
+    """
+    if steps.precision.dtype in ("float64", "float32"):
+        return steps.sum(a)
+    value, carried = a.value.sum(), a.error.sum()
+    size = abs(a.value).sum() + carried
+    return steps.within(value, carried + depth * steps.u * size, size)
 
 
 @repeat("nll_loss_backward", "nll_loss2d_backward")
@@ -89,22 +119,25 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
+    """Return -g w, over the sum of the weights for a mean."""
     roundings = 0
     if call["weight"] is not None:
         roundings = 1
     if call["reduction"] == MEAN:
         roundings = roundings + 1
-    return steps.rounded(call.result, roundings)
+    return steps.stepwise().rounded(call.result, roundings)
 
 
 @rule("binary_cross_entropy")
 def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
     """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
-    p, t = steps.exact(call["self"]), steps.exact(call["target"])
-    one = steps.exact(torch.ones_like(p.value))
-    yes = steps.mul(t, hold_above(steps.log(p), LEAST_LOG))
-    no = steps.mul(steps.sub(one, t), hold_above(steps.log1p(steps.neg(p)), LEAST_LOG))
-    return reduce(steps, weigh(steps, steps.add(yes, no), call["weight"]), call["reduction"])
+    stepwise = steps.stepwise()
+    p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
+    one = stepwise.exact(torch.ones_like(p.value))
+    yes = stepwise.mul(t, hold_above(stepwise.log(p), LEAST_LOG))
+    no = hold_above(stepwise.log1p(stepwise.neg(p)), LEAST_LOG)
+    losses = stepwise.add(yes, stepwise.mul(stepwise.sub(one, t), no))
+    return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
 
 
 def hold_above(a: Number, least: float) -> Number:
@@ -115,6 +148,7 @@ def hold_above(a: Number, least: float) -> Number:
 
 
 def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
+    """Return losses times their weights, if there are any."""
     return losses if weight is None else steps.mul(losses, steps.exact(weight))
 
 
@@ -131,17 +165,21 @@ def repeat_cross_entropy_backward(
 
 @rule("binary_cross_entropy_backward")
 def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
+    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses for a mean."""
+    steps = steps.stepwise()
     p, t = steps.exact(call["self"]), steps.exact(call["target"])
     one = steps.exact(torch.ones_like(p.value))
     least = steps.scalar(LEAST_SLOPE, p.value)
+    least = Number(least.value, torch.maximum(least.error, 2.0**-24 * least.value))
     width = steps.mul(p, steps.sub(one, p))
     wide = width.value > least.value
     held = Number(
         torch.where(wide, width.value, least.value),
         torch.maximum(width.error, least.error.expand_as(width.error)),
     )
-    slope = steps.div(steps.sub(p, t), held)
-    return steps.store(share_slope(steps, weigh(steps, slope, call["weight"]), call))
+    product = steps.mul(steps.sub(p, t), steps.exact(call["grad_output"]))
+    slope = weigh(steps, steps.div(product, held), call["weight"])
+    return steps.store(share(steps, slope, call["reduction"]))
 
 
 @rule("binary_cross_entropy_with_logits")
@@ -178,5 +216,5 @@ def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
     t = stepwise.exact(call["target"])
     power = stepwise.exp(stepwise.neg(stepwise.mul(stepwise.exact(call["self"]), t)))
     one = stepwise.exact(torch.ones_like(power.value))
-    share = stepwise.div(power, stepwise.add(one, power))
-    return stepwise.store(share_slope(stepwise, stepwise.mul(t, share), call))
+    share = stepwise.div(stepwise.mul(t, power), stepwise.add(one, power))
+    return stepwise.store(share_slope(stepwise, share, call))

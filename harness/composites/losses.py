@@ -1,13 +1,12 @@
 """Losses of differences: squares, Huber's and smooth absolute ones, and their slopes.
 
 `reduction` is 0 for the losses themselves, 1 for their mean and 2 for their sum. In a dtype
-narrower than float32 each loss is stored before they are added up.
+narrower than float32 torch stores each step on the way to a loss, but keeps sums in float32.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
@@ -16,39 +15,47 @@ NONE, MEAN, SUM = 0, 1, 2
 
 
 def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
-    """Return the error of losses, or of their mean or sum."""
+    """Return the error of losses that are stored, or of their mean or sum."""
     if reduction == NONE:
-        return steps.store(losses)
-    held = steps.hold(losses)
-    return steps.store(steps.mean(held) if reduction == MEAN else steps.sum(held))
+        return losses.error
+    return steps.store(steps.mean(losses) if reduction == MEAN else steps.sum(losses))
 
 
 def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
-    """Return slopes times the gradient of the loss, over the number of losses if it is their mean.
+    """Return slopes times the gradient of the loss, over the number of losses if it is their
+    mean.
+    """
+    product = steps.mul(slope, steps.exact(call["grad_output"]))
+    return share(steps, product, call["reduction"])
+
+
+def share(steps: Steps, slope: Number, reduction: int) -> Number:
+    """Return slopes, over their number if the loss is a mean.
 
     The reciprocal of that number may be rounded, and the product or quotient with it rounds.
     """
-    product = steps.mul(slope, steps.exact(call["grad_output"]))
-    if call["reduction"] != MEAN:
-        return product
+    if reduction != MEAN:
+        return slope
     losses = slope.value.numel()
-    return steps.round(product.value / losses, product.error / losses, 3)
+    return steps.round(slope.value / losses, slope.error / losses, 3)
 
 
 def differ(steps: Steps, call: Call) -> Number:
+    """Return the differences of input and target."""
     return steps.sub(steps.exact(call["self"]), steps.exact(call["target"]))
 
 
 @rule("mse_loss")
 def square_loss(steps: Steps, call: Call) -> Error:
+    """Return (a - b)^2."""
     stepwise = steps.stepwise()
-    squares = stepwise.square(differ(stepwise, call))
-    return reduce(steps, squares, call["reduction"])
+    return reduce(steps, stepwise.square(differ(stepwise, call)), call["reduction"])
 
 
 @rule("mse_loss_backward")
 def square_loss_backward(steps: Steps, call: Call) -> Error:
     """Return 2 g (a - b), over the number of losses."""
+    steps = steps.stepwise()
     slope = steps.scale(differ(steps, call), 2.0)
     return steps.store(share_slope(steps, slope, call))
 
@@ -56,20 +63,22 @@ def square_loss_backward(steps: Steps, call: Call) -> Error:
 @rule("huber_loss")
 def huber_loss(steps: Steps, call: Call) -> Error:
     """Return z^2 / 2 up to delta, else delta (|z| - delta / 2); at delta they touch."""
-    z, delta = take_size(steps, call), steps.scalar(call["delta"], call["self"])
-    small = steps.scale(steps.square(z), 0.5)
-    large = steps.mul(delta, steps.sub(z, steps.scale(delta, 0.5)))
+    stepwise = steps.stepwise()
+    z, delta = take_size(stepwise, call), stepwise.scalar(call["delta"], call["self"])
+    small = stepwise.scale(stepwise.square(z), 0.5)
+    large = stepwise.mul(delta, stepwise.sub(z, stepwise.scale(delta, 0.5)))
     return reduce(steps, join(z, delta, small, large), call["reduction"])
 
 
 @rule("smooth_l1_loss")
 def smooth_loss(steps: Steps, call: Call) -> Error:
     """Return z^2 / (2 beta) below beta, else |z| - beta / 2; at beta they touch."""
-    z, beta = take_size(steps, call), steps.scalar(call["beta"], call["self"])
-    large = steps.sub(z, steps.scale(beta, 0.5))
+    stepwise = steps.stepwise()
+    z, beta = take_size(stepwise, call), stepwise.scalar(call["beta"], call["self"])
+    large = stepwise.sub(z, stepwise.scale(beta, 0.5))
     if call["beta"] == 0:
         return reduce(steps, z, call["reduction"])
-    small = steps.div(steps.scale(steps.square(z), 0.5), beta)
+    small = stepwise.div(stepwise.scale(stepwise.square(z), 0.5), beta)
     return reduce(steps, join(z, beta, small, large), call["reduction"])
 
 
@@ -92,6 +101,7 @@ def join(z: Number, end: Number, small: Number, large: Number) -> Number:
 @rule("huber_loss_backward")
 def huber_loss_backward(steps: Steps, call: Call) -> Error:
     """Return g z up to delta, else delta g times the sign of z; over the number of losses."""
+    steps = steps.stepwise()
     z, delta = differ(steps, call), steps.scalar(call["delta"], call["self"])
     size = Number(abs(z.value), z.error)
     slope = join(size, delta, size, delta)
@@ -101,16 +111,10 @@ def huber_loss_backward(steps: Steps, call: Call) -> Error:
 @rule("smooth_l1_loss_backward")
 def smooth_loss_backward(steps: Steps, call: Call) -> Error:
     """Return g z / beta below beta, else g times the sign of z; over the number of losses."""
+    steps = steps.stepwise()
     z, beta = differ(steps, call), steps.scalar(call["beta"], call["self"])
     size = Number(abs(z.value), z.error)
     slope = steps.exact(torch.ones_like(z.value))
     if call["beta"] != 0:
         slope = join(size, beta, steps.div(size, beta), slope)
     return steps.store(share_slope(steps, slope, call))
-
-
-def mean_of(losses: Tensor, reduction: int) -> Tensor:
-    """Return losses, their mean or their sum."""
-    if reduction == NONE:
-        return losses
-    return losses.mean() if reduction == MEAN else losses.sum()

@@ -37,8 +37,7 @@ def margin_loss(steps: Steps, call: Call) -> Error:
         lost = steps.mul(lost, steps.exact(call["weight"][call["target"].reshape(-1)][:, None]))
     losses = steps.mean(lost, 1)
     if call["reduction"] == NONE:
-        losses = Number(losses.value.reshape(call.result.shape), losses.error)
-        return steps.store(losses).reshape(call.result.shape)
+        return losses.error.reshape(call.result.shape)
     return reduce(steps, losses, call["reduction"])
 
 
@@ -79,7 +78,7 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
     classes = gap.value.shape[1]
     losses = steps.round(losses.value / classes, losses.error / classes, 2)
     if call["reduction"] == NONE:
-        return [steps.store(losses).reshape(call.result.shape), None]
+        return [losses.error.reshape(call.result.shape), None]
     return [reduce(steps, losses, call["reduction"]), None]
 
 
@@ -107,5 +106,5 @@ def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
     size = abs(call["grad_output"].reshape(-1, 1)).expand(rows, classes) / shares
     changes = acts.sum(1) + torch.zeros_like(size).scatter_add(1, labels, acts.sum(2).double())
     doubts = near.sum(1) + torch.zeros_like(size).scatter_add(1, labels, near.sum(2).double())
-    error = size * (doubts + (changes + 3) * changes * steps.u) + steps.tiny * (changes > 0)
+    error = size * (doubts + (changes + 3) * changes * steps.u) + steps.least(changes > 0)
     return steps.store(Number(call.result, error.reshape(call.result.shape)))

@@ -26,10 +26,13 @@ def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
     return mean, (x - mean).square().mean(tuple(axes), keepdim=True)
 
 
-def bound_moments(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number, Number]:
+def bound_moments(
+    steps: Steps, x: Tensor, axes: Sequence[int], held: float = 0.0
+) -> tuple[Number, Number]:
     """Return the mean and the variance over axes, with their errors.
 
-    A merged mean rounds: three times the difference that is added to it, and once itself.
+    A merged mean rounds: three times the difference that is added to it, and once itself. If it is
+    stored in between, it loses `held` of its size more, and so does the sum of squares.
     """
     terms = count_terms(x, axes)
     mean, variance = take_moments(x, axes)
@@ -37,11 +40,12 @@ def bound_moments(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number,
     deviation = variance.sqrt()
     merging = sqrt(1 + log2(max(terms, 1)) / 2)
     own = steps.u * (terms * size + 2 * abs(mean))
-    moved = own + 3 * steps.u * merging * deviation + steps.tiny * (size > 0)
+    moved = own + 3 * steps.u * merging * deviation + steps.least(size > 0)
+    moved = moved + held * (abs(mean) + moved)
     group = own + 3 * steps.u * merging * sqrt(terms) * deviation
     squares = variance + moved * moved
     lost = moved * moved + 2 * merging * group * deviation + (terms + 8) * steps.u * squares
-    lost = lost + steps.tiny * (squares > 0)
+    lost = lost + held * (variance + lost) + steps.least(squares > 0)
     beyond = terms * (squares + lost) > steps.largest
     lost = torch.where(beyond, torch.inf, lost)
     moved = torch.where(terms * size > steps.largest, torch.inf, moved)
@@ -97,14 +101,19 @@ def slope_by_input(
     rounded = 4 * abs(scale) * size + 4 * abs(bend) * (abs(x) + abs(mean)) + 4 * abs(total) * part
     found = abs(scale) * g.error + error * abs(x - mean) + shift + u * rounded
     beyond = (products + abs(mean) * sizes) * factor * (abs(x) + abs(mean)) > steps.largest
-    return torch.where(beyond, torch.inf, found + steps.tiny * (size > 0))
+    return torch.where(beyond, torch.inf, found + steps.least(size > 0))
 
 
 def slope_by_weight(
     steps: Steps, g: Tensor, x: Tensor, mean: Tensor, scale: Tensor, axes: Sequence[int]
 ) -> Number:
-    """Return sum(g (x - mean) s), which may be computed as (sum(g x) - mean sum(g)) s."""
-    every, terms = tuple(axes), count_terms(g, axes)
-    value = (g * (x - mean) * scale).sum(every, keepdim=True)
-    size = (abs(g) * (abs(x) + abs(mean)) * abs(scale)).sum(every, keepdim=True)
-    return steps.round(value, (terms + 5) * steps.u * size)
+    """Return sum(g (x - mean) s), which may be computed as (sum(g x) - mean sum(g)) s.
+
+    A narrow dtype may hold each partial sum.
+    """
+    value = g * (x - mean) * scale
+    size = abs(g) * (abs(x) + abs(mean)) * abs(scale)
+    if axes:
+        value, size = value.sum(tuple(axes), keepdim=True), size.sum(tuple(axes), keepdim=True)
+    terms = count_terms(g, axes)
+    return steps.round(value, (terms + 5) * steps.u * size + 3 * terms * steps.least(size > 0))

@@ -35,6 +35,7 @@ def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
 def repeat_layer_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the result, the means and 1 / sqrt(variance + eps)."""
     mean, variance = take_moments(x, list_last(x, shape))
     scale = (variance + eps).rsqrt()
     found = (x - mean) * scale
@@ -45,6 +46,7 @@ def repeat_layer_norm(
 
 @rule("native_layer_norm")
 def layer_norm(steps: Steps, call: Call) -> list[Error]:
+    """Return (x - mean) scale weight + bias, the means, and the scales."""
     x = call["input"]
     mean, variance = bound_moments(steps, x, list_last(x, call["normalized_shape"]))
     scale = invert_deviation(steps, variance, call["eps"])
@@ -54,6 +56,7 @@ def layer_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_layer_norm_backward")
 def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     g, x, shape, mean, scale, weight, _, asked = given
     last, first = list_last(x, shape), list_first(x, shape)
     unit = (x - mean) * scale
@@ -77,6 +80,7 @@ def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> T
 
 @rule("native_layer_norm_backward")
 def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     x, g, weight = call["input"], call["grad_out"], call["weight"]
     mean, scale = call["mean"], call["rstd"]
     last = list_last(x, call["normalized_shape"])
@@ -85,8 +89,9 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
     if weight is not None:
         weighed = steps.mul(weighed, steps.exact(weight))
     by_input = Number(x, slope_by_input(steps, weighed, x, mean, scale, last))
-    by_weight = slope_by_weight(steps, g, x, mean, scale, first)
-    by_bias = steps.sum(steps.exact(g), first) if first else steps.exact(g)
+    stepwise = steps.stepwise()  # torch adds up rows in the dtype of the weights
+    by_weight = slope_by_weight(stepwise, g, x, mean, scale, first)
+    by_bias = stepwise.sum(steps.exact(g), first) if first else steps.exact(g)
     found = call.results
     errors: list[Error] = [None, None, None]
     if found[0] is not None:
@@ -113,6 +118,7 @@ def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
 
 @repeat("native_group_norm")
 def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the result, the means and 1 / sqrt(variance + eps)."""
     x, weight, bias, *sizes, eps = given
     grouped = as_groups(x, sizes)
     mean, variance = take_moments(grouped, (2, 3))
@@ -126,11 +132,13 @@ def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def list_sizes(call: Call) -> list[int]:
+    """Return the numbers of rows, channels, places and groups."""
     return [call["N"], call["C"], call["HxW"], call["group"]]
 
 
 @rule("native_group_norm")
 def group_norm(steps: Steps, call: Call) -> list[Error]:
+    """Return (x - mean) scale weight + bias, the means, and the scales."""
     sizes = list_sizes(call)
     grouped = as_groups(call["input"], sizes)
     mean, variance = bound_moments(steps, grouped, (2, 3))
@@ -143,6 +151,7 @@ def group_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_group_norm_backward")
 def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     g, x, mean, scale, weight, *sizes, asked = given
     grouped, slopes = as_groups(x, sizes), as_groups(g, sizes)
     mean, scale = mean[:, :, None, None], scale[:, :, None, None]
@@ -157,6 +166,7 @@ def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("native_group_norm_backward")
 def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
+    """Return the slopes by input, weight and bias, of saved statistics."""
     sizes = list_sizes(call)
     x, g = as_groups(call["input"], sizes), as_groups(call["grad_out"], sizes)
     mean, scale = call["mean"][:, :, None, None], call["rstd"][:, :, None, None]
@@ -179,6 +189,7 @@ def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
 def repeat_root_mean_square_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, eps: float | None
 ) -> tuple[Tensor, Tensor]:
+    """Return the result and 1 / sqrt(mean of squares + eps)."""
     least = torch.finfo(x.dtype).eps if eps is None else eps
     scale = (x.square().mean(list_last(x, shape), keepdim=True) + least).rsqrt()
     found = x * scale
@@ -199,6 +210,7 @@ def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("_fused_rms_norm_backward")
 def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
+    """Return the slopes by input and weight, of a saved scale."""
     g, x, shape, scale, weight, asked = given
     last = list_last(x, shape)
     unit, weighed = x * scale, g if weight is None else g * weight

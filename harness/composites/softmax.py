@@ -30,9 +30,12 @@ def list_own_axes(call: Call) -> list[int]:
 
 @rule("_softmax", "_safe_softmax")
 def softmax(steps: Steps, call: Call) -> Error:
-    """Return exp(x - m) / sum(exp(x - m)), or times the reciprocal of the sum."""
+    """Return exp(x - m) / sum(exp(x - m)), or times the reciprocal of the sum.
+
+    A narrow dtype may hold the exponentials.
+    """
     apart, _ = take_off_largest(steps, call["self"], list_own_axes(call))
-    powers = steps.exp(apart)
+    powers = steps.hold(steps.exp(apart))
     total = steps.sum(powers, list_own_axes(call), keepdim=True)
     share = steps.div(powers, total)
     error = steps.store(steps.round(share.value, share.error))
@@ -42,11 +45,13 @@ def softmax(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax")
 def log_softmax(steps: Steps, call: Call) -> Error:
-    """Return (x - m) - log(sum(exp(x - m)))."""
+    """Return (x - m) - log(sum(exp(x - m))); a narrow dtype may hold the sum and its
+    logarithm.
+    """
     axes = list_own_axes(call)
     apart, _ = take_off_largest(steps, call["self"], axes)
-    total = steps.sum(steps.exp(apart), axes, keepdim=True)
-    return steps.store(steps.sub(apart, steps.log(total)))
+    total = steps.hold(steps.sum(steps.exp(apart), axes, keepdim=True))
+    return steps.store(steps.sub(apart, steps.hold(steps.log(total))))
 
 
 @rule("logsumexp")

@@ -16,6 +16,7 @@ FAR = 1e3  # beyond, exp(-x^2 / 2), 1 - erf and 1 - tanh are 0 in every dtype
 
 
 def one_like(steps: Steps, like: Number) -> Number:
+    """Return ones in the shape of numbers."""
     return steps.exact(torch.ones_like(like.value))
 
 
@@ -31,6 +32,7 @@ def one_more(steps: Steps, a: Number) -> Number:
 
 @rule("sigmoid")
 def sigmoid(steps: Steps, call: Call) -> Error:
+    """Return 1 / (1 + exp(-x))."""
     return steps.store(steps.sigmoid(steps.exact(call["self"])))
 
 
@@ -43,7 +45,8 @@ def tanh_backward(steps: Steps, call: Call) -> Error:
 
 @rule("sigmoid_backward")
 def sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g h (1 - h), in any order of the products."""
+    """Return g h (1 - h), in any order of the products; each step is stored."""
+    steps = steps.stepwise()
     h = steps.exact(call["output"])
     slope = steps.mul(h, one_less(steps, h))
     return steps.store(steps.mul(steps.exact(call["grad_output"]), slope))
@@ -112,6 +115,7 @@ def gelu(steps: Steps, call: Call) -> Error:
 
 @rule("gelu_backward")
 def gelu_backward(steps: Steps, call: Call) -> Error:
+    """Return g times the slope of gelu."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     slope = tanh_slope(steps, x) if call["approximate"] == "tanh" else normal_slope(steps, x)
     return steps.store(steps.mul(g, slope))
@@ -145,7 +149,8 @@ def glu(steps: Steps, call: Call) -> Error:
 
 @rule("glu_backward")
 def glu_backward(steps: Steps, call: Call) -> Error:
-    """Return g s, and beside it g a s (1 - s)."""
+    """Return g s, and beside it g a s (1 - s), each step stored."""
+    steps = steps.stepwise()
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     g = steps.exact(call["grad_output"])
     s = steps.sigmoid(b)

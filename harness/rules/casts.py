@@ -76,6 +76,7 @@ def hardshrink(steps: Steps, call: Call) -> Error:
 
 @rule("hardshrink_backward")
 def hardshrink_backward(steps: Steps, call: Call) -> Error:
+    """Return g beyond a constant or its negative, else 0."""
     return torch.where(is_near(steps, abs(call["self"]), call["lambd"]), abs(call["grad_out"]), 0.0)
 
 
@@ -92,6 +93,7 @@ def softshrink(steps: Steps, call: Call) -> Error:
 
 @rule("softshrink_backward")
 def softshrink_backward(steps: Steps, call: Call) -> Error:
+    """Return g beyond a constant or its negative, else 0."""
     near = is_near(steps, abs(call["self"]), call["lambd"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
 

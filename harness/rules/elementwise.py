@@ -10,35 +10,46 @@ from harness.rules.steps import Number, Steps
 
 
 def number(steps: Steps, given: object, like: Tensor) -> Number:
-    """Return an argument as exact numbers: a tensor, or a number of Python's."""
-    if isinstance(given, Tensor):
-        return steps.exact(given.double())
-    return steps.scalar(float(given), like)  # type: ignore[arg-type]
+    """Return an argument as numbers: those of a tensor are exact, one of Python's is rounded.
+
+    So is a tensor of no axes beside one that has some, for its dtype does not count.
+    """
+    if not isinstance(given, Tensor):
+        return steps.scalar(float(given), like)  # type: ignore[arg-type]
+    given = given.double()
+    if given.ndim == 0 and like.ndim > 0:
+        return Number(given, steps.cast(given))
+    return steps.exact(given)
 
 
 @rule("add", "sub")
 def add(steps: Steps, call: Call) -> Error:
     """Return a + alpha b, whose product may round."""
-    a = call["self"]
-    like = call.result
-    b = number(steps, call["other"], like)
-    if call["alpha"] != 1:
-        b = steps.mul(number(steps, call["alpha"], like), b)
+    like, b = call.result, scale_by_alpha(steps, call, "other")
     sign = -1 if call.name == "aten::sub" else 1
-    return steps.store(steps.add(number(steps, a, like), Number(sign * b.value, b.error)))
+    a = number(steps, call["self"], like)
+    return steps.store(steps.add(a, Number(sign * b.value, b.error)))
+
+
+def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
+    """Return alpha times an argument; a narrow dtype holds numbers of Python's and the product."""
+    stepwise = steps.stepwise()
+    found = number(stepwise, call[name], call.result)
+    if call["alpha"] == 1:
+        return found
+    return stepwise.mul(number(stepwise, call["alpha"], call.result), found)
 
 
 @rule("rsub")
 def subtract_from(steps: Steps, call: Call) -> Error:
-    like = call.result
-    a = number(steps, call["self"], like)
-    if call["alpha"] != 1:
-        a = steps.mul(number(steps, call["alpha"], like), a)
-    return steps.store(steps.sub(number(steps, call["other"], like), a))
+    """Return b - alpha a."""
+    b = number(steps.stepwise(), call["other"], call.result)
+    return steps.store(steps.sub(b, scale_by_alpha(steps, call, "self")))
 
 
 @rule("mul")
 def multiply(steps: Steps, call: Call) -> Error:
+    """Return a b."""
     like = call.result
     product = steps.mul(number(steps, call["self"], like), number(steps, call["other"], like))
     return steps.store(product)
@@ -64,50 +75,51 @@ def divide(steps: Steps, call: Call) -> Error:
 
 @rule("fmod", "remainder")
 def take_remainder(steps: Steps, call: Call) -> Error:
-    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign."""
-    b = number(steps, call["other"], call.result)
-    if bool((b.error > 0).any()):
-        return torch.full_like(call.result, torch.inf)
-    return steps.rounded(call.result)
+    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign.
+
+    Nothing is said where the divisor is rounded, or the quotient, with which SLEEF begins, is
+    beyond the dtype's range.
+    """
+    a, b = (number(steps, call[name], call.result) for name in ("self", "other"))
+    lost = (b.error > 0) | (a.error > 0) | (abs(a.value / b.value) > steps.largest)
+    return torch.where(lost, torch.inf, steps.rounded(call.result))
 
 
 @rule("reciprocal")
 def round_once(steps: Steps, call: Call) -> Error:
+    """Return 1 / a."""
     return steps.rounded(call.result)
 
 
 @rule("square")
 def square(steps: Steps, call: Call) -> Error:
+    """Return a^2."""
     return steps.store(steps.square(steps.exact(call["self"])))
 
 
 @rule("sqrt")
 def take_root(steps: Steps, call: Call) -> Error:
+    """Return the root."""
     return steps.store(steps.sqrt(steps.exact(call["self"])))
 
 
 @rule("rsqrt")
 def take_reciprocal_root(steps: Steps, call: Call) -> Error:
+    """Return 1 / sqrt(a), each step stored."""
+    steps = steps.stepwise()
     return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
-@rule("addcmul")
+@rule("addcmul", "addcdiv")
 def add_product(steps: Steps, call: Call) -> Error:
-    """Return a + c b1 b2, the product in any order."""
-    product = steps.mul(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
-    return add_scaled(steps, call, product)
-
-
-@rule("addcdiv")
-def add_quotient(steps: Steps, call: Call) -> Error:
-    """Return a + c b1 / b2."""
-    quotient = steps.div(steps.exact(call["tensor1"]), steps.exact(call["tensor2"]))
-    return add_scaled(steps, call, quotient)
-
-
-def add_scaled(steps: Steps, call: Call, term: Number) -> Error:
+    """Return a + c b1 b2, or a + c b1 / b2, by the product with c first or last."""
+    combine = steps.mul if call.name == "aten::addcmul" else steps.div
+    one, other = steps.exact(call["tensor1"]), steps.exact(call["tensor2"])
+    term = combine(one, other)
     if call["value"] != 1:
-        term = steps.mul(steps.scalar(call["value"], call.result), term)
+        factor = steps.scalar(call["value"], call.result)
+        last, first = steps.mul(factor, term), combine(steps.mul(factor, one), other)
+        term = Number(last.value, torch.maximum(last.error, first.error))
     return steps.store(steps.add(steps.exact(call["self"]), term))
 
 
@@ -131,13 +143,15 @@ def raise_to_power(steps: Steps, call: Call) -> Error:
     """Return a^b; a small whole exponent, or one half, takes products or a root.
 
     The function pow is right to 4 units in the last place (CUDA C++ Programming Guide, mathematical
-    functions: powf). A number of Python's is rounded: a base moves a^b by b, an exponent by log a.
+    functions: powf). A number of Python's is rounded to the dtype: a base moves a^b by b, an
+    exponent by log a.
     """
     base, exponent = call.given.get("self"), call["exponent"]
     if not isinstance(exponent, Tensor) and float(exponent) in (-2.0, -1.0, -0.5, 0.5, 2.0, 3.0):
         assert isinstance(base, Tensor)
         return steps.store(raise_simply(steps.stepwise(), steps.exact(base), float(exponent)))
-    a, b = number(steps, base, call.result), number(steps, exponent, call.result)
+    stepwise = steps.stepwise()
+    a, b = number(stepwise, base, call.result), number(stepwise, exponent, call.result)
     moved = a.error / abs(a.value) * abs(b.value)
     moved = torch.where(a.error > 0, moved, 0.0)
     moved = moved + torch.where(b.error > 0, b.error * abs(a.value.log()), 0.0)

@@ -21,7 +21,6 @@ UNITS = {
     "atanh": 3.0,
     "cos": 3.5,
     "cosh": 2.0,
-    "erf": 2.0,
     "erfc": 4.0,
     "exp": 2.0,
     "exp2": 2.0,
@@ -50,6 +49,14 @@ def evaluate_function(steps: Steps, call: Call) -> Error:
     return error
 
 
+@rule("erf")
+def erf(steps: Steps, call: Call) -> Error:
+    """Return erf(x): by a library in float32, by the polynomial of `Steps.erf` if narrower."""
+    if steps.precision.narrow:
+        return steps.store(steps.erf(steps.exact(call["self"])))
+    return steps.rounded(call.result, 4)
+
+
 @rule("erfinv")
 def invert_erf(steps: Steps, call: Call) -> Error:
     """Return the inverse of erf: steps of Newton's from erf of an approximation.
@@ -65,7 +72,8 @@ def invert_erf(steps: Steps, call: Call) -> Error:
 
 @rule("logit")
 def logit(steps: Steps, call: Call) -> Error:
-    """Return log(x / (1 - x)), of x between eps and 1 - eps."""
+    """Return log(x / (1 - x)), of x between eps and 1 - eps, each step stored."""
+    steps = steps.stepwise()
     x = steps.exact(call["self"])
     eps = call["eps"]
     one = steps.exact(torch.ones_like(x.value))
@@ -79,6 +87,7 @@ def logit(steps: Steps, call: Call) -> Error:
 @rule("logit_backward")
 def logit_backward(steps: Steps, call: Call) -> Error:
     """Return g / (x (1 - x)); 0 beyond eps and 1 - eps."""
+    steps = steps.stepwise()
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     one = steps.exact(torch.ones_like(x.value))
     slope = steps.div(g, steps.mul(x, steps.sub(one, x)))
@@ -120,7 +129,8 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
 
 @rule("xlogy", "special_xlog1py")
 def multiply_logarithm(steps: Steps, call: Call) -> Error:
-    """Return x log(y) or x log(1 + y); 0 if x is 0."""
+    """Return x log(y) or x log(1 + y), each step stored; 0 if x is 0."""
+    steps = steps.stepwise()
     given = [call["self"], call["other"]]
     numbers = [
         steps.exact(each.double())

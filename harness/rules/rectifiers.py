@@ -35,6 +35,7 @@ def rrelu(steps: Steps, call: Call) -> Error:
 
 @rule("rrelu_with_noise_backward")
 def rrelu_backward(steps: Steps, call: Call) -> Error:
+    """Return g times the slope that was drawn, or g above 0, else c g."""
     g = call["grad_output"]
     if call["training"] and float(call["upper"]) - float(call["lower"]) > 1e-6:
         return steps.store(steps.mul(steps.exact(g), steps.exact(call["noise"])))

@@ -23,12 +23,13 @@ def bound_products(
     if plus is not None:
         size = size + abs(plus)
         terms = terms + 1
-    error = terms * (steps.u * size + steps.tiny * (size > 0))
+    error = terms * (steps.u * size + steps.least(size > 0))
     return steps.store(Number(value, error))
 
 
 @rule("mm", "bmm", "dot", "mv")
 def multiply_matrices(steps: Steps, call: Call) -> Error:
+    """Return a b."""
     a, b = (argument for argument in call.given.values() if isinstance(argument, Tensor))
     return bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
 
@@ -46,16 +47,19 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
 
 @rule("sum")
 def add_up(steps: Steps, call: Call) -> Error:
+    """Return the sum over some axes."""
     return steps.store(steps.sum(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("mean")
 def average(steps: Steps, call: Call) -> Error:
+    """Return the mean over some axes."""
     return steps.store(steps.mean(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("cumsum")
 def add_up_along(steps: Steps, call: Call) -> Error:
+    """Return the sums of the first numbers along an axis."""
     size = torch.cumsum(abs(call["self"]), call["dim"])
     terms = count_terms(size, list_axes(size, call["dim"]))
     return steps.store(Number(call.result, terms * steps.u * size))
