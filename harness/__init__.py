@@ -20,5 +20,6 @@ from harness.running.check import check as check
 from harness.running.race import Entry as Entry
 from harness.running.result import Result as Result
 from harness.running.result import VerdictFailed as VerdictFailed
+from harness.same.case import same as same
 from harness.training.trained import Trained as Trained
 from harness.training.trainer import Population as Population

@@ -35,6 +35,7 @@ PUBLIC = {
         "Verdict",
         "VerdictFailed",
         "check",
+        "same",
         "verify",
     ),
     "reference": (

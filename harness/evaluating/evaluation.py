@@ -83,7 +83,7 @@ def _asked(module: Any, question: Question) -> Iterator[None]:
 
 def call_before(module: Any, question: Question) -> None:
     """Call a module as a question says, and leave its answers."""
-    with _asked(module, question), users():
+    with _asked(module, question), users(), torch.no_grad():
         module(*question.batch.args, **question.batch.kwargs)
 
 

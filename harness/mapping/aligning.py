@@ -49,6 +49,7 @@ def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Itera
     for parts, left, missing in _align_matrices(matrices, vectors, of_matrices, of_vectors, rules):
         for more in _Aligner(rules).align(left, missing):
             yield {**parts, **more}
+    yield from _align_flat(theirs, ours, rules)
 
 
 def _align_matrices(
@@ -64,7 +65,6 @@ def _align_matrices(
     if vectors or of_vectors:
         yield from fold(matrices, vectors, of_matrices, of_vectors)
         yield from unfold(matrices, vectors, of_matrices, of_vectors)
-        yield from _flatten(matrices, vectors, of_matrices, of_vectors, rules)
 
 
 class _Aligner:
@@ -169,23 +169,19 @@ def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
         yield parts
 
 
-def _flatten(
-    matrices: Sequence[Named],
-    vectors: Sequence[Named],
-    of_matrices: Sequence[Named],
-    of_vectors: Sequence[Named],
-    rules: Rules,
-) -> Iterator[Folded]:
-    """Yield alignments in which tensors with axes of length 1 count as vectors."""
-    flat_theirs = [one for one in matrices if is_flat(one[1])]
-    flat_ours = [one for one in of_matrices if is_flat(one[1])]
-    if not flat_theirs and not flat_ours:
+def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
+    """Yield alignments in which matrices of one row or column count as vectors."""
+    flat_theirs = [one for one in theirs if is_flat(one[1])]
+    flat_ours = [one for one in ours if is_flat(one[1])]
+    if not any(len(shape) > 1 for _, shape in [*flat_theirs, *flat_ours]):
         return
-    for parts in _Aligner(rules).align(
-        [one for one in matrices if one not in flat_theirs],
-        [one for one in of_matrices if one not in flat_ours],
+    aligner = _Aligner(rules)
+    for parts in aligner.align(
+        [one for one in theirs if one not in flat_theirs],
+        [one for one in ours if one not in flat_ours],
     ):
-        yield parts, [*flat_theirs, *vectors], [*flat_ours, *of_vectors]
+        for more in aligner.align(flat_theirs, flat_ours):
+            yield {**parts, **more}
 
 
 def is_flat(shape: Shape) -> bool:

@@ -26,9 +26,9 @@ class Part:
     make: Callable[[State], Tensor]
 
     @property
-    def is_whole(self) -> bool:
-        """Is it a tensor as it is?"""
-        return self.sources == (self.text,)
+    def adds(self) -> bool:
+        """Is it a sum of tensors?"""
+        return " + " in self.text
 
 
 Parts = dict[str, Part]  # by the names of the tensors that they make

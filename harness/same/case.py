@@ -186,8 +186,9 @@ class SameModels:
     def find_evidence(self, models: Any, trial: Trial, mode: str) -> Any:
         """Return what all questions show in a setting, or the reason why there is nothing."""
         from harness.model.devices import kind_of
-        from harness.same.asking import Asker, Setting, list_asks
+        from harness.same.asking import Asker, list_asks
         from harness.same.evidence import Evidence
+        from harness.same.respondent import Setting
 
         setting = Setting(
             trial.dtype, self.given.reference_dtype or trial.dtype, trial.device, mode

@@ -52,7 +52,7 @@ class Compared:
     `factor` is the largest difference of their shadows over what rounding in float64 allows, in a
     random weighted sum of the answer's elements and in the element that differs most, whose figures
     are `where`, `actual`, `expected` and `allowed`. `resolution` is the allowed difference over the
-    answer's size.
+    `size` of the answer, its norm.
 
     `run_factor` is the largest difference of the model's answer, as it ran in its own dtype, from
     its shadow over what its operations allow; `run_resolution` is the latter over its size.
@@ -69,6 +69,7 @@ class Compared:
     actual: float = math.nan
     expected: float = math.nan
     allowed: float = math.nan
+    size: float = 0.0
     run_factor: float = 0.0
     run_resolution: float = 0.0
     bits_lost: float = 0.0
@@ -251,6 +252,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         float(actual[where]),
         float(expected[where]),
         shown.allowed,
+        size,
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
         bits(mine.as_run, mine.as_declared),

@@ -10,6 +10,7 @@ from harness.core.finding import Located
 from harness.same.asking import Asked, Outside
 from harness.same.compare import GRADIENT, Compared
 
+SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 BOUNDED = ("same", "differs", "too wide")  # outcomes of answers that have bounds
 
 
@@ -88,6 +89,18 @@ class Evidence:
             for one in asked.compared
             if one.answer not in judged
         }
+
+    def zeros(self) -> list[str]:
+        """Return the gradients that are 0 but for rounding wherever their bounds are too wide."""
+        found: dict[str, bool] = {}
+        for asked in self.asked:
+            gradients = [one for one in asked.compared if one.answer.startswith("gradient ")]
+            largest = max((one.size for one in gradients), default=0.0)
+            for one in gradients:
+                if one.outcome == "too wide":
+                    small = one.size * one.resolution < SMALL * largest
+                    found[one.answer] = found.get(one.answer, True) and small
+        return [name for name, small in found.items() if small]
 
     def unruled(self) -> list[Located]:
         """Return the operations without a rule, one of each kind."""

@@ -10,6 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BUFFER, BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.models import Models, is_output
 from harness.shadow.located import locate
@@ -41,10 +42,13 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
     resolution = max(shown.compared.resolution for shown in judged)
     labels = dict.fromkeys(asked.ask.label for asked in evidence.asked)
     answers = count_answers([shown.answer for shown in judged])
+    used = f"by at most {factor:.2g} of what rounding in float64 explains"
+    if not factor:
+        used = "to the last bit of float64"
     said = (
         f"the same function in {mode}(): {answers} agree in {len(evidence.asked)} draws"
-        f" ({', '.join(labels)}), by at most {factor:.2g} of what rounding in float64 explains;"
-        f" resolution {resolution:.1g}; parameters {models.mapping.text}"
+        f" ({', '.join(labels)}), {used}; resolution {resolution:.1g}; parameters"
+        f" {models.mapping.text}"
     )
     if any(asked.draws for asked in evidence.asked):
         said += "; random numbers repeat under one seed"
@@ -55,19 +59,21 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
 
 def _describe_left_out(models: Models, evidence: Evidence) -> str:
     """Return which answers and parameters nothing is known of."""
-    parts = []
+    parts, zero = [], evidence.zeros()
     for name, outcome in evidence.unjudged().items():
         reason = {
             "not seen": "0 everywhere",
             "too wide": "its bound is too wide",
             "not finite": "not finite in both",
         }.get(outcome, outcome)
+        if name in zero:
+            reason = "0 but for rounding"
         parts.append(f"{name} ({reason})")
-    idle = [
-        name for name in models.reference.tensors.parameters if name not in models.reference.acting
-    ]
-    if idle:
-        parts.append(f"{list_names(idle)}, which act on no output")
+    for side in (models.reference, models.subject):
+        idle = [name for name in side.tensors.parameters if name not in side.acting]
+        if idle:
+            verb = "acts" if len(idle) == 1 else "act"
+            parts.append(f"{list_names(idle)} of {side.builder.name}, which {verb} on no output")
     if not models.mapping.differentiable:
         parts.append("gradients by parameters, since the map of parameters has no derivative")
     if not models.by_inputs:
@@ -83,6 +89,10 @@ def describe_limits(models: Models) -> str:
         said.append(f"The parameters were {mapping.text}")
     if mapping.remark:
         said.append(mapping.remark)
+    sums = [name for name, part in (mapping.parts or {}).items() if part.adds]
+    if sums:
+        verb = "is a sum" if len(sums) == 1 else "are sums"
+        said.append(f"{list_names(sums)} {verb}: a step of training moves both terms")
     for free in models.free:
         if free.merged:
             said.append(
@@ -132,28 +142,30 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
     if lost:
         return Status.UNDEFINED, f"{list_names(lost)}: not finite in both models: use other data"
     outputs = [shown for shown in judged if is_output(shown.answer)]
-    numbers = [shown for shown in outputs if shown.compared.resolution > 0]
-    wide = [name for name, outcome in unjudged.items() if outcome == "too wide"]
+    zero = evidence.zeros()
+    wide = [
+        name for name, outcome in unjudged.items() if outcome == "too wide" and name not in zero
+    ]
     if wide:
         return (
             Status.VACUOUS,
             f"the bound of {list_names(wide)} exceeds a tenth of its size in every draw",
         )
-    if outputs and not numbers:
+    if outputs and all(math.isnan(shown.compared.actual) for shown in outputs):
         names = list_names([shown.answer for shown in outputs])
         return (
             Status.VACUOUS,
-            f"only whole numbers or exact ones come out ({names}), which are equal: a small"
-            " difference before them would not show; give the numbers before them, such as logits",
+            f"only whole numbers come out ({names}), which are equal: a small difference before"
+            " them would not show; give the numbers before them, such as logits",
         )
-    if not outputs:
-        return Status.VACUOUS, "no output is ever other than 0: choose other data"
     moved = any(shown.answer.startswith(BY_INPUT) for shown in judged)
     if not moved and not models.reference.acting and not models.subject.acting:
         return (
             Status.VACUOUS,
             "no output depends on parameters or inputs: two constants are equal",
         )
+    if not outputs:
+        return Status.VACUOUS, "no output is ever other than 0: choose other data"
     return None
 
 
@@ -168,9 +180,9 @@ def describe_difference(shown: Shown) -> str:
     """Return the headline of an answer that differs."""
     compared = shown.compared
     if compared.outcome == "not finite":
-        return (
-            f"{shown.answer} is not finite where that of the reference is, or the other way round"
-        )
+        return shown.asked.not_finite.get(shown.answer, f"{shown.answer} is not finite")
+    if math.isnan(compared.actual):
+        return f"{shown.answer} differs: its whole numbers are not equal"
     if math.isinf(compared.factor):
         return f"{shown.answer} differs, where rounding explains nothing"
     said = (
@@ -178,7 +190,7 @@ def describe_difference(shown: Shown) -> str:
         " explains"
     )
     bits = count_bits(compared.actual, compared.expected)
-    return f"{said}; the first {bits} bits agree" if bits > 0 else said
+    return f"{said}; the first {bits} bits agree" if bits > 1 else said
 
 
 def count_bits(actual: float, expected: float) -> int:
@@ -199,6 +211,8 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
         return f"{given.name} gives {mine}, {given.name_reference} {theirs}"
     if shown.answer.startswith(BUFFER):
         return f"{given.name} has no buffer for {shown.answer.removeprefix(BUFFER)}"
+    if shown.answer.startswith((GRADIENT, BY_INPUT)):
+        return f"{given.name} has no {shown.answer}: something is detached, or not used"
     return f"{given.name} gives no {shown.answer}, or in another shape"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,8 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     compared = worst.compared
     if compared.outcome == "shape":
         return _fail(judged, describe_shape(models, worst, judged.mode))
+    if math.isnan(compared.actual):
+        return _fail(judged, describe_difference(worst))
     finding = Finding(
         Form.MODELS,
         title_of(judged.trial),
@@ -171,10 +174,10 @@ def judge_precision(judged: Judged) -> Verdict:
             f"{worse[1].answer} may lose {worse[0]:.0f} bits more than by the operations of"
             f" {given.name_reference}: the same function in a form that rounds worse"
         )
+    share = max(lost[0] / LOST_BITS, worse[0] / WORSE_BITS)
     if reason and given.precision_lost:
-        return blank(
-            trial, Status.PASS, f"precision is lost as declared: {reason} ({given.precision_lost})"
-        )
+        why = f"precision is lost as declared: {reason} ({given.precision_lost})"
+        return replace(blank(trial, Status.PASS, why), budget_used=min(share, 1.0))
     if reason:
         told = f'{reason}; if it is meant, write precision_lost="why"'
         return _fail(judged, told)
@@ -184,4 +187,4 @@ def judge_precision(judged: Judged) -> Verdict:
     )
     if given.precision_lost:
         passed += f"; declared was: {given.precision_lost}"
-    return blank(trial, Status.PASS, passed)
+    return replace(blank(trial, Status.PASS, passed), budget_used=share)

@@ -1,0 +1,177 @@
+"""One of two models while it is asked a question: its parameters, its answers and its shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.evaluating.built import cast_batch, copy_module
+from harness.evaluating.data import Batch
+from harness.evaluating.evaluation import (
+    Question,
+    call_before,
+    evaluate,
+    survey,
+    watch_evaluation,
+)
+from harness.evaluating.state import State, list_live, write_state
+from harness.evaluating.survey import Drawn, describe_drawn, draw_the_same
+from harness.model.devices import held_in
+from harness.same.models import Models, Side, make_loss
+from harness.shadow.shadow import Shadow
+from harness.shadow.watch import Watched
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """What both models are asked: a draw of the reference's parameters, and a batch.
+
+    Before it, both are called on `before` with the parameters as built, if there is such a batch.
+    """
+
+    label: str
+    state: State
+    batch: Batch
+    before: Batch | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The dtype of both models, the device, and the mode in which they are asked."""
+
+    dtype: str
+    dtype_reference: str
+    device: str
+    mode: str
+
+
+class Respondent:
+    """One of the two models while it is asked one question."""
+
+    def __init__(self, models: Models, side: Side, made: Any, dtype: str, setting: Setting) -> None:
+        self.models, self.side, self.dtype, self.setting = models, side, dtype, setting
+        self.device = setting.device
+        self.module = copy_module(made, side.builder, dtype, self.device)
+        self.state: State = {}
+        self.drawn: list[Drawn] = []
+        self.weights: dict[str, Tensor] = {}
+
+    def prepare(self, ask: Ask, state: State, built: State) -> None:
+        """Set the parameters; first call the model as built, if the question says so."""
+        self.state = state
+        if ask.before is not None:
+            write_state(self.module, built)
+            call_before(self.module, self._question(ask, ask.before))
+        self._set()
+
+    def _set(self) -> None:
+        """Set all numbers: those of the state, the others as they were built."""
+        write_state(self.module, {**self.side.built, **self.state})
+
+    def _question(self, ask: Ask, batch: Batch) -> Question:
+        models, setting = self.models, self.setting
+        kind = held_in(self.dtype)
+        is_subject = self.side is models.subject
+        buffers = {}
+        if setting.mode == "train":
+            for own, source in models.buffers.items():
+                buffers[own if is_subject else source] = source
+        return Question(
+            cast_batch(batch, kind, self.device),
+            setting.mode,
+            ask.seed,
+            make_loss(models.given.loss, kind, self.device),
+            models.names if is_subject else {},
+            buffers,
+            models.by_inputs,
+            models.mapping.differentiable,
+            self.weights,
+        )
+
+    def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
+        """Evaluate the model once, and keep the random numbers that it draws."""
+        question = self._question(ask, ask.batch)
+        if seed is not None:
+            question = Question(**{**vars(question), "seed": seed})
+        answers, found = survey(self.module, question)
+        self.drawn = found.drawn
+        self._set()
+        return answers
+
+    def run(self, ask: Ask) -> Mapping[str, Tensor]:
+        """Return the answers as the model gives them when nobody watches."""
+        answers = evaluate(self.module, self._question(ask, ask.batch))
+        answers = {name: tensor.detach().clone() for name, tensor in answers.items()}
+        self._set()
+        return answers
+
+    def shadow(self, ask: Ask) -> Shadow:
+        """Return the shadow of a watched evaluation, at the parameters before they are rounded."""
+        watched = watch_evaluation(self.module, self._question(ask, ask.batch))
+        return Shadow(watched, self.dtype, self._list_exact(watched))
+
+    def _list_exact(self, watched: Watched) -> dict[int, Tensor]:
+        """Return the exact parameters that the module could only hold rounded, by version."""
+        live, _ = list_live(self.module)
+        exact: dict[int, Tensor] = {}
+        for name, wanted in self.state.items():
+            tensor = live[name]
+            if not tensor.is_floating_point() or name in self.models.buffers:
+                continue
+            wanted = wanted.to(tensor.device)
+            if torch.equal(tensor.detach().double(), wanted):
+                continue
+            memory = tensor.untyped_storage().data_ptr()
+            for number, version in enumerate(watched.run.versions):
+                if version.numbers.untyped_storage().data_ptr() == memory:
+                    flat = exact.get(number, version.numbers.double().clone())
+                    flat.as_strided(
+                        tensor.shape, tensor.stride(), int(tensor.storage_offset())
+                    ).copy_(wanted)
+                    exact[number] = flat
+                    break
+        return exact
+
+
+def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:
+    """Return why two models that draw random numbers cannot be compared, and why their randomness
+    is certainly another; "" if they draw the same numbers, or none.
+    """
+    if draw_the_same(mine.drawn, theirs.drawn):
+        return "", ""
+    both = mine, theirs
+    names = [one.side.builder.name for one in both]
+    said = [describe_drawn(one.drawn) for one in both]
+    acts = [bool(one.drawn) and _acts(one, ask) for one in both]
+    if not any(acts):
+        return "", ""
+    for one, (draws, other) in enumerate(((0, 1), (1, 0))):
+        if acts[draws] and not acts[other]:
+            return "", (
+                f"{names[draws]} draws random numbers that change its answers ({said[one]}), and"
+                f" {names[other]} does not"
+            )
+    why = (
+        f"the two draw random numbers in another order, or of other shapes: {names[0]} {said[0]},"
+        f" {names[1]} {said[1]}; under one seed they are not comparable"
+    )
+    counts = [sum(each.numbers.numel() for each in one.drawn) for one in both]
+    if counts[0] != counts[1]:
+        why += f"; one draws {counts[0]} numbers and the other {counts[1]}: is a dropout missing?"
+    return why, ""
+
+
+def _acts(one: Respondent, ask: Ask) -> bool:
+    """Do a model's answers depend on the seed?"""
+    drawn = one.drawn
+    first, second = one.look(ask, 1), one.look(ask, 2)
+    one.drawn = drawn
+    return any(
+        name not in second or not torch.equal(tensor.nan_to_num(), second[name].nan_to_num())
+        for name, tensor in first.items()
+    )
