@@ -19,6 +19,7 @@ PUBLIC = {
     "harness": (
         "Bounded",
         "Case",
+        "Computed",
         "Contract",
         "Contrast",
         "Entry",
@@ -35,6 +36,8 @@ PUBLIC = {
         "Verdict",
         "VerdictFailed",
         "check",
+        "jax_model",
+        "onnx_model",
         "verify",
     ),
     "reference": (
@@ -43,7 +46,6 @@ PUBLIC = {
         "Network",
         "NumpyNet",
         "OnData",
-        "Prototype",
         "RNnet",
         "Stated",
         "fitted",
@@ -62,6 +64,7 @@ PUBLIC = {
         "starts",
     ),
 }
+RENAMED = {"Prototype": "Computed(answer, name, slopes, dtype='float64')"}  # and what to write now
 PACKAGES: dict[str, str] = {}  # the package of each public name
 for _package, _names in PUBLIC.items():
     PACKAGES |= dict.fromkeys(_names, _package)
@@ -71,8 +74,11 @@ __all__ = list(PACKAGES)
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used.
 
-    Raises ImportError if Python finds another package in place of our `harness` or `reference`.
+    Raises ImportError for an old name, and if Python finds another package in place of our
+    `harness` or `reference`.
     """
+    if name in RENAMED:
+        raise ImportError(f"nnet_parity has no {name} any more, write {RENAMED[name]}")
     if name not in PACKAGES:
         raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")
     package = PACKAGES[name]

@@ -21,6 +21,7 @@ from harness.core.judge import Judgement
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.report import MARK
 from harness.core.verdict import Status
+from harness.foreign.computed import Computed
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import Comparison, heading
@@ -66,7 +67,7 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
     reason.
     """
     if (
-        not isinstance(trial.subject, Subject)
+        not isinstance(trial.subject, Subject | Computed)
         or trial.check not in QUANTITIES
         or trial.case.expect != "equal"
     ):
@@ -163,7 +164,8 @@ def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[
         for source in (_own_source, _own_file):
             try:
                 model = source(trial.subject, trial.case)
-                model |= {"flat": flat, "arguments": write_arguments(small.problem, flat)}
+                arguments = write_arguments(small.problem, flat)
+                model |= {"flat": flat, "arguments": arguments, **_frameworks(trial, model)}
                 text = _script(trial, small, model, witness)
             except (Unwritten, TypeError, OSError) as error:  # of no file, or it cannot be copied
                 reason = reason or error
@@ -174,21 +176,40 @@ def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[
         raise Unwritten(str(reason))
 
 
-def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
+def _frameworks(trial: Trial, model: dict[str, Any]) -> dict[str, Any]:
+    """Return the template's variables on what computes: torch, or a function of NumPy arrays."""
+    if not isinstance(trial.subject, Computed):
+        settings = Code("\n".join(settings_lines(trial.case.settings)))
+        dtype = held_in(trial.dtype)
+        return {"computed": False, "needs_torch": True, "dtype": dtype, "settings": settings}
+    code = " ".join(str(model[name]) for name in ("source", "build", "loss"))
+    needs_torch = "torch" in code
+    return {"computed": True, "needs_torch": needs_torch, "dtype": None, "settings": Code("")}
+
+
+def _functions(subject: Subject | Computed) -> tuple[Any, Any]:
+    """Return what a script calls: the model and its loss, or its outputs and its slopes."""
+    if isinstance(subject, Computed):
+        return subject.answer, subject.slopes
+    return subject.build, subject.loss
+
+
+def _own_source(subject: Subject | Computed, case: Case) -> dict[str, Any]:
     """Return the template's variables for a script that has a copy of the model's source."""
     source = Source()
-    build = source.expression(subject.build)
-    loss = None if subject.loss is None else source.expression(subject.loss)
+    function, own_loss = _functions(subject)
+    build = source.expression(function)
+    loss = None if own_loss is None else source.expression(own_loss)
     names = " and ".join(source.origins)
     origin = f"The model, from {names}." if names else "The model."
     return _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
 
 
-def _is_lazy(subject: Subject) -> bool:
+def _is_lazy(subject: Subject | Computed) -> bool:
     """Return whether a newly built model has parameters whose shapes are decided by its first
     call.
     """
-    if subject.shapes is not None:
+    if isinstance(subject, Computed) or subject.shapes is not None:
         return False
     from torch.nn.parameter import is_lazy
 
@@ -207,9 +228,12 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
     }
 
 
-def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that imports the model's file."""
-    file = getfile(subject.build)
+def _own_file(subject: Subject | Computed, case: Case) -> dict[str, Any]:
+    """Return the template's variables for a script that imports the model's file; of a function of
+    NumPy arrays, the file of its case.
+    """
+    is_computed = isinstance(subject, Computed)
+    file = case.file if is_computed and case.file else getfile(_functions(subject)[0])
     if not Path(file).is_file():
         raise Unwritten(f"{file} is not a file any more")
     source = f"""\
@@ -217,11 +241,14 @@ sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
 from harness.reproduce.users_file import find_subject
 
 SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
-    loss = None if subject.loss is None else "SUBJECT.loss"
+    build, own_loss = "SUBJECT.build", "SUBJECT.loss"
+    if is_computed:
+        build, own_loss = "SUBJECT.answer", "SUBJECT.slopes"
+    loss = None if _functions(subject)[1] is None else own_loss
     origin = (
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
     )
-    model = _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
+    model = _model(build, loss, source, origin, lazy=True)  # its file may change
     return model | {"file": file}
 
 
@@ -251,11 +278,9 @@ def _script(
         "place": one_line(f"{trial.subject.name}: {where}"),
         "who": one_line(trial.reference.title()),
         "mark": Code(MARK),
-        "dtype": held_in(trial.dtype),
         "precision": kind_of(trial.device).precision_lines(trial.dtype),
         "names": None if shapes is None else list(map(exact, shapes)),
         **write_loss(problem),
-        "settings": Code("\n".join(settings_lines(trial.case.settings))),
         "inputs": _groups(problem.inputs, formulation.network.inputs, numbers),
         "targets": _groups(problem.targets, formulation.network.outputs, numbers),
         "numbers": numbers,

@@ -153,13 +153,18 @@ def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
 
 
 def _absent(trial: Trial, quantity: str) -> str:
-    """Return why the reference or the subject has no answer in a trial; "" if both have one."""
+    """Return why the reference or the subject has no answer in a trial; "" if both have one.
+
+    A subject that computes in another dtype than the trial's has none.
+    """
     subject, reference, dtype = trial.subject, trial.reference, trial.dtype
     own = subject.network or trial.case.network
     reasons = [reference.cannot_answer(own, quantity, dtype, "cpu")]
     if trial.case.contrast:
         reasons.append(reference.cannot_answer(trial.case.network, quantity, dtype, "cpu"))
     reasons.append(subject.cannot_answer(own, quantity, dtype, trial.device))
+    if (computed_in := subject.contract(dtype).dtype) != dtype:
+        reasons.append(f"{subject.name} computes in {computed_in}")
     return next(filter(None, reasons), "")
 
 
