@@ -15,8 +15,8 @@ from harness.core.finding import Finding, Form
 from harness.core.implementation import Candidate
 from harness.core.judge import Judgement
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.diagnose import other_meaning
 from harness.judging.comparison import Comparison, finding_of, title_of
-from harness.judging.diagnosis import other_meaning
 from harness.judging.store import Key
 from harness.words.wording import with_finding
 

@@ -14,6 +14,7 @@ from harness.core.judge import Judgement
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.diagnose import diagnose
 from harness.fits.verdicts import end_verdict
 from harness.judging.another_way import judge_by_operations
 from harness.judging.cache import Cache
@@ -26,7 +27,6 @@ from harness.judging.comparison import (
     measured_verdict,
     missing,
 )
-from harness.judging.diagnosis import diagnose
 from harness.judging.other_losses import describe_missing
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key

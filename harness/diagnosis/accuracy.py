@@ -6,9 +6,9 @@ from harness.core.contract import Contract
 from harness.core.finding import Hint, HintKind
 from harness.core.judge import Judgement
 from harness.core.verdict import Status
+from harness.diagnosis.ignored import find_ignored
 from harness.foreign.computed import Computed
 from harness.judging.comparison import Comparison
-from harness.judging.ignored import find_ignored
 from harness.text.python import called
 
 COARSE_ULP = 4.0  # of exp and tanh in JAX and ONNX Runtime, as measured
