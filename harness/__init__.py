@@ -12,6 +12,9 @@ from harness.core.problem import Problem as Problem
 from harness.core.recipe import Recipe as Recipe
 from harness.core.verdict import Status as Status
 from harness.core.verdict import Verdict as Verdict
+from harness.foreign.computed import Computed as Computed
+from harness.foreign.jax_models import jax_model as jax_model
+from harness.foreign.onnx_models import onnx_model as onnx_model
 from harness.judging.case import Case as Case
 from harness.judging.case import Contrast as Contrast
 from harness.judging.verification import verify as verify

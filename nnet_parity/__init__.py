@@ -19,6 +19,7 @@ PUBLIC = {
     "harness": (
         "Bounded",
         "Case",
+        "Computed",
         "Contract",
         "Contrast",
         "Entry",
@@ -35,6 +36,8 @@ PUBLIC = {
         "Verdict",
         "VerdictFailed",
         "check",
+        "jax_model",
+        "onnx_model",
         "same",
         "verify",
     ),
@@ -44,7 +47,6 @@ PUBLIC = {
         "Network",
         "NumpyNet",
         "OnData",
-        "Prototype",
         "RNnet",
         "Stated",
         "fitted",
@@ -63,6 +65,7 @@ PUBLIC = {
         "starts",
     ),
 }
+RENAMED = {"Prototype": "Computed(answer, name, slopes, dtype='float64')"}  # and what to write now
 PACKAGES: dict[str, str] = {}  # the package of each public name
 for _package, _names in PUBLIC.items():
     PACKAGES |= dict.fromkeys(_names, _package)
@@ -72,8 +75,11 @@ __all__ = list(PACKAGES)
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used.
 
-    Raises ImportError if Python finds another package in place of our `harness` or `reference`.
+    Raises ImportError for an old name, and if Python finds another package in place of our
+    `harness` or `reference`.
     """
+    if name in RENAMED:
+        raise ImportError(f"nnet_parity has no {name} any more, write {RENAMED[name]}")
     if name not in PACKAGES:
         raise AttributeError(f"module 'nnet_parity' has no attribute {name!r}")
     package = PACKAGES[name]

@@ -3,10 +3,9 @@ faults. No torch.
 """
 
 from reference.fitted.case import fitted as fitted
-from reference.implementations.callables import Prototype as Prototype
-from reference.implementations.callables import Stated as Stated
 from reference.implementations.numpy_net import NumpyNet as NumpyNet
 from reference.implementations.numpy_net import numpy_net as numpy_net
+from reference.implementations.stated import Stated as Stated
 from reference.mathematics.custom_network import Equations as Equations
 from reference.mathematics.network import Network as Network
 from reference.probes.crossed import Crossed as Crossed

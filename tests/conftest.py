@@ -61,6 +61,7 @@ MASKS = (  # what differs between machines and days, and what stands for it
     # three parts: "R 4.2 or newer" is ours
     (re.compile(r"\b(R|Python|nnet) \d+\.\d+[.-]\d+"), r"\1 <version>"),
     (re.compile(r"\b(torch|NumPy|numpy|scipy) \d+\.\d+\.\d+(?:[\w.+]*\w)?"), r"\1 <version>"),
+    (re.compile(r"\b(JAX|ONNX Runtime) \d+\.\d+\.\d+"), r"\1 <version>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+(?:\+[\d:]+)?)?"), "<date>"),
     (re.compile(r"\b(\w+\.py):\d+"), r"\1:<line>"),  # files grow
     (re.compile(r"\b\d+ kB\b"), "<size>"),  # of a file: its digits pack as they may

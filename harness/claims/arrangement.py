@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from harness.calling.observing import observe
 from harness.claims.ordering import find_order
 from harness.core.contract import Array, Bounded
 from harness.core.formulation import Formulation
@@ -22,7 +21,6 @@ from harness.core.judge import budget
 from harness.core.linear import LinearMap
 from harness.core.problem import Problem
 from harness.judging.comparison import Comparison
-from harness.model.module import Model
 
 VALUES = (0.25, -0.5, 0.75)  # of all parameters at once
 STEPS = 64  # drawn numbers are multiples of 1 / STEPS, which every dtype holds
@@ -49,11 +47,11 @@ class Arrangement(NamedTuple):
 class Asked:
     """A subject and its network, asked for outputs at chosen theta and the same rows of inputs."""
 
-    def __init__(self, comparison: Comparison, model: Model) -> None:
+    def __init__(self, comparison: Comparison) -> None:
         self.formulation = comparison.problems[0].formulation
         self.network = self.formulation.network
         self.contract = comparison.contracts[0]
-        self.model = model
+        self.cache, self.trial = comparison.cache, comparison.trial
         self.random = np.random.default_rng(0)
         self.inputs = self.draw(ROWS, sum(self.network.inputs))
 
@@ -64,7 +62,8 @@ class Asked:
 
     def subject(self, own: Array) -> Array | None:
         """Return the subject's outputs (D, R, O) at own parameters (D, P), or None."""
-        answer = observe(self.model, self._problem(self.formulation, own)).answer("forward")
+        problem = self._problem(self.formulation, own)
+        answer = self.cache.ask_anew(self.trial, problem).answer("forward")
         return None if isinstance(answer, Missing) else answer
 
     def network_at(self, theta: Array) -> Bounded:
@@ -92,10 +91,7 @@ def find_arrangement(comparison: Comparison) -> Arrangement:
     """Look for a constant output of the subject, and for an order of its parameters under which it
     computes the network.
     """
-    model = comparison.cache.model(comparison.trial)
-    if model is None:
-        return Arrangement()
-    asked = Asked(comparison, model)
+    asked = Asked(comparison)
     if constant := _find_constant(asked):
         return Arrangement(constant)
     formulation, size = asked.formulation, asked.network.layout.size

@@ -27,6 +27,8 @@ from harness.judging.comparison import (
     get_subject_answers,
     measured_verdict,
     missing,
+    name_reference,
+    name_subject,
     title_of,
 )
 from harness.words.naming import element
@@ -193,10 +195,10 @@ def _sides(
     """
     mine = get_subject_answers(trial, cache, problem).answer("forward")
     if isinstance(mine, Missing):
-        return replace(mine, why=f"{trial.subject.name} {mine.why}")
+        return name_subject(trial, mine)
     theirs = cache.reference(trial.reference, claimed, trial.dtype).answer("forward")
     if isinstance(theirs, Missing):
-        return theirs
+        return name_reference(trial, theirs)
     columns = _columns(problem, asked.head)
 
     def of(answer: Array, oracle: dict[str, Bounded]) -> Bounded:

@@ -12,12 +12,12 @@ from harness.claims.own_bounds import (
     real_contract,
 )
 from harness.core.finding import Finding, Form
+from harness.core.implementation import Candidate
 from harness.core.judge import Judgement
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.diagnose import other_meaning
 from harness.judging.comparison import Comparison, finding_of, title_of
-from harness.judging.diagnosis import other_meaning
 from harness.judging.store import Key
-from harness.pytorch.subject import Subject
 from harness.words.wording import with_finding
 
 NOT_ASKED = "other parameters were not asked"
@@ -52,7 +52,7 @@ def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Ve
         hidden = _undeclared(comparison)
         why += f"; {trial.subject.name} is the network, {title} does not declare {hidden}"
         return replace(verdict, status=Status.PASS, why=why)
-    if not isinstance(trial.subject, Subject) or comparison.quantity != "forward":
+    if not isinstance(trial.subject, Candidate) or comparison.quantity != "forward":
         return replace(verdict, status=Status.PASS, why=why)
     reason, remark = _object(comparison, outside)
     if reason:

@@ -103,11 +103,8 @@ class Candidate(Implementation, Protocol):
     """An implementation that can be judged: it has parameters of its own, and says what they mean.
 
     As a subject it is asked at its own parameters, `Problem.own`. `network` is the network of these
-    parameters, None for the case's. `known` is the reason why it is known to fail, or "".
+    parameters, None for the case's. It may have a `known`, the reason why it is known to fail.
     """
-
-    @property
-    def known(self) -> str: ...
 
     @property
     def network(self) -> Family | None: ...

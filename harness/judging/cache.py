@@ -9,7 +9,9 @@ Bounds say how far a correct implementation under a contract may be from the exa
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from harness.calling.observing import observe
 from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Implementation, Missing, Observation
@@ -20,7 +22,7 @@ from harness.judging.narrowing import narrow_problems
 from harness.judging.store import Key, Same, Store
 from harness.judging.timing import Timing
 from harness.model.module import Model
-from harness.pytorch.asking import ask_reference, ask_subject
+from harness.pytorch.asking import ask, ask_subject
 from harness.pytorch.subject import Subject
 from harness.training.trained import Trained, visit_states
 from harness.training.trainer import Population
@@ -44,7 +46,7 @@ class SharedMeaning(Key[Formulation]):
 
     meaning_key: Hashable
     network: Same
-    subject: Subject = field(compare=False)
+    subject: Candidate = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,11 @@ class Cache(Store):
         assert isinstance(self.case.problems, Population)
         return self.case.problems
 
-    def formulation(self, subject: Subject) -> Formulation:
+    def formulation(self, subject: Candidate) -> Formulation:
         """Return the formulation of a subject: how its own parameters map to theta."""
         return self.get_or_make(Meaning(subject.name), lambda: self._read_meaning(subject))
 
-    def _read_meaning(self, subject: Subject) -> Formulation:
+    def _read_meaning(self, subject: Candidate) -> Formulation:
         network = self.case.network
         say = patient(lambda how: self.say(f"{self.case.name}: {subject.name}: {how}"))
         key = SharedMeaning(subject.meaning_key, Same(network), subject)
@@ -261,19 +263,33 @@ class Cache(Store):
         return live if isinstance(live, Model) else None
 
     def subject(
-        self, subject: Subject | Trained, problem: Problem, dtype: str, device: str
+        self, subject: Candidate | Trained, problem: Problem, dtype: str, device: str
     ) -> Observation:
         """Return a subject's answers to a problem in a dtype on a device."""
         if isinstance(subject, Trained):
             return self.visited_states(subject, dtype, device)[1]
 
-        def ask() -> Observation:
+        def timed() -> Observation:
             with self.timing.measure_subject(problem.draws):
-                return ask_subject(
-                    subject, problem, dtype, device, lambda: self.live(subject, dtype, device)
-                )
+                return self._ask(subject, problem, dtype, device)
 
-        return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), ask)
+        return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), timed)
+
+    def _ask(self, subject: Candidate, problem: Problem, dtype: str, device: str) -> Observation:
+        """Ask a subject; a PyTorch model that is built already."""
+        if not isinstance(subject, Subject):
+            return ask(subject, problem, dtype, device)
+        build = partial(self.live, subject, dtype, device)
+        return ask_subject(subject, problem, dtype, device, build)
+
+    def ask_anew(self, trial: Trial, problem: Problem) -> Observation:
+        """Return the answers of a trial's subject to a problem that is not its case's, without its
+        other modes and layouts.
+        """
+        model = self.model(trial)
+        if model is not None:
+            return observe(model, problem)
+        return ask(trial.subject, problem, trial.dtype, trial.device)
 
     def visited_states(
         self, trained: Trained, dtype: str, device: str
@@ -292,7 +308,7 @@ class Cache(Store):
     def reference(self, reference: Implementation, problem: Problem, dtype: str) -> Observation:
         """Return a reference's answers to a problem, in a trial of a dtype."""
         key = key_of_answers(reference, problem, dtype)
-        return self.get_or_make(key, lambda: ask_reference(reference, problem, dtype))
+        return self.get_or_make(key, lambda: ask(reference, problem, dtype, "cpu"))
 
     def oracle(
         self,

@@ -82,7 +82,8 @@ class Case:
     sentence then comes first. `known` is the reason why trials of the case are known to fail: a
     trial that fails is then KNOWN and does not fail the run, and the run fails once no trial fails
     any more. A Subject may have a `known` of its own. `settings` are torch's global settings as
-    they were when the case was made; they hold while its models are built and asked.
+    they were when the case was made; they hold while its models are built and asked. `file` is the
+    file in which the case was verified, "" before that.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Case:
     answer: Callable[[Sequence[Row]], str] | None = None
     known: str = ""
     settings: Settings = field(default_factory=read_settings, repr=False)
+    file: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         for each in ("name", "question", "known"):
@@ -154,11 +156,12 @@ class Case:
 
         if self.judge is not None:
             judge = answered(self.judge)
-            return replace(self, problems=judge, references=[judge], network=judge)
+            return replace(self, problems=judge, references=[judge], network=judge, file=file)
         return replace(
             self,
             subjects=[answered(one) for one in self.subjects],
             references=[answered(one) for one in self.references],
+            file=file,
         )
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from harness.core.contract import Array, Bounded, Contract
 from harness.core.finding import Finding, Form, figure
-from harness.core.implementation import Missing, Observation
+from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.judge import Judgement, Side, judge
 from harness.core.problem import Problem
 from harness.core.verdict import Status, Verdict
@@ -105,10 +105,10 @@ class Comparison(NamedTuple):
     ) -> tuple[Array, Array] | Missing:
         mine = of_subject.answer(quantity)
         if isinstance(mine, Missing):
-            return replace(mine, why=f"{self.trial.subject.name} {mine.why}", of_subject=True)
+            return name_subject(self.trial, mine)
         theirs = observed.answer(quantity)
         if isinstance(theirs, Missing):
-            return theirs
+            return name_reference(self.trial, theirs)
         if quantity == "gradient" and not observed.by_own:
             theirs = problem.formulation.pull_back(theirs)
         return mine, theirs
@@ -167,6 +167,20 @@ class Comparison(NamedTuple):
         each = [cache.stages(problem, contract, self.subject(problem)) for problem in self.problems]
         found, asked, missing = zip(*each, strict=True)
         return sum(found), sum(asked), next(filter(None, missing), "")
+
+
+def name_subject(trial: Trial, missing: Missing) -> Missing:
+    """Return the reason why an answer of the subject is missing, with the subject's name."""
+    return replace(missing, why=f"{trial.subject.name} {missing.why}", of_subject=True)
+
+
+def name_reference(trial: Trial, missing: Missing) -> Missing:
+    """Return the reason why an answer of the reference is missing, with its name if it could be a
+    subject too; others name themselves.
+    """
+    if not isinstance(trial.reference, Candidate):
+        return missing
+    return replace(missing, why=f"{trial.reference.name} {missing.why}")
 
 
 def blank(trial: Trial, status: Status, why: str) -> Verdict:

@@ -43,7 +43,7 @@ def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observat
     """
     contract = trial.subject.contract(trial.dtype)
     wrong = None
-    if isinstance(trial.subject, Subject) and not contract.narrow:
+    if observed.conditions and not contract.narrow:
         wrong = _check_conditions(trial, trial.subject, cache, problem, observed)
     wrong = wrong or _check_others(trial, cache, problem, observed)
     if wrong is None:

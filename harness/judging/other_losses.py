@@ -11,12 +11,11 @@ from dataclasses import fields, replace
 from itertools import product
 
 from harness.calling.targets import suit_targets
-from harness.core.implementation import Missing, Observation
+from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.judge import outside
 from harness.core.loss import REDUCTIONS, Loss
 from harness.core.problem import QUANTITIES, Problem
 from harness.judging.comparison import Comparison
-from harness.pytorch.subject import Subject
 
 DRAWS = 3
 # the errors of outputs that an activation gives, and whether these are logits
@@ -45,8 +44,8 @@ def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
 
 def has_own_loss(comparison: Comparison) -> bool:
     """Has the subject a loss of its own?"""
-    subject = comparison.trial.subject
-    return isinstance(subject, Subject) and subject.loss is not None
+    is_asked = isinstance(comparison.trial.subject, Candidate)
+    return is_asked and comparison.contracts[0].own_loss
 
 
 def find_loss(comparison: Comparison) -> Loss | None:

@@ -33,10 +33,10 @@ def ask_subject(
     return replace(observation, ran=COMPILER.says(subject.build if subject.shapes else live))
 
 
-def ask_reference(reference: Implementation, problem: Problem, dtype: str) -> Observation:
-    """Return the reference's answers to a problem, each converted to a NumPy array of float64."""
-    with limited():  # it may be a model too
-        observation = reference.observe(problem, dtype, "cpu")
+def ask(one: Implementation, problem: Problem, dtype: str, device: str) -> Observation:
+    """Return an implementation's answers to a problem, each converted to an array of float64."""
+    with limited():  # it may be a PyTorch model
+        observation = one.observe(problem, dtype, device)
     values = {}
     for quantity, value in observation.values.items():
         values[quantity] = np.asarray(value, np.float64)

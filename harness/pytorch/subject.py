@@ -16,18 +16,24 @@ import numpy as np
 from harness.calling.observing import observe
 from harness.core.contract import BCE_LEAST, DTYPES, Array, Contract
 from harness.core.formulation import Family, Formulation, Meaning
-from harness.core.implementation import Missing, Observation
-from harness.core.layout import Layout, left_out_as
+from harness.core.implementation import Candidate, Missing, Observation
+from harness.core.layout import Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
 from harness.core.progress import Say, silent
 from harness.core.verdict import Status
 from harness.model.devices import held_in
-from harness.model.errors import MOST_SAID, raised, words_of
+from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, UserLoss
 from harness.model.tensors import to_plain
-from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
-from harness.pytorch.sharing import propose
+from harness.pytorch.mapping import (
+    at_own_parameters,
+    by_theta,
+    expect_words,
+    has_own_layout,
+    read_formulation,
+)
+from harness.pytorch.parameters import Words, list_shapes
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
 from harness.text.python import called
@@ -87,14 +93,7 @@ class Subject:
                 " class or a factory of one: every trial builds its own, so write the class, or"
                 " `lambda: MyModel(...)`"
             )
-        words = self.parameters
-        named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
-        if not (words is None or callable(words) or named):
-            expected = "a dict of blocks by name, or a function"
-            raise TypeError(
-                f"subject {self.name or shown(build)}: parameters is {shown(words)}, expected"
-                f" {expected}"
-            )
+        expect_words(self.name or shown(build), self.parameters)
         name = self.name or getattr(self.build, "__name__", class_name(self.build))
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
@@ -104,12 +103,13 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """Return the subject for a class, factory or function; a subject or a trainer is returned
-        unchanged.
+        """Return the subject for a class, factory or function; what can be judged already, or
+        trains, is returned unchanged.
 
         Raises TypeError for anything else.
         """
-        if isinstance(given, Subject) or hasattr(given, "fit"):
+        is_judged = isinstance(given, Candidate) and not isinstance(given, type)
+        if is_judged or hasattr(given, "fit"):
             return given  # type: ignore[no-any-return]
         return cls(given)
 
@@ -158,58 +158,7 @@ class Subject:
         """
         network = self.network or network
         own, buffers = self._read_state(network)
-        try:
-            return replace(self._formulation(own, network, say), buffers=buffers)
-        except Exception as error:  # whatever a user's function raises
-            kind = type(error)
-            if issubclass(kind, KeyError):
-                said = f"no parameter is called {words_of(error)}"
-            elif issubclass(kind, ValueError):
-                said = words_of(error)
-            else:
-                said = f"its parameters {raised(error)}"
-            if kind is Unclear:
-                said += f"; {self._propose(network)}"
-            found = [f"{name} {shape}" for name, shape in list_shapes(own).items()]
-            parameters = ", ".join(found) or "none"
-            raise ValueError(f"{self.name}: {said}; its parameters are {parameters}") from error
-
-    def _formulation(self, own: Layout, network: Family, say: Say) -> Formulation:
-        if callable(self.parameters):
-            means = self.parameters
-        else:
-            words, left_out = map_blocks(own, network, self.parameters or {})
-            own = own.with_left_out(
-                block for block in network.layout.blocks if block.name in left_out
-            )
-            all_words = dict(words)
-            for name in left_out:
-                all_words[name] = left_out_as(name)
-            means = meaning(all_words, network)
-        names = [block.name for block in own.blocks]
-        held = dict.fromkeys(names, 0) | dict(self.held or {})
-        try:
-            mask = own.join(held) != 0
-        except ValueError as error:
-            raise ValueError(f"held: {error}") from error
-        with np.errstate(all="ignore"):
-            return Formulation.from_meaning(own, network, means, mask, say=say)
-
-    def _propose(self, network: Family) -> str:
-        """Return a sentence that proposes a value for `parameters`.
-
-        The proposal is a way with which the network computes the model's outputs, found by trying
-        all that fit.
-        """
-        count, ways = self.meanings(network)
-        if not ways:
-            tried = ""
-            if ways is not None:
-                tried = (
-                    f"none of {count} ways that fit makes the network compute what the model does; "
-                )
-            return f'{tried}write parameters={{"W1": ..., ...}}, where a block is {HOW}'
-        return propose(self.own(network), network, count, ways)
+        return replace(read_formulation(self, own, network, say), buffers=buffers)
 
     def meanings(self, network: Family) -> tuple[int, list[Words] | None]:
         """Try all ways in which the model's parameters may be the network's blocks.
@@ -225,7 +174,8 @@ class Subject:
         ways = candidate_mappings(own, network, self.parameters or {})
         if not ways:
             return 0, None
-        return len(ways), matching(model, own, network, ways, self.contract("float64"))
+        ask = partial(observe, model)
+        return len(ways), matching(ask, own, network, ways, self.contract("float64"))
 
     def own(self, network: Family) -> Layout:
         """Return the layout of the model's own parameters: their names and shapes, in order."""
@@ -314,16 +264,6 @@ class Subject:
         """
         return self._build(formulation.own, formulation.network, dtype, device)
 
-    def _live_for(self, problem: Problem, dtype: str, device: str) -> Model | Missing:
-        """Build the model, to be asked a problem that may be made for another subject."""
-        mine = list(list_shapes(self.own(problem.formulation.network)).items())
-        theirs = list(list_shapes(problem.formulation.own).items())
-        if self.shapes is None and mine != theirs[: len(mine)]:
-            expected = f"expected those of the subject, {theirs}"
-            why = f"{self.name} has the parameters {mine}, {expected}"
-            return Missing(Status.BROKEN, why)
-        return self.live(problem.formulation, dtype, device)
-
     def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
         """Build the model with the parameters of a layout; return the reason if this fails.
 
@@ -359,15 +299,38 @@ class Subject:
     ) -> Observation:
         """Return the model's answers to a problem; `live` is the model if it is built already.
 
-        `without` names conditions under which it is not called, see `earlier.CONDITIONS`. The
-        answers are missing if the problem is asked for a model with parameters of other names or
-        shapes.
+        `without` names conditions under which it is not called, see `earlier.CONDITIONS`. A problem
+        of a subject with other parameters is asked at the same theta.
         """
-        live = live or self._live_for(problem, dtype, device)
+        if live is None and not self._has_parameters_of(problem):
+            return self._observe_renamed(problem, dtype, device)
+        live = live or self.live(problem.formulation, dtype, device)
         if isinstance(live, Missing):
             return Observation({}, live)
         stagewise = self.contract(dtype).narrow if self.stagewise is None else self.stagewise
         return observe(live, problem, stagewise, without)
+
+    def _has_parameters_of(self, problem: Problem) -> bool:
+        """Has the problem own parameters of the model's names and shapes?"""
+        return has_own_layout(problem, self.own(problem.formulation.network))
+
+    def _observe_renamed(self, problem: Problem, dtype: str, device: str) -> Observation:
+        """Return the answers to a problem that is made for a subject with other parameters.
+
+        They are missing unless the model's parameters are the network's, renamed and rearranged.
+        """
+        network = problem.formulation.network
+        try:
+            formulation = self.formulation(network)
+            asked = at_own_parameters(problem, formulation)
+        except ValueError:
+            asked = None
+        if asked is None:
+            mine = list(list_shapes(self.own(network)).items())
+            theirs = list(list_shapes(problem.formulation.own).items())
+            why = f"has the parameters {mine}, expected those of the subject, {theirs}"
+            return Observation({}, Missing(Status.BROKEN, why))
+        return by_theta(self.observe(asked, dtype, device), formulation)
 
 
 def _initialise_lazy(module: Any, network: Family) -> None:

@@ -4,21 +4,19 @@ A block is one named parameter tensor of the network. A way is a dict that says 
 parameter of the model it is, or which part of one: {"W1": "weight[:, 1:]", "b1": "weight[:, 0]"}.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.calling.observing import observe
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
-from harness.core.implementation import Missing
+from harness.core.implementation import Missing, Observation
 from harness.core.judge import budget
 from harness.core.layout import Layout
 from harness.core.problem import Problem
-from harness.model.module import Model
 from harness.pytorch.parameters import Part, Words, find_unmapped, meaning
 
 TRIED = 200  # ways at most
@@ -142,12 +140,16 @@ def _list_ranges(length: int, network: Family) -> list[tuple[int, int]]:
 
 
 def matching(
-    model: Model, own: Layout, network: Family, ways: Sequence[Words], contract: Contract
+    ask: Callable[[Problem], Observation],
+    own: Layout,
+    network: Family,
+    ways: Sequence[Words],
+    contract: Contract,
 ) -> list[Words] | None:
     """Return the ways with which the network computes the model's outputs, tried on random numbers.
 
-    The model is built in float64, and `contract` is the subject's in that dtype. Returns None if
-    the model gives no outputs; its trial reports why.
+    `ask` gives the model's answers at own parameters, in the dtype of its `contract`. Returns None
+    if the model gives no outputs; its trial reports why.
     """
     draw = np.random.default_rng(0)
     vector = draw.uniform(-1, 1, (8, own.size))
@@ -159,7 +161,7 @@ def matching(
         formulation = Formulation.from_meaning(own, network, meaning(way, network), idle=True)
         problem = Problem("tried", formulation, vector, inputs, targets)
         if outputs is None:  # they are the same by all ways
-            outputs = observe(model, problem).answer("forward")
+            outputs = ask(problem).answer("forward")
         if isinstance(outputs, Missing):
             return None
         bound = network.oracle(problem, contract)["forward"]

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from inspect import getfile
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,19 @@ from harness.core.judge import Judgement
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.report import MARK
 from harness.core.verdict import Status
+from harness.foreign.computed import Computed
 from harness.judging.cache import Cache
-from harness.judging.case import Case, Trial
+from harness.judging.case import Trial
 from harness.judging.comparison import Comparison, heading
 from harness.judging.store import Key
 from harness.model.devices import held_in, kind_of
 from harness.model.errors import raised
-from harness.model.settings import settings_lines
 from harness.model.tensors import split_columns
 from harness.pytorch.subject import Subject
 from harness.reproduce.losses import write_arguments, write_loss
+from harness.reproduce.model_source import copy_source, describe_framework, import_file
 from harness.reproduce.programs import SCRIPTS
 from harness.reproduce.reduce import Reduced, shrink
-from harness.reproduce.source import Source
 from harness.reproduce.typed import Unwritten
 from harness.text.files import replace_whole
 from harness.text.harmless import exact, one_line
@@ -66,7 +65,7 @@ def reproduce(trial: Trial, cache: Cache, folder: Path, start: Path) -> tuple[st
     reason.
     """
     if (
-        not isinstance(trial.subject, Subject)
+        not isinstance(trial.subject, Subject | Computed)
         or trial.check not in QUANTITIES
         or trial.case.expect != "equal"
     ):
@@ -160,10 +159,11 @@ def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[
     is_written = False
     written = getattr(trial.reference, "script", lambda problem: None)(small.problem)
     for witness in [written, None] if written else [None]:
-        for source in (_own_source, _own_file):
+        for source in (copy_source, import_file):
             try:
                 model = source(trial.subject, trial.case)
-                model |= {"flat": flat, "arguments": write_arguments(small.problem, flat)}
+                arguments = write_arguments(small.problem, flat)
+                model |= {"flat": flat, "arguments": arguments, **describe_framework(trial, model)}
                 text = _script(trial, small, model, witness)
             except (Unwritten, TypeError, OSError) as error:  # of no file, or it cannot be copied
                 reason = reason or error
@@ -172,57 +172,6 @@ def scripts(trial: Trial, small: Reduced, flat: bool = False) -> Iterator[tuple[
             yield text, model["file"]
     if not is_written:
         raise Unwritten(str(reason))
-
-
-def _own_source(subject: Subject, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that has a copy of the model's source."""
-    source = Source()
-    build = source.expression(subject.build)
-    loss = None if subject.loss is None else source.expression(subject.loss)
-    names = " and ".join(source.origins)
-    origin = f"The model, from {names}." if names else "The model."
-    return _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
-
-
-def _is_lazy(subject: Subject) -> bool:
-    """Return whether a newly built model has parameters whose shapes are decided by its first
-    call.
-    """
-    if subject.shapes is not None:
-        return False
-    from torch.nn.parameter import is_lazy
-
-    return any(map(is_lazy, subject.build().parameters()))
-
-
-def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -> dict[str, Any]:
-    """Return the template's variables on a model, most of them marked as code."""
-    return {
-        "build": Code(build),
-        "loss": None if loss is None else Code(loss),
-        "source": Code(source),
-        "origin": Code(origin),
-        "lazy": lazy,
-        "file": "",
-    }
-
-
-def _own_file(subject: Subject, case: Case) -> dict[str, Any]:
-    """Return the template's variables for a script that imports the model's file."""
-    file = getfile(subject.build)
-    if not Path(file).is_file():
-        raise Unwritten(f"{file} is not a file any more")
-    source = f"""\
-sys.path[:0] = {[str(Path(file).parent), str(Path(__file__).parents[2])]!a}
-from harness.reproduce.users_file import find_subject
-
-SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
-    loss = None if subject.loss is None else "SUBJECT.loss"
-    origin = (
-        "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
-    )
-    model = _model("SUBJECT.build", loss, source, origin, lazy=True)  # its file may change
-    return model | {"file": file}
 
 
 def _script(
@@ -251,11 +200,9 @@ def _script(
         "place": one_line(f"{trial.subject.name}: {where}"),
         "who": one_line(trial.reference.title()),
         "mark": Code(MARK),
-        "dtype": held_in(trial.dtype),
         "precision": kind_of(trial.device).precision_lines(trial.dtype),
         "names": None if shapes is None else list(map(exact, shapes)),
         **write_loss(problem),
-        "settings": Code("\n".join(settings_lines(trial.case.settings))),
         "inputs": _groups(problem.inputs, formulation.network.inputs, numbers),
         "targets": _groups(problem.targets, formulation.network.outputs, numbers),
         "numbers": numbers,

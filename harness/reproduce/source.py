@@ -35,7 +35,10 @@ from harness.text.harmless import shown
 OURS = ("harness", "reference", "nnet_parity", "pytest", "_pytest")
 STANDARD = {"sys": "sys", "np": "numpy", "torch": "torch"}  # every script imports them
 # names that every script uses itself
-TAKEN = ("PLACE", "OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "R", "model_says", "expected")
+TAKEN = (
+    *("PLACE", "OWN", "INPUTS", "TARGETS", "BUILD", "LOSS", "ANSWER", "SLOPES", "R"),
+    *("model_says", "expected"),
+)
 # instructions that read a global name, in the versions of Python that we support
 LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 MOST_NUMBERS = 1_000  # of an array that is written out
@@ -82,7 +85,7 @@ class Source:
         if name and not _is_own(module) and getattr(module, name, None) is thing:
             return f"{self._import(module.__name__, module)}.{name}"
         if not isinstance(thing, type | FunctionType):
-            return self._literal(thing)
+            return self._variable(thing, module) or self._literal(thing)
         if not _is_own(module):
             raise Unwritten(f"{name} is of {thing.__module__}")
         if name == "<lambda>":
@@ -92,6 +95,17 @@ class Source:
             return self._copy(dedent(find_source(thing)), module, _enclosed(thing))
 
         return self._define(name, thing, copy)
+
+    def _variable(self, thing: Any, module: Any) -> str:
+        """Add the statement that gives a user's callable its name, as `@jax.jit` does; return the
+        name, "" if it has none.
+        """
+        if not callable(thing) or not _is_own(module):
+            return ""
+        names = [name for name, value in vars(module).items() if value is thing]
+        if not names:
+            return ""
+        return self._define(names[0], thing, lambda: self._statements(names[0], module))
 
     def _call(self, called: Any, *given: Any, **named: Any) -> str:
         """Return an expression that calls `called` with these arguments."""
@@ -208,7 +222,8 @@ class Source:
             return f"float({str(value)!r})"
         if value is None or type(value) in (bool, int, float, str):
             return ascii(value)
-        if isinstance(value, np.float64) or type(value) is type(sys.modules["torch"].float64):
+        of_torch = getattr(sys.modules.get("torch"), "dtype", np.float64)
+        if isinstance(value, np.float64 | of_torch):
             return repr(value)
         if type(value) in (list, tuple, set):
             # models in a list of a file are left out: a script builds its own

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.foreign.computed import Computed
 from harness.judging.case import Case
 from harness.judging.verification import Reached, reading
 from harness.pytorch.subject import Subject
@@ -32,7 +33,7 @@ def load_file(file: str) -> None:
     _LOADED[file] = list(vars(module).values())
 
 
-def find_subject(file: str, case: str, name: str) -> Subject:
+def find_subject(file: str, case: str, name: str) -> Subject | Computed:
     """Return the subject called `name` in a file.
 
     It is looked for in the case called `case`, then in all variables of the file. Raises
@@ -48,6 +49,7 @@ def find_subject(file: str, case: str, name: str) -> Subject:
             subjects += found.subjects
     for thing in [*subjects, *things]:
         thing_name = getattr(thing, "name", getattr(thing, "__name__", ""))
-        if callable(getattr(thing, "build", thing)) and thing_name == name:
+        can_answer = isinstance(thing, Computed) or callable(getattr(thing, "build", thing))
+        if can_answer and thing_name == name:
             return Subject.of(thing)
     raise LookupError(f"{file} has no subject called {name}")

@@ -133,17 +133,16 @@ class Runner:
         return self._cache
 
     def _note_contracts(self, trial: Trial) -> None:
-        """Note the contracts of the subject and the reference, and the versions of the
-        reference.
-        """
+        """Note the contracts and the versions of the subject and the reference."""
         subject, reference = trial.subject, trial.reference
         contracts = {
             f"{subject.name} {trial.dtype}": subject.contract(trial.dtype).sentence(),
             reference.title(): reference.contract(trial.dtype).sentence(),
         }
         self.note(Findings(contracts=contracts))
-        versions: dict[str, str] = getattr(reference, "versions", dict)()
-        self.note(Findings(versions=tuple(versions.items())))
+        for one in (subject, reference):
+            versions: dict[str, str] = getattr(one, "versions", dict)()
+            self.note(Findings(versions=tuple(versions.items())))
 
     def close_case(self) -> None:
         """Note the fits, the reach and the cost of the case that has just ended; drop its cache."""

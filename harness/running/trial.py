@@ -14,6 +14,7 @@ from harness.core.judge import Judgement
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.diagnose import diagnose
 from harness.fits.verdicts import end_verdict
 from harness.judging.another_way import judge_by_operations
 from harness.judging.cache import Cache
@@ -26,7 +27,6 @@ from harness.judging.comparison import (
     measured_verdict,
     missing,
 )
-from harness.judging.diagnosis import diagnose
 from harness.judging.other_losses import describe_missing
 from harness.judging.same_loss import same_loss
 from harness.judging.store import Key
@@ -153,13 +153,18 @@ def _caveat(trial: Trial, problems: Sequence[Problem]) -> str:
 
 
 def _absent(trial: Trial, quantity: str) -> str:
-    """Return why the reference or the subject has no answer in a trial; "" if both have one."""
+    """Return why the reference or the subject has no answer in a trial; "" if both have one.
+
+    A subject that computes in another dtype than the trial's has none.
+    """
     subject, reference, dtype = trial.subject, trial.reference, trial.dtype
     own = subject.network or trial.case.network
     reasons = [reference.cannot_answer(own, quantity, dtype, "cpu")]
     if trial.case.contrast:
         reasons.append(reference.cannot_answer(trial.case.network, quantity, dtype, "cpu"))
     reasons.append(subject.cannot_answer(own, quantity, dtype, trial.device))
+    if (computed_in := subject.contract(dtype).dtype) != dtype:
+        reasons.append(f"{subject.name} computes in {computed_in}")
     return next(filter(None, reasons), "")
 
 

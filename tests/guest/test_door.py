@@ -51,3 +51,9 @@ def test_another_name_is_no_name_of_ours(approved: Approved) -> None:
         _ = nnet_parity.Cases  # type: ignore[attr-defined]
     assert "Cases" not in dir(nnet_parity)
     assert "verify" in dir(nnet_parity)
+
+
+def test_an_old_name_is_explained(approved: Approved) -> None:
+    """With the line to write in its place."""
+    with approved.raises(ImportError):
+        from nnet_parity import Prototype  # type: ignore[attr-defined]  # noqa: F401

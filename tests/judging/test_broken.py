@@ -30,9 +30,9 @@ import sys
 
 import numpy as np
 
-from harness import Population, Recipe, Trained
+from harness import Computed, Population, Recipe, Trained
 from harness.model.errors import WrongAnswer
-from reference import Equations, Prototype, Stated, scipy_bfgs
+from reference import Equations, Stated, scipy_bfgs
 
 
 class Text(str):
@@ -195,7 +195,7 @@ PLACES = {
     "build": "case('build', subjects=[Subject(boom)])",
     "parameters": "case('parameters', subjects=[Subject(SineNet, parameters=boom)])",
     "maker": "case('maker', problems=boom)",
-    "prototype": "case('prototype', references=[Prototype('prototype', boom)])",
+    "prototype": "case('prototype', references=[Computed(boom, 'prototype', dtype='float64')])",
     "stated": "case('stated', references=[Stated('stated', boom, 0.1, 'why')])",
     "reference": (
         "case('reference', references=[type('R', (type(numpy_net),), {'observe': boom})()])"
@@ -575,7 +575,7 @@ REFUSED = (
     "Population(data, quality=float('nan'), grid=GRID)",
     "Population(data, quality=1, grid=GRID, table=5)",
     "Population(data, quality=1, grid=GRID, marks={Mute(): 1})",
-    "Prototype('p', Mute())",
+    "Computed(Mute(), 'p')",
     "Stated('s', boom, Mute(), 'why')",
 )
 
@@ -733,7 +733,7 @@ def outputs(blocks, x):
     return 1 / (1 + np.exp(-x @ blocks["W1"].T - blocks["b"])) @ blocks["W2"].T + blocks["b_w"]
 
 
-test_caught = case("caught", references=[Prototype("caught", caught)])
+test_caught = case("caught", references=[Computed(caught, "caught", dtype="float64")])
 """
     with np.errstate():
         asked_in(mine, "Raised()", text)

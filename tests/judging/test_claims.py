@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Contrast, Status, Subject, Verdict
+from harness import Case, Computed, Contrast, Status, Subject, Verdict
 from harness.core.report import Report, default_question
 from harness.judging.cache import Cache
 from harness.reporting.screen import list_answers
 from harness.running.trial import run
-from reference import Crossed, Network, NumpyNet, Prototype, numpy_net, probes
+from reference import Crossed, Network, NumpyNet, numpy_net, probes
 from tests.conftest import Approved
 
 DUAL = Network((3, 2), 4, (2, 2), "tanh")
@@ -212,7 +212,7 @@ def interacting(p: dict[str, Any], x1: Any, x2: Any) -> Any:
 
 def test_a_difference_that_comes_from_the_reference_fails(approved: Approved) -> None:
     """A reference outside its own bounds is named, with its worst number."""
-    verdict = claim(Dual, Prototype("mine", wrong_numbers))
+    verdict = claim(Dual, Computed(wrong_numbers, "mine", dtype="float64"))
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 
@@ -323,7 +323,7 @@ def test_a_contrast_of_an_unused_input_fails(approved: Approved) -> None:
 
 def test_a_contrast_of_a_wrong_reference_fails(approved: Approved) -> None:
     """The network's contrast must come from its equations."""
-    verdict = claim(of_apart(apart), Prototype("mine", interacting), INTERACTION)
+    verdict = claim(of_apart(apart), Computed(interacting, "mine", dtype="float64"), INTERACTION)
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Status, Subject, Verdict
+from harness import Case, Computed, Status, Subject, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
-from reference import Network, Prototype, numpy_net, probes, r_nnet
+from reference import Network, numpy_net, probes, r_nnet
 from reference.probes.kinds import KINDS
 from tests.conftest import Approved
 
@@ -118,13 +118,15 @@ def test_a_prototype_that_copies_the_clip_says_so_too(given: dict[str, Any]) -> 
         h = np.where(z > 15, 1.0, np.where(z < -15, 0.0, 1 / (1 + np.exp(-z))))
         return h @ p["W2"].T + p["b_w"]
 
-    found = verdicts(HIDDEN, Prototype("mine", forward, **given), logistic=torch.sigmoid)[0]
+    found = verdicts(
+        HIDDEN, Computed(forward, "mine", dtype="float64", **given), logistic=torch.sigmoid
+    )[0]
     assert found.status is (Status.PASS if given else Status.FAIL)
 
 
 @pytest.mark.parametrize("value", [0, -15, float("inf"), float("nan"), "15", True])
 @pytest.mark.parametrize(
-    "make", [lambda **g: Subject(Port, **g), lambda **g: Prototype("mine", print, **g)]
+    "make", [lambda **g: Subject(Port, **g), lambda **g: Computed(print, "mine", **g)]
 )
 def test_a_clip_that_is_none_is_refused(
     value: Any, make: Callable[..., Any], approved: Approved

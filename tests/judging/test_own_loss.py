@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Contract, Formulation, Loss, Problem, Status, Subject, Verdict
+from harness import Case, Computed, Contract, Formulation, Loss, Problem, Status, Subject, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
-from reference import Network, Prototype, numpy_net, probes
+from reference import Network, numpy_net, probes
 from reference.mathematics.oracle import certificates
 from tests.conftest import Approved
 
@@ -242,7 +242,7 @@ def by_hand(p: dict[str, Any], x: Any, t: Any) -> Any:
 def test_a_prototypes_own_loss_and_slopes_pass(rows: int) -> None:
     """Whatever the number of rows that they divide by."""
     given = {
-        "references": [Prototype("mine", forward, by_hand)],
+        "references": [Computed(forward, "mine", by_hand, dtype="float64")],
         "problems": probes(seed=0, draws=8, rows=rows),
     }
     found = {v.check: v.status for v in verdicts(SUMS["norm"], dtypes=["float64"], **given)}
@@ -280,7 +280,9 @@ def test_who_promises_it() -> None:
     assert [
         Subject(Port, loss=loss).contract("float64").own_loss for loss in (None, nn.MSELoss())
     ] == [False, True]
-    assert [Prototype("p", forward, slopes).contract().own_loss for slopes in (None, by_hand)] == [
+    assert [
+        Computed(forward, "p", slopes).contract("float64").own_loss for slopes in (None, by_hand)
+    ] == [
         False,
         True,
     ]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Contract, Status, Subject, Verdict
+from harness import Case, Computed, Contract, Status, Subject, Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
-from reference import Network, Prototype, numpy_net, probes, r_nnet
+from reference import Network, numpy_net, probes, r_nnet
 
 NETWORK = Network(2, 3, 2, "logistic")
 Numbers = Any
@@ -35,7 +35,7 @@ def forward(p: dict[str, Any], x: Any) -> Any:
     return 1 / (1 + np.exp(-(x @ p["W1"].T + p["b"]))) @ p["W2"].T + p["b_w"]
 
 
-def prototype(loss: Callable[[Numbers], tuple[Numbers, Numbers]], **given: Any) -> Prototype:
+def prototype(loss: Callable[[Numbers], tuple[Numbers, Numbers]], **given: Any) -> Computed:
     """By hand, from the loss and its slopes, both of the differences (R, 2)."""
 
     def slopes(p: dict[str, Any], x: Any, t: Any) -> Any:
@@ -44,7 +44,7 @@ def prototype(loss: Callable[[Numbers], tuple[Numbers, Numbers]], **given: Any) 
         z = e @ p["W2"] * h * (1 - h)
         return value, {"W1": z.T @ x, "b": z.sum(0), "W2": e.T @ h, "b_w": e.sum(0)}
 
-    return Prototype("mine", forward, slopes, **given)
+    return Computed(forward, "mine", slopes, **{"dtype": "float64", **given})
 
 
 WEIGHTS = np.array([0.5, 2.0])
@@ -135,7 +135,7 @@ def test_a_reference_with_equations_fails_such_a_loss(live_r: None, reference: A
     assert statuses(verdicts(nn.L1Loss(), reference)) == [PASS, FAIL, FAIL]
 
 
-class Equations(Prototype):
+class Equations(Computed):
     """A reference that promises the case's loss."""
 
     def contract(self, dtype: str = "float64") -> Contract:
@@ -145,7 +145,9 @@ class Equations(Prototype):
 def test_who_promises_the_cases_loss_fails_with_another() -> None:
     """A loss of one's own is one only where the contract says so."""
     mine = prototype(L1)
-    assert statuses(verdicts(nn.L1Loss(), Equations("mine", mine.answer, mine.slopes))) == [
+    assert statuses(
+        verdicts(nn.L1Loss(), Equations(mine.answer, "mine", mine.slopes, dtype="float64"))
+    ) == [
         PASS,
         FAIL,
         FAIL,
@@ -248,7 +250,7 @@ def test_of_a_loss_that_knows_its_parameters_no_gradient_is_judged(
         value, slopes = prototype(L1).slopes(p, x, t)  # type: ignore[misc]
         return value + abs(p["W2"]).sum(), slopes | {"W2": slopes["W2"] + np.sign(p["W2"])}
 
-    found = verdicts(loss, Prototype("mine", forward, by_hand), build)
+    found = verdicts(loss, Computed(forward, "mine", by_hand, dtype="float64"), build)
     assert statuses(found) == statuses(found, "float32") == [PASS, PASS, VACUOUS]
     other, its_loss = knowing()
     same = verdicts(loss, Subject(other, "Other", loss=its_loss), build, dtypes=["float64"])

@@ -338,13 +338,13 @@ def test_a_model_that_is_known_to_raise(mine: Mine) -> None:
 
 def test_a_reference_that_breaks_is_not_known(mine: Mine) -> None:
     """`known` is of the subject: where R or a prototype breaks, the trial is BROKEN."""
-    before = "from reference import Prototype\ndef raising(p, x): raise RuntimeError('no')\n"
+    before = "from harness import Computed\ndef raising(p, x): raise RuntimeError('no')\n"
     write(
         mine,
         before + "test_sine = verify(A_CASE)\n",
         WRONG,
         known='"x"',
-        references='[Prototype("mine", raising)]',
+        references='[Computed(raising, "mine", dtype="float64")]',
     )
     mine.pytest().assert_outcomes(failed=1)
     assert [v["status"] for v in mine.results()["verdicts"]] == ["BROKEN"]

@@ -336,18 +336,38 @@ def test_parameters_that_are_no_real_numbers_are_refused(
     approved(why)
 
 
-def test_a_model_is_a_reference_for_its_own_parameters_only(approved: Approved) -> None:
-    """Another one's are not read by position."""
+class Reordered(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.hidden = nn.Linear(4, 1), nn.Linear(1, 4)
 
-    class Other(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(torch.tanh(self.hidden(x)))
+
+
+def test_a_model_with_other_parameters_is_a_reference_at_the_same_theta() -> None:
+    """Its parameters are read by what they mean, not by position, and so are its gradients."""
+    case = Case("two", SINE, [SineNet], [Subject(Reordered)], probes(seed=0, draws=6))
+    cache = Cache(case)
+    found = [run(trial, cache) for trial in case.trials() if trial.dtype == "float64"]
+    assert {verdict.status for verdict in found} == {Status.PASS}
+
+
+def test_a_model_whose_parameters_add_up_is_a_reference_for_its_own_only(
+    approved: Approved,
+) -> None:
+    """Of a sum its two parts cannot be told."""
+
+    class Summed(Reordered):
         def __init__(self) -> None:
             super().__init__()
-            self.output, self.hidden = nn.Linear(4, 1), nn.Linear(1, 4)
+            self.more = nn.Parameter(torch.zeros(4))
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.output(torch.tanh(self.hidden(x)))
-
-    case = Case("two", SINE, [SineNet], [Subject(Other)], probes(seed=0, draws=6))
+    summed = Subject(
+        Summed,
+        parameters={"W1": "hidden.weight", "b": lambda own: own["hidden.bias"] + own["more"]},
+    )
+    case = Case("two", SINE, [SineNet], [summed], probes(seed=0, draws=6))
     verdict = run(case.trials()[0], Cache(case))
     assert verdict.status is Status.BROKEN
     approved(verdict.why)

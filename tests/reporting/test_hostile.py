@@ -655,8 +655,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness import Case, Subject
-from reference import Equations, Network, Prototype, numpy_net, probes
+from harness import Case, Computed, Subject
+from reference import Equations, Network, numpy_net, probes
 
 class Named(nn.Module):
     def __init__(self, name):
@@ -691,7 +691,7 @@ def cases(name):
     given = {"problems": small, "dtypes": ["float64"], "checks": ["forward"]}
     copied, imported = Subject(lambda: Named(name), name), Subject(kept(name), f"{name} kept")
     yield Case(name, network, [copied, imported], [numpy_net], **given)
-    by_hand = Prototype(name, lambda blocks, x: x @ blocks[name].T)
+    by_hand = Computed(lambda blocks, x: x @ blocks[name].T, name, dtype="float64")
     yield Case(f"{name} of its own", own, [Subject(lambda: Single(name), name)], [by_hand], **given)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import Case, Status
+from harness import Case, Computed, Status
 from harness.judging.cache import Cache
 from harness.running.trial import run
-from reference import Network, NumpyNet, Prototype, numpy_net, probes
+from reference import Network, NumpyNet, numpy_net, probes
 from tests.conftest import Approved
 
 
@@ -36,7 +36,7 @@ def test_a_failure_against_one_says_nothing_of_another(tmp_path: Path, approved:
     """Both are outside their bounds and agree, of which there is no script; against NumPy there is
     one, of a name of its own.
     """
-    references = [Prototype("mine", without_bias), numpy_net]
+    references = [Computed(without_bias, "mine", dtype="float64"), numpy_net]
     case = Case(
         "sine",
         Network(1, 4, 1, "tanh"),

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from harness import Case, Loss, Problem, Status, Subject
+from harness import Case, Computed, Loss, Problem, Status, Subject
 from harness.core.judge import Judgement
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
@@ -33,7 +33,7 @@ from harness.reproduce.script import file_name
 from harness.reproduce.source import Source, Unwritten
 from harness.running.trial import run
 from harness.words.naming import tensors
-from reference import Equations, Network, Prototype, Stated, numpy_net, probes, r_nnet
+from reference import Equations, Network, Stated, numpy_net, probes, r_nnet
 from tests.conftest import Approved, Mine, masked
 from tests.judging.test_wrong_ports import PORTS
 from tests.selfcheck.alone import again, ended, scripts
@@ -534,7 +534,7 @@ class Plain(nn.Module):
 
 OTHERS = {
     "NumPy": (two_layers(), numpy_net),
-    "hand (float64)": (SINE_TANH, Prototype("hand", by_hand)),
+    "hand (float64)": (SINE_TANH, Computed(by_hand, "hand", dtype="float64")),
     "hand (stated, within 1e-09)": (
         SINE_TANH,
         Stated("hand", by_hand, budget=1e-9, why="it says so"),
@@ -844,8 +844,8 @@ def test_scripts_lie_beside_the_report(mine: Mine) -> None:
     mine.write_sine(
         WRONG_SINE,
         checks='["forward", "loss"]',
-        references="[numpy_net, Prototype('p', print)]",
-        before="from reference import Prototype\n",
+        references="[numpy_net, Computed(print, 'p', dtype='float64')]",
+        before="from harness import Computed\n",
     )
     result = mine.pytest()
     names = [

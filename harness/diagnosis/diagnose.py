@@ -22,13 +22,16 @@ from harness.core.judge import Judgement, budget
 from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.accuracy import find_hint
+from harness.diagnosis.ignored import find_ignored
+from harness.foreign.computed import Computed
 from harness.judging.comparison import Comparison, finding_of
 from harness.judging.first_operation import find_first_operations
 from harness.judging.other_losses import find_loss, has_own_loss, spell_loss
 from harness.judging.same_loss import exact_draws, have_another_loss
 from harness.model.single_precision import find_single_precision
+from harness.pytorch.mapping import Mapped
 from harness.pytorch.parameters import Words, meaning, spell
-from harness.pytorch.subject import Subject
 from harness.text.python import called, quoted
 from harness.words.naming import tensors
 
@@ -56,7 +59,8 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
     hints = [_other_convention(comparison, judgement.budget_used)]
     operations: tuple[Located, ...] = ()
     if all(judged.status is not Status.FAIL for judged in before.values()):  # it begins here
-        first = hints[0] or _in_float32(comparison, judgement) or _likely(comparison)
+        first = hints[0] or _in_float32(comparison, judgement) or find_hint(comparison)
+        first = first or _likely(comparison) or find_ignored(comparison)
         hints = [first, *_of_its_parameters(comparison)]
         hints.append(_other_loss(comparison, is_explained=any(hints)))
         operations = find_first_operations(comparison, judgement)
@@ -151,19 +155,19 @@ def _other_convention(comparison: Comparison, factor: float) -> Hint | None:
     difference the answer is off.
     """
     trial = comparison.trial
-    name, promised = trial.subject.name, trial.subject.contract(trial.dtype)
+    promised = trial.subject.contract(trial.dtype)
     activations = comparison.problems[0].formulation.network.activations
     if "relu" in activations and comparison.quantity not in ("forward", "loss"):
         for value, written in RELU_CONVENTIONS.items():
             other = replace(promised, relu_at_zero=value)
             if value != promised.relu_at_zero and _passes(comparison, other):
                 cause = f"the derivative of ReLU at exactly 0 is {value:g}, as {written} has it"
-                write = f"Subject({called(name)}, relu_at_zero={value:g})"
+                write = _declare(comparison, f"relu_at_zero={value:g}")
                 return Hint(HintKind.VANISHES, cause, write)
     if "logistic" in activations:
         clip = NNET_CLIP if promised.logistic_clip is None else None
         if _passes(comparison, replace(promised, logistic_clip=clip)):
-            return _other_clip(name, clip)
+            return _other_clip(comparison, clip)
     return _unfused(comparison, promised) or (
         _loses_digits(comparison, promised) if factor > LOST else None
     )
@@ -183,8 +187,7 @@ def _unfused(comparison: Comparison, promised: Contract) -> Hint | None:
         f" or 1 in {promised.dtype}, and the loss and its gradient are lost; those of"
         " BCEWithLogitsLoss and CrossEntropyLoss are not"
     )
-    name = called(comparison.trial.subject.name)
-    return Hint(HintKind.VANISHES, cause, f"Subject({name}, unfused_loss=True)")
+    return Hint(HintKind.VANISHES, cause, _declare(comparison, "unfused_loss=True"))
 
 
 def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
@@ -200,19 +203,25 @@ def _loses_digits(comparison: Comparison, promised: Contract) -> Hint | None:
         "its tanh or logistic loses digits where it is small, as tanh written as"
         " 2 sigmoid(2 z) - 1 does"
     )
-    name = called(comparison.trial.subject.name)
-    return Hint(HintKind.VANISHES, cause, f"Subject({name}, absolute_activations=True)")
+    return Hint(HintKind.VANISHES, cause, _declare(comparison, "absolute_activations=True"))
 
 
-def _other_clip(name: str, clip: float | None) -> Hint:
+def _declare(comparison: Comparison, words: str = "") -> str:
+    """Return the code with which a user declares something of the trial's subject."""
+    subject = comparison.trial.subject
+    kind = "Computed" if isinstance(subject, Computed) else "Subject"
+    return f"{kind}({', '.join(filter(None, [called(subject.name), words]))})"
+
+
+def _other_clip(comparison: Comparison, clip: float | None) -> Hint:
     """Return a hint with the line that declares the logistic clipped at |z| > `clip`, or not
     clipped.
     """
     if clip is None:
-        write = f"Subject({called(name)}) without logistic_clip"
+        write = f"{_declare(comparison)} without logistic_clip"
         return Hint(HintKind.VANISHES, "its logistic is not clipped", write)
     cause = f"its logistic is exactly 0 or 1 beyond |z| > {clip:g}, as R nnet's is"
-    return Hint(HintKind.VANISHES, cause, f"Subject({called(name)}, logistic_clip={clip:g})")
+    return Hint(HintKind.VANISHES, cause, _declare(comparison, f"logistic_clip={clip:g}"))
 
 
 def _passes(comparison: Comparison, contract: Contract) -> bool:
@@ -248,15 +257,15 @@ def _of_its_parameters(comparison: Comparison) -> Iterator[Hint]:
     parameters under which the failure vanishes.
     """
     subject, formulation = comparison.trial.subject, comparison.problems[0].formulation
-    if not isinstance(subject, Subject) or comparison.quantity not in ("forward", "loss"):
+    if not isinstance(subject, Mapped) or comparison.quantity not in ("forward", "loss"):
         return
     left_out = [block.left_out for block in formulation.own.blocks if block.left_out]
     if left_out:
         zero = ", ".join(f"{quoted(name)}: 0" for name in left_out)
-        write = f"Subject({called(subject.name)}, parameters={{{zero}}})"
+        write = _declare(comparison, f"parameters={{{zero}}}")
         yield Hint(HintKind.NO_PARAMETER, " and ".join(left_out), write)
     elif meant := other_meaning(comparison):
-        write = f"Subject({called(subject.name)}, parameters={meant})"
+        write = _declare(comparison, f"parameters={meant}")
         yield Hint(HintKind.VANISHES, "its parameters mean this", write)
 
 
@@ -266,7 +275,7 @@ def other_meaning(comparison: Comparison) -> str:
     The meaning is text as a user writes it; it is "" if there is none.
     """
     subject = comparison.trial.subject
-    if not isinstance(subject, Subject) or comparison.quantity != "forward":
+    if not isinstance(subject, Mapped) or comparison.quantity != "forward":
         return ""
     ways = subject.meanings(comparison.problems[0].formulation.network)[1] or ()
     return next((spell(way) for way in ways if _vanishes(comparison, way)), "")

@@ -1,0 +1,60 @@
+"""Hints on a subject that is a function of NumPy arrays: how accurately it computes."""
+
+from dataclasses import replace
+
+from harness.core.contract import Contract
+from harness.core.finding import Hint, HintKind
+from harness.core.judge import Judgement
+from harness.core.verdict import Status
+from harness.diagnosis.ignored import find_ignored
+from harness.foreign.computed import Computed
+from harness.judging.comparison import Comparison
+from harness.text.python import called
+
+COARSE_ULP = 4.0  # of exp and tanh in JAX and ONNX Runtime, as measured
+
+
+def find_hint(comparison: Comparison) -> Hint | None:
+    """Return the arithmetic that explains the failure of a function of NumPy arrays, or that it has
+    weights of its own; None if neither does, or for another subject.
+    """
+    if not isinstance(comparison.trial.subject, Computed):
+        return None
+    found = _with_coarse_functions(comparison) or _in_float32(comparison)
+    return found or find_ignored(comparison, all_of_them=True)
+
+
+def _in_float32(comparison: Comparison) -> Hint | None:
+    """Return a hint if the answers are those of float32 in a trial of float64."""
+    promised = comparison.contracts[0]
+    if promised.dtype != "float64" or not _passes(comparison, replace(promised, dtype="float32")):
+        return None
+    cause = (
+        "it is inside what float32 may differ by: something in it computes in float32, expected"
+        " float64"
+    )
+    return Hint(HintKind.LIKELY, cause)
+
+
+def _with_coarse_functions(comparison: Comparison) -> Hint | None:
+    """Return a hint if the failure vanishes with exp and tanh as JAX and ONNX Runtime have them."""
+    promised, name = comparison.contracts[0], called(comparison.trial.subject.name)
+    if promised.exp_ulp >= COARSE_ULP:
+        return None
+    coarse = replace(promised, exp_ulp=COARSE_ULP)
+    right = f"its exp and tanh are right to {COARSE_ULP:g} ulp, as those of JAX and ONNX Runtime"
+    if _passes(comparison, coarse):
+        return Hint(HintKind.VANISHES, right, f"Computed({name}, exp_ulp={COARSE_ULP:g})")
+    if promised.absolute_activations:
+        return None
+    if not _passes(comparison, replace(coarse, absolute_activations=True)):
+        return None
+    cause = f"{right}, and small values of its tanh or logistic to a few roundings of 1"
+    write = f"Computed({name}, exp_ulp={COARSE_ULP:g}, absolute_activations=True)"
+    return Hint(HintKind.VANISHES, cause, write)
+
+
+def _passes(comparison: Comparison, contract: Contract) -> bool:
+    """Return whether the quantity is inside its bounds if the subject promises this contract."""
+    judged = comparison.judged(comparison.quantity, contract)
+    return isinstance(judged, Judgement) and judged.status is Status.PASS

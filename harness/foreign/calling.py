@@ -1,0 +1,193 @@
+"""Calls a function of NumPy arrays at a draw, and reads its outputs, loss and gradients.
+
+A draw is one problem of a stack. In shapes, R counts rows, I inputs of a group, and O outputs of a
+head. A block is one named parameter tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.contract import Array
+from harness.core.layout import Layout
+from harness.core.problem import Problem
+from harness.model.errors import WrongAnswer
+from harness.text.harmless import shown
+
+Numbers = NDArray[Any]
+REFUSED = "cUS"  # kinds of arrays that NumPy would cut, or read, in silence
+IN_JAX = "; JAX computes in float64 after jax.config.update('jax_enable_x64', True)"
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """The arguments of one draw: parameters by block, inputs by group (R, I), targets by head (R,
+    O).
+    """
+
+    blocks: Mapping[str, Numbers]
+    inputs: Sequence[Numbers]
+    targets: Sequence[Numbers]
+
+    @classmethod
+    def of(cls, problem: Problem, own: Layout, draw: int, dtype: str, order: Any = "C") -> Call:
+        """Return new arrays of a dtype, with the own parameters of a problem's draw.
+
+        `order` is the order of their numbers in memory, "C" or "F".
+        """
+        network = problem.formulation.network
+        blocks = {}
+        for block in own.blocks:
+            if not block.left_out:
+                blocks[block.name] = np.array(block.of(problem.own[draw]), dtype, order=order)
+        inputs = _split(problem.inputs[draw], network.inputs, dtype, order)
+        targets = _split(problem.targets[draw], network.outputs, dtype, order)
+        return cls(blocks, inputs, targets)
+
+    def ask(self, answer: Callable[..., Any], with_targets: bool = False) -> Any:
+        """Call a function with the blocks and the inputs, and return what it gives.
+
+        Raises WrongAnswer if it changes its arguments.
+        """
+        targets = self.targets if with_targets else []
+        before = [each.copy() for each in (*self.blocks.values(), *self.inputs, *targets)]
+        given = answer(dict(self.blocks), *self.inputs, *targets)
+        after = (*self.blocks.values(), *self.inputs, *targets)
+        for now, earlier in zip(after, before, strict=True):
+            if not np.array_equal(now, earlier):
+                raise WrongAnswer(
+                    "changed its arguments when it was called, expected it to leave them as they"
+                    " are"
+                )
+        return given
+
+
+def _split(whole: Array, widths: tuple[int, ...], dtype: str, order: Any) -> list[Numbers]:
+    """Split the columns of an array into groups of these widths, each with memory of its own."""
+    parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+    return [np.array(part, dtype, order=order) for part in parts]
+
+
+def list_heads(given: Any) -> list[Any]:
+    """Return outputs as a list: one array, a sequence of arrays, or arrays by name."""
+    if isinstance(given, Mapping):
+        return list(given.values())
+    return list(given) if isinstance(given, tuple | list) else [given]
+
+
+def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") -> list[Array]:
+    """Return copies of outputs in float64, an array (R, O) for each head.
+
+    A single column (R,) becomes (R, 1). Raises WrongAnswer for other shapes, and for numbers that
+    are less than `dtype`.
+    """
+    heads = [read_numbers(head, "outputs", dtype) for head in list_heads(given)]
+    if widths == (1,) and len(heads) == 1 and heads[0].shape == (rows,):
+        heads = [heads[0][:, None]]
+    found = [str(head.shape) for head in heads]
+    expected = [str((rows, width)) for width in widths]
+    if found != expected:
+        said = f"{' and '.join(found) or 'none'}, expected {' and '.join(expected)}"
+        raise WrongAnswer(f"gave outputs of shapes {said}")
+    return heads
+
+
+def read_numbers(given: Any, what: str, dtype: str = "") -> Array:
+    """Return a copy as float64, since a function may change its array later.
+
+    Raises WrongAnswer for numbers that are not real or, with a `dtype`, for numbers that are not of
+    this dtype or a wider one.
+    """
+    array = np.asarray(given)
+    if not dtype and array.dtype.kind in REFUSED:
+        raise WrongAnswer(f"gave {what} of {array.dtype}, expected real numbers")
+    if dtype:
+        _expect_dtype(given, array, what, np.dtype(dtype))
+    return np.array(array, dtype=np.float64)
+
+
+def _expect_dtype(given: Any, array: Numbers, what: str, wanted: np.dtype[Any]) -> None:
+    if array.dtype.kind == "f" and array.dtype.itemsize >= wanted.itemsize:
+        return
+    of_jax = type(given).__module__.partition(".")[0] in ("jax", "jaxlib")
+    advice = IN_JAX if of_jax and array.dtype == np.float32 else ""
+    inside = f"something inside is of that dtype{advice}"
+    raise WrongAnswer(f"gave {what} of {array.dtype}, expected {wanted}: {inside}")
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """The loss, its gradient by each own parameter (P,) and, if given, by the inputs (R, I)."""
+
+    loss: float
+    gradient: Array
+    by_inputs: Array | None
+
+    @classmethod
+    def read(cls, given: Any, call: Call, own: Layout, dtype: str) -> Slopes:
+        """Read what `slopes` gives: the loss, and gradients by block, or these and one more for
+        each group of inputs.
+
+        Raises WrongAnswer for other shapes, and for numbers that are less than `dtype`.
+        """
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise WrongAnswer(
+                f"gave {shown(given, 40)} as its slopes, expected the loss and its gradients"
+            )
+        loss, gradients = given
+        number = read_numbers(loss, "a loss", dtype)
+        if number.shape != ():
+            raise WrongAnswer(f"gave a loss of shape {number.shape}, expected a number")
+        by_inputs: Sequence[Any] = ()
+        if isinstance(gradients, tuple | list):
+            gradients, *by_inputs = gradients
+        if not isinstance(gradients, Mapping):
+            raise WrongAnswer(
+                f"gave {shown(gradients, 40)} as its gradients, expected a dict of them by block"
+            )
+        return cls(
+            float(number),
+            _read_gradients(gradients, call, own, dtype),
+            _read_by_inputs(by_inputs, call, dtype),
+        )
+
+
+def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: str) -> Array:
+    """Return the gradient by the own parameters (P,); it is 0 by a bias that is left out."""
+    found: dict[str, Array] = {}
+    for block in own.blocks:
+        if block.left_out:
+            found[block.name] = np.zeros(block.places.shape)
+            continue
+        if block.name not in given:
+            names = ", ".join(map(str, given)) or "nothing"
+            raise WrongAnswer(f"gave no gradient of {block.name}, only of {names}")
+        gradient = read_numbers(given[block.name], f"a gradient of {block.name}", dtype)
+        expected = call.blocks[block.name].shape
+        if gradient.shape != expected:
+            raise WrongAnswer(
+                f"gave a gradient of {block.name} of shape {gradient.shape}, expected {expected}"
+            )
+        found[block.name] = gradient
+    return own.join(found)
+
+
+def _read_by_inputs(given: Sequence[Any], call: Call, dtype: str) -> Array | None:
+    """Return the gradient by the inputs of all groups (R, I); None if none was given."""
+    if not given:
+        return None
+    parts = [read_numbers(part, "a gradient by its inputs", dtype) for part in given]
+    found = [part.shape for part in parts]
+    expected = [x.shape for x in call.inputs]
+    if found != expected:
+        said = " and ".join(map(str, found))
+        raise WrongAnswer(
+            f"gave gradients by its inputs of shapes {said}, expected"
+            f" {' and '.join(map(str, expected))}"
+        )
+    return np.concatenate(parts, axis=1)

@@ -1,0 +1,108 @@
+"""Collects the answers of a function of NumPy arrays to a problem, draw by draw.
+
+In shapes, D counts draws (problems of a stack).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from harness.core.contract import Array
+from harness.core.implementation import Missing, Observation
+from harness.core.numpy_errors import users
+from harness.core.problem import Problem
+from harness.core.verdict import Status
+from harness.foreign.calling import Call, Slopes, list_heads, read_heads
+from harness.model.errors import WrongAnswer, raised
+
+OVERWRITTEN = (
+    "overwrote the outputs of an earlier call when it was called again, expected outputs of its own"
+    " from every call"
+)
+ONCE_MORE = "when it was asked once more, expected the same"
+IN_ORDER = "for arrays in Fortran's order, expected the same"
+NO_INPUT_GRADIENT = "gives no gradients by its inputs: its slopes may give them after the others"
+Answer = Callable[..., Any]
+
+
+class Draws:
+    """Asks the functions of a model at the draws of a problem, at its own parameters.
+
+    `dtype` is that of the arrays they take, and the narrowest that they may give.
+    """
+
+    def __init__(self, answer: Answer, slopes: Answer | None, problem: Problem, dtype: str) -> None:
+        self.answer, self.slopes = answer, slopes
+        self.problem, self.dtype = problem, dtype
+        self.own = problem.formulation.own
+
+    def observe(self) -> Observation:
+        """Return the answers at all draws; an error of a function is the reason why answers are
+        missing.
+        """
+        values: dict[str, Array] = {}
+        others: dict[str, dict[str, Array]] = {}
+        missing = None
+        try:
+            with users(quiet=True):  # saturated draws overflow on the way to a right answer
+                values["forward"] = self._ask_outputs()
+                others = self._ask_again(values["forward"])
+                if self.slopes is not None:
+                    missing = self._ask_slopes(self.slopes, values)
+        except Exception as error:  # whatever a user's function raises is its answer
+            status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
+            missing = Missing(status, raised(error))
+        return Observation(values, missing, by_own=True, others=others)
+
+    def _call(self, draw: int, order: str = "C") -> Call:
+        return Call.of(self.problem, self.own, draw, self.dtype, order)
+
+    def _read(self, given: Any) -> Array:
+        widths = self.problem.formulation.network.outputs
+        return np.concatenate(read_heads(given, self.problem.rows, widths, self.dtype), axis=1)
+
+    def _ask_outputs(self) -> Array:
+        """Return the outputs (D, R, O). Raises WrongAnswer if a call overwrites earlier outputs."""
+        outputs: list[Array] = []
+        kept: Sequence[Any] = ()
+        for draw in range(self.problem.draws):
+            given = self._call(draw).ask(self.answer)
+            outputs.append(self._read(given))
+            if kept and not np.array_equal(self._read(kept), outputs[-2], equal_nan=True):
+                raise WrongAnswer(OVERWRITTEN)
+            kept = list_heads(given)
+        return np.stack(outputs)
+
+    def _ask_again(self, first: Array) -> dict[str, dict[str, Array]]:
+        """Ask the first draw again; return outputs (D, R, O) that differ, by when they do."""
+        again = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
+        with suppress(Exception):  # a function may take no such arrays
+            again[IN_ORDER] = self._read(self._call(0, "F").ask(self.answer))
+        others: dict[str, dict[str, Array]] = {}
+        for when, outputs in again.items():
+            if not np.array_equal(outputs, first[0], equal_nan=True):
+                changed = first.copy()
+                changed[0] = outputs
+                others[when] = {"forward": changed}
+        return others
+
+    def _ask_slopes(self, slopes: Answer, values: dict[str, Array]) -> Missing | None:
+        """Add losses (D,) and gradients to the values; return why the gradient by the inputs is
+        missing.
+        """
+        found: list[Slopes] = []
+        for draw in range(self.problem.draws):
+            call = self._call(draw)
+            given = call.ask(slopes, with_targets=True)
+            found.append(Slopes.read(given, call, self.own, self.dtype))
+        values["loss"] = np.array([each.loss for each in found])
+        values["gradient"] = np.stack([each.gradient for each in found])
+        by_inputs = [each.by_inputs for each in found if each.by_inputs is not None]
+        if len(by_inputs) == len(found):
+            values["input_gradient"] = np.stack(by_inputs)
+            return None
+        return Missing(Status.ABSENT, NO_INPUT_GRADIENT)
