@@ -206,11 +206,15 @@ def outputs_of(cell: Any) -> list[str]:
 
 
 def test_a_notebook_is_executed(live_r: None, tmp_path: Path) -> None:
-    """By a kernel of its own, with R: the card, the script, nothing on stderr; it ends with R."""
+    """By a kernel of its own, with R: the card and the script; it ends with R.
+
+    Progress is shown to a person, who can answer a cell's questions, and to no program.
+    """
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     imports = IMPORTS.replace("numpy_net", "numpy_net, r_nnet") + "import os\nos.getpid()"
     case = CASE.replace("[numpy_net]", "[r_nnet, numpy_net]")
-    cells = [imports, MODEL, case, CHECK, "result"]
+    patience = "import harness.running.progress as progress\nprogress.PATIENCE = 0"
+    cells = [imports, MODEL, f"{case}{patience}", CHECK, "result", CHECK]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     client = nbclient.NotebookClient(
         book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}
@@ -218,12 +222,14 @@ def test_a_notebook_is_executed(live_r: None, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"}
     with client.setup_kernel(env=environment):
         for number, cell in enumerate(book.cells):
+            client.kc.allow_stdin = number == 5
             client.execute_cell(cell, number)
         pid = int(book.cells[0].outputs[0]["data"]["text/plain"])
         started = list_of(pid)
         assert len(started) >= 2  # R's guard and worker
     assert outputs_of(book.cells[3]) == []
     assert sorted(outputs_of(book.cells[4])) == ["text/html", "text/plain"]
+    assert set(outputs_of(book.cells[5])) == {"stderr"}
     assert fails_again(tmp_path)
     late = time.monotonic() + 20
     while any(Path(f"/proc/{each}").exists() for each in started):
