@@ -14,7 +14,7 @@ from harness.rules.registry import Call, Error, bind, bound_errors
 from harness.shadow.branching import BRANCHING
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation, Run
-from harness.shadow.replay import Results, fill, repeat_operation
+from harness.shadow.replay import Results, fill, fill_gaps, find_gaps, repeat_operation
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -75,8 +75,8 @@ def check_operation(observed: Observed, operation: Operation) -> Checked:
         return Checked(operation, nothing, nothing, dtype, 0.0)
     call = Call(operation.functional, bind(operation.called, args, kwargs), exact)
     errors = bound_errors(call, precision_of(dtype))
-    if errors is None:
-        endless = [_make_endless(result) for result in exact]
+    if errors is None or find_gaps(run, operation, exact):
+        endless = [_make_endless(result) for result in fill_gaps(run, operation, exact)]
         return Checked(operation, endless, endless, dtype, torch.inf, ruled=False)
     share, undefined = 0.0, 0
     for place, result, error in zip(operation.results, exact, errors, strict=False):

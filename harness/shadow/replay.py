@@ -83,7 +83,7 @@ def replay(
     for operation in run.operations if operations is None else operations:
         args = fill(operation.args, made.read)
         kwargs = fill(operation.kwargs, made.read)
-        results = repeat_operation(operation, args, kwargs)
+        results = fill_gaps(run, operation, repeat_operation(operation, args, kwargs))
         made.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
             if place is not None and result is not None:
@@ -100,6 +100,33 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     results = called(*args, **kwargs)
     listed = results if isinstance(results, tuple | list) else (results,)
     return tuple(each if isinstance(each, Tensor) else None for each in listed)
+
+
+def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
+    """Return the numbers of the results in floating point that a repetition does not have."""
+    gaps = []
+    for number, place in enumerate(operation.results):
+        if place is None or (number < len(results) and results[number] is not None):
+            continue
+        if run.versions[place.version].numbers.is_floating_point():
+            gaps.append(number)
+    return gaps
+
+
+def fill_gaps(run: Run, operation: Operation, results: Results) -> Results:
+    """Return results with observed numbers for those that a repetition does not have.
+
+    Derivatives by them can be taken: their error is without end (see `local`).
+    """
+    gaps = find_gaps(run, operation, results)
+    if not gaps:
+        return results
+    filled = list(results) + [None] * (len(operation.results) - len(results))
+    for number in gaps:
+        place = operation.results[number]
+        assert place is not None
+        filled[number] = widen(run.read(place)).requires_grad_()
+    return tuple(filled)
 
 
 def find_functional(operation: Operation) -> Any:
