@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Call
-from harness.rules.steps import Steps
+from harness.rules.steps import Number, Steps
 
 
 def repeat_with(call: Call, **changes: Any) -> Any:
@@ -36,20 +36,21 @@ def count_terms_with(call: Call, *names: str) -> Any:
 
 
 def bound_running_sums(
-    steps: Steps, size: Tensor, terms: Tensor | float, further: float = 0.0
+    steps: Steps, size: Tensor, terms: Tensor | float, further: float = 0.0, wide: bool = False
 ) -> Tensor:
     """Return the error of sums that are kept in memory: each addition rounds to the dtype of the
-    result.
+    result; unless they are `wide`, kept in float32 and stored once.
 
     n terms lose n - 1 roundings of the sum of their sizes, in any order (Jeannerod and Rump 2013);
     `further` is the number of roundings of each term before it is added.
     """
-    kept = step_roundoff(steps)
+    kept = steps.u if wide else step_roundoff(steps)
     counts = torch.as_tensor(terms, dtype=torch.float64, device=size.device)
     before = compound(further, kept)
     share = before + (1 + before) * kept * torch.clamp(counts - 1, min=0.0)
     tiny = steps.precision.tiny if further else 0.0
-    return share * size + counts * tiny * (size > 0)
+    error = share * size + counts * tiny * (size > 0)
+    return steps.store(Number(size, error)) if wide else error
 
 
 def compound(roundings: float, u: float) -> float:

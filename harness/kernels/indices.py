@@ -103,20 +103,28 @@ def add_rows(steps: Steps, call: Call) -> Error:
     "_upsample_nearest_exact1d_backward",
     "_upsample_nearest_exact2d_backward",
     "_upsample_nearest_exact3d_backward",
+    "upsample_nearest1d_backward",
+    "upsample_nearest2d_backward",
+    "upsample_nearest3d_backward",
+)
+def add_copies(steps: Steps, call: Call) -> Error:
+    """The gradient of a number that was copied is the sum over its copies, kept in float32."""
+    sizes, terms = add_sizes(call, "grad_output"), count_terms_with(call, "grad_output")
+    return bound_running_sums(steps, sizes, terms, wide=True)
+
+
+@rule(
     "reflection_pad1d_backward",
     "reflection_pad2d_backward",
     "reflection_pad3d_backward",
     "replication_pad1d_backward",
     "replication_pad2d_backward",
     "replication_pad3d_backward",
-    "upsample_nearest1d_backward",
-    "upsample_nearest2d_backward",
-    "upsample_nearest3d_backward",
 )
-def add_copies(steps: Steps, call: Call) -> Error:
-    """The gradient of a number that was copied is the sum over its copies."""
-    sizes = add_sizes(call, "grad_output")
-    return bound_running_sums(steps, sizes, count_terms_with(call, "grad_output"))
+def add_reflections(steps: Steps, call: Call) -> Error:
+    """The gradient of a number that stands beside an edge too is the sum over all its places."""
+    sizes, terms = add_sizes(call, "grad_output"), count_terms_with(call, "grad_output")
+    return bound_running_sums(steps, sizes, terms)
 
 
 @rule("unfold_backward")

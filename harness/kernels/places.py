@@ -24,11 +24,13 @@ MOVES = (
     "adaptive_max_pool3d",
     "block_diag",
     "bucketize",
+    "ceil",
     "channel_shuffle",
     "cummax",
     "cummin",
     "diag_embed",
     "diagonal_scatter",
+    "floor",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
     "im2col",
@@ -53,9 +55,11 @@ MOVES = (
     "replication_pad2d",
     "replication_pad3d",
     "rot90",
+    "round",
     "searchsorted",
     "split_with_sizes_copy",
     "take",
+    "trunc",
     "unfold_copy",
     "unsafe_split",
     "unsafe_split_with_sizes",
@@ -70,6 +74,12 @@ MOVES = (
 def move_places(steps: Steps, call: Call) -> Sequence[Error]:
     """Nothing is rounded; indices are compared too."""
     return [None] * len(call.results)
+
+
+@rule("constant_pad_nd", "index_fill")
+def put_constant(steps: Steps, call: Call) -> Error:
+    """Numbers are moved; a constant beside them is rounded if the dtype cannot hold it."""
+    return steps.cast(call.result)
 
 
 @repeat("copy")

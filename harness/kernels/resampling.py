@@ -12,8 +12,8 @@ most four roundings of a number up to the place itself, so a place is off by d =
   37 u. The other polynomial is off by 7 u.
 - A place near a whole number may fall on its other side: then the neighbours on that side have
   weights of no more than the error of a weight.
-- A CPU kernel stores weights in the dtype of the result, and takes the other linear weight from the
-  stored one (ATen/native/cpu/UpSampleKernel.cpp).
+- Forward, a CPU kernel stores weights in the dtype of the result, and takes the other linear weight
+  from the stored one (ATen/native/cpu/UpSampleKernel.cpp).
 
 With the errors E of the weights of each axis, the result is off by (|M| + E) ... |x| less |M| ...
 |x|, and by the roundings of the sum.
@@ -42,7 +42,7 @@ def interpolate(steps: Steps, call: Call) -> Error:
     exact: Tensor = x
     widened: Tensor = x
     taps = 1
-    for axis, weights, error in list_weights(steps, call, x.shape[-axes:]):
+    for axis, weights, error in list_weights(steps, call, x.shape[-axes:], stored=True):
         exact = apply_along(exact, weights, axis)
         widened = apply_along(widened, weights + error, axis)
         taps *= 4 if CUBIC in call.name else 2
@@ -57,17 +57,20 @@ def interpolate(steps: Steps, call: Call) -> Error:
     "upsample_bicubic2d_backward",
 )
 def interpolate_backward(steps: Steps, call: Call) -> Error:
-    """Each output adds its gradient times its weights, in memory."""
+    """Each output adds its gradient times its weights; a CPU keeps the sums of narrow dtypes in
+    float32 (ATen/native/cpu/UpSampleMoreKernel.cpp), a GPU adds them in memory.
+    """
     g = abs(call["grad_output"])
     axes = g.ndim - 2
     exact: Tensor = g
     widened: Tensor = g
     terms: Tensor = torch.ones_like(g[:1, :1])
-    for axis, weights, error in list_weights(steps, call, call["input_size"][2:]):
+    wide = g.device.type == "cpu"
+    for axis, weights, error in list_weights(steps, call, call["input_size"][2:], stored=False):
         exact = apply_along(exact, weights.T, axis)
         widened = apply_along(widened, (weights + error).T, axis)
         terms = apply_along(terms, (weights + error != 0).double().T, axis)
-    return widened - exact + bound_running_sums(steps, widened, terms, axes)
+    return widened - exact + bound_running_sums(steps, widened, terms, axes, wide)
 
 
 def apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
@@ -76,7 +79,7 @@ def apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
 
 
 def list_weights(
-    steps: Steps, call: Call, lengths: Sequence[int]
+    steps: Steps, call: Call, lengths: Sequence[int], stored: bool
 ) -> list[tuple[int, Tensor, Tensor]]:
     """Return for each axis its number, the sizes of the weights (outputs, inputs), and their
     errors.
@@ -87,6 +90,8 @@ def list_weights(
         scale = call[SCALES[axes - 1][place]]
         weights = find_weights(call, length, outputs, scale)
         error = bound_weights(steps, call, weights, scale)
+        if stored:
+            error = error + store_weights(steps, call, weights)
         found.append((place - axes, abs(weights), error))
     return found
 
@@ -121,5 +126,10 @@ def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None
     beside[:, :-1] |= touched[:, 1:]
     error = each * (touched | (near & beside))
     error[:, [0, -1]] *= 4  # several neighbours beyond the edge are one number
-    stored = abs(weights) if CUBIC in call.name else touched
-    return error + (step_roundoff(steps) - steps.u) * stored
+    return error
+
+
+def store_weights(steps: Steps, call: Call, weights: Tensor) -> Tensor:
+    """Return the errors of weights that are stored in the dtype of the result."""
+    stored = abs(weights) if CUBIC in call.name else weights != 0
+    return (step_roundoff(steps) - steps.u) * stored

@@ -55,16 +55,17 @@ def count_before(x: Tensor, dim: int) -> Tensor:
 def add_exponentials_along(steps: Steps, call: Call) -> Error:
     """Return log(sum of exp) of all numbers so far, one after the other in any tree.
 
-    Each step is max(a, b) + log1p(exp(-|a - b|)): the difference, which is at most |a| + |b| and
-    counts only where its exponential is not 0, moves the logarithm by no more than itself; exp and
-    log1p, which is at most log 2, are right to some units in the last place; the sum rounds. The
-    derivative of later steps by an earlier one is at most 1, so the errors of the steps add up.
+    Each step is r = max(a, b) + log1p(exp(-d)), with d = |a - b|. The difference is off by u d,
+    which moves the logarithm by at most u d exp(-d) < u; exp and log1p, of at most 1 and log 2, are
+    right to some units in the last place; the sum rounds. The derivative of a later r by an
+    earlier one is exp(earlier - later).
     """
     x, dim = call["self"], call["dim"]
     if x.ndim == 0:
         return steps.store(steps.exact(x))
-    size = torch.where(torch.isfinite(x), abs(x), 0.0).cummax(dim).values
-    reached = torch.where(torch.isfinite(call.result), abs(call.result), 0.0).cummax(dim).values
-    function = 4 * steps.precision.ulp + 1
-    each = steps.u * (2 * (size + reached) + function)
-    return steps.store(Number(call.result, count_before(x, dim) * each))
+    reached = call.result
+    sizes = torch.where(torch.isfinite(reached), abs(reached), 0.0)
+    each = torch.log(steps.u * (sizes + 2 + 4 * steps.precision.ulp))
+    carried = torch.exp(torch.logcumsumexp(reached + each, dim) - reached)
+    carried = torch.where(count_before(x, dim) > 0, carried.nan_to_num(0.0), 0.0)
+    return steps.store(Number(reached, carried))

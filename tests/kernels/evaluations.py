@@ -168,7 +168,7 @@ def reduce(x: Tensor, y: Tensor, how: str, include: bool) -> Tensor:
     return x.scatter_reduce(0, PLACES, y, how, include_self=include)
 
 
-for how in ("sum", "prod", "mean"):
+for how in ("sum", "prod", "mean", "amax", "amin"):
     for include in (True, False):
         function = lambda x, y, how=how, include=include: reduce(x, y, how, include)  # noqa: E731
         apply(f"scatter_reduce, {how}, {include}", function, *PAIR)
@@ -191,7 +191,7 @@ for correction in (0, 1):
     apply(f"var_mean, {correction}", both, (4, 3))
     both = lambda x, given=given: sum(torch.std_mean(x, keepdim=True, **given))  # noqa: E731
     apply(f"std_mean, {correction}", both, (4, 3))
-for p in (0.5, 1, 2, 3):
+for p in (0.5, 1, 2, 3, torch.inf):
     apply(f"norm, {p}", lambda x, p=p: torch.linalg.vector_norm(x, p, dim=1) + x.norm(p), (4, 3))
     apply(f"cdist, {p}", lambda x, y, p=p: torch.cdist(x, y, p), *PAIR)
     apply(f"renorm, {p}", lambda x, p=p: x.renorm(p, 0, 0.5), (4, 3))

@@ -52,6 +52,7 @@ def test_an_evaluation_is_within_its_bounds(name: str, dtype: str) -> None:
     watched = observe(name, dtype)
     shadow = Shadow(watched, dtype)
     for one in shadow.checked:
+        assert one.ruled, one.operation.name
         if is_ours(one.operation.functional):
             assert one.share < 1
     for answer in watched.answers:

@@ -124,7 +124,7 @@ def use_whole_numbers(x: Tensor) -> Tensor:
     order = torch.arange(1, 5)
     order[1:].add_(order[:3].clone())
     kept = torch.tensor([True, False, True, True])
-    return x * order + x.abs() * kept.cumsum(0)
+    return x * order + torch.where(x > 0, x, -x) * kept.cumsum(0)
 
 
 @trap
@@ -211,7 +211,7 @@ def compute_lists(x: Tensor) -> Tensor:
     products = torch._foreach_mul([x, x * 2], [x, x])
     detached = [(x * 1).detach(), (x * 3).detach()]
     torch._foreach_mul_(detached, 2.0)
-    torch._foreach_add_(detached, [x.detach(), x.detach()], alpha=0.5)
+    torch._foreach_addcmul_(detached, [x.detach()] * 2, [x.detach()] * 2, 0.5)
     return products[0] + products[1] * detached[0] - detached[1]
 
 
