@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from harness.rules.registry import Error
+from harness.shadow.places import Place, list_places
+from harness.shadow.recording import Operation, Run
+from harness.shadow.replay import Replay
 
 # Operations that decide between branches, or take part in such a decision, by their inputs.
 BRANCHING = frozenset(
@@ -103,6 +107,30 @@ BRANCHING = frozenset(
         "where",
     )
 )
+
+
+def may_branch(run: Run, operation: Operation) -> bool:
+    """May an operation decide between branches, by its own inputs or by masks and indices that it
+    is given?
+    """
+    return operation.functional in BRANCHING or bool(_list_decisions(run, operation))
+
+
+def takes_other_branch(replay: Replay, operation: Operation) -> bool:
+    """May an operation take another branch in the shadow than it was observed to take?
+
+    One that decides by its own inputs may; another does if its masks or indices differ.
+    """
+    if operation.functional in BRANCHING:
+        return True
+    decisions = _list_decisions(replay.run, operation)
+    return not all(torch.equal(replay.run.read(one), replay.read(one)) for one in decisions)
+
+
+def _list_decisions(run: Run, operation: Operation) -> list[Place]:
+    """Return the arguments of an operation that are whole numbers or truth values."""
+    places = list_places((operation.args, dict(operation.kwargs)))
+    return [one for one in places if not run.versions[one.version].numbers.is_floating_point()]
 
 
 def add_branches(

@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import precision_of
 from harness.rules.registry import Call, Error, bind, bound_errors
-from harness.shadow.branching import BRANCHING
+from harness.shadow.branching import may_branch
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation, Run
 from harness.shadow.replay import Results, fill, fill_gaps, find_gaps, repeat_operation
@@ -85,7 +85,7 @@ def check_operation(observed: Observed, operation: Operation) -> Checked:
         used, lost = measure(observed.read(place), result, error)
         share, undefined = max(share, used), undefined + lost
     in_float64 = _in_float64(call, dtype, errors)
-    kept = exact if operation.functional in BRANCHING else ()
+    kept = exact if may_branch(run, operation) else ()
     return Checked(operation, errors, in_float64, dtype, share, undefined, exact=kept)
 
 

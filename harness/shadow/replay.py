@@ -84,6 +84,10 @@ def replay(
         args = fill(operation.args, made.read)
         kwargs = fill(operation.kwargs, made.read)
         results = fill_gaps(run, operation, repeat_operation(operation, args, kwargs))
+        for result in results:
+            # one that follows from constants alone may be off too: it begins a graph of its own
+            if result is not None and result.is_floating_point() and not result.requires_grad:
+                result.requires_grad_()
         made.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
             if place is not None and result is not None:

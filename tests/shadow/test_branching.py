@@ -1,0 +1,35 @@
+"""Where a model and its shadow take different branches, the difference is part of the bound."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from harness.shadow.shadow import Shadow
+from harness.shadow.watch import watch
+
+WAYS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "a mask": lambda z: z * (z > 0),
+    "where": lambda z: torch.where(z > 0, z, torch.zeros_like(z)),
+    "an index": lambda z: torch.stack([torch.zeros_like(z), z])[(z > 0).long(), 0],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_branch_near_a_kink_is_no_mismatch(way: str) -> None:
+    """A sum that float32 rounds to the other side of 0 has another slope, and is within reach."""
+    x = torch.tensor([1.0, 2.0**-30, -1.0]).requires_grad_()
+    w = torch.tensor([1.0, 1.0, 1.0])
+
+    def call() -> dict[str, Tensor]:
+        z = ((x * w)[0] + (x * w)[1]) + (x * w)[2]  # 2^-30, which float32 rounds to 0
+        h = WAYS[way](z.reshape(1))
+        return {"gradient of x": torch.autograd.grad(h.sum(), x)[0]}
+
+    shadow = Shadow(watch(call), "float32")
+    found, number = shadow.watched.observed("gradient of x"), shadow.read("gradient of x").sum()
+    apart = abs(float(found.double().sum() - number.detach()))
+    assert apart == pytest.approx(3)  # the slope is 0 in float32, 1 in exact arithmetic
+    assert apart <= shadow.reach([number])[0].as_run
