@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Error
-from harness.shadow.places import Place, list_places
+from harness.shadow.places import Place
 from harness.shadow.recording import Operation, Run
 from harness.shadow.replay import Replay
 
@@ -129,8 +129,9 @@ def takes_other_branch(replay: Replay, operation: Operation) -> bool:
 
 def _list_decisions(run: Run, operation: Operation) -> list[Place]:
     """Return the arguments of an operation that are whole numbers or truth values."""
-    places = list_places((operation.args, dict(operation.kwargs)))
-    return [one for one in places if not run.versions[one.version].numbers.is_floating_point()]
+    return [
+        one for one in operation.places if not run.versions[one.version].numbers.is_floating_point()
+    ]
 
 
 def add_branches(

@@ -66,6 +66,11 @@ class Operation:
         """
         return self.name if self.name.endswith("__") else self.name.removesuffix("_")
 
+    @cached_property
+    def places(self) -> Sequence[Place]:
+        """The places of all tensors among the arguments."""
+        return list_places((self.args, dict(self.kwargs)))
+
 
 @dataclass(eq=False)
 class Run:
