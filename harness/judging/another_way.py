@@ -26,6 +26,7 @@ from harness.core.judge import TOO_WIDE, Judgement, Side, draws_outside, judge
 from harness.core.problem import QUANTITIES, Problem
 from harness.core.verdict import Status
 from harness.judging.comparison import Comparison
+from harness.model.errors import words_of
 from harness.model.module import Model
 from harness.words.naming import tensors
 from harness.words.wording import describe_operation
@@ -162,12 +163,10 @@ class _OwnOperations:
 
     def _shadow(self, problem: Problem, number: int) -> Shadow:
         """Return the shadow of a draw; raises _Refused if it cannot be judged."""
-        from harness.shadow.recording import Unwatched
-
         try:
             shadow = shadow_draw(self.model, problem, number)
-        except Unwatched as error:
-            raise _Refused(f"its own operations cannot be followed: {error}") from None
+        except Exception as error:  # a user's model, or an operation that cannot be repeated
+            raise _Refused(f"its own operations cannot be followed: {words_of(error)}") from None
         worst = max(shadow.checked, key=lambda one: one.share)
         if not worst.ruled:
             raise _Refused(

@@ -85,7 +85,7 @@ class Run:
         return read_place(self.versions[place.version].numbers, place)
 
 
-class Unwatched(TypeError):
+class Unwatched(RuntimeError):
     """A tensor that cannot be followed: sparse, nested or complex."""
 
 
