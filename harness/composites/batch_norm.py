@@ -165,7 +165,7 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
     factor = scale
     if call["weight"] is not None:
         factor = stepwise.mul(scale, steps.exact(spread(call["weight"], x)))
-    lost = slope_by_weight(stepwise, g.value, x, mean.value, scale.value, axes)
+    lost = slope_by_weight(stepwise, g.value, x, (mean.value, scale.value), axes)
     carried = scale.error / scale.value * abs(lost.value)
     by_weight = Number(lost.value, lost.error + carried)
     found = [stepwise.mul(slope, factor), by_weight, steps.sum(g, axes)]

@@ -125,13 +125,15 @@ class Steps:
     def mul(self, a: Number, b: Number) -> Number:
         """Return a b."""
         value = a.value * b.value
-        return self.round(value, carry_product(a.value, a.error, b.value, b.error))
+        carried = carry_product(a.value, a.error, b.value, b.error)
+        return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
         """Return a / b."""
         value = a.value / b.value
         least = torch.clamp(abs(b.value) - b.error, min=0.0)
-        return self.round(value, carry_quotient(value, a.error, b.error, least))
+        carried = carry_quotient(value, a.error, b.error, least)
+        return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
         """Return a^2."""
@@ -250,9 +252,18 @@ class Steps:
         """Return the value of exp, tanh or their like."""
         return self.round(value, carried, 2 * self.precision.ulp)
 
-    def round(self, value: Tensor, carried: Tensor, roundings: float = 1.0) -> Number:
-        """Return a value that was off by `carried`, and is rounded some times."""
-        acts = (value != 0) | (carried > 0)
+    def round(
+        self,
+        value: Tensor,
+        carried: Tensor,
+        roundings: float = 1.0,
+        acts: Tensor | None = None,
+    ) -> Number:
+        """Return a value that was off by `carried`, and is rounded some times.
+
+        It may underflow where it is not exactly 0: where `acts` holds, if that is given.
+        """
+        acts = (value != 0 if acts is None else acts) | (carried > 0)
         error = round_result(value, carried, roundings, self.u, self.least(acts))
         return self.within(value, error, abs(value) + error)
 
