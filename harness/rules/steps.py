@@ -230,20 +230,6 @@ class Steps:
         lost = a.error + self.precision.function
         return self.function(value, a.value.sigmoid() * torch.expm1(lost) + self.tiny)
 
-    def erf(self, a: Number) -> Number:
-        """Return erf(a), computed in float32 by a polynomial in t = 1 / (1 + p |a|) and exp(-a^2).
-
-        It is right to 1.5e-7 (Abramowitz and Stegun, 7.1.26). Evaluated by Horner's rule with fused
-        steps it loses at most 25 u exp(-a^2): 3.2 u in its sums, which are largest at t = 1, 4.5 u
-        by its coefficients, 10.3 u by t, which is off by 3 u, and 7 u by exp and three products.
-        """
-        nearest = torch.clamp(abs(a.value) - a.error, min=0.0)
-        slope = 1.1283791670955126 * torch.exp(-nearest * nearest)
-        error = slope * a.error
-        if self.u > 2.0**-40:
-            error = error + (1.5e-7 + 25 * self.u * torch.exp(-nearest * nearest))
-        return self.function(torch.erf(a.value), error)
-
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         """Return the numbers of a where a mask holds, else those of b."""
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
