@@ -11,7 +11,6 @@ from harness.composites.moments import (
     bound_moments,
     invert_deviation,
     normalise,
-    slope_by_weight,
     take_moments,
     transform,
 )
@@ -155,11 +154,11 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
         mean = steps.exact(spread(call["running_mean"], x))
         held = steps.exact(spread(call["running_var"], x))
         scale = stepwise.hold(invert_deviation(stepwise, held, call["eps"]))
-    slope = g
+    slope, centre = g, steps.hold(steps.sub(steps.exact(x), mean))
+    along = stepwise.mul(steps.hold(steps.sum(stepwise.mul(centre, g), axes, keepdim=True)), scale)
+    by_weight = along
     if call["train"]:
-        centre = steps.hold(steps.sub(steps.exact(x), mean))
-        along = steps.hold(steps.sum(stepwise.mul(centre, g), axes, keepdim=True))
-        along = stepwise.mul(stepwise.mul(along, scale), scale)
+        along = stepwise.mul(along, scale)
         terms = count_terms(x, axes)
         along = stepwise.round(along.value / terms, along.error / terms, 2)
         bend = stepwise.mul(centre, along)
@@ -168,9 +167,6 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
     slope = stepwise.mul(slope, scale)
     if call["weight"] is not None:
         slope = stepwise.mul(slope, steps.exact(spread(call["weight"], x)))
-    lost = slope_by_weight(stepwise, g.value, x, (mean.value, scale.value), axes)
-    carried = scale.error / scale.value * abs(lost.value)
-    by_weight = Number(lost.value, lost.error + carried)
     found = [slope, by_weight, steps.sum(g, axes)]
     errors: list[Error] = []
     for each, result in zip(found, call.results, strict=True):
