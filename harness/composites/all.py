@@ -1,6 +1,7 @@
 """Loads every rule of this room and of the one below: import it before a rule is looked up."""
 
 from harness.composites import batch_norm as batch_norm
+from harness.composites import binary_losses as binary_losses
 from harness.composites import class_losses as class_losses
 from harness.composites import losses as losses
 from harness.composites import margin_losses as margin_losses
@@ -8,4 +9,13 @@ from harness.composites import norms as norms
 from harness.composites import softmax as softmax
 from harness.rules import all as rules
 
-__all__ = ["batch_norm", "class_losses", "losses", "margin_losses", "norms", "rules", "softmax"]
+__all__ = [
+    "batch_norm",
+    "binary_losses",
+    "class_losses",
+    "losses",
+    "margin_losses",
+    "norms",
+    "rules",
+    "softmax",
+]

@@ -11,7 +11,6 @@ from harness.composites.moments import (
     bound_moments,
     invert_deviation,
     normalise,
-    slope_by_weight,
     take_moments,
     transform,
 )
@@ -155,20 +154,20 @@ def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
         mean = steps.exact(spread(call["running_mean"], x))
         held = steps.exact(spread(call["running_var"], x))
         scale = stepwise.hold(invert_deviation(stepwise, held, call["eps"]))
-    slope = g
+    slope, centre = g, steps.hold(steps.sub(steps.exact(x), mean))
+    along = stepwise.mul(steps.hold(steps.sum(stepwise.mul(centre, g), axes, keepdim=True)), scale)
+    by_weight = along
     if call["train"]:
-        centre = stepwise.sub(steps.exact(x), mean)
-        along = steps.mean(stepwise.mul(centre, g), axes, keepdim=True)
-        bend = stepwise.mul(centre, stepwise.mul(along, stepwise.square(scale)))
+        along = stepwise.mul(along, scale)
+        terms = count_terms(x, axes)
+        along = stepwise.round(along.value / terms, along.error / terms, 2)
+        bend = stepwise.mul(centre, along)
         shift = steps.hold(steps.mean(g, axes, keepdim=True))
         slope = stepwise.sub(stepwise.sub(g, shift), bend)
-    factor = scale
+    slope = stepwise.mul(slope, scale)
     if call["weight"] is not None:
-        factor = stepwise.mul(scale, steps.exact(spread(call["weight"], x)))
-    lost = slope_by_weight(stepwise, g.value, x, mean.value, scale.value, axes)
-    carried = scale.error / scale.value * abs(lost.value)
-    by_weight = Number(lost.value, lost.error + carried)
-    found = [stepwise.mul(slope, factor), by_weight, steps.sum(g, axes)]
+        slope = stepwise.mul(slope, steps.exact(spread(call["weight"], x)))
+    found = [slope, by_weight, steps.sum(g, axes)]
     errors: list[Error] = []
     for each, result in zip(found, call.results, strict=True):
         errors.append(None if result is None else steps.store(each).reshape(result.shape))

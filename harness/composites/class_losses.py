@@ -1,4 +1,4 @@
-"""Losses of classes: negative logarithms of probabilities, cross entropies of two classes, margins.
+"""Losses of classes: negative logarithms of probabilities.
 
 See the module on losses for `reduction`.
 """
@@ -10,13 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.composites.losses import MEAN, NONE, reduce, share, share_slope
+from harness.composites.losses import MEAN, NONE
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
 STEP, LEVELS = 16, 8  # of the sums in torch's LossNLL.cpp
-LEAST_LOG = -100.0  # of a probability in binary_cross_entropy
-LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope; torch holds it in float32
 
 
 def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
@@ -119,102 +117,14 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
-    """Return -g w, over the sum of the weights for a mean."""
-    roundings = 0
-    if call["weight"] is not None:
-        roundings = 1
-    if call["reduction"] == MEAN:
-        roundings = roundings + 1
-    return steps.stepwise().rounded(call.result, roundings)
-
-
-@rule("binary_cross_entropy")
-def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
-    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
-    stepwise = steps.stepwise()
-    p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
-    one = stepwise.exact(torch.ones_like(p.value))
-    yes = stepwise.mul(t, hold_above(stepwise.log(p), LEAST_LOG))
-    no = hold_above(stepwise.log1p(stepwise.neg(p)), LEAST_LOG)
-    losses = stepwise.add(yes, stepwise.mul(stepwise.sub(one, t), no))
-    return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
-
-
-def hold_above(a: Number, least: float) -> Number:
-    """Return numbers, or `least` where they are below it."""
-    near = a.value + a.error > least
-    value = a.value.clamp(min=least)
-    return Number(value, torch.where(near, a.error, 0.0))
-
-
-def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
-    """Return losses times their weights, if there are any."""
-    return losses if weight is None else steps.mul(losses, steps.exact(weight))
-
-
-@repeat("binary_cross_entropy_backward")
-def repeat_cross_entropy_backward(
-    g: Tensor, p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
-) -> Tensor:
-    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses."""
-    slope = (p - t) / torch.clamp(p * (1 - p), min=LEAST_SLOPE) * g
-    if weight is not None:
-        slope = slope * weight
-    return slope / p.numel() if reduction == MEAN else slope
-
-
-@rule("binary_cross_entropy_backward")
-def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
-    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses for a mean."""
+    """Return -w (g / sum of the weights), each step stored; without the sum if not a mean."""
     steps = steps.stepwise()
-    p, t = steps.exact(call["self"]), steps.exact(call["target"])
-    one = steps.exact(torch.ones_like(p.value))
-    least = steps.scalar(LEAST_SLOPE, p.value)
-    least = Number(least.value, torch.maximum(least.error, 2.0**-24 * least.value))
-    width = steps.mul(p, steps.sub(one, p))
-    wide = width.value > least.value
-    held = Number(
-        torch.where(wide, width.value, least.value),
-        torch.maximum(width.error, least.error.expand_as(width.error)),
-    )
-    product = steps.mul(steps.sub(p, t), steps.exact(call["grad_output"]))
-    slope = weigh(steps, steps.div(product, held), call["weight"])
-    return steps.store(share(steps, slope, call["reduction"]))
-
-
-@rule("binary_cross_entropy_with_logits")
-def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
-    """Return (1 - t) z - l log(logistic(z)), with l = 1 + t (c - 1) for a weight c of ones.
-
-    Each step is stored, since torch composes the loss of operations.
-    """
-    stepwise = steps.stepwise()
-    z, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
-    one = stepwise.exact(torch.ones_like(z.value))
-    less = stepwise.exact(z.value.clamp(max=0.0))
-    log = stepwise.sub(less, stepwise.log1p(stepwise.exp(stepwise.exact(-abs(z.value)))))
-    if call["pos_weight"] is not None:
-        more = stepwise.mul(stepwise.sub(stepwise.exact(call["pos_weight"]), one), t)
-        log = stepwise.mul(stepwise.add(more, one), log)
-    losses = stepwise.sub(stepwise.mul(stepwise.sub(one, t), z), log)
-    return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
-
-
-@rule("soft_margin_loss")
-def soft_margin_loss(steps: Steps, call: Call) -> Error:
-    """Return log(1 + exp(-t x)), each step stored."""
-    stepwise = steps.stepwise()
-    product = stepwise.mul(stepwise.exact(call["self"]), stepwise.exact(call["target"]))
-    losses = stepwise.log1p(stepwise.exp(stepwise.neg(product)))
-    return reduce(steps, losses, call["reduction"])
-
-
-@rule("soft_margin_loss_backward")
-def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
-    stepwise = steps.stepwise()
-    t = stepwise.exact(call["target"])
-    power = stepwise.exp(stepwise.neg(stepwise.mul(stepwise.exact(call["self"]), t)))
-    one = stepwise.exact(torch.ones_like(power.value))
-    share = stepwise.div(stepwise.mul(t, power), stepwise.add(one, power))
-    return stepwise.store(share_slope(stepwise, share, call))
+    x, target = call["self"], call["target"]
+    counts = target != call["ignore_index"]
+    slope = steps.exact(call["grad_output"])
+    if call["reduction"] == MEAN:
+        slope = steps.div(slope, steps.exact(call["total_weight"]))
+    if call["weight"] is not None:
+        weights = take_weights(call["weight"], target, counts, x)
+        slope = steps.mul(slope, steps.exact(weights))
+    return put_back(x, target, counts, steps.store(slope).expand(target.shape))

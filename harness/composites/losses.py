@@ -7,11 +7,19 @@ narrower than float32 torch stores each step on the way to a loss, but keeps sum
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
 NONE, MEAN, SUM = 0, 1, 2
+
+
+def reduce_exactly(losses: Tensor, reduction: int) -> Tensor:
+    """Return losses, their mean or their sum."""
+    if reduction == NONE:
+        return losses
+    return losses.mean() if reduction == MEAN else losses.sum()
 
 
 def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
@@ -23,10 +31,14 @@ def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
 
 def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
     """Return slopes times the gradient of the loss, over the number of losses if it is their
-    mean.
+    mean, which divides first or last.
     """
-    product = steps.mul(slope, steps.exact(call["grad_output"]))
-    return share(steps, product, call["reduction"])
+    g = steps.exact(call["grad_output"])
+    last = share(steps, steps.mul(slope, g), call["reduction"])
+    if call["reduction"] != MEAN:
+        return last
+    first = steps.mul(share(steps, slope, MEAN), g)
+    return Number(last.value, torch.maximum(last.error, first.error))
 
 
 def share(steps: Steps, slope: Number, reduction: int) -> Number:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.composites.losses import MEAN, NONE, reduce
-from harness.rules.registry import Call, Error, rule
+from harness.composites.losses import MEAN, NONE, reduce, reduce_exactly
+from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
 
@@ -22,6 +22,53 @@ def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
     gap = steps.add(steps.sub(margin, steps.exact(meant)), steps.exact(x))
     counts = torch.arange(x.shape[1], device=x.device) != target[:, None]
     return gap, counts
+
+
+def take_exact_margins(x: Tensor, target: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return m - x_t + x_j for each class j of each row, and which classes count."""
+    rows, target = x.reshape(-1, x.shape[-1]), target.reshape(-1)
+    gap = margin - rows.gather(1, target[:, None]) + rows
+    return gap, torch.arange(rows.shape[1], device=x.device) != target[:, None]
+
+
+@repeat("multi_margin_loss")
+def repeat_margin_loss(
+    x: Tensor,
+    target: Tensor,
+    power: float = 1,
+    margin: float = 1,
+    weight: Tensor | None = None,
+    reduction: int = MEAN,
+) -> Tensor:
+    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the class."""
+    gap, counts = take_exact_margins(x, target, float(margin))
+    lost = torch.where(counts, gap.clamp(min=0.0) ** float(power), 0.0)
+    if weight is not None:
+        lost = lost * weight[target.reshape(-1)][:, None]
+    losses = lost.mean(1)
+    return reduce_exactly(losses.reshape(target.shape) if reduction == NONE else losses, reduction)
+
+
+@repeat("multi_margin_loss_backward")
+def repeat_margin_loss_backward(
+    g: Tensor,
+    x: Tensor,
+    target: Tensor,
+    power: float,
+    margin: float,
+    weight: Tensor | None = None,
+    reduction: int = MEAN,
+) -> Tensor:
+    """Return the slope of each class, and the sum of all with the other sign for the class
+    meant.
+    """
+    gap, counts = take_exact_margins(x, target, float(margin))
+    slope = 2 * gap if float(power) == 2 else torch.ones_like(gap)
+    slope = torch.where((gap > 0) & counts, slope * g.reshape(-1, 1), 0.0)
+    if weight is not None:
+        slope = slope * weight[target.reshape(-1)][:, None]
+    slope = slope / (gap.numel() if reduction == MEAN else gap.shape[1])
+    return torch.where(counts, slope, -slope.sum(1, keepdim=True)).reshape(x.shape)
 
 
 @rule("multi_margin_loss")
@@ -85,14 +132,36 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
 def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor]:
     """Return 1 - (x_t - x_j) by rows, labels and classes, which of them count, and the labels."""
     x = call["self"].reshape(-1, call["self"].shape[-1])
-    target = call["target"].reshape(x.shape)
-    ended = (target < 0).cumsum(1) > 0
-    labels = torch.where(ended, 0, target)
-    is_label = torch.zeros_like(x).scatter_add(1, labels, (~ended).to(x.dtype)) > 0
+    counts, labels = list_label_margins(x, call["target"])
     meant = steps.exact(x.gather(1, labels)[:, :, None])
     one = steps.exact(torch.ones_like(meant.value))
     gap = steps.sub(one, steps.sub(meant, steps.exact(x[:, None, :])))
-    return gap, (~ended)[:, :, None] & ~is_label[:, None, :], labels
+    return gap, counts, labels
+
+
+def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which rows, labels and classes count (a label with a class that is none), and the
+    labels, which end at a negative one.
+    """
+    target = target.reshape(x.shape)
+    ended = (target < 0).cumsum(1) > 0
+    labels = torch.where(ended, 0, target)
+    is_label = torch.zeros_like(x).scatter_add(1, labels, (~ended).to(x.dtype)) > 0
+    return (~ended)[:, :, None] & ~is_label[:, None, :], labels
+
+
+@repeat("multilabel_margin_loss_backward")
+def repeat_label_margin_loss_backward(
+    g: Tensor, x: Tensor, target: Tensor, reduction: int, is_target: Tensor
+) -> Tensor:
+    """Return g for each margin that counts: taken from its label, and given to its class."""
+    rows = x.reshape(-1, x.shape[-1])
+    counts, labels = list_label_margins(rows, target)
+    gap = 1 - (rows.gather(1, labels)[:, :, None] - rows[:, None, :])
+    slope = torch.where((gap > 0) & counts, g.reshape(-1, 1, 1), 0.0)
+    slope = slope / (rows.numel() if reduction == MEAN else rows.shape[1])
+    taken = torch.zeros_like(rows).scatter_add(1, labels, slope.sum(2))
+    return (slope.sum(1) - taken).reshape(x.shape)
 
 
 @rule("multilabel_margin_loss_backward")

@@ -76,22 +76,29 @@ def transform(steps: Steps, a: Number, weight: Tensor | None, bias: Tensor | Non
 
 
 def slope_by_input(
-    steps: Steps, g: Number, x: Tensor, mean: Tensor, scale: Tensor, axes: Sequence[int]
+    steps: Steps,
+    g: Number,
+    x: Tensor,
+    saved: tuple[Tensor, Tensor],
+    axes: Sequence[int],
+    held: float = 0.0,
 ) -> Tensor:
     """Return the error of s (g - mean(g) - h mean(g h)), with h = (x - mean) s.
+
+    `saved` are the mean and s; sums that are stored lose `held` of their size more.
 
     torch computes s g + b x + c on the CPU, from b = (m sum(g) - sum(g x)) s^3 / n and
     c = -b m - sum(g) s / n. This loses what x and m have in common, so that its error contains that
     of the form above.
     """
     terms, u = count_terms(x, axes), steps.u
-    every = tuple(axes)
+    every, (mean, scale) = tuple(axes), saved
     size = abs(g.value) + g.error
     total, sizes = g.value.sum(every, keepdim=True), size.sum(every, keepdim=True)
     carried = g.error.sum(every, keepdim=True)
-    lost = carried + terms * u * sizes  # of sum(g)
+    lost = carried + (terms * u + held) * sizes  # of sum(g)
     products = (size * abs(x)).sum(every, keepdim=True)
-    error = (g.error * abs(x)).sum(every, keepdim=True) + (terms + 1) * u * products
+    error = (g.error * abs(x)).sum(every, keepdim=True) + (terms * u + u + held) * products
     error = error + abs(mean) * lost + 2 * u * (abs(total * mean) + products)
     factor = abs(scale) ** 3 / terms
     bend = -(g.value * (x - mean)).sum(every, keepdim=True) * scale**3 / terms
@@ -105,15 +112,22 @@ def slope_by_input(
 
 
 def slope_by_weight(
-    steps: Steps, g: Tensor, x: Tensor, mean: Tensor, scale: Tensor, axes: Sequence[int]
+    steps: Steps,
+    g: Tensor,
+    x: Tensor,
+    saved: tuple[Tensor, Tensor],
+    axes: Sequence[int],
+    held: float = 0.0,
 ) -> Number:
     """Return sum(g (x - mean) s), which may be computed as (sum(g x) - mean sum(g)) s.
 
-    A narrow dtype may hold each partial sum.
+    `saved` are the mean and s; sums that are stored lose `held` of their size more.
     """
+    mean, scale = saved
     value = g * (x - mean) * scale
     size = abs(g) * (abs(x) + abs(mean)) * abs(scale)
     if axes:
         value, size = value.sum(tuple(axes), keepdim=True), size.sum(tuple(axes), keepdim=True)
     terms = count_terms(g, axes)
-    return steps.round(value, (terms + 5) * steps.u * size + 3 * terms * steps.least(size > 0))
+    share = (terms + 5) * steps.u + held
+    return steps.round(value, share * size + 3 * terms * steps.least(size > 0))

@@ -88,9 +88,9 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
     weighed = steps.exact(g)
     if weight is not None:
         weighed = steps.mul(weighed, steps.exact(weight))
-    by_input = Number(x, slope_by_input(steps, weighed, x, mean, scale, last))
+    by_input = Number(x, slope_by_input(steps, weighed, x, (mean, scale), last))
     stepwise = steps.stepwise()  # torch adds up rows in the dtype of the weights
-    by_weight = slope_by_weight(stepwise, g, x, mean, scale, first)
+    by_weight = slope_by_weight(stepwise, g, x, (mean, scale), first)
     by_bias = stepwise.sum(steps.exact(g), first) if first else steps.exact(g)
     found = call.results
     errors: list[Error] = [None, None, None]
@@ -172,9 +172,11 @@ def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
     mean, scale = call["mean"][:, :, None, None], call["rstd"][:, :, None, None]
     weight = as_channels(call["weight"], sizes)
     weighed = steps.exact(g) if weight is None else steps.mul(steps.exact(g), steps.exact(weight))
-    lost = slope_by_input(steps, weighed, x, mean, scale, (2, 3)).reshape(call["input"].shape)
-    by_weight = slope_by_weight(steps, g, x, mean, scale, (0, 3))
-    by_bias = steps.sum(steps.exact(g), (0, 3))
+    held = steps.precision.stored if steps.precision.narrow else 0.0  # of sums by channel
+    saved = mean, scale
+    lost = slope_by_input(steps, weighed, x, saved, (2, 3), held).reshape(call["input"].shape)
+    by_weight = slope_by_weight(steps, g, x, saved, (0, 3), held)
+    by_bias = steps.sum(steps.hold(steps.sum(steps.exact(g), 3)), 0)
     errors: list[Error] = [None, None, None]
     if call.results[0] is not None:
         errors[0] = steps.store(Number(call.results[0], lost))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.rules.error_function import bound_erf
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
@@ -92,7 +93,7 @@ def put_within(x: Tensor) -> Tensor:
 def normal_share(steps: Steps, x: Number) -> Number:
     """Return 1 + erf(x / sqrt(2)), twice the share of a normal distribution below x."""
     within = steps.exact(put_within(x.value))
-    return one_more(steps, steps.erf(steps.scale(within, HALF_ROOT)))
+    return one_more(steps, bound_erf(steps, steps.scale(within, HALF_ROOT)))
 
 
 def tanh_argument(steps: Steps, x: Number) -> Number:

@@ -7,8 +7,10 @@ are the largest of the libraries that torch calls: SLEEF promises 1 (sine and co
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from harness.rules.registry import Call, Error, rule
+from harness.rules.error_function import bound_erf
+from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
 UNITS = {
@@ -51,9 +53,9 @@ def evaluate_function(steps: Steps, call: Call) -> Error:
 
 @rule("erf")
 def erf(steps: Steps, call: Call) -> Error:
-    """Return erf(x): by a library in float32, by the polynomial of `Steps.erf` if narrower."""
+    """Return erf(x): by a library in float32, by the polynomials of `bound_erf` if narrower."""
     if steps.precision.narrow:
-        return steps.store(steps.erf(steps.exact(call["self"])))
+        return steps.store(bound_erf(steps, steps.exact(call["self"])))
     return steps.rounded(call.result, 4)
 
 
@@ -82,6 +84,15 @@ def logit(steps: Steps, call: Call) -> Error:
         high = steps.sub(one, low)
         x = cut(x, low, high)
     return steps.store(steps.log(steps.div(x, steps.sub(one, x))))
+
+
+@repeat("logit_backward")
+def repeat_logit_backward(g: Tensor, x: Tensor, eps: float | None = None) -> Tensor:
+    """Return g / (x (1 - x)); 0 beyond eps and 1 - eps, not a number beyond 0 and 1."""
+    slope = g / (x * (1 - x))
+    if eps is None:
+        return torch.where((x < 0) | (x > 1), torch.nan, slope)
+    return torch.where((x < eps) | (x > 1 - eps), 0.0, slope)
 
 
 @rule("logit_backward")

@@ -64,7 +64,6 @@ MOVES = (
     "round",
     "select_backward",
     "select_scatter",
-    "scatter",
     "sgn",
     "sign",
     "signbit",

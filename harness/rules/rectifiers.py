@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Number, Steps
 
+SIXTH = 2.0**-25  # the relative error of 1 / 6 in float32
+DRAWN = 1e-6  # rrelu takes drawn slopes where its ends are further apart
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
@@ -24,6 +28,23 @@ def leaky_relu_backward(steps: Steps, call: Call) -> Error:
     return lean(steps, call["self"], call["grad_output"], call["negative_slope"])
 
 
+@repeat("rrelu_with_noise")
+def repeat_rrelu(x: Tensor, noise: Tensor, *given: Any) -> Tensor:
+    """Return x above 0, else c x; nothing in training, in which c is drawn."""
+    lower, upper, training = given[:3]
+    slope = torch.nan if training else (float(lower) + float(upper)) / 2
+    return torch.where(x > 0, x, slope * x)
+
+
+@repeat("rrelu_with_noise_backward")
+def repeat_rrelu_backward(g: Tensor, x: Tensor, noise: Tensor, *given: Any) -> Tensor:
+    """Return g times the slope that was drawn, or g above 0, else c g."""
+    lower, upper, training = given[:3]
+    if training and float(upper) - float(lower) > DRAWN:
+        return g * noise
+    return torch.where(x > 0, g, (float(lower) + float(upper)) / 2 * g)
+
+
 @rule("rrelu_with_noise")
 def rrelu(steps: Steps, call: Call) -> Error:
     """Return x above 0, else c x; c is drawn in training, of which nothing is said."""
@@ -37,7 +58,7 @@ def rrelu(steps: Steps, call: Call) -> Error:
 def rrelu_backward(steps: Steps, call: Call) -> Error:
     """Return g times the slope that was drawn, or g above 0, else c g."""
     g = call["grad_output"]
-    if call["training"] and float(call["upper"]) - float(call["lower"]) > 1e-6:
+    if call["training"] and float(call["upper"]) - float(call["lower"]) > DRAWN:
         return steps.store(steps.mul(steps.exact(g), steps.exact(call["noise"])))
     return lean(steps, call["self"], g, (float(call["lower"]) + float(call["upper"])) / 2)
 
@@ -122,8 +143,8 @@ def cut_share(steps: Steps, x: Number) -> Number:
 
 @rule("hardsigmoid_backward")
 def hardsigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g / 6 between -3 and 3, else 0."""
-    return steps.rounded(call.result, 3)
+    """Return g / 6 between -3 and 3, else 0. torch holds 1 / 6 in float32 in every dtype."""
+    return steps.rounded(call.result, 3) + SIXTH * abs(call.result)
 
 
 @rule("hardswish_backward")

@@ -125,13 +125,15 @@ class Steps:
     def mul(self, a: Number, b: Number) -> Number:
         """Return a b."""
         value = a.value * b.value
-        return self.round(value, carry_product(a.value, a.error, b.value, b.error))
+        carried = carry_product(a.value, a.error, b.value, b.error)
+        return self.round(value, carried, acts=(a.value != 0) & (b.value != 0))
 
     def div(self, a: Number, b: Number) -> Number:
         """Return a / b."""
         value = a.value / b.value
         least = torch.clamp(abs(b.value) - b.error, min=0.0)
-        return self.round(value, carry_quotient(value, a.error, b.error, least))
+        carried = carry_quotient(value, a.error, b.error, least)
+        return self.round(value, carried, acts=(a.value != 0) & b.value.isfinite())
 
     def square(self, a: Number) -> Number:
         """Return a^2."""
@@ -228,20 +230,6 @@ class Steps:
         lost = a.error + self.precision.function
         return self.function(value, a.value.sigmoid() * torch.expm1(lost) + self.tiny)
 
-    def erf(self, a: Number) -> Number:
-        """Return erf(a), computed in float32 by a polynomial in t = 1 / (1 + p |a|) and exp(-a^2).
-
-        It is right to 1.5e-7 (Abramowitz and Stegun, 7.1.26). Evaluated by Horner's rule with fused
-        steps it loses at most 25 u exp(-a^2): 3.2 u in its sums, which are largest at t = 1, 4.5 u
-        by its coefficients, 10.3 u by t, which is off by 3 u, and 7 u by exp and three products.
-        """
-        nearest = torch.clamp(abs(a.value) - a.error, min=0.0)
-        slope = 1.1283791670955126 * torch.exp(-nearest * nearest)
-        error = slope * a.error
-        if self.u > 2.0**-40:
-            error = error + (1.5e-7 + 25 * self.u * torch.exp(-nearest * nearest))
-        return self.function(torch.erf(a.value), error)
-
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         """Return the numbers of a where a mask holds, else those of b."""
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
@@ -250,9 +238,18 @@ class Steps:
         """Return the value of exp, tanh or their like."""
         return self.round(value, carried, 2 * self.precision.ulp)
 
-    def round(self, value: Tensor, carried: Tensor, roundings: float = 1.0) -> Number:
-        """Return a value that was off by `carried`, and is rounded some times."""
-        acts = (value != 0) | (carried > 0)
+    def round(
+        self,
+        value: Tensor,
+        carried: Tensor,
+        roundings: float = 1.0,
+        acts: Tensor | None = None,
+    ) -> Number:
+        """Return a value that was off by `carried`, and is rounded some times.
+
+        It may underflow where it is not exactly 0: where `acts` holds, if that is given.
+        """
+        acts = (value != 0 if acts is None else acts) | (carried > 0)
         error = round_result(value, carried, roundings, self.u, self.least(acts))
         return self.within(value, error, abs(value) + error)
 

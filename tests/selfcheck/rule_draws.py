@@ -34,6 +34,7 @@ class Draws:
         self.generator = torch.Generator().manual_seed(seed)
         self.dtype = dtype
         self.kind = self.random.choice(KINDS)
+        self.most = MOST
 
     # ------------------------------------------------------------------ shapes
 
@@ -41,7 +42,7 @@ class Draws:
         """Return the sizes of a tensor with `least` to `most` axes; one size may be 0."""
         axes = self.random.randint(least, most)
         sizes = [self.random.choice(SIZES) for _ in range(axes)]
-        while prod(sizes) > MOST:
+        while prod(sizes) > self.most:
             sizes[self.random.randrange(axes)] = self.random.choice((1, 2, 3))
         if axes and self.random.random() < 0.03:
             sizes[self.random.randrange(axes)] = 0

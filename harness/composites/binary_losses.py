@@ -1,0 +1,147 @@
+"""Cross entropies of two classes, by probabilities or logits, and margins of signs.
+
+See the module on losses for `reduction`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.composites.losses import MEAN, reduce, reduce_exactly, share, share_slope
+from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.steps import Number, Steps
+
+LEAST_LOG = -100.0  # of a probability in binary_cross_entropy
+LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope; torch holds it in float32
+
+
+@repeat("binary_cross_entropy")
+def repeat_cross_entropy(
+    p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
+) -> Tensor:
+    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), its mean or sum."""
+    yes, no = torch.clamp(p.log(), min=LEAST_LOG), torch.clamp((-p).log1p(), min=LEAST_LOG)
+    losses = -(t * yes + (1 - t) * no)
+    return reduce_exactly(losses if weight is None else losses * weight, reduction)
+
+
+@rule("binary_cross_entropy")
+def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
+    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
+    stepwise = steps.stepwise()
+    p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
+    one = stepwise.exact(torch.ones_like(p.value))
+    yes = stepwise.mul(t, hold_above(stepwise.log(p), LEAST_LOG))
+    no = hold_above(stepwise.log1p(stepwise.neg(p)), LEAST_LOG)
+    losses = stepwise.add(yes, stepwise.mul(stepwise.sub(one, t), no))
+    return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
+
+
+def hold_above(a: Number, least: float) -> Number:
+    """Return numbers, or `least` where they are below it."""
+    near = a.value + a.error > least
+    value = a.value.clamp(min=least)
+    return Number(value, torch.where(near, a.error, 0.0))
+
+
+def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
+    """Return losses times their weights, if there are any."""
+    return losses if weight is None else steps.mul(losses, steps.exact(weight))
+
+
+@repeat("binary_cross_entropy_backward")
+def repeat_cross_entropy_backward(
+    g: Tensor, p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
+) -> Tensor:
+    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses."""
+    slope = (p - t) / torch.clamp(p * (1 - p), min=LEAST_SLOPE) * g
+    if weight is not None:
+        slope = slope * weight
+    return slope / p.numel() if reduction == MEAN else slope
+
+
+@rule("binary_cross_entropy_backward")
+def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
+    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses for a mean."""
+    steps = steps.stepwise()
+    p, t = steps.exact(call["self"]), steps.exact(call["target"])
+    one = steps.exact(torch.ones_like(p.value))
+    least = steps.scalar(LEAST_SLOPE, p.value)
+    least = Number(least.value, torch.maximum(least.error, 2.0**-24 * least.value))
+    width = steps.mul(p, steps.sub(one, p))
+    wide = width.value > least.value
+    held = Number(
+        torch.where(wide, width.value, least.value),
+        torch.maximum(width.error, least.error.expand_as(width.error)),
+    )
+    product = steps.mul(steps.sub(p, t), steps.exact(call["grad_output"]))
+    slope = weigh(steps, steps.div(product, held), call["weight"])
+    return steps.store(share(steps, slope, call["reduction"]))
+
+
+@repeat("binary_cross_entropy_with_logits")
+def repeat_cross_entropy_of_logits(
+    z: Tensor,
+    t: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: int = MEAN,
+) -> Tensor:
+    """Return (1 - t) z - l log(logistic(z)), with l = 1 + t (c - 1) for a weight c of ones."""
+    log = torch.nn.functional.logsigmoid(z)
+    if pos_weight is not None:
+        log = ((pos_weight - 1) * t + 1) * log
+    losses = (1 - t) * z - log
+    return reduce_exactly(losses if weight is None else losses * weight, reduction)
+
+
+@rule("binary_cross_entropy_with_logits")
+def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
+    """Return (1 - t) z - l log(logistic(z)), with l = 1 + t (c - 1) for a weight c of ones.
+
+    Each step is stored, since torch composes the loss of operations.
+    """
+    stepwise = steps.stepwise()
+    z, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
+    one = stepwise.exact(torch.ones_like(z.value))
+    less = stepwise.exact(z.value.clamp(max=0.0))
+    log = stepwise.sub(less, stepwise.log1p(stepwise.exp(stepwise.exact(-abs(z.value)))))
+    if call["pos_weight"] is not None:
+        more = stepwise.mul(stepwise.sub(stepwise.exact(call["pos_weight"]), one), t)
+        log = stepwise.mul(stepwise.add(more, one), log)
+    losses = stepwise.sub(stepwise.mul(stepwise.sub(one, t), z), log)
+    return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
+
+
+@repeat("soft_margin_loss")
+def repeat_soft_margin_loss(x: Tensor, t: Tensor, reduction: int = MEAN) -> Tensor:
+    """Return log(1 + exp(-t x)), its mean or sum."""
+    return reduce_exactly(torch.log1p(torch.exp(-t * x)), reduction)
+
+
+@repeat("soft_margin_loss_backward")
+def repeat_soft_margin_loss_backward(g: Tensor, x: Tensor, t: Tensor, reduction: int) -> Tensor:
+    """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
+    slope = -g * t * torch.sigmoid(-t * x)
+    return slope / x.numel() if reduction == MEAN else slope
+
+
+@rule("soft_margin_loss")
+def soft_margin_loss(steps: Steps, call: Call) -> Error:
+    """Return log(1 + exp(-t x)), each step stored."""
+    stepwise = steps.stepwise()
+    product = stepwise.mul(stepwise.exact(call["self"]), stepwise.exact(call["target"]))
+    losses = stepwise.log1p(stepwise.exp(stepwise.neg(product)))
+    return reduce(steps, losses, call["reduction"])
+
+
+@rule("soft_margin_loss_backward")
+def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
+    """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
+    stepwise = steps.stepwise()
+    t = stepwise.exact(call["target"])
+    power = stepwise.exp(stepwise.neg(stepwise.mul(stepwise.exact(call["self"]), t)))
+    one = stepwise.exact(torch.ones_like(power.value))
+    share = stepwise.div(stepwise.mul(t, power), stepwise.add(one, power))
+    return stepwise.store(share_slope(stepwise, share, call))
