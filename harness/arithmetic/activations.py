@@ -6,6 +6,7 @@ bounds hold for every usual formula of the derivative in terms of the activation
 
 import numpy as np
 
+from harness.arithmetic.formulas import LOGISTIC, TANH, round_result, steepen
 from harness.arithmetic.plain import logistic, relu_slope
 from harness.arithmetic.rounding import DIRECTED, total_roundoff
 from harness.core.contract import Bounded, Contract
@@ -31,12 +32,12 @@ def bound_tanh(z: Bounded, contract: Contract) -> Activated:
     u, tiny = total_roundoff(contract), contract.tiny
     h = np.tanh(z.value)
     d = 1 - h * h
-    steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 3.5 * z.error), 1.0), 1.0)
+    steepest = np.where(z.error <= 0.5, np.minimum(steepen(d, z.error, TANH), 1.0), 1.0)
     moved = np.minimum(steepest * z.error, 2.0)
     # the implementation rounds tanh of its own z
-    error = moved + 2 * contract.exp_ulp * u * (abs(h) + moved)
     coarse = _round_at_one(contract)
-    error = (error + coarse + tiny * (h != 0)) * DIRECTED
+    error = round_result(h, moved, 2 * contract.exp_ulp, u, coarse)
+    error = (error + tiny * (h != 0)) * DIRECTED
     moved = 2 * abs(h) * error + error * error
     # from 1 - h^2; 4 / (e^z + e^-z)^2 takes 2 (k + 1) + 2 roundings of d, k = 2 exp_ulp
     slope = moved + u * (h * h + moved + (4 * contract.exp_ulp + 4) * (d + moved))
@@ -50,17 +51,17 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
     u, tiny = total_roundoff(contract), contract.tiny
     h = logistic(z.value)
     d = h * (1 - h)
-    steepest = np.where(z.error <= 0.5, np.minimum(d * (1 + 1.75 * z.error), 0.25), 0.25)
+    steepest = np.where(z.error <= 0.5, np.minimum(steepen(d, z.error, LOGISTIC), 0.25), 0.25)
     moved = np.minimum(steepest * z.error, 1.0)
     # the implementation rounds the logistic of its own z
-    error = moved + (2 * contract.exp_ulp + 2) * u * (h + moved)
     coarse = _round_at_one(contract)
-    error = (error + coarse + tiny) * DIRECTED
+    error = round_result(h, moved, 2 * contract.exp_ulp + 2, u, coarse)
+    error = (error + tiny) * DIRECTED
     # from h (1 - h); e^-z / (1 + e^-z)^2 takes 3 k + 4 roundings of d if h is small, 2 k + 4
     # if h is large
     moved = abs(1 - 2 * h) * error + error * error
-    slope = moved + (4 * contract.exp_ulp + 4) * u * (d + moved)
-    slope = (slope + coarse + tiny) * DIRECTED
+    slope = round_result(d, moved, 4 * contract.exp_ulp + 4, u, coarse)
+    slope = (slope + tiny) * DIRECTED
     clip = contract.logistic_clip
     if clip is not None and (abs(z.value) + z.error > clip).any():
         jump = float(logistic(np.array(-clip)))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from harness.arithmetic.activations import bound_logistic, bound_relu, bound_tanh
 from harness.arithmetic.bounded_probabilities import BoundedProbabilities
+from harness.arithmetic.formulas import carry_product, carry_quotient, round_result, round_sum
 from harness.arithmetic.rounding import (
     DIRECTED,
     ORACLE_BITS,
@@ -173,16 +174,14 @@ class BoundedArithmetic(BoundedProbabilities):
         return self._sum(a.value - b.value, a, b)
 
     def _sum(self, value: Array, a: Bounded, b: Bounded) -> Bounded:
-        error = a.error + b.error
-        return Bounded(value, (error + self.u * (abs(value) + error)) * DIRECTED)
+        return Bounded(value, round_sum(value, a.error + b.error, self.u) * DIRECTED)
 
     def mul(self, a: Bounded, b: Bounded | None) -> Bounded:
         if b is None:
             return a
-        value = a.value * b.value
-        size_a, most_b = abs(a.value), abs(b.value) + b.error
-        error = a.error * most_b + size_a * b.error
-        return self._rounded(value, error, 1, (size_a + a.error != 0) & (most_b != 0))
+        error = carry_product(a.value, a.error, b.value, b.error)
+        acts = ((a.value != 0) | (a.error != 0)) & ((b.value != 0) | (b.error != 0))
+        return self._rounded(a.value * b.value, error, 1, acts)
 
     def mix(self, a: Bounded, b: Bounded, share: float) -> Bounded:
         """Return (1 - share) a + share b, for a share of at most one half.
@@ -199,9 +198,9 @@ class BoundedArithmetic(BoundedProbabilities):
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         value = a.value / b.value
         least = abs(b.value) - b.error
-        error = np.where(
-            least > 0, (a.error + abs(value) * b.error) / np.where(least > 0, least, 1.0), np.inf
-        )
+        known = least > 0
+        error = carry_quotient(value, a.error, b.error, np.where(known, least, 1.0))
+        error = np.where(known, error, np.inf)
         return self._rounded(value, error, 1, abs(a.value) + a.error != 0)
 
     def root(self, a: Bounded) -> Bounded:
@@ -252,9 +251,9 @@ class BoundedArithmetic(BoundedProbabilities):
         `acts` says where the exact result is not 0; by default where the value or its error is
         not.
         """
-        size = abs(value) + error
-        acts = size > 0 if acts is None else acts
-        return Bounded(value, (error + count * self.u * size + self.tiny * acts) * DIRECTED)
+        acts = abs(value) + error > 0 if acts is None else acts
+        lost = np.where(acts, self.tiny, 0.0)
+        return Bounded(value, round_result(value, error, count, self.u, lost) * DIRECTED)
 
     def act(self, name: str, z: Bounded) -> tuple[Bounded, Bounded | None]:
         """Return the activation of z and its derivative; None is a derivative of 1."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.arithmetic.formulas import round_result
 from harness.arithmetic.logit_rows import LogitRows, sum_roundoff
 from harness.arithmetic.plain import logistic
 from harness.arithmetic.probabilities import (
@@ -38,7 +39,7 @@ class BoundedProbabilities:
         """
         value = np.log(x.value)
         moved = -np.log1p(-x.error / x.value)
-        error = (moved + self._exp_roundings * self.u * (abs(value) + moved)) * DIRECTED
+        error = round_result(value, moved, self._exp_roundings, self.u, 0.0) * DIRECTED
         return self.replaced(_bounded(value, error), self.is_zero(x), -np.inf)
 
     @np.errstate(all="ignore")

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 A = TypeVar("A", Array, "Tensor")
 
 
+# (f'(z + e) / f'(z) - 1) / e is at most this for e up to 1/2
+TANH, LOGISTIC = 3.5, 1.75
+
+
 def round_sum(value: A, error: A, u: float) -> A:
     """Return the error of a sum or difference that is off by `error` and rounded once."""
     return error + u * (abs(value) + error)
@@ -32,6 +36,11 @@ def carry_quotient(quotient: A, error_a: A, error_b: A, least_b: A) -> A:
     return (error_a + abs(quotient) * error_b) / least_b
 
 
-def round_result(value: A, error: A, roundings: float, u: float, tiny: A) -> A:
+def steepen(slope: A, error: A, growth: float) -> A:
+    """Return the largest slope of a function whose argument is off by `error`, at most 1/2."""
+    return slope * (1 + growth * error)
+
+
+def round_result(value: A, error: A, roundings: float, u: float, tiny: A | float) -> A:
     """Return the error of a result that is off by `error`, is rounded and may underflow."""
     return error + roundings * u * (abs(value) + error) + tiny

@@ -49,8 +49,8 @@ def bound_running_sums(
     before = compound(further, kept)
     share = before + (1 + before) * kept * torch.clamp(counts - 1, min=0.0)
     tiny = steps.precision.tiny if further else 0.0
-    error = share * size + counts * tiny * (size > 0)
-    return steps.store(Number(size, error)) if wide else error
+    error = share * size + counts * tiny * (size > 0).double()
+    return steps.store(Number(size, error)) if wide else steps.limit(size, error)
 
 
 def compound(roundings: float, u: float) -> float:

@@ -61,11 +61,12 @@ def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | 
     """
     size, counts, stored = sums
     assert isinstance(size, Tensor)
-    error = counts * (steps.u * size + steps.tiny * (size > 0))
+    error = counts * (steps.u * size + steps.least(size > 0))
     if stores_partial_sums(steps, call):
         error = error + stored * (
-            steps.precision.stored * (size + error) + steps.precision.tiny * (size > 0)
+            steps.precision.stored * (size + error) + steps.precision.tiny * (size > 0).double()
         )
+        error = steps.limit(size, error)
     return steps.store(Number(value, error))
 
 

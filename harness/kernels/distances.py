@@ -17,8 +17,6 @@ from harness.kernels.again import compound
 from harness.rules.registry import Call, Error, repeat, rule
 from harness.rules.steps import Dims, Number, Steps, list_axes
 
-FROM_PRODUCTS = 25  # from how many points on distances are computed as |a|^2 + |b|^2 - 2 a b
-
 
 @rule("linalg_vector_norm", "norm")
 def measure_length(steps: Steps, call: Call) -> Error:
@@ -95,9 +93,9 @@ def bound_shorter(
     Embedding.cpp). A norm that may be on either side of `most` gives nearly the same on both: the
     jump is part of the error.
     """
-    norm = keep(steps, find_norm(steps, steps.exact(abs(x)), power, axes, True))
+    norm = steps.hold(find_norm(steps, steps.exact(abs(x)), power, axes, True))
     longer = steps.add(norm, steps.scalar(1e-7, x))
-    factor = keep(steps, steps.div(steps.scalar(most, x), longer))
+    factor = steps.hold(steps.div(steps.scalar(most, x), longer))
     product = steps.mul(steps.exact(x), factor)
     acts = norm.value + norm.error > most
     near = acts & (norm.value - norm.error <= most)
@@ -105,35 +103,25 @@ def bound_shorter(
     return torch.where(acts, steps.store(Number(product.value, product.error + jump)), 0.0)
 
 
-def keep(steps: Steps, x: Number) -> Number:
-    """Return numbers that are stored in the dtype of the result."""
-    return Number(x.value, steps.store(x))
+@rule("_euclidean_dist")
+def measure_from_products(steps: Steps, call: Call) -> Error:
+    """Return the error of Euclidean distances that are computed as |a|^2 + |b|^2 - 2 a b: the
+    square is off by (n + 4) u (|a| + |b|)^2, whatever the distance.
+    """
+    a, b = abs(call["x1"]), abs(call["x2"])
+    sizes = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] + 2 * a @ b.mT
+    roundings = compound(a.shape[-1] + 4, steps.u)
+    squares = Number(call.result**2, roundings * sizes + 4 * steps.least(sizes > 0))
+    return steps.store(steps.sqrt(squares))
 
 
 @rule("_cdist_forward")
 def measure_distances(steps: Steps, call: Call) -> Error:
-    """Return the distances of all pairs of points.
-
-    Euclidean distances of many points are computed from products of matrices: the square is off by
-    (n + 4) u (|a| + |b|)^2, whatever the distance.
-    """
+    """Return the distances of all pairs of points, from their differences."""
     a, b = call["x1"], call["x2"]
-    if call["p"] == 2 and uses_products(call):
-        sizes = abs(a).square().sum(-1)[..., :, None] + abs(b).square().sum(-1)[..., None, :]
-        sizes = sizes + 2 * abs(a) @ abs(b).mT
-        roundings = compound(a.shape[-1] + 4, steps.u)
-        squares = Number(call.result**2, roundings * sizes)
-        return steps.store(steps.sqrt(squares))
     apart = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
     sizes = Number(abs(apart.value), apart.error)
     return steps.store(find_norm(steps, sizes, float(call["p"]), -1, False))
-
-
-def uses_products(call: Call) -> bool:
-    """Are distances computed from products? By mode 1, or by none for many points."""
-    mode = call["compute_mode"]
-    many = max(call["x1"].shape[-2], call["x2"].shape[-2]) > FROM_PRODUCTS
-    return mode == 1 or (mode in (None, 0) and many)
 
 
 @repeat("_cdist_backward")
@@ -174,7 +162,7 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
     terms = sizes * (2 + functions + exponents) * steps.u
     if p == math.inf:
         terms = terms + abs(g[..., None]) * find_rivals(steps, a, b)
-    total = steps.sum(Number(sizes, terms + 3 * steps.tiny * (sizes > 0)), -2)
+    total = steps.sum(Number(sizes, terms + 3 * steps.least(sizes > 0)), -2)
     return steps.store(Number(call.result, total.error))
 
 

@@ -52,7 +52,7 @@ def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: 
     each axis, and by a reciprocal that is rounded.
     """
     roundings = terms - 1 + axes + 1
-    error = roundings * steps.u * size + terms * steps.tiny * (size > 0)
+    error = roundings * steps.u * size + terms * steps.least(size > 0)
     return steps.store(Number(value, error))
 
 

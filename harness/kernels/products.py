@@ -36,7 +36,7 @@ def add_matrices(steps: Steps, call: Call) -> Error:
     size = repeat_with(call, **sizes, beta=beta, alpha=alpha)
     pairs, _, inner = call["batch1"].shape
     roundings = pairs * inner + 1 + (2 if alpha != 1 or beta != 1 else 0)
-    error = roundings * (steps.u * size + steps.tiny * (size > 0))
+    error = roundings * (steps.u * size + steps.least(size > 0))
     if steps.precision.narrow:
         error = error + pairs * steps.precision.stored * (size + error)
     return steps.store(Number(call.result, error))
@@ -52,7 +52,7 @@ def add_outer_product(steps: Steps, call: Call) -> Error:
     sizes = {name: abs(call[name]) for name in ("self", "vec1", "vec2", "beta", "alpha")}
     size: Tensor = repeat_with(call, **sizes)
     share = compound(4, step_roundoff(steps))
-    return share * size + 3 * steps.precision.tiny * (size > 0)
+    return steps.limit(size, share * size + 3 * steps.precision.tiny * (size > 0).double())
 
 
 @rule("trace")
@@ -68,7 +68,8 @@ def multiply_by_mask(steps: Steps, call: Call) -> Error:
     in their dtype first.
     """
     share = compound(2, step_roundoff(steps))
-    return share * abs(call.result) + steps.precision.tiny * (call.result != 0)
+    error = share * abs(call.result) + steps.precision.tiny * (call.result != 0).double()
+    return steps.limit(call.result, error)
 
 
 @rule("linalg_cross")
@@ -92,11 +93,11 @@ def multiply_three(steps: Steps, call: Call) -> Error:
     size: Tensor = add_sizes(call, "i1", "i2", "i3")
     shape = find_shape(call)
     terms = multiply_all([shape[axis] for axis in call["sumdim"]])
-    error = (terms + 2) * (steps.u * size + steps.tiny * (size > 0))
+    error = (terms + 2) * (steps.u * size + steps.least(size > 0))
     if steps.precision.narrow:
         kept = 2 + shape[call["unroll_dim"]]
         error = error + kept * steps.precision.stored * (size + error)
-    return error
+    return steps.limit(size, error)
 
 
 def find_shape(call: Call) -> list[int]:

@@ -46,7 +46,7 @@ def interpolate(steps: Steps, call: Call) -> Error:
         exact = apply_along(exact, weights, axis)
         widened = apply_along(widened, weights + error, axis)
         taps *= 4 if CUBIC in call.name else 2
-    roundings = (taps + axes) * (steps.u * widened + steps.tiny * (widened > 0))
+    roundings = (taps + axes) * (steps.u * widened + steps.least(widened > 0))
     return steps.store(Number(call.result, widened - exact + roundings))
 
 

@@ -38,8 +38,9 @@ def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tenso
     `largest`.
     """
     share = torch.expm1(roundings.to(value.device) * step_roundoff(steps))
-    acts = (value != 0) & (share > 0)
-    return share * abs(value) + roundings.to(value.device) * steps.precision.tiny * largest * acts
+    acts = ((value != 0) & (share > 0)).double()
+    lost = roundings.to(value.device) * steps.precision.tiny * largest * acts
+    return steps.limit(largest, share * abs(value) + lost)
 
 
 def count_before(x: Tensor, dim: int) -> Tensor:

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from harness.arithmetic.formulas import (
+    LOGISTIC,
+    TANH,
     carry_product,
     carry_quotient,
     round_result,
     round_sum,
+    steepen,
 )
 from harness.rules.precision import Precision
 
@@ -214,13 +217,13 @@ class Steps:
     def tanh(self, a: Number) -> Number:
         """Return tanh(a)."""
         value = a.value.tanh()
-        slope = steepest(1 - value * value, a.error, 2.0)
+        slope = find_steepest(1 - value * value, a.error, TANH, 1.0)
         return self.function(value, torch.clamp(slope * a.error, max=2.0))
 
     def sigmoid(self, a: Number) -> Number:
         """Return 1 / (1 + exp(-a)): a function, an addition and a division."""
         value = a.value.sigmoid()
-        slope = steepest(value * (1 - value), a.error, 1.0)
+        slope = find_steepest(value * (1 - value), a.error, LOGISTIC, 0.25)
         moved = torch.clamp(slope * a.error, max=1.0)
         return self.round(value, moved + self.tiny, 2 * self.precision.ulp + 2)
 
@@ -268,12 +271,12 @@ class Steps:
         return Number(value, error)
 
 
-def steepest(slope: Tensor, error: Tensor, growth: float) -> Tensor:
-    """Return the largest slope of tanh or the logistic within `error` of an argument.
-
-    |f''| is at most `growth` |f'|, so f' grows by exp(growth error) at most.
+def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
+    """Return the largest slope of tanh or the logistic within `error` of an argument; no slope is
+    above `most`.
     """
-    return slope * torch.exp(growth * torch.clamp(error, max=10.0))
+    near = torch.clamp(steepen(slope, error, growth), max=most)
+    return torch.where(error <= 0.5, near, most)
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:
