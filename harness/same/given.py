@@ -65,17 +65,23 @@ def check_dtypes(dtypes: Any) -> Sequence[str]:
     return list(dtypes)
 
 
+@dataclass(frozen=True, eq=False)
+class CopyOf:
+    """Builds copies of a module, whose own numbers stay as they are."""
+
+    model: Any
+
+    def __call__(self) -> Any:
+        return copy.deepcopy(self.model)
+
+
 def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
     """Return a function that builds a model, and the model's name.
 
     Raises TypeError for anything but a class, a function or a module.
     """
     if is_module(model):
-
-        def build() -> Any:
-            return copy.deepcopy(model)  # its own numbers stay as they are
-
-        return build, name_module(model)
+        return CopyOf(model), name_module(model)
     if not callable(model):
         raise TypeError(
             f"{what} is {shown(model, 40)}, expected an nn.Module: its class, a function that"
