@@ -87,7 +87,17 @@ def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
             f"{what} is {shown(model, 40)}, expected an nn.Module: its class, a function that"
             " builds it, or the module"
         )
-    return model, getattr(model, "__name__", class_name(model))
+    return model, name_function(model)
+
+
+def name_function(build: Any) -> str:
+    """Return the name of a function or class; that inside a partial."""
+    inside = getattr(build, "func", None)
+    return (
+        name_function(inside)
+        if inside is not None
+        else getattr(build, "__name__", class_name(build))
+    )
 
 
 def is_module(model: Any) -> bool:
