@@ -5,7 +5,7 @@ mode.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from harness.calling.copies import deep_copy
 from harness.calling.modes import has_modes
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
+from harness.evaluating.state import State
 from harness.model.devices import held_in
 from harness.model.errors import raised
 from harness.text.harmless import class_name
@@ -71,6 +72,29 @@ def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
         return tensor.to(kind) if tensor.is_floating_point() else tensor
 
     return batch.map(cast)
+
+
+def round_state(state: State, dtypes: Sequence[str]) -> State:
+    """Return the numbers of a state, rounded so that all these dtypes hold them."""
+    rounded = dict(state)
+    for dtype in dtypes:
+        kind = held_in(dtype)
+        for name, tensor in rounded.items():
+            if tensor.is_floating_point():
+                rounded[name] = tensor.to(kind).to(tensor.dtype)
+    return rounded
+
+
+def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
+    """Return a batch whose real numbers are rounded so that all these dtypes hold them."""
+
+    def narrow(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_floating_point():
+            for dtype in dtypes:
+                tensor = tensor.to(held_in(dtype))
+        return tensor
+
+    return batch.map(narrow)
 
 
 def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:

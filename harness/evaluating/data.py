@@ -147,7 +147,7 @@ def _read(given: Any, what: str, generator: torch.Generator) -> Any:
         return type(given)(_read(each, what, generator) for each in given)
     if hasattr(given, "__array__"):
         return torch.as_tensor(given)
-    raise WrongData(f"{what} has a {class_name(given)}, expected {FORMS}")
+    raise WrongData(f"{what} has a value of type {class_name(given)}, expected {FORMS}")
 
 
 def _is_shape(given: Any) -> bool:

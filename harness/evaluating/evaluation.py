@@ -134,7 +134,8 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
 def name_arguments(module: Any) -> list[str]:
     """Return names for a module's arguments: those of its forward, as far as they are known."""
     try:
-        found = list(inspect.signature(module.forward).parameters.values())
+        written = getattr(module, "_orig_mod", module)  # inside what torch.compile returns
+        found = list(inspect.signature(written.forward).parameters.values())
     except (TypeError, ValueError, AttributeError):
         found = []
     by_place = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -30,7 +30,7 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
     def make(state: State) -> State:
         return read_made(function(name_all(state, theirs)), ours)
 
-    state, other = _draw(theirs, 0), _draw(theirs, 1)
+    state, other = draw_numbers(theirs, 0), draw_numbers(theirs, 1)
     try:
         with torch.enable_grad():
             made = _call(make, {name: each.requires_grad_() for name, each in state.items()})
@@ -39,7 +39,7 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
     again = _call_without_gradients(make, other, None)
     follow = [name for name, each in made.items() if not _are_same(each, again[name])]
     smooth = all(made[name].requires_grad for name in follow)
-    used = _find_used(made, state) if smooth else tuple(state)
+    used = find_used(made, state) if smooth else tuple(state)
     return ParameterMap(
         make,
         "by your converter",
@@ -50,7 +50,8 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
     )
 
 
-def _draw(tensors: Tensors, seed: int) -> State:
+def draw_numbers(tensors: Tensors, seed: int) -> State:
+    """Return numbers from 1/2 to 3/2 for all tensors."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in tensors.all.items():
@@ -87,7 +88,7 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.detach(), other.detach())
 
 
-def _find_used(made: State, state: State) -> tuple[str, ...]:
+def find_used(made: State, state: State) -> tuple[str, ...]:
     """Return the names of the tensors from which something follows."""
     reaching = [each.sum() for each in made.values() if each.requires_grad]
     if not reaching:

@@ -78,7 +78,7 @@ def find_map(pair: Pair, said: Any) -> ParameterMap:
     words = read_words(said, pair.ours, pair.theirs) if said else {}
     named = find_by_name(pair.ours, pair.theirs, words)
     left, left_theirs = _list_left(pair, {**words, **named})
-    if not left and not left_theirs:
+    if not left and (words or not left_theirs):
         return make_map(pair, words, {**words, **named}, _describe(words, named))
     return _Search(pair, words, named).find()
 
@@ -89,11 +89,16 @@ def _describe(words: Parts, named: Parts) -> str:
     return f"as you say, the rest {BY_NAME}" if named else "as you say"
 
 
-def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
-    """Return the acting parameters of both sides that no expression makes or uses."""
+def _list_all_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
+    """Return the parameters of both sides that no expression makes or uses."""
     used = list_sources(list(parts.values()))
     left = [one for one in pair.ours.parameters.items() if one[0] not in parts]
-    left_theirs = [one for one in pair.theirs.parameters.items() if one[0] not in used]
+    return left, [one for one in pair.theirs.parameters.items() if one[0] not in used]
+
+
+def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
+    """Return the acting parameters of both sides that no expression makes or uses."""
+    left, left_theirs = _list_all_left(pair, parts)
     return (
         [one for one in left if one[0] in pair.acting],
         [one for one in left_theirs if one[0] in pair.acting_theirs],
@@ -154,12 +159,12 @@ class _Search:
         fixed = {**self.words, **self.named}
         yield self._as_map(fixed, {})
         for keep in [fixed, self.words] if self.named else [self.words]:
-            left, left_theirs = _list_left(self.pair, keep)
-            for parts in _list_alignments(self.pair, left, left_theirs):
-                key = describe_parts({**keep, **parts}, 10_000)
-                if key not in self.seen:
-                    self.seen.add(key)
-                    yield self._as_map(keep, parts)
+            for left in (_list_left(self.pair, keep), _list_all_left(self.pair, keep)):
+                for parts in _list_alignments(self.pair, *left):
+                    key = describe_parts({**keep, **parts}, 10_000)
+                    if key not in self.seen:
+                        self.seen.add(key)
+                        yield self._as_map(keep, parts)
 
     def _as_map(self, keep: Parts, parts: Parts) -> ParameterMap:
         names = {**keep, **parts}
@@ -188,7 +193,7 @@ class _Search:
 
     def _map_in_order(self) -> ParameterMap | None:
         """Return the map in the order of registration, if all shapes agree."""
-        left, left_theirs = _list_left(self.pair, self.words)
+        left, left_theirs = _list_all_left(self.pair, self.words)
         if [shape for _, shape in left] != [shape for _, shape in left_theirs]:
             return None
         return next(

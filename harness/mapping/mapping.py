@@ -12,7 +12,7 @@ from harness.evaluating.state import State
 from harness.mapping.parts import Part
 
 Given = Mapping[str, Tensor]
-KEPT = "each model keeps its own numbers"
+KEPT = "as built: each model keeps its own numbers"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,13 @@ from harness.mapping.parts import Parts, list_sources, whole
 def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:
     """Return the reference's tensor of the same name and shape for each of the subject's.
 
-    Tensors that words mention, on either side, are left out.
+    Tensors of the subject that words mention are left out.
     """
-    said = list_sources(list(words.values()))
     found: Parts = {}
     for name, shape in ours.all.items():
         for called in _list_names(name, ours):
             source = theirs.other_names.get(called, called)
-            if name not in words and source not in said and theirs.all.get(source) == shape:
+            if name not in words and theirs.all.get(source) == shape:
                 found.setdefault(name, whole(source))
     return found
 

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.core.numpy_errors import users
 from harness.evaluating.state import Shape, State, Tensors, name_all
-from harness.mapping.converter import WrongMap, as_tensor
+from harness.mapping.converter import WrongMap, as_tensor, draw_numbers, find_used
 from harness.mapping.parts import Part, joined
+from harness.model.errors import raised
 from harness.pytorch.parameters import SPELLED, parse_index
 from harness.text.harmless import shown
 from harness.text.python import quoted
@@ -46,12 +48,7 @@ def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict
 def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
     """Return the expression that a user's word means; a list is joined to `shape`."""
     if callable(word):
-        return Part(
-            tuple(theirs.all),
-            "your function",
-            "...",
-            lambda state: as_tensor("a function's result", word(name_all(state, theirs))),
-        )
+        return _read_function(word, theirs)
     if isinstance(word, str):
         return _read_text(word, theirs)
     if isinstance(word, list | tuple) and word and all(isinstance(each, str) for each in word):
@@ -60,6 +57,21 @@ def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
     if constant.ndim == 0:
         constant = constant.expand(shape)
     return Part((), shown(word, 40), shown(word, 40), lambda state: constant)
+
+
+def _read_function(function: Any, theirs: Tensors) -> Part:
+    """Return the expression that a function computes, tried once to see what it uses."""
+
+    def make(state: State) -> Tensor:
+        return as_tensor("a function's result", function(name_all(state, theirs)))
+
+    state = {name: each.requires_grad_() for name, each in draw_numbers(theirs, 0).items()}
+    try:
+        with users(), torch.enable_grad():
+            used = find_used({"": make(state)}, state)
+    except Exception as error:  # a user's function may raise anything
+        raise WrongMap(f"parameters: the function {raised(error)}") from error
+    return Part(used or tuple(theirs.all), "your function", "...", make)
 
 
 def _read_text(text: str, theirs: Tensors) -> Part:

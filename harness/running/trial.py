@@ -34,7 +34,9 @@ from harness.model.compiled import limited
 from harness.model.devices import lacking
 from harness.model.errors import raised, words_of
 from harness.model.settings import hold_settings
+from harness.reproduce.models import reproduce_models
 from harness.reproduce.script import reproduce
+from harness.same.case import SameModels
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
 from harness.words.naming import format_factor, tensors, title
@@ -77,7 +79,8 @@ def _run(trial: Trial, cache: Cache, again: str, folder: Path | None, start: Pat
     cache.timing.seconds += seconds
     finding, script = verdict.finding, ""
     if finding is not None and verdict.status is Status.FAIL and folder:
-        script, no_script = reproduce(trial, cache, folder, start)
+        write = reproduce_models if isinstance(trial.case.judge, SameModels) else reproduce
+        script, no_script = write(trial, cache, folder, start)
         finding = replace(finding, script=script, no_script=no_script)
     if finding is not None and verdict.status.fails:
         verdict = with_finding(verdict, replace(finding, rerun=again))

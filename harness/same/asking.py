@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.core.finding import Located
+from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State, read_state
@@ -70,13 +71,14 @@ def list_asks(models: Models) -> list[Ask]:
     asks = [Ask(AS_BUILT, reference.built, batches[0])]
     draws = given.draws if models.mapping.moves else 0
     for number in range(1, max(draws + 1, len(batches))):
-        label, state = AS_BUILT, reference.built
+        label, state, draw = AS_BUILT, reference.built, 0
         if draws:
             draw = (number - 1) % draws + 1
             label = f"drawn {draw}"
             state = draw_state(reference.built, names, 100 + draw)
         before = batches[(number - 1) % len(batches)] if number % 2 else None
-        asks.append(Ask(label, state, batches[number % len(batches)], before, number))
+        batch = batches[number % len(batches)]
+        asks.append(Ask(label, state, batch, before, number, draw))
     return asks
 
 
@@ -96,7 +98,8 @@ class Asker:
         )
         mine = Respondent(models, models.subject, self.made, setting.dtype, setting)
         try:
-            theirs.prepare(ask, ask.state, models.reference.built)
+            state = round_state(ask.state, setting.dtypes)
+            theirs.prepare(ask, state, models.reference.built)
             stored = theirs.state = read_state(theirs.module)
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)

@@ -65,23 +65,39 @@ def check_dtypes(dtypes: Any) -> Sequence[str]:
     return list(dtypes)
 
 
+@dataclass(frozen=True, eq=False)
+class CopyOf:
+    """Builds copies of a module, whose own numbers stay as they are."""
+
+    model: Any
+
+    def __call__(self) -> Any:
+        return copy.deepcopy(self.model)
+
+
 def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
     """Return a function that builds a model, and the model's name.
 
     Raises TypeError for anything but a class, a function or a module.
     """
     if is_module(model):
-
-        def build() -> Any:
-            return copy.deepcopy(model)  # its own numbers stay as they are
-
-        return build, name_module(model)
+        return CopyOf(model), name_module(model)
     if not callable(model):
         raise TypeError(
             f"{what} is {shown(model, 40)}, expected an nn.Module: its class, a function that"
             " builds it, or the module"
         )
-    return model, getattr(model, "__name__", class_name(model))
+    return model, name_function(model)
+
+
+def name_function(build: Any) -> str:
+    """Return the name of a function or class; that inside a partial."""
+    inside = getattr(build, "func", None)
+    return (
+        name_function(inside)
+        if inside is not None
+        else getattr(build, "__name__", class_name(build))
+    )
 
 
 def is_module(model: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.evaluating.built import cast_batch, copy_module
+from harness.evaluating.built import cast_batch, copy_module, round_batch
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
     Question,
@@ -30,7 +30,8 @@ from harness.shadow.watch import Watched
 class Ask:
     """What both models are asked: a draw of the reference's parameters, and a batch.
 
-    Before it, both are called on `before` with the parameters as built, if there is such a batch.
+    `draw` is the number of the draw, 0 for the parameters as built. Before the question, both are
+    called on `before` with the parameters as built, if there is such a batch.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Ask:
     batch: Batch
     before: Batch | None = None
     seed: int = 0
+    draw: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,11 @@ class Setting:
     dtype_reference: str
     device: str
     mode: str
+
+    @property
+    def dtypes(self) -> tuple[str, str]:
+        """The dtypes of both models, which both hold the numbers that they are asked at."""
+        return self.dtype, self.dtype_reference
 
 
 class Respondent:
@@ -82,7 +89,7 @@ class Respondent:
             for own, source in models.buffers.items():
                 buffers[own if is_subject else source] = source
         return Question(
-            cast_batch(batch, kind, self.device),
+            cast_batch(round_batch(batch, setting.dtypes), kind, self.device),
             setting.mode,
             ask.seed,
             make_loss(models.given.loss, kind, self.device),

@@ -99,6 +99,10 @@ def describe_limits(models: Models) -> str:
                 f"{free.name} follows from nothing in {given.name_reference} and acts only in a sum"
                 f" with {free.merged}: training moves that sum twice"
             )
+        elif free.twin == free.name:
+            said.append(
+                f"numbers of {free.name} are equal, or constant, that {given.name} can move"
+            )
         elif free.said:
             whose = f"as {free.twin}" if free.twin else "as you say"
             said.append(f"{free.name} can move on its own in {given.name}: it is held {whose}")

@@ -89,7 +89,7 @@ def judge_function(judged: Judged) -> Verdict:
 def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     """Return the verdict on models with answers that differ."""
     models, evidence = judged.models, judged.evidence
-    worst = next((each for each in failures if each.compared.outcome == "shape"), failures[0])
+    worst = find_worst(evidence) or failures[0]
     compared = worst.compared
     if compared.outcome == "shape":
         return _fail(judged, describe_shape(models, worst, judged.mode))
@@ -118,6 +118,13 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
         allowed=compared.allowed,
     )
     return with_finding(verdict, finding)
+
+
+def find_worst(evidence: Evidence) -> Shown | None:
+    """Return the answer that a failure shows: one of another shape, else the first that differs."""
+    failures = evidence.failures()
+    shapes = [each for each in failures if each.compared.outcome == "shape"]
+    return next(iter([*shapes, *failures]), None)
 
 
 def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
