@@ -26,6 +26,7 @@ from harness.text.harmless import class_name, shown
 if TYPE_CHECKING:
     import torch
 
+EXPORT = 'export it for any number of rows, dynamic_shapes=({0: torch.export.Dim("rows")},)'
 UserLoss = Callable[[Any, Any], Any]
 
 
@@ -70,6 +71,8 @@ class Model:
         if class_name(error) == "OutOfMemoryError":
             own = problem.formulation.own.size
             why += f" (with {problem.rows} rows, {own} parameters, {self.dtype})"
+        if "Guard failed" in why:
+            why += f": {EXPORT}"
         return Missing(status, why)
 
     def set(self, values: Sequence[torch.Tensor], numbers: Sequence[int] | None = None) -> None:

@@ -26,6 +26,7 @@ from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
 from harness.model.module import Model, UserLoss
 from harness.model.tensors import to_plain
+from harness.pytorch.exported import is_exported, make_module
 from harness.pytorch.mapping import (
     at_own_parameters,
     by_theta,
@@ -48,7 +49,7 @@ class Subject:
 
     `build` is an nn.Module class or factory; its module is called as `module(x)` or `module(x1,
     x2)`. With `shapes` (shapes of parameters by name), `build` is a function, called as `f(x,
-    name=tensor, ...)`.
+    name=tensor, ...)`. `build` may also be a program of torch.export, or a factory of one.
 
     `parameters` says which parameter of the model is which block of the network: {"W1":
     "left.weight", "W2": "out.T"} (see `parameters.meaning`). A block that it does not mention is
@@ -84,7 +85,9 @@ class Subject:
     known: str = ""
 
     def __post_init__(self) -> None:
-        build = self.build
+        given: Any = self.build
+        build = partial(make_module, given) if is_exported(given) else given
+        object.__setattr__(self, "build", build)
         if not callable(build) or (
             hasattr(build, "named_parameters") and not isinstance(build, type)
         ):
@@ -94,7 +97,7 @@ class Subject:
                 " `lambda: MyModel(...)`"
             )
         expect_words(self.name or shown(build), self.parameters)
-        name = self.name or getattr(self.build, "__name__", class_name(self.build))
+        name = self.name or getattr(given, "__name__", class_name(given))
         object.__setattr__(self, "name", exact(name) if isinstance(name, str) else name)
         try:
             self.contract(DTYPES[0])
@@ -228,6 +231,8 @@ class Subject:
             _seed(seed)
             try:
                 module = self.build()
+                if is_exported(module):
+                    module = make_module(module)
                 if isinstance(module, torch.nn.Module):
                     _initialise_lazy(module, network)
             except Exception as error:  # a user's constructor may raise anything

@@ -8,6 +8,7 @@ from harness.foreign.computed import Computed
 from harness.judging.case import Case, Trial
 from harness.model.devices import held_in
 from harness.model.settings import settings_lines
+from harness.pytorch.exported import is_exported
 from harness.pytorch.subject import Subject
 from harness.reproduce.source import Source
 from harness.reproduce.typed import Unwritten
@@ -40,7 +41,15 @@ def copy_source(subject: Subject | Computed, case: Case) -> dict[str, Any]:
     loss = None if own_loss is None else source.expression(own_loss)
     names = " and ".join(source.origins)
     origin = f"The model, from {names}." if names else "The model."
-    return _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
+    model = _model(build, loss, source.text(), origin, lazy=_is_lazy(subject))
+    return model | {"exported": _is_exported(subject)}
+
+
+def _is_exported(subject: Subject | Computed) -> bool:
+    """Return whether a subject's factory makes programs of torch.export."""
+    if isinstance(subject, Computed) or subject.shapes is not None:
+        return False
+    return not isinstance(subject.build, type) and is_exported(subject.build())
 
 
 def _is_lazy(subject: Subject | Computed) -> bool:
@@ -63,6 +72,7 @@ def _model(build: str, loss: str | None, source: str, origin: str, lazy: bool) -
         "origin": Code(origin),
         "lazy": lazy,
         "file": "",
+        "exported": False,
     }
 
 
@@ -87,4 +97,6 @@ SUBJECT = find_subject({file!a}, {case.name!a}, {subject.name!a})"""
         "The model, in its author's file, which it cannot do without: that needs nnet-parity too."
     )
     model = _model(build, loss, source, origin, lazy=True)  # its file may change
+    if is_computed:  # JAX cannot be used in a fork of a process that has used it
+        return model
     return model | {"file": file}

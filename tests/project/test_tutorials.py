@@ -99,3 +99,15 @@ def test_a_prototype_in_numpy_and_its_port(tmp_path: Path, programs: Path) -> No
     """Both pass, and a prototype that is wrong is told from a port that is."""
     wrong = ("prototype.py", "e = 2 * r @", "e = r @")
     followed("from-numpy.md", tmp_path, programs, {1: [wrong]})
+
+
+@pytest.mark.skipif(
+    not shutil.which("Rscript"), reason="Rscript is not on the path: apt-get install r-base-core"
+)
+def test_a_jax_model_and_an_export_to_onnx(tmp_path: Path, programs: Path, live_r: None) -> None:
+    """Both pass against live R, and a wrong activation in JAX is named."""
+    for name, extra in (("jax", "jax"), ("onnxruntime", "onnx"), ("onnxscript", "onnx")):
+        pytest.importorskip(name, reason=f"{name} is missing: pip install nnet-parity[{extra}]")
+    wrong = ("net.py", "jnp.tanh(", "jax.nn.sigmoid(")
+    right = ("net.py", "jax.nn.sigmoid(", "jnp.tanh(")
+    followed("foreign.md", tmp_path, programs, {1: [wrong], 2: [right]})

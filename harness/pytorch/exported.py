@@ -1,0 +1,30 @@
+"""Programs of torch.export: modules with parameters of their own are made of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def is_exported(given: Any) -> bool:
+    """Is this a program that torch.export has made? PyTorch is not imported for the answer."""
+    exporting = sys.modules.get("torch.export")
+    program = getattr(exporting, "ExportedProgram", None)
+    return program is not None and isinstance(given, program)
+
+
+def make_module(program: Any) -> Any:
+    """Return a module of a program, whose parameters and buffers are no other module's."""
+    import torch
+
+    module = program.module()
+    copies: dict[int, Any] = {}  # a tied parameter stays one
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                copy = torch.nn.Parameter(parameter.detach().clone(), parameter.requires_grad)
+                part._parameters[name] = copies.setdefault(id(parameter), copy)
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = copies.setdefault(id(buffer), buffer.detach().clone())
+    return module
