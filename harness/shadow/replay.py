@@ -102,8 +102,24 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     kwargs = {name: _widen_dtype(kwargs[name]) for name in kwargs if name not in outputs}
     args = tuple(map(_widen_dtype, args))
     results = called(*args, **kwargs)
+    if _takes_default_dtype(operation) and results.is_floating_point():
+        results = called(*args, **kwargs | {"dtype": torch.float64})
     listed = results if isinstance(results, tuple | list) else (results,)
-    return tuple(each if isinstance(each, Tensor) else None for each in listed)
+    return tuple(map(_widen_result, listed))
+
+
+def _takes_default_dtype(operation: Operation) -> bool:
+    """Does an operation make a tensor of torch's default dtype, as torch.linspace(0, 1, 5) does?"""
+    if operation.places or operation.kwargs.get("dtype") is not None:
+        return False
+    return any(argument.name == "dtype" for argument in operation.called._schema.arguments)
+
+
+def _widen_result(result: Any) -> Tensor | None:
+    """Return a result in float64 if it holds floating-point numbers; None if it is no tensor."""
+    if not isinstance(result, Tensor):
+        return None
+    return result.double() if result.is_floating_point() else result
 
 
 def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
