@@ -26,6 +26,7 @@ from harness.arithmetic.formulas import (
 )
 from harness.rules.precision import Precision
 
+LARGE_TINY = 1e-30  # only float16's smallest normal number is larger
 Dims = int | Sequence[int] | None
 
 
@@ -77,7 +78,8 @@ class Steps:
     def cast(self, x: Tensor) -> Tensor:
         """Return the error of numbers when they are rounded to the dtype of the result."""
         held = x.to(getattr(torch, self.precision.dtype)).double() == x
-        error = self.precision.stored * abs(x) + self.precision.tiny
+        size = abs(x)
+        error = self.precision.stored * size + self.flush(size, size)
         return torch.where(held | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
@@ -85,8 +87,13 @@ class Steps:
         error = x.error
         if self.precision.narrow:
             size = abs(x.value) + error
-            error = error + self.precision.stored * size + self.precision.tiny * (size > 0).double()
+            error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
         return self.limit(x.value, error)
+
+    def flush(self, least: Tensor, most: Tensor) -> Tensor:
+        """Return what a result of some sizes loses if it is flushed to zero when it is stored."""
+        small = (most > 0) & (least < 2 * self.precision.tiny)
+        return self.precision.tiny * small.double()
 
     def least(self, acts: Tensor) -> Tensor:
         """Return the smallest normal number of a step where it acts, else 0."""
@@ -113,7 +120,7 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        return self.limit(result, share * size + self.precision.tiny * (size > 0).double())
+        return self.limit(result, share * size + self.flush(size, size))
 
     # ------------------------------------------------------------------ steps
 
@@ -174,9 +181,7 @@ class Steps:
         """
         total = self.sum(a, dims, keepdim)
         terms = count_terms(a.value, list_axes(a.value, dims))
-        value = total.value / terms
-        error = total.error / terms
-        return self.round(value, error, 2)
+        return self.round(total.value / terms, total.error / terms, 2)
 
     def sqrt(self, a: Number) -> Number:
         """Return the root: MKL's is right to one unit in the last place, not to half of one."""
@@ -253,6 +258,8 @@ class Steps:
         It may underflow where it is not exactly 0: where `acts` holds, if that is given.
         """
         acts = (value != 0 if acts is None else acts) | (carried > 0)
+        if self.tiny > LARGE_TINY:
+            acts = acts & (abs(value) - carried < 2 * self.tiny)
         error = round_result(value, carried, roundings, self.u, self.least(acts))
         return self.within(value, error, abs(value) + error)
 
