@@ -64,7 +64,7 @@ class Steps:
 
     def scalar(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's, which a kernel rounds if its steps cannot hold it."""
-        value = torch.full((), float(number), dtype=torch.float64, device=like.device)
+        value = as_tensor(number, like)
         dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
         if float(value.to(dtype)) == float(number):
             return self.exact(value)
@@ -72,7 +72,7 @@ class Steps:
 
     def constant(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's that a kernel rounds to the dtype of its result."""
-        value = torch.full((), float(number), dtype=torch.float64, device=like.device)
+        value = as_tensor(number, like)
         return Number(value, self.cast(value))
 
     def cast(self, x: Tensor) -> Tensor:
@@ -160,10 +160,6 @@ class Steps:
             return self.within(value, error, abs(value) + error)
         return self.mul(a, self.scalar(factor, a.value))
 
-    def neg(self, a: Number) -> Number:
-        """Return -a."""
-        return Number(-a.value, a.error)
-
     def sum(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the sum over some axes, in any order: n terms lose n u of their sizes."""
         axes = list_axes(a.value, dims)
@@ -172,8 +168,8 @@ class Steps:
         value = a.value.sum(axes, keepdim)
         carried = a.error.sum(axes, keepdim)
         size = abs(a.value).sum(axes, keepdim) + carried
-        terms = count_terms(a.value, axes)
-        return self.within(value, carried + terms * self.u * size, size)
+        error = carried + count_terms(a.value, axes) * self.u * size
+        return self.within(value, error, size)
 
     def mean(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the mean over some axes: a sum, divided by their length or multiplied by its
@@ -193,8 +189,8 @@ class Steps:
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 units."""
         value = a.value.rsqrt()
-        least = torch.clamp(a.value - a.error, min=0.0)
-        carried = torch.where(a.error > 0, least.rsqrt() - value, 0.0)
+        most = torch.clamp(a.value - a.error, min=0.0).rsqrt()
+        carried = torch.where(a.error > 0, most - value, 0.0)
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
@@ -231,12 +227,6 @@ class Steps:
         slope = find_steepest(value * (1 - value), a.error, LOGISTIC, 0.25)
         moved = torch.clamp(slope * a.error, max=1.0)
         return self.round(value, moved + self.tiny, 2 * self.precision.ulp + 2)
-
-    def softplus(self, a: Number) -> Number:
-        """Return log(1 + exp(a)), computed by log1p of exp(a), which is infinite for a large a."""
-        value = torch.clamp(a.value, min=0.0) + torch.exp(-abs(a.value)).log1p()
-        lost = a.error + self.precision.function
-        return self.function(value, a.value.sigmoid() * torch.expm1(lost) + self.tiny)
 
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         """Return the numbers of a where a mask holds, else those of b."""
@@ -284,6 +274,11 @@ def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> T
     """
     near = torch.clamp(steepen(slope, error, growth), max=most)
     return torch.where(error <= 0.5, near, most)
+
+
+def as_tensor(number: float, like: Tensor) -> Tensor:
+    """Return a number as a tensor in float64, on the device of another."""
+    return torch.full((), float(number), dtype=torch.float64, device=like.device)
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:

@@ -45,7 +45,7 @@ def test_kernels_are_within_their_bounds(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_float64_is_near_the_exact_results(name: str) -> None:
-    """Kernels and repetitions in float64 are within half of its bound of the exact results."""
+    """Kernels in float64 are within its bound of the exact results, repetitions within half."""
     for seed in (700, 701):
         draws = Draws(seed, torch.float64)
         draws.most = 30
