@@ -68,18 +68,17 @@ def repeat_batch_norm(
     return [found, *kept, *updated]
 
 
-def round_statistics(steps: Steps, call: Call) -> float:
-    """Return the roundoff of the dtype that holds statistics: of the parameters, if there are any.
-
-    Parameters that a narrow dtype cannot hold are of a wider one.
+def stores_statistics(steps: Steps, call: Call) -> bool:
+    """Does a narrow dtype hold the statistics? They are in the dtype of the parameters, which is
+    a wider one if it holds numbers that the narrow one cannot.
     """
     if not steps.precision.narrow:
-        return 0.0
+        return False
     for name in ("weight", "bias", "running_mean", "running_var"):
         given = call.given.get(name)
         if given is not None and bool((steps.cast(given) > 0).any()):
-            return 0.0
-    return steps.precision.stored
+            return False
+    return True
 
 
 @rule(*UPDATING)
@@ -89,17 +88,18 @@ def batch_norm(steps: Steps, call: Call) -> list[Error]:
     errors: list[Error] = [None, None]
     updated: list[Error] = [None, None]
     if call["training"]:
-        stored = round_statistics(steps, call)
-        mean, variance = bound_moments(steps, x, list_axes_but_channels(x), stored)
+        held = stores_statistics(steps, call)
+        mean, variance = bound_moments(steps, x, list_axes_but_channels(x), held)
         scale = invert_deviation(steps, variance, call["eps"])
-        scale = Number(scale.value, scale.error + stored * (scale.value + scale.error))
+        if held:
+            scale = steps.hold(scale)
         errors = [steps.store(each).reshape(-1) for each in (mean, scale)]
         if call.given.get("running_mean") is not None:
             updated = update(steps, call, mean, variance)
     else:
-        held = spread(call["running_var"], x)
+        old = steps.exact(spread(call["running_var"], x))
         mean = steps.exact(spread(call["running_mean"], x))
-        scale = invert_deviation(stepwise, steps.exact(held), call["eps"])
+        scale = invert_deviation(stepwise, old, call["eps"])
     found = normalise(stepwise, x, mean, scale)
     found = transform(stepwise, found, by_channel(call["weight"], x), by_channel(call["bias"], x))
     return [steps.store(found), *errors, *updated]

@@ -33,9 +33,14 @@ def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
     p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
     one = stepwise.exact(torch.ones_like(p.value))
     yes = stepwise.mul(t, hold_above(stepwise.log(p), LEAST_LOG))
-    no = hold_above(stepwise.log1p(stepwise.neg(p)), LEAST_LOG)
+    no = hold_above(stepwise.log1p(negate(p)), LEAST_LOG)
     losses = stepwise.add(yes, stepwise.mul(stepwise.sub(one, t), no))
     return reduce(steps, weigh(stepwise, losses, call["weight"]), call["reduction"])
+
+
+def negate(a: Number) -> Number:
+    """Return -a."""
+    return Number(-a.value, a.error)
 
 
 def hold_above(a: Number, least: float) -> Number:
@@ -132,7 +137,7 @@ def soft_margin_loss(steps: Steps, call: Call) -> Error:
     """Return log(1 + exp(-t x)), each step stored."""
     stepwise = steps.stepwise()
     product = stepwise.mul(stepwise.exact(call["self"]), stepwise.exact(call["target"]))
-    losses = stepwise.log1p(stepwise.exp(stepwise.neg(product)))
+    losses = stepwise.log1p(stepwise.exp(negate(product)))
     return reduce(steps, losses, call["reduction"])
 
 
@@ -141,7 +146,7 @@ def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
     """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
     stepwise = steps.stepwise()
     t = stepwise.exact(call["target"])
-    power = stepwise.exp(stepwise.neg(stepwise.mul(stepwise.exact(call["self"]), t)))
+    power = stepwise.exp(negate(stepwise.mul(stepwise.exact(call["self"]), t)))
     one = stepwise.exact(torch.ones_like(power.value))
     share = stepwise.div(stepwise.mul(t, power), stepwise.add(one, power))
     return stepwise.store(share_slope(stepwise, share, call))

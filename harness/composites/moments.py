@@ -27,12 +27,12 @@ def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def bound_moments(
-    steps: Steps, x: Tensor, axes: Sequence[int], held: float = 0.0
+    steps: Steps, x: Tensor, axes: Sequence[int], held: bool = False
 ) -> tuple[Number, Number]:
     """Return the mean and the variance over axes, with their errors.
 
-    A merged mean rounds: three times the difference that is added to it, and once itself. If it is
-    stored in between, it loses `held` of its size more, and so does the sum of squares.
+    A merged mean rounds: three times the difference that is added to it, and once itself. If
+    `held`, it is stored in between, and so is the variance.
     """
     terms = count_terms(x, axes)
     mean, variance = take_moments(x, axes)
@@ -41,11 +41,14 @@ def bound_moments(
     merging = sqrt(1 + log2(max(terms, 1)) / 2)
     own = steps.u * (terms * size + 2 * abs(mean))
     moved = own + 3 * steps.u * merging * deviation + steps.least(size > 0)
-    moved = moved + held * (abs(mean) + moved)
+    if held:
+        moved = steps.store(Number(mean, moved))
     group = own + 3 * steps.u * merging * sqrt(terms) * deviation
     squares = variance + moved * moved
     lost = moved * moved + 2 * merging * group * deviation + (terms + 8) * steps.u * squares
-    lost = lost + held * (variance + lost) + steps.least(squares > 0)
+    lost = lost + steps.least(squares > 0)
+    if held:
+        lost = steps.store(Number(variance, lost))
     beyond = terms * (squares + lost) > steps.largest
     lost = torch.where(beyond, torch.inf, lost)
     moved = torch.where(terms * size > steps.largest, torch.inf, moved)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.rules.error_function import bound_erf
 from harness.rules.registry import Call, Error, rule
+from harness.rules.special import bound_erf, bound_softplus
 from harness.rules.steps import Number, Steps
 
 HALF_ROOT = 0.7071067811865476  # 1 / sqrt(2)
@@ -73,14 +73,14 @@ def silu_backward(steps: Steps, call: Call) -> Error:
 def mish(steps: Steps, call: Call) -> Error:
     """Return x tanh(log(1 + exp(x)))."""
     x = steps.exact(call["self"])
-    return steps.store(steps.mul(x, steps.tanh(steps.softplus(x))))
+    return steps.store(steps.mul(x, steps.tanh(bound_softplus(steps, x))))
 
 
 @rule("mish_backward")
 def mish_backward(steps: Steps, call: Call) -> Error:
     """Return g (t + x s (1 - t^2)), s the logistic of x and t = tanh(log(1 + exp(x)))."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
-    t = steps.tanh(steps.softplus(x))
+    t = steps.tanh(bound_softplus(steps, x))
     bend = steps.mul(steps.mul(x, steps.sigmoid(x)), one_less(steps, steps.square(t)))
     return steps.store(steps.mul(g, steps.add(t, bend)))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.rules.error_function import bound_erf
 from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.special import bound_erf, bound_softplus
 from harness.rules.steps import Number, Steps
 
 UNITS = {
@@ -130,7 +130,7 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
     if call.name == "aten::logaddexp2":
         base = 0.6931471805599453
         apart = steps.mul(apart, steps.scalar(base, a.value))
-    more = steps.softplus(apart)
+    more = bound_softplus(steps, apart)
     if base != 1:
         more = steps.div(more, steps.scalar(base, a.value))
     larger = steps.exact(torch.maximum(a.value, b.value))

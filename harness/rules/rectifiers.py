@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Call, Error, repeat, rule
+from harness.rules.special import bound_softplus
 from harness.rules.steps import Number, Steps
 
 SIXTH = 2.0**-25  # the relative error of 1 / 6 in float32
@@ -162,7 +163,7 @@ def softplus(steps: Steps, call: Call) -> Error:
     x = steps.exact(call["self"])
     beta = steps.scalar(call["beta"], x.value)
     z = steps.mul(x, beta) if call["beta"] != 1 else x
-    more = steps.softplus(z)
+    more = bound_softplus(steps, z)
     bent = steps.div(more, beta) if call["beta"] != 1 else more
     overflows = torch.isinf(steps.exp(z).error)
     bent = Number(bent.value, torch.where(overflows, torch.inf, bent.error))

@@ -26,6 +26,7 @@ from harness.arithmetic.formulas import (
 )
 from harness.rules.precision import Precision
 
+LARGE_TINY = 1e-30  # only float16's smallest normal number is larger
 Dims = int | Sequence[int] | None
 
 
@@ -63,7 +64,7 @@ class Steps:
 
     def scalar(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's, which a kernel rounds if its steps cannot hold it."""
-        value = torch.full((), float(number), dtype=torch.float64, device=like.device)
+        value = as_tensor(number, like)
         dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
         if float(value.to(dtype)) == float(number):
             return self.exact(value)
@@ -71,13 +72,14 @@ class Steps:
 
     def constant(self, number: float, like: Tensor) -> Number:
         """Return a number of Python's that a kernel rounds to the dtype of its result."""
-        value = torch.full((), float(number), dtype=torch.float64, device=like.device)
+        value = as_tensor(number, like)
         return Number(value, self.cast(value))
 
     def cast(self, x: Tensor) -> Tensor:
         """Return the error of numbers when they are rounded to the dtype of the result."""
         held = x.to(getattr(torch, self.precision.dtype)).double() == x
-        error = self.precision.stored * abs(x) + self.precision.tiny
+        size = abs(x)
+        error = self.precision.stored * size + self.flush(size, size)
         return torch.where(held | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
@@ -85,8 +87,13 @@ class Steps:
         error = x.error
         if self.precision.narrow:
             size = abs(x.value) + error
-            error = error + self.precision.stored * size + self.precision.tiny * (size > 0).double()
+            error = error + self.precision.stored * size + self.flush(abs(x.value) - error, size)
         return self.limit(x.value, error)
+
+    def flush(self, least: Tensor, most: Tensor) -> Tensor:
+        """Return what a result of some sizes loses if it is flushed to zero when it is stored."""
+        small = (most > 0) & (least < 2 * self.precision.tiny)
+        return self.precision.tiny * small.double()
 
     def least(self, acts: Tensor) -> Tensor:
         """Return the smallest normal number of a step where it acts, else 0."""
@@ -113,7 +120,7 @@ class Steps:
         share = roundings * self.u
         if self.precision.narrow:
             share = share + self.precision.stored * (1 + share)
-        return self.limit(result, share * size + self.precision.tiny * (size > 0).double())
+        return self.limit(result, share * size + self.flush(size, size))
 
     # ------------------------------------------------------------------ steps
 
@@ -153,10 +160,6 @@ class Steps:
             return self.within(value, error, abs(value) + error)
         return self.mul(a, self.scalar(factor, a.value))
 
-    def neg(self, a: Number) -> Number:
-        """Return -a."""
-        return Number(-a.value, a.error)
-
     def sum(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the sum over some axes, in any order: n terms lose n u of their sizes."""
         axes = list_axes(a.value, dims)
@@ -165,8 +168,8 @@ class Steps:
         value = a.value.sum(axes, keepdim)
         carried = a.error.sum(axes, keepdim)
         size = abs(a.value).sum(axes, keepdim) + carried
-        terms = count_terms(a.value, axes)
-        return self.within(value, carried + terms * self.u * size, size)
+        error = carried + count_terms(a.value, axes) * self.u * size
+        return self.within(value, error, size)
 
     def mean(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
         """Return the mean over some axes: a sum, divided by their length or multiplied by its
@@ -174,9 +177,7 @@ class Steps:
         """
         total = self.sum(a, dims, keepdim)
         terms = count_terms(a.value, list_axes(a.value, dims))
-        value = total.value / terms
-        error = total.error / terms
-        return self.round(value, error, 2)
+        return self.round(total.value / terms, total.error / terms, 2)
 
     def sqrt(self, a: Number) -> Number:
         """Return the root: MKL's is right to one unit in the last place, not to half of one."""
@@ -188,8 +189,8 @@ class Steps:
     def rsqrt(self, a: Number) -> Number:
         """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 units."""
         value = a.value.rsqrt()
-        least = torch.clamp(a.value - a.error, min=0.0)
-        carried = torch.where(a.error > 0, least.rsqrt() - value, 0.0)
+        most = torch.clamp(a.value - a.error, min=0.0).rsqrt()
+        carried = torch.where(a.error > 0, most - value, 0.0)
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
@@ -227,12 +228,6 @@ class Steps:
         moved = torch.clamp(slope * a.error, max=1.0)
         return self.round(value, moved + self.tiny, 2 * self.precision.ulp + 2)
 
-    def softplus(self, a: Number) -> Number:
-        """Return log(1 + exp(a)), computed by log1p of exp(a), which is infinite for a large a."""
-        value = torch.clamp(a.value, min=0.0) + torch.exp(-abs(a.value)).log1p()
-        lost = a.error + self.precision.function
-        return self.function(value, a.value.sigmoid() * torch.expm1(lost) + self.tiny)
-
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
         """Return the numbers of a where a mask holds, else those of b."""
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
@@ -253,6 +248,8 @@ class Steps:
         It may underflow where it is not exactly 0: where `acts` holds, if that is given.
         """
         acts = (value != 0 if acts is None else acts) | (carried > 0)
+        if self.tiny > LARGE_TINY:
+            acts = acts & (abs(value) - carried < 2 * self.tiny)
         error = round_result(value, carried, roundings, self.u, self.least(acts))
         return self.within(value, error, abs(value) + error)
 
@@ -277,6 +274,11 @@ def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> T
     """
     near = torch.clamp(steepen(slope, error, growth), max=most)
     return torch.where(error <= 0.5, near, most)
+
+
+def as_tensor(number: float, like: Tensor) -> Tensor:
+    """Return a number as a tensor in float64, on the device of another."""
+    return torch.full((), float(number), dtype=torch.float64, device=like.device)
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:

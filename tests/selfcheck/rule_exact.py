@@ -2,7 +2,7 @@
 
 usage: python -m tests.selfcheck.rule_exact [--calls N] [--seed S] [--only NAME]
 
-Each is one evaluation in float64, to which half of the bound of two belongs. Where Arb knows an
+A repetition is one evaluation in float64, to which half of the bound of two belongs. Where Arb knows an
 operation, the results of both are compared with balls; numbers that are not finite are left out.
 """
 
@@ -45,21 +45,21 @@ def compare_exactly(made: Answer, exact: Sequence[Any]) -> Compared:
         if found is None or repeated is None or not found.numel():
             continue
         assert tuple(repeated.shape) == np.shape(balls), (repeated.shape, np.shape(balls))
-        allowed = torch.zeros_like(repeated) if error is None else error / 2
+        allowed = torch.zeros_like(repeated) if error is None else error
         lists = (found, repeated, allowed)
         for one, other, most, ball in zip(
             *(each.reshape(-1).tolist() for each in lists), np.ravel(balls), strict=True
         ):
             if not np.isfinite([one, other, most]).all() or not ball.is_finite():
                 continue
-            for number, who in ((one, "kernel"), (other, "repetition")):
-                apart = abs(ball - number)
+            for number, who, share in ((one, "kernel", 1.0), (other, "repetition", 0.5)):
+                apart, bound = abs(ball - number), share * most
                 found_all.numbers += 1
-                if not apart <= flint.arb(most) + LEAST:
-                    said = f"{who}: {number!r}, not {ball.str(20)}, {most!r} allowed"
+                if not apart <= flint.arb(bound) + LEAST:
+                    said = f"{who}: {number!r}, not {ball.str(20)}, {bound!r} allowed"
                     found_all.outside.append(said)
-                if most > 0:
-                    found_all.shares.append(float((apart / most).mid()))
+                if bound > 0:
+                    found_all.shares.append(float((apart / bound).mid()))
     return found_all
 
 

@@ -1,4 +1,4 @@
-"""The error function as kernels in float32 compute it."""
+"""Functions that kernels compute in several steps: the error function and softplus."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ def bound_erf(steps: Steps, a: Number) -> Number:
         far = ((size >= 1.4) & (size <= 3.6)).double()
         error = error + (1.5e-7 + (25 * density + 52 * far) * steps.u)
     return steps.function(torch.erf(a.value), error)
+
+
+def bound_softplus(steps: Steps, a: Number) -> Number:
+    """Return log(1 + exp(a)), computed by log1p of exp(a), which is infinite for a large a."""
+    value = torch.clamp(a.value, min=0.0) + torch.exp(-abs(a.value)).log1p()
+    lost = a.error + steps.precision.function
+    return steps.function(value, a.value.sigmoid() * torch.expm1(lost) + steps.tiny)

@@ -1,0 +1,122 @@
+"""Bounds are as wide as derived: not wider, not narrower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from harness.kernels import all as _rules  # noqa: F401
+from harness.rules.precision import HELD, precision_of
+from tests.rules.bounds import DTYPES, TABLE, describe, find_file
+from tests.selfcheck.rule_balls import evaluate
+from tests.selfcheck.rule_calls import MAKERS
+from tests.selfcheck.rule_draws import Draws
+from tests.selfcheck.rule_exact import compare_exactly
+from tests.selfcheck.rules import Audit, answer, compare, try_call
+
+aten = torch.ops.aten
+NAMED = [pytest.param(name, id=f"{find_file(name)}-{name}") for name in MAKERS]
+LINES = {tuple(line.split()[:2]): line for line in TABLE.read_text(encoding="utf-8").splitlines()}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_bounds_are_those_of_the_table(name: str) -> None:
+    """A bound changes only when bounds.txt does (`python -m tests.rules.bounds --write`)."""
+    for dtype in DTYPES:
+        assert describe(name, dtype) == LINES[name, dtype]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_kernels_are_within_their_bounds(name: str) -> None:
+    """torch's kernels on nasty numbers are as near to float64's answers as a rule says."""
+    for dtype in HELD:
+        audit = Audit()
+        for seed in range(500, 504):
+            draws = Draws(seed, getattr(torch, dtype))
+            draws.most = 200
+            made = try_call(MAKERS[name], draws)
+            if made is not None:
+                compare(audit, made, f"seed {seed}")
+        assert audit.outside == 0, f"{dtype}: {audit.worst}"
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_float64_is_near_the_exact_results(name: str) -> None:
+    """Kernels in float64 are within its bound of the exact results, repetitions within half."""
+    for seed in (700, 701):
+        draws = Draws(seed, torch.float64)
+        draws.most = 30
+        made = try_call(MAKERS[name], draws)
+        assert made is not None
+        exact = evaluate(name, made.call.given)
+        if exact is not None:
+            assert compare_exactly(made, exact).outside == []
+
+
+A, B = torch.tensor([1.5, -3.25, 0.7]).double(), torch.tensor([0.3, 2.0, -5.5]).double()
+# operations on A and B, and how many roundoffs of their result they may lose in float32
+ROUNDINGS: dict[str, tuple[Callable[[], Tensor], tuple[Tensor, ...], float]] = {
+    "one sum": (aten.add.Tensor, (A, B), 1),
+    "one difference": (aten.sub.Tensor, (A, B), 1),
+    "one product": (aten.mul.Tensor, (A, B), 1),
+    "one quotient": (aten.div.Tensor, (A, B), 1),
+    "one reciprocal": (aten.reciprocal.default, (A,), 1),
+    "one square": (aten.square.default, (A,), 1),
+    "a power of two": (aten.pow.Tensor_Scalar, (A, 2), 1),
+    "a root of one unit": (aten.sqrt.default, (abs(A),), 2),
+    "a reciprocal root of two units": (aten.rsqrt.default, (abs(A),), 4),
+    "exp of two units": (aten.exp.default, (A,), 4),
+    "tanh of two units": (aten.tanh.default, (A,), 4),
+    "sine of three and a half units": (aten.sin.default, (A,), 7),
+    "tangent of four units": (aten.tan.default, (A,), 8),
+    "exp, a sum and a quotient": (aten.sigmoid.default, (A,), 6),
+    "the logistic and a product": (aten.silu.default, (A,), 7),
+    "a power of four units": (aten.pow.Tensor_Scalar, (abs(A), 1.25), 8),
+}
+
+
+@pytest.mark.parametrize("what", list(ROUNDINGS))
+def test_roundings_are_counted(what: str) -> None:
+    """The bound of few roundings is their number, a result of one rounding more is outside."""
+    operation, args, roundings = ROUNDINGS[what]
+    for dtype in ("float64", "float32"):
+        made = answer(operation, [_cast(each, dtype) for each in args], {})
+        units = made.errors[0] / (precision_of(dtype).stored * abs(made.call.results[0]))
+        assert units.tolist() == pytest.approx([roundings] * len(units), rel=1e-5)
+
+
+def _cast(given: object, dtype: str) -> object:
+    return given.to(getattr(torch, dtype)) if isinstance(given, Tensor) else given
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_narrow_result_is_rounded_once_more(dtype: str) -> None:
+    """A product in a narrow dtype is computed in float32 and stored."""
+    made = answer(aten.mul.Tensor, [_cast(A, dtype), _cast(B, dtype)], {})
+    precision = precision_of(dtype)
+    expected = precision.stored + precision.inside + precision.stored * precision.inside
+    units = made.errors[0] / abs(made.call.results[0])
+    assert units.tolist() == pytest.approx([expected] * 3, rel=1e-4)
+
+
+def test_an_infinite_mask_is_exact() -> None:
+    """A class of minus infinity has the probability 0, exactly, and others keep their bounds."""
+    x = torch.tensor([[0.5, -torch.inf, 2.0], [1.0, 3.0, -torch.inf]])
+    for operation in (aten._softmax.default, aten._log_softmax.default):
+        made = answer(operation, [x, 1, False], {})
+        error = made.errors[0]
+        assert error is not None
+        assert bool((error[x == -torch.inf] == 0).all())
+        assert bool((error[x != -torch.inf] < 1e-5).all())
+
+
+def test_what_overflows_has_no_bound() -> None:
+    """Nothing is said of results beyond the range of the dtype, or of steps that leave it."""
+    made = answer(aten.mul.Tensor, [torch.tensor([1e30, 1.0]), torch.tensor([1e30, 1.0])], {})
+    assert made.errors[0].isinf().tolist() == [True, False]
+    x = torch.full((1, 4), 1e30)
+    made = answer(aten.native_layer_norm.default, [x * torch.arange(4), [4], None, None, 1e-5], {})
+    assert bool(made.errors[0].isinf().all())
