@@ -12,7 +12,7 @@ from harness.core.finding import Located
 from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
-from harness.evaluating.state import State, read_state
+from harness.evaluating.state import State
 from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
 from harness.same.models import Models, make_generator
@@ -99,8 +99,11 @@ class Asker:
         mine = Respondent(models, models.subject, self.made, setting.dtype, setting)
         try:
             state = round_state(ask.state, setting.dtypes)
+            if ask.before is not None:  # buffers go on from there
+                names = models.reference.tensors.parameters
+                state = {name: each for name, each in state.items() if name in names}
             theirs.prepare(ask, state, models.reference.built)
-            stored = theirs.state = read_state(theirs.module)
+            stored = theirs.state = theirs.start
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything

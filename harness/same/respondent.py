@@ -18,7 +18,7 @@ from harness.evaluating.evaluation import (
     survey,
     watch_evaluation,
 )
-from harness.evaluating.state import State, list_live, write_state
+from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_the_same
 from harness.model.devices import held_in
 from harness.same.models import Models, Side, make_loss
@@ -65,20 +65,25 @@ class Respondent:
         self.device = setting.device
         self.module = copy_module(made, side.builder, dtype, self.device)
         self.state: State = {}
+        self.start: State = {}
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
-        """Set the parameters; first call the model as built, if the question says so."""
+        """Set the parameters; first call the model as built, if the question says so.
+
+        A call may change buffers; those that are not in `state` keep what it left.
+        """
         self.state = state
+        write_state(self.module, {**self.side.built, **built})
         if ask.before is not None:
-            write_state(self.module, built)
             call_before(self.module, self._question(ask, ask.before))
-        self._set()
+        write_state(self.module, state)
+        self.start = read_state(self.module)
 
     def _set(self) -> None:
-        """Set all numbers: those of the state, the others as they were built."""
-        write_state(self.module, {**self.side.built, **self.state})
+        """Set all numbers to those before the question."""
+        write_state(self.module, self.start)
 
     def _question(self, ask: Ask, batch: Batch) -> Question:
         models, setting = self.models, self.setting
