@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -68,6 +69,7 @@ class Respondent:
         self.start: State = {}
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
+        self.digest = ""
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
         """Set the parameters; first call the model as built, if the question says so.
@@ -112,6 +114,7 @@ class Respondent:
             question = Question(**{**vars(question), "seed": seed})
         answers, found = survey(self.module, question)
         self.drawn = found.drawn
+        self.digest = digest_answers(answers)
         self._set()
         return answers
 
@@ -148,6 +151,15 @@ class Respondent:
                     exact[number] = flat
                     break
         return exact
+
+
+def digest_answers(answers: Mapping[str, Tensor]) -> str:
+    """Return a digest of all numbers of some answers and of their names."""
+    found = sha256()
+    for name, tensor in answers.items():
+        numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        found.update(name.encode() + numbers.numpy().tobytes())
+    return found.hexdigest()
 
 
 def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:
