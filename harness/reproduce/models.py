@@ -23,7 +23,7 @@ from harness.same.case import EvidenceIn, ModelsOf
 from harness.same.given import CopyOf
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line
-from harness.text.python import Code
+from harness.text.python import Code, literal
 from harness.words.template import fill_template
 
 MOST_NUMBERS = 2_000  # of the data in a script
@@ -200,11 +200,7 @@ def _write(value: Any) -> str:
         if isinstance(value, list):
             return f"[{inside}]"
         return f"({inside},)" if value else "()"
-    if isinstance(value, float) and value - value != 0:
-        return f"float('{value}')"
-    if value is None or isinstance(value, bool | int | float | str):
-        return ascii(value)
-    raise Unwritten(f"its data has a {type(value).__name__}")
+    return literal(value)
 
 
 def _copy_draws() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from harness.core.finding import Located
 from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
-from harness.evaluating.state import State, read_state
+from harness.evaluating.state import State
 from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
 from harness.same.models import Models, make_generator
@@ -40,7 +40,7 @@ class Asked:
     says of an output which other output of the reference it is. `random` says why the models cannot
     be compared by their random numbers, `missing` why the subject's randomness is another;
     `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
-    finite.
+    finite. `digest` is that of all answers.
     """
 
     ask: Ask
@@ -54,6 +54,7 @@ class Asked:
     broken: str = ""
     draws: int = 0
     not_finite: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 def list_asks(models: Models) -> list[Ask]:
@@ -83,10 +84,14 @@ def list_asks(models: Models) -> list[Ask]:
 
 
 class Asker:
-    """Asks both models in a setting."""
+    """Asks both models in a setting.
 
-    def __init__(self, models: Models, setting: Setting) -> None:
-        self.models, self.setting = models, setting
+    `known` has what came of questions in the other mode: it serves again if both models give the
+    same numbers, bit by bit.
+    """
+
+    def __init__(self, models: Models, setting: Setting, known: Sequence[Asked] = ()) -> None:
+        self.models, self.setting, self.known = models, setting, known
         self.made = models.subject.builder.make(setting.dtype, setting.device)
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
@@ -99,8 +104,11 @@ class Asker:
         mine = Respondent(models, models.subject, self.made, setting.dtype, setting)
         try:
             state = round_state(ask.state, setting.dtypes)
+            if ask.before is not None:  # buffers go on from there
+                names = models.reference.tensors.parameters
+                state = {name: each for name, each in state.items() if name in names}
             theirs.prepare(ask, state, models.reference.built)
-            stored = theirs.state = read_state(theirs.module)
+            stored = theirs.state = theirs.start
             built = models.mapping.convert(models.reference.built)
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything
@@ -113,7 +121,11 @@ class Asker:
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
             return Asked(ask, random=random, missing=missing)
-        return self._compare(ask, mine, theirs, stored)
+        digest = mine.digest + theirs.digest
+        for asked in self.known:
+            if asked.ask.seed == ask.seed and asked.digest == digest:
+                return asked
+        return replace(self._compare(ask, mine, theirs, stored), digest=digest)
 
     def _compare(self, ask: Ask, mine: Respondent, theirs: Respondent, stored: State) -> Asked:
         """Compare the evaluations of both."""

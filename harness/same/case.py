@@ -165,7 +165,11 @@ class SameModels:
             if mode in side.errors:
                 return failure(trial, Status.BROKEN, side.errors[mode])
         key = EvidenceIn(Same(self), trial.device, trial.dtype, mode)
-        evidence = cache.get_or_make(key, partial(self.find_evidence, models, trial, mode))
+        known: list[Any] = []
+        for other in MODES:
+            found = cache.get(EvidenceIn(Same(self), trial.device, trial.dtype, other))
+            known += getattr(found, "asked", ())
+        evidence = cache.get_or_make(key, partial(self.find_evidence, models, trial, mode, known))
         if isinstance(evidence, Missing):
             return failure(trial, evidence.status, evidence.why)
         return judge_models(trial, models, evidence, question, mode)
@@ -183,8 +187,11 @@ class SameModels:
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))
 
-    def find_evidence(self, models: Any, trial: Trial, mode: str) -> Any:
-        """Return what all questions show in a setting, or the reason why there is nothing."""
+    def find_evidence(self, models: Any, trial: Trial, mode: str, known: Sequence[Any]) -> Any:
+        """Return what all questions show in a setting, or the reason why there is nothing.
+
+        `known` has what came of questions in the other mode.
+        """
         from harness.model.devices import kind_of
         from harness.same.asking import Asker, list_asks
         from harness.same.evidence import Evidence
@@ -195,7 +202,7 @@ class SameModels:
         )
         try:
             with kind_of(trial.device).hold_precision(trial.device, trial.dtype):
-                asker = Asker(models, setting)
+                asker = Asker(models, setting, known)
                 return Evidence([asker.ask(ask) for ask in list_asks(models)])
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

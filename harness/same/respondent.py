@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from harness.evaluating.evaluation import (
     survey,
     watch_evaluation,
 )
-from harness.evaluating.state import State, list_live, write_state
+from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_the_same
 from harness.model.devices import held_in
 from harness.same.models import Models, Side, make_loss
@@ -65,20 +66,26 @@ class Respondent:
         self.device = setting.device
         self.module = copy_module(made, side.builder, dtype, self.device)
         self.state: State = {}
+        self.start: State = {}
         self.drawn: list[Drawn] = []
         self.weights: dict[str, Tensor] = {}
+        self.digest = ""
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
-        """Set the parameters; first call the model as built, if the question says so."""
+        """Set the parameters; first call the model as built, if the question says so.
+
+        A call may change buffers; those that are not in `state` keep what it left.
+        """
         self.state = state
+        write_state(self.module, {**self.side.built, **built})
         if ask.before is not None:
-            write_state(self.module, built)
             call_before(self.module, self._question(ask, ask.before))
-        self._set()
+        write_state(self.module, state)
+        self.start = read_state(self.module)
 
     def _set(self) -> None:
-        """Set all numbers: those of the state, the others as they were built."""
-        write_state(self.module, {**self.side.built, **self.state})
+        """Set all numbers to those before the question."""
+        write_state(self.module, self.start)
 
     def _question(self, ask: Ask, batch: Batch) -> Question:
         models, setting = self.models, self.setting
@@ -107,6 +114,7 @@ class Respondent:
             question = Question(**{**vars(question), "seed": seed})
         answers, found = survey(self.module, question)
         self.drawn = found.drawn
+        self.digest = digest_answers(answers)
         self._set()
         return answers
 
@@ -143,6 +151,15 @@ class Respondent:
                     exact[number] = flat
                     break
         return exact
+
+
+def digest_answers(answers: Mapping[str, Tensor]) -> str:
+    """Return a digest of all numbers of some answers and of their names."""
+    found = sha256()
+    for name, tensor in answers.items():
+        numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        found.update(name.encode() + numbers.numpy().tobytes())
+    return found.hexdigest()
 
 
 def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from harness.core.finding import HintKind
 from harness.core.verdict import Status
-from harness.evaluating.evaluation import BUFFER, BY_INPUT
+from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.same.asking import AS_BUILT, Asked, Outside
-from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.models import Models, is_output
 from harness.shadow.located import locate
@@ -59,15 +58,9 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
 
 def _describe_left_out(models: Models, evidence: Evidence) -> str:
     """Return which answers and parameters nothing is known of."""
-    parts, zero = [], evidence.zeros()
+    parts = []
     for name, outcome in evidence.unjudged().items():
-        reason = {
-            "not seen": "0 everywhere",
-            "too wide": "its bound is too wide",
-            "not finite": "not finite in both",
-        }.get(outcome, outcome)
-        if name in zero:
-            reason = "0 but for rounding"
+        reason = "0 everywhere" if outcome == "not seen" else "0 but for rounding"
         parts.append(f"{name} ({reason})")
     for side in (models.reference, models.subject):
         idle = [name for name in side.tensors.parameters if name not in side.acting]
@@ -162,14 +155,14 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
             f"only whole numbers come out ({names}), which are equal: a small difference before"
             " them would not show; give the numbers before them, such as logits",
         )
+    if not outputs:
+        return Status.VACUOUS, "no output is ever other than 0: choose other data"
     moved = any(shown.answer.startswith(BY_INPUT) for shown in judged)
     if not moved and not models.reference.acting and not models.subject.acting:
         return (
             Status.VACUOUS,
             "no output depends on parameters or inputs: two constants are equal",
         )
-    if not outputs:
-        return Status.VACUOUS, "no output is ever other than 0: choose other data"
     return None
 
 
@@ -213,11 +206,7 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
         mine = list_shapes(models.subject.outputs.get(mode, {}))
         theirs = list_shapes(models.reference.outputs.get(mode, {}))
         return f"{given.name} gives {mine}, {given.name_reference} {theirs}"
-    if shown.answer.startswith(BUFFER):
-        return f"{given.name} has no buffer for {shown.answer.removeprefix(BUFFER)}"
-    if shown.answer.startswith((GRADIENT, BY_INPUT)):
-        return f"{given.name} has no {shown.answer}: something is detached, or not used"
-    return f"{given.name} gives no {shown.answer}, or in another shape"
+    return f"{given.name} has no {shown.answer}: something is detached, or not used"
 
 
 def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:

@@ -34,6 +34,7 @@ RIGHT = [
     (m.Folded, m.Plain),
     (m.Plain, m.Folded),
     (m.Normed, m.Normed),
+    (m.Counting, m.Counting),
 ]
 
 
@@ -63,6 +64,8 @@ WRONG = [
     (m.RenamedScaled, m.Plain),
     (m.WrongWiringExchanged, m.WrongWiring),
     (m.NormedSlowly, m.Normed),
+    (m.Counting, m.Plain),
+    (m.Plain, m.Counting),
 ]
 
 
