@@ -82,6 +82,8 @@ def make_batches(data: Any, targets: Any, generator: torch.Generator) -> list[Ba
     """
     data, targets = _call(data, "data", generator), _call(targets, "targets", generator)
     several = isinstance(data, list)
+    if data is None or isinstance(data, bool | int | float):
+        raise WrongData(f"data is {shown(data, 40)}, expected {FORMS}")
     if several and not data:
         raise WrongData("data is an empty list, expected at least one batch")
     of_data = data if several else [data]

@@ -20,10 +20,12 @@ from harness.pytorch.subject import Subject
 from harness.same.given import (
     MODES,
     Given,
-    check_dtypes,
     find_dtypes,
     is_module,
     make_factory,
+    read_dtype,
+    read_dtypes,
+    read_words,
 )
 
 QUESTIONS = ("same-function", "well-computed", "precision-kept")
@@ -54,9 +56,9 @@ def same(
     targets: Any = None,
     loss: Any = None,
     parameters: Any = None,
-    dtypes: Sequence[str] | None = None,
-    reference_dtype: str = "",
-    modes: Sequence[str] = MODES,
+    dtypes: Any = None,
+    reference_dtype: Any = "",
+    modes: str | Sequence[str] = MODES,
     draws: int = 2,
     precision_lost: str = "",
     memory: float = 4.0,
@@ -77,10 +79,12 @@ def same(
     names, {"fc.weight": "net.0.weight.T", ...}. By default they are found by names and shapes, else
     by trying, and the result is printed. "as built" compares both with the numbers that they hold.
 
-    `dtypes` are those of both models, by default float64 and float32; `reference_dtype` is that of
-    the reference, if it is another. `draws` counts the draws of parameters beside those as built.
-    `precision_lost` is the reason why the model loses digits on purpose. Models that would take
-    more than `memory` GiB are refused. `known` is the reason why the case is known to fail.
+    Both models are asked in each of `modes`: in train(), and in eval(). `dtypes` are those of both,
+    by default float64 and float32; `reference_dtype` is that of the reference, if it is another.
+    Words, as "bfloat16", and dtypes of torch are understood. `draws` counts the draws of parameters
+    beside those as built. `precision_lost` is the reason why the model loses digits on purpose.
+    Models that would take more than `memory` GiB are refused. `known` is the reason why the case is
+    known to fail.
 
     Raises ValueError or TypeError, in a sentence, for wrong arguments.
     """
@@ -99,9 +103,9 @@ def same(
         parameters,
         draws,
         memory,
-        modes,
+        read_words("modes", modes, MODES),
         is_module(model) and is_module(reference),
-        reference_dtype,
+        read_dtype(reference_dtype),
         precision_lost,
     )
     judge = SameModels(given)
@@ -111,7 +115,7 @@ def same(
         subjects=[Subject(build, name=called, known=known)],
         references=[judge],
         problems=judge,
-        dtypes=find_dtypes([model, reference]) if dtypes is None else check_dtypes(dtypes),
+        dtypes=find_dtypes([model, reference]) if dtypes is None else read_dtypes(dtypes),
         question=f"Is {called} the same model as {called_reference}?",
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from harness.text.harmless import class_name, shown
@@ -38,7 +40,10 @@ class Given:
     precision_lost: str = ""
 
     def __post_init__(self) -> None:
-        _expect_words("modes", self.modes, MODES)
+        if self.loss is not None and not callable(self.loss):
+            raise TypeError(
+                f"loss is {shown(self.loss, 40)}, expected a function: loss(output, targets)"
+            )
         if type(self.draws) is not int or self.draws < 0:
             raise ValueError(f"draws is {shown(self.draws, 40)}, expected a number from 0 on")
         if not isinstance(self.memory, int | float) or not self.memory > 0:
@@ -47,22 +52,33 @@ class Given:
             raise TypeError(
                 f"precision_lost is {shown(self.precision_lost, 40)}, expected the reason in words"
             )
-        if self.reference_dtype:
-            _expect_words("reference_dtype", [self.reference_dtype], COMPARABLE)
 
 
-def _expect_words(what: str, given: Any, known: Sequence[str]) -> None:
-    """Raise ValueError unless words are known, and there is one at least."""
-    listed = [] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
-    if not listed or not set(listed) <= set(known):
+def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
+    """Return one word or several as a list; a dtype of torch is the word that torch prints.
+
+    Raises ValueError unless there is one at least, and all are known.
+    """
+    listed = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    words = [str(each).removeprefix("torch.") for each in listed]
+    if not words or not set(words) <= set(known):
         expected = ", ".join(known)
         raise ValueError(f"{what} is {shown(given, 60)}, expected some of {expected}")
+    return words
 
 
-def check_dtypes(dtypes: Any) -> Sequence[str]:
+def read_dtypes(dtypes: Any) -> Sequence[str]:
     """Return dtypes that two models can be compared in. Raises ValueError for others."""
-    _expect_words("dtypes", dtypes, COMPARABLE)
-    return list(dtypes)
+    return read_words("dtypes", dtypes, COMPARABLE)
+
+
+def read_dtype(dtype: Any) -> str:
+    """Return the dtype of a reference, "" for that of the trial. Raises ValueError for others."""
+    if dtype is None or dtype == "":
+        return ""
+    if isinstance(dtype, list | tuple | set):
+        raise ValueError(f"reference_dtype is {shown(dtype, 60)}, expected one dtype")
+    return read_words("reference_dtype", dtype, COMPARABLE)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +107,32 @@ def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
 
 
 def name_function(build: Any) -> str:
-    """Return the name of a function or class; that inside a partial."""
+    """Return the name of a function or class; that inside a partial; of a lambda, the name of the
+    class that it mentions, if it mentions one.
+    """
     inside = getattr(build, "func", None)
-    return (
-        name_function(inside)
-        if inside is not None
-        else getattr(build, "__name__", class_name(build))
-    )
+    if inside is not None:
+        return name_function(inside)
+    name: str = getattr(build, "__name__", class_name(build))
+    if name == "<lambda>":
+        return _name_mentioned(build) or name
+    return name
+
+
+def _name_mentioned(build: Any) -> str:
+    """Return the name of the only class of modules that a function's code mentions, or ""."""
+    used = inspect.getclosurevars(build)
+    mentioned = [*used.globals.values(), *used.nonlocals.values()]
+    for each in list(mentioned):
+        if isinstance(each, ModuleType):
+            mentioned += [getattr(each, name, None) for name in build.__code__.co_names]
+    classes = {each for each in mentioned if is_module_class(each)}
+    return classes.pop().__name__ if len(classes) == 1 else ""
+
+
+def is_module_class(kind: Any) -> bool:
+    """Is this a class of nn.Modules?"""
+    return isinstance(kind, type) and hasattr(kind, "named_parameters")
 
 
 def is_module(model: Any) -> bool:

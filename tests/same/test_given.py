@@ -1,0 +1,55 @@
+"""What a user gives to same(): words in several forms, and names of models."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from harness.core.verdict import Status
+from harness.same.case import same
+from tests.conftest import Approved
+from tests.same import models as m
+from tests.same.models import DATA, judge
+
+
+@pytest.mark.parametrize("dtypes", ["float32", ["float32"], torch.float32, (torch.float32,)])
+def test_a_dtype_is_a_word_or_one_of_torch(dtypes: Any) -> None:
+    """Alone or in a list."""
+    assert same(m.Plain, m.Plain, data=DATA, dtypes=dtypes).dtypes == ["float32"]
+
+
+def test_one_mode_needs_no_list() -> None:
+    """As modes="eval"."""
+    case = same(m.Plain, m.Plain, data=DATA, modes="eval", reference_dtype=torch.bfloat16)
+    judge: Any = case.network
+    assert judge.given.modes == ["eval"]
+    assert judge.given.reference_dtype == "bfloat16"
+
+
+def test_a_lambda_is_called_as_the_class_that_it_builds() -> None:
+    """Also one in a closure; a lambda of no class or of several keeps its name."""
+    inside = m.Plain
+    Plain, Tied = m.Plain, m.Tied
+    assert same(lambda: inside(), m.Tied, data=DATA).name == "Plain = Tied"
+    assert same(partial(lambda: Plain()), m.Tied, data=DATA).name == "Plain = Tied"
+    assert same(lambda: torch.compile(Plain()), m.Tied, data=DATA).name == "Plain = Tied"
+    assert same(lambda: Plain() or Tied(), m.Tied, data=DATA).name == "<lambda> = Tied"
+    assert same(lambda: m.Plain(), m.Tied, data=DATA).name == "Plain = Tied"
+    assert same(lambda: 3, m.Tied, data=DATA).name == "<lambda> = Tied"
+
+
+def test_a_loss_must_be_a_function(approved: Approved) -> None:
+    """And is refused when the case is made."""
+    with approved.raises(TypeError):
+        same(m.Plain, m.Plain, data=DATA, loss=3)
+    with approved.raises(ValueError):
+        same(m.Plain, m.Plain, data=DATA, reference_dtype=["float32"])
+
+
+@pytest.mark.parametrize("data", [None, 3])
+def test_data_must_be_more_than_a_number(data: Any, approved: Approved) -> None:
+    """The sentence says what data may be."""
+    found = judge(same(m.Plain, m.Plain, data=data, dtypes="float64", modes="eval", name="mine"))
+    assert {verdict.status for verdict in found.values()} == {Status.BROKEN}
+    approved(next(iter(found.values())).why)
