@@ -6,4 +6,5 @@ from harness.rules import elementwise as elementwise
 from harness.rules import functions as functions
 from harness.rules import moves as moves
 from harness.rules import rectifiers as rectifiers
+from harness.rules import slopes as slopes
 from harness.rules import sums as sums
