@@ -8,7 +8,7 @@ from statistics import median
 
 from harness.core.finding import Located
 from harness.same.asking import Asked, Outside
-from harness.same.compare import GRADIENT, Compared
+from harness.same.compare import GRADIENT, WIDEST, Compared
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
 BOUNDED = ("same", "differs", "too wide")  # outcomes of answers that have bounds
@@ -116,9 +116,12 @@ class Evidence:
         return max(worst, key=lambda one: one[0].share) if worst else None
 
     def worst_run(self) -> Shown | None:
-        """Return the answer that, as it ran, uses most of what its operations may lose."""
+        """Return the answer that, as it ran, uses most of what its operations may lose, among those
+        whose bound is narrow enough to judge: to first order, a wide bound is none.
+        """
         every = [one for name in self.list_names() for one in self._list_compared(name)]
-        return max(every, key=lambda shown: shown.compared.run_factor, default=None)
+        narrow = [one for one in every if one.compared.run_resolution <= WIDEST]
+        return max(narrow or every, key=lambda shown: shown.compared.run_factor, default=None)
 
     def find_lost(self) -> tuple[float, Shown] | None:
         """Return the answer that loses most bits by operations in a narrower dtype, and the bits:

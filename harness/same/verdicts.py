@@ -10,6 +10,7 @@ from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
+from harness.same.compare import WIDEST
 from harness.same.evidence import Evidence, Shown
 from harness.same.models import Models
 from harness.same.sentences import (
@@ -154,7 +155,7 @@ def judge_computed(judged: Judged) -> Verdict:
     worst = evidence.worst_run()
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
-    if worst.compared.run_factor > 1:
+    if worst.compared.run_factor > 1 and worst.compared.run_resolution <= WIDEST:
         factor = format_factor(worst.compared.run_factor)
         return _fail(
             judged,

@@ -3,7 +3,8 @@
 Layers are paired by the numbers that flow. A result is *found* if all its numbers are among those
 of the other side: whole, transposed, joined or split. From an answer that differs, the search goes
 back through results that are not found, and stops at those whose own inputs are all found: there
-the two models part.
+the two models part. A layer may compute by another formula, whose steps are not found: it is passed
+over if all that it hands on is.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
     seen: set[int] = set()
     made = _trace(replay, answer.version, makers)
     waiting = [one for one in made if not _is_found(replay, one, pool, found)]
+    handing = {_layer_of(operations[one]) for one in waiting}  # numbers that are not found
     while waiting:
         number = waiting.pop()
         if number in seen:
@@ -79,8 +81,16 @@ def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
         unknown = [one for one in before if not _is_found(replay, one, pool, found)]
         if not unknown:
             first.append(number)
+        for one in unknown:
+            if operations[one].layer != operations[number].layer:
+                handing.add(_layer_of(operations[one]))
         waiting += unknown
-    return [operations[number] for number in sorted(first)]
+    kept = [number for number in first if _layer_of(operations[number]) in handing]
+    return [operations[number] for number in sorted(kept or first)]
+
+
+def _layer_of(operation: Operation) -> tuple[str, bool]:
+    return operation.layer, operation.backward
 
 
 def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:

@@ -5,8 +5,9 @@ usage: python -m tests.selfcheck.model_faults [--models N] [--seed S] [--start N
 A fault is planted into a model (tests.selfcheck.zoo), half of the time into one that computes by
 other formulas. Kinds: a weight off by 1e-6 of itself (an element or a row); a wrong line of a
 layer (off by 1e-6, or of another structure); a kernel whose result is off by 10 of its bounds; a
-part that computes in a narrower dtype, or by an ill-conditioned form. A fault that changes
-no answer in float64 by more than rounding is counted apart: nothing can find it on these data.
+part that computes in a narrower dtype, or by an ill-conditioned form. A fault that changes no
+answer in float64 by more than rounding is counted apart (none): nothing can find it on these data;
+and so is one in a model of which no answer can be judged (wide: VACUOUS, no pass).
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Outcome:
     found: bool
     named: bool
     told: str = ""
+    judged: bool = True  # was any answer judged, so that none was told to say nothing?
 
 
 @dataclass
@@ -56,21 +58,23 @@ class Counts:
 
     planted: int = 0
     without_effect: int = 0
+    unjudged: int = 0
     found: int = 0
     named: int = 0
 
     def add(self, outcome: Outcome) -> None:
         self.planted += 1
         self.without_effect += not outcome.effect
+        self.unjudged += outcome.effect and not outcome.judged
         self.found += outcome.effect and outcome.found
         self.named += outcome.effect and outcome.named
 
     def line(self, name: str) -> str:
         """Return one line of a table."""
-        acting = self.planted - self.without_effect
+        acting = self.planted - self.without_effect - self.unjudged
         shares = [100 * each / acting if acting else 100.0 for each in (self.found, self.named)]
         return (
-            f"{name:44s} {self.planted:7,d} {self.without_effect:6,d}"
+            f"{name:44s} {self.planted:7,d} {self.without_effect:6,d} {self.unjudged:6,d}"
             f" {shares[0]:7.2f} {shares[1]:7.2f}"
         )
 
@@ -93,6 +97,7 @@ class Faults:
             self.depths[example.depth].add(outcome)
         if outcome.effect and not (outcome.found and outcome.named):
             what = "not named" if outcome.found else "NOT FOUND"
+            what = what if outcome.judged else "too wide"
             where = f"model {number}: {example.label}"
             self.missed.append(f"{what}: {outcome.name}: {outcome.told} ({where})")
 
@@ -142,7 +147,8 @@ def judge(example: Example, right: Net, net: Net, layer: str, kind: str, told: s
         effect = has_effect(example, right, net)
         largest = max(compared, key=lambda one: one.factor)
         figures = f"{largest.answer} {largest.outcome} {largest.factor:.3g}"
-        return Outcome(kind, effect, False, False, f"{told}: at most {figures}")
+        judged = any(one.outcome == "same" and one.answer != "loss" for one in compared)
+        return Outcome(kind, effect, False, False, f"{told}: at most {figures}", judged)
     first = name_first(mine, theirs, wrong)
     named = bool(first) and is_inside(first[0].layer, layer)
     places = "; ".join(map(describe, first[:3]))
@@ -175,9 +181,12 @@ def name_first(mine: Shadow, theirs: Shadow, wrong: Sequence[Compared]) -> list[
 
 
 def is_inside(layer: str, changed: str) -> bool:
-    """Is a layer the changed one, or a part of it? A repeated call has its number behind."""
+    """Is a layer the changed one, a part of it, or the one that reads its parameters? A repeated
+    call has its number behind.
+    """
     layer = layer.partition(" (call")[0]
-    return layer == changed or layer.startswith(f"{changed}.")
+    owner = bool(layer) and changed.startswith(f"{layer}.")
+    return layer == changed or layer.startswith(f"{changed}.") or owner
 
 
 class Corrupter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -223,7 +232,9 @@ def plant_kernel(example: Example, rng: random.Random) -> Outcome | None:
     sign = -1 if float(result.reshape(-1)[element]) < 0 else 1
     with Corrupter(operation.name, before, place, element, sign * added):
         wrong = make_shadow(example, net)
-    outside = sorted((one for one in wrong.checked if one.share > 1), key=lambda one: -one.share)
+    outside = sorted(
+        (one for one in wrong.checked if one.ruled and one.share > 1), key=lambda one: -one.share
+    )
     layer = operation.layer
     named = bool(outside) and is_inside(outside[0].operation.layer, layer)
     shares = ", ".join(f"{describe(one.operation)} {one.share:.3g}" for one in outside[:3])
@@ -320,7 +331,9 @@ def plant_faults(
 
 def report(faults: Faults, seconds: float) -> str:
     """Return the figures as text."""
-    lines = [f"{'fault':44s} {'planted':>7s} {'none':>6s} {'found%':>7s} {'named%':>7s}"]
+    lines = [
+        f"{'fault':44s} {'planted':>7s} {'none':>6s} {'wide':>6s} {'found%':>7s} {'named%':>7s}"
+    ]
     for name in sorted(faults.names):
         lines.append(faults.names[name].line(name))
     lines.append("by depth (weights, lines and kernels)")

@@ -145,7 +145,8 @@ class Audit:
                 self.run_shares[key].append(one.run_factor)
         judged = [one for one in compared if one.outcome == "same"]
         tally.factors.append(max((one.factor for one in judged), default=0.0))
-        tally.run_factors.append(max((one.run_factor for one in judged), default=0.0))
+        narrow = [one.run_factor for one in judged if one.run_resolution <= WIDEST]
+        tally.run_factors.append(max(narrow, default=0.0))
         tally.worse.append(max((one.bits_worse for one in judged), default=0.0))
 
 
@@ -160,7 +161,7 @@ def find_alarms(one: Compared) -> list[tuple[str, str]]:
     if one.outcome in {"differs", "shape"} or (one.outcome == "not finite" and one.factor):
         said = f"{one.answer} {one.outcome}, {one.factor:.3g} times {one.allowed:.3g}"
         found.append((PARTS[0], f"{said}: {one.actual!r}, {one.expected!r}"))
-    if one.run_factor > 1 and one.outcome != "no rule":
+    if one.run_factor > 1 and one.run_resolution <= WIDEST and one.outcome != "no rule":
         found.append((PARTS[1], f"{one.answer} is {one.run_factor:.3g} bounds from its shadow"))
     return found
 

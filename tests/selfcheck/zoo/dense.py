@@ -137,9 +137,8 @@ class Dense(Block):
         return F.linear(x, self.weight * OFF, self.bias)
 
     def off_in_one_row(self, x: Tensor) -> Tensor:
-        factor = torch.ones_like(self.weight)
-        factor[0] = OFF
-        return F.linear(x, self.weight * factor, self.bias)
+        weight = torch.cat([self.weight[:1] * OFF, self.weight[1:]])
+        return F.linear(x, weight, self.bias)
 
     def bias_twice(self, x: Tensor) -> Tensor:
         return self.add_bias(F.linear(x, self.weight, self.bias))

@@ -201,7 +201,7 @@ ACTIVATIONS: Mapping[str, tuple[Formula, ...]] = {
     "hard swish": (
         Formula(F.hardswish),
         Formula(lambda z: z * F.relu6(z + 3) / 6),
-        Formula(lambda z: z * F.hardsigmoid(z)),
+        Formula(lambda z: z * F.hardsigmoid(z), ANY, True),  # whose slope torch knows to float32
     ),
     "mish": (Formula(F.mish), Formula(lambda z: z * torch.tanh(F.softplus(z)))),
     "log sigmoid": (

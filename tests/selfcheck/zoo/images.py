@@ -138,9 +138,9 @@ class Convolution(Block):
         return self.convolve(x, self.weight * OFF)
 
     def off_in_one_place(self, x: Tensor) -> Tensor:
-        factor = torch.ones_like(self.weight)
-        factor[0, 0, 0, 0] = OFF
-        return self.convolve(x, self.weight * factor)
+        weight = self.weight.clone()
+        weight[0, 0, 0, 0] *= OFF
+        return self.convolve(x, weight)
 
     def flipped(self, x: Tensor) -> Tensor:
         return self.convolve(x, self.weight.flip(-1, -2))
