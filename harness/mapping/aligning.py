@@ -25,6 +25,7 @@ from harness.mapping.parts import (
     whole,
     zeros,
 )
+from harness.mapping.stacking import list_picks, list_splits, list_stacks
 
 MOST_MIXED = 3  # tensors that are joined in every order
 
@@ -42,13 +43,11 @@ class Rules:
 
 def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
     """Yield ways in which our tensors follow from theirs, each of which is used once."""
-    matrices = [one for one in theirs if len(one[1]) > 1]
-    vectors = [one for one in theirs if len(one[1]) < 2]
-    of_matrices = [one for one in ours if len(one[1]) > 1]
-    of_vectors = [one for one in ours if len(one[1]) < 2]
-    for parts, left, missing in _align_matrices(matrices, vectors, of_matrices, of_vectors, rules):
-        for more in _Aligner(rules).align(left, missing):
-            yield {**parts, **more}
+    for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
+        found = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
+        for parts, left, missing in found:
+            for more in _Aligner(rules).align(left, missing):
+                yield {**parts, **more}
     yield from _align_flat(theirs, ours, rules)
 
 
@@ -103,10 +102,11 @@ class _Aligner:
         for part in list_forms(*theirs[0], shape, self.rules.turned):
             yield 1, {name: part}
         for count in range(2, len(theirs) + 1):
-            for part in list_joints(theirs[:count], shape):
+            for part in (*list_joints(theirs[:count], shape), *list_stacks(theirs[:count], shape)):
                 yield count, {name: part}
         for count in range(2, len(ours) + 1):
-            for parts in _list_cuts(theirs[0], ours[:count]):
+            several = ours[:count]
+            for parts in (*_list_cuts(theirs[0], several), *list_picks(theirs[0], several)):
                 yield 1, parts
         if is_flat(shape):
             for count in range(2, len(theirs) + 1):

@@ -205,7 +205,7 @@ class _Search:
         pair = self.pair
         tried = f"none of {count} maps that were tried makes the outputs agree"
         if not count:
-            tried = "no joints, cuts, sums or transposes of their shapes fit"
+            tried = "no joints, stacks, cuts, sums or transposes of their shapes fit"
         if self.ended:
             tried += f" ({self.ended}, and there are more)"
         first = next(iter(pair.ours.parameters))

@@ -8,18 +8,21 @@ from itertools import permutations
 from harness.evaluating.state import Shape
 from harness.mapping.aligning import MOST_MIXED
 from harness.mapping.parts import Named
+from harness.mapping.stacking import group_numbered
 
 
 def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Named]]:
     """Yield a list of tensors in orders in which they may mean the same as others: as registered,
-    in the order of use, and with owners or tensors of equal shapes exchanged.
+    with numbered layers together, in the order of use, and with owners or tensors of equal shapes
+    exchanged.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
     in_use = [(name, by_name[name]) for name in used if name in by_name]
     in_use += [one for one in names if one[0] not in used]
+    grouped = list(group_numbered(names))
     for base in (list(names), in_use):
-        for order in (base, *_exchange_owners(base), *_exchange_tensors(base)):
+        for order in (base, *grouped, *_exchange_owners(base), *_exchange_tensors(base)):
             key = tuple(name for name, _ in order)
             if key not in seen:
                 seen.add(key)

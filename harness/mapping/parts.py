@@ -73,6 +73,28 @@ def joined(parts: Sequence[Part], axis: int) -> Part:
     )
 
 
+def stacked(parts: Sequence[Part], axis: int) -> Part:
+    """Return the expression of tensors stacked along a new axis."""
+    inside = ", ".join(part.text for part in parts)
+    return Part(
+        list_sources(parts),
+        f"stack({inside}) along {axis}",
+        f"torch.stack([{', '.join(part.code for part in parts)}], {axis})",
+        lambda state: torch.stack([part.make(state) for part in parts], axis),
+    )
+
+
+def picked(part: Part, axis: int, number: int) -> Part:
+    """Return the expression of the part of a tensor at one place of an axis."""
+    index = f"[{':, ' * axis}{number}]"
+    return Part(
+        part.sources,
+        part.text + index,
+        part.code + index,
+        lambda state: part.make(state).select(axis, number),
+    )
+
+
 def cut(part: Part, axis: int, start: int, stop: int) -> Part:
     """Return the expression of a part of a tensor, from `start` to `stop` along an axis."""
     index = f"[{':, ' * axis}{start}:{stop}]"

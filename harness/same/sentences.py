@@ -252,16 +252,23 @@ def list_notes(
             notes.append((HintKind.LIKELY, cause))
     lacking = [name for name in mapping.unused if name in models.reference.acting]
     if lacking:
-        verb = "acts" if len(lacking) == 1 else "act"
-        cause = f"{list_names(lacking)} of {given.name_reference} {verb}, and {given.name} has none"
+        verb, them = ("acts", "it") if len(lacking) == 1 else ("act", "them")
+        cause = (
+            f"{list_names(lacking)} of {given.name_reference} {verb}, and nothing in {given.name}"
+            f" follows from {them}"
+        )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
     text = f"parameters {mapping.text}"
     if mapping.remark:
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
-    if mapping.as_built:
-        notes.append((HintKind.NOTE, f"as built or 0 stay {list_names(mapping.as_built)}"))
+    zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
+    built = [name for name in mapping.as_built if name not in zeros]
+    for names, said in ((built, "as built"), (zeros, "0")):
+        if names:
+            verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
+            notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
     same = [shown.answer for shown in evidence.judged()]
     differing = [shown.answer for shown in failures]
     agreeing = [name for name in same if name not in differing]
