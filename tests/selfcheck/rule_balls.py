@@ -39,7 +39,9 @@ def evaluate(name: str, given: Given) -> list[Balls] | None:
     """Return the exact results of a call; None if there is no formula for it."""
     flint.ctx.prec = BITS
     short = name.removeprefix("aten::")
-    lifted = {key: lift(value) for key, value in given.items()}
+    lifted = {key: lift(value) for key, value in given.items()} | {"mean": short == "mean"}
+    if "batch" in short or "norm" in short:
+        lifted |= {"mean": lift(given.get("mean"))}
     if short in SCALAR:
         function = SCALAR[short]
         arrays = [value for value in lifted.values() if isinstance(value, np.ndarray)]
@@ -406,6 +408,27 @@ def prelu_backward(given: Given) -> Any:
     g, x, w = given["grad_output"], given["self"], given["weight"]
     by_input = _map(lambda g, x, w: g if x > 0 else w * g, g, x, w)
     return by_input, _map(lambda g, x: ZERO if x > 0 else x * g, g, x)
+
+
+# sums and products of matrices
+
+
+@formula("sum", "mean")
+def add_up(given: Given) -> Balls:
+    x, axes = given["self"], given.get("dim")
+    axes = tuple(range(x.ndim)) if not axes else tuple(axes)
+    whole = np.sum(x, axis=axes, keepdims=given.get("keepdim", False), initial=ZERO)
+    terms = prod(x.shape[axis] for axis in axes)
+    return np.asarray(whole / terms if given["mean"] else whole, dtype=object)
+
+
+@formula("mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv")
+def multiply(given: Given) -> Balls:
+    arrays = [value for value in given.values() if isinstance(value, np.ndarray)]
+    found = np.asarray(arrays[-2] @ arrays[-1], dtype=object)
+    if "beta" not in given:
+        return found
+    return np.asarray(given["beta"] * arrays[0] + given["alpha"] * found, dtype=object)
 
 
 # norms

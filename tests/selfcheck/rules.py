@@ -24,7 +24,8 @@ from torch import Tensor
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
-from tests.selfcheck import rule_loss_calls as _calls  # noqa: F401
+from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
+from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws
 
