@@ -15,7 +15,7 @@ from harness.rules.steps import Steps, count_terms, list_axes
 
 def bound_products(
     steps: Steps, value: Tensor, size: Tensor, terms: int, plus: Tensor | None = None
-) -> Error:
+) -> Tensor:
     """Return the error of sums of products: `size` is the sum of the sizes of the products.
 
     `plus` is a further term of each sum.
@@ -44,10 +44,17 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
     plus = None if beta == 0 else beta * c
     error = bound_products(steps, call.result, size, a.shape[-1] + further, plus)
     if call.name == "aten::addmv" and plus is not None and steps.precision.narrow:
-        parts = abs(call.result - plus) + abs(plus)
-        held = error + steps.precision.stored * parts
-        return torch.where(parts > steps.precision.largest, torch.inf, held)
+        return hold_parts(steps, call.result, plus, error, 1 + further)
     return error
+
+
+def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundings: int) -> Tensor:
+    """Return the error of a sum of two parts that are stored before; so may be their factors, and
+    their products with them.
+    """
+    size = abs(whole - part) + abs(part)
+    held = error + roundings * steps.precision.stored * size
+    return torch.where(size > steps.precision.largest, torch.inf, held)
 
 
 @rule("sum")

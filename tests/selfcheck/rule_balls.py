@@ -39,9 +39,7 @@ def evaluate(name: str, given: Given) -> list[Balls] | None:
     """Return the exact results of a call; None if there is no formula for it."""
     flint.ctx.prec = BITS
     short = name.removeprefix("aten::")
-    lifted = {key: lift(value) for key, value in given.items()} | {"mean": short == "mean"}
-    if "batch" in short or "norm" in short:
-        lifted |= {"mean": lift(given.get("mean"))}
+    lifted = {key: lift(value) for key, value in given.items()}
     if short in SCALAR:
         function = SCALAR[short]
         arrays = [value for value in lifted.values() if isinstance(value, np.ndarray)]
@@ -413,13 +411,21 @@ def prelu_backward(given: Given) -> Any:
 # sums and products of matrices
 
 
-@formula("sum", "mean")
+@formula("sum")
 def add_up(given: Given) -> Balls:
-    x, axes = given["self"], given.get("dim")
-    axes = tuple(range(x.ndim)) if not axes else tuple(axes)
+    x, axes = given["self"], list_axes(given)
     whole = np.sum(x, axis=axes, keepdims=given.get("keepdim", False), initial=ZERO)
-    terms = prod(x.shape[axis] for axis in axes)
-    return np.asarray(whole / terms if given["mean"] else whole, dtype=object)
+    return np.asarray(whole, dtype=object)
+
+
+@formula("mean")
+def average(given: Given) -> Balls:
+    terms = prod(given["self"].shape[axis] for axis in list_axes(given))
+    return np.asarray(add_up(given) / terms, dtype=object)
+
+
+def list_axes(given: Given) -> tuple[int, ...]:
+    return tuple(given.get("dim") or range(given["self"].ndim))
 
 
 @formula("mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv")
