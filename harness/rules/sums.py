@@ -43,8 +43,9 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
     further = 2 if alpha != 1 or beta != 1 else 0
     plus = None if beta == 0 else beta * c
     error = bound_products(steps, call.result, size, a.shape[-1] + further, plus)
-    if call.name == "aten::addmv" and plus is not None and steps.precision.narrow:
-        return hold_parts(steps, call.result, plus, error, 1 + further)
+    if call.name == "aten::addmv" and steps.precision.narrow:
+        part = torch.zeros_like(call.result) if plus is None else plus
+        return hold_parts(steps, call.result, part, error, 1 + further)
     return error
 
 
