@@ -24,6 +24,7 @@ from torch import Tensor
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
+from tests.selfcheck import rule_kernel_calls as _kernel_calls  # noqa: F401
 from tests.selfcheck import rule_loss_calls as _calls  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws
