@@ -10,6 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.models import Models, is_output
 from harness.shadow.located import locate
@@ -269,8 +270,12 @@ def list_notes(
         if names:
             verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
             notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
-    same = [shown.answer for shown in evidence.judged()]
     differing = [shown.answer for shown in failures]
+    frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
+    if frozen:
+        cause = f"{list_names(frozen)} of {given.name} is frozen: requires_grad is False"
+        notes.append((HintKind.LIKELY, cause))
+    same = [shown.answer for shown in evidence.judged()]
     agreeing = [name for name in same if name not in differing]
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
