@@ -13,9 +13,9 @@ from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
+from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
-from harness.same.models import Models, make_generator
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws
 from harness.shadow.functions import Function
 from harness.shadow.located import locate

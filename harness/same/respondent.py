@@ -21,8 +21,8 @@ from harness.evaluating.evaluation import (
 )
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
+from harness.mapping.models import Models, Side, make_loss
 from harness.model.devices import held_in
-from harness.same.models import Models, Side, make_loss
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 

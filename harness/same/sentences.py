@@ -9,10 +9,10 @@ from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
+from harness.mapping.models import Models, is_output
 from harness.same.asking import AS_BUILT, Asked, Outside
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
-from harness.same.models import Models, is_output
 from harness.shadow.located import locate
 from harness.words.naming import format_factor
 from harness.words.wording import describe_operation

@@ -10,9 +10,9 @@ from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
+from harness.mapping.models import Models
 from harness.same.compare import WIDEST
 from harness.same.evidence import Evidence, Shown
-from harness.same.models import Models
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,

@@ -27,11 +27,11 @@ from harness.evaluating.state import (
 )
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
+from harness.mapping.given import Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
 from harness.model.errors import raised
-from harness.same.given import Given
 
 Shapes = Mapping[str, tuple[int, ...]]
 GIB = 2**30
