@@ -9,9 +9,10 @@ from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
+from harness.mapping.models import Models, is_output
 from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
-from harness.same.models import Models, is_output
 from harness.shadow.located import locate
 from harness.words.naming import format_factor
 from harness.words.wording import describe_operation
@@ -223,10 +224,24 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
+    if dtype == "float64":
+        return (
+            "float64's operations are taken as audited, not checked (their shadow repeats them); as"
+            f" it ran, {worst.answer} uses at most {share:.2g} of what all of them may lose"
+            f" ({size:.1g} of its size)"
+        )
     return (
         f"every operation is within its own bound in {dtype}, and from end to end"
         f" {worst.answer} uses at most {share:.2g} of what all of them may lose ({size:.1g} of its"
         " size)"
+    )
+
+
+def describe_backwards(names: Sequence[str]) -> str:
+    """Return the headline of functions with a wrong backward pass."""
+    return (
+        f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
+        ' is meant, write own_backward="why"'
     )
 
 
@@ -269,8 +284,12 @@ def list_notes(
         if names:
             verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
             notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
-    same = [shown.answer for shown in evidence.judged()]
     differing = [shown.answer for shown in failures]
+    frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
+    if frozen:
+        cause = f"{list_names(frozen)} of {given.name} is frozen: requires_grad is False"
+        notes.append((HintKind.LIKELY, cause))
+    same = [shown.answer for shown in evidence.judged()]
     agreeing = [name for name in same if name not in differing]
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))
