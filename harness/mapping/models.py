@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,15 @@ from harness.core.numpy_errors import users
 from harness.evaluating.built import Builder, cast_batch, set_mode
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
-from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT, LOSS, Question, survey
+from harness.evaluating.evaluation import (
+    BUFFER,
+    BY_INPUT,
+    GRADIENT,
+    LOSS,
+    Question,
+    name_arguments,
+    survey,
+)
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -87,6 +96,11 @@ class Models:
     buffers: Mapping[str, str]
     free: Sequence[Free]
     own_apart: tuple[str, ...]
+
+    @cached_property
+    def arguments(self) -> Sequence[str]:
+        """The names of the arguments of both: those of the reference, in their order."""
+        return name_arguments(self.reference.module)
 
     @property
     def by_inputs(self) -> bool:

@@ -105,6 +105,7 @@ class Respondent:
             models.by_inputs,
             models.mapping.differentiable,
             self.weights,
+            models.arguments,
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
@@ -114,7 +115,7 @@ class Respondent:
             question = Question(**{**vars(question), "seed": seed})
         answers, found = survey(self.module, question)
         self.drawn = found.drawn
-        self.digest = digest_answers(answers)
+        self.digest = digest_answers(answers) + found.trace.hexdigest()
         self._set()
         return answers
 

@@ -207,16 +207,24 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
         mine = list_shapes(models.subject.outputs.get(mode, {}))
         theirs = list_shapes(models.reference.outputs.get(mode, {}))
         return f"{given.name} gives {mine}, {given.name_reference} {theirs}"
+    if shown.compared.outcome == "only here":
+        return (
+            f"{given.name} has a {shown.answer}, and {given.name_reference} has none: it is frozen,"
+            " detached or a buffer there"
+        )
     return f"{given.name} has no {shown.answer}: something is detached, or not used"
 
 
 def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
     """Return the headline of an operation outside its own bound."""
+    operation = describe_operation(outside.operation)
+    if math.isinf(outside.share):
+        return (
+            f"{operation} gave other numbers than it computes from its inputs, beyond all rounding:"
+            f" was its memory written from outside torch? ({asked.ask.label})"
+        )
     factor = format_factor(outside.share)
-    return (
-        f"{describe_operation(outside.operation)} is {factor} times what {dtype} may lose in it"
-        f" ({asked.ask.label})"
-    )
+    return f"{operation} is {factor} times what {dtype} may lose in it ({asked.ask.label})"
 
 
 def describe_well_computed(evidence: Evidence, dtype: str) -> str:
