@@ -324,13 +324,13 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     If a layer before them lacks numbers of the reference, or all the subject's numbers are the
     reference's, they are the operations of the reference that the subject lacks.
     """
-    place = subject.watched.answers.get(differs.answer)
-    if place is None:
-        return []
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
-    first = find_frontier(subject.replay, place, pool)
-    first = trace_arrivals(subject.replay, reference.replay, first)
+    first: list[Operation] = []
+    place = subject.watched.answers.get(differs.answer)
+    if place is not None:
+        first = find_frontier(subject.replay, place, pool)
+        first = trace_arrivals(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
     if not first:
