@@ -187,6 +187,8 @@ class SameModels:
         except TooLarge as error:
             return Missing(Status.ABSENT, str(error))
         except (ValueError, TypeError) as error:
+            if isinstance(error.__cause__, TooLarge):
+                return Missing(Status.ABSENT, str(error.__cause__))
             return Missing(Status.BROKEN, words_of(error))
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -150,7 +151,7 @@ class Evidence:
             Shown(one.answer, one, asked)
             for asked in self.asked
             for one in asked.compared
-            if one.answer == name and one.outcome in BOUNDED
+            if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
 
 

@@ -10,6 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.models import Models, is_output
 from harness.shadow.located import locate
@@ -253,7 +254,10 @@ def list_notes(
     lacking = [name for name in mapping.unused if name in models.reference.acting]
     if lacking:
         verb = "acts" if len(lacking) == 1 else "act"
-        cause = f"{list_names(lacking)} of {given.name_reference} {verb}, and {given.name} has none"
+        cause = (
+            f"no parameter of {given.name} follows from {list_names(lacking)} of"
+            f" {given.name_reference}, which {verb} there"
+        )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
     text = f"parameters {mapping.text}"
@@ -261,9 +265,15 @@ def list_notes(
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
     if mapping.as_built:
-        notes.append((HintKind.NOTE, f"as built or 0 stay {list_names(mapping.as_built)}"))
-    same = [shown.answer for shown in evidence.judged()]
+        stay = "stays" if len(mapping.as_built) == 1 else "stay"
+        cause = f"{list_names(mapping.as_built)} of {given.name} {stay} as built, or 0"
+        notes.append((HintKind.NOTE, f"{cause}: nothing of {given.name_reference} gives it"))
     differing = [shown.answer for shown in failures]
+    frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
+    if frozen:
+        cause = f"{list_names(frozen)} of {given.name} is frozen: requires_grad is False"
+        notes.append((HintKind.LIKELY, cause))
+    same = [shown.answer for shown in evidence.judged()]
     agreeing = [name for name in same if name not in differing]
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))

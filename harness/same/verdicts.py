@@ -32,6 +32,8 @@ from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
 LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
+# where the first question has no answer, the others are not asked
+NOT_JUDGED = (Status.VACUOUS, Status.UNDEFINED, Status.ABSENT)
 WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 
 
@@ -59,6 +61,10 @@ def judge_models(
     }
     if question != FUNCTION and (evidence.missing or evidence.random):
         return blank(trial, Status.ABSENT, evidence.random or f"no evidence: {evidence.missing}")
+    if question != FUNCTION:
+        function = judge_function(judged)
+        if function.status in NOT_JUDGED:
+            return blank(trial, function.status, function.why)
     return judges[question](judged)
 
 

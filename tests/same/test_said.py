@@ -130,10 +130,10 @@ SAID: dict[str, tuple[Any, Any, dict[str, Any], str, Status]] = {
     "writes inputs": (WritesInputs, WritesInputs, {}, FUNCTION, Status.PASS),
     "too wide": (Drowned, Plain, {}, FUNCTION, Status.VACUOUS),
     "nothing": (Nothing, Nothing, {}, FUNCTION, Status.VACUOUS),
-    "no bound": (m.NotANumber, m.NotANumber, {}, COMPUTED, Status.VACUOUS),
+    "no bound": (OtherLabels, m.Labels, {}, COMPUTED, Status.VACUOUS),
     "no precision": (
-        m.NotANumber,
-        m.NotANumber,
+        OtherLabels,
+        m.Labels,
         {},
         "float64 precision-kept-train",
         Status.VACUOUS,

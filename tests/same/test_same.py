@@ -133,6 +133,17 @@ def test_too_large_a_comparison_is_refused(approved: Approved) -> None:
     approved(next(iter(found.values())).why, mask_figures=True)
 
 
+def test_too_many_parameters_are_refused_before_they_are_copied(approved: Approved) -> None:
+    """However few numbers an evaluation computes."""
+
+    def wide() -> torch.nn.Module:
+        return torch.nn.Linear(1000, 1000)
+
+    found = judge(same(wide, wide, data=(1, 1000), memory=0.01))
+    assert {verdict.status for verdict in found.values()} == {Status.ABSENT}
+    approved(next(iter(found.values())).why, mask_figures=True)
+
+
 def test_compiled_is_compared_with_eager_by_the_eager_operations() -> None:
     """A module that torch.compile wraps is named after the module inside, and is copied."""
     torch.manual_seed(0)
