@@ -116,6 +116,10 @@ class Evidence:
         worst = [(each.outside[0], each) for each in self.asked if each.outside]
         return max(worst, key=lambda one: one[0].share) if worst else None
 
+    def wrong_backwards(self) -> list[str]:
+        """Return the subject's own functions whose backward pass is not their derivative."""
+        return list(dict.fromkeys(each for asked in self.asked for each in asked.backwards))
+
     def worst_run(self) -> Shown | None:
         """Return the answer that, as it ran, uses most of what its operations may lose, among those
         whose bound is narrow enough to judge: to first order, a wide bound is none.

@@ -224,10 +224,24 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
+    if dtype == "float64":
+        return (
+            "float64's operations are taken as audited, not checked (their shadow repeats them); as"
+            f" it ran, {worst.answer} uses at most {share:.2g} of what all of them may lose"
+            f" ({size:.1g} of its size)"
+        )
     return (
         f"every operation is within its own bound in {dtype}, and from end to end"
         f" {worst.answer} uses at most {share:.2g} of what all of them may lose ({size:.1g} of its"
         " size)"
+    )
+
+
+def describe_backwards(names: Sequence[str]) -> str:
+    """Return the headline of functions with a wrong backward pass."""
+    return (
+        f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
+        ' is meant, write own_backward="why"'
     )
 
 

@@ -153,6 +153,14 @@ SAID: dict[str, tuple[Any, Any, dict[str, Any], str, Status]] = {
         FUNCTION,
         Status.PASS,
     ),
+    "a backward of its own": (m.OwnBackward, m.OwnBackward, {}, COMPUTED, Status.FAIL),
+    "a backward as declared": (
+        m.OwnBackward,
+        m.OwnBackward,
+        {"own_backward": "straight through"},
+        COMPUTED,
+        Status.PASS,
+    ),
     "equal numbers": (Plain, HalfReference, {"parameters": half}, FUNCTION, Status.PASS),
 }
 

@@ -82,6 +82,7 @@ def test_wrong_arguments_are_refused(approved: Approved) -> None:
         {"draws": -1},
         {"memory": 0},
         {"precision_lost": 3},
+        {"own_backward": 3},
         {"reference_dtype": "half"},
     ]
     for arguments in wrong:
