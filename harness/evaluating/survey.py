@@ -13,15 +13,25 @@ UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_str
 
 
 class Drawn(NamedTuple):
-    """One call of an operation that draws random numbers: its name, and a copy of the numbers."""
+    """One call of an operation that draws random numbers: its name, a copy of the numbers, and the
+    numbers among its arguments, such as a probability.
+    """
 
     name: str
     numbers: Tensor
+    given: tuple[float, ...] = ()
 
     def describe(self) -> str:
         """Return the operation and the shape of what it draws."""
         name = self.name.removeprefix("aten::").rstrip("_")
-        return f"{name} {tuple(self.numbers.shape)}"
+        given = f" with {', '.join(f'{each:.4g}' for each in self.given)}" if self.given else ""
+        return f"{name} {tuple(self.numbers.shape)}{given}"
+
+    @property
+    def kind(self) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
+        """What it draws from: a mask of probability p is that of 1 - p, turned over."""
+        given = tuple(round(min(each, 1 - each), 12) for each in self.given)
+        return self.name, tuple(self.numbers.shape), given
 
 
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -41,7 +51,8 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.numbers += sum(tensor.numel() for tensor in tensors)
         name = called._schema.name
         if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
-            self.drawn.append(Drawn(name, tensors[-1].detach().clone()))
+            given = tuple(float(each) for each in args if type(each) in (int, float))
+            self.drawn.append(Drawn(name, tensors[-1].detach().clone(), given))
         return results
 
 
@@ -55,6 +66,12 @@ def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
         if not torch.equal(one.numbers.double(), other.numbers.double()):
             return False
     return True
+
+
+def draw_otherwise(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
+    """Did two evaluations draw the same shapes in the same order, from other distributions?"""
+    kinds, others = [each.kind for each in mine], [each.kind for each in theirs]
+    return [each[:2] for each in kinds] == [each[:2] for each in others] and kinds != others
 
 
 def describe_drawn(drawn: Sequence[Drawn], most: int = 4) -> str:

@@ -28,6 +28,10 @@ MOST = 3_000  # maps that are tried
 SECONDS = 20.0  # of CPU time, for all of them
 AS_BUILT = "as built"  # what a user says so that both models keep their own numbers
 BY_NAME = "by name and shape"
+NONE_AGREES = (
+    "maps were tried, and none makes the outputs agree; this is the one in the order in which the"
+    " parameters are declared"
+)
 SEARCHES = (
     Rules(),
     Rules(turned=True),
@@ -134,6 +138,7 @@ class _Search:
     def __init__(self, pair: Pair, words: Parts, named: Parts) -> None:
         self.pair, self.words, self.named = pair, words, named
         self.best: tuple[float, ParameterMap] | None = None
+        self.first: ParameterMap | None = None  # in the order of declaration
         self.seen: set[str] = set()
         self.ended = ""
 
@@ -148,11 +153,19 @@ class _Search:
                 self.ended = f"the search ended after {len(self.seen)} maps"
                 break
             apart = self.pair.trier.measure(mapping)
+            if self.first is None and apart < float("inf") and self._is_whole(mapping):
+                self.first = mapping
             if self.best is None or apart < self.best[0]:
                 self.best = apart, mapping
             if apart <= AGREE:
                 return mapping
         return self._fall_back()
+
+    def _is_whole(self, mapping: ParameterMap) -> bool:
+        """Is a map found by trying, with all parameters of both sides in it?"""
+        left = {*mapping.as_built, *mapping.unused}
+        named = {*self.pair.ours.parameters, *self.pair.theirs.parameters}
+        return mapping.assumed and not left & named
 
     def _list_maps(self) -> Iterator[ParameterMap]:
         """Yield maps that keep what names tell, then maps that do not."""
@@ -184,11 +197,12 @@ class _Search:
             return replace(self.best[1], remark=f"{remark} nearest")
         in_order = self._map_in_order()
         if in_order is not None:
-            remark = f"no other of {count} maps that were tried makes the outputs agree"
-            return replace(in_order, remark=remark)
+            return replace(in_order, remark=f"{count} {NONE_AGREES}")
         left, left_theirs = _list_left(self.pair, {**self.words, **self.named})
         if (self.named or self.words) and not (left and left_theirs):
             return self._as_map({**self.words, **self.named}, {})
+        if self.first is not None:
+            return replace(self.first, remark=f"{count} {NONE_AGREES}")
         raise WrongMap(self._explain(count))
 
     def _map_in_order(self) -> ParameterMap | None:

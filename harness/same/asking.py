@@ -17,7 +17,9 @@ from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
 from harness.same.models import Models, make_generator
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws
+from harness.shadow.functions import Function
 from harness.shadow.located import locate
+from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.shadow import Shadow
 
 AS_BUILT = "as built"
@@ -40,7 +42,8 @@ class Asked:
     says of an output which other output of the reference it is. `random` says why the models cannot
     be compared by their random numbers, `missing` why the subject's randomness is another;
     `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
-    finite. `digest` is that of all answers.
+    finite. `digest` is that of all answers. `backwards` are the subject's own functions whose
+    backward pass is not the derivative of their forward pass.
     """
 
     ask: Ask
@@ -55,6 +58,7 @@ class Asked:
     draws: int = 0
     not_finite: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    backwards: Sequence[str] = ()
 
 
 def list_asks(models: Models) -> list[Ask]:
@@ -154,8 +158,15 @@ class Asker:
             _list_unruled(subject, reference),
             _find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
+            backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
         )
+
+
+def describe_function(call: Function) -> str:
+    """Return a user's own function by its name, and the line of its forward pass."""
+    line = locate(call.operations[0]).line if call.operations else ""
+    return f"{call.name} ({line})" if line else call.name
 
 
 def _list_outside(shadow: Shadow) -> list[Outside]:

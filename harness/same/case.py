@@ -61,6 +61,7 @@ def same(
     modes: str | Sequence[str] = MODES,
     draws: int = 2,
     precision_lost: str = "",
+    own_backward: str = "",
     memory: float = 4.0,
     name: str = "",
     known: str = "",
@@ -82,7 +83,9 @@ def same(
     Both models are asked in each of `modes`: in train(), and in eval(). `dtypes` are those of both,
     by default float64 and float32; `reference_dtype` is that of the reference, if it is another.
     Words, as "bfloat16", and dtypes of torch are understood. `draws` counts the draws of parameters
-    beside those as built. `precision_lost` is the reason why the model loses digits on purpose.
+    beside those as built. `precision_lost` is the reason why the model loses digits on purpose,
+    `own_backward` why a torch.autograd.Function of its own has another backward pass than the
+    derivative, as a straight-through estimator has.
     Models that would take more than `memory` GiB are refused. `known` is the reason why the case is
     known to fail.
 
@@ -107,6 +110,7 @@ def same(
         is_module(model) and is_module(reference),
         read_dtype(reference_dtype),
         precision_lost,
+        own_backward,
     )
     judge = SameModels(given)
     return Case(
@@ -187,6 +191,8 @@ class SameModels:
         except TooLarge as error:
             return Missing(Status.ABSENT, str(error))
         except (ValueError, TypeError) as error:
+            if isinstance(error.__cause__, TooLarge):
+                return Missing(Status.ABSENT, str(error.__cause__))
             return Missing(Status.BROKEN, words_of(error))
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -115,6 +116,10 @@ class Evidence:
         worst = [(each.outside[0], each) for each in self.asked if each.outside]
         return max(worst, key=lambda one: one[0].share) if worst else None
 
+    def wrong_backwards(self) -> list[str]:
+        """Return the subject's own functions whose backward pass is not their derivative."""
+        return list(dict.fromkeys(each for asked in self.asked for each in asked.backwards))
+
     def worst_run(self) -> Shown | None:
         """Return the answer that, as it ran, uses most of what its operations may lose, among those
         whose bound is narrow enough to judge: to first order, a wide bound is none.
@@ -150,7 +155,7 @@ class Evidence:
             Shown(one.answer, one, asked)
             for asked in self.asked
             for one in asked.compared
-            if one.answer == name and one.outcome in BOUNDED
+            if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
 
 

@@ -38,6 +38,7 @@ class Given:
     hold: bool = False
     reference_dtype: str = ""
     precision_lost: str = ""
+    own_backward: str = ""
 
     def __post_init__(self) -> None:
         if self.loss is not None and not callable(self.loss):
@@ -48,6 +49,10 @@ class Given:
             raise ValueError(f"draws is {shown(self.draws, 40)}, expected a number from 0 on")
         if not isinstance(self.memory, int | float) or not self.memory > 0:
             raise ValueError(f"memory is {shown(self.memory, 40)}, expected GiB, as 4.0")
+        if not isinstance(self.own_backward, str):
+            raise TypeError(
+                f"own_backward is {shown(self.own_backward, 40)}, expected the reason in words"
+            )
         if not isinstance(self.precision_lost, str):
             raise TypeError(
                 f"precision_lost is {shown(self.precision_lost, 40)}, expected the reason in words"

@@ -5,11 +5,12 @@ what.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
 from harness.evaluating.built import Builder, cast_batch, set_mode
@@ -24,7 +25,7 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
-from harness.mapping.finding import Pair, find_map
+from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
@@ -34,6 +35,7 @@ from harness.same.given import Given
 
 Shapes = Mapping[str, tuple[int, ...]]
 GIB = 2**30
+COPIES = 12  # of all parameters of a model, in float64, while two are compared
 BYTES = 100  # that a comparison takes for each number that a model computes, see DECISIONS.md
 
 
@@ -98,8 +100,9 @@ def prepare(given: Given) -> Models:
     Raises a ValueError or TypeError, in a sentence, if this fails.
     """
     batches = make_batches(given.data, given.targets, make_generator(0))
-    reference = look_at(Builder(given.build_reference, given.name_reference, batches[0]), given)
-    subject = look_at(Builder(given.build, given.name, batches[0]), given)
+    build, build_reference = _limit(given, given.build), _limit(given, given.build_reference)
+    reference = look_at(Builder(build_reference, given.name_reference, batches[0]), given)
+    subject = look_at(Builder(build, given.name, batches[0]), given)
     _expect_small(given, subject, reference)
     mapping = _map(given, subject, reference)
     names = pair_outputs(subject, reference)
@@ -107,6 +110,24 @@ def prepare(given: Given) -> Models:
     free = _list_free(given, subject, reference, mapping)
     own_apart = _list_apart(subject, reference, mapping) if given.hold else ()
     return Models(given, batches, subject, reference, mapping, names, buffers, free, own_apart)
+
+
+def _limit(given: Given, build: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function that builds a model, and raises TooLarge if its parameters are too many."""
+
+    def built() -> Any:
+        module = build()
+        if isinstance(module, torch.nn.Module) and not any(map(is_lazy, module.parameters())):
+            numbers = sum(parameter.numel() for parameter in module.parameters())
+            size = numbers * COPIES * 8 / GIB
+            if size > given.memory:
+                raise TooLarge(
+                    f"a model of {numbers:,} parameters would take about {size:.1f} GiB to compare,"
+                    f" and memory={given.memory:g} is the limit"
+                )
+        return module
+
+    return built
 
 
 def _expect_small(given: Given, subject: Side, reference: Side) -> None:
@@ -214,8 +235,12 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
         given.name,
         given.name_reference,
     )
+    said = given.parameters
+    mine, theirs = ([*side.outputs[modes[0]].values()] for side in (subject, reference))
+    if mine != theirs:  # no map makes them the same
+        said = AS_BUILT
     try:
-        return find_map(pair, given.parameters)
+        return find_map(pair, said)
     finally:
         for side in (subject, reference):
             write_state(side.module, side.built)

@@ -20,7 +20,7 @@ from harness.evaluating.evaluation import (
     watch_evaluation,
 )
 from harness.evaluating.state import State, list_live, read_state, write_state
-from harness.evaluating.survey import Drawn, describe_drawn, draw_the_same
+from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
 from harness.model.devices import held_in
 from harness.same.models import Models, Side, make_loss
 from harness.shadow.shadow import Shadow
@@ -180,6 +180,11 @@ def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, 
                 f"{names[draws]} draws random numbers that change its answers ({said[one]}), and"
                 f" {names[other]} does not"
             )
+    if draw_otherwise(mine.drawn, theirs.drawn):
+        return "", (
+            f"the two draw random numbers with other arguments: {names[0]} {said[0]}, {names[1]}"
+            f" {said[1]}"
+        )
     why = (
         f"the two draw random numbers in another order, or of other shapes: {names[0]} {said[0]},"
         f" {names[1]} {said[1]}; under one seed they are not comparable"

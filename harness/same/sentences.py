@@ -10,6 +10,7 @@ from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
 from harness.same.asking import AS_BUILT, Asked, Outside
+from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.same.models import Models, is_output
 from harness.shadow.located import locate
@@ -223,10 +224,24 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
+    if dtype == "float64":
+        return (
+            "float64's operations are taken as audited, not checked (their shadow repeats them); as"
+            f" it ran, {worst.answer} uses at most {share:.2g} of what all of them may lose"
+            f" ({size:.1g} of its size)"
+        )
     return (
         f"every operation is within its own bound in {dtype}, and from end to end"
         f" {worst.answer} uses at most {share:.2g} of what all of them may lose ({size:.1g} of its"
         " size)"
+    )
+
+
+def describe_backwards(names: Sequence[str]) -> str:
+    """Return the headline of functions with a wrong backward pass."""
+    return (
+        f"the backward pass of {list_names(names)} is not the derivative of its forward pass; if it"
+        ' is meant, write own_backward="why"'
     )
 
 
@@ -252,10 +267,10 @@ def list_notes(
             notes.append((HintKind.LIKELY, cause))
     lacking = [name for name in mapping.unused if name in models.reference.acting]
     if lacking:
-        verb, them = ("acts", "it") if len(lacking) == 1 else ("act", "them")
+        verb = "acts" if len(lacking) == 1 else "act"
         cause = (
-            f"{list_names(lacking)} of {given.name_reference} {verb}, and nothing in {given.name}"
-            f" follows from {them}"
+            f"no parameter of {given.name} follows from {list_names(lacking)} of"
+            f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
@@ -263,14 +278,16 @@ def list_notes(
     if mapping.remark:
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
-    zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
-    built = [name for name in mapping.as_built if name not in zeros]
-    for names, said in ((built, "as built"), (zeros, "0")):
-        if names:
-            verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
-            notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
-    same = [shown.answer for shown in evidence.judged()]
+    if mapping.as_built:
+        stay = "stays" if len(mapping.as_built) == 1 else "stay"
+        cause = f"{list_names(mapping.as_built)} of {given.name} {stay} as built, or 0"
+        notes.append((HintKind.NOTE, f"{cause}: nothing of {given.name_reference} gives it"))
     differing = [shown.answer for shown in failures]
+    frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
+    if frozen:
+        cause = f"{list_names(frozen)} of {given.name} is frozen: requires_grad is False"
+        notes.append((HintKind.LIKELY, cause))
+    same = [shown.answer for shown in evidence.judged()]
     agreeing = [name for name in same if name not in differing]
     if differing and agreeing:
         notes.append((HintKind.NOTE, f"what agrees: {count_answers(agreeing)}"))

@@ -14,6 +14,7 @@ from harness.same.compare import WIDEST
 from harness.same.evidence import Evidence, Shown
 from harness.same.models import Models
 from harness.same.sentences import (
+    describe_backwards,
     describe_difference,
     describe_function,
     describe_limits,
@@ -32,6 +33,8 @@ from harness.words.wording import with_finding
 
 FUNCTION, COMPUTED, PRECISION = QUESTIONS = ("same-function", "well-computed", "precision-kept")
 LOST_BITS = 1.0  # more than in its own dtype: an operation loses precision
+# where the first question has no answer, the others are not asked
+NOT_JUDGED = (Status.VACUOUS, Status.UNDEFINED, Status.ABSENT)
 WORSE_BITS = 3.0  # more than the reference's operations: the form loses precision, see DECISIONS.md
 
 
@@ -59,6 +62,10 @@ def judge_models(
     }
     if question != FUNCTION and (evidence.missing or evidence.random):
         return blank(trial, Status.ABSENT, evidence.random or f"no evidence: {evidence.missing}")
+    if question != FUNCTION:
+        function = judge_function(judged)
+        if function.status in NOT_JUDGED:
+            return blank(trial, function.status, function.why)
     return judges[question](judged)
 
 
@@ -150,6 +157,9 @@ def judge_computed(judged: Judged) -> Verdict:
     trial, evidence = judged.trial, judged.evidence
     if outside := evidence.outside():
         return _fail(judged, describe_outside(*outside, trial.dtype))
+    wrong = evidence.wrong_backwards()
+    if wrong and not judged.models.given.own_backward:
+        return _fail(judged, describe_backwards(wrong))
     if evidence.unruled():
         return blank(trial, Status.VACUOUS, describe_unruled(evidence))
     worst = evidence.worst_run()
@@ -162,7 +172,12 @@ def judge_computed(judged: Judged) -> Verdict:
             f"{worst.answer}, as {trial.subject.name} ran, is {factor} times what its own"
             f" operations may lose in {trial.dtype} ({worst.asked.ask.label})",
         )
-    verdict = blank(trial, Status.PASS, describe_well_computed(evidence, trial.dtype))
+    told = describe_well_computed(evidence, trial.dtype)
+    if wrong:
+        told += (
+            f"; a backward pass of its own is no derivative ({judged.models.given.own_backward})"
+        )
+    verdict = blank(trial, Status.PASS, told)
     return replace(verdict, budget_used=worst.compared.run_factor, where=worst.answer)
 
 

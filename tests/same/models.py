@@ -57,6 +57,12 @@ class Dropped(Plain):
         return self.o(self.drop(self.hidden(self.drop(x))))
 
 
+class DroppedLess(Dropped):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.3)
+
+
 class DroppedByFunction(Plain):
     def forward(self, x: Tensor) -> Tensor:
         x = F.dropout(x, 0.5, self.training)
@@ -303,3 +309,30 @@ class Counting(Plain):
     def forward(self, x: Tensor) -> Any:
         self.calls += 1
         return super().forward(x) * self.calls
+
+
+class OneInputRelu(OneInput):
+    """Another activation behind joined matrices: no map makes it right."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Any:
+        h = torch.relu(self.hidden(torch.cat([a, b], 1)))
+        return torch.split(self.heads(h), [4, 2], 1)
+
+
+class Through(torch.autograd.Function):
+    """A sine, with a slope of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        return slope * 1.5
+
+
+class OwnBackward(Plain):
+    """A hand-written backward pass that is no derivative."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.o(Through.apply(self.hidden(x)))

@@ -82,6 +82,7 @@ def test_wrong_arguments_are_refused(approved: Approved) -> None:
         {"draws": -1},
         {"memory": 0},
         {"precision_lost": 3},
+        {"own_backward": 3},
         {"reference_dtype": "half"},
     ]
     for arguments in wrong:
@@ -129,6 +130,17 @@ def test_too_large_a_comparison_is_refused(approved: Approved) -> None:
     """With its size and the limit."""
     case = same(m.Plain, m.Plain, data=(2000, 5), memory=0.01)
     found = judge(case)
+    assert {verdict.status for verdict in found.values()} == {Status.ABSENT}
+    approved(next(iter(found.values())).why, mask_figures=True)
+
+
+def test_too_many_parameters_are_refused_before_they_are_copied(approved: Approved) -> None:
+    """However few numbers an evaluation computes."""
+
+    def wide() -> torch.nn.Module:
+        return torch.nn.Linear(1000, 1000)
+
+    found = judge(same(wide, wide, data=(1, 1000), memory=0.01))
     assert {verdict.status for verdict in found.values()} == {Status.ABSENT}
     approved(next(iter(found.values())).why, mask_figures=True)
 

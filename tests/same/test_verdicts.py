@@ -65,6 +65,7 @@ WRONG = [
     (m.WrongWiringExchanged, m.WrongWiring),
     (m.NormedSlowly, m.Normed),
     (m.Counting, m.Plain),
+    (m.DroppedLess, m.Dropped),
     (m.Plain, m.Counting),
 ]
 
@@ -75,6 +76,20 @@ def test_another_function_fails(model: Any, reference: Any, approved: Approved) 
     verdict = judge(same(model, reference, data=DATA, **FAST))[FUNCTION]
     assert verdict.status is Status.FAIL
     approved(verdict.why, mask_figures=True)
+
+
+def test_a_map_in_order_is_taken_if_none_agrees(approved: Approved) -> None:
+    """So that the first operation that differs can be named."""
+    verdict = judge(same(m.OneInputRelu, m.TwoInputs, **{**FAST, "data": BOTH}))[FUNCTION]
+    assert verdict.status is Status.FAIL
+    approved(verdict.why, mask_figures=True)
+
+
+def test_where_the_function_is_not_judged_nothing_else_passes() -> None:
+    """Labels and numbers that are none."""
+    for model in (m.Labels, m.NotANumber):
+        found = judge(same(model, model, data=DATA, **FAST))
+        assert Status.PASS not in {verdict.status for verdict in found.values()}
 
 
 SILENT = [
