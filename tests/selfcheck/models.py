@@ -3,9 +3,10 @@
 usage: python -m tests.selfcheck.models [--models N] [--seed S] [--start N] [--family F]
 
 A model (tests.selfcheck.zoo) is drawn with its data and compared with itself by other formulas
-under shared weights. Three parts are judged for each answer: that both are the same function, that
-both are computed well (every operation by itself, and the answers as they come when nobody watches
-against their shadows), and that precision is kept.
+under shared weights. Judged are for each answer: that both are the same function; that both are
+computed well, every operation by itself; from end to end, the answer as it comes when nobody
+watches against its shadow; and that precision is kept. A tensor is not judged from end to end if
+the bound is more than a tenth of it, and not at all if an operation has no rule.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tests.selfcheck.zoo.draw import DTYPES, FAMILIES, draw
 from tests.selfcheck.zoo.net import Example, Net, rewrite
 
 MODELS = 5000
-PARTS = ("same function", "well computed", "precision kept")
+PARTS = ("same function", "well computed", "end to end", "precision kept")
 MOST_LOST, MOST_WORSE = 1.0, 3.0  # bits that may be lost, in the median of some draws of data
 REDRAWN = 4  # more draws are asked where one loses more
 SHOWN = 20  # models with alarms in each part
@@ -109,7 +110,7 @@ class Audit:
             self.tallies[example.dtype].worse.append(worse)
             if lost > MOST_LOST or worse > MOST_WORSE:
                 said = f"{answer} loses {lost:.1f} bits, {worse:.1f} more than the other"
-                self.alarms.append((PARTS[2], f"{said} {where}"))
+                self.alarms.append((PARTS[3], f"{said} {where}"))
 
     def count_operations(self, tally: Tally, checked: Iterable[Checked], where: str) -> None:
         """Judge every operation by itself."""
@@ -133,10 +134,11 @@ class Audit:
         key = example.dtype, example.depth
         for one in compared:
             tally.tensors += 1
-            wide = one.run_resolution > WIDEST or one.outcome in KINDS - {"too wide"}
+            nothing = one.outcome in KINDS - {"too wide"}
             tally.unjudged[PARTS[0]] += one.outcome in KINDS
-            tally.unjudged[PARTS[1]] += wide
-            tally.unjudged[PARTS[2]] += one.outcome in KINDS - {"too wide"}
+            tally.unjudged[PARTS[1]] += one.outcome == "no rule"
+            tally.unjudged[PARTS[2]] += one.run_resolution > WIDEST or nothing
+            tally.unjudged[PARTS[3]] += nothing
             tally.why[one.outcome] += one.outcome in KINDS
             self.alarms += [(part, f"{said} {where}") for part, said in find_alarms(one)]
             if one.outcome in {"same", "too wide"}:
@@ -162,7 +164,7 @@ def find_alarms(one: Compared) -> list[tuple[str, str]]:
         said = f"{one.answer} {one.outcome}, {one.factor:.3g} times {one.allowed:.3g}"
         found.append((PARTS[0], f"{said}: {one.actual!r}, {one.expected!r}"))
     if one.run_factor > 1 and one.run_resolution <= WIDEST and one.outcome != "no rule":
-        found.append((PARTS[1], f"{one.answer} is {one.run_factor:.3g} bounds from its shadow"))
+        found.append((PARTS[2], f"{one.answer} is {one.run_factor:.3g} bounds from its shadow"))
     return found
 
 
@@ -211,9 +213,8 @@ def report(audit: Audit, seconds: float) -> str:
     lines.append(" ".join(f"{family} {count:,}" for family, count in audit.families.items()))
     lines.append("")
     lines.append(
-        f"{'dtype':9s} {'models':>7s} {'tensors':>8s} {'operations':>10s}"
-        f" {'same %':>7s} {'well %':>7s} {'kept %':>7s} judged; largest share of bounds used:"
-        " median and largest of models, shadows, operations, answers; bits worse"
+        f"{'':9s} {'models':>7s} {'tensors':>8s} {'operations':>10s}"
+        f" {'same%':>7s} {'well%':>7s} {'end%':>7s} {'kept%':>7s}   (tensors judged)"
     )
     for dtype in DTYPES:
         if dtype in audit.tallies:
@@ -236,30 +237,39 @@ def report(audit: Audit, seconds: float) -> str:
 
 
 def describe_tally(dtype: str, tally: Tally) -> str:
-    """Return the line of a dtype."""
+    """Return the lines of a dtype."""
     judged = [100 * (1 - tally.unjudged[part] / max(tally.tensors, 1)) for part in PARTS]
+    figures = {
+        "of its bound a shadow used": tally.factors,
+        "an operation": tally.shares,
+        "an answer as it ran": tally.run_factors,
+        "bits worse": tally.worse,
+    }
     shares = [
-        f"{median(each):.2g} {max(each):.2g}"
-        for each in (tally.factors, tally.shares, tally.run_factors, tally.worse)
+        f"{name} {median(each):.2g}, {max(each):.2g}" for name, each in figures.items() if each
     ]
     percents = " ".join(f"{each:7.2f}" for each in judged)
-    why = ", ".join(f"{name} {count:,}" for name, count in tally.why.items())
+    why = ", ".join(f"{name} {count:,}" for name, count in tally.why.items() if count)
     return (
-        f"{dtype:9s} {tally.models:7,d} {tally.tensors:8,d} {tally.operations:10,d} {percents}"
-        f" {'; '.join(shares)} ({why})"
+        f"{dtype:9s} {tally.models:7,d} {tally.tensors:8,d} {tally.operations:10,d} {percents}\n"
+        f"          median and largest of models: {'; '.join(shares)}\n"
+        f"          not judged: {why or 'none'}"
     )
 
 
 def list_depths(audit: Audit) -> list[str]:
     """Return a table of resolutions by depth: medians over tensors."""
-    lines = ["resolution by depth (median over tensors): same function; answers end to end; used"]
+    lines = [
+        "resolution by depth, medians over tensors: of the same function; of answers from end to"
+        " end, and the share of these bounds that was used"
+    ]
     for depth in sorted({depth for _, depth in audit.resolutions}):
         cells = []
         for dtype in DTYPES:
             key = dtype, depth
             if key in audit.resolutions:
-                figures = audit.resolutions[key], audit.run_resolutions[key], audit.run_shares[key]
-                cells.append(f"{dtype} " + " ".join(f"{median(each):.1e}" for each in figures))
+                same, ran = median(audit.resolutions[key]), median(audit.run_resolutions[key])
+                cells.append(f"{dtype} {same:.0e}, {ran:.0e} ({median(audit.run_shares[key]):.0e})")
         lines.append(f"{depth:3d} layers: {'; '.join(cells)}")
     return lines
 

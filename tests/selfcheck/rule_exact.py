@@ -2,8 +2,9 @@
 
 usage: python -m tests.selfcheck.rule_exact [--calls N] [--seed S] [--only NAME]
 
-A repetition is one evaluation in float64, to which half of the bound of two belongs. Where Arb knows an
-operation, the results of both are compared with balls; numbers that are not finite are left out.
+A repetition is one evaluation in float64, to which half of the bound of two belongs. Where Arb
+knows an operation, the results of both are compared with balls; numbers that are not finite are
+left out.
 """
 
 from __future__ import annotations

@@ -42,6 +42,10 @@ class Block(nn.Module):
     def plain(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def is_at_kink(self, x: Tensor) -> bool:
+        """Are there numbers at which right formulas may take other slopes?"""
+        return False
+
     def list_styles(self) -> Mapping[str, float]:
         """Return the names of right formulas, each with its largest input."""
         return self.styles

@@ -218,6 +218,10 @@ class Activation(Block):
         formulas = ACTIVATIONS[self.name]
         return {str(place): formula.largest for place, formula in enumerate(formulas)}
 
+    def is_at_kink(self, x: Tensor) -> bool:
+        """Is a number exactly 0? A rectifier's slope there is a convention."""
+        return bool((x == 0).any())
+
     def list_costly(self) -> tuple[str, ...]:
         formulas = ACTIVATIONS[self.name]
         return tuple(str(place) for place, formula in enumerate(formulas) if formula.costly)

@@ -188,6 +188,11 @@ class MaxPool(Block):
     def plain(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2)
 
+    def is_at_kink(self, x: Tensor) -> bool:
+        """Is a largest number there twice? Its slope goes to one of them, or to both."""
+        squares = self.cut(x).movedim(3, 4).flatten(4).sort(-1).values
+        return bool((squares[..., -1] == squares[..., -2]).any())
+
     def cut(self, x: Tensor) -> Tensor:
         """Return the squares as (batch, channels, rows, 2, columns, 2)."""
         high, wide = x.shape[2] // 2, x.shape[3] // 2

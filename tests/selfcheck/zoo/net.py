@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -96,20 +97,23 @@ def list_blocks(net: Net) -> dict[str, Block]:
 
 
 def measure_inputs(net: Net, inputs: Tensor, targets: Tensor | None = None) -> dict[str, float]:
-    """Return the largest size of what each block is given, by the block's name, in float64."""
+    """Return the largest size of what each block is given, by the block's name, in float64: not a
+    number if it is given numbers at a kink.
+    """
     net = copy.deepcopy(net).double()
     largest: dict[str, float] = {}
 
-    def make_hook(name: str) -> Any:
+    def make_hook(name: str, block: Block) -> Any:
         def note(part: nn.Module, given: Any) -> None:
             if given and isinstance(given[0], Tensor) and given[0].is_floating_point():
                 size = float(abs(given[0].detach()).max())
-                largest[name] = max(largest.get(name, 0.0), size)
+                at_kink = math.isnan(largest.get(name, 0.0)) or block.is_at_kink(given[0].detach())
+                largest[name] = math.nan if at_kink else max(largest.get(name, 0.0), size)
 
         return note
 
     for name, block in list_blocks(net).items():
-        block.register_forward_pre_hook(make_hook(name))
+        block.register_forward_pre_hook(make_hook(name, block))
     torch.manual_seed(1)
     output = net(inputs.double() if inputs.is_floating_point() else inputs)
     if targets is not None:
