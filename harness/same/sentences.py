@@ -275,10 +275,10 @@ def list_notes(
             notes.append((HintKind.LIKELY, cause))
     lacking = [name for name in mapping.unused if name in models.reference.acting]
     if lacking:
-        verb, them = ("acts", "it") if len(lacking) == 1 else ("act", "them")
+        verb = "acts" if len(lacking) == 1 else "act"
         cause = (
-            f"{list_names(lacking)} of {given.name_reference} {verb}, and nothing in {given.name}"
-            f" follows from {them}"
+            f"no parameter of {given.name} follows from {list_names(lacking)} of"
+            f" {given.name_reference}, which {verb} there"
         )
         notes.append((HintKind.LIKELY, cause))
     notes += _describe_circumstances(evidence, failures)
@@ -286,12 +286,19 @@ def list_notes(
     if mapping.remark:
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
+<<<<<<< HEAD
     zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
     built = [name for name in mapping.as_built if name not in zeros]
     for names, said in ((built, "as built"), (zeros, "0")):
         if names:
             verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
             notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
+=======
+    if mapping.as_built:
+        stay = "stays" if len(mapping.as_built) == 1 else "stay"
+        cause = f"{list_names(mapping.as_built)} of {given.name} {stay} as built, or 0"
+        notes.append((HintKind.NOTE, f"{cause}: nothing of {given.name_reference} gives it"))
+>>>>>>> 48158eeda19cd178108c29c13bb975e5f715c953
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
     if frozen:
