@@ -16,12 +16,7 @@ from harness.evaluating.state import State
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
-<<<<<<< HEAD
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
-=======
-from harness.same.models import Models, make_generator
-from harness.same.respondent import Ask, Respondent, Setting, compare_draws
->>>>>>> 48158eeda19cd178108c29c13bb975e5f715c953
 from harness.shadow.functions import Function
 from harness.shadow.located import locate
 from harness.shadow.own_backward import list_wrong_backwards
@@ -47,13 +42,8 @@ class Asked:
     says of an output which other output of the reference it is. `random` says why the models cannot
     be compared by their random numbers, `missing` why the subject's randomness is another;
     `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
-<<<<<<< HEAD
     finite. `digest` is that of all answers and operations. `backwards` are the subject's own
     functions whose backward pass is not the derivative of their forward pass.
-=======
-    finite. `digest` is that of all answers. `backwards` are the subject's own functions whose
-    backward pass is not the derivative of their forward pass.
->>>>>>> 48158eeda19cd178108c29c13bb975e5f715c953
     """
 
     ask: Ask

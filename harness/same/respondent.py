@@ -21,10 +21,7 @@ from harness.evaluating.evaluation import (
 )
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
-<<<<<<< HEAD
 from harness.mapping.models import Models, Side, make_loss
-=======
->>>>>>> 48158eeda19cd178108c29c13bb975e5f715c953
 from harness.model.devices import held_in
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched

@@ -286,19 +286,12 @@ def list_notes(
     if mapping.remark:
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
-<<<<<<< HEAD
     zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
     built = [name for name in mapping.as_built if name not in zeros]
     for names, said in ((built, "as built"), (zeros, "0")):
         if names:
             verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
             notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
-=======
-    if mapping.as_built:
-        stay = "stays" if len(mapping.as_built) == 1 else "stay"
-        cause = f"{list_names(mapping.as_built)} of {given.name} {stay} as built, or 0"
-        notes.append((HintKind.NOTE, f"{cause}: nothing of {given.name_reference} gives it"))
->>>>>>> 48158eeda19cd178108c29c13bb975e5f715c953
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
     if frozen:
