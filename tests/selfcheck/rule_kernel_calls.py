@@ -32,14 +32,12 @@ def draw_convolution(draws: Draws) -> tuple[Tensor, Tensor, Tensor | None, list[
     dilation = [draws.random.randint(1, 2) for _ in range(axes)]
     padding = [draws.random.randint(0, 2) for _ in range(axes)]
     transposed = draws.chance(0.4)
-    lengths = [
-        2 * (size - 1) + 1 + more for size, more in zip(kernel, sides(draws, axes), strict=False)
-    ]
+    lengths = [5 + more for more in sides(draws, axes)]
     x = draws.tensor([draws.random.choice((1, 2, 16)), inner, *lengths])
     shape = (inner, outer // groups) if transposed else (outer, inner // groups)
     extra = [
         draws.random.randint(0, max(step, wide) - 1)
-        for step, wide in zip(stride, dilation, strict=False)
+        for step, wide in zip(stride, dilation, strict=True)
     ]
     if not transposed:
         extra = [0] * axes
@@ -70,7 +68,7 @@ def draw_windows(draws: Draws, axes: int) -> tuple[Tensor, list[Any]]:
     kernel = [draws.random.randint(1, 4) for _ in range(axes)]
     padding = [draws.random.randint(0, size // 2) for size in kernel]
     stride = [draws.random.randint(1, 3) for _ in range(axes)]
-    shape = [2, 3, *[size + more for size, more in zip(kernel, sides(draws, axes), strict=False)]]
+    shape = [2, 3, *[size + more for size, more in zip(kernel, sides(draws, axes), strict=True)]]
     return draws.tensor(shape), [kernel, stride, padding]
 
 
@@ -144,7 +142,7 @@ def resample(name: str, axes: int, corners: bool) -> None:
         x = draws.tensor([2, 3, *sides(draws, axes)])
         scales = [draws.random.choice((0.3, 0.7, 1.0, 1.7, 2.0, 3.3)) for _ in range(axes)]
         output = [
-            max(1, int(size * scale)) for size, scale in zip(x.shape[2:], scales, strict=False)
+            max(1, int(size * scale)) for size, scale in zip(x.shape[2:], scales, strict=True)
         ]
         more = [draws.chance(0.5)] if corners else []
         given = scales if draws.chance(0.5) else [None] * axes
@@ -173,8 +171,7 @@ def col2im(draws: Draws) -> Made:
     kernel = [min(length, 4) for length in kernel]
     stride = [draws.random.randint(1, 3) for _ in range(2)]
     blocks = [
-        (length - each) // step + 1
-        for length, each, step in zip(size, kernel, stride, strict=False)
+        (length - each) // step + 1 for length, each, step in zip(size, kernel, stride, strict=True)
     ]
     x = draws.tensor([2, 3 * kernel[0] * kernel[1], blocks[0] * blocks[1]])
     return aten.col2im.default, (x, size, kernel, [1, 1], [0, 0], stride), {}
@@ -255,8 +252,7 @@ def embedding_bag_backward(draws: Draws) -> Made:
     weights = draws.maybe(draws.tensor([len(words)])) if mode == 0 else None
     _, *noted = aten._embedding_bag(table, words, starts, False, mode, False, weights)
     slope = draws.tensor([4, 5])
-    by_frequency = draws.chance(0.3) and mode != 2
-    given = (slope, words, starts, *noted, 7, by_frequency, mode, False, weights)
+    given = (slope, words, starts, *noted, 7, False, mode, False, weights)
     return aten._embedding_bag_backward.default, given, {}
 
 
