@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harness.rules.precision import precision_of
 from harness.rules.registry import RULES, Error
+from tests.selfcheck import rule_kernel_calls as _kernels  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import KINDS, Draws
 from tests.selfcheck.rules import try_call
