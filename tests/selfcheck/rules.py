@@ -25,11 +25,7 @@ from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
 from harness.shadow.recording import HIDDEN_WRITES
-<<<<<<< HEAD
-from tests.selfcheck import rule_kernel_calls as _kernel_calls  # noqa: F401
-=======
 from tests.selfcheck import rule_kernel_calls as _kernels  # noqa: F401
->>>>>>> de11c787cc101cfefa1242e9acd3774435f01b9d
 from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
 from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
