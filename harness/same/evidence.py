@@ -123,11 +123,12 @@ class Evidence:
 
     def worst_run(self) -> Shown | None:
         """Return the answer that, as it ran, uses most of what its operations may lose, among those
-        whose bound is narrow enough to judge: to first order, a wide bound is none.
+        whose bound is narrow enough to judge: to first order, a wide bound is none. An answer that
+        is not finite, and whose shadow is, is judged by any bound.
         """
         every = [one for name in self.list_names() for one in self._list_compared(name)]
-        narrow = [one for one in every if one.compared.run_resolution <= WIDEST]
-        return max(narrow or every, key=lambda shown: shown.compared.run_factor, default=None)
+        judged = [one for one in every if is_judged_as_run(one.compared)]
+        return max(judged or every, key=lambda shown: shown.compared.run_factor, default=None)
 
     def find_lost(self) -> tuple[float, Shown] | None:
         """Return the answer that loses most bits by operations in a narrower dtype, and the bits:
@@ -158,6 +159,11 @@ class Evidence:
             for one in asked.compared
             if one.answer == name and one.outcome in BOUNDED and not math.isnan(one.actual)
         ]
+
+
+def is_judged_as_run(one: Compared) -> bool:
+    """Is an answer as it ran judged: by a narrow bound, or since it is not finite?"""
+    return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 
 def is_failure(one: Compared) -> bool:

@@ -11,8 +11,7 @@ from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
 from harness.mapping.models import Models
-from harness.same.compare import WIDEST
-from harness.same.evidence import UNPAIRED, Evidence, Shown
+from harness.same.evidence import UNPAIRED, Evidence, Shown, is_judged_as_run
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
@@ -165,7 +164,7 @@ def judge_computed(judged: Judged) -> Verdict:
     worst = evidence.worst_run()
     if worst is None:
         return blank(trial, Status.VACUOUS, "no answer has a bound to judge it by")
-    if worst.compared.run_factor > 1 and worst.compared.run_resolution <= WIDEST:
+    if worst.compared.run_factor > 1 and is_judged_as_run(worst.compared):
         factor = format_factor(worst.compared.run_factor)
         return _fail(
             judged,

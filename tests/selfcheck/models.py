@@ -24,6 +24,7 @@ from time import process_time
 import torch
 
 from harness.same.compare import WIDEST, ByName, Compared, compare
+from harness.same.evidence import is_judged_as_run
 from harness.shadow.local import Checked
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
@@ -163,7 +164,7 @@ def find_alarms(one: Compared) -> list[tuple[str, str]]:
     if one.outcome in {"differs", "shape"} or (one.outcome == "not finite" and one.factor):
         said = f"{one.answer} {one.outcome}, {one.factor:.3g} times {one.allowed:.3g}"
         found.append((PARTS[0], f"{said}: {one.actual!r}, {one.expected!r}"))
-    if one.run_factor > 1 and one.run_resolution <= WIDEST and one.outcome != "no rule":
+    if one.run_factor > 1 and is_judged_as_run(one) and one.outcome != "no rule":
         found.append((PARTS[2], f"{one.answer} is {one.run_factor:.3g} bounds from its shadow"))
     return found
 
