@@ -125,7 +125,7 @@ class Asker:
             try:
                 one.look(ask)
             except Exception as error:
-                again = ", when it was called again: something is kept between calls"
+                again = ", when it was called again, so something is kept between calls"
                 more = again if one is mine else ""
                 return Asked(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
         random, missing = compare_draws(mine, theirs, ask)
