@@ -25,3 +25,13 @@ def save_state(module: Any) -> Mapping[str, Any] | None:
         return {name: copy.deepcopy(value) for name, value in module.state_dict().items()}
     except Exception:  # a user's own state_dict may raise anything
         return None
+
+
+def copy_hooks(module: Any, copied: Any) -> None:
+    """Give the parameters of a copy the hooks on gradients that the originals have: copying a
+    parameter loses them.
+    """
+    for mine, other in zip(module.parameters(), copied.parameters(), strict=True):
+        for hook in (mine._backward_hooks or {}).values():
+            if not other._backward_hooks or hook not in other._backward_hooks.values():
+                other.register_hook(hook)

@@ -95,7 +95,7 @@ def batch_norm(steps: Steps, call: Call) -> list[Error]:
             scale = steps.hold(scale)
         errors = [steps.store(each).reshape(-1) for each in (mean, scale)]
         if call.given.get("running_mean") is not None:
-            updated = update(stepwise if stored else steps, call, mean, variance)
+            updated = update(stepwise if held else steps, call, mean, variance)
     else:
         old = steps.exact(spread(call["running_var"], x))
         mean = steps.exact(spread(call["running_mean"], x))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from harness.calling.copies import deep_copy
+from harness.calling.copies import copy_hooks, deep_copy
 from harness.calling.modes import has_modes
 from harness.core.numpy_errors import users
 from harness.evaluating.data import Batch
@@ -100,7 +100,10 @@ def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
 def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
     """Return another module like this one: a copy, or built anew if it cannot be copied."""
     copied = deep_copy(module)
-    return builder.make(dtype, device) if copied is None else copied
+    if copied is None:
+        return builder.make(dtype, device)
+    copy_hooks(module, copied)
+    return copied
 
 
 def set_mode(module: Any, mode: str) -> None:

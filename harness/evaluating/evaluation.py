@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from harness.core.numpy_errors import users
 from harness.evaluating.built import set_mode, uncompiled
 from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
-from harness.evaluating.state import list_live
+from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
 from harness.model.losses import check_loss
 from harness.shadow.watch import Watched, watch
@@ -38,7 +38,8 @@ class Question:
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
     renames outputs. `buffers` has the buffers to be read after the call, by the module's name, and
     their names as answers. `by_inputs` and `by_parameters` ask for gradients. `weights` keeps the
-    weights of the outputs from the first evaluation on.
+    weights of the outputs from the first evaluation on. `arguments` names the arguments, which are
+    otherwise called as the module calls them.
     """
 
     batch: Batch
@@ -50,6 +51,7 @@ class Question:
     by_inputs: bool = True
     by_parameters: bool = True
     weights: dict[str, Tensor] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
 
 
 def evaluate(module: Any, question: Question) -> Answers:
@@ -123,7 +125,8 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
 
     batch = Batch(question.batch.args, question.batch.kwargs).map(take)
     inputs: Answers = {}
-    for name, value in zip(name_arguments(module), batch.args, strict=False):
+    names = question.arguments or name_arguments(module)
+    for name, value in zip(names, batch.args, strict=False):
         inputs |= name_outputs(value, name)
     for name, value in batch.kwargs.items():
         inputs |= name_outputs(value, name)
@@ -148,10 +151,10 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
 
     A gradient that does not exist is left out.
     """
-    live, _ = list_live(module)
+    live, parameters = list_live(module)[0], list_parameters(module)
     wanted = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
     for name, tensor in live.items():
-        is_free = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
+        is_free = name in parameters and tensor.requires_grad
         if is_free and question.by_parameters:
             wanted[GRADIENT + name] = tensor
     ends = {name: each for name, each in answers.items() if each.requires_grad}

@@ -57,14 +57,21 @@ def list_live(module: Any) -> tuple[State, dict[str, str]]:
     return live, other_names
 
 
+def list_parameters(module: Any) -> set[str]:
+    """Return all names of a module's parameters. Those of TorchScript are no nn.Parameter."""
+    named = module.named_parameters(remove_duplicate=False)
+    return {plain_name(name) for name, _ in named}
+
+
 def list_tensors(module: Any) -> Tensors:
     """Return the names and shapes of a module's tensors."""
     live, other_names = list_live(module)
+    named = list_parameters(module)
     parameters: dict[str, Shape] = {}
     buffers: dict[str, Shape] = {}
     frozen = []
     for name, tensor in live.items():
-        of_kind = parameters if isinstance(tensor, torch.nn.Parameter) else buffers
+        of_kind = parameters if name in named else buffers
         of_kind[name] = tuple(tensor.shape)
         if of_kind is parameters and not tensor.requires_grad:
             frozen.append(name)

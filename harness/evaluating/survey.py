@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import torch
@@ -35,12 +36,16 @@ class Drawn(NamedTuple):
 
 
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that operations compute, and keeps those that are drawn."""
+    """Counts the numbers that operations compute, and keeps those that are drawn.
+
+    `trace` digests the operations and the numbers of Python's that they are given.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.numbers = 0
         self.drawn: list[Drawn] = []
+        self.trace = sha256()
 
     def __torch_dispatch__(
         self, called: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -50,10 +55,20 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = [each for each in listed if isinstance(each, Tensor)]
         self.numbers += sum(tensor.numel() for tensor in tensors)
         name = called._schema.name
+        self.trace.update(f"{name}{list_plain((args, kwargs))}".encode())
         if torch.Tag.nondeterministic_seeded in called.tags and tensors and name not in UNREAD:
             given = tuple(float(each) for each in args if type(each) in (int, float))
             self.drawn.append(Drawn(name, tensors[-1].detach().clone(), given))
         return results
+
+
+def list_plain(given: Any) -> list[Any]:
+    """Return the numbers, truth values and texts in the arguments of an operation."""
+    if isinstance(given, dict):
+        return list_plain(list(given.items()))
+    if isinstance(given, tuple | list):
+        return [each for one in given for each in list_plain(one)]
+    return [given] if isinstance(given, bool | int | float | str) else []
 
 
 def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:

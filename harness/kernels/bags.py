@@ -81,17 +81,20 @@ def repeat_bags_backward(
 
 @rule("_embedding_bag_backward", "_embedding_bag_dense_backward")
 def add_bags_backward(steps: Steps, call: Call) -> Error:
-    """A share may be divided by a number of rows and of occurrences, and weighted: five roundings,
-    as divisions by reciprocals.
+    """A share may be divided by a number of rows and weighted: three roundings.
+
+    There is no bound with `scale_grad_by_freq`: torch divides by the count of another index.
     """
+    if call["scale_grad_by_freq"]:
+        return torch.full_like(call.result, torch.inf)
     given = dict(call.given)
     if call["per_sample_weights"] is not None:
         given["per_sample_weights"] = abs(call["per_sample_weights"])
     size = repeat_bags_backward(*(given | {"grad": abs(call["grad"])}).values())
-    plain = {"grad": torch.ones_like(call["grad"]), "scale_grad_by_freq": False}
-    plain |= {"per_sample_weights": None, "mode": MAXIMUM if call["mode"] == MAXIMUM else 0}
+    plain: dict[str, Any] = {"grad": torch.ones_like(call["grad"]), "per_sample_weights": None}
+    plain["mode"] = MAXIMUM if call["mode"] == MAXIMUM else 0
     terms = repeat_bags_backward(*(given | plain).values())
-    further = 0.0 if call["mode"] == MAXIMUM else 5.0
+    further = 0.0 if call["mode"] == MAXIMUM else 3.0
     return bound_running_sums(steps, size, terms, further)
 
 

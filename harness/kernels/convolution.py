@@ -66,8 +66,7 @@ def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | 
         error = error + stored * (
             steps.precision.stored * (size + error) + steps.precision.tiny * (size > 0).double()
         )
-        error = steps.limit(size, error)
-    return steps.store(Number(value, error))
+    return steps.store(Number(value, steps.limit(size, error)))
 
 
 def stores_partial_sums(steps: Steps, call: Call) -> bool:

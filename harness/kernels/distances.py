@@ -162,7 +162,12 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
     terms = sizes * (2 + functions + exponents) * steps.u
     if p == math.inf:
         terms = terms + abs(g[..., None]) * find_rivals(steps, a, b)
-    total = steps.sum(Number(sizes, terms + 3 * steps.least(sizes > 0)), -2)
+    lost = 3 * steps.least(sizes > 0)
+    if p not in (1.0, math.inf):
+        powers = distances ** (p - 1)
+        beyond = (distances > 0) & ((powers < steps.tiny) | (powers > steps.largest))
+        lost = torch.where(beyond[..., None], torch.inf, lost)
+    total = steps.sum(Number(sizes, terms + lost), -2)
     return steps.store(Number(call.result, total.error))
 
 

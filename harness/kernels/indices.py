@@ -77,7 +77,7 @@ def _reduce_at_indices(steps: Steps, call: Call, source: str) -> Error:
     above = {name: torch.clamp(abs(call[name]), min=1.0) for name in ("self", source)}
     largest: Tensor = repeat_with(call, **above)
     share = torch.expm1(terms * step_roundoff(steps))
-    return share * sizes + terms * steps.precision.tiny * largest
+    return steps.limit(largest, share * sizes + terms * steps.precision.tiny * largest)
 
 
 def _count_reduced(call: Call, source: Tensor) -> Tensor:
@@ -97,20 +97,6 @@ def add_rows(steps: Steps, call: Call) -> Error:
     terms = repeat_with(call, grad_output=ones, scale_grad_by_freq=False)
     further = 2.0 if call["scale_grad_by_freq"] else 0.0
     return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, further)
-
-
-@rule(
-    "_upsample_nearest_exact1d_backward",
-    "_upsample_nearest_exact2d_backward",
-    "_upsample_nearest_exact3d_backward",
-    "upsample_nearest1d_backward",
-    "upsample_nearest2d_backward",
-    "upsample_nearest3d_backward",
-)
-def add_copies(steps: Steps, call: Call) -> Error:
-    """The gradient of a number that was copied is the sum over its copies, kept in float32."""
-    sizes, terms = add_sizes(call, "grad_output"), count_terms_with(call, "grad_output")
-    return bound_running_sums(steps, sizes, terms, wide=True)
 
 
 @rule(

@@ -17,9 +17,6 @@ MOVES = (
     "_reshape_copy",
     "_unsafe_index",
     "_unsafe_masked_index",
-    "_upsample_nearest_exact1d",
-    "_upsample_nearest_exact2d",
-    "_upsample_nearest_exact3d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "block_diag",
@@ -59,9 +56,6 @@ MOVES = (
     "unfold_copy",
     "unsafe_split",
     "unsafe_split_with_sizes",
-    "upsample_nearest1d",
-    "upsample_nearest2d",
-    "upsample_nearest3d",
     "view_copy",
 )
 

@@ -44,7 +44,8 @@ def average_adaptively(steps: Steps, call: Call) -> Error:
 def average_boxes(steps: Steps, call: Call) -> Error:
     """The sum is kept in the dtype of the result (ATen/native/AdaptiveAveragePooling3d.cpp)."""
     window = count_overlap(call["self"].shape[-3:], call.result.shape[-3:])
-    return bound_running_sums(steps, add_sizes(call, "self"), window, 4)
+    sizes = add_sizes(call, "self")
+    return steps.limit(window * sizes, bound_running_sums(steps, sizes, window, 4))
 
 
 def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: int) -> Error:

@@ -5,6 +5,7 @@ n terms in any order lose n u of the sum of their sizes (Jeannerod and Rump 2013
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from harness.kernels.again import (
@@ -39,7 +40,7 @@ def add_matrices(steps: Steps, call: Call) -> Error:
     error = roundings * (steps.u * size + steps.least(size > 0))
     if steps.precision.narrow:
         error = error + pairs * steps.precision.stored * (size + error)
-    return steps.store(Number(call.result, error))
+    return steps.store(Number(call.result, steps.limit(size, error)))
 
 
 @rule("addr")
@@ -88,16 +89,22 @@ def multiply_three(steps: Steps, call: Call) -> Error:
     """Return sums of products of three numbers.
 
     The kernel (ATen/native/Linear.cpp) goes through one axis, multiplies two arguments, then the
-    third, and adds the result in memory: each of these may be stored.
+    third, and adds the result in memory: each of these may be stored. A product may underflow
+    before it is multiplied by a large number.
     """
     size: Tensor = add_sizes(call, "i1", "i2", "i3")
     shape = find_shape(call)
     terms = multiply_all([shape[axis] for axis in call["sumdim"]])
-    error = (terms + 2) * (steps.u * size + steps.least(size > 0))
+    largest = [abs(call[name]).max() for name in ("i1", "i2", "i3")]
+    lost = torch.stack(largest).clamp(min=1.0).max() * (size > 0).double()
+    error = (terms + 2) * (steps.u * size + steps.tiny * lost)
     if steps.precision.narrow:
         kept = 2 + shape[call["unroll_dim"]]
-        error = error + kept * steps.precision.stored * (size + error)
-    return steps.limit(size, error)
+        error = error + kept * (
+            steps.precision.stored * (size + error) + steps.precision.tiny * lost
+        )
+    pairs = torch.stack([largest[0] * largest[1], largest[1] * largest[2]]).max()
+    return steps.limit(torch.maximum(size, terms * pairs), error)
 
 
 def find_shape(call: Call) -> list[int]:

@@ -26,7 +26,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from harness.kernels.again import bound_running_sums, step_roundoff
+from harness.kernels.again import (
+    add_sizes,
+    bound_running_sums,
+    count_terms_with,
+    repeat_with,
+    step_roundoff,
+)
 from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
@@ -48,6 +54,49 @@ def interpolate(steps: Steps, call: Call) -> Error:
         taps *= 4 if CUBIC in call.name else 2
     roundings = (taps + axes) * (steps.u * widened + steps.least(widened > 0))
     return steps.store(Number(call.result, widened - exact + roundings))
+
+
+@rule(
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d",
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "upsample_nearest3d",
+)
+def copy_nearest(steps: Steps, call: Call) -> Error:
+    """Numbers are copied from a place that is computed in the steps' dtype: where float64 finds
+    another place, both are right.
+    """
+    if steps.u < 2.0**-40:
+        return None
+    found: Tensor = repeat_with(call, self=call["self"].float()).double()
+    apart: Tensor = abs(found - call.result)
+    return torch.where(found == call.result, 0.0, apart)
+
+
+@rule(
+    "_upsample_nearest_exact1d_backward",
+    "_upsample_nearest_exact2d_backward",
+    "_upsample_nearest_exact3d_backward",
+    "upsample_nearest1d_backward",
+    "upsample_nearest2d_backward",
+    "upsample_nearest3d_backward",
+)
+def add_copies(steps: Steps, call: Call) -> Error:
+    """The gradient of a number that was copied is the sum over its copies, kept in float32."""
+    terms: Tensor = count_terms_with(call, "grad_output")
+    error = bound_running_sums(steps, add_sizes(call, "grad_output"), terms, wide=True)
+    if steps.u < 2.0**-40:
+        return error
+    ones = torch.ones_like(call["grad_output"])
+    counted = repeat_with(call, grad_output=ones.float()).double()
+    if torch.equal(counted, terms):
+        return error
+    g = call["grad_output"]
+    found: Tensor = repeat_with(call, grad_output=g.float()).double()
+    copied: Tensor = repeat_with(call, grad_output=abs(g).float()).double()
+    return error + abs(found - call.result) + 2 * terms.max() * steps.u * copied
 
 
 @rule(

@@ -20,18 +20,22 @@ def multiply_up(steps: Steps, call: Call) -> Error:
     above = torch.clamp(abs(x), min=1.0)
     keepdim = bool(call.given.get("keepdim", False))
     largest = above.prod() if dim is None else above.prod(dim, keepdim)
-    return bound_product(steps, call.result, torch.tensor(terms - 1.0), largest)
+    error = bound_product(steps, call.result, torch.tensor(terms - 1.0), largest)
+    return steps.limit(largest, error)
 
 
 @rule("cumprod")
 def multiply_along(steps: Steps, call: Call) -> Error:
     """Return the error of products of all numbers so far."""
     x, dim = call["self"], call["dim"]
+    if x.ndim == 0:
+        return None
     above = torch.clamp(abs(x), min=1.0).cumprod(dim)
-    return bound_product(steps, call.result, count_before(x, dim), above)
+    error = bound_product(steps, call.result, count_before(x, dim), above)
+    return steps.limit(abs(call.result).cummax(dim).values, error)
 
 
-def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tensor) -> Error:
+def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tensor) -> Tensor:
     """Return the error of products that round some times.
 
     A part of a product may underflow before it is multiplied by others, which are at most
@@ -40,7 +44,7 @@ def bound_product(steps: Steps, value: Tensor, roundings: Tensor, largest: Tenso
     share = torch.expm1(roundings.to(value.device) * step_roundoff(steps))
     acts = ((value != 0) & (share > 0)).double()
     lost = roundings.to(value.device) * steps.precision.tiny * largest * acts
-    return steps.limit(largest, share * abs(value) + lost)
+    return share * abs(value) + lost
 
 
 def count_before(x: Tensor, dim: int) -> Tensor:

@@ -43,10 +43,10 @@ def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
     """Return the variance and the mean."""
     x = steps.exact(call["self"])
     dims, keepdim = call.given.get("dim"), bool(call.given.get("keepdim", False))
-    mean = steps.mean(x, dims, True)
+    terms = count_terms(x.value, list_axes(x.value, dims))
+    mean = x if terms == 1 else steps.mean(x, dims, True)
     total = steps.sum(steps.square(steps.sub(x, mean)), dims, keepdim)
-    degrees = count_terms(x.value, list_axes(x.value, dims)) - find_correction(call)
-    degrees = max(degrees, 0.0)
+    degrees = max(terms - find_correction(call), 0.0)
     value, error = total.value / degrees, total.error / degrees
     return steps.round(value, error, 2), steps.mean(x, dims, keepdim)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from harness.kernels.distances import find_norm
@@ -42,10 +43,16 @@ def repeat_backward(
 
 @rule("_weight_norm_interface_backward")
 def normalise_backward(steps: Steps, call: Call) -> Sequence[Error]:
-    """Return the errors of the gradients by the direction and the length."""
+    """Return the errors of g (grad / |v| - v (grad v) / |v|^3) and grad v / |v|, the gradients by
+    the direction and the length (ATen/native/cpu/WeightNormKernel.cpp).
+    """
     names = ("grad_w", "saved_v", "saved_g", "saved_norms")
     grad, v, g, lengths = (steps.exact(call[name]) for name in names)
     along = steps.sum(steps.mul(grad, v), find_axes(v.value, call["dim"]), True)
-    part = steps.mul(v, steps.div(along, steps.square(lengths)))
-    by_direction = steps.mul(steps.div(g, lengths), steps.sub(grad, part))
-    return [steps.store(by_direction), steps.store(steps.div(along, lengths))]
+    cubes = steps.mul(lengths, steps.square(lengths))
+    part = steps.mul(v, steps.div(along, cubes))
+    by_direction = steps.mul(g, steps.sub(steps.div(grad, lengths), part))
+    # in another order of the products, where they may overflow
+    other = steps.mul(steps.mul(steps.div(g, cubes), along), v)
+    error = torch.maximum(steps.store(by_direction), other.error)
+    return [error, steps.store(steps.div(along, lengths))]

@@ -1,3 +1,3 @@
-"""How the parameters of one PyTorch model follow from those of another: as said, by name, or
-found.
+"""Two PyTorch models made ready to be compared: how the parameters of one follow from those of the
+other, as said, by name, or found.
 """

@@ -13,6 +13,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import heading
 from harness.judging.store import Same
+from harness.mapping.given import CopyOf
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
 from harness.reproduce.programs import SCRIPTS
@@ -20,7 +21,6 @@ from harness.reproduce.script import Script, file_name
 from harness.reproduce.source import Source
 from harness.reproduce.typed import Unwritten
 from harness.same.case import EvidenceIn, ModelsOf
-from harness.same.given import CopyOf
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line
 from harness.text.python import Code, literal

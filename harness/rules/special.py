@@ -21,7 +21,7 @@ def bound_erf(steps: Steps, a: Number) -> Number:
     nearest = torch.clamp(size - a.error, min=0.0)
     density = torch.exp(-nearest * nearest)
     error = 1.1283791670955126 * density * a.error
-    if steps.u > 2.0**-40:
+    if steps.precision.dtype != "float64":
         far = ((size >= 1.4) & (size <= 3.6)).double()
         error = error + (1.5e-7 + (25 * density + 52 * far) * steps.u)
     return steps.function(torch.erf(a.value), error)

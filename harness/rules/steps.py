@@ -183,7 +183,8 @@ class Steps:
         """Return the root: MKL's is right to one unit in the last place, not to half of one."""
         value = a.value.sqrt()
         below = torch.clamp(a.value - a.error, min=0.0).sqrt()
-        carried = torch.where(a.error > 0, a.error / (value + below), 0.0)
+        carried = torch.minimum(a.error / (value + below), a.error.sqrt())
+        carried = torch.where(a.error > 0, carried, 0.0)
         return self.round(value, carried, self.root)
 
     def rsqrt(self, a: Number) -> Number:

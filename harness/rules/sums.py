@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from harness.rules.registry import Call, Error, rule
-from harness.rules.steps import Number, Steps, count_terms, list_axes
+from harness.rules.steps import Steps, count_terms, list_axes
 
 
 def bound_products(
     steps: Steps, value: Tensor, size: Tensor, terms: int, plus: Tensor | None = None
-) -> Error:
+) -> Tensor:
     """Return the error of sums of products: `size` is the sum of the sizes of the products.
 
     `plus` is a further term of each sum.
@@ -24,25 +24,38 @@ def bound_products(
         size = size + abs(plus)
         terms = terms + 1
     error = terms * (steps.u * size + steps.least(size > 0))
-    return steps.store(Number(value, error))
+    return steps.store(steps.within(value, error, size))
 
 
 @rule("mm", "bmm", "dot", "mv")
 def multiply_matrices(steps: Steps, call: Call) -> Error:
     """Return a b."""
-    a, b = (argument for argument in call.given.values() if isinstance(argument, Tensor))
+    a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:2]
     return bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
 
 
 @rule("addmm", "addmv", "baddbmm")
 def multiply_and_add(steps: Steps, call: Call) -> Error:
-    """Return beta c + alpha a b."""
+    """Return beta c + alpha a b; a narrow dtype may hold both parts."""
     c, a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:3]
     alpha, beta = float(call["alpha"]), float(call["beta"])
     size = abs(alpha) * torch.matmul(abs(a), abs(b))
     further = 2 if alpha != 1 or beta != 1 else 0
     plus = None if beta == 0 else beta * c
-    return bound_products(steps, call.result, size, a.shape[-1] + further, plus)
+    error = bound_products(steps, call.result, size, a.shape[-1] + further, plus)
+    if call.name == "aten::addmv" and steps.precision.narrow:
+        part = torch.zeros_like(call.result) if plus is None else plus
+        return hold_parts(steps, call.result, part, error, 1 + further)
+    return error
+
+
+def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundings: int) -> Tensor:
+    """Return the error of a sum of two parts that are stored before; so may be their factors, and
+    their products with them.
+    """
+    size = abs(whole - part) + abs(part)
+    held = error + roundings * steps.precision.stored * size
+    return torch.where(size > steps.precision.largest, torch.inf, held)
 
 
 @rule("sum")
@@ -62,7 +75,7 @@ def add_up_along(steps: Steps, call: Call) -> Error:
     """Return the sums of the first numbers along an axis."""
     size = torch.cumsum(abs(call["self"]), call["dim"])
     terms = count_terms(size, list_axes(size, call["dim"]))
-    return steps.store(Number(call.result, terms * steps.u * size))
+    return steps.store(steps.within(call.result, terms * steps.u * size, size))
 
 
 def _keeps(call: Call) -> bool:

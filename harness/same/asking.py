@@ -13,10 +13,10 @@ from harness.evaluating.built import round_state
 from harness.evaluating.data import is_drawn, make_batches, shift_rows
 from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
+from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.compare import Compared, compare, find_first
-from harness.same.models import Models, make_generator
-from harness.same.respondent import Ask, Respondent, Setting, compare_draws
+from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
 from harness.shadow.located import locate
 from harness.shadow.own_backward import list_wrong_backwards
@@ -42,8 +42,8 @@ class Asked:
     says of an output which other output of the reference it is. `random` says why the models cannot
     be compared by their random numbers, `missing` why the subject's randomness is another;
     `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
-    finite. `digest` is that of all answers. `backwards` are the subject's own functions whose
-    backward pass is not the derivative of their forward pass.
+    finite. `digest` is that of all answers and operations. `backwards` are the subject's own
+    functions whose backward pass is not the derivative of their forward pass.
     """
 
     ask: Ask
@@ -91,7 +91,7 @@ class Asker:
     """Asks both models in a setting.
 
     `known` has what came of questions in the other mode: it serves again if both models give the
-    same numbers, bit by bit.
+    same numbers, bit by bit, by the same operations.
     """
 
     def __init__(self, models: Models, setting: Setting, known: Sequence[Asked] = ()) -> None:
@@ -117,28 +117,35 @@ class Asker:
             mine.prepare(ask, models.mapping.convert(stored), built)
         except Exception as error:  # a user's model may raise anything
             return Asked(ask, broken=f"{models.given.name} {raised(error)}")
+        try:
+            ran = mine.run(ask)  # the first call of a new module
+        except Exception as error:
+            return Asked(ask, broken=f"{models.given.name} {raised(error)}")
         for one in (theirs, mine):
             try:
                 one.look(ask)
             except Exception as error:
-                return Asked(ask, broken=f"{one.side.builder.name} {raised(error)}")
+                again = ", when it was called again: something is kept between calls"
+                more = again if one is mine else ""
+                return Asked(ask, broken=f"{one.side.builder.name} {raised(error)}{more}")
         random, missing = compare_draws(mine, theirs, ask)
         if random or missing:
             return Asked(ask, random=random, missing=missing)
-        digest = mine.digest + theirs.digest
+        digest = mine.digest + theirs.digest + digest_answers(ran)
         for asked in self.known:
             if asked.ask.seed == ask.seed and asked.digest == digest:
                 return asked
-        return replace(self._compare(ask, mine, theirs, stored), digest=digest)
+        return replace(self._compare(ask, mine, theirs, stored, ran), digest=digest)
 
-    def _compare(self, ask: Ask, mine: Respondent, theirs: Respondent, stored: State) -> Asked:
+    def _compare(
+        self,
+        ask: Ask,
+        mine: Respondent,
+        theirs: Respondent,
+        stored: State,
+        ran: Mapping[str, Tensor],
+    ) -> Asked:
         """Compare the evaluations of both."""
-        name = self.models.given.name
-        try:
-            ran = mine.run(ask)
-        except Exception as error:  # a user's model may raise anything
-            again = "when it was called again, so something is kept between calls"
-            return Asked(ask, broken=f"{name} {raised(error)}, {again}")
         try:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:

@@ -15,9 +15,7 @@ from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
 from harness.judging.comparison import blank, failure
 from harness.judging.store import Key, Same
-from harness.model.errors import raised, words_of
-from harness.pytorch.subject import Subject
-from harness.same.given import (
+from harness.mapping.given import (
     MODES,
     Given,
     find_dtypes,
@@ -27,6 +25,8 @@ from harness.same.given import (
     read_dtypes,
     read_words,
 )
+from harness.model.errors import raised, words_of
+from harness.pytorch.subject import Subject
 
 QUESTIONS = ("same-function", "well-computed", "precision-kept")
 
@@ -184,7 +184,7 @@ class SameModels:
 
     def try_models(self) -> Any:
         """Return both models, made ready, or the reason why they cannot be compared."""
-        from harness.same.models import TooLarge, prepare
+        from harness.mapping.models import TooLarge, prepare
 
         try:
             return prepare(self.given)

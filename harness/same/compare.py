@@ -10,7 +10,13 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from harness.shadow.adjoint import draw_signs
+from harness.same.elements import (
+    Question,
+    ask_element,
+    blank_infinite,
+    have_same_infinities,
+    list_questions,
+)
 from harness.shadow.arrivals import trace_arrivals
 from harness.shadow.frontier import Pool, find_frontier, list_numbers
 from harness.shadow.recording import Operation
@@ -19,8 +25,10 @@ from harness.shadow.shadow import Reach, Shadow
 
 GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
 WIDEST = 0.1  # of an answer's size: a wider bound says nothing
-NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
-Outcome = Literal["same", "differs", "not finite", "shape", "no rule", "too wide", "not seen"]
+RUN_SHARE = 0.125  # of an average element's bound: beyond, the element as it ran is looked into
+Outcome = Literal[
+    "same", "differs", "not finite", "shape", "only here", "no rule", "too wide", "not seen"
+]
 Tensors = Mapping[str, Tensor]
 
 
@@ -94,28 +102,21 @@ def compare(
     both = _Both(subject, reference, carry, ran)
     names = list(reference.watched.answers)
     found = {name: both.compare_shapes(name) for name in names}
+    found |= {name: Compared(name, "only here", math.inf) for name in both.list_more()}
     waiting = [name for name in names if found[name] is None]
     questions = [question for name in waiting for question in both.list_questions(name, generator)]
     judged = _judge_questions(both, questions)
+    judged += _judge_questions(both, both.list_run_questions(judged))
     for name in waiting:
         found[name] = _conclude(both, name, [one for one in judged if one.question.name == name])
-    return [one for name in names if (one := found[name]) is not None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Question:
-    """A weighted sum of an answer's elements; `where` is the only element with a weight."""
-
-    name: str
-    weights: Tensor
-    where: tuple[int, ...] = ()
+    return [one for one in found.values() if one is not None]
 
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
     """A question with the difference of both sums, and the reaches of both."""
 
-    question: _Question
+    question: Question
     apart: float
     ran_apart: float  # the answer as it ran, from its shadow
     mine: Reach
@@ -168,55 +169,81 @@ class _Both:
         """Return the subject's answer; None if it has none."""
         return self.shadows.get(name)
 
-    def measure(self, question: _Question) -> tuple[float, float]:
+    def measure(self, question: Question) -> tuple[float, float]:
         """Return the weighted difference of both shadows, and that of the answer as it ran from its
         shadow.
         """
         name, weights = question.name, question.weights
+        apart = blank_infinite(self.shadows[name]) - blank_infinite(self.expected(name))
+        ran_apart = self.measure_run(name)
+        ran_sum = torch.inf if ran_apart is None else (ran_apart * weights).sum()
+        return abs(float((apart * weights).sum())), abs(float(ran_sum))
+
+    def measure_run(self, name: str) -> Tensor | None:
+        """Return the difference of an answer as it ran from its shadow; None for another shape."""
         shadow = self.shadows[name]
         ran = self.ran.get(name, torch.full_like(shadow, torch.nan))
-        apart = ((shadow - self.expected(name)) * weights).sum()
-        ran_apart = ((ran - shadow) * weights).sum() if ran.shape == shadow.shape else torch.inf
-        return abs(float(apart)), abs(float(ran_apart))
+        if ran.shape != shadow.shape:
+            return None
+        return torch.where(ran == shadow, 0.0, ran - shadow)
+
+    def list_more(self) -> list[str]:
+        """Return the gradients other than 0 that the reference does not have at all."""
+        known = self.reference.watched.answers
+        return [
+            name
+            for name, each in self.shadows.items()
+            if name.startswith("gradient ") and name not in known and bool((each != 0).any())
+        ]
+
+    def list_run_questions(self, judged: Sequence[_Judged]) -> list[Question]:
+        """Return the element of each answer that, as it ran, is furthest from its shadow, where it
+        is not near for its share of what the sum of all elements may lose.
+        """
+        questions = []
+        for one in judged:
+            name, weights = one.question.name, one.question.weights
+            apart = None if one.question.where else self.measure_run(name)
+            if apart is None or weights.numel() < 2 or one.mine.unruled:
+                continue
+            most = float(abs(apart).max())
+            if most > RUN_SHARE * one.mine.as_run / math.sqrt(weights.numel()):
+                place = int(abs(apart).argmax())
+                questions.append(ask_element(name, weights, place, of_run=True))
+        return questions
 
     def compare_shapes(self, name: str) -> Compared | None:
         """Compare what rounding has no part in; None if the answers are numbers to be judged."""
         expected, actual = self.expected(name), self.actual(name)
+        if actual is None and name.startswith("gradient ") and not bool((expected != 0).any()):
+            return Compared(name, "not seen")  # no gradient, and one of 0
         if actual is None or actual.shape != expected.shape:
             return Compared(name, "shape", math.inf)
         if not expected.is_floating_point():
             same = torch.equal(actual, expected)
             return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
-        finite = torch.isfinite(expected) & torch.isfinite(actual)
-        if not bool(finite.all()):
-            alike = torch.equal(actual.nan_to_num(), expected.nan_to_num())
-            return Compared(name, "not finite", 0.0 if alike else math.inf)
+        if not have_same_infinities(actual, expected):
+            return Compared(name, "not finite", math.inf)
+        if bool(torch.isnan(expected).any()) or (
+            expected.numel() and not bool(torch.isfinite(expected).any())
+        ):
+            return Compared(name, "not finite")
         return None if expected.numel() else Compared(name, "not seen")
 
-    def list_questions(self, name: str, generator: torch.Generator) -> list[_Question]:
-        """Return a random weighted sum of all elements, and the element that differs most if it
-        differs by more than a few roundings of the largest.
-        """
+    def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
+        """Return what is judged of an answer; what is infinite on both sides is left out."""
         expected, actual = self.expected(name), self.actual(name)
         assert actual is not None
-        questions = [_Question(name, draw_signs(expected, generator))]
-        apart = abs(actual - expected)
-        if expected.numel() > 1 and float(apart.max()) > NOISE * float(abs(expected).max()):
-            place = apart.argmax()
-            weights = torch.zeros_like(expected)
-            weights.view(-1)[place] = 1.0
-            where = tuple(int(each) for each in torch.unravel_index(place, apart.shape))
-            questions.append(_Question(name, weights, where))
-        return questions
+        return list_questions(name, blank_infinite(expected), blank_infinite(actual), generator)
 
-    def weigh(self, question: _Question) -> tuple[Tensor, Tensor]:
+    def weigh(self, question: Question) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the subject's answer and of the reference's, in autograd's
         graphs.
         """
         name, weights = question.name, question.weights
-        expected = (self.reference.read(name) * weights).sum()
+        expected = (blank_infinite(self.reference.read(name)) * weights).sum()
         if not name.startswith(GRADIENT):
-            return (self.subject.read(name) * weights).sum(), expected
+            return (blank_infinite(self.subject.read(name)) * weights).sum(), expected
         actual = torch.zeros((), dtype=torch.float64, device=weights.device)
         for own, changes in self.carry.push({name.removeprefix(GRADIENT): weights}).items():
             if GRADIENT + own in self.subject.watched.answers:
@@ -224,7 +251,7 @@ class _Both:
         return actual, expected
 
 
-def _judge_questions(both: _Both, questions: Sequence[_Question]) -> list[_Judged]:
+def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged]:
     sums = [both.weigh(question) for question in questions]
     mine = both.subject.reach([actual for actual, _ in sums])
     theirs = both.reference.reach([expected for _, expected in sums])
@@ -236,10 +263,12 @@ def _judge_questions(both: _Both, questions: Sequence[_Question]) -> list[_Judge
 
 def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     """Return the comparison of an answer from its questions: a sum of all elements first."""
-    whole, shown = judged[0], judged[-1]
+    whole = judged[0]
+    elements = [one for one in judged[1:] if not one.question.of_run]
+    shown = max(elements, key=lambda one: one.factor, default=whole)
     expected, actual = both.expected(name), both.actual(name)
     assert actual is not None
-    size = float(torch.linalg.vector_norm(expected))
+    size = float(torch.linalg.vector_norm(blank_infinite(expected)))
     factor = max(one.factor for one in judged)
     resolution = divide(whole.allowed, size)
     where = shown.question.where or (0,) * expected.ndim
@@ -295,13 +324,13 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     If a layer before them lacks numbers of the reference, or all the subject's numbers are the
     reference's, they are the operations of the reference that the subject lacks.
     """
-    place = subject.watched.answers.get(differs.answer)
-    if place is None:
-        return []
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
-    first = find_frontier(subject.replay, place, pool)
-    first = trace_arrivals(subject.replay, reference.replay, first)
+    first: list[Operation] = []
+    place = subject.watched.answers.get(differs.answer)
+    if place is not None:
+        first = find_frontier(subject.replay, place, pool)
+        first = trace_arrivals(subject.replay, reference.replay, first)
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
     if not first:

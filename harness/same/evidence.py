@@ -12,6 +12,7 @@ from harness.same.asking import Asked, Outside
 from harness.same.compare import GRADIENT, WIDEST, Compared
 
 SMALL = 1e-9  # of the largest gradient: what is allowed for a smaller one tells that it is 0
+UNPAIRED = ("shape", "only here")  # outcomes of answers that have no counterpart
 BOUNDED = ("same", "differs", "too wide")  # outcomes of answers that have bounds
 
 
@@ -161,7 +162,9 @@ class Evidence:
 
 def is_failure(one: Compared) -> bool:
     """Does an answer of two models differ?"""
-    return one.outcome in ("differs", "shape") or (one.outcome == "not finite" and one.factor > 0)
+    if one.outcome == "not finite":
+        return one.factor > 0
+    return one.outcome == "differs" or one.outcome in UNPAIRED
 
 
 def count_answers(names: Sequence[str]) -> str:

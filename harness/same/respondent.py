@@ -21,8 +21,8 @@ from harness.evaluating.evaluation import (
 )
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
+from harness.mapping.models import Models, Side, make_loss
 from harness.model.devices import held_in
-from harness.same.models import Models, Side, make_loss
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched
 
@@ -105,6 +105,7 @@ class Respondent:
             models.by_inputs,
             models.mapping.differentiable,
             self.weights,
+            models.arguments,
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
@@ -114,7 +115,7 @@ class Respondent:
             question = Question(**{**vars(question), "seed": seed})
         answers, found = survey(self.module, question)
         self.drawn = found.drawn
-        self.digest = digest_answers(answers)
+        self.digest = digest_answers(answers) + found.trace.hexdigest()
         self._set()
         return answers
 

@@ -9,10 +9,10 @@ from harness.core.finding import HintKind
 from harness.core.verdict import Status
 from harness.evaluating.evaluation import BY_INPUT
 from harness.mapping.finding import list_shapes
+from harness.mapping.models import Models, is_output
 from harness.same.asking import AS_BUILT, Asked, Outside
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
-from harness.same.models import Models, is_output
 from harness.shadow.located import locate
 from harness.words.naming import format_factor
 from harness.words.wording import describe_operation
@@ -207,16 +207,24 @@ def describe_shape(models: Models, shown: Shown, mode: str) -> str:
         mine = list_shapes(models.subject.outputs.get(mode, {}))
         theirs = list_shapes(models.reference.outputs.get(mode, {}))
         return f"{given.name} gives {mine}, {given.name_reference} {theirs}"
+    if shown.compared.outcome == "only here":
+        return (
+            f"{given.name} has a {shown.answer}, and {given.name_reference} has none: it is frozen,"
+            " detached or a buffer there"
+        )
     return f"{given.name} has no {shown.answer}: something is detached, or not used"
 
 
 def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
     """Return the headline of an operation outside its own bound."""
+    operation = describe_operation(outside.operation)
+    if math.isinf(outside.share):
+        return (
+            f"{operation} gave other numbers than it computes from its inputs, beyond all rounding:"
+            f" was its memory written from outside torch? ({asked.ask.label})"
+        )
     factor = format_factor(outside.share)
-    return (
-        f"{describe_operation(outside.operation)} is {factor} times what {dtype} may lose in it"
-        f" ({asked.ask.label})"
-    )
+    return f"{operation} is {factor} times what {dtype} may lose in it ({asked.ask.label})"
 
 
 def describe_well_computed(evidence: Evidence, dtype: str) -> str:
@@ -278,10 +286,12 @@ def list_notes(
     if mapping.remark:
         text += f" ({mapping.remark})"
     notes.append((HintKind.NOTE, text))
-    if mapping.as_built:
-        stay = "stays" if len(mapping.as_built) == 1 else "stay"
-        cause = f"{list_names(mapping.as_built)} of {given.name} {stay} as built, or 0"
-        notes.append((HintKind.NOTE, f"{cause}: nothing of {given.name_reference} gives it"))
+    zeros = [name for name in mapping.as_built if name in (mapping.parts or {})]
+    built = [name for name in mapping.as_built if name not in zeros]
+    for names, said in ((built, "as built"), (zeros, "0")):
+        if names:
+            verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
+            notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
     if frozen:

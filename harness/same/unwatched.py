@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.same.compare import WIDEST, Compared, Outcome, Tensors, divide
+from harness.same.elements import have_same_infinities
 from harness.shadow.adjoint import draw_signs
 from harness.shadow.replay import widen
 from harness.shadow.shadow import Shadow
@@ -34,7 +35,7 @@ def _compare(reference: Shadow, name: str, actual: Tensor, generator: torch.Gene
         same = torch.equal(actual, expected)
         return Compared(name, "same" if same else "differs", 0.0 if same else math.inf)
     if not bool(torch.isfinite(expected).all() & torch.isfinite(actual).all()):
-        alike = torch.equal(actual.nan_to_num(), expected.nan_to_num())
+        alike = have_same_infinities(actual, expected)
         return Compared(name, "not finite", 0.0 if alike else math.inf)
     apart = actual - expected
     place = abs(apart).argmax()

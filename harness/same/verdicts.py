@@ -10,9 +10,9 @@ from harness.core.finding import Finding, Form, Hint, HintKind, Located, figure
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Trial
 from harness.judging.comparison import blank, failure, title_of
+from harness.mapping.models import Models
 from harness.same.compare import WIDEST
-from harness.same.evidence import Evidence, Shown
-from harness.same.models import Models
+from harness.same.evidence import UNPAIRED, Evidence, Shown
 from harness.same.sentences import (
     describe_backwards,
     describe_difference,
@@ -99,7 +99,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
     models, evidence = judged.models, judged.evidence
     worst = find_worst(evidence) or failures[0]
     compared = worst.compared
-    if compared.outcome == "shape":
+    if compared.outcome in UNPAIRED:
         return _fail(judged, describe_shape(models, worst, judged.mode))
     if math.isnan(compared.actual):
         return _fail(judged, describe_difference(worst))
@@ -131,7 +131,7 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 def find_worst(evidence: Evidence) -> Shown | None:
     """Return the answer that a failure shows: one of another shape, else the first that differs."""
     failures = evidence.failures()
-    shapes = [each for each in failures if each.compared.outcome == "shape"]
+    shapes = [each for each in failures if each.compared.outcome in UNPAIRED]
     return next(iter([*shapes, *failures]), None)
 
 

@@ -14,7 +14,14 @@ from harness.rules.registry import Call, Error, bind, bound_errors
 from harness.shadow.branching import may_branch
 from harness.shadow.places import Place
 from harness.shadow.recording import Operation, Run
-from harness.shadow.replay import Results, fill, fill_gaps, find_gaps, repeat_operation
+from harness.shadow.replay import (
+    Results,
+    fill,
+    fill_gaps,
+    find_gaps,
+    repeat_as_run,
+    repeat_operation,
+)
 
 LEAST = 5e-324  # makes 0 / 0 a share of 0
 
@@ -72,7 +79,7 @@ def check_operation(observed: Observed, operation: Operation) -> Checked:
     dtype = find_dtype(run, operation)
     if dtype == "":
         nothing: list[Error] = [None] * len(exact)
-        return Checked(operation, nothing, nothing, dtype, 0.0)
+        return Checked(operation, nothing, nothing, dtype, measure_whole(run, operation))
     call = Call(operation.functional, bind(operation.called, args, kwargs), exact)
     errors = bound_errors(call, precision_of(dtype))
     if errors is None or find_gaps(run, operation, exact):
@@ -139,6 +146,18 @@ def _measure_each(found: Tensor, exact: Tensor, error: Error) -> tuple[float, in
     share = torch.where(right | undefined, 0.0, abs(found - exact) / error)
     share = share.nan_to_num(nan=torch.inf, posinf=torch.inf)
     return float(share.max()), int(undefined.sum())
+
+
+def measure_whole(run: Run, operation: Operation) -> float:
+    """Return 0 if an operation gave the whole numbers or truth values that it gives again in its
+    own dtype, else infinity: something else has written into their memory.
+    """
+    args, kwargs = fill(operation.args, run.read), fill(operation.kwargs, run.read)
+    results = repeat_as_run(operation, args, kwargs)
+    for place, result in zip(operation.results, results, strict=False):
+        if place is not None and result is not None and not torch.equal(run.read(place), result):
+            return torch.inf
+    return 0.0
 
 
 def find_dtype(run: Run, operation: Operation) -> str:

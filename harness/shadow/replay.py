@@ -104,6 +104,19 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
     results = called(*args, **kwargs)
     if _takes_default_dtype(operation) and results.is_floating_point():
         results = called(*args, **kwargs | {"dtype": torch.float64})
+    return _widen_results(results)
+
+
+def repeat_as_run(operation: Operation, args: Any, kwargs: Any) -> Results:
+    """Return the results of an operation again, in its own dtype; only its whole numbers and truth
+    values are as they were.
+    """
+    outputs = list_outputs(operation.called)
+    kwargs = {name: kwargs[name] for name in kwargs if name not in outputs}
+    return _widen_results(find_functional(operation)(*args, **kwargs))
+
+
+def _widen_results(results: Any) -> Results:
     listed = results if isinstance(results, tuple | list) else (results,)
     return tuple(map(_widen_result, listed))
 

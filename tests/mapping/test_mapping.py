@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.mapping.given import Given
 from harness.mapping.mapping import ParameterMap
-from harness.same.given import Given
-from harness.same.models import Models, prepare
+from harness.mapping.models import Models, prepare
 from tests.conftest import Approved
 from tests.same import models as m
 

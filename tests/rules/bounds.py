@@ -18,7 +18,6 @@ from torch import Tensor
 
 from harness.rules.precision import precision_of
 from harness.rules.registry import RULES, Error
-from tests.selfcheck import rule_loss_calls as _calls  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import KINDS, Draws
 from tests.selfcheck.rules import try_call

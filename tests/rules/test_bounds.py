@@ -113,6 +113,14 @@ def test_an_infinite_mask_is_exact() -> None:
         assert bool((error[x != -torch.inf] < 1e-5).all())
 
 
+def test_a_row_of_nothing_but_masks_is_exact() -> None:
+    """The logarithm of a sum of no exponentials is minus infinity, exactly."""
+    x = torch.tensor([[-torch.inf, -torch.inf], [-torch.inf, 1.0]])
+    made = answer(aten.logsumexp.default, [x, [1]], {})
+    assert made.errors[0][0] == 0
+    assert 0 < made.errors[0][1] < 1e-6
+
+
 def test_what_overflows_has_no_bound() -> None:
     """Nothing is said of results beyond the range of the dtype, or of steps that leave it."""
     made = answer(aten.mul.Tensor, [torch.tensor([1e30, 1.0]), torch.tensor([1e30, 1.0])], {})

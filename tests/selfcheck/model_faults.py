@@ -28,10 +28,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.same.compare import ByName, Compared, compare, find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
-from tests.selfcheck.models import MOST_LOST, describe, make_shadow
+from tests.selfcheck.models import MOST_LOST, MOST_WORSE, describe, make_shadow
 from tests.selfcheck.zoo.block import Around
-from tests.selfcheck.zoo.draw import draw
+from tests.selfcheck.zoo.dense import Activation, Dense
+from tests.selfcheck.zoo.draw import draw, fill
+from tests.selfcheck.zoo.losses import Squares
 from tests.selfcheck.zoo.net import Example, Net, list_blocks, rewrite
+from tests.selfcheck.zoo.norms import LayerNorm
 
 MODELS = 1000
 KINDS = ("weight", "line", "kernel", "precision")
@@ -262,8 +265,8 @@ def plant_precision(example: Example, rng: random.Random) -> Outcome | None:
     """Let one layer compute in a narrower dtype: rounded to float32 in a float64 model, to bfloat16
     or under autocast in a float32 model.
     """
-    if example.dtype == "bfloat16":
-        return None
+    if example.dtype == "bfloat16" or rng.random() < 0.2:
+        return plant_moments(rng)
     net = choose_formulas(example, rng)
     kinds = ("Dense", "Convolution", "Attention", "LayerNorm", "Activation", "GlobalMean", "Take")
     chosen = [(n, b) for n, b in list_blocks(net).items() if type(b).__name__ in kinds]
@@ -277,6 +280,36 @@ def plant_precision(example: Example, rng: random.Random) -> Outcome | None:
     else:
         kind, block.around = "rounded to bfloat16", round_input(torch.bfloat16)
     return judge_precision(example, net, name, f"precision: {kind}")
+
+
+def plant_moments(rng: random.Random) -> Outcome:
+    """Let a layer norm of numbers far from 0 compute its variance as E[x^2] - E[x]^2."""
+    example, net = draw_moments(rng.randrange(2**31))
+    mine, theirs = make_shadow(example, net), make_shadow(example, example.net)
+    output = compare(mine, theirs, ByName(), torch.Generator().manual_seed(0))[0]
+    found = output.outcome == "same" and output.bits_worse > MOST_WORSE
+    told = f"output {output.outcome}, {output.bits_worse:.1f} bits worse"
+    return Outcome("precision: E[x^2] - E[x]^2", True, found, found, told)
+
+
+def draw_moments(seed: int) -> tuple[Example, Net]:
+    """Return a layer norm of numbers far from 0 between two dense layers, and the same with the
+    variance as E[x^2] - E[x]^2.
+    """
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    width = rng.randint(4, 32)
+    first, norm = Dense(5, width), LayerNorm(width)
+    right = Net([first, norm, Activation("tanh"), Dense(width, 3)])
+    fill(right, 1.0)
+    first.bias.data += 10 ** rng.uniform(2.5, 3.5)  # type: ignore[union-attr]
+    inputs = torch.randn(rng.randint(3, 12), 5)
+    right.loss = Squares()
+    targets = torch.randn(len(inputs), 3)
+    example = Example(right, inputs, targets, "mlp", 3, "float32", "numbers far from 0")
+    wrong = copy.deepcopy(right)
+    wrong.blocks[1].style = "by_moments"
+    return example, wrong
 
 
 def judge_precision(example: Example, net: Net, layer: str, kind: str) -> Outcome:

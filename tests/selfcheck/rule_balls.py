@@ -408,6 +408,35 @@ def prelu_backward(given: Given) -> Any:
     return by_input, _map(lambda g, x: ZERO if x > 0 else x * g, g, x)
 
 
+# sums and products of matrices
+
+
+@formula("sum")
+def add_up(given: Given) -> Balls:
+    x, axes = given["self"], list_axes(given)
+    whole = np.sum(x, axis=axes, keepdims=given.get("keepdim", False), initial=ZERO)
+    return np.asarray(whole, dtype=object)
+
+
+@formula("mean")
+def average(given: Given) -> Balls:
+    terms = prod(given["self"].shape[axis] for axis in list_axes(given))
+    return np.asarray(add_up(given) / terms, dtype=object)
+
+
+def list_axes(given: Given) -> tuple[int, ...]:
+    return tuple(given.get("dim") or range(given["self"].ndim))
+
+
+@formula("mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv")
+def multiply(given: Given) -> Balls:
+    arrays = [value for value in given.values() if isinstance(value, np.ndarray)]
+    found = np.asarray(arrays[-2] @ arrays[-1], dtype=object)
+    if "beta" not in given:
+        return found
+    return np.asarray(given["beta"] * arrays[0] + given["alpha"] * found, dtype=object)
+
+
 # norms
 
 

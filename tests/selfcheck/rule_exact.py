@@ -20,6 +20,7 @@ import flint
 import numpy as np
 import torch
 
+from tests.selfcheck import rule_sum_calls as _calls  # noqa: F401
 from tests.selfcheck.rule_balls import evaluate
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws

@@ -24,7 +24,10 @@ from torch import Tensor
 from harness.kernels import all as _rules  # noqa: F401
 from harness.rules.precision import HELD, precision_of
 from harness.rules.registry import REPEATED, Call, Error, bind, bound_errors
-from tests.selfcheck import rule_loss_calls as _calls  # noqa: F401
+from harness.shadow.recording import HIDDEN_WRITES
+from tests.selfcheck import rule_kernel_calls as _kernel_calls  # noqa: F401
+from tests.selfcheck import rule_loss_calls as _losses  # noqa: F401
+from tests.selfcheck import rule_sum_calls as _sums  # noqa: F401
 from tests.selfcheck.rule_calls import MAKERS
 from tests.selfcheck.rule_draws import Draws
 
@@ -75,9 +78,12 @@ def answer(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Answe
     """Make a call and its repetition."""
     wide = [widen(each) for each in args]
     more = {name: widen(value) for name, value in kwargs.items()}
-    found = operation(*[_keep(each) for each in args], **kwargs)
+    kept = [_keep(each) for each in args]
+    found = operation(*kept, **kwargs)
     listed = list(found) if isinstance(found, tuple | list) else [found]
     name = operation._schema.name
+    written = bind(operation, kept, kwargs)
+    listed += [written[each] for each in HIDDEN_WRITES.get(name, ())]
     exact = REPEATED.get(name, operation)(*wide, **more)
     results = list(exact) if isinstance(exact, tuple | list) else [exact]
     call = Call(name, bind(operation, wide, more), results)

@@ -235,3 +235,26 @@ def test_what_cannot_be_followed_is_refused(
     """Complex, sparse and reinterpreted numbers: a sentence says so."""
     with approved.raises(Unwatched):
         watch(lambda: {"output": function(START)})
+
+
+def test_fused_attention_that_is_called_by_name_has_no_rule() -> None:
+    """What a model asks for by its own name is not replaced, and does not pass."""
+    q = START.reshape(1, 1, 3, 4)
+
+    def call() -> dict[str, Tensor]:
+        operation = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        return {"output": operation(q, q, q)[0]}
+
+    shadow = Shadow(watch(call), "float32")
+    reach = shadow.reach([shadow.read("output").sum()])[0]
+    names = {one.name for one in reach.unruled}
+    assert names == {"aten::_scaled_dot_product_flash_attention_for_cpu"}
+
+
+def test_recurrent_networks_run_step_by_step() -> None:
+    """The layer of oneDNN steps aside, and serves again afterwards; other kernels stay."""
+    network = nn.LSTM(4, 4)
+    watched = watch(lambda: {"output": network(START)[0]}, network)
+    assert "aten::mkldnn_rnn_layer" not in {one.name for one in watched.run.operations}
+    assert torch.backends.mkldnn.enabled
+    hold(Shadow(watched, "float32"))

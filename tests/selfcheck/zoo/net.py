@@ -79,13 +79,16 @@ class Example:
             loss = net.loss(output, self.targets)
             named = dict(net.named_parameters())
             wanted = [*named.values(), *([inputs] if inputs.requires_grad else [])]
-            slopes = torch.autograd.grad(loss, wanted, allow_unused=True)
+            slopes: Sequence[Tensor | None] = [None] * len(wanted)
+            if loss.requires_grad:
+                slopes = torch.autograd.grad(loss, wanted, allow_unused=True)
             answers = {"output": output, "loss": loss}
             for name, slope in zip(named, slopes, strict=False):
                 if slope is not None:
                     answers[GRADIENT + name] = slope
-            if inputs.requires_grad and slopes[-1] is not None:
-                answers["input gradient"] = slopes[-1]
+            last = slopes[-1] if inputs.requires_grad else None
+            if last is not None:
+                answers["input gradient"] = last
             return answers | {f"buffer {name}": each for name, each in net.named_buffers()}
 
         return call

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,15 @@ from harness.core.numpy_errors import users
 from harness.evaluating.built import Builder, cast_batch, set_mode
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
-from harness.evaluating.evaluation import BUFFER, BY_INPUT, GRADIENT, LOSS, Question, survey
+from harness.evaluating.evaluation import (
+    BUFFER,
+    BY_INPUT,
+    GRADIENT,
+    LOSS,
+    Question,
+    name_arguments,
+    survey,
+)
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -27,11 +36,11 @@ from harness.evaluating.state import (
 )
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
+from harness.mapping.given import Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
 from harness.model.errors import raised
-from harness.same.given import Given
 
 Shapes = Mapping[str, tuple[int, ...]]
 GIB = 2**30
@@ -87,6 +96,11 @@ class Models:
     buffers: Mapping[str, str]
     free: Sequence[Free]
     own_apart: tuple[str, ...]
+
+    @cached_property
+    def arguments(self) -> Sequence[str]:
+        """The names of the arguments of both: those of the reference, in their order."""
+        return name_arguments(self.reference.module)
 
     @property
     def by_inputs(self) -> bool:

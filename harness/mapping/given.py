@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from harness.calling.copies import copy_hooks
 from harness.text.harmless import class_name, shown
 
 MODES = ("train", "eval")
@@ -93,7 +94,9 @@ class CopyOf:
     model: Any
 
     def __call__(self) -> Any:
-        return copy.deepcopy(self.model)
+        copied = copy.deepcopy(self.model)
+        copy_hooks(self.model, copied)
+        return copied
 
 
 def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:

@@ -1,0 +1,70 @@
+"""Chooses what is judged of an answer: a sum of all its elements, and single elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.shadow.adjoint import draw_signs
+
+NOISE = 2.0**-49  # of the largest element: smaller differences of one element are not looked into
+SMALL = 2.0**-30  # of an element itself: smaller differences of small elements are not looked into
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A weighted sum of an answer's elements; `where` is the only element with a weight.
+
+    `of_run` says that it was chosen by the answer as it ran.
+    """
+
+    name: str
+    weights: Tensor
+    where: tuple[int, ...] = ()
+    of_run: bool = False
+
+
+def list_questions(
+    name: str, expected: Tensor, actual: Tensor, generator: torch.Generator
+) -> list[Question]:
+    """Return a random weighted sum of all elements, the element that differs most, and the one that
+    differs most for its size, if these differ by more than a few roundings.
+    """
+    questions = [Question(name, draw_signs(expected, generator))]
+    if expected.numel() == 1:
+        return questions
+    apart = abs(actual - expected)
+    share = torch.where(apart == 0, 0.0, apart / (abs(expected) + abs(actual)))
+    places = [int(apart.argmax()), int(share.argmax())]
+    differs = [
+        float(apart.max()) > NOISE * float(abs(expected).max()),
+        float(share.max()) > SMALL and places[0] != places[1],
+    ]
+    chosen = [place for place, far in zip(places, differs, strict=True) if far]
+    return questions + [ask_element(name, expected, place) for place in chosen]
+
+
+def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
+    """Return the question of one element, by its number in the flat answer."""
+    weights = torch.zeros_like(like)
+    weights.view(-1)[place] = 1.0
+    indices = torch.unravel_index(torch.tensor(place), like.shape)
+    return Question(name, weights, tuple(int(each) for each in indices), of_run)
+
+
+def have_same_infinities(one: Tensor, other: Tensor) -> bool:
+    """Are two answers infinite, and no numbers, in the same elements?"""
+    return torch.equal(_blank_finite(one), _blank_finite(other))
+
+
+def _blank_finite(tensor: Tensor) -> Tensor:
+    """Return 0 for what is finite, 2 for what is no number, and the sign of an infinity."""
+    sign = torch.where(torch.isinf(tensor), torch.sign(tensor), 0.0)
+    return torch.where(torch.isnan(tensor), 2.0, sign)
+
+
+def blank_infinite(tensor: Tensor) -> Tensor:
+    """Return an answer with 0 in place of what is not finite."""
+    return tensor.nan_to_num(0.0, 0.0, 0.0)
