@@ -29,9 +29,16 @@ def jax_model(
     `jax.value_and_grad`. `jit=False` leaves `jax.jit` out. `declared` are further arguments of
     Computed, as `parameters` and `relu_at_zero`.
 
-    Raises ImportError without JAX, TypeError for a parameter that is no array.
+    Raises ImportError without JAX, TypeError for a parameter that is no array, or an `apply` that
+    is no function.
     """
     import jax
+
+    if not callable(apply):
+        raise TypeError(
+            f"jax_model(apply, params): apply is a {class_name(apply)}, expected a function of"
+            " params and inputs"
+        )
 
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)
     shapes = {}

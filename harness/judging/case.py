@@ -260,6 +260,11 @@ class Case:
     def _validate_references(self, who: str) -> None:
         for reference in self.references:
             answers = hasattr(reference, "observe") or hasattr(reference, "fit")
+            if hasattr(reference, "named_parameters"):
+                raise TypeError(
+                    f"{who} names the reference {shown(reference)}, a PyTorch model: write"
+                    " Subject(...) around its class, or compare two models by same(...)"
+                )
             if isinstance(reference, type) or not answers:
                 raise TypeError(
                     f"{who} names the reference {shown(reference)}, which is not known: expected"

@@ -19,6 +19,7 @@ NARROWEST = 110  # columns: sentences folded more narrowly are hard to read
 NOT_JUDGED = "Not judged: see below."
 FITTED = "fit"  # the name of a fitted object as a reference
 NAMED = 6  # names in a sentence at most
+TWO_MODELS = ("same-function", "well-computed", "precision-kept")  # checks that R has no part in
 NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
 
 
@@ -357,7 +358,7 @@ def describe_counts(report: Report) -> str:
     when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
     recorded = f"recorded R ({when}; R {r}, nnet {nnet})"
     witnesses = {"live": "live R", "recorded": recorded, "stated": "what is stated"}
-    if passes["recorded"] and not passes["live"]:
+    if not passes["live"] and (passes["recorded"] or not _may_ask_r(report)):
         del witnesses["live"]
     told = [
         f"{passes[who]} against {what}"
@@ -366,4 +367,9 @@ def describe_counts(report: Report) -> str:
     ]
     shown = ", ".join(f"{counts[status]} {status}" for status in reversed(Status) if counts[status])
     of = f"; {', '.join(told)}".replace(" against", " of the passes against", 1)
-    return f"{_trials(report.verdicts)}: {shown}{of if passes else ''}"
+    return f"{_trials(report.verdicts)}: {shown}{of if passes and told else ''}"
+
+
+def _may_ask_r(report: Report) -> bool:
+    """Is there a trial of which R could be asked? Of two models that are compared it is not."""
+    return any(not verdict.check.startswith(TWO_MODELS) for verdict in report.verdicts)

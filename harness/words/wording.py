@@ -89,8 +89,9 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
     if finding.losses:
         yield finding.losses
     if finding.first_operations:
-        named = [describe_operation(each) for each in finding.first_operations[:MOST_OPERATIONS]]
-        more = len(finding.first_operations) - len(named)
+        every = dict.fromkeys(describe_operation(each) for each in finding.first_operations)
+        named = list(every)[:MOST_OPERATIONS]
+        more = len(every) - len(named)
         further = f", and {more} more" if more else ""
         yield f"first operation that differs: {'; '.join(named)}{further}"
     for hint in finding.hints:
@@ -100,7 +101,7 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
 def describe_operation(found: Located) -> str:
     """Return an operation in words: "tanh in hidden (net.py:12: h = torch.tanh(z))"."""
     where = f" in {found.layer}" if found.layer else ""
-    backward = ", on the way back," if found.backward else ""
+    backward = ", on the way back" if found.backward else ""
     line = f" ({found.line}: {found.source})" if found.source else ""
     return f"{found.operation}{where}{backward}{line}"
 

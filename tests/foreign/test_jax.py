@@ -152,3 +152,9 @@ def test_xla_is_as_exact_as_its_contract() -> None:
             wanted = exact(given.astype(np.longdouble))
             used = abs(found - wanted) / abs(wanted) / (np.finfo(dtype).eps / 2)
             assert used.max() < 8, name
+
+
+def test_parameters_in_place_of_the_function_are_refused(approved: Approved) -> None:
+    """As when the two are exchanged."""
+    with approved.raises(TypeError):
+        jax_model(PARAMS, PARAMS)  # type: ignore[arg-type]

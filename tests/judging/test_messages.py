@@ -196,6 +196,7 @@ CASES: dict[str, dict[str, Any]] = {
     "contrast-head": {"contrast": Contrast("c", "c", (1, -1), head=3)},
     "reference-a-class": {"references": [NumpyNet]},
     "reference-a-name": {"references": ["r_nnet"]},
+    "reference-a-model": {"references": [SineNet]},
     "check": {"checks": ["forward", "hessian"]},
     "dtype": {"dtypes": ["float8"]},
     "expect": {"expect": "same"},
