@@ -93,7 +93,8 @@ class Located:
     """An operation of torch, with the layer (module) that ran it and the line that called it.
 
     `line` is a file and a number, as "net.py:12", and `source` the text of that line; both are ""
-    if no line of the user's called it.
+    if no line of the user's called it. `owner` is the name of the reference if the operation is
+    one of the reference's, which the subject lacks.
     """
 
     operation: str
@@ -101,6 +102,7 @@ class Located:
     line: str = ""
     source: str = ""
     backward: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True)

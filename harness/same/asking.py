@@ -156,7 +156,7 @@ class Asker:
         first = {}
         for one in compared:
             if one.outcome == "differs":
-                first[one.answer] = [locate(each) for each in find_first(subject, reference, one)]
+                first[one.answer] = locate_first(subject, reference, one, theirs.side.builder.name)
         return Asked(
             ask,
             compared,
@@ -168,6 +168,20 @@ class Asker:
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
         )
+
+
+def locate_first(
+    subject: Shadow, reference: Shadow, differs: Compared, owner: str
+) -> list[Located]:
+    """Return the operations at which an answer leaves the reference's numbers; those of the
+    reference that the subject lacks have an owner.
+    """
+    theirs = set(map(id, reference.watched.run.operations))
+    found = []
+    for operation in find_first(subject, reference, differs):
+        owned = owner if id(operation) in theirs else ""
+        found.append(replace(locate(operation), owner=owned))
+    return found
 
 
 def describe_function(call: Function) -> str:

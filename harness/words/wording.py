@@ -10,6 +10,7 @@ from harness.text.harmless import one_line
 from harness.text.shell import path_word, shell_line
 from harness.words.naming import distinct_digits, format_factor, title
 
+FIRST = "first operation that differs"
 MOST_OPERATIONS = 3  # that a sentence names
 
 
@@ -93,7 +94,9 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
         named = list(every)[:MOST_OPERATIONS]
         more = len(every) - len(named)
         further = f", and {more} more" if more else ""
-        yield f"first operation that differs: {'; '.join(named)}{further}"
+        owner = finding.first_operations[0].owner
+        first = f"first operation of {owner} without a counterpart" if owner else FIRST
+        yield f"{first}: {'; '.join(named)}{further}"
     for hint in finding.hints:
         yield hint_sentence(verdict, hint)
 
