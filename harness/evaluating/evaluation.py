@@ -19,6 +19,7 @@ from harness.evaluating.data import Batch
 from harness.evaluating.outputs import name_outputs
 from harness.evaluating.state import list_live, list_parameters
 from harness.evaluating.survey import Survey
+from harness.model.errors import WrongAnswer, raised
 from harness.model.losses import check_loss
 from harness.shadow.watch import Watched, watch
 
@@ -107,9 +108,18 @@ def _answer(module: Any, question: Question) -> Answers:
 
 
 def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
-    """Return a user's loss of an output. Raises WrongAnswer unless it is one real number."""
+    """Return a user's loss of an output. Raises WrongAnswer unless it is one real number, or if the
+    loss raises anything.
+    """
     given = (output,) if batch.targets is None else (output, batch.targets)
-    found: Any = loss(*given)
+    try:
+        found: Any = loss(*given)
+    except Exception as error:  # a user's loss may raise anything
+        called = "loss(output, targets)" if len(given) == 2 else "loss(output)"
+        advice = (
+            "" if len(given) == 2 else "; with targets=... it is called as loss(output, targets)"
+        )
+        raise WrongAnswer(f"answered, and {called} {raised(error)}{advice}") from error
     checked: Tensor = check_loss(found)
     return checked
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from harness.core.contract import Contract
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
+from harness.core.progress import Say, patient
 from harness.core.verdict import Status, Verdict
 from harness.judging.cache import Cache
 from harness.judging.case import Case, Trial
@@ -72,8 +73,8 @@ def same(
     `model` and `reference` are nn.Module classes, functions that build one, or modules. `data` is
     what both are called with: a tensor, a tuple of arguments, a dict of arguments by name, a list
     of batches of these, or a function of a torch.Generator. In place of a tensor may stand a shape,
-    (32, 10), or words: "integers 0..99 (32, 10)". `loss(output, targets)` gives the gradients, by
-    default those of a random weighted sum of all outputs.
+    (32, 10), or words: "integers 0..99 (32, 10)". `loss(output, targets)`, or `loss(output)`
+    without targets, gives the gradients, by default those of a random weighted sum of all outputs.
 
     `parameters` says how the model's parameters follow from the reference's: a function that makes
     the model's state_dict of the reference's, with torch's operations, or a dict of the model's
@@ -81,13 +82,13 @@ def same(
     by trying, and the result is printed. "as built" compares both with the numbers that they hold.
 
     Both models are asked in each of `modes`: in train(), and in eval(). `dtypes` are those of both,
-    by default float64 and float32; `reference_dtype` is that of the reference, if it is another.
-    Words, as "bfloat16", and dtypes of torch are understood. `draws` counts the draws of parameters
-    beside those as built. `precision_lost` is the reason why the model loses digits on purpose,
-    `own_backward` why a torch.autograd.Function of its own has another backward pass than the
-    derivative, as a straight-through estimator has.
-    Models that would take more than `memory` GiB are refused. `known` is the reason why the case is
-    known to fail.
+    by default float64 and float32, or that of a given module, if it is narrower (the dtype that a
+    function gives to its module does not count); `reference_dtype` is that of the reference, if it
+    is another. Words, as "bfloat16", and dtypes of torch are understood. `draws` counts the draws
+    of parameters beside those as built. `precision_lost` is the reason why the model loses digits
+    on purpose, `own_backward` why a torch.autograd.Function of its own has another backward pass
+    than the derivative, as a straight-through estimator has. Models that would take more than
+    `memory` GiB are refused. `known` is the reason why the case is known to fail.
 
     Raises ValueError or TypeError, in a sentence, for wrong arguments.
     """
@@ -177,7 +178,9 @@ class SameModels:
         for other in MODES:
             found = cache.get(EvidenceIn(Same(self), trial.device, trial.dtype, other))
             known += getattr(found, "asked", ())
-        evidence = cache.get_or_make(key, partial(self.find_evidence, models, trial, mode, known))
+        say = patient(lambda how: cache.say(f"{trial.case.name}: {how}"))
+        make = partial(self.find_evidence, models, trial, mode, known, say)
+        evidence = cache.get_or_make(key, make)
         if isinstance(evidence, Missing):
             return failure(trial, evidence.status, evidence.why)
         return judge_models(trial, models, evidence, question, mode)
@@ -197,10 +200,12 @@ class SameModels:
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))
 
-    def find_evidence(self, models: Any, trial: Trial, mode: str, known: Sequence[Any]) -> Any:
+    def find_evidence(
+        self, models: Any, trial: Trial, mode: str, known: Sequence[Any], say: Say
+    ) -> Any:
         """Return what all questions show in a setting, or the reason why there is nothing.
 
-        `known` has what came of questions in the other mode.
+        `known` has what came of questions in the other mode. `say` tells which question is asked.
         """
         from harness.model.devices import kind_of
         from harness.same.asking import Asker, list_asks
@@ -213,6 +218,10 @@ class SameModels:
         try:
             with kind_of(trial.device).hold_precision(trial.device, trial.dtype):
                 asker = Asker(models, setting, known)
-                return Evidence([asker.ask(ask) for ask in list_asks(models)])
+                asked = []
+                for ask in list_asks(models):
+                    say(f"{trial.dtype}, {mode}(): parameters {ask.label}")
+                    asked.append(asker.ask(ask))
+                return Evidence(asked)
         except Exception as error:  # a user's model may raise anything
             return Missing(Status.BROKEN, raised(error))

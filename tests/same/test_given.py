@@ -53,3 +53,18 @@ def test_data_must_be_more_than_a_number(data: Any, approved: Approved) -> None:
     found = judge(same(m.Plain, m.Plain, data=data, dtypes="float64", modes="eval", name="mine"))
     assert {verdict.status for verdict in found.values()} == {Status.BROKEN}
     approved(next(iter(found.values())).why)
+
+
+def test_a_loss_that_raises_is_told_from_the_model(approved: Approved) -> None:
+    """With the arguments that it was given, and how to give targets."""
+
+    def loss(output: Any, targets: Any) -> Any:
+        return (output - targets).sum()
+
+    for targets in (None, (2, 2, 2)):
+        case = same(
+            m.Plain, m.Plain, data=DATA, targets=targets, loss=loss, dtypes="float64", name="mine"
+        )
+        found = judge(case)
+        assert {verdict.status for verdict in found.values()} == {Status.BROKEN}
+        approved(next(iter(found.values())).why)
