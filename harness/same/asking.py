@@ -15,7 +15,8 @@ from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
-from harness.same.compare import Compared, compare, find_first
+from harness.same.compare import Compared, compare
+from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
 from harness.shadow.located import locate

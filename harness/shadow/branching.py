@@ -26,7 +26,6 @@ BRANCHING = frozenset(
         "_embedding_bag_backward",
         "_prelu_kernel",
         "_prelu_kernel_backward",
-        "_to_copy",
         "abs",
         "adaptive_max_pool1d",
         "adaptive_max_pool2d",

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.same.compare import GRADIENT, ByName, Compared, compare, find_first
+from harness.same.compare import GRADIENT, ByName, Compared, compare
+from harness.same.placing import find_first
 from harness.shadow.located import locate
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch

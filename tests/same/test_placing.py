@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.same.compare import ByName, compare, find_first
+from harness.same.compare import ByName, compare
+from harness.same.placing import find_first
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import watch
 

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.same.compare import ByName, Compared, compare, find_first
+from harness.same.compare import ByName, Compared, compare
+from harness.same.placing import find_first
 from harness.shadow.recording import Operation
 from harness.shadow.shadow import Shadow
 from tests.selfcheck.models import MOST_LOST, MOST_WORSE, describe, make_shadow
