@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from harness.calling.copies import copy_hooks
+from harness.pytorch.exported import is_exported, make_module
 from harness.text.harmless import class_name, shown
+from harness.text.python import called
 
 MODES = ("train", "eval")
 COMPARABLE = ("float64", "float32", "bfloat16", "float16")
@@ -104,6 +106,8 @@ def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
 
     Raises TypeError for anything but a class, a function or a module.
     """
+    if is_exported(model):
+        return CopyOf(make_module(model)), class_name(model)
     if is_module(model):
         return CopyOf(model), name_module(model)
     if not callable(model):
@@ -111,7 +115,29 @@ def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
             f"{what} is {shown(model, 40)}, expected an nn.Module: its class, a function that"
             " builds it, or the module"
         )
-    return model, name_function(model)
+    name = name_function(model)
+    needed = list_needed(model)
+    if needed:
+        raise TypeError(
+            f"{what} is {name}, which needs {' and '.join(needed)}: expected a class or function"
+            f" that builds a module without arguments, as lambda: {called(name)}(...), or the"
+            " module; a function of arrays is judged by Computed(...), see docs/foreign.md"
+        )
+    return model, name
+
+
+def list_needed(function: Any) -> list[str]:
+    """Return the names of the arguments that a function or class cannot be called without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin has none
+        return []
+    optional = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [
+        each.name
+        for each in parameters
+        if each.default is inspect.Parameter.empty and each.kind not in optional
+    ]
 
 
 def name_function(build: Any) -> str:

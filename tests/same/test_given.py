@@ -68,3 +68,21 @@ def test_a_loss_that_raises_is_told_from_the_model(approved: Approved) -> None:
         found = judge(case)
         assert {verdict.status for verdict in found.values()} == {Status.BROKEN}
         approved(next(iter(found.values())).why)
+
+
+def test_a_function_that_needs_arguments_builds_no_model(approved: Approved) -> None:
+    """A function of arrays, or a class of modules with arguments."""
+    with approved.raises(TypeError):
+        same(abs, m.Plain, data=DATA)
+    with approved.raises(TypeError):
+        same(m.Plain, torch.nn.Linear, data=DATA)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_an_exported_program_is_a_model() -> None:
+    """It has the parameters of the module that was exported."""
+    module = m.OneInput()
+    program = torch.export.export(module, (torch.ones(7, 5), torch.ones(7, 3)))
+    case = same(program, module, data=((7, 5), (7, 3)), dtypes="float64", modes="eval")
+    assert case.name == "ExportedProgram = OneInput"
+    assert {verdict.status for verdict in judge(case).values()} == {Status.PASS}
