@@ -35,13 +35,13 @@ class Builder:
     name: str
     batch: Batch
 
-    def make(self, dtype: str, device: str = "cpu") -> Any:
+    def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device.
 
         Raises NotBuilt, in a sentence, if this fails.
         """
         with torch.random.fork_rng(devices=[]), users():
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             try:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):

@@ -25,6 +25,7 @@ from harness.mapping.words import read_words
 from harness.text.harmless import shown
 
 MOST = 3_000  # maps that are tried
+MOST_NAMED = 4  # tensors in a sentence
 SECONDS = 20.0  # of CPU time, for all of them
 AS_BUILT = "as built"  # what a user says so that both models keep their own numbers
 BY_NAME = "by name and shape"
@@ -187,7 +188,25 @@ class _Search:
         text = f"assumed: {said}" if said else BY_NAME
         if self.words:
             text = f"as you say; {text}"
-        return make_map(self.pair, self.words, names, text, assumed=bool(parts))
+        found = make_map(self.pair, self.words, names, text, assumed=bool(parts))
+        return replace(found, remark=self._describe_clashes(parts))
+
+    def _describe_clashes(self, parts: Parts) -> str:
+        """Return which tensors of the same name and shape do not follow from each other; "" if
+        all do.
+        """
+        clash = [
+            name
+            for name, part in parts.items()
+            if name in self.named and part.text != name and not part.adds
+        ]
+        if not clash:
+            return ""
+        verb = "does" if len(clash) == 1 else "do"
+        return (
+            f"{', '.join(clash[:MOST_NAMED])} {verb} not follow from what has the same name and"
+            f" shape in {self.pair.name_theirs}: load_state_dict() would make another function"
+        )
 
     def _fall_back(self) -> ParameterMap:
         """Return the nearest map, or the one by names."""

@@ -34,9 +34,10 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
+from harness.mapping.constants import keep_constants, list_stored
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
-from harness.mapping.given import Given
+from harness.mapping.given import CopyOf, Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
@@ -254,10 +255,30 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     if mine != theirs:  # no map makes them the same
         said = AS_BUILT
     try:
-        return find_map(pair, said)
+        found = find_map(pair, said)
+        return keep_constants(
+            found,
+            _list_constants(given, subject, reference),
+            subject.built,
+            reference.built,
+            lambda: read_state(subject.builder.make("float64", seed=1)),
+        )
     finally:
         for side in (subject, reference):
             write_state(side.module, side.built)
+
+
+def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
+    """Return the subject's buffers that are constants, not a state that the reference's sets.
+
+    No call changes them. If one of the models is given as a module, those that its state_dict has
+    may have been loaded; what a user says is not overruled.
+    """
+    said = given.parameters if isinstance(given.parameters, Mapping) else {}
+    loaded = any(isinstance(each, CopyOf) for each in (given.build, given.build_reference))
+    stored = list_stored(subject.module) if loaded else set()
+    moved = {*subject.moved, *reference.moved, *stored, *said}
+    return [name for name in subject.tensors.buffers if name not in moved]
 
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:

@@ -165,7 +165,55 @@ def script() -> Any:
         return torch.jit.script(Scripted())
 
 
+class Constant(Plain):
+    """A buffer that is no state: weights of classes, say."""
+
+    numbers = 1.0, 2.0, 3.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(self.numbers))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * self.scale
+
+
+class ConstantOff(Constant):
+    numbers = 1.0, 2.0, 3.001
+
+
+class ConstantUnstored(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1.0, 2.0, 3.001]), persistent=False)
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * self.scale
+
+
+class Exchanged(nn.Module):
+    """b and o of Square are exchanged in name, and another layer is renamed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b, self.o, self.other = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.b(torch.tanh(self.o(torch.tanh(self.other(x)))))
+
+
+class Square(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.o = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.o(torch.tanh(self.b(torch.tanh(self.a(x)))))
+
+
 WRONG = [
+    (ConstantOff, Constant),
+    (ConstantUnstored, Constant),
     (MaskedByNumPy, Masked),
     (ReluByNumPy, Plain),
     (Hooked, Plain),
@@ -193,6 +241,43 @@ def test_what_an_adversary_hides_is_found(model: Any, reference: Any, approved: 
 def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
     """A copy of a parameter has none of its hooks."""
     assert Status.FAIL in statuses(Hooked(), Plain()).values()
+
+
+def test_a_constant_that_may_have_been_loaded_follows() -> None:
+    """If a model is given as a module, its buffers are those of the other, as by state_dict; a
+    buffer that no state_dict has is not.
+    """
+    assert Status.FAIL not in statuses(ConstantOff, Constant()).values()
+    assert Status.FAIL in statuses(ConstantUnstored, Constant()).values()
+    loaded = {"scale": "scale"}
+    assert Status.FAIL not in statuses(ConstantOff, Constant, parameters=loaded).values()
+
+
+def test_a_buffer_that_is_drawn_is_no_constant() -> None:
+    """Models that are built in another order hold other random features."""
+
+    class Features(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("features", torch.randn(3))
+
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x) * self.features
+
+    class FeaturesFirst(Features):
+        def __init__(self) -> None:
+            torch.randn(5)
+            super().__init__()
+
+    assert set(statuses(FeaturesFirst, Features).values()) == {Status.PASS}
+
+
+def test_names_that_mislead_are_said(approved: Approved) -> None:
+    """Loading by names would make another function."""
+    found = judge(same(Exchanged, Square, data=DATA, **FAST))
+    verdict = found["float64 same-function-train"]
+    assert verdict.status is Status.PASS
+    approved(verdict.caveat)
 
 
 RIGHT = [
