@@ -192,21 +192,14 @@ class _Search:
         return replace(found, remark=self._describe_clashes(parts))
 
     def _describe_clashes(self, parts: Parts) -> str:
-        """Return which tensors of the same name and shape do not follow from each other; "" if
-        all do.
-        """
+        """Return which tensors do not follow from those of the same name and shape; "" if all do."""
         clash = [
             name
             for name, part in parts.items()
             if name in self.named and part.text != name and not part.adds
         ]
-        if not clash:
-            return ""
-        verb = "does" if len(clash) == 1 else "do"
-        return (
-            f"{', '.join(clash[:MOST_NAMED])} {verb} not follow from what has the same name and"
-            f" shape in {self.pair.name_theirs}: load_state_dict() would make another function"
-        )
+        names = ", ".join(clash[:MOST_NAMED])
+        return names and f"not by name, as load_state_dict() would take them: {names}"
 
     def _fall_back(self) -> ParameterMap:
         """Return the nearest map, or the one by names."""

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
 from harness.evaluating.built import Builder, cast_batch, set_mode
+from harness.evaluating.constants import describe_constants, list_own_constants, list_stored
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import (
@@ -34,7 +35,6 @@ from harness.evaluating.state import (
     read_state,
     write_state,
 )
-from harness.mapping.constants import keep_constants, list_stored
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
 from harness.mapping.given import CopyOf, Given
@@ -255,17 +255,24 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     if mine != theirs:  # no map makes them the same
         said = AS_BUILT
     try:
-        found = find_map(pair, said)
-        return keep_constants(
-            found,
-            _list_constants(given, subject, reference),
-            subject.built,
-            reference.built,
-            lambda: read_state(subject.builder.make("float64", seed=1)),
-        )
+        return _keep_constants(find_map(pair, said), given, subject, reference)
     finally:
         for side in (subject, reference):
             write_state(side.module, side.built)
+
+
+def _keep_constants(
+    mapping: ParameterMap, given: Given, subject: Side, reference: Side
+) -> ParameterMap:
+    """Return a map that leaves out constants which the subject builds as other numbers."""
+    if mapping.parts is None:
+        return mapping
+    constants = _list_constants(given, subject, reference)
+    follow = mapping.convert(reference.built)
+    apart = list_own_constants(constants, follow, subject.built, subject.builder)
+    if not apart:
+        return mapping
+    return mapping.leave_out(apart, describe_constants(apart, mapping.parts[apart[0]].text))
 
 
 def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:

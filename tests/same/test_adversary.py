@@ -1,8 +1,10 @@
 """What an adversary tried: wrong models that look right, and right ones that look wrong."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -270,6 +272,76 @@ def test_a_buffer_that_is_drawn_is_no_constant() -> None:
             super().__init__()
 
     assert set(statuses(FeaturesFirst, Features).values()) == {Status.PASS}
+
+
+class ByLargest(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h / h.detach().abs().max()
+
+
+class ByNumber(Plain):
+    """The largest number goes through Python."""
+
+    more = 0.0
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h / (h.abs().max().item() + self.more)
+
+
+class ByNumberOff(ByNumber):
+    more = 1e-3
+
+
+class TanhByNumPy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.from_numpy(np.tanh(x.numpy()))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return slope * (1 - y * y)
+
+
+class ThroughNumPy(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        return TanhByNumPy.apply(self.b(torch.tanh(self.a(x))))
+
+
+class InAThread(Plain):
+    """Another thread's operations are not seen."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(super().hidden, x).result()
+
+
+LEAVING = [(ByNumber, ByLargest), (ThroughNumPy, Plain), (InAThread, Plain)]
+
+
+@pytest.mark.parametrize(("model", "reference"), LEAVING)
+def test_numbers_that_leave_torch_are_not_judged_in_a_narrow_dtype(
+    model: Any, reference: Any, approved: Approved
+) -> None:
+    """What comes back has no bounds: a difference that the dtype may lose is neither right nor
+    wrong; in float64 the models are compared.
+    """
+    found = judge(same(model, reference, data=DATA, modes=["train"]))
+    assert Status.FAIL not in {verdict.status for verdict in found.values()}
+    assert found["float64 same-function-train"].status is Status.PASS
+    verdict = found["float32 same-function-train"]
+    assert verdict.status is Status.VACUOUS
+    approved(verdict.why)
+
+
+def test_a_larger_difference_of_numbers_that_leave_torch_fails() -> None:
+    """They are no excuse."""
+    found = statuses(ByNumberOff, ByLargest, dtypes=["float32"])
+    assert found["float32 same-function-train"] is Status.FAIL
 
 
 def test_names_that_mislead_are_said(approved: Approved) -> None:
