@@ -4,6 +4,7 @@ mode.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -119,3 +120,14 @@ def uncompiled() -> AbstractContextManager[Any]:
         return nullcontext()
     context: AbstractContextManager[Any] = stance("force_eager")
     return context
+
+
+def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
+    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
+    copied.
+    """
+    if isinstance(loss, type):
+        loss = loss()
+    if isinstance(loss, torch.nn.Module):
+        return copy.deepcopy(loss).to(dtype=kind, device=device)
+    return loss

@@ -25,7 +25,6 @@ from harness.mapping.words import read_words
 from harness.text.harmless import shown
 
 MOST = 3_000  # maps that are tried
-MOST_NAMED = 4  # tensors in a sentence
 SECONDS = 20.0  # of CPU time, for all of them
 AS_BUILT = "as built"  # what a user says so that both models keep their own numbers
 BY_NAME = "by name and shape"
@@ -192,14 +191,14 @@ class _Search:
         return replace(found, remark=self._describe_clashes(parts))
 
     def _describe_clashes(self, parts: Parts) -> str:
-        """Return which tensors do not follow from those of the same name and shape; "" if all do."""
+        """Return which tensors do not follow from those of their name and shape, in words."""
         clash = [
             name
             for name, part in parts.items()
             if name in self.named and part.text != name and not part.adds
         ]
-        names = ", ".join(clash[:MOST_NAMED])
-        return names and f"not by name, as load_state_dict() would take them: {names}"
+        said = f"not by name, as load_state_dict() would take them: {', '.join(clash)}"
+        return said if clash else ""
 
     def _fall_back(self) -> ParameterMap:
         """Return the nearest map, or the one by names."""

@@ -4,7 +4,6 @@ what.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import Builder, cast_batch, set_mode
+from harness.evaluating.built import Builder, cast_batch, make_loss, set_mode
 from harness.evaluating.constants import describe_constants, list_own_constants, list_stored
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
@@ -162,17 +161,6 @@ def make_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(1 + seed)
 
 
-def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
-    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
-    copied.
-    """
-    if isinstance(loss, type):
-        loss = loss()
-    if isinstance(loss, torch.nn.Module):
-        return copy.deepcopy(loss).to(dtype=kind, device=device)
-    return loss
-
-
 def look_at(builder: Builder, given: Given) -> Side:
     """Build a model in float64 and look at its evaluations. Raises NoModel if there is none."""
     module = builder.make("float64")
@@ -276,10 +264,8 @@ def _keep_constants(
 
 
 def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
-    """Return the subject's buffers that are constants, not a state that the reference's sets.
-
-    No call changes them. If one of the models is given as a module, those that its state_dict has
-    may have been loaded; what a user says is not overruled.
+    """Return the subject's buffers that no call changes, and no load_state_dict() if one of the
+    models is given as a module; a user may say otherwise.
     """
     said = given.parameters if isinstance(given.parameters, Mapping) else {}
     loaded = any(isinstance(each, CopyOf) for each in (given.build, given.build_reference))
