@@ -152,6 +152,20 @@ class Whole(Plain):
         return torch.where(mask, torch.gather(h.sort(1).values, 1, order), h * 1.5)
 
 
+class Forces(Plain):
+    """Differentiates itself in its forward pass, as models of forces do."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = x if x.requires_grad else x.clone().requires_grad_()
+        energy = super().forward(x).sum()
+        return torch.autograd.grad(energy, x, create_graph=True)[0]
+
+
+class ForcesByRow(Plain):
+    def forward(self, x: Tensor) -> Any:
+        return torch.func.vmap(torch.func.grad(lambda row: Plain.forward(self, row).sum()))(x)
+
+
 class Scripted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -361,6 +375,8 @@ RIGHT = [
     (script, Plain),
     (Plain, script),
     (Hooked, Hooked),
+    (Forces, Forces),
+    (ForcesByRow, Forces),
 ]
 
 
