@@ -29,11 +29,9 @@ def list_own_constants(
 
 def describe_constants(names: Collection[str], source: str) -> str:
     """Return what a reader must know of such constants; `source` is what the first could be."""
-    first = next(iter(names))
-    verb = "is built as other numbers" if len(names) == 1 else "are built as other numbers"
     return (
-        f"{', '.join(names)} {verb}, and not taken from the reference; if it is loaded, write"
-        f' parameters={{"{first}": "{source}"}}'
+        f"built as other numbers, and not taken from the reference: {', '.join(names)}; if it is"
+        f' loaded, write parameters={{"{next(iter(names))}": "{source}"}}'
     )
 
 
