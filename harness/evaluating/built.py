@@ -4,6 +4,7 @@ mode.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -35,13 +36,13 @@ class Builder:
     name: str
     batch: Batch
 
-    def make(self, dtype: str, device: str = "cpu") -> Any:
+    def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
         """Return a new module in a dtype on a device.
 
         Raises NotBuilt, in a sentence, if this fails.
         """
         with torch.random.fork_rng(devices=[]), users():
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             try:
                 module = self.build()
                 if isinstance(module, torch.nn.Module):
@@ -119,3 +120,14 @@ def uncompiled() -> AbstractContextManager[Any]:
         return nullcontext()
     context: AbstractContextManager[Any] = stance("force_eager")
     return context
+
+
+def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
+    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
+    copied.
+    """
+    if isinstance(loss, type):
+        loss = loss()
+    if isinstance(loss, torch.nn.Module):
+        return copy.deepcopy(loss).to(dtype=kind, device=device)
+    return loss

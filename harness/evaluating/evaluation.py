@@ -86,7 +86,7 @@ def _asked(module: Any, question: Question) -> Iterator[None]:
 
 def call_before(module: Any, question: Question) -> None:
     """Call a module as a question says, and leave its answers."""
-    with _asked(module, question), users(), torch.no_grad():
+    with _asked(module, question), users(), torch.enable_grad():
         module(*question.batch.args, **question.batch.kwargs)
 
 

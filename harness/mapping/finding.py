@@ -187,7 +187,18 @@ class _Search:
         text = f"assumed: {said}" if said else BY_NAME
         if self.words:
             text = f"as you say; {text}"
-        return make_map(self.pair, self.words, names, text, assumed=bool(parts))
+        found = make_map(self.pair, self.words, names, text, assumed=bool(parts))
+        return replace(found, remark=self._describe_clashes(parts))
+
+    def _describe_clashes(self, parts: Parts) -> str:
+        """Return which tensors do not follow from those of their name and shape, in words."""
+        clash = [
+            name
+            for name, part in parts.items()
+            if name in self.named and part.text != name and not part.adds
+        ]
+        said = f"not by name, as load_state_dict() would take them: {', '.join(clash)}"
+        return said if clash else ""
 
     def _fall_back(self) -> ParameterMap:
         """Return the nearest map, or the one by names."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,6 +42,17 @@ class ParameterMap:
     def moves(self) -> bool:
         """Do the subject's tensors follow the reference's at all?"""
         return self.text != KEPT
+
+    def leave_out(self, names: Sequence[str], remark: str) -> ParameterMap:
+        """Return the map without some of the subject's tensors, which stay as built."""
+        parts = {name: part for name, part in (self.parts or {}).items() if name not in names}
+        return replace(
+            self,
+            make=make_of_parts(parts),
+            parts=parts,
+            as_built=(*self.as_built, *names),
+            remark="; ".join(filter(None, [remark, self.remark])),
+        )
 
     def convert(self, state: State) -> State:
         """Return the subject's tensors in float64 for the reference's."""

@@ -4,7 +4,6 @@ what.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +13,8 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from harness.core.numpy_errors import users
-from harness.evaluating.built import Builder, cast_batch, set_mode
+from harness.evaluating.built import Builder, cast_batch, make_loss, set_mode
+from harness.evaluating.constants import describe_constants, list_own_constants, list_stored
 from harness.evaluating.data import Batch, make_batches
 from harness.evaluating.draws import draw_state
 from harness.evaluating.evaluation import (
@@ -36,7 +36,7 @@ from harness.evaluating.state import (
 )
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
-from harness.mapping.given import Given
+from harness.mapping.given import CopyOf, Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used
@@ -161,17 +161,6 @@ def make_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(1 + seed)
 
 
-def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
-    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
-    copied.
-    """
-    if isinstance(loss, type):
-        loss = loss()
-    if isinstance(loss, torch.nn.Module):
-        return copy.deepcopy(loss).to(dtype=kind, device=device)
-    return loss
-
-
 def look_at(builder: Builder, given: Given) -> Side:
     """Build a model in float64 and look at its evaluations. Raises NoModel if there is none."""
     module = builder.make("float64")
@@ -254,10 +243,35 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
     if mine != theirs:  # no map makes them the same
         said = AS_BUILT
     try:
-        return find_map(pair, said)
+        return _keep_constants(find_map(pair, said), given, subject, reference)
     finally:
         for side in (subject, reference):
             write_state(side.module, side.built)
+
+
+def _keep_constants(
+    mapping: ParameterMap, given: Given, subject: Side, reference: Side
+) -> ParameterMap:
+    """Return a map that leaves out constants which the subject builds as other numbers."""
+    if mapping.parts is None:
+        return mapping
+    constants = _list_constants(given, subject, reference)
+    follow = mapping.convert(reference.built)
+    apart = list_own_constants(constants, follow, subject.built, subject.builder)
+    if not apart:
+        return mapping
+    return mapping.leave_out(apart, describe_constants(apart, mapping.parts[apart[0]].text))
+
+
+def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
+    """Return the subject's buffers that no call changes, and no load_state_dict() if one of the
+    models is given as a module; a user may say otherwise.
+    """
+    said = given.parameters if isinstance(given.parameters, Mapping) else {}
+    loaded = any(isinstance(each, CopyOf) for each in (given.build, given.build_reference))
+    stored = list_stored(subject.module) if loaded else set()
+    moved = {*subject.moved, *reference.moved, *stored, *said}
+    return [name for name in subject.tensors.buffers if name not in moved]
 
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:

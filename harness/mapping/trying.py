@@ -61,10 +61,10 @@ class Trier:
 
 def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
     """Return a module's outputs of real numbers."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), users():
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]), users():
         torch.manual_seed(0)
         outputs = name_outputs(module(*batch.args, **batch.kwargs))
-    return [each.double() for each in outputs.values() if each.is_floating_point()]
+    return [each.detach().double() for each in outputs.values() if each.is_floating_point()]
 
 
 def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

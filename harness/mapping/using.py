@@ -45,6 +45,6 @@ def _list_tensors(given: Any) -> Iterator[Any]:
 def list_used(module: Any, batch: Batch) -> list[str]:
     """Return the names of a module's parameters in the order in which a call first uses them."""
     uses = Uses(module)
-    with uses, torch.no_grad(), users():
+    with uses, torch.enable_grad(), users():
         module(*batch.args, **batch.kwargs)
     return uses.names

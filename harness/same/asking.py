@@ -19,7 +19,7 @@ from harness.same.compare import Compared, compare
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
-from harness.shadow.located import locate
+from harness.shadow.located import locate, shorten_path
 from harness.shadow.own_backward import list_wrong_backwards
 from harness.shadow.shadow import Shadow
 
@@ -44,7 +44,8 @@ class Asked:
     be compared by their random numbers, `missing` why the subject's randomness is another;
     `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
     finite. `digest` is that of all answers and operations. `backwards` are the subject's own
-    functions whose backward pass is not the derivative of their forward pass.
+    functions whose backward pass is not the derivative of their forward pass. `left` is the line
+    at which numbers leave torch.
     """
 
     ask: Ask
@@ -60,6 +61,7 @@ class Asked:
     not_finite: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     backwards: Sequence[str] = ()
+    left: str = ""
 
 
 def list_asks(models: Models) -> list[Ask]:
@@ -166,6 +168,7 @@ class Asker:
             _list_unruled(subject, reference),
             _find_swapped(subject, reference, compared),
             draws=len(mine.drawn),
+            left=find_leaving(subject, reference),
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
         )
@@ -183,6 +186,13 @@ def locate_first(
         owned = owner if id(operation) in theirs else ""
         found.append(replace(locate(operation), owner=owned))
     return found
+
+
+def find_leaving(subject: Shadow, reference: Shadow) -> str:
+    """Return the first line at which numbers leave torch, in one of the models; "" if none does."""
+    lines = [*subject.watched.run.read_numbers, *reference.watched.run.read_numbers]
+    file, _, number = next(iter(lines), "").rpartition(":")
+    return f"{shorten_path(file)}:{number}" if file else ""
 
 
 def describe_function(call: Function) -> str:

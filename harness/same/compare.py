@@ -25,7 +25,15 @@ GRADIENT = "gradient of "  # begins the name of a gradient by a parameter
 WIDEST = 0.1  # of an answer's size: a wider bound says nothing
 RUN_SHARE = 0.125  # of an average element's bound: beyond, the element as it ran is looked into
 Outcome = Literal[
-    "same", "differs", "not finite", "shape", "only here", "no rule", "too wide", "not seen"
+    "same",
+    "differs",
+    "not finite",
+    "shape",
+    "only here",
+    "no rule",
+    "too wide",
+    "not seen",
+    "left torch",
 ]
 Tensors = Mapping[str, Tensor]
 
@@ -185,6 +193,15 @@ class _Both:
             return None
         return torch.where(ran == shadow, 0.0, ran - shadow)
 
+    def leaves(self, judged: Sequence[_Judged]) -> bool:
+        """Do numbers leave torch in one of the models, which differ by no more than what both lose
+        as they ran?
+        """
+        runs = self.subject.watched.run, self.reference.watched.run
+        if not any(run.read_numbers for run in runs):
+            return False
+        return all(one.apart <= one.mine.as_run + one.theirs.as_run for one in judged)
+
     def list_more(self) -> list[str]:
         """Return the gradients other than 0 that the reference does not have at all."""
         known = self.reference.watched.answers
@@ -273,7 +290,9 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     mine, theirs = whole.mine, whole.theirs
     return Compared(
         name,
-        _decide(factor, resolution, size, bool(mine.unruled or theirs.unruled)),
+        _decide(
+            factor, resolution, size, bool(mine.unruled or theirs.unruled), both.leaves(judged)
+        ),
         factor,
         resolution,
         where,
@@ -290,11 +309,11 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     )
 
 
-def _decide(factor: float, resolution: float, size: float, unruled: bool) -> Outcome:
+def _decide(factor: float, resolution: float, size: float, unruled: bool, leaves: bool) -> Outcome:
     if unruled:
         return "no rule"
     if factor > 1:
-        return "differs"
+        return "left torch" if leaves else "differs"
     if not size:
         return "not seen"
     return "too wide" if resolution > WIDEST else "same"

@@ -82,6 +82,14 @@ class Evidence:
                 found.append(max(same, key=lambda shown: shown.compared.factor))
         return found
 
+    def left(self) -> Shown | None:
+        """Return the first answer of which nothing is known, since numbers leave torch."""
+        for asked in self.asked:
+            for one in asked.compared:
+                if one.outcome == "left torch":
+                    return Shown(one.answer, one, asked)
+        return None
+
     def unjudged(self) -> dict[str, str]:
         """Return the outcome of each answer that no question has judged."""
         judged = {shown.answer for shown in self.judged()}

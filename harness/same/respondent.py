@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.evaluating.built import cast_batch, copy_module, round_batch
+from harness.evaluating.built import cast_batch, copy_module, make_loss, round_batch
 from harness.evaluating.data import Batch
 from harness.evaluating.evaluation import (
     Question,
@@ -21,7 +21,7 @@ from harness.evaluating.evaluation import (
 )
 from harness.evaluating.state import State, list_live, read_state, write_state
 from harness.evaluating.survey import Drawn, describe_drawn, draw_otherwise, draw_the_same
-from harness.mapping.models import Models, Side, make_loss
+from harness.mapping.models import Models, Side
 from harness.model.devices import held_in
 from harness.shadow.shadow import Shadow
 from harness.shadow.watch import Watched

@@ -134,6 +134,12 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
     """Return a status and a reason if some answer was never judged, or none shows anything."""
     unjudged = evidence.unjudged()
     judged = evidence.judged()
+    if left := evidence.left():
+        return Status.VACUOUS, (
+            f"{left.answer} differs by no more than what its dtype may lose, and numbers leave"
+            f" torch in {left.asked.left}: what NumPy, Python or another thread computes of them"
+            " has no bounds"
+        )
     if any(outcome == "no rule" for outcome in unjudged.values()):
         return Status.VACUOUS, describe_unruled(evidence)
     lost = [name for name, outcome in unjudged.items() if outcome == "not finite"]

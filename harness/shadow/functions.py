@@ -20,7 +20,8 @@ class Function:
 
     `inputs` and `outputs` are its tensors; `gradients_out` are the gradients that its backward was
     given for the outputs, `gradients_in` those that it returned for the inputs (None for none).
-    They are empty until the backward pass reaches it. `operations` are those of its forward pass.
+    They are empty until the backward pass reaches it. `operations` are those of its forward pass;
+    `leaves` says that numbers leave torch in it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Function:
     operations: Sequence[Operation]
     gradients_in: Sequence[Place | None] = ()
     gradients_out: Sequence[Place | None] = ()
+    leaves: bool = False
 
 
 @dataclass(eq=False)
@@ -45,10 +47,12 @@ class Functions:
         found = self
 
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            before = len(found.recorder.run.operations)
+            run = found.recorder.run
+            before, reads = len(run.operations), len(run.read_numbers)
             inputs = [found.recorder.place(each) for each in args if isinstance(each, Tensor)]
             outputs = plain.__func__(cls, *args, **kwargs)
-            found._note(cls.__name__, before, inputs, outputs)
+            leaves = len(run.read_numbers) > reads
+            found._note(cls.__name__, before, inputs, outputs, leaves)
             return outputs
 
         setattr(torch.autograd.Function, "apply", classmethod(apply))  # noqa: B010
@@ -57,14 +61,17 @@ class Functions:
         finally:
             setattr(torch.autograd.Function, "apply", plain)  # noqa: B010
 
-    def _note(self, name: str, before: int, inputs: list[Place], outputs: Any) -> None:
+    def _note(
+        self, name: str, before: int, inputs: list[Place], outputs: Any, leaves: bool
+    ) -> None:
         listed = outputs if isinstance(outputs, tuple) else (outputs,)
         tensors = [each for each in listed if isinstance(each, Tensor)]
         node = next((each.grad_fn for each in tensors if each.grad_fn is not None), None)
         if node is None:
             return
         operations = self.recorder.run.operations[before:]
-        call = Function(name, inputs, [self.recorder.place(each) for each in tensors], operations)
+        places = [self.recorder.place(each) for each in tensors]
+        call = Function(name, inputs, places, operations, leaves=leaves)
 
         def note_gradients(of_inputs: Any, of_outputs: Any) -> None:
             call.gradients_in = [self._place(each) for each in of_inputs]

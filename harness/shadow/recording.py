@@ -78,7 +78,8 @@ class Run:
 
     versions: list[Version] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-    read_numbers: list[str] = field(default_factory=list)  # where Python read a number of a tensor
+    # the user's lines where numbers left torch, or came from operations that nobody saw
+    read_numbers: list[str] = field(default_factory=list)
 
     def read(self, place: Place) -> Tensor:
         """Return the tensor at a place, as it was observed."""
@@ -177,6 +178,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         version = self._newest.get(storage._cdata)
         if version is None:
+            if tensor.grad_fn is not None:  # another thread has made it
+                self.run.read_numbers.append(self._find_layer()[1])
             version = self._add_version(storage._cdata, tensor, None)
         elif self.run.versions[version].numbers.dtype != tensor.dtype:
             raise Unwatched("numbers that are seen as another dtype (view) are not followed")

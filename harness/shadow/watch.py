@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.shadow.functions import Function, Functions
 from harness.shadow.layers import Layers
+from harness.shadow.leaving import Leaving
 from harness.shadow.places import Place
 from harness.shadow.recording import Recorder, Run
 from harness.shadow.unfused import unfused
@@ -48,6 +49,7 @@ def watch(call: Callable[[], Answers], module: Any = None) -> Watched:
             stack.enter_context(layers.follow(module))
         stack.enter_context(functions.follow())
         stack.enter_context(recorder)
+        stack.enter_context(Leaving(recorder.run.read_numbers))
         answers = call()
     places = {name: recorder.place(tensor) for name, tensor in answers.items()}
     return Watched(recorder.run, places, functions.calls)

@@ -1,8 +1,10 @@
 """What an adversary tried: wrong models that look right, and right ones that look wrong."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -150,6 +152,20 @@ class Whole(Plain):
         return torch.where(mask, torch.gather(h.sort(1).values, 1, order), h * 1.5)
 
 
+class Forces(Plain):
+    """Differentiates itself in its forward pass, as models of forces do."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = x if x.requires_grad else x.clone().requires_grad_()
+        energy = super().forward(x).sum()
+        return torch.autograd.grad(energy, x, create_graph=True)[0]
+
+
+class ForcesByRow(Plain):
+    def forward(self, x: Tensor) -> Any:
+        return torch.func.vmap(torch.func.grad(lambda row: Plain.forward(self, row).sum()))(x)
+
+
 class Scripted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +181,55 @@ def script() -> Any:
         return torch.jit.script(Scripted())
 
 
+class Constant(Plain):
+    """A buffer that is no state: weights of classes, say."""
+
+    numbers = 1.0, 2.0, 3.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(self.numbers))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * self.scale
+
+
+class ConstantOff(Constant):
+    numbers = 1.0, 2.0, 3.001
+
+
+class ConstantUnstored(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1.0, 2.0, 3.001]), persistent=False)
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * self.scale
+
+
+class Exchanged(nn.Module):
+    """b and o of Square are exchanged in name, and another layer is renamed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b, self.o, self.other = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.b(torch.tanh(self.o(torch.tanh(self.other(x)))))
+
+
+class Square(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.o = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.o(torch.tanh(self.b(torch.tanh(self.a(x)))))
+
+
 WRONG = [
+    (ConstantOff, Constant),
+    (ConstantUnstored, Constant),
     (MaskedByNumPy, Masked),
     (ReluByNumPy, Plain),
     (Hooked, Plain),
@@ -195,6 +259,113 @@ def test_a_hook_of_a_module_that_is_built_is_kept() -> None:
     assert Status.FAIL in statuses(Hooked(), Plain()).values()
 
 
+def test_a_constant_that_may_have_been_loaded_follows() -> None:
+    """If a model is given as a module, its buffers are those of the other, as by state_dict; a
+    buffer that no state_dict has is not.
+    """
+    assert Status.FAIL not in statuses(ConstantOff, Constant()).values()
+    assert Status.FAIL in statuses(ConstantUnstored, Constant()).values()
+    loaded = {"scale": "scale"}
+    assert Status.FAIL not in statuses(ConstantOff, Constant, parameters=loaded).values()
+
+
+def test_a_buffer_that_is_drawn_is_no_constant() -> None:
+    """Models that are built in another order hold other random features."""
+
+    class Features(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("features", torch.randn(3))
+
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x) * self.features
+
+    class FeaturesFirst(Features):
+        def __init__(self) -> None:
+            torch.randn(5)
+            super().__init__()
+
+    assert set(statuses(FeaturesFirst, Features).values()) == {Status.PASS}
+
+
+class ByLargest(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h / h.detach().abs().max()
+
+
+class ByNumber(Plain):
+    """The largest number goes through Python."""
+
+    more = 0.0
+
+    def hidden(self, x: Tensor) -> Tensor:
+        h = super().hidden(x)
+        return h / (h.abs().max().item() + self.more)
+
+
+class ByNumberOff(ByNumber):
+    more = 1e-3
+
+
+class TanhByNumPy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.from_numpy(np.tanh(x.numpy()))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return slope * (1 - y * y)
+
+
+class ThroughNumPy(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        return TanhByNumPy.apply(self.b(torch.tanh(self.a(x))))
+
+
+class InAThread(Plain):
+    """Another thread's operations are not seen."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(super().hidden, x).result()
+
+
+LEAVING = [(ByNumber, ByLargest), (ThroughNumPy, Plain), (InAThread, Plain)]
+
+
+@pytest.mark.parametrize(("model", "reference"), LEAVING)
+def test_numbers_that_leave_torch_are_not_judged_in_a_narrow_dtype(
+    model: Any, reference: Any, approved: Approved
+) -> None:
+    """What comes back has no bounds: a difference that the dtype may lose is neither right nor
+    wrong; in float64 the models are compared.
+    """
+    found = judge(same(model, reference, data=DATA, modes=["train"]))
+    assert Status.FAIL not in {verdict.status for verdict in found.values()}
+    assert found["float64 same-function-train"].status is Status.PASS
+    verdict = found["float32 same-function-train"]
+    assert verdict.status is Status.VACUOUS
+    approved(verdict.why)
+
+
+def test_a_larger_difference_of_numbers_that_leave_torch_fails() -> None:
+    """They are no excuse."""
+    found = statuses(ByNumberOff, ByLargest, dtypes=["float32"])
+    assert found["float32 same-function-train"] is Status.FAIL
+
+
+def test_names_that_mislead_are_said(approved: Approved) -> None:
+    """Loading by names would make another function."""
+    found = judge(same(Exchanged, Square, data=DATA, **FAST))
+    verdict = found["float64 same-function-train"]
+    assert verdict.status is Status.PASS
+    approved(verdict.caveat)
+
+
 RIGHT = [
     (ScalesApart, Scales),
     (InfiniteByMask, Infinite),
@@ -204,6 +375,8 @@ RIGHT = [
     (script, Plain),
     (Plain, script),
     (Hooked, Hooked),
+    (Forces, Forces),
+    (ForcesByRow, Forces),
 ]
 
 

@@ -1,0 +1,40 @@
+"""Buffers that are constants of a model: it builds them itself, and no call changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+from harness.evaluating.built import Builder
+from harness.evaluating.state import State, plain_name, read_state
+
+
+def list_own_constants(
+    constants: Collection[str], follow: State, built: State, builder: Builder
+) -> list[str]:
+    """Return the constants which a model builds as other numbers than those in `follow`.
+
+    What it builds otherwise under another seed is drawn at random, and no constant.
+    """
+    apart = [
+        name for name in constants if name in follow and not torch.equal(built[name], follow[name])
+    ]
+    if not apart:
+        return []
+    again = read_state(builder.make("float64", seed=1))
+    return [name for name in apart if torch.equal(built[name], again[name])]
+
+
+def describe_constants(names: Collection[str], source: str) -> str:
+    """Return what a reader must know of such constants; `source` is what the first could be."""
+    return (
+        f"built as other numbers, and not taken from the reference: {', '.join(names)}; if it is"
+        f' loaded, write parameters={{"{next(iter(names))}": "{source}"}}'
+    )
+
+
+def list_stored(module: Any) -> set[str]:
+    """Return the names of the tensors that are in a module's state_dict."""
+    return {plain_name(name) for name in module.state_dict()}

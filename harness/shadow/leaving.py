@@ -1,0 +1,27 @@
+"""Sees where numbers leave torch: what NumPy or Python computes of them cannot be followed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+from harness.shadow.layers import find_line
+
+WAYS = ("numpy", "tolist", "__array__", "__dlpack__")
+
+
+class Leaving(TorchFunctionMode):
+    """Notes the user's lines that read a tensor's numbers, in `lines`."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(function, "__name__", "") in WAYS:
+            self.lines.append(find_line(sys._getframe(1)))
+        return function(*args, **(kwargs or {}))
