@@ -26,6 +26,7 @@ from harness.evaluating.evaluation import (
     name_arguments,
     survey,
 )
+from harness.evaluating.given import CopyOf, Given
 from harness.evaluating.state import (
     State,
     Tensors,
@@ -36,7 +37,6 @@ from harness.evaluating.state import (
 )
 from harness.mapping.finding import AS_BUILT, Pair, find_map
 from harness.mapping.freedom import Free, find_free, find_twins
-from harness.mapping.given import CopyOf, Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.trying import Trier
 from harness.mapping.using import list_used

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.report import MARK
+from harness.evaluating.given import CopyOf
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.comparison import heading
 from harness.judging.store import Same
-from harness.mapping.given import CopyOf
 from harness.model.errors import raised
 from harness.model.settings import settings_lines
 from harness.reproduce.programs import SCRIPTS

@@ -12,11 +12,7 @@ from harness.core.formulation import Family
 from harness.core.implementation import Missing
 from harness.core.progress import Say, patient
 from harness.core.verdict import Status, Verdict
-from harness.judging.cache import Cache
-from harness.judging.case import Case, Trial
-from harness.judging.comparison import blank, failure
-from harness.judging.store import Key, Same
-from harness.mapping.given import (
+from harness.evaluating.given import (
     MODES,
     Given,
     find_dtypes,
@@ -26,6 +22,10 @@ from harness.mapping.given import (
     read_dtypes,
     read_words,
 )
+from harness.judging.cache import Cache
+from harness.judging.case import Case, Trial
+from harness.judging.comparison import blank, failure
+from harness.judging.store import Key, Same
 from harness.model.errors import raised, words_of
 from harness.pytorch.subject import Subject
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.mapping.given import Given
+from harness.evaluating.given import Given
 from harness.mapping.mapping import ParameterMap
 from harness.mapping.models import Models, prepare
 from tests.conftest import Approved
