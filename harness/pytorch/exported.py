@@ -10,7 +10,7 @@ def is_exported(given: Any) -> bool:
     """Is this a program that torch.export has made? PyTorch is not imported for the answer."""
     exporting = sys.modules.get("torch.export")
     program = getattr(exporting, "ExportedProgram", None)
-    return program is not None and isinstance(given, program)
+    return program is not None and issubclass(type(given), program)
 
 
 def make_module(program: Any) -> Any:
