@@ -85,9 +85,11 @@ UNAPPROVED = {
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
     "harness/running/runner.py": {"cannot be used any more after an error in": CUDA},
-    "harness/reproduce/script.py": {
+    "harness/reproduce/model_source.py": {
         "is not a file any more": COPIED,
         "from harness.reproduce.users_file import find_subject SUBJECT = find_subject(": CODE,
+    },
+    "harness/reproduce/script.py": {
         "a block of the network has a name that is no variable's": COPIED,
     },
     "harness/reproduce/script.py.j2": {"[each.requires_grad_() for each in x]": CODE},
