@@ -296,8 +296,8 @@ def list_notes(
     built = [name for name in mapping.as_built if name not in zeros]
     for names, said in ((built, "as built"), (zeros, "0")):
         if names:
-            verbs = "is left out and stays" if len(names) == 1 else "are left out and stay"
-            notes.append((HintKind.NOTE, f"{list_names(names)} of {given.name} {verbs} {said}"))
+            cause = f"left out of the map, and {said} in {given.name}: {list_names(names)}"
+            notes.append((HintKind.NOTE, cause))
     differing = [shown.answer for shown in failures]
     frozen = [name for name in models.subject.tensors.frozen if GRADIENT + name in differing]
     if frozen:

@@ -85,6 +85,10 @@ UNAPPROVED = {
         "float32 products are rounded to TF32, though the switch is off": CUDA,
     },
     "harness/running/runner.py": {"cannot be used any more after an error in": CUDA},
+    "harness/foreign/jax_models.py": {
+        "inputs and targets do not fit the model's outputs": "said where JAX is installed"
+    },
+    "harness/rules/registry.py": {"has a rule already": "said to whoever writes a rule twice"},
     "harness/reproduce/model_source.py": {
         "is not a file any more": COPIED,
         "from harness.reproduce.users_file import find_subject SUBJECT = find_subject(": CODE,
