@@ -73,7 +73,8 @@ class Compared:
     its shadow over what its operations allow; `run_resolution` is the latter over its size.
     `bits_lost` says how many more bits the subject may lose than if all its operations ran in the
     dtype that it claims, most of them in `lost_in`; `bits_worse` how many more than the reference's
-    operations. `unruled` are operations without a rule: then nothing is known.
+    operations, if the bound of these says anything. `unruled` are operations without a rule: then
+    nothing is known.
     """
 
     answer: str
@@ -288,6 +289,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
     resolution = divide(whole.allowed, size)
     where = shown.question.where or (0,) * expected.ndim
     mine, theirs = whole.mine, whole.theirs
+    known = divide(theirs.in_float64, size) <= WIDEST
     return Compared(
         name,
         _decide(
@@ -303,7 +305,7 @@ def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
         max(one.run_factor for one in judged),
         divide(mine.as_run, size),
         bits(mine.as_run, mine.as_declared),
-        bits(mine.in_float64, theirs.in_float64),
+        bits(mine.in_float64, theirs.in_float64) if known else 0.0,
         mine.lost[0][1] if mine.lost else None,
         (*mine.unruled, *theirs.unruled),
     )

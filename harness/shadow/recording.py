@@ -252,7 +252,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         versions = {place.version for place in made if place is not None}
         name = called._schema.name
         if name == "aten::_local_scalar_dense":
-            self.run.read_numbers.append(self._find_layer()[1])
+            if any(self.run.versions[version].numbers.is_floating_point() for version in given):
+                self.run.read_numbers.append(self._find_layer()[1])
             return
         if name in DRAWN or not versions or (versions <= given and not writes):
             return

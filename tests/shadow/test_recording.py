@@ -73,3 +73,17 @@ def test_answers_are_within_reach_of_their_shadows(dtype: torch.dtype) -> None:
         number = shadow.read(name).sum()
         apart = number.detach() - watched.observed(name).double().sum()
         assert abs(float(apart)) < shadow.reach([number])[0].as_run
+
+
+def test_only_numbers_that_may_be_computed_with_leave_torch() -> None:
+    """A check of whole numbers (one_hot has one) or of a truth value takes nothing away, so that a
+    wrong model with one still differs; `item` of a float does.
+    """
+    x, classes = torch.randn(3, 4), torch.tensor([0, 2, 1])
+
+    def check() -> dict[str, Tensor]:
+        assert torch.isfinite(x).all()
+        return {"output": x * nn.functional.one_hot(classes, 4)}
+
+    assert not watch(check).run.read_numbers
+    assert watch(lambda: {"output": x * x.max().item()}).run.read_numbers
