@@ -17,7 +17,8 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     order in which they ran.
 
     If a layer before them lacks numbers of the reference, or all the subject's numbers are the
-    reference's, they are the operations of the reference that the subject lacks.
+    reference's, they are the operations of the reference that the subject lacks; the answer's own
+    if the difference is as small as rounding between them.
     """
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
@@ -29,8 +30,17 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
     place = reference.watched.answers[differs.answer]
     lacking = find_frontier(reference.replay, place, Pool(list_numbers(subject.replay), near))
     if not first:
-        return lacking
+        return lacking or _find_last(subject, differs)
     return lacking if lacking and _is_left_out(subject, reference, pool, lacking, first) else first
+
+
+def _find_last(subject: Shadow, differs: Compared) -> list[Operation]:
+    """Return the operation that made an answer."""
+    place = subject.watched.answers.get(differs.answer)
+    for operation in reversed(subject.watched.run.operations):
+        if any(each and place and each.version == place.version for each in operation.results):
+            return [operation]
+    return []
 
 
 def _is_left_out(

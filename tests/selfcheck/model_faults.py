@@ -243,8 +243,7 @@ def plant_kernel(example: Example, rng: random.Random) -> Outcome | None:
     outside = sorted(
         (one for one in wrong.checked if one.ruled and one.share > 1), key=lambda one: -one.share
     )
-    layer = operation.layer
-    named = bool(outside) and is_inside(outside[0].operation.layer, layer)
+    named = bool(outside) and outside[0].operation.layer == operation.layer
     shares = ", ".join(f"{describe(one.operation)} {one.share:.3g}" for one in outside[:3])
     told = f"{describe(operation)}: {shares or 'inside'}"
     return Outcome(f"kernel: {example.dtype}", True, bool(outside), named, told)
