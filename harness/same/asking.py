@@ -15,7 +15,8 @@ from harness.evaluating.draws import draw_state
 from harness.evaluating.state import State
 from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
-from harness.same.compare import Compared, compare
+from harness.same.attention import compare_as_run
+from harness.same.compare import Compared
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
@@ -61,6 +62,7 @@ class Asked:
     not_finite: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     backwards: Sequence[str] = ()
+    fused: float = 0.0  # how many times fused attention is outside what its steps may lose
     left: str = ""
 
 
@@ -154,8 +156,9 @@ class Asker:
         except Exception as error:
             return Asked(ask, broken=f"operations cannot be followed: watching {raised(error)}")
         carry = self.models.mapping.at(stored)
-        generator = torch.Generator().manual_seed(ask.seed)
-        compared = compare(subject, reference, carry, generator, ran)
+        compared, fused = compare_as_run(
+            subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
+        )
         first = {}
         for one in compared:
             if one.outcome == "differs":
@@ -171,6 +174,7 @@ class Asker:
             left=find_leaving(subject, reference),
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
+            fused=fused,
         )
 
 

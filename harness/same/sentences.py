@@ -238,6 +238,13 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
+    fused = max(asked.fused for asked in evidence.asked)
+    if fused:
+        return (
+            f"its fused attention loses {format_factor(fused)} times what the steps of attention"
+            f" may lose in {dtype}; with torch's unfused attention {worst.answer} uses at most"
+            f" {share:.2g} of it ({size:.1g} of its size)"
+        )
     if dtype == "float64":
         return (
             "float64's operations are taken as audited, not checked (their shadow repeats them); as"

@@ -23,6 +23,7 @@ from time import process_time
 
 import torch
 
+from harness.same.attention import compare_as_run
 from harness.same.compare import WIDEST, ByName, Compared, compare
 from harness.same.evidence import is_judged_as_run
 from harness.shadow.local import Checked
@@ -63,6 +64,7 @@ class Audit:
     alarms: list[tuple[str, str]] = field(default_factory=list)  # part and sentence
     outside: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     unruled: Counter[str] = field(default_factory=Counter)
+    fused: int = 0  # models whose fused attention lost more than its steps may
     raised: Counter[str] = field(default_factory=Counter)
     families: Counter[str] = field(default_factory=Counter)
     styles: Counter[str] = field(default_factory=Counter)
@@ -86,8 +88,10 @@ class Audit:
         theirs = make_shadow(example, example.net)
         tally = self.tallies[example.dtype]
         tally.models += 1
-        generator = torch.Generator().manual_seed(number)
-        compared = compare(mine, theirs, ByName(), generator, ran)
+        compared, fused = compare_as_run(
+            mine, theirs, ByName(), number, lambda: run_unwatched(example, net), ran
+        )
+        self.fused += fused > 0
         self.count_answers(tally, example, compared, where)
         if any(loses_bits(one) for one in compared):
             self.count_bits(example, net, compared, where)
@@ -221,6 +225,7 @@ def report(audit: Audit, seconds: float) -> str:
         if dtype in audit.tallies:
             lines.append(describe_tally(dtype, audit.tallies[dtype]))
     lines += ["", *list_depths(audit)]
+    lines.append(f"fused attention outside the bounds of its steps: {audit.fused} models")
     for name, count in audit.unruled.most_common():
         lines.append(f"no rule: {name} {count:,} times")
     for (name, dtype), shares in sorted(audit.outside.items()):

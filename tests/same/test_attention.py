@@ -1,0 +1,34 @@
+"""Fused attention that loses more than its steps may is said, and is no false alarm."""
+
+import random
+
+from harness.evaluating.data import Batch
+from harness.same.asking import Asked
+from harness.same.attention import compare_as_run
+from harness.same.compare import ByName, Compared
+from harness.same.evidence import Evidence
+from harness.same.respondent import Ask
+from harness.same.sentences import describe_well_computed
+from tests.conftest import Approved
+from tests.selfcheck.models import make_shadow, rewrite, run_unwatched
+from tests.selfcheck.zoo.draw import draw
+
+
+def test_steps_decide_where_fused_attention_is_outside() -> None:
+    """Of this model fused attention is 2.4 times what its steps may lose; the steps are inside."""
+    example = draw(12, 1287)
+    net, _ = rewrite(example, random.Random("styles 12 1287"))
+    mine, theirs = make_shadow(example, net), make_shadow(example, example.net)
+    ran = run_unwatched(example, net)
+    compared, fused = compare_as_run(
+        mine, theirs, ByName(), 1287, lambda: run_unwatched(example, net), ran
+    )
+    assert fused > 1
+    assert max(one.run_factor for one in compared) < 1
+
+
+def test_fused_attention_is_said(approved: Approved) -> None:
+    """With how much it loses."""
+    one = Compared("output", "same", actual=1.0, run_factor=0.1, run_resolution=1e-9)
+    asked = Asked(Ask("as built", {}, Batch((), {})), [one], fused=2.41)
+    approved(describe_well_computed(Evidence([asked]), "float64"), mask_figures=True)
