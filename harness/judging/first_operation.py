@@ -40,7 +40,7 @@ def find_first_operations(comparison: Comparison, judgement: Judgement) -> tuple
     draw = np.arange(problem.draws) == number
     network = problem.formulation.network
     numbers = network.numbers(problem.part(draw), Contract())
-    pool = Pool([*map(_as_tensor, numbers), *shadow.leaves()], near)
+    pool = Pool([*map(_as_tensor, numbers), *shadow.leaves().values()], near)
     place = shadow.watched.answers[comparison.quantity]
     found = map(locate, find_frontier(shadow.replay, place, pool))
     # the loss that the harness computes belongs to no layer and no line

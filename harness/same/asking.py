@@ -17,6 +17,7 @@ from harness.mapping.models import Models, make_generator
 from harness.model.errors import raised
 from harness.same.attention import compare_as_run
 from harness.same.compare import Compared
+from harness.same.constants import list_rounded
 from harness.same.placing import find_first
 from harness.same.respondent import Ask, Respondent, Setting, compare_draws, digest_answers
 from harness.shadow.functions import Function
@@ -62,6 +63,7 @@ class Asked:
     not_finite: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     backwards: Sequence[str] = ()
+    rounded: bool = False  # are constants allowed to be rounded?
     fused: float = 0.0  # how many times fused attention is outside what its steps may lose
     left: str = ""
 
@@ -156,9 +158,15 @@ class Asker:
         except Exception as error:
             return Asked(ask, broken=f"operations cannot be followed: watching {raised(error)}")
         carry = self.models.mapping.at(stored)
-        compared, fused = compare_as_run(
-            subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
-        )
+        both = subject, reference, carry, ask.seed, lambda: mine.run(ask), ran
+        compared, fused = compare_as_run(*both)
+        rounded = False
+        if any(one.outcome == "differs" for one in compared):
+            rounded = self._allow_rounded(subject, reference, mine, theirs)
+            if rounded:
+                again, _ = compare_as_run(*both)
+                rounded = not any(one.outcome == "differs" for one in again)
+                compared = again if rounded else compared
         first = {}
         for one in compared:
             if one.outcome == "differs":
@@ -175,7 +183,18 @@ class Asker:
             backwards=[describe_function(each) for each in list_wrong_backwards(subject)],
             not_finite=_describe_infinite(mine, theirs, ran, reference),
             fused=fused,
+            rounded=rounded,
         )
+
+    def _allow_rounded(
+        self, subject: Shadow, reference: Shadow, mine: Respondent, theirs: Respondent
+    ) -> bool:
+        """Let constants of both models be rounded; return whether there are any."""
+        own = list_rounded(subject, reference, mine.module)
+        others = list_rounded(reference, subject, theirs.module)
+        subject.allow_rounded(own)
+        reference.allow_rounded(others)
+        return bool(own or others)
 
 
 def locate_first(

@@ -50,6 +50,8 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
         f" ({', '.join(labels)}), {used}; resolution {resolution:.1g}; parameters"
         f" {models.mapping.text}"
     )
+    if any(asked.rounded for asked in evidence.asked):
+        said += "; constants that one of them holds rounded may be off by that rounding"
     if any(asked.draws for asked in evidence.asked):
         said += "; random numbers repeat under one seed"
     if left_out := _describe_left_out(models, evidence):

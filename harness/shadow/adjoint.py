@@ -24,15 +24,15 @@ class Nodes:
 
     `errors` has for each scenario the errors of the results of every operation; an error that is
     None in one of them counts as 0 there. `held` are numbers that no operation made, with their
-    errors in all scenarios but the first. `operations` has the number of each node's operation;
-    None for one of these.
+    error in each scenario. `operations` has the number of each node's operation; None for one of
+    these.
     """
 
     def __init__(
         self,
         replay: Replay,
         errors: Sequence[Sequence[Sequence[Error]]],
-        held: Sequence[tuple[Tensor, Tensor]] = (),
+        held: Sequence[tuple[Tensor, Sequence[Error]]] = (),
     ) -> None:
         self.results: list[Tensor] = []
         self.operations: list[int | None] = []
@@ -47,12 +47,10 @@ class Nodes:
                 self.results.append(result)
                 self.operations.append(operation)
                 self.errors.append(torch.stack([_flat(each, result) for each in listed], 1))
-        for numbers, error in held:
+        for numbers, scenario_errors in held:
             self.results.append(numbers)
             self.operations.append(None)
-            none: Error = None
-            listed = [none, *[error] * (self.scenarios - 1)]
-            self.errors.append(torch.stack([_flat(each, numbers) for each in listed], 1))
+            self.errors.append(torch.stack([_flat(each, numbers) for each in scenario_errors], 1))
 
     def reach(self, numbers: Sequence[Tensor]) -> Tensor:
         """Return how far the error of each node reaches: (N, nodes, K) for N numbers.

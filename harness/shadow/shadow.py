@@ -46,6 +46,7 @@ class Shadow:
         self, watched: Watched, dtype: str, exact: Mapping[int, Tensor] | None = None
     ) -> None:
         self.watched, self.dtype, self.exact = watched, dtype, exact or {}
+        self._rounded: Mapping[int, Tensor] = {}
         self.checked = check_operations(watched.run)
         self.replay: Replay = replay(watched.run, self.exact)
 
@@ -53,15 +54,18 @@ class Shadow:
         """Return the shadow of an answer, in autograd's graph."""
         return self.replay.read(self.watched.answers[name])
 
-    def leaves(self) -> list[Tensor]:
-        """Return the numbers that no operation has made: parameters, inputs and constants."""
+    def leaves(self) -> dict[int, Tensor]:
+        """Return the numbers that no operation has made, by version: parameters, inputs and
+        constants.
+        """
         made = {
             place.version
             for operation in self.watched.run.operations
             for place in operation.results
             if place is not None
         }
-        return [each for version, each in self.replay.numbers.items() if version not in made]
+        numbers = self.replay.numbers.items()
+        return {version: each for version, each in numbers if version not in made}
 
     @cached_property
     def nodes(self) -> Nodes:
@@ -77,13 +81,24 @@ class Shadow:
         return Nodes(self.replay, [in_float64, as_run, as_declared], self._held)
 
     @property
-    def _held(self) -> list[tuple[Tensor, Tensor]]:
-        """The exact numbers that the run could only hold rounded, and what this changes."""
-        held = []
+    def _held(self) -> list[tuple[Tensor, Sequence[Error]]]:
+        """The numbers that the run could only hold rounded, and what this changes: in the run, or
+        for constants in the shadow itself.
+        """
+        held: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
-            observed = self.watched.run.versions[version].numbers
-            held.append((self.replay.get(version), abs(observed.double() - numbers)))
+            apart = abs(self.watched.run.versions[version].numbers.double() - numbers)
+            held.append((self.replay.get(version), [None, apart, apart]))
+        for version, error in self._rounded.items():
+            held.append((self.replay.get(version), [error, None, None]))
         return held
+
+    def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
+        """Let constants, by version, be off by errors: they are rounded already where they are
+        made, as torch.tensor(0.1) in float32.
+        """
+        self._rounded = constants
+        self.__dict__.pop("nodes", None)
 
     def reach(self, numbers: Sequence[Tensor]) -> list[Reach]:
         """Return how far errors may move numbers of the shadow (tensors of one element)."""

@@ -1,0 +1,37 @@
+"""Constants that are rounded where they are made: torch.tensor(0.1) in float32 against 0.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.rules.precision import precision_of
+from harness.shadow.frontier import Pool
+from harness.shadow.shadow import Shadow
+
+SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10
+
+
+def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor]:
+    """Return the constants of a model that may be off by a rounding, with the errors, by version.
+
+    A constant is held in a dtype narrower than float64, is no parameter of the module, and is not
+    held by the other model.
+    """
+    pool = Pool(other.leaves().values(), 0.0)
+    own = {each.untyped_storage().data_ptr() for each in module.parameters()}
+    found = {}
+    for version, numbers in shadow.leaves().items():
+        held = shadow.watched.run.versions[version].numbers
+        narrow = held.is_floating_point() and held.dtype != torch.float64
+        if not narrow or held.untyped_storage().data_ptr() in own:
+            continue
+        constants = numbers.detach()
+        if pool.has(constants):
+            continue
+        roundoff = precision_of(str(held.dtype).removeprefix("torch.")).stored
+        scaled = torch.frexp(constants).mantissa * 2.0**SHORT
+        found[version] = torch.where(scaled == scaled.round(), 0.0, roundoff * abs(constants))
+    return found

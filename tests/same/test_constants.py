@@ -1,0 +1,68 @@
+"""A constant that is rounded where it is made is no other function in that dtype."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness import Status, Verdict
+from harness.judging.cache import Cache
+from harness.running.trial import run
+from harness.same.case import same
+from tests.conftest import Approved
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.fc(x)) * 0.1
+
+
+class Held(Scaled):
+    """The factor is a tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.fc(x)) * torch.tensor(0.1, dtype=x.dtype)
+
+
+class Kept(Scaled):
+    """The factor is a buffer, made in float32."""
+
+    factor: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.fc(x)) * self.factor
+
+
+class Other(Scaled):
+    """The factor is off by five roundings."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.fc(x)) * torch.tensor(0.10000003, dtype=x.dtype)
+
+
+def judge(model: type[nn.Module], dtype: str) -> Verdict:
+    case = same(model, Scaled, data=(6, 4), dtypes=[dtype], modes=["eval"])
+    return run(case.trials()[0], Cache(case))
+
+
+@pytest.mark.parametrize("model", [Held, Kept])
+def test_a_rounded_constant_is_the_same_function(
+    model: type[nn.Module], approved: Approved
+) -> None:
+    """In float32, and the verdict says so."""
+    verdict = judge(model, "float32")
+    assert verdict.status is Status.PASS
+    approved(verdict.why, mask_figures=True)
+
+
+@pytest.mark.parametrize(("model", "dtype"), [(Other, "float32"), (Kept, "float64")])
+def test_another_constant_is_another_function(model: type[nn.Module], dtype: str) -> None:
+    """By more than one rounding of its dtype, or made in float32 in a float64 model."""
+    assert judge(model, dtype).status is Status.FAIL
