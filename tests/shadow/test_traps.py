@@ -55,10 +55,12 @@ def test_it_is_followed(name: str, dtype: torch.dtype) -> None:
 
 
 def test_reads_of_numbers_are_noted() -> None:
-    """Where control flow depends on numbers, the run has the lines that read them."""
+    """Where Python reads a number of floating point, the run has the line; a truth value decides
+    between branches, and no number of it goes on.
+    """
     watched = watch(lambda: evaluate(FUNCTIONS["branch on numbers"], START))
-    assert len(watched.run.read_numbers) == 2
-    assert all("traps.py" in line for line in watched.run.read_numbers)
+    (line,) = watched.run.read_numbers
+    assert "traps.py" in line
 
 
 def test_own_functions_are_marked() -> None:
