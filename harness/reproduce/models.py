@@ -77,7 +77,7 @@ def write_models_script(trial: Trial, cache: Cache) -> str:
     worst = find_worst(evidence)
     if worst is None or worst.compared.outcome != "differs":
         return ""
-    return _Writer(trial, models, worst, mode).write()
+    return _Writer(trial, models, worst, mode).compose()
 
 
 class _Writer:
@@ -88,7 +88,7 @@ class _Writer:
         self.ask = worst.asked.ask
         self.source = Source()
 
-    def write(self) -> str:
+    def compose(self) -> str:
         """Return the text of the script. Raises Unwritten."""
         models, given = self.models, self.models.given
         model = self._write_model(given.build)

@@ -47,7 +47,7 @@ class Replay:
             self.numbers[version] = found
         return found
 
-    def write(self, place: Place, result: Tensor) -> None:
+    def put(self, place: Place, result: Tensor) -> None:
         """Put a result in its place, and keep what else is in the same memory."""
         version = self.run.versions[place.version]
         whole = version.numbers.numel()
@@ -91,7 +91,7 @@ def replay(
         made.results.append(results)
         for place, result in zip(operation.results, results, strict=False):
             if place is not None and result is not None:
-                made.write(place, result)
+                made.put(place, result)
     return made
 
 
