@@ -149,6 +149,7 @@ def test_r_that_is_left_out_is_absent(
 ) -> None:
     """A trainer says why it is not to be had."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_mine.py").write_text("", encoding="utf-8")
     where = str(tmp_path / "test_mine.py"), "sine", False, "recorded"
     for trainer in (nnet_fit(), optim_bfgs):
         absent = trainer.answering(*where)
