@@ -108,6 +108,12 @@ class _OwnOperations:
             apart = abs(mine.answer[number] - mine.oracle.value[number])
             places = np.flatnonzero(~(apart <= mine.oracle.error[number]))
             flat[number, places] = self._bound_elements(problem, int(number), places)
+            demanded = mine.oracle.error[number].ravel()[places] == 0
+            if problem.exact and demanded.any():
+                raise _Refused(
+                    "its own operations round where nothing on the network's way does: a weight"
+                    " that is off by its last bit would look the same"
+                )
         return replace(mine, oracle=Bounded(mine.oracle.value, error))
 
     def _bound_elements(self, problem: Problem, number: int, places: NDArray[np.intp]) -> Array:
