@@ -85,7 +85,7 @@ def count_additions(counts: Tensor) -> int:
 
 
 def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
-    """Return the sum of numbers each of which goes through at most `depth` additions.
+    """Return a sum in which each number goes through at most `depth` additions.
 
     Kernels for float32 and wider dtypes may add in any order.
     """

@@ -67,7 +67,7 @@ def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
 
 
 def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """Return the sum over axes, of which there may be none."""
+    """Return the sum over some axes; x itself for an empty list."""
     return x.sum(tuple(axes)) if axes else x
 
 

@@ -56,7 +56,7 @@ def log_softmax(steps: Steps, call: Call) -> Error:
 
 @rule("logsumexp")
 def sum_exponentials(steps: Steps, call: Call) -> Error:
-    """Return m + log(sum(exp(x - m))), each step of which torch stores."""
+    """Return m + log(sum(exp(x - m))). torch stores each step."""
     steps = steps.stepwise()
     axes = list_own_axes(call)
     apart, largest = take_off_largest(steps, call["self"], axes)

@@ -33,7 +33,7 @@ class Form(StrEnum):
     NOT_ZERO = "not zero"  # the subject's contrast was claimed to be 0
     ZERO = "zero"  # the contrast of the case's equations was claimed to be other than 0
     SAME = "same"  # two answers were claimed to differ
-    MODELS = "models"  # two models were compared: `reason` says what is wrong
+    MODELS = "models"  # two models do not match: `reason`
     REASON = "reason"  # there are no figures: `reason`
 
 

@@ -84,7 +84,7 @@ class Implementation(Protocol):
         """Return the name and version of a reference, as a failure shows them."""
 
     def contract(self, dtype: str) -> Contract:
-        """Return what it promises of its arithmetic if it is asked in a dtype."""
+        """Return its contract in a dtype: the rounding that it promises."""
 
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
         """Return why it has no answer for a quantity of a network; None if it has one."""
@@ -100,7 +100,7 @@ class Implementation(Protocol):
 
 @runtime_checkable
 class Candidate(Implementation, Protocol):
-    """An implementation that can be judged: it has parameters of its own, and says what they mean.
+    """An implementation that can be judged. It has parameters, and states their meaning.
 
     As a subject it is asked at its own parameters, `Problem.own`. `network` is the network of these
     parameters, None for the case's. It may have a `known`, the reason why it is known to fail.

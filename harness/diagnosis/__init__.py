@@ -1,1 +1,1 @@
-"""The diagnosis of a failed trial: where it is outside its bounds first, on whose side, and why."""
+"""Diagnoses a failed trial: the first mismatch, its cause, and a look at other formulations."""

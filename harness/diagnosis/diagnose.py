@@ -23,10 +23,10 @@ from harness.core.problem import ORDER, STEP
 from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.accuracy import find_hint
+from harness.diagnosis.first_operation import find_first_operations
 from harness.diagnosis.ignored import find_ignored
 from harness.foreign.computed import Computed
 from harness.judging.comparison import Comparison, finding_of
-from harness.judging.first_operation import find_first_operations
 from harness.judging.other_losses import find_loss, has_own_loss, spell_loss
 from harness.judging.same_loss import exact_draws, have_another_loss
 from harness.model.single_precision import find_single_precision

@@ -76,7 +76,7 @@ def _map(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def make_batches(data: Any, targets: Any, generator: torch.Generator) -> list[Batch]:
-    """Return the batches of a user's data and targets; what is random is drawn.
+    """Return the batches of a user's data and targets; shapes and words become random numbers.
 
     Raises WrongData, in a sentence, for data of no known form.
     """

@@ -14,7 +14,7 @@ FARTHEST = 3.0  # standard deviations
 
 
 def draw_state(built: State, names: Collection[str], seed: int) -> State:
-    """Return the numbers of a state, those of some tensors drawn around what they are.
+    """Return a state in which the numbers of some tensors are drawn around their present values.
 
     A tensor of zeros, such as a new bias, becomes other than 0, and no two numbers of a tensor stay
     equal. Positive numbers stay positive.

@@ -1,4 +1,4 @@
-"""What a user gives to `same`: two models, data, and what is known of their parameters."""
+"""The arguments of `same`: two models, their data, and the map of their parameters."""
 
 from __future__ import annotations
 

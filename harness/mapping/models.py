@@ -337,7 +337,10 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
 
 
 def _list_apart(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
-    """Return the subject's tensors that are not what follows from the reference's own numbers."""
+    """Return the subject's tensors that are not what follows from the reference's own numbers.
+
+    It decides no verdict, only a remark: numbers of float32 count as the same.
+    """
     follow = mapping.convert(reference.built)
     apart = []
     for name, tensor in follow.items():

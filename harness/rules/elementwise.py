@@ -9,13 +9,13 @@ from harness.rules.registry import Call, Error, rule
 from harness.rules.steps import Number, Steps
 
 
-def number(steps: Steps, given: object, like: Tensor) -> Number:
+def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
     """Return an argument as numbers: those of a tensor are exact, one of Python's is rounded.
 
     So is a tensor of no axes beside one that has some, for its dtype does not count.
     """
     if not isinstance(given, Tensor):
-        return steps.scalar(float(given), like)  # type: ignore[arg-type]
+        return steps.scalar(float(given), like)
     given = given.double()
     if given.ndim == 0 and like.ndim > 0:
         return Number(given, steps.cast(given))

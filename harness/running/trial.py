@@ -14,9 +14,9 @@ from harness.core.judge import Judgement
 from harness.core.numpy_errors import ours
 from harness.core.problem import ORDER, Problem
 from harness.core.verdict import Status, Verdict
+from harness.diagnosis.another_way import judge_by_operations
 from harness.diagnosis.diagnose import diagnose
 from harness.fits.verdicts import end_verdict
-from harness.judging.another_way import judge_by_operations
 from harness.judging.cache import Cache
 from harness.judging.case import ENDS, Trial
 from harness.judging.comparison import (

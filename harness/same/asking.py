@@ -278,7 +278,7 @@ def _describe_infinite(
 
 
 def _are_near(one: Tensor, other: Tensor) -> bool:
-    """Are two tensors equal, but for what float64 rounds?"""
+    """Are two outputs nearly equal? It decides no verdict, only whether a hint is given."""
     if one.shape != other.shape or not (one.is_floating_point() and other.is_floating_point()):
         return False
     return torch.allclose(one, other, rtol=1e-9, atol=1e-12)

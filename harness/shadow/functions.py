@@ -55,6 +55,7 @@ class Functions:
             found._note(cls.__name__, before, inputs, outputs, leaves)
             return outputs
 
+        # mypy refuses a plain assignment to a method
         setattr(torch.autograd.Function, "apply", classmethod(apply))  # noqa: B010
         try:
             yield

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.kernels import all as _rules  # noqa: F401
+from harness.kernels import all as _rules  # noqa: F401 (loads every rule)
 from harness.rules.precision import precision_of
 from harness.rules.registry import Call, Error, bind, bound_errors
 from harness.shadow.branching import may_branch

@@ -41,7 +41,7 @@ class Operation:
 
     `layer` is the name of the module that ran it, `line` the user's line of source that called it.
     A `backward` operation belongs to the layer and line of the forward operation whose gradient it
-    computes. `custom` says that a torch.autograd.Function of the user's own ran it.
+    computes.
     """
 
     called: Any
@@ -51,7 +51,6 @@ class Operation:
     layer: str = ""
     line: str = ""
     backward: bool = False
-    custom: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -262,15 +261,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if node is None:
             number = torch.autograd._get_sequence_nr() - 1
             self._made_by.setdefault(number, len(self.run.operations))
-        custom = node is not None and is_custom(node)
         if node is not None and node._sequence_nr() in self._made_by:
             origin = self.run.operations[self._made_by[node._sequence_nr()]]
             layer, line = origin.layer, origin.line
-        where = layer, line, node is not None, custom
+        where = layer, line, node is not None
         for one in rewrite(Noted(called, places.args, places.kwargs, made)):
             self.run.operations.append(Operation(*one, *where))
-
-
-def is_custom(node: Any) -> bool:
-    """Is a node of autograd's graph a torch.autograd.Function of the user's own?"""
-    return isinstance(node, torch.autograd.function.BackwardCFunction)
