@@ -146,7 +146,7 @@ def raise_to_power(steps: Steps, call: Call) -> Error:
     functions: powf). A number of Python's is rounded to the dtype: a base moves a^b by b, an
     exponent by log a.
     """
-    base, exponent = call.given.get("self"), call["exponent"]
+    base, exponent = call["self"], call["exponent"]
     if not isinstance(exponent, Tensor) and float(exponent) in (-2.0, -1.0, -0.5, 0.5, 2.0, 3.0):
         assert isinstance(base, Tensor)
         return steps.store(raise_simply(steps.stepwise(), steps.exact(base), float(exponent)))
