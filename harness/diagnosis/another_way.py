@@ -76,7 +76,9 @@ def judge_by_operations(comparison: Comparison) -> Second:
     mine = [wide or own for wide, (own, _) in zip(subjects, both, strict=True)]
     owners = [tensors(problem, comparison.quantity)[1] for problem in comparison.problems]
     judgement = judge(mine, [theirs for _, theirs in both], owners, own.contract.largest)
-    return Second(None if judgement.status is Status.FAIL else judgement)
+    if judgement.status is Status.FAIL:
+        return Second(None)
+    return Second(None, own.objection) if own.objection else Second(judgement)
 
 
 def _sides(comparison: Comparison, problem: Problem) -> tuple[Side, Side]:
@@ -86,11 +88,16 @@ def _sides(comparison: Comparison, problem: Problem) -> tuple[Side, Side]:
 
 
 class _OwnOperations:
-    """The shadows of a subject's model, draw by draw."""
+    """The shadows of a subject's model, draw by draw.
+
+    `objection` says why the judgement is not overturned although the widened bounds are met; "" if
+    nothing speaks against it.
+    """
 
     def __init__(self, comparison: Comparison, model: Model) -> None:
         self.comparison, self.model = comparison, model
         self.contract: Contract = comparison.contracts[0]
+        self.objection = ""
 
     def widen(self, problem: Problem) -> Side | None:
         """Return the subject's answers to a problem with bounds of its own operations in each
@@ -110,7 +117,7 @@ class _OwnOperations:
             flat[number, places] = self._bound_elements(problem, int(number), places)
             demanded = mine.oracle.error[number].ravel()[places] == 0
             if problem.exact and demanded.any():
-                raise _Refused(
+                self.objection = (
                     "its own operations round where nothing on the network's way does: a weight"
                     " that is off by its last bit would look the same"
                 )
