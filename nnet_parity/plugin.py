@@ -203,9 +203,9 @@ def load_judge(config: pytest.Config) -> Any:
         config.stash[OLDER].keep()
     if sentence := explain_shadowing("harness"):
         raise ImportError(sentence)
-    from harness.core.deadlines import Deadlines
     from harness.running.options import Options
     from harness.running.plugin import Judge
+    from harness.waiting.deadlines import Deadlines
 
     option = config.getoption
     required = option("--parity-require-device") or ""

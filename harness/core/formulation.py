@@ -20,8 +20,8 @@ from scipy import sparse
 from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Layout
 from harness.core.linear import LinearMap
-from harness.core.progress import Say, silent
 from harness.core.slopes import NotAffine, read_slopes
+from harness.waiting.progress import Say, silent
 
 Meaning = Callable[[dict[str, Array]], Mapping[str, ArrayLike]]
 

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.problem import Problem
-from harness.core.progress import Say
 from harness.core.verdict import Status
+from harness.waiting.progress import Say
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from harness.core.contract import Array
 from harness.core.layout import Layout
-from harness.core.progress import Say
+from harness.waiting.progress import Say
 
 Image = Callable[[Array], Array]
 Entries = tuple[NDArray[np.intp], NDArray[np.intp], Array]  # rows, columns, slopes

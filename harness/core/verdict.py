@@ -43,7 +43,8 @@ class Verdict:
     which holds the same as data. `alone` is the script that fails in the same way on its own.
     `taken_as` says as which network of its own, and with which restrictions of its parameters, the
     subject was judged. `known` says why a failure is expected, `caveat` names the limits of what
-    the verdict proves.
+    the verdict proves. `follows` is the id of the first failure of the same cause in the case, ""
+    for that first failure itself.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Verdict:
     known: str = ""
     caveat: str = ""
     taken_as: str = ""
+    follows: str = ""
     finding: Finding | None = None
 
     def record(self) -> dict[str, object]:

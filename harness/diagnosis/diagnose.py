@@ -20,7 +20,6 @@ from harness.core.finding import (
 from harness.core.formulation import Formulation
 from harness.core.judge import Judgement, budget
 from harness.core.problem import ORDER, STEP
-from harness.core.progress import patient
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.accuracy import find_hint
 from harness.diagnosis.first_operation import find_first_operations
@@ -33,6 +32,7 @@ from harness.model.single_precision import find_single_precision
 from harness.pytorch.mapping import Mapped
 from harness.pytorch.parameters import Words, meaning, spell
 from harness.text.python import called, quoted
+from harness.waiting.progress import patient
 from harness.words.naming import tensors
 
 GRADIENTS = ("gradient", "input_gradient")  # neither is computed before the other

@@ -12,7 +12,6 @@ from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Missing, Observation
 from harness.core.layout import Layout
 from harness.core.problem import STEP, Problem
-from harness.core.progress import Say, silent
 from harness.core.verdict import Status
 from harness.foreign.observing import Draws
 from harness.pytorch.mapping import (
@@ -25,6 +24,7 @@ from harness.pytorch.mapping import (
 from harness.pytorch.parameters import Words
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
+from harness.waiting.progress import Say, silent
 
 UNGIVEN = {
     "loss": "loss",

@@ -16,7 +16,6 @@ from harness.core.contract import Bounds, Contract
 from harness.core.formulation import Formulation
 from harness.core.implementation import Candidate, Implementation, Missing, Observation
 from harness.core.problem import Problem
-from harness.core.progress import Say, patient, silent
 from harness.judging.case import Case, Trial
 from harness.judging.narrowing import narrow_problems
 from harness.judging.store import Key, Same, Store
@@ -26,6 +25,7 @@ from harness.pytorch.asking import ask, ask_subject
 from harness.pytorch.subject import Subject
 from harness.training.trained import Trained, visit_states
 from harness.training.trainer import Population
+from harness.waiting.progress import Say, patient, silent
 
 STARTS = 20  # of a population, where --parity-starts does not say
 

@@ -17,11 +17,11 @@ from harness.core.formulation import Family, Formulation, Meaning
 from harness.core.implementation import Observation
 from harness.core.layout import Layout, left_out_as
 from harness.core.problem import Problem
-from harness.core.progress import Say
 from harness.model.errors import raised, words_of
 from harness.pytorch.parameters import HOW, Unclear, Words, list_shapes, map_blocks, meaning
 from harness.pytorch.sharing import propose
 from harness.text.harmless import shown
+from harness.waiting.progress import Say
 
 
 @runtime_checkable

@@ -20,7 +20,6 @@ from harness.core.implementation import Candidate, Missing, Observation
 from harness.core.layout import Layout
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
-from harness.core.progress import Say, silent
 from harness.core.verdict import Status
 from harness.model.devices import held_in
 from harness.model.errors import MOST_SAID, raised
@@ -38,6 +37,7 @@ from harness.pytorch.parameters import Words, list_shapes
 from harness.pytorch.trying import candidate_mappings, matching
 from harness.text.harmless import class_name, exact, shown
 from harness.text.python import called
+from harness.waiting.progress import Say, silent
 
 FUNCTION = "function, give `shapes`"
 COMPILED = "_orig_mod."  # what torch.compile puts before names

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.deadlines import Deadlines
 from harness.reporting.writing import Exchange
+from harness.waiting.deadlines import Deadlines
 
 
 @dataclass(frozen=True)

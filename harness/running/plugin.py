@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from harness.core import deadlines, progress
 from harness.core.report import REPRODUCERS, Race
 from harness.core.verdict import Status, Verdict
 from harness.judging.case import Case, Trial
@@ -32,6 +31,7 @@ from harness.running.runner import Runner
 from harness.running.signals import StopSignals
 from harness.text.harmless import one_line, printable, shown
 from harness.text.shell import rerun_line
+from harness.waiting import deadlines, progress
 
 
 class Judge:

@@ -10,9 +10,9 @@ from shutil import get_terminal_size
 from time import perf_counter
 from typing import TextIO
 
-from harness.core import progress
-from harness.core.progress import PATIENCE, Say, silent
 from harness.text.harmless import one_line
+from harness.waiting import progress
+from harness.waiting.progress import PATIENCE, Say, silent
 
 OF_KERNEL = "ipykernel."  # the module of a Jupyter kernel's streams
 

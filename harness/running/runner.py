@@ -5,7 +5,6 @@ from pathlib import Path
 
 from harness.core.implementation import Missing
 from harness.core.numpy_errors import ours
-from harness.core.progress import Say, silent
 from harness.core.report import Cost
 from harness.core.verdict import Status, Verdict
 from harness.fits.ends import get_ends
@@ -20,6 +19,7 @@ from harness.model.logs import quiet_torch
 from harness.running.asked import collect_asked
 from harness.running.findings import CaseCount, Findings, KnownFailure, merge
 from harness.running.trial import run
+from harness.waiting.progress import Say, silent
 
 MANY_DRAWS = 1_000  # stacks this large tell what a problem costs
 

@@ -10,7 +10,6 @@ from typing import Any, Self
 from harness.core.contract import Contract
 from harness.core.formulation import Family
 from harness.core.implementation import Missing
-from harness.core.progress import Say, patient
 from harness.core.verdict import Status, Verdict
 from harness.evaluating.given import (
     MODES,
@@ -28,6 +27,7 @@ from harness.judging.comparison import blank, failure
 from harness.judging.store import Key, Same
 from harness.model.errors import raised, words_of
 from harness.pytorch.subject import Subject
+from harness.waiting.progress import Say, patient
 
 QUESTIONS = ("same-function", "well-computed", "precision-kept")
 

@@ -12,7 +12,6 @@ import numpy as np
 from harness.core.contract import NNET_CLIP, Array, Bounded, Contract
 from harness.core.implementation import Missing
 from harness.core.problem import Problem
-from harness.core.progress import patient
 from harness.judging.cache import Cache
 from harness.judging.case import Trial
 from harness.judging.store import Key, Same
@@ -20,6 +19,7 @@ from harness.shipped.asking import Port, Predicted, build, predict
 from harness.shipped.sensitivity import Sensitivity, measure_sensitivity
 from harness.shipped.truth import R_CONTRACT, Equivalent, Table, Truth
 from harness.shipped.weights import FIFTEEN_DIGITS, Held, compare_weights, read_weights
+from harness.waiting.progress import patient
 
 ROUNDINGS = 16  # on a path through a port, beyond those of the network's longest sum
 CLIPPED_OFF = 3.06e-7  # 1 / (1 + exp(15)): what nnet's clip takes off a logistic unit, at most

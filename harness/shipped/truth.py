@@ -17,7 +17,7 @@ from harness.core.contract import NNET_CLIP, NNET_FLOOR, NNET_LOST, Array, Contr
 from harness.core.formulation import Family, Formulation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.problem import Problem
-from harness.core.progress import Say
+from harness.waiting.progress import Say
 
 R_CONTRACT = Contract(  # of the fitted object itself
     "float64",

@@ -2,7 +2,7 @@
 
 from time import perf_counter, thread_time
 
-from harness.core.deadlines import TRAINING_OPTION, get_deadlines
+from harness.waiting.deadlines import TRAINING_OPTION, get_deadlines
 
 PATIENCE = 10.0  # times the deadline: how long a training may take by the clock
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.core.contract import Array
-from harness.core.progress import Say
 from harness.core.recipe import Recipe
 from harness.model.devices import kind_of
 from harness.model.errors import WrongAnswer
@@ -23,6 +22,7 @@ from harness.model.tensors import to_array
 from harness.training.clock import Clock, TrainingDeadlinePassed
 from harness.training.learner import Learner
 from harness.training.limits import Limits
+from harness.waiting.progress import Say
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,6 @@ from harness.core.implementation import Missing, Observation
 from harness.core.loss import Loss
 from harness.core.numpy_errors import users
 from harness.core.problem import STEP, Problem
-from harness.core.progress import Say, silent
 from harness.core.recipe import Recipe
 from harness.core.verdict import Status
 from harness.model.compiled import COMPILER, limited
@@ -32,6 +31,7 @@ from harness.training.learner import Learner, SingleLearner, Stacked, StackLearn
 from harness.training.limits import LeftRange, Stays, make_limits, validate
 from harness.training.loop import Procedure, Training, describe_ends
 from harness.training.trainer import Fitted, Floor, Population, Start
+from harness.waiting.progress import Say, silent
 
 FEW = 3  # starts of a model that is not stacked, where its user does not say
 VISITED = 50  # steps along which every loss, gradient and step is judged

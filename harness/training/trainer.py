@@ -17,8 +17,8 @@ from harness.core.implementation import Missing, Observation
 from harness.core.loss import SUM_OF_SQUARES, Loss
 from harness.core.numpy_errors import users
 from harness.core.problem import Problem
-from harness.core.progress import Say
 from harness.text.harmless import class_name, shown
+from harness.waiting.progress import Say
 
 Start = Callable[[Formulation, int], Array]
 Floor = Callable[[Array, Array], Bounded]

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.contract import NNET_CLIP
-from harness.core.progress import Say, patient
 from harness.reporting.environment import find_version
 from harness.text.files import replace_whole
 from harness.text.harmless import one_line, printable
 from harness.text.reading import read_regular
+from harness.waiting.progress import Say, patient
 from reference.fitted.answers import (
     Answers,
     collect,

@@ -14,7 +14,7 @@ import numpy as np
 from harness.core.contract import Array, Contract
 from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES, Problem
-from harness.core.progress import Say, silent
+from harness.waiting.progress import Say, silent
 from reference.explaining.scaling import UNEXPLAINED, describe_scaling
 from reference.faults.bounds import bounds
 from reference.faults.catalogue import made_in

@@ -10,7 +10,7 @@ from scipy import optimize
 from harness.arithmetic.plain import Plain
 from harness.core.contract import Array, Contract
 from harness.core.problem import Problem
-from harness.core.progress import Say
+from harness.waiting.progress import Say
 from reference.mathematics.equations import equations_of, outputs
 from reference.mathematics.tape import Tape
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from harness.core.contract import Array, Bounds, Contract
 from harness.core.layout import Block, Layout
 from harness.core.problem import Problem
-from harness.core.progress import Say
+from harness.waiting.progress import Say
 from reference.mathematics.layers import compute_layers
 from reference.mathematics.nodes import Node
 from reference.mathematics.numbers import list_numbers

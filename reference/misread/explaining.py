@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.core.contract import Array, Contract
-from harness.core.progress import Say
 from harness.shipped.truth import R_CONTRACT, Table, Truth
+from harness.waiting.progress import Say
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
 from reference.misread.outputs import describe_order, find_order, list_outputs

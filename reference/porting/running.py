@@ -9,11 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.core.progress import Say
 from harness.core.verdict import Verdict
 from harness.judging.cache import Cache
 from harness.running.trial import run
 from harness.text.files import replace_whole, temporary_folder
+from harness.waiting.progress import Say
 from reference.fitted.case import fitted
 
 

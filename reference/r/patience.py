@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.deadlines import R_OPTION
-from harness.core.progress import PATIENCE, report
+from harness.waiting.deadlines import R_OPTION
+from harness.waiting.progress import PATIENCE, report
 from reference.r.guard import list_descendants
 
 # How many times as long R may wait as it may compute. An ordinary ask hardly waits (for a slow

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.core.deadlines import get_deadlines
+from harness.waiting.deadlines import get_deadlines
 from reference.r.arrays import check
 from reference.r.patience import DeadlinePassed, find_size
 from reference.r.preflight import RUnavailable

@@ -16,9 +16,9 @@ from harness.core.contract import Array, Contract
 from harness.core.formulation import Family, Formulation
 from harness.core.implementation import Missing, Observation
 from harness.core.problem import Problem
-from harness.core.progress import Say
 from harness.core.verdict import Status
 from harness.training.trainer import Fitted, Floor, Population, Start
+from harness.waiting.progress import Say
 from reference.implementations.numpy_net import NumpyNet, numpy_net
 from reference.mathematics.network import Network
 from reference.mathematics.questions import at_theta

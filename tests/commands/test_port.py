@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli as command
-from harness.core import progress
+from harness.waiting import progress
 from reference.commands import port as verb
 from reference.fitted.stored import read
 from reference.r.nnet_reference import LIVE

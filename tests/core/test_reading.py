@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from harness import Case, Formulation, Subject
-from harness.core import progress
 from harness.core.contract import Array
 from harness.core.layout import Layout
 from harness.core.slopes import UNIT, NotAffine, TooLarge, group_counts, read_slopes
 from harness.judging.cache import Cache
 from harness.running.runner import Runner
+from harness.waiting import progress
 from reference import Network, numpy_net, probes
 from reference.faults.changes import B_V, B_W, swap_blocks
 from reference.faults.kinds import reading
@@ -279,7 +279,7 @@ def test_how_far_the_reading_is_is_said_where_it_takes_long(
     subject = Subject(function, "slow", parameters=renamed, shapes=sizes)
     Cache(a_case("a", subject, NET), say=said.append).formulation(subject)
     assert said == []
-    monkeypatch.setattr("harness.core.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("harness.waiting.progress.PATIENCE", 0.0)
     Cache(a_case("a", subject, NET), say=said.append).formulation(subject)
     assert len(said) == len(sizes)
     approved(said)

@@ -15,8 +15,8 @@ from safetensors.numpy import load as loads
 from safetensors.numpy import save
 
 from harness.core.contract import NNET_CLIP, Array
-from harness.core.progress import silent
 from harness.core.verdict import Status, Verdict
+from harness.waiting.progress import silent
 from reference.fitted.given import Given
 from reference.fitted.object import FittedObject
 from reference.fitted.stored import dump

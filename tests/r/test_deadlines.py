@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import deadlines, progress
-from harness.core.deadlines import R_SWITCH, Deadlines, get_deadlines
+from harness.waiting import deadlines, progress
+from harness.waiting.deadlines import R_SWITCH, Deadlines, get_deadlines
 from reference.r import patience
 from reference.r.patience import DeadlinePassed, Patience, find_size, measure
 from reference.r.session import RCrashed, RSession

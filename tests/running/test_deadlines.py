@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import Approved, Mine
 
 READS = """
-from harness.core.deadlines import get_deadlines
+from harness.waiting.deadlines import get_deadlines
 
 
 def test_read():

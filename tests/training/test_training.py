@@ -22,8 +22,6 @@ from cases.sine_training import (
 )
 from cases.test_sine import network, with_extra
 from harness import Bounded, Case, Recipe, Status, Subject, Trained, Verdict
-from harness.core import deadlines
-from harness.core.deadlines import Deadlines
 from harness.core.implementation import Missing
 from harness.core.loss import Loss
 from harness.fits import summary
@@ -33,6 +31,8 @@ from harness.judging.store import Store
 from harness.running.trial import run
 from harness.training.clock import Clock
 from harness.training.trainer import Ended, Fitted
+from harness.waiting import deadlines
+from harness.waiting.deadlines import Deadlines
 from reference import Network, gradient_descent, nnet_fit, numpy_net, starts
 from tests.conftest import Approved
 

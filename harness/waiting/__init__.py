@@ -1,0 +1,1 @@
+"""Long computations: messages to a waiting person, and deadlines."""
