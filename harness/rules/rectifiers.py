@@ -30,9 +30,15 @@ def leaky_relu_backward(steps: Steps, call: Call) -> Error:
 
 
 @repeat("rrelu_with_noise")
-def repeat_rrelu(x: Tensor, noise: Tensor, *given: Any) -> Tensor:
+def repeat_rrelu(
+    x: Tensor,
+    noise: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    *rest: Any,
+) -> Tensor:
     """Return x above 0, else c x; nothing in training, in which c is drawn."""
-    lower, upper, training = given[:3]
     slope = torch.nan if training else (float(lower) + float(upper)) / 2
     return torch.where(x > 0, x, slope * x)
 

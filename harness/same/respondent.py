@@ -92,9 +92,8 @@ class Respondent:
         kind = held_in(self.dtype)
         is_subject = self.side is models.subject
         buffers = {}
-        if setting.mode == "train":
-            for own, source in models.buffers.items():
-                buffers[own if is_subject else source] = source
+        for own, source in models.buffers.items():
+            buffers[own if is_subject else source] = source
         return Question(
             cast_batch(round_batch(batch, setting.dtypes), kind, self.device),
             setting.mode,

@@ -416,3 +416,49 @@ def test_numbers_of_other_distributions_are_drawn_once() -> None:
             return F.softmax(h + torch.empty_like(h).geometric_(0.3), -1)
 
     assert set(statuses(Noisy, Noisy).values()) == {Status.PASS}
+
+
+class Normalised(Plain):
+    """Has running statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.norm(super().forward(x))
+
+
+class CountsInEval(Normalised):
+    """Moves its running mean in eval() too."""
+
+    def forward(self, x: Tensor) -> Any:
+        out = super().forward(x)
+        if not self.training:
+            self.norm.running_mean = self.norm.running_mean + 0.1
+        return out
+
+
+def test_a_buffer_that_moves_in_eval_is_found() -> None:
+    """The outputs of the call itself are right; those of the next one are not."""
+    found = statuses(CountsInEval, Normalised, modes=["train", "eval"])
+    assert found["float64 same-function-train"] is Status.PASS
+    assert found["float64 same-function-eval"] is Status.FAIL
+
+
+class Leaky(Plain):
+    def hidden(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(super().hidden(x), (1 / 8 + 1 / 3) / 2)
+
+
+class RandomisedLeaky(Plain):
+    """Its slope is drawn in training, and the mean of its ends in eval()."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return F.rrelu(super().hidden(x), training=self.training)
+
+
+def test_a_randomised_relu_is_leaky_in_eval() -> None:
+    """Its operation leaves out arguments that have their defaults."""
+    found = statuses(RandomisedLeaky, Leaky, modes=["eval"])
+    assert set(found.values()) == {Status.PASS}
