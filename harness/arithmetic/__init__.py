@@ -1,1 +1,3 @@
-"""Rounding: operations on NumPy arrays that carry a value and a bound on its rounding error."""
+"""Rounding: arithmetic whose values carry a bound on their rounding error, for the equations of
+networks.
+"""

@@ -74,12 +74,12 @@ def bound_logistic(z: Bounded, contract: Contract) -> Activated:
 
 
 def _round_at_one(contract: Contract) -> float:
-    """Return the absolute error of tanh or the logistic if they are written by each other or by
-    exp; 0 if the contract promises that they are accurate where they are small.
+    """Return the largest absolute error of tanh or the logistic if each is computed from the other,
+    or from exp; 0 if the contract promises a small relative error.
 
-    In 2 sigmoid(2 z) - 1, the logistic is off by 2 exp_ulp + 2 roundings of at most 1, which are
-    doubled; the difference rounds once. (1 + tanh(z / 2)) / 2 and (1 - e) / (1 + e) with e =
-    exp(-2 z) are off by less.
+    In 2 sigmoid(2 z) - 1, the logistic is off by 2 exp_ulp + 2 roundings of at most 1. They are
+    doubled, and the difference rounds once. (1 + tanh(z / 2)) / 2, and (1 - e) / (1 + e) with e =
+    exp(-2 z), are off by less.
     """
     if not contract.absolute_activations:
         return 0.0

@@ -35,11 +35,10 @@ class BoundedArithmetic(BoundedProbabilities):
     """Arithmetic on `Bounded` values: value v and error e, with |x - v| <= e for the number x of
     any correct implementation.
 
-    `parts` is the largest number of matrix products and single terms that are added up to one
-    number. It matters in a dtype whose sums are kept in a wider dtype. There an implementation may
-    round intermediate results to the narrow dtype to store them: each matrix product, each single
-    term, each partial sum of these, each product of two numbers, and each extra term of a longer
-    sum.
+    `parts` is the largest number of matrix products and single terms in one sum. It matters in a
+    dtype whose sums are kept in a wider dtype. There an implementation may round every intermediate
+    result to the narrow dtype to store it: a matrix product, a single term, a partial sum of these,
+    a product of two numbers, and an extra term of a longer sum.
     """
 
     def __init__(self, contract: Contract, parts: int = 1) -> None:
@@ -52,10 +51,10 @@ class BoundedArithmetic(BoundedProbabilities):
         self.reach = 0.0  # the largest |z| that a logistic may have been put to so far
 
     def lift(self, x: Array) -> Bounded:
-        """Return numbers (D, ...), which an implementation rounds if its dtype cannot hold them.
+        """Return numbers (D, ...) as an implementation's dtype holds them.
 
-        A number that is rounded may be off by u |x| or, below the normal numbers, by the smallest
-        of them; beyond the dtype's range it has no bound. All others are exact.
+        A number that the dtype cannot hold may be off by u |x| or, below the normal numbers, by the
+        smallest of them; beyond the dtype's range it has no bound. All others are exact.
         """
         exact = Bounded(x, np.zeros(x.shape))
         if self.contract.bits == ORACLE_BITS:
@@ -225,17 +224,20 @@ class BoundedArithmetic(BoundedProbabilities):
         return self._rounded(value, error, 3, self._acts(a, factor))
 
     def stored(self, x: Bounded, name: str = "") -> Bounded:
-        """Return x as an implementation stores it; a number that may overflow has no bound.
+        """Return x as an implementation stores it; a number that may overflow has an infinite
+        error.
 
         The model of rounding, x (1 + delta) + eta, holds up to the dtype's largest number. Beyond
-        that number infinity is a correct answer too.
+        it, infinity is a correct answer too.
         """
         return Bounded(
             x.value, np.where(abs(x.value) + x.error <= self.contract.largest, x.error, np.inf)
         )
 
     def _acts(self, a: Bounded, factor: Array | float) -> NDArray[np.bool_]:
-        """Return where a product with a constant is not exactly 0, though it may underflow."""
+        """Return a mask of the elements whose product with a constant is not exactly 0, though it
+        may underflow.
+        """
         acts: NDArray[np.bool_] = (abs(a.value) + a.error != 0) & (np.asarray(factor) != 0)
         return acts
 
@@ -248,8 +250,8 @@ class BoundedArithmetic(BoundedProbabilities):
     ) -> Bounded:
         """Return a result with the error of `count` roundings, and of underflow.
 
-        `acts` says where the exact result is not 0; by default where the value or its error is
-        not.
+        `acts` marks the elements whose exact result is not 0; by default those with a value or
+        error other than 0.
         """
         acts = abs(value) + error > 0 if acts is None else acts
         lost = np.where(acts, self.tiny, 0.0)

@@ -32,8 +32,8 @@ class BoundedProbabilities:
 
     @np.errstate(all="ignore")
     def log(self, x: Bounded) -> Bounded:
-        """Return the logarithm of x. It has no bound if x may be 0; of an exact 0 it is exactly
-        -infinity.
+        """Return the logarithm of x. Its error is infinite if x may be 0; if x is exactly 0, it is
+        exactly -infinity.
 
         The logarithm moves by at most -log(1 - e / x), and then rounds k times.
         """
@@ -47,11 +47,11 @@ class BoundedProbabilities:
         """Return log(1 + exp(z)).
 
         The bound also covers both usual forms of the binary cross-entropy, softplus(z) - t z for t
-        from 0 to 1. With s = log1p(exp(-|z|)), which is off by 2 k u s, these are max(z, 0) - z t +
-        s, whose operations round by u (3 |z| + s); and (1 - t) z - logsigmoid(z), whose operations
-        round by u (4 |z| + 2 s): two in the product, one in logsigmoid and one in the difference,
-        each of the latter at most |z| + s. In log(1 + exp(z)) the sum rounds by u, and the
-        functions by 2 k u softplus(z), since the logistic function is less than softplus.
+        from 0 to 1. Let s = log1p(exp(-|z|)), which is off by 2 k u s. The first form is max(z, 0)
+        - z t + s; its operations round by u (3 |z| + s). The second is (1 - t) z - logsigmoid(z);
+        its operations round by u (4 |z| + 2 s): two in the product, one in logsigmoid and one in
+        the difference, each of the latter at most |z| + s. In log(1 + exp(z)) the sum rounds by u,
+        and the functions by 2 k u softplus(z), since the logistic function is less than softplus.
         """
         value = softplus(z.value)
         k = self._exp_roundings
@@ -64,8 +64,8 @@ class BoundedProbabilities:
 
     @np.errstate(all="ignore")
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
-        """Return softmax over the last axis; exactly 0 for classes that take no part, and if it is
-        too small for any number of the dtype.
+        """Return softmax over the last axis. It is exactly 0 for classes outside `among`, and if it
+        is too small for any number of the dtype.
         """
         rows = LogitRows(z, self.contract, among)
         p, rounding = rows.p, rows.rounding_of_softmax
@@ -87,7 +87,7 @@ class BoundedProbabilities:
     @np.errstate(all="ignore")
     def logsumexp(self, z: Bounded, among: Mask | None = None) -> Bounded:
         """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1); exactly -infinity
-        for a row in which no class takes part.
+        for a row without a class in `among`.
         """
         rows = LogitRows(z, self.contract, among)
         error = rows.move_of_sum + rows.rounding_of_sum + 4 * self.tiny
@@ -100,9 +100,9 @@ class BoundedProbabilities:
 
         With p and e known to d and f, p (e - s) moves by d |e - s| + p (f + g), where g sums d |e|
         + p f. A fused function rounds e - s, and the product. Unfused code divides by the sum of
-        exponentials and by its square: at most 4 roundings act on p e, and 8, beside those of a sum
-        of K terms, on p s. If it goes back through the largest logit too, this one receives the sum
-        of all others' errors. Each product may underflow.
+        exponentials and by its square: at most 4 roundings act on p e. On p s act 8 roundings, and
+        those of a sum of K terms. If it goes back through the largest logit too, the gradient by
+        this logit gets the sum of all others' errors. Each product may underflow.
         """
         value = softmax_back(p.value, e.value)
         share, size = p.value + p.error, abs(e.value) + e.error
@@ -139,19 +139,19 @@ class BoundedProbabilities:
         return Bounded(value, np.maximum(error, value - bottom))
 
     def replaced(self, x: Bounded, where: Mask, value: float) -> Bounded:
-        """Return x with an exact number in the places where a mask is true."""
+        """Return x with an exact number in the places of a mask."""
         return Bounded(np.where(where, value, x.value), np.where(where, 0.0, x.error))
 
     def is_zero(self, x: Bounded) -> Mask:
-        """Return where x is 0 and has no error."""
+        """Return a mask of the elements of x that are 0 without error."""
         return np.asarray((x.value == 0) & (x.error == 0))
 
     def may_be_at_most(self, x: Bounded, most: float) -> Mask:
-        """Return where x may be `most` or less."""
+        """Return a mask of the elements of x that may be `most` or less."""
         return np.asarray(~(x.value - x.error > most))
 
     def lose(self, x: Bounded, where: Mask) -> Bounded:
-        """Return x without a bound in the places where a mask is true."""
+        """Return x with an infinite error in the places of a mask."""
         return Bounded(x.value, np.where(where, np.inf, x.error))
 
     @property
@@ -161,5 +161,5 @@ class BoundedProbabilities:
 
 
 def _bounded(value: Array, error: Array) -> Bounded:
-    """Return a value with its bound; an error that is no number is no bound."""
+    """Return a value with its error; an error of NaN becomes infinity."""
     return Bounded(value, np.where(np.isnan(error), np.inf, error))

@@ -1,8 +1,9 @@
-"""The formulas of rounding, written once: they take arrays of NumPy and tensors of torch alike.
+"""The formulas of rounding, for arrays of NumPy and tensors of torch alike: they use operators
+only.
 
-They use operators only. `error_a` bounds the error of `a`, u is a unit roundoff and `tiny` the
-smallest normal number of a dtype. Source: Higham, Accuracy and Stability of Numerical Algorithms
-(2nd ed., 2002), sections 2.2 and 3.1.
+`error_a` bounds the error of `a`, u is a unit roundoff and `tiny` the smallest normal number of a
+dtype. Source: Higham, Accuracy and Stability of Numerical Algorithms (2nd ed., 2002), sections 2.2
+and 3.1.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def carry_quotient(quotient: A, error_a: A, error_b: A, least_b: A) -> A:
 
 
 def steepen(slope: A, error: A, growth: float) -> A:
-    """Return the largest slope of a function whose argument is off by `error`, at most 1/2."""
+    """Return the largest slope of a function at arguments within `error` (at most 1/2) of the
+    computed one.
+    """
     return slope * (1 + growth * error)
 
 

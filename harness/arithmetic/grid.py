@@ -1,9 +1,9 @@
 """Grid arithmetic: a proof that no correct implementation rounds on the way to a result.
 
-Suppose that all terms of a sum are multiples of one quantum 2^-q, and that the sizes of the terms
+Suppose that all terms of a sum are multiples of one quantum 2^-q, and that their absolute values
 add up to at most 2^p quanta, with p significand bits. Then the sum is exact in every order of
-summation, tree, blocking and FMA. Each value keeps the largest count of quanta among itself and all
-values from which it was computed.
+summation, tree, blocking and FMA. Each value stores the largest count of quanta among itself and
+all values from which it was computed.
 """
 
 from __future__ import annotations
@@ -180,14 +180,14 @@ class GridArithmetic:
         return x
 
     def _either(self, x: OnGrid, where: Mask, value: float) -> OnGrid:
-        """Return x with a constant in some places."""
+        """Return x with a constant in the places of a mask."""
         constant = self.lift(np.full(x.value.shape, value))
         size = np.where(where, abs(value), x.size)
         quantum = max(x.quantum, constant.quantum)
         return self._counted(np.where(where, value, x.value), quantum, size, x, constant)
 
     def _unproved(self, like: Array) -> OnGrid:
-        """Return zeros in the shape of `like`, which prove nothing of any draw."""
+        """Return zeros in the shape of `like`, marked as not exact in any draw."""
         zeros = np.zeros(like.shape)
         return OnGrid(zeros, 0, np.full(len(like), NEVER), zeros)
 

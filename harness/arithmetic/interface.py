@@ -1,4 +1,4 @@
-"""The operations in which networks and optimisers are written; each arithmetic performs them.
+"""The operations in which networks and optimisers are written; every arithmetic implements them.
 
 In shapes, D counts draws (problems of a stack), R rows of data and K classes; n, k and m are any
 lengths.
@@ -22,16 +22,18 @@ class Arithmetic(Protocol[V]):
 
     @property
     def contract(self) -> Contract:
-        """An implementation's promise about its rounding."""
+        """The promise of an implementation about its rounding."""
 
     def lift(self, x: Array) -> V:
-        """Return numbers (D, ...) as an implementation holds them: exact, if its dtype can."""
+        """Return numbers (D, ...) as an implementation's dtype holds them: exact if it can."""
 
     def widen(self, x: V, error: Array) -> V:
-        """Return x as an implementation holds it that may be off by `error`, in the shape of x."""
+        """Return x with its bound enlarged by `error`, in the shape of x."""
 
     def each(self, shape: Callable[[Array], Array], x: V) -> V:
-        """Put the numbers of x in another shape or order, which the function `shape` gives."""
+        """Apply `shape`, a function that only reshapes or reorders an array, to the numbers of
+        x.
+        """
 
     def with_ones(self, x: V) -> V:
         """Return x (D, R, n) with a column of ones in front: (D, R, 1 + n)."""
@@ -66,10 +68,14 @@ class Arithmetic(Protocol[V]):
         """Return a times a constant, which may have a relative error of `slack`."""
 
     def stored(self, x: V, name: str = "") -> V:
-        """Return x as an implementation stores it; `name` is the activation that x is."""
+        """Return x as an implementation stores it; `name` is the name of the activation that
+        computed x, or "".
+        """
 
     def act(self, name: str, z: V) -> tuple[V, V | None]:
-        """Return the activation `name` of z, and its derivative; None is a derivative of 1."""
+        """Return the activation `name` of z, and its derivative; None stands for a derivative of
+        1.
+        """
 
     def log(self, x: V) -> V:
         """Return the natural logarithm of x, which is not negative; of 0 it is -infinity."""
@@ -80,7 +86,7 @@ class Arithmetic(Protocol[V]):
     def softmax(self, z: V, among: Mask | None = None) -> V:
         """Return softmax over the last axis of z (D, R, K).
 
-        `among` (D, R, K) says which classes take part; for all others the result is 0.
+        `among` (D, R, K) marks the classes to use; for all others the result is 0.
         """
 
     def softmax_back(self, p: V, e: V) -> V:
@@ -89,13 +95,15 @@ class Arithmetic(Protocol[V]):
         """
 
     def log_softmax(self, z: V) -> V:
-        """Return the logarithm of softmax over the last axis of z (D, R, K), from z."""
+        """Return the logarithm of softmax over the last axis of z (D, R, K), computed from z
+        directly.
+        """
 
     def logsumexp(self, z: V, among: Mask | None = None) -> V:
-        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1), of the classes
-        that take part.
+        """Return the logarithm of the sum of exp(z) over the last axis (D, R, 1), over the classes
+        in `among`.
 
-        It is -infinity for a row of no class.
+        It is -infinity for a row without such a class.
         """
 
     def shift(self, x: V, c: float) -> V:
@@ -105,16 +113,16 @@ class Arithmetic(Protocol[V]):
         """Return the maximum of x and a number, element by element."""
 
     def replaced(self, x: V, where: Mask, value: float) -> V:
-        """Return x with an exact number in the places where a mask, in its shape, is true."""
+        """Return x with an exact number in the places of a mask, which has the shape of x."""
 
     def is_zero(self, x: V) -> Mask:
-        """Return where x is exactly 0, in the shape of x."""
+        """Return a mask, in the shape of x, of the elements that are exactly 0."""
 
     def may_be_at_most(self, x: V, most: float) -> Mask:
-        """Return where an implementation's x may be `most` or less, by its error."""
+        """Return a mask of the elements that may be `most` or less, given their error."""
 
     def lose(self, x: V, where: Mask) -> V:
-        """Return x without a bound in the places where a mask is true."""
+        """Return x without a bound (an infinite error) in the places of a mask."""
 
 
 class StepArithmetic(Arithmetic[V], Protocol[V]):

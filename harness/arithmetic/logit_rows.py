@@ -1,30 +1,30 @@
-"""Rows of logits that are known within bounds, and how far softmax and its relatives may be off.
+"""Bounds on softmax, log-softmax and logsumexp of rows of logits that are known within bounds.
 
 For a row, p is the softmax of its logits z, m the largest logit, K the number of classes, and L the
 logarithm of the sum of exp(z - m); then 0 <= L <= log K.
 
-Two errors are told apart. An implementation has logits of its own, each within e_i of z_i: the
+There are two kinds of error. An implementation has logits of its own, each within e_i of z_i: the
 result moves. It then rounds; the results are positive, and errors of their logarithms add up.
 
-*Moves.* Softmax of class i is largest if z_i rises by e_i and all others fall by theirs. With q = 1
-- p_i, it rises by the share (q expm1(e_i) + G) / (1 + p_i expm1(e_i) - G) of p_i, where G sums p_j
-(1 - exp(-e_j)) over all other classes. It falls by the share (H + q g_i) / (1 + H - p_i g_i), where
-H sums p_j expm1(e_j) and g_i = 1 - exp(-e_i).
+*Moves.* Softmax of class i is largest if z_i rises by e_i and all others fall by theirs. Let q = 1
+- p_i, and let G sum p_j (1 - exp(-e_j)) over all other classes. Then softmax rises by the share (q
+expm1(e_i) + G) / (1 + p_i expm1(e_i) - G) of p_i. Let H sum p_j expm1(e_j), and g_i = 1 -
+exp(-e_i). Then it falls by the share (H + q g_i) / (1 + H - p_i g_i).
 
-*Roundings.* The sum of exp((z_j - m)(1 + u)) is off by the share u log K / (1 - u) at most: its
-logarithm is the integral of the mean of m - z_j over the temperature, and that mean is at most log
-K by temperature, since the entropy of p is (mean of m - z_j) + L <= log K. The exponentials, k = 2
-exp_ulp roundings each, and the sum in any order (Jeannerod and Rump 2013) add k u and K u. So the
-logarithm of the sum is off by d = u (log K + k) + K u, and log-softmax by
+*Roundings.* The relative error of the sum of exp((z_j - m)(1 + u)) is at most u log K / (1 - u).
+Proof: its logarithm is the integral of the mean of m - z_j over the temperature. By temperature,
+that mean is at most log K, since the entropy of p is (mean of m - z_j) + L <= log K. The
+exponentials, k = 2 exp_ulp roundings each, and the sum in any order (Jeannerod and Rump 2013) add k
+u and K u. So the logarithm of the sum is off by d = u (log K + k) + K u, and log-softmax by
 
 - u (m - z_i) + k u L + d + u |log p_i|     if it is (z_i - m) - log(sum),
 - u |m + L| + k u L + d + u |log p_i|       if it is z_i - logsumexp(z),
 - k u |m + L| + d + u |log p_i|             if it is z_i - log(sum of exp(z)), without overflow.
 
-Softmax is the exponential of one of these, which adds k u, or a quotient, which has u (m - z_i) + k
-u + d and at most two roundings more. Products of errors are covered by 1 / (1 - (k + 4) u). These
-forms are those of Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and softmax
-functions", IMA J. Numer. Anal. 41 (2021), sections 3 and 4, with the constants kept.
+Softmax is the exponential of one of these, which adds k u, or a quotient. The quotient has u (m -
+z_i) + k u + d and at most two roundings more. Products of errors are covered by 1 / (1 - (k + 4)
+u). These forms are those of Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and
+softmax functions", IMA J. Numer. Anal. 41 (2021), sections 3 and 4, with the constants kept.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ def sum_roundoff(terms: Array | float, contract: Contract) -> Array:
 class LogitRows:
     """Logits z (D, R, K) with bounds, and bounds on the moves and roundings of their softmax.
 
-    Arrays of classes are (D, R, K), arrays of rows (D, R, 1). Classes that take no part, and all of
-    a row of none, have p = 0.
+    Arrays of classes are (D, R, K), arrays of rows (D, R, 1). Classes outside `among` have p = 0.
     """
 
     def __init__(self, z: Bounded, contract: Contract, among: Mask | None = None) -> None:
@@ -79,27 +78,31 @@ class LogitRows:
 
     @cached_property
     def rise(self) -> Array:
-        """The share by which softmax may rise, as its logits move."""
+        """The largest relative increase of softmax if the logits move within their bounds."""
         others = self._of_others(self.all_shrink, self.shrinks)
         rise = (self._rest * self.grows + others) / (1 + self.p * self.grows - others)
         return np.asarray(rise)
 
     @cached_property
     def fall(self) -> Array:
-        """The share by which softmax may fall, as its logits move."""
+        """The largest relative decrease of softmax if the logits move within their bounds."""
         others = self._of_others(self.all_grow, self.grows)
         fall = (others + self._rest * self.shrinks) / (1 + self._grown)
         return np.asarray(np.where(self.is_far, 1.0, fall))
 
     @cached_property
     def move_of_log(self) -> Array:
-        """How far log-softmax may move with its logits; never more than e_i and the largest e."""
+        """The largest move of log-softmax with its logits; never more than e_i plus the largest e
+        of the row.
+        """
         moves = np.maximum(np.log1p(self.rise), self.e + np.log1p(self._grown))
         return np.asarray(np.where(self.is_far, self.e + self.widest, moves))
 
     @cached_property
     def move_of_sum(self) -> Array:
-        """How far logsumexp may move with its logits: no further up than down, by Jensen."""
+        """The largest move of logsumexp with its logits; by Jensen, it moves down no further than
+        up.
+        """
         return np.asarray(np.where(self.is_far, self.widest, np.log1p(self.all_grow)))
 
     @cached_property
@@ -119,16 +122,17 @@ class LogitRows:
 
     @cached_property
     def rounding_of_softmax(self) -> Array:
-        """The rounding error of the logarithm of softmax as an implementation computes it."""
+        """The relative rounding error of softmax."""
         u = total_roundoff(self.contract)
         return self.rounding_of_log + self._slack * u * (self._exp_roundings + 2)
 
     @cached_property
     def vanishes(self) -> Mask:
-        """Where softmax is exactly 0: below half of the smallest subnormal number, with a margin
-        for a second rounding (float64: beyond 746).
+        """A mask of the classes whose softmax is exactly 0: below half of the smallest subnormal
+        number, with a margin for a second rounding (float64: beyond a distance of 746 from the
+        largest logit).
 
-        Nowhere in a dtype of sixteen bits, since a fused function goes on with float32.
+        In a dtype of sixteen bits it marks none, since a fused function goes on with float32.
         """
         if self.contract.bits < SINGLE:
             return ~self.takes_part
@@ -144,14 +148,14 @@ class LogitRows:
 
     @cached_property
     def _grown(self) -> Array:
-        """The share by which the sum of exp(z) grows if the logits of all other classes rise, and
-        one's own falls.
+        """The relative growth of the sum of exp(z) if the logit of class i falls and all others
+        rise, for each class i.
         """
         others = self._of_others(self.all_grow, self.grows)
         return np.asarray(others - self.p * self.shrinks)
 
     def _of_others(self, total: Array, each: Array) -> Array:
-        """Return a sum over all classes without one's own, rounded up."""
+        """Return a sum over all other classes, for each class, rounded up."""
         return np.asarray(total - self.p * each + CANCELLED * total)
 
     @property

@@ -1,10 +1,10 @@
-"""Finds, among many columns of numbers, those within the bounds of given columns.
+"""Finds, among many columns of numbers, the columns within given bounds.
 
-The columns are the leaves of a binary tree, whose nodes are divided at the median of one of their
-K entries (Bentley, "Multidimensional binary search trees used for associative searching",
-Communications of the ACM 18 (1975)). Each node knows, for every entry, the interval that holds its
-columns, so that most nodes are taken or left as a whole: to look up U columns among N takes about
-U log N comparisons of two entries, and U comparisons of columns.
+The columns are the leaves of a binary tree, whose nodes are divided at the median of one of their K
+entries (Bentley, "Multidimensional binary search trees used for associative searching",
+Communications of the ACM 18 (1975)). Each node stores, for every entry, the interval of its
+columns, so that most nodes are accepted or rejected as a whole. To look up U columns among N takes
+about U log N comparisons of two entries, and U comparisons of columns.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ Places = NDArray[np.intp]
 
 
 class Nearby(NamedTuple):
-    """For each of U columns, those of the tree within its bound.
+    """The result of looking up U columns in a tree: the range of the columns within each one's
+    bound.
 
-    `found` (U,) says whether there are any, `least` and `most` (U, K) are the limits of their
-    numbers: infinity and -infinity if there are none.
+    `found` (U,) says whether there are any; `least` and `most` (U, K) are the smallest and the
+    largest numbers of each entry, infinity and -infinity if there are none.
     """
 
     found: NDArray[np.bool_]
@@ -34,7 +35,9 @@ class Nearby(NamedTuple):
     most: Array
 
     def extend(self, places: Places, low: Array, high: Array) -> None:
-        """Widen the limits at sorted `places` (n,) by intervals from `low` to `high` (n, K)."""
+        """Widen the ranges of the columns number `places` (n,), which are sorted, by intervals from
+        `low` to `high` (n, K).
+        """
         if not places.size:
             return
         starts = np.flatnonzero(np.diff(places, prepend=-1))
@@ -61,10 +64,11 @@ class ColumnTree:
         self._enclose(rows[self._divide(rows, order)])
 
     def _divide(self, rows: Array, order: Places) -> Places:
-        """Divide rows (N, K) among the leaves, from an order of them; return the row of each leaf.
+        """Divide rows (N, K), taken in the given order, among the leaves; return the number of each
+        leaf's row.
 
-        Store the entries of each node that are compared first: those by which its parent and it are
-        divided, and a sample.
+        Also store the entries of each node that are compared first: the entry by which its parent
+        was divided, its own, and a sample.
         """
         width = rows.shape[1]
         some = np.linspace(0, width, min(width, SAMPLE), endpoint=False, dtype=int)
@@ -82,8 +86,8 @@ class ColumnTree:
         return order.ravel()
 
     def _enclose(self, leaves: Array) -> None:
-        """Store for each node the interval of each entry that holds its columns; `leaves` are the
-        columns of the leaves, one a row.
+        """Store for each node the interval of each entry over its columns; `leaves` has one column
+        a row.
         """
         nodes = self.leaves
         self.low = np.empty((2 * nodes, leaves.shape[1]))
@@ -96,7 +100,7 @@ class ColumnTree:
             np.maximum(self.high[left], self.high[right], out=self.high[nodes : 2 * nodes])
 
     def within(self, value: Array, error: Array) -> Nearby:
-        """Return the limits of all columns c with abs(c - value) <= error in each entry, for each
+        """Return the range of all columns c with abs(c - value) <= error in each entry, for each
         row of value and error (U, K).
         """
         found = Nearby(
@@ -121,10 +125,11 @@ class ColumnTree:
     def _compare(
         self, asked: Places, nodes: Places, value: Array, error: Array, found: Nearby
     ) -> tuple[Places, Places]:
-        """Compare each of the rows `asked` (n,) of value and error with a node; all nodes are on
-        one level.
+        """Compare each of the rows number `asked` (n,) of value and error with a node; all nodes
+        are on one level.
 
-        Return the rows and nodes of which only some columns may be within the bound.
+        Return the pairs of row and node that are undecided: some columns of the node may be within
+        the bound, others not.
         """
         entries = self.entries[nodes]
         at, of = (asked[:, None], entries), (nodes[:, None], entries)
@@ -144,11 +149,10 @@ class ColumnTree:
 def _compare(
     low: Array, high: Array, value: Array, error: Array
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return for each row (n, k) whether all numbers from low to high are within the bound in every
-    entry, and whether none is in some entry.
+    """Return two masks over the rows (n, k): all numbers from low to high are within the bound in
+    every entry; no number is, in at least one entry.
 
-    A difference is rounded, but never falls if a number grows: what holds at low and high holds
-    between them.
+    Rounding keeps the order of differences, so it is enough to test low and high.
     """
     from_low, from_high = low - value, high - value
     inside = (from_low >= -error) & (from_high <= error)
@@ -157,7 +161,7 @@ def _compare(
 
 
 def _distinct(rows: Array) -> Array:
-    """Return each row once; -0 is 0."""
+    """Return the rows without duplicates; -0 counts as 0."""
     once = dict.fromkeys(row.tobytes() for row in rows + 0.0)
     return np.frombuffer(b"".join(once)).reshape(len(once), rows.shape[1])
 

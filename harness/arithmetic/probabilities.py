@@ -1,7 +1,7 @@
-"""Values of softmax and of its relatives, for real and complex numbers.
+"""Values of softmax and related functions, for real and complex numbers.
 
 The logits z are (D, R, K): K classes in each of R rows of data of D draws (problems of a stack).
-`among` (D, R, K) says which classes take part; None stands for all.
+`among` (D, R, K) marks the classes to use; None stands for all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def softplus(z: Values) -> Values:
 
 
 def softmax(z: Values, among: Mask | None = None) -> Values:
-    """Return exp(z) divided by its sum over the classes that take part; 0 for all others."""
+    """Return exp(z) divided by its sum over the classes in `among`; 0 for all others."""
     powers, _ = _powers(z, among)
     total = powers.sum(axis=-1, keepdims=True)
     if among is None:
@@ -38,7 +38,9 @@ def log_softmax(z: Values) -> Values:
 
 
 def logsumexp(z: Values, among: Mask | None = None) -> Values:
-    """Return the logarithm of the sum of exp(z) (D, R, 1); -infinity for a row of no class."""
+    """Return the logarithm of the sum of exp(z) (D, R, 1); -infinity for a row without a class in
+    `among`.
+    """
     powers, most = _powers(z, among)
     total = powers.sum(axis=-1, keepdims=True)
     logarithm = np.log(np.where(total == 0, 1, total))
@@ -51,8 +53,8 @@ def softmax_back(p: Values, e: Values) -> Values:
 
 
 def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
-    """Return exp(z - m), 0 for classes that take no part, and m (D, R, 1), the largest logit of
-    those that do.
+    """Return exp(z - m), 0 for classes outside `among`, and m (D, R, 1), the largest logit of the
+    other classes.
     """
     if among is None:
         most = _largest(z, z.real)
@@ -63,5 +65,5 @@ def _powers(z: Values, among: Mask | None) -> tuple[Values, Values]:
 
 
 def _largest(z: Values, order: Values) -> Values:
-    """Return the number of each row that comes last in order, which is real."""
+    """Return the element of each row (D, R, 1) at which `order`, a real array, is largest."""
     return np.asarray(np.take_along_axis(z, order.argmax(axis=-1, keepdims=True), axis=-1))

@@ -16,7 +16,7 @@ def total_roundoff(contract: Contract) -> float:
 
 
 def are_exact_factors(factor: Array | float) -> NDArray[np.bool_]:
-    """Return, for each constant, whether products with it are exact: it is 0 or a power of two."""
+    """Return a mask of the constants with which products are exact: 0 and powers of two."""
     mantissa = np.frexp(np.abs(factor))[0]
     exact: NDArray[np.bool_] = (mantissa == 0.5) | (mantissa == 0)
     return exact

@@ -1,10 +1,9 @@
-"""Bounded arithmetic that goes on from a model's own intermediate numbers, so that each layer is
-judged by itself.
+"""Bounded arithmetic that judges each layer by itself: it continues from a model's own intermediate
+numbers.
 
-A number that the equations compute is replaced by the model's own number within its bound; if
-several of the model's numbers are within it, by the interval that holds them. So the errors of
-earlier layers are not carried on, and the bounds of all layers, one after the other, decide. A
-number for which nothing is found keeps its bound.
+A number that the equations compute is replaced by the model's own number within its bound. If
+several of the model's numbers are within it, it is replaced by the interval that holds them. So the
+errors of earlier layers are not carried on. A number without a match keeps its bound.
 
 In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate numbers of a
 row.
@@ -50,8 +49,8 @@ class StagedArithmetic(BoundedArithmetic):
         return ColumnTree(self.own.reshape(-1, self.own.shape[-1]))
 
     def stored(self, x: Bounded, name: str = "") -> Bounded:
-        """Return x as the implementation stores it: its own numbers if they are found, else x with
-        its bound.
+        """Return x as the implementation stores it: its own numbers if they match, else x with its
+        bound.
         """
         return self._seen(super().stored(x), name)
 
@@ -65,8 +64,8 @@ class StagedArithmetic(BoundedArithmetic):
     def softmax(self, z: Bounded, among: Mask | None = None) -> Bounded:
         """Return softmax; z is replaced by the implementation's own numbers.
 
-        A loss of logits does not store its probabilities. Their bound may be wider than they are
-        large, and then its gradient p / R, of R rows, would be taken for them.
+        The probabilities are not replaced. A loss of logits does not store them; if their bound is
+        wider than they are large, their gradient p / R (for R rows) would be mistaken for them.
         """
         return super().softmax(self._seen(z), among)
 
@@ -77,10 +76,10 @@ class StagedArithmetic(BoundedArithmetic):
         return self._seen(super().log_softmax(self._seen(z)))
 
     def _seen(self, x: Bounded, name: str = "") -> Bounded:
-        """Replace each column (one unit) of x by the own columns within its bound; own units may
-        stand in another order.
+        """Replace each column (one unit) of x by the implementation's columns within its bound, in
+        any order.
 
-        If x is the activation `name`, a unit that is not found is noted as missing.
+        If x is the activation `name`, a unit without a match is noted as missing.
         """
         if isinstance(x, Replaced) or x.value.ndim != 3 or x.value.shape[:2] != self.own.shape[:2]:
             return x
@@ -99,7 +98,7 @@ class StagedArithmetic(BoundedArithmetic):
     def _enclose(self, least: Array, most: Array) -> tuple[Array, Array]:
         """Return the middles of intervals, and bounds that reach their ends.
 
-        Numbers below the normal ones may be read as 0, as products of bfloat16 are on some CPUs.
+        A number below the normal numbers also stands for 0: some CPUs flush products of bfloat16.
         """
         least = np.where(least < self.tiny, np.minimum(least, 0.0), least)
         most = np.where(most > -self.tiny, np.maximum(most, 0.0), most)

@@ -1,4 +1,4 @@
-"""Loads every rule of this room and of the one below: import it before a rule is looked up."""
+"""Loads every rule of this room and of `rules`. Import this module before you look up a rule."""
 
 from harness.composites import batch_norm as batch_norm
 from harness.composites import binary_losses as binary_losses

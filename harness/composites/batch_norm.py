@@ -1,4 +1,6 @@
-"""Norms over rows and places, channel by channel: batches, running statistics, their slopes."""
+"""Rules for batch norm: statistics over rows and places for each channel, running statistics, and
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,17 @@ UPDATING = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm
 
 
 def list_axes_but_channels(x: Tensor) -> list[int]:
-    """Return all axes but the second."""
+    """Return all axes but the second (the channels)."""
     return [axis for axis in range(x.ndim) if axis != 1]
 
 
 def by_channel(x: Tensor | None, like: Tensor) -> Tensor | None:
-    """Return one number for each channel in a shape that goes with a tensor's."""
+    """Reshape one number per channel so that it broadcasts with a tensor (N, C, ...)."""
     return None if x is None else x.reshape([1, -1] + [1] * (like.ndim - 2))
 
 
 def spread(x: Tensor, like: Tensor) -> Tensor:
-    """Return one number for each channel in a shape that goes with a tensor's."""
+    """Reshape one number per channel so that it broadcasts with a tensor (N, C, ...)."""
     return x.reshape([1, -1] + [1] * (like.ndim - 2))
 
 
@@ -39,8 +41,8 @@ def spread(x: Tensor, like: Tensor) -> Tensor:
 def repeat_batch_norm(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, *given: Any
 ) -> list[Tensor | None]:
-    """Return the result, the mean and 1 / sqrt(variance + eps) of the batch in training (empty
-    else), and the new running statistics.
+    """Return the result, the batch's mean and 1 / sqrt(variance + eps) (empty unless in training),
+    and the new running statistics.
     """
     *running, training, momentum, eps = given
     held_mean, held_variance = running or (None, None)
@@ -69,8 +71,10 @@ def repeat_batch_norm(
 
 
 def stores_statistics(steps: Steps, call: Call) -> bool:
-    """Does a narrow dtype hold the statistics? They are in the dtype of the parameters, which is
-    a wider one if it holds numbers that the narrow one cannot.
+    """Are the statistics stored in a narrow dtype?
+
+    They have the dtype of the parameters, which is a wider one if these hold numbers that the
+    narrow one cannot.
     """
     if not steps.precision.narrow:
         return False
@@ -83,7 +87,9 @@ def stores_statistics(steps: Steps, call: Call) -> bool:
 
 @rule(*UPDATING)
 def batch_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return (x - mean) scale weight + bias; a narrow dtype may hold each step."""
+    """Return the errors of (x - mean) scale weight + bias, and of the statistics; a narrow dtype
+    may store each step.
+    """
     x, stepwise = call["input"], steps.stepwise()
     errors: list[Error] = [None, None]
     updated: list[Error] = [None, None]
@@ -106,7 +112,7 @@ def batch_norm(steps: Steps, call: Call) -> list[Error]:
 
 
 def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Error]:
-    """Return the errors of momentum times new statistics + (1 - momentum) times the old ones."""
+    """Return the errors of momentum new + (1 - momentum) old, for both running statistics."""
     x = call["input"]
     terms = count_terms(x, list_axes_but_channels(x))
     ratio = terms / (terms - 1) if terms > 1 else torch.nan
@@ -123,7 +129,7 @@ def update(steps: Steps, call: Call, mean: Number, variance: Number) -> list[Err
 
 @repeat("native_batch_norm_backward")
 def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the slopes by input, weight and bias, of saved statistics."""
+    """Return the gradients by input, weight and bias, from saved statistics."""
     g, x, weight, held_mean, held_variance, mean, scale, training, eps, asked = given
     axes = list_axes_but_channels(x)
     if not training:
@@ -143,8 +149,11 @@ def repeat_batch_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("native_batch_norm_backward")
 def batch_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return s w (g - mean(g) - (x - m) k) with k = mean(g (x - m)) s^2, and the sums of
-    g (x - m) s and of g; without batch statistics s w g.
+    """Return the errors of the gradients by input, weight and bias.
+
+    They are s w (g - mean(g) - (x - m) k) with k = mean(g (x - m)) s^2, or s w g without batch
+    statistics; the sum of g (x - m) s; and the sum of g. m is the mean and s is 1 / sqrt(variance +
+    eps).
     """
     x, g = call["input"], steps.exact(call["grad_out"])
     axes, stepwise = list_axes_but_channels(x), steps.stepwise()

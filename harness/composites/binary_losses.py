@@ -1,6 +1,6 @@
-"""Cross entropies of two classes, by probabilities or logits, and margins of signs.
+"""Rules for binary cross entropies, of probabilities or logits, and for the soft margin loss.
 
-See the module on losses for `reduction`.
+See the module `losses` for `reduction`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEAST_SLOPE = 1e-12  # of p (1 - p) in its slope; torch holds it in float32
 def repeat_cross_entropy(
     p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
 ) -> Tensor:
-    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), its mean or sum."""
+    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100)), or its mean or sum."""
     yes, no = torch.clamp(p.log(), min=LEAST_LOG), torch.clamp((-p).log1p(), min=LEAST_LOG)
     losses = -(t * yes + (1 - t) * no)
     return reduce_exactly(losses if weight is None else losses * weight, reduction)
@@ -28,7 +28,7 @@ def repeat_cross_entropy(
 
 @rule("binary_cross_entropy")
 def cross_entropy_of_two(steps: Steps, call: Call) -> Error:
-    """Return -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
+    """Return the error of -w (t max(log p, -100) + (1 - t) max(log(1 - p), -100))."""
     stepwise = steps.stepwise()
     p, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
     one = stepwise.exact(torch.ones_like(p.value))
@@ -44,14 +44,14 @@ def negate(a: Number) -> Number:
 
 
 def hold_above(a: Number, least: float) -> Number:
-    """Return numbers, or `least` where they are below it."""
+    """Return numbers clamped to at least `least`."""
     near = a.value + a.error > least
     value = a.value.clamp(min=least)
     return Number(value, torch.where(near, a.error, 0.0))
 
 
 def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
-    """Return losses times their weights, if there are any."""
+    """Return losses times their weights if there are any."""
     return losses if weight is None else steps.mul(losses, steps.exact(weight))
 
 
@@ -59,7 +59,7 @@ def weigh(steps: Steps, losses: Number, weight: Tensor | None) -> Number:
 def repeat_cross_entropy_backward(
     g: Tensor, p: Tensor, t: Tensor, weight: Tensor | None = None, reduction: int = MEAN
 ) -> Tensor:
-    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses."""
+    """Return g w (p - t) / max(p (1 - p), 1e-12), divided by the number of losses for a mean."""
     slope = (p - t) / torch.clamp(p * (1 - p), min=LEAST_SLOPE) * g
     if weight is not None:
         slope = slope * weight
@@ -68,7 +68,9 @@ def repeat_cross_entropy_backward(
 
 @rule("binary_cross_entropy_backward")
 def cross_entropy_of_two_backward(steps: Steps, call: Call) -> Error:
-    """Return g w (p - t) / max(p (1 - p), 1e-12), over the number of losses for a mean."""
+    """Return the error of g w (p - t) / max(p (1 - p), 1e-12), divided by the number of losses for
+    a mean.
+    """
     steps = steps.stepwise()
     p, t = steps.exact(call["self"]), steps.exact(call["target"])
     one = steps.exact(torch.ones_like(p.value))
@@ -93,7 +95,7 @@ def repeat_cross_entropy_of_logits(
     pos_weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return (1 - t) z - l log(logistic(z)), with l = 1 + t (c - 1) for a weight c of ones."""
+    """Return (1 - t) z - l log(logistic(z)), where l = 1 + t (c - 1) and c is `pos_weight`."""
     log = torch.nn.functional.logsigmoid(z)
     if pos_weight is not None:
         log = ((pos_weight - 1) * t + 1) * log
@@ -103,9 +105,10 @@ def repeat_cross_entropy_of_logits(
 
 @rule("binary_cross_entropy_with_logits")
 def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
-    """Return (1 - t) z - l log(logistic(z)), with l = 1 + t (c - 1) for a weight c of ones.
+    """Return the error of (1 - t) z - l log(logistic(z)), where l = 1 + t (c - 1) and c is
+    `pos_weight`.
 
-    Each step is stored, since torch composes the loss of operations.
+    Each step is stored, since torch composes this loss of operations.
     """
     stepwise = steps.stepwise()
     z, t = stepwise.exact(call["self"]), stepwise.exact(call["target"])
@@ -121,20 +124,20 @@ def cross_entropy_of_logits(steps: Steps, call: Call) -> Error:
 
 @repeat("soft_margin_loss")
 def repeat_soft_margin_loss(x: Tensor, t: Tensor, reduction: int = MEAN) -> Tensor:
-    """Return log(1 + exp(-t x)), its mean or sum."""
+    """Return log(1 + exp(-t x)), reduced to its mean or sum."""
     return reduce_exactly(torch.log1p(torch.exp(-t * x)), reduction)
 
 
 @repeat("soft_margin_loss_backward")
 def repeat_soft_margin_loss_backward(g: Tensor, x: Tensor, t: Tensor, reduction: int) -> Tensor:
-    """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
+    """Return -g t e / (1 + e) with e = exp(-t x), divided by the number of losses for a mean."""
     slope = -g * t * torch.sigmoid(-t * x)
     return slope / x.numel() if reduction == MEAN else slope
 
 
 @rule("soft_margin_loss")
 def soft_margin_loss(steps: Steps, call: Call) -> Error:
-    """Return log(1 + exp(-t x)), each step stored."""
+    """Return the error of log(1 + exp(-t x)); each step is stored."""
     stepwise = steps.stepwise()
     product = stepwise.mul(stepwise.exact(call["self"]), stepwise.exact(call["target"]))
     losses = stepwise.log1p(stepwise.exp(negate(product)))
@@ -143,7 +146,9 @@ def soft_margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("soft_margin_loss_backward")
 def soft_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return -g t e / (1 + e) with e = exp(-t x), over the number of losses."""
+    """Return the error of -g t e / (1 + e) with e = exp(-t x), divided by the number of losses for
+    a mean.
+    """
     stepwise = steps.stepwise()
     t = stepwise.exact(call["target"])
     power = stepwise.exp(negate(stepwise.mul(stepwise.exact(call["self"]), t)))

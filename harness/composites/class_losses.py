@@ -1,6 +1,6 @@
-"""Losses of classes: negative logarithms of probabilities.
+"""Rules for the negative log likelihood of classes.
 
-See the module on losses for `reduction`.
+See the module `losses` for `reduction`. The target class of a row is the class given by `target`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ STEP, LEVELS = 16, 8  # of the sums in torch's LossNLL.cpp
 
 
 def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-    """Return the numbers of the classes that are meant (0 for ignored ones), and which count."""
+    """Return x at each row's target class (0 for ignored rows), and a mask of the rows that
+    count.
+    """
     counts = target != ignored
     axis = 1 if x.ndim > 1 else 0
     places = torch.where(counts, target, 0).unsqueeze(axis)
@@ -27,7 +29,7 @@ def take_classes(x: Tensor, target: Tensor, ignored: int) -> tuple[Tensor, Tenso
 
 
 def take_weights(weight: Tensor | None, target: Tensor, counts: Tensor, like: Tensor) -> Tensor:
-    """Return the weight of each row: of its class, or 1; 0 for rows that are ignored."""
+    """Return the weight of each row: of its target class, else 1; 0 for ignored rows."""
     if weight is None:
         return counts.to(like.dtype)
     found: Tensor = weight[torch.where(counts, target, 0)]
@@ -50,10 +52,11 @@ def repeat_nll(
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
 def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
-    """Return the sum of -w x, over the sum of w for a mean; and the latter.
+    """Return the errors of the loss and of the sum of weights; the loss is the sum of -w x, divided
+    by the sum of w for a mean.
 
-    A narrow dtype holds each partial sum. torch adds 16 terms, then 16 such sums, and so on, as
-    long as it ignores none.
+    A narrow dtype stores each partial sum. torch adds 16 terms, then 16 such sums, and so on,
+    unless it ignores a row.
     """
     steps = steps.stepwise()
     taken, counts = take_classes(call["self"], call["target"], call["ignore_index"])
@@ -74,7 +77,7 @@ def negative_logarithm(steps: Steps, call: Call) -> list[Error]:
 
 
 def count_additions(counts: Tensor) -> int:
-    """Return how many additions a term goes through at most."""
+    """Return the largest number of additions that a term takes part in."""
     terms = counts.numel()
     if terms < STEP or not bool(counts.all()):
         return terms
@@ -85,7 +88,7 @@ def count_additions(counts: Tensor) -> int:
 
 
 def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
-    """Return a sum in which each number goes through at most `depth` additions.
+    """Return a sum in which each term takes part in at most `depth` additions.
 
     Kernels for float32 and wider dtypes may add in any order.
     """
@@ -98,7 +101,9 @@ def add_in_turn(steps: Steps, a: Number, depth: int) -> Number:
 
 @repeat("nll_loss_backward", "nll_loss2d_backward")
 def repeat_nll_backward(*given: Any) -> Tensor:
-    """Return -g w, over the sum of the weights, in the places of the classes that are meant."""
+    """Return -g w, divided by the sum of the weights for a mean, at the target classes, and 0
+    elsewhere.
+    """
     g, x, target, weight, reduction, ignored, total = given
     counts = target != ignored
     slopes = -take_weights(weight, target, counts, x) * g
@@ -108,7 +113,7 @@ def repeat_nll_backward(*given: Any) -> Tensor:
 
 
 def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tensor:
-    """Return zeros with numbers in the places of the classes that are meant."""
+    """Return zeros in the shape of x, with the numbers `slopes` at the target classes."""
     axis = 1 if x.ndim > 1 else 0
     places = torch.where(counts, target, 0).unsqueeze(axis)
     slopes = torch.where(counts, slopes, 0.0)
@@ -117,7 +122,9 @@ def put_back(x: Tensor, target: Tensor, counts: Tensor, slopes: Tensor) -> Tenso
 
 @rule("nll_loss_backward", "nll_loss2d_backward")
 def negative_logarithm_backward(steps: Steps, call: Call) -> Error:
-    """Return -w (g / sum of the weights), each step stored; without the sum if not a mean."""
+    """Return the error of -w (g / sum of the weights), or -w g unless it is a mean; each step is
+    stored.
+    """
     steps = steps.stepwise()
     x, target = call["self"], call["target"]
     counts = target != call["ignore_index"]

@@ -1,7 +1,8 @@
-"""Losses of differences: squares, Huber's and smooth absolute ones, and their slopes.
+"""Rules for losses of differences (squares, Huber, smooth L1) and their gradients.
 
 `reduction` is 0 for the losses themselves, 1 for their mean and 2 for their sum. In a dtype
-narrower than float32 torch stores each step on the way to a loss, but keeps sums in float32.
+narrower than float32, torch stores each step on the way to a loss, but keeps sums in float32. z is
+input - target, and g the gradient by the loss.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ NONE, MEAN, SUM = 0, 1, 2
 
 
 def reduce_exactly(losses: Tensor, reduction: int) -> Tensor:
-    """Return losses, their mean or their sum."""
+    """Return losses, or their mean or sum, without rounding errors."""
     if reduction == NONE:
         return losses
     return losses.mean() if reduction == MEAN else losses.sum()
 
 
 def reduce(steps: Steps, losses: Number, reduction: int) -> Error:
-    """Return the error of losses that are stored, or of their mean or sum."""
+    """Return the error of stored losses, or of their mean or sum."""
     if reduction == NONE:
         return losses.error
     return steps.store(steps.mean(losses) if reduction == MEAN else steps.sum(losses))
 
 
 def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
-    """Return slopes times the gradient of the loss, over the number of losses if it is their
-    mean, which divides first or last.
+    """Return slopes times the gradient of the loss, divided by the number of losses for a mean; the
+    division may come first or last.
     """
     g = steps.exact(call["grad_output"])
     last = share(steps, steps.mul(slope, g), call["reduction"])
@@ -42,9 +43,9 @@ def share_slope(steps: Steps, slope: Number, call: Call) -> Number:
 
 
 def share(steps: Steps, slope: Number, reduction: int) -> Number:
-    """Return slopes, over their number if the loss is a mean.
+    """Return slopes, divided by their number for a mean.
 
-    The reciprocal of that number may be rounded, and the product or quotient with it rounds.
+    The reciprocal of this number may be rounded, and the product or quotient with it rounds.
     """
     if reduction != MEAN:
         return slope
@@ -53,20 +54,20 @@ def share(steps: Steps, slope: Number, reduction: int) -> Number:
 
 
 def differ(steps: Steps, call: Call) -> Number:
-    """Return the differences of input and target."""
+    """Return input - target."""
     return steps.sub(steps.exact(call["self"]), steps.exact(call["target"]))
 
 
 @rule("mse_loss")
 def square_loss(steps: Steps, call: Call) -> Error:
-    """Return (a - b)^2."""
+    """Return the error of (a - b)^2."""
     stepwise = steps.stepwise()
     return reduce(steps, stepwise.square(differ(stepwise, call)), call["reduction"])
 
 
 @rule("mse_loss_backward")
 def square_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return 2 g (a - b), over the number of losses."""
+    """Return the error of 2 g z, divided by the number of losses for a mean."""
     steps = steps.stepwise()
     slope = steps.scale(differ(steps, call), 2.0)
     return steps.store(share_slope(steps, slope, call))
@@ -74,7 +75,7 @@ def square_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("huber_loss")
 def huber_loss(steps: Steps, call: Call) -> Error:
-    """Return z^2 / 2 up to delta, else delta (|z| - delta / 2); at delta they touch."""
+    """Return the error of z^2 / 2 for |z| <= delta, else delta (|z| - delta / 2)."""
     stepwise = steps.stepwise()
     z, delta = take_size(stepwise, call), stepwise.scalar(call["delta"], call["self"])
     small = stepwise.scale(stepwise.square(z), 0.5)
@@ -84,7 +85,7 @@ def huber_loss(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss")
 def smooth_loss(steps: Steps, call: Call) -> Error:
-    """Return z^2 / (2 beta) below beta, else |z| - beta / 2; at beta they touch."""
+    """Return the error of z^2 / (2 beta) for |z| < beta, else |z| - beta / 2."""
     stepwise = steps.stepwise()
     z, beta = take_size(stepwise, call), stepwise.scalar(call["beta"], call["self"])
     large = stepwise.sub(z, stepwise.scale(beta, 0.5))
@@ -95,13 +96,15 @@ def smooth_loss(steps: Steps, call: Call) -> Error:
 
 
 def take_size(steps: Steps, call: Call) -> Number:
-    """Return |a - b|."""
+    """Return |input - target|."""
     z = differ(steps, call)
     return Number(abs(z.value), z.error)
 
 
 def join(z: Number, end: Number, small: Number, large: Number) -> Number:
-    """Return `small` up to an end and `large` beyond; where they may be confused, either."""
+    """Return `small` for |z| up to `end`, else `large`; where rounding may choose the other one,
+    the error covers both.
+    """
     inside = z.value <= end.value
     near = abs(z.value - end.value) <= z.error + end.error
     value = torch.where(inside, small.value, large.value)
@@ -112,7 +115,9 @@ def join(z: Number, end: Number, small: Number, large: Number) -> Number:
 
 @rule("huber_loss_backward")
 def huber_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return g z up to delta, else delta g times the sign of z; over the number of losses."""
+    """Return the error of g z for |z| <= delta, else delta g sign(z); divided by the number of
+    losses for a mean.
+    """
     steps = steps.stepwise()
     z, delta = differ(steps, call), steps.scalar(call["delta"], call["self"])
     size = Number(abs(z.value), z.error)
@@ -122,7 +127,9 @@ def huber_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("smooth_l1_loss_backward")
 def smooth_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return g z / beta below beta, else g times the sign of z; over the number of losses."""
+    """Return the error of g z / beta for |z| < beta, else g sign(z); divided by the number of
+    losses for a mean.
+    """
     steps = steps.stepwise()
     z, beta = differ(steps, call), steps.scalar(call["beta"], call["self"])
     size = Number(abs(z.value), z.error)

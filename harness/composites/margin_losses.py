@@ -1,4 +1,7 @@
-"""Losses of margins between the class that is meant and the others."""
+"""Rules for losses of margins between the target class and the other classes.
+
+x_t is the score of the target class of a row, x_j the score of class j, and m the margin.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from harness.rules.steps import Number, Steps
 
 
 def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, and which classes count: not t itself.
+    """Return m - x_t + x_j for each class j of each row, and a mask of the classes that count: all
+    but t.
 
-    Rows are the first axis; one row without it counts as one.
+    Rows are the first axis; a vector is one row.
     """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     target = call["target"].reshape(-1)
@@ -25,7 +29,9 @@ def take_margins(steps: Steps, call: Call) -> tuple[Number, Tensor]:
 
 
 def take_exact_margins(x: Tensor, target: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-    """Return m - x_t + x_j for each class j of each row, and which classes count."""
+    """Return m - x_t + x_j for each class j of each row, and a mask of the classes that count,
+    without errors.
+    """
     rows, target = x.reshape(-1, x.shape[-1]), target.reshape(-1)
     gap = margin - rows.gather(1, target[:, None]) + rows
     return gap, torch.arange(rows.shape[1], device=x.device) != target[:, None]
@@ -40,7 +46,9 @@ def repeat_margin_loss(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the class."""
+    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the target
+    class.
+    """
     gap, counts = take_exact_margins(x, target, float(margin))
     lost = torch.where(counts, gap.clamp(min=0.0) ** float(power), 0.0)
     if weight is not None:
@@ -59,9 +67,7 @@ def repeat_margin_loss_backward(
     weight: Tensor | None = None,
     reduction: int = MEAN,
 ) -> Tensor:
-    """Return the slope of each class, and the sum of all with the other sign for the class
-    meant.
-    """
+    """Return the gradient by each score x_j; the one by x_t is minus the sum of all others."""
     gap, counts = take_exact_margins(x, target, float(margin))
     slope = 2 * gap if float(power) == 2 else torch.ones_like(gap)
     slope = torch.where((gap > 0) & counts, slope * g.reshape(-1, 1), 0.0)
@@ -73,7 +79,9 @@ def repeat_margin_loss_backward(
 
 @rule("multi_margin_loss")
 def margin_loss(steps: Steps, call: Call) -> Error:
-    """Return the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the class."""
+    """Return the error of the mean over classes of max(0, m - x_t + x_j)^p, times the weight of the
+    target class.
+    """
     gap, counts = take_margins(steps, call)
     value = gap.value.clamp(min=0.0)
     acts = (gap.value + gap.error > 0) & counts
@@ -90,7 +98,8 @@ def margin_loss(steps: Steps, call: Call) -> Error:
 
 @rule("multi_margin_loss_backward")
 def margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return the slope of each class, and the sum of all with the other sign for the class meant.
+    """Return the error of the gradient by each score x_j; the one by x_t is minus the sum of all
+    others.
 
     Where a margin is as near to 0 as its error, a class may or may not count.
     """
@@ -116,7 +125,9 @@ def margin_loss_backward(steps: Steps, call: Call) -> Error:
 
 @rule("multilabel_margin_loss_forward")
 def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
-    """Return the mean of max(0, 1 - (x_t - x_j)) over labels t and classes j that are no label."""
+    """Return the errors of the mean of max(0, 1 - (x_t - x_j)) over all labels t and all classes j
+    that are no label.
+    """
     gap, counts, _ = take_label_margins(steps, call)
     value = torch.where(counts, gap.value.clamp(min=0.0), 0.0)
     acts = (gap.value + gap.error > 0) & counts
@@ -130,7 +141,9 @@ def label_margin_loss(steps: Steps, call: Call) -> list[Error]:
 
 
 def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor]:
-    """Return 1 - (x_t - x_j) by rows, labels and classes, which of them count, and the labels."""
+    """Return 1 - (x_t - x_j) by row, label t and class j, a mask of those that count, and the
+    labels.
+    """
     x = call["self"].reshape(-1, call["self"].shape[-1])
     counts, labels = list_label_margins(x, call["target"])
     meant = steps.exact(x.gather(1, labels)[:, :, None])
@@ -140,8 +153,10 @@ def take_label_margins(steps: Steps, call: Call) -> tuple[Number, Tensor, Tensor
 
 
 def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which rows, labels and classes count (a label with a class that is none), and the
-    labels, which end at a negative one.
+    """Return a mask (rows, labels, classes) of the pairs that count (a label with a class that is
+    no label), and the labels (rows, labels).
+
+    The labels of a row end at the first negative number.
     """
     target = target.reshape(x.shape)
     ended = (target < 0).cumsum(1) > 0
@@ -154,7 +169,9 @@ def list_label_margins(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def repeat_label_margin_loss_backward(
     g: Tensor, x: Tensor, target: Tensor, reduction: int, is_target: Tensor
 ) -> Tensor:
-    """Return g for each margin that counts: taken from its label, and given to its class."""
+    """Return the gradient by each score: for each margin that counts, -g for its label and g for
+    its class.
+    """
     rows = x.reshape(-1, x.shape[-1])
     counts, labels = list_label_margins(rows, target)
     gap = 1 - (rows.gather(1, labels)[:, :, None] - rows[:, None, :])
@@ -166,7 +183,9 @@ def repeat_label_margin_loss_backward(
 
 @rule("multilabel_margin_loss_backward")
 def label_margin_loss_backward(steps: Steps, call: Call) -> Error:
-    """Return g for each margin that counts: taken from its label, and given to its class."""
+    """Return the error of the gradient by each score: for each margin that counts, -g for its label
+    and g for its class.
+    """
     gap, counts, labels = take_label_margins(steps, call)
     near = (abs(gap.value) <= gap.error) & (gap.error > 0) & counts
     acts = ((gap.value > 0) & counts) | near

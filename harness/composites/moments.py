@@ -1,12 +1,12 @@
-"""Means and variances over axes, as norms compute them: in one pass or two, in any order.
+"""Errors of means and variances over axes, as norms compute them: in one pass or two, in any order.
 
-Two passes lose n u of the sizes of n terms; the square of the error of the mean is all that reaches
-the variance. Welford's updates and the merging of groups (Chan, Golub and LeVeque, "Algorithms for
-computing the sample variance", Amer. Statist. 37 (1983)) put differences d of means into the sum of
-squares, d^2 n1 n2 / (n1 + n2) for each pair of groups. All these terms together are the sum of
-squares, n var. An error e of each mean changes them by 2 e |d| n1 n2 / (n1 + n2), the sum of which
-is at most 2 e sqrt(n var) sqrt(sum of n1 n2 / (n1 + n2)) by Cauchy and Schwarz; the last sum is at
-most n (1 + log2(n) / 2), for every order of merging.
+Two passes lose n u of the sizes of n terms; the variance is affected only by the square of the
+mean's error. Welford's updates and the merging of groups (Chan, Golub and LeVeque, "Algorithms for
+computing the sample variance", Amer. Statist. 37 (1983)) add terms d^2 n1 n2 / (n1 + n2) to the sum
+of squares, one for each pair of groups, where d is the difference of their means. All these terms
+together are the sum of squares, n var. An error e of each mean changes them by 2 e |d| n1 n2 / (n1
++ n2). By Cauchy and Schwarz, the sum of these changes is at most 2 e sqrt(n var) sqrt(sum of n1 n2
+/ (n1 + n2)); the last sum is at most n (1 + log2(n) / 2), for every order of merging.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from harness.rules.steps import Number, Steps, count_terms
 
 
 def take_moments(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance over axes, which are kept with length 1."""
+    """Return the mean and the variance over axes, which are kept with length 1, without rounding
+    errors.
+    """
     mean = x.mean(tuple(axes), keepdim=True)
     return mean, (x - mean).square().mean(tuple(axes), keepdim=True)
 
@@ -31,8 +33,8 @@ def bound_moments(
 ) -> tuple[Number, Number]:
     """Return the mean and the variance over axes, with their errors.
 
-    A merged mean rounds: three times the difference that is added to it, and once itself. If
-    `held`, it is stored in between, and so is the variance.
+    A merged mean rounds four times: three times the difference that is added to it, and once
+    itself. If `held`, the mean and the variance are stored in between.
     """
     terms = count_terms(x, axes)
     mean, variance = take_moments(x, axes)
@@ -61,7 +63,7 @@ def invert_deviation(steps: Steps, variance: Number, eps: float) -> Number:
 
 
 def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
-    """Return (x - mean) scale, which may be computed as x scale - mean scale."""
+    """Return (x - mean) scale; it may be computed as x scale - mean scale."""
     value = x - mean.value
     apart = steps.u * (abs(x) + abs(mean.value) + mean.error)
     centre = Number(value, mean.error + 2 * apart)
@@ -69,7 +71,7 @@ def normalise(steps: Steps, x: Tensor, mean: Number, scale: Number) -> Number:
 
 
 def transform(steps: Steps, a: Number, weight: Tensor | None, bias: Tensor | None) -> Number:
-    """Return a weight + bias; the bias may have been joined with the mean before."""
+    """Return a weight + bias; the bias may be joined with the mean first."""
     if weight is not None:
         a = steps.mul(a, steps.exact(weight))
     if bias is None:
@@ -88,11 +90,10 @@ def slope_by_input(
 ) -> Tensor:
     """Return the error of s (g - mean(g) - h mean(g h)), with h = (x - mean) s.
 
-    `saved` are the mean and s; sums that are stored lose `held` of their size more.
-
-    torch computes s g + b x + c on the CPU, from b = (m sum(g) - sum(g x)) s^3 / n and
-    c = -b m - sum(g) s / n. This loses what x and m have in common, so that its error contains that
-    of the form above.
+    `saved` are the mean m and s. Sums that are stored lose the share `held` of their size more. On
+    the CPU torch computes s g + b x + c, with b = (m sum(g) - sum(g x)) s^3 / n and c = -b m -
+    sum(g) s / n. This loses digits if x is near m, so that its error includes that of the form
+    above.
     """
     terms, u = count_terms(x, axes), steps.u
     every, (mean, scale) = tuple(axes), saved
@@ -122,9 +123,9 @@ def slope_by_weight(
     axes: Sequence[int],
     held: float = 0.0,
 ) -> Number:
-    """Return sum(g (x - mean) s), which may be computed as (sum(g x) - mean sum(g)) s.
+    """Return sum(g (x - mean) s); it may be computed as (sum(g x) - mean sum(g)) s.
 
-    `saved` are the mean and s; sums that are stored lose `held` of their size more.
+    `saved` are the mean and s. Sums that are stored lose the share `held` of their size more.
     """
     mean, scale = saved
     value = g * (x - mean) * scale

@@ -1,4 +1,8 @@
-"""Norms over the last axes and over groups of channels, and their slopes."""
+"""Rules for layer norm, group norm and the root-mean-square norm, and for their gradients.
+
+In formulas x is the input, g the gradient by the result, s the saved scale 1 / sqrt(variance +
+eps), and h the normalised input.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,12 @@ from harness.rules.steps import Number, Steps
 
 
 def list_last(x: Tensor, shape: Sequence[int]) -> list[int]:
-    """Return the axes of a shape that ends a tensor's."""
+    """Return the last axes of x, as many as a shape has."""
     return list(range(x.ndim - len(shape), x.ndim))
 
 
 def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
-    """Return the axes before those of a shape that ends a tensor's."""
+    """Return the axes of x before the last ones, which a shape describes."""
     return list(range(x.ndim - len(shape)))
 
 
@@ -35,7 +39,7 @@ def list_first(x: Tensor, shape: Sequence[int]) -> list[int]:
 def repeat_layer_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the result, the means and 1 / sqrt(variance + eps)."""
+    """Return the result, the means and the scales 1 / sqrt(variance + eps)."""
     mean, variance = take_moments(x, list_last(x, shape))
     scale = (variance + eps).rsqrt()
     found = (x - mean) * scale
@@ -46,7 +50,7 @@ def repeat_layer_norm(
 
 @rule("native_layer_norm")
 def layer_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return (x - mean) scale weight + bias, the means, and the scales."""
+    """Return the errors of (x - mean) scale weight + bias, of the means, and of the scales."""
     x = call["input"]
     mean, variance = bound_moments(steps, x, list_last(x, call["normalized_shape"]))
     scale = invert_deviation(steps, variance, call["eps"])
@@ -56,7 +60,7 @@ def layer_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_layer_norm_backward")
 def repeat_layer_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the slopes by input, weight and bias, of saved statistics."""
+    """Return the gradients by input, weight and bias, from saved statistics."""
     g, x, shape, mean, scale, weight, _, asked = given
     last, first = list_last(x, shape), list_first(x, shape)
     unit = (x - mean) * scale
@@ -72,7 +76,7 @@ def add_up(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> Tensor:
-    """Return s (g - mean(g) - h mean(g h)), of normalised numbers h."""
+    """Return s (g - mean(g) - h mean(g h)), the gradient by the input, for normalised numbers h."""
     every = tuple(axes)
     along = (g * unit).mean(every, keepdim=True)
     return scale * (g - g.mean(every, keepdim=True) - unit * along)
@@ -80,7 +84,7 @@ def take_slope(g: Tensor, unit: Tensor, scale: Tensor, axes: Sequence[int]) -> T
 
 @rule("native_layer_norm_backward")
 def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the slopes by input, weight and bias, of saved statistics."""
+    """Return the errors of the gradients by input, weight and bias, from saved statistics."""
     x, g, weight = call["input"], call["grad_out"], call["weight"]
     mean, scale = call["mean"], call["rstd"]
     last = list_last(x, call["normalized_shape"])
@@ -104,13 +108,13 @@ def layer_norm_backward(steps: Steps, call: Call) -> list[Error]:
 
 
 def as_groups(x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return a tensor of (rows, groups, channels of a group, places)."""
+    """Reshape a tensor to (rows, groups, channels of a group, places)."""
     rows, channels, places, groups = sizes
     return x.reshape(rows, groups, channels // groups, places)
 
 
 def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
-    """Return a number for each channel by groups and channels of a group."""
+    """Reshape one number per channel so that it broadcasts with `as_groups`."""
     if weight is None:
         return None
     return weight.reshape(1, sizes[3], sizes[1] // sizes[3], 1)
@@ -118,7 +122,7 @@ def as_channels(weight: Tensor | None, sizes: Sequence[int]) -> Tensor | None:
 
 @repeat("native_group_norm")
 def repeat_group_norm(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the result, the means and 1 / sqrt(variance + eps)."""
+    """Return the result, the means and the scales 1 / sqrt(variance + eps)."""
     x, weight, bias, *sizes, eps = given
     grouped = as_groups(x, sizes)
     mean, variance = take_moments(grouped, (2, 3))
@@ -138,7 +142,7 @@ def list_sizes(call: Call) -> list[int]:
 
 @rule("native_group_norm")
 def group_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return (x - mean) scale weight + bias, the means, and the scales."""
+    """Return the errors of (x - mean) scale weight + bias, of the means, and of the scales."""
     sizes = list_sizes(call)
     grouped = as_groups(call["input"], sizes)
     mean, variance = bound_moments(steps, grouped, (2, 3))
@@ -151,7 +155,7 @@ def group_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("native_group_norm_backward")
 def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the slopes by input, weight and bias, of saved statistics."""
+    """Return the gradients by input, weight and bias, from saved statistics."""
     g, x, mean, scale, weight, *sizes, asked = given
     grouped, slopes = as_groups(x, sizes), as_groups(g, sizes)
     mean, scale = mean[:, :, None, None], scale[:, :, None, None]
@@ -166,7 +170,7 @@ def repeat_group_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("native_group_norm_backward")
 def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return the slopes by input, weight and bias, of saved statistics."""
+    """Return the errors of the gradients by input, weight and bias, from saved statistics."""
     sizes = list_sizes(call)
     x, g = as_groups(call["input"], sizes), as_groups(call["grad_out"], sizes)
     mean, scale = call["mean"][:, :, None, None], call["rstd"][:, :, None, None]
@@ -191,7 +195,7 @@ def group_norm_backward(steps: Steps, call: Call) -> list[Error]:
 def repeat_root_mean_square_norm(
     x: Tensor, shape: Sequence[int], weight: Tensor | None, eps: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the result and 1 / sqrt(mean of squares + eps)."""
+    """Return the result and the scale 1 / sqrt(mean of squares + eps)."""
     least = torch.finfo(x.dtype).eps if eps is None else eps
     scale = (x.square().mean(list_last(x, shape), keepdim=True) + least).rsqrt()
     found = x * scale
@@ -200,7 +204,9 @@ def repeat_root_mean_square_norm(
 
 @rule("_fused_rms_norm")
 def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
-    """Return x / sqrt(mean(x^2) + eps), times a weight; eps must be given."""
+    """Return the errors of x / sqrt(mean(x^2) + eps) weight, and of the scale; infinite if eps is
+    not given.
+    """
     x = steps.exact(call["input"])
     if call["eps"] is None:
         return [torch.full_like(each, torch.inf) for each in call.results]
@@ -212,7 +218,7 @@ def root_mean_square_norm(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("_fused_rms_norm_backward")
 def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
-    """Return the slopes by input and weight, of a saved scale."""
+    """Return the gradients by input and weight, from a saved scale."""
     g, x, shape, scale, weight, asked = given
     last = list_last(x, shape)
     unit, weighed = x * scale, g if weight is None else g * weight
@@ -223,7 +229,9 @@ def repeat_root_mean_square_norm_backward(*given: Any) -> list[Tensor | None]:
 
 @rule("_fused_rms_norm_backward")
 def root_mean_square_norm_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return s (g - h mean(g h)) with h = x s, and the sum of g h."""
+    """Return the errors of the gradients by input, s (g - h mean(g h)) with h = x s, and by weight,
+    the sum of g h.
+    """
     x, scale = steps.exact(call["input"]), steps.exact(call["rstd"])
     g = steps.exact(call["grad_out"])
     last = list_last(x.value, call["normalized_shape"])

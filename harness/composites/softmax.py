@@ -1,8 +1,9 @@
-"""Softmax, its logarithm and the sum of exponentials, along an axis, and their slopes.
+"""Rules for softmax, log-softmax and logsumexp along an axis, and for their gradients.
 
-All are computed from x - m, m the largest number of a row: Blanchard, Higham and Higham,
+All are computed from x - m, where m is the largest number of a row: Blanchard, Higham and Higham,
 "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021). A class
-of minus infinity has the probability 0.
+of minus infinity has the probability 0. In the gradients p is softmax(x), h is log p, and g the
+gradient by the result.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from harness.rules.steps import Number, Steps, list_axes
 
 
 def take_off_largest(steps: Steps, x: Tensor, axes: Sequence[int]) -> tuple[Number, Tensor]:
-    """Return x - m, and m, the largest number of a row (0 if none is finite)."""
+    """Return x - m and m, the largest number of each row (0 if none is finite)."""
     largest = x.amax(list(axes), keepdim=True) if x.numel() else x.sum(list(axes), keepdim=True)
     largest = torch.where(largest.isinf(), 0.0, largest)
     return steps.sub(steps.exact(x), steps.exact(largest)), largest
 
 
 def list_own_axes(call: Call) -> list[int]:
-    """Return the axes of a row, at least one."""
+    """Return the axes along which the operation works, as numbers from 0."""
     return list_axes(call["self"], call["dim"])
 
 
 @rule("_softmax", "_safe_softmax")
 def softmax(steps: Steps, call: Call) -> Error:
-    """Return exp(x - m) / sum(exp(x - m)), or times the reciprocal of the sum.
+    """Return the error of exp(x - m) divided by the sum of exp(x - m), or times the reciprocal of
+    the sum.
 
-    A narrow dtype may hold the exponentials.
+    A narrow dtype may store the exponentials.
     """
     apart, _ = take_off_largest(steps, call["self"], list_own_axes(call))
     powers = steps.hold(steps.exp(apart))
@@ -45,7 +47,7 @@ def softmax(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax")
 def log_softmax(steps: Steps, call: Call) -> Error:
-    """Return (x - m) - log(sum(exp(x - m))); a narrow dtype may hold the sum and its
+    """Return the error of (x - m) - log(sum(exp(x - m))); a narrow dtype may store the sum and its
     logarithm.
     """
     axes = list_own_axes(call)
@@ -56,7 +58,7 @@ def log_softmax(steps: Steps, call: Call) -> Error:
 
 @rule("logsumexp")
 def sum_exponentials(steps: Steps, call: Call) -> Error:
-    """Return m + log(sum(exp(x - m))). torch stores each step."""
+    """Return the error of m + log(sum(exp(x - m))); torch stores each step."""
     steps = steps.stepwise()
     axes = list_own_axes(call)
     apart, largest = take_off_largest(steps, call["self"], axes)
@@ -73,7 +75,7 @@ def squeeze(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 @rule("_softmax_backward_data")
 def softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return p (g - sum(g p)), or g p - p sum(g p)."""
+    """Return the error of p (g - sum(g p)), or g p - p sum(g p)."""
     p, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     product = steps.mul(g, p)
     total = steps.sum(product, call["dim"], keepdim=True)
@@ -82,7 +84,7 @@ def softmax_backward(steps: Steps, call: Call) -> Error:
 
 @rule("_log_softmax_backward_data")
 def log_softmax_backward(steps: Steps, call: Call) -> Error:
-    """Return g - exp(h) sum(g), h the logarithms of probabilities."""
+    """Return the error of g - exp(h) sum(g)."""
     h, g = steps.exact(call["output"]), steps.exact(call["grad_output"])
     total = steps.sum(g, call["dim"], keepdim=True)
     return steps.store(steps.sub(g, steps.mul(steps.exp(h), total)))

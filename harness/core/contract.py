@@ -49,23 +49,24 @@ class Contract:
 
     `exp_ulp` is the largest error of exp and tanh, in units in the last place. `logistic_clip` is
     the |z| beyond which the logistic returns exactly 0 or 1 (R nnet: 15, `sigmoid` in nnet.c); None
-    if it never does. `relu_at_zero` is the derivative of ReLU at exactly 0 (`relu` 0,
-    `clamp(min=0)` 1, `torch.maximum` one half). `own_loss` says that the loss and its gradient by
-    the outputs are the user's own code: constants and a root may round there.
+    if it never does. `relu_at_zero` is the derivative of ReLU at exactly 0: 0 for `relu`, 1 for
+    `clamp(min=0)`, one half for `torch.maximum`. `own_loss` says that the user's own code computes
+    the loss and its gradient by the outputs: its constants and a square root may be rounded.
 
     `from_probabilities` says that losses of logits are computed from probabilities, as nnet does;
-    else they are fused, as torch's cross_entropy. A logarithm of a probability p is then log(p +
-    `log_floor`) in the errors "entropy" and "bce" (nnet: 1e-80, `EPS` in nnet.c), and at least
-    `log_least` (torch's binary_cross_entropy: -100); a loss of one's own may or may not end there.
-    An error "softmax" or "censored" costs `log_lost` if its probability is exactly 0 (nnet: 1000);
-    None if it is infinite there. `unfused_slope` says that the slope of a loss of probabilities
-    goes through them, as autograd does it: it is lost where they round to 0 or 1.
+    else they are fused, as torch's cross_entropy. With it, the logarithm of a probability p is
+    log(p + `log_floor`) in the errors "entropy" and "bce" (nnet: 1e-80, `EPS` in nnet.c), and at
+    least `log_least` (torch's binary_cross_entropy: -100). An error "softmax" or "censored" is
+    `log_lost` if its probability is exactly 0 (nnet: 1000), infinite if `log_lost` is None.
+    `unfused_slope` says that the gradient of a loss of probabilities is computed through them, as
+    autograd does: it is lost where they round to 0 or 1.
 
-    `absolute_activations` says that tanh and the logistic are right to a few roundings of 1, not of
-    themselves, as tanh written as 2 sigmoid(2 z) - 1 is: it loses digits where it is small.
+    `absolute_activations` says that tanh and the logistic have a small absolute error, but not a
+    small relative one. For example, 2 sigmoid(2 z) - 1 loses digits where tanh is small.
 
-    `stated` is an error that is not derived but stated: each output may be off by this share of the
-    largest output of its head in the same draw. `why` names who states so.
+    `stated` is an error that is stated and not derived: the largest error of each output, as a
+    share of the largest output of its head in the same draw. `why` names the source of this
+    statement.
     """
 
     dtype: str = "float64"

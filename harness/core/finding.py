@@ -14,7 +14,7 @@ Figure = float | Literal["nan", "inf", "-inf"]
 
 
 def figure(number: float) -> Figure:
-    """Return a number in a form that JSON can hold."""
+    """Return a number as JSON can hold it: infinity and NaN become "inf", "-inf" and "nan"."""
     if math.isnan(number):
         return "nan"
     if math.isinf(number):
@@ -60,11 +60,11 @@ class FirstOutside:
     """The first quantity outside its bounds, in order of computation: forward, loss, gradient,
     input_gradient.
 
-    If it comes before the finding's own quantity, only `factor` is filled: how many times the
-    allowed difference it differs by. If it is the finding's own quantity, the other fields are
-    filled: `tensors` names its tensors outside their bounds, `within` its tensors inside, and
-    `inside` the earlier quantities, all of which are inside; `most` is the largest share of a bound
-    that these earlier quantities use.
+    If it comes before the finding's own quantity, only `factor` is filled: its difference divided
+    by the allowed one. If it is the finding's own quantity, the other fields are filled. `tensors`
+    names its tensors outside their bounds, and `within` its tensors inside. `inside` names the
+    earlier quantities, which are all inside their bounds; `most` is the largest share of a bound
+    that they use.
     """
 
     quantity: str
@@ -77,10 +77,10 @@ class FirstOutside:
 
 @dataclass(frozen=True)
 class Layers:
-    """How far a model's intermediate numbers were found when it was judged layer by layer.
+    """How many of a model's intermediate numbers were recognised when it was judged layer by layer.
 
-    Of the `of` numbers that the equations compute for a row, `seen` were found among the model's
-    own; `missing` names the first activation that was not found.
+    The equations compute `of` numbers for a row. The model computed `seen` of them too, within
+    their bounds; `missing` names the first activation that it did not compute.
     """
 
     seen: int
@@ -93,8 +93,8 @@ class Located:
     """An operation of torch, with the layer (module) that ran it and the line that called it.
 
     `line` is a file and a number, as "net.py:12", and `source` the text of that line; both are ""
-    if no line of the user's called it. `owner` is the name of the reference if the operation is
-    one of the reference's, which the subject lacks.
+    if no line of the user's called it. `owner` is the name of the reference if only the reference
+    has this operation, else "".
     """
 
     operation: str

@@ -1,9 +1,9 @@
 """The meaning of a model's own parameters: an affine map to the parameters of a network.
 
 Own parameters are the model's own tensors, flattened into one vector of P numbers. theta is the
-vector of the network's T parameters, in the order of the network's layout (for a network with one
-hidden layer the order of R's nnet). In shapes, D counts draws (problems of a stack), R rows of
-data, and W intermediate numbers of a row.
+vector of the network's T parameters, in the order of the network's layout. For a network with one
+hidden layer this is the order of R's nnet. In shapes, D counts draws (problems of a stack), R rows
+of data, and W intermediate numbers of a row.
 """
 
 from __future__ import annotations
@@ -72,12 +72,15 @@ class Family(Hashable, Protocol):
 
     def layers(self, problem: object) -> tuple[list[Array], Array]:
         """Return the arguments of each activation, (D, R, width) each, and the outputs of all heads
-        (D, R, O), at the parameters and inputs of a problem, as float64 computes them.
+        (D, R, O), in float64.
         """
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return the largest total of `amounts` (T,), one for each parameter, over the parameters
-        that enter one sum.
+        """Return the largest total of `amounts` (T,) over the parameters that are added up in one
+        sum.
+
+        `amounts` has one number for each parameter, such as the number of terms that it
+        contributes.
         """
 
     def likely(
@@ -101,10 +104,10 @@ class Formulation:
     """The affine map theta = matrix @ own + constant, with matrix (T, P) and constant (T,).
 
     The transpose of `matrix` maps gradients back to own parameters. `absolute` and `magnitude` form
-    a second map: from the absolute values of own parameters to the total size of the summands of
-    each entry of theta, so that cancellation between summands is accounted for. `held` (P,) marks
-    own parameters that probes leave at 0. `buffers` are, by name, the tensors of a newly built
-    module that are no parameters.
+    a second map, which accounts for cancellation: from the absolute values of own parameters to the
+    sum of the absolute values of the summands of each entry of theta. `held` (P,) marks own
+    parameters that probes leave at 0. `buffers` are, by name, the tensors of a newly built module
+    that are no parameters.
     """
 
     own: Layout
@@ -131,12 +134,13 @@ class Formulation:
         idle: bool = False,
         say: Say = silent,
     ) -> Formulation:
-        """Read the affine map that the function `meaning` performs.
+        """Read the affine map that the function `meaning` computes.
 
         `meaning` takes the model's own tensors by name and returns the network's blocks by name.
-        `say` is told how far the reading is. Raises ValueError if a block is missing or has another
-        shape, if the map is not affine or too large to be read, and, unless `idle` allows it, if an
-        own tensor reaches no block.
+        `say` gets progress messages. With `idle`, an own tensor may be in no block.
+
+        Raises ValueError if a block is missing or has another shape, if the map is not affine or
+        too large to be read, or if an own tensor is in no block.
         """
 
         def image(vector: Array) -> Array:
@@ -186,10 +190,10 @@ class Formulation:
 
     @cached_property
     def leads(self) -> NDArray[np.intp]:
-        """For each entry of theta (T,), the index of an own parameter that moves only this entry,
-        with factor 1; -1 if there is none.
+        """For each entry of theta (T,), the index of the first own parameter that changes only this
+        entry, with factor 1; -1 if there is none.
 
-        Parameters that are held do not count. Of several, it is the first.
+        Parameters that are held at 0 do not count.
         """
         leads = np.full(self.network.layout.size, -1, dtype=np.intp)
         back = self.matrix.transpose
@@ -202,8 +206,8 @@ class Formulation:
         return leads
 
     def reaches(self, own: int) -> str:
-        """Return the network's name for the entry of theta that an own parameter enters; "" unless
-        it enters exactly one entry.
+        """Return the network's name for the one entry of theta that depends on an own parameter; ""
+        if none or several depend on it.
         """
         back = self.matrix.transpose.matrix
         rows = back.indices[back.indptr[own] : back.indptr[own + 1]]
@@ -217,8 +221,8 @@ class Formulation:
 
     @cached_property
     def extra_terms(self) -> int:
-        """The number of terms by which a sum is longer if it is written out in own parameters, not
-        in entries of theta.
+        """The number of terms that a sum over entries of theta gains if each entry is written out
+        in own parameters.
         """
         return self.network.longest_sum(np.maximum(self.summands - 1.0, 0.0))
 
@@ -237,8 +241,8 @@ class Formulation:
         return np.where(plain, 0.0, self.summands + longest)
 
     def gradient_terms(self, rows: int) -> int:
-        """Return by how many terms a gradient's sum over rows is longer if an own parameter enters
-        several entries of theta.
+        """Return the number of terms that a gradient's sum over rows gains if an own parameter
+        enters several entries of theta.
 
         An implementation may then add up the products of all these entries, row by row, before
         anything cancels.
@@ -259,8 +263,10 @@ class Formulation:
 
     @cached_property
     def backward_roundings(self) -> Array:
-        """The number of roundings that each entry of the gradient by own parameters (P,) may carry
-        when it is computed from the gradient by theta, relative to the sizes of its summands.
+        """The number of roundings of each entry of the gradient by own parameters (P,), relative to
+        the sizes of its summands.
+
+        They happen when this gradient is computed from the gradient by theta.
         """
         back = self.absolute.transpose
         return np.where((back.entries <= 1) & back.powers_of_two, 0.0, back.entries + 1.0)

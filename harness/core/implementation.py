@@ -1,4 +1,4 @@
-"""The answers of an implementation, and the interface of one: of subjects and references alike.
+"""The interface of implementations, subjects and references alike, and the answers that they give.
 
 In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs
 of all heads, and W intermediate numbers of a row. T counts the network's parameters, which form the
@@ -34,17 +34,17 @@ class Observation:
     """The answers of an implementation to a stack of problems, by quantity, in float64.
 
     `values` holds forward (D, R, O), loss (D,), gradient and input_gradient (D, R, I). The gradient
-    is by theta, the network's parameters (D, T), unless `by_own` is set: then it is by own
-    parameters, the model's own tensors (D, P). `missing` is the reason why a quantity has no value.
+    is by theta, the network's parameters (D, T). If `by_own` is set, it is by own parameters, the
+    model's own tensors (D, P). `missing` is the reason why a quantity has no value.
 
-    `seen` (D, R, W) are the model's intermediate numbers, W for each row. `others` are further
-    answers of the model, by the condition under which it gave them (under no_grad, in eval()) and
-    by quantity, if they differ from its answers in any bit. `ran` says how a model for
-    torch.compile ran: compiled, compiled in part, or eager.
+    `seen` (D, R, W) are the model's intermediate numbers, W for each row. `others` are the model's
+    answers under other conditions (under no_grad, in eval()), by condition and by quantity, if they
+    differ from its answers in any bit. `ran` says how a model for torch.compile ran: compiled,
+    compiled in part, or eager.
 
-    `asked` names the modes and layouts in which the model was called. `conditions` says which draws
-    were called in another layout, or after an earlier call: the end of the sentence for a wrong
-    answer, by the kind of the condition and the number of the draw.
+    `asked` names the modes and layouts in which the model was called. `conditions` tells which
+    draws were called in another layout, or after an earlier call. By kind of condition and number
+    of the draw, it holds the end of the sentence that reports a wrong answer.
     """
 
     values: Mapping[str, Array]
@@ -63,10 +63,11 @@ class Observation:
 
 
 class Implementation(Protocol):
-    """What answers problems: `r_nnet`, `numpy_net`, a PyTorch model, a function of one's own.
+    """The interface of everything that answers problems: `r_nnet`, `numpy_net`, a PyTorch model, a
+    user's function.
 
-    A trial asks two of them, its subject and its reference. A reference is always asked on the CPU;
-    one that computes in a dtype of its own ignores the trial's `dtype`.
+    A trial compares two implementations, its subject and its reference. A reference always computes
+    on the CPU; if it has a dtype of its own, it ignores the trial's `dtype`.
     """
 
     @property
@@ -87,10 +88,12 @@ class Implementation(Protocol):
         """Return its contract in a dtype: the rounding that it promises."""
 
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
-        """Return why it has no answer for a quantity of a network; None if it has one."""
+        """Return why it cannot compute a quantity of a network; None if it can."""
 
     def as_evaluated(self, problem: Problem) -> Problem:
-        """Return the problem for the network that it really evaluates."""
+        """Return the problem with the network that it really evaluates: R's nnet evaluates tanh as
+        a logistic.
+        """
 
     def observe(self, problem: Problem, dtype: str, device: str) -> Observation:
         """Return the answers to a problem at its `theta`, with the gradient by theta unless the
@@ -100,10 +103,12 @@ class Implementation(Protocol):
 
 @runtime_checkable
 class Candidate(Implementation, Protocol):
-    """An implementation that can be judged. It has parameters, and states their meaning.
+    """An implementation that can be a subject: it has parameters of its own, and states their
+    meaning.
 
-    As a subject it is asked at its own parameters, `Problem.own`. `network` is the network of these
-    parameters, None for the case's. It may have a `known`, the reason why it is known to fail.
+    As a subject it is evaluated at its own parameters, `Problem.own`. `network` is the network of
+    these parameters, None for the case's. `known` is the reason why it is known to fail, if there
+    is one.
     """
 
     @property
@@ -114,6 +119,6 @@ class Candidate(Implementation, Protocol):
         """A key that is the same for candidates whose parameters have the same meaning."""
 
     def formulation(self, network: Family, say: Say) -> Formulation:
-        """Return the map from its own parameters to the network's. Raises ValueError if the map is
-        not clear.
+        """Return the map from its own parameters to the network's. Raises ValueError if the map
+        cannot be determined.
         """

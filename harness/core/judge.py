@@ -1,4 +1,4 @@
-"""Compare numbers: one implementation's answers with another's, and decide whether they match.
+"""Compares the numbers of two implementations, and decides whether they match.
 
 In shapes, D counts draws (problems of a stack), R rows of data and O outputs; (D, ...) is the shape
 of any quantity. The oracle computes the exact answer and a bound on an implementation's error. A
@@ -177,8 +177,8 @@ def judge(
 
 
 def _beyond(sides: Mapping[Who, Side]) -> dict[Who, Array]:
-    """Return the share that each side uses of its own bounds, element by element, for sides that
-    are not inside everywhere.
+    """Return, for each side with an element outside its own bounds, the shares of the bounds that
+    it uses, element by element.
     """
     differences = {who: side.answer - side.oracle.value for who, side in sides.items()}
     bounds = {who: side.oracle.error for who, side in sides.items()}
@@ -266,8 +266,8 @@ class _Groups:
 def _evidence(
     value: Array, allowed: Array, groups: _Groups
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return for each tensor whether it is ever other than zero, and whether its bound is then
-    narrow enough to judge by in some draw.
+    """Return two masks over the tensors: the tensors with any value other than 0, and the tensors
+    whose bound is also narrow enough to judge by, in at least one draw.
     """
     draws = len(value)
     size, bound = abs(value).reshape(draws, -1), allowed.reshape(draws, -1)
@@ -281,9 +281,10 @@ def _evidence(
 
 
 def _conclude(worst: Judgement, seen: NDArray[np.bool_], narrow: NDArray[np.bool_]) -> Judgement:
-    """Return the judgement with the trial's status, which follows from the worst element and, if
-    this passes, from the tensors that were not judged. Draws that are undefined are no evidence;
-    the others may be.
+    """Return the judgement with the trial's status.
+
+    The status follows from the worst element and, if this one passes, from the tensors that were
+    not judged. Undefined draws are no evidence; other draws may be.
     """
     unseen, too_wide = np.flatnonzero(~seen), np.flatnonzero(seen & ~narrow)
     status = Status.PASS

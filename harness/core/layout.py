@@ -1,6 +1,6 @@
 """The named blocks of a parameter vector, and their roles in a network.
 
-Places are positions in this vector.
+A place is a position in this vector.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ Role = Literal["weight", "bias"]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A named tensor whose numbers stand in a parameter vector.
+    """A named tensor, and the positions of its numbers in a parameter vector.
 
     `places` has the tensor's shape and holds the position of each number in the vector; -1 marks an
-    entry that is no parameter. A block of a network knows its `role`, its `layer` (1 is the first),
-    the `group` of inputs that it weighs and the `head` of outputs that it gives (0 is the first of
-    each); None means unknown or all of them. `left_out` is for a block that stands for a bias that
-    the model does not have: it is the network's name of this bias.
+    entry that is no parameter. A block of a network has a `role`, a `layer` (1 is the first), the
+    `group` of inputs that it multiplies and the `head` of outputs that it computes (0 is the first
+    of each). None means unknown, or all of them. `left_out` is the network's name of a bias that
+    the model does not have, if the block represents one.
     """
 
     name: str
@@ -133,8 +133,8 @@ class Layout:
 
     @cached_property
     def owners(self) -> NDArray[np.intp]:
-        """For each position in the vector (size,), the number of the block that it belongs to; -1
-        for none.
+        """For each position in the vector (size,), the number of its block; -1 if it is in no
+        block.
         """
         owners = np.full(self.size + 1, -1, dtype=np.intp)
         for number, block in enumerate(self.blocks):
@@ -151,7 +151,7 @@ class Layout:
 
 
 def left_out_as(bias: str) -> str:
-    """Return the name of the parameter that stands for a network's bias if the model has left it
+    """Return the name of the parameter that represents a network's bias which the model has left
     out.
     """
     return f"{bias} (left out)"

@@ -65,7 +65,8 @@ class LinearMap:
 
     @cached_property
     def _picks(self) -> NDArray[np.intp] | None:
-        """For each row (rows,), the column that it picks; None if the map does more than pick.
+        """For each row (rows,), the column of its only entry, which is 1; None if the matrix has
+        any other row.
 
         An empty row has the number of columns, which is one past the last column.
         """

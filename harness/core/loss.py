@@ -40,36 +40,37 @@ CALLED = {  # by PyTorch, and here
 
 @dataclass(frozen=True)
 class Loss:
-    """The errors of all heads, added up, plus decay times the sum of squared parameters (nnet's
+    """The sum of the errors of all heads, plus decay times the sum of squared parameters (nnet's
     `decay`).
 
     `error` is the error of a head's outputs o against targets t, one name or one for each head:
 
     - "squares": (o - t)^2, without a factor of one half;
     - "entropy": -t log(p / t) - (1 - t) log((1 - p) / (1 - t)), as nnet's `entropy=TRUE`, which
-      takes the entropy of the targets off; "bce" leaves it in;
-    - "softmax": -sum t log p over a row's outputs, as nnet's `softmax=TRUE`; "kl" takes the entropy
-      of the targets off, as torch's KLDivLoss;
+      subtracts the entropy of the targets; "bce" does not;
+    - "softmax": -sum t log p over a row's outputs, as nnet's `softmax=TRUE`; "kl" subtracts the
+      entropy of the targets, as torch's KLDivLoss;
     - "censored": -log of the sum of p over the outputs whose target is 1, as nnet's
       `censored=TRUE`.
 
-    p are probabilities: the outputs themselves, or with `from_logits` the logistic function of the
-    outputs ("entropy", "bce"), or their softmax (all others). `from_logits` is one flag,
-    or one for each head.
+    p are probabilities: the outputs themselves or, with `from_logits`, the logistic function of the
+    outputs ("entropy", "bce") or their softmax (all others). `from_logits` is one flag, or one for
+    each head.
 
-    `reduction` is "sum"; "mean" over the rows and units of each head, or over its rows for errors
-    of a row, as PyTorch's losses; or "mean_of_rows". `factor` multiplies the errors of all heads,
-    or of each head. `decay` is one number, or one for each of the network's parameters in nnet's
-    order (T,), or a dict of blocks by name, as {"W1": 0.1}; blocks that it does not name have no
-    decay. `weights` (R,) multiply the errors of each row, as nnet's `weights` do; a mean has none.
+    `reduction` is "sum", "mean" or "mean_of_rows". As in PyTorch's losses, "mean" is over the rows
+    and units of each head, or over its rows if an error belongs to a row. `factor` multiplies the
+    errors of all heads, or of each head. `decay` is one number, one for each of the network's
+    parameters in nnet's order (T,), or a dict of blocks by name, as {"W1": 0.1}; other blocks have
+    no decay. `weights` (R,) multiply the errors of each row, as nnet's `weights` do; they need the
+    reduction "sum".
 
-    `class_weights` (K,) multiply the targets of a "softmax" error, and `label_smoothing` mixes
-    them with equal shares, as in torch's CrossEntropyLoss; its mean divides by the weights of the
-    rows' classes. (Of targets that are shares, torch divides by the rows: "mean_of_rows".)
+    `class_weights` (K,) multiply the targets of a "softmax" error, and `label_smoothing` mixes them
+    with equal shares, as in torch's CrossEntropyLoss. Its mean divides by the weights of the rows'
+    classes; if the targets are shares, torch divides by the number of rows ("mean_of_rows").
 
-    `targets` says what probes draw: "classes" (one output of a row is 1, or each is 0 or 1),
-    "labels" (the same, and a model's own loss gets the numbers of the classes), or "shares" (any
-    numbers from 0 to 1).
+    `targets` names the kind of targets that probes draw. They are "classes" (one output of a row is
+    1, or each is 0 or 1), "labels" (the same, but a model's own loss gets the numbers of the
+    classes), or "shares" (any numbers from 0 to 1).
 
     Raises ValueError for another error, reduction or targets, and for weights, factors or decays
     that are not finite numbers from 0.
@@ -117,7 +118,11 @@ class Loss:
             object.__setattr__(self, "factor", _settle("factor", self.factor, "one for each head"))
 
     def _settle_changes(self) -> None:
-        """Keep class weights as a tuple. Raises ValueError if the targets cannot be changed so."""
+        """Convert class weights to a tuple.
+
+        Raises ValueError if the label smoothing is not from 0 to below 1, or if the error is not
+        "softmax".
+        """
         if self.class_weights is not None:
             weights = _settle("class_weights", self.class_weights, "one number for each class")
             object.__setattr__(self, "class_weights", weights)
@@ -186,7 +191,7 @@ class Loss:
 
     @property
     def one_decay(self) -> float | None:
-        """The decay of all parameters; None if weights or blocks have decays of their own."""
+        """The decay of all parameters; None if parameters have different decays."""
         return float(self.decay) if isinstance(self.decay, int | float | np.number) else None
 
     @property
@@ -224,9 +229,10 @@ class Loss:
 
     def shares(self, rows: int, outputs: tuple[int, ...]) -> Array:
         """Return the weight of each output's error in the loss: (O,) if all rows weigh the same,
-        else (R, O). Errors of a row have the weight of any output of their head.
+        else (R, O).
 
-        `outputs` are the widths of the heads.
+        An error of a whole row has the weight of any output of its head. `outputs` are the widths
+        of the heads.
         """
         factors = np.broadcast_to(np.asarray(self.factor, dtype=np.float64), (len(outputs),))
         errors = self.errors(len(outputs))
@@ -244,7 +250,7 @@ class Loss:
 
 
 class _ByBlock(tuple[tuple[str, Nested], ...]):
-    """Decays of blocks: the name of each block, and its decay."""
+    """The name of each block, and its decay."""
 
 
 def _settle(name: str, given: ArrayLike, one_axis: str = "") -> Nested:

@@ -1,5 +1,5 @@
-"""NumPy's settings for floating-point errors and printing: the harness's own while it computes, a
-user's in the user's code.
+"""NumPy's settings for floating-point errors and printing: ours while the harness computes, the
+user's while the user's code runs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Handling = Literal["ignore", "warn", "raise", "call", "print", "log"]
 class _Errors(NamedTuple):
     """NumPy's settings for floating-point errors.
 
-    `how` says for each kind of error what NumPy does. `restore_call` sets the function that NumPy
-    calls for an error.
+    `how` gives NumPy's handling of each kind of error, as in np.errstate. `restore_call` sets the
+    function that NumPy calls for an error.
     """
 
     how: dict[str, Handling]
@@ -39,8 +39,8 @@ _users: ContextVar[_Errors | None] = ContextVar("users", default=None)
 
 
 class _State(ContextDecorator):
-    """A context manager that lets exceptions pass unchanged, unlike one that is made of a
-    generator.
+    """A context manager that leaves exceptions as they are; one that is made from a generator
+    changes them.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class users(_State):
 
 
 def _keep(errors: _Errors, begun: _Errors) -> None:
-    """Store the settings that the user's code has changed since it began."""
+    """Store the settings that the user's code has changed since `begun`."""
     left = _Errors.now()
     how = dict(errors.how)
     for kind, handling in left.how.items():

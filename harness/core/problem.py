@@ -27,23 +27,26 @@ ORDER = (*QUANTITIES, STEP)
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A stack of D draws with one formulation and one loss; each draw is a question of its own.
+    """A stack of D draws with one formulation and one loss; each draw is a problem of its own.
 
     The arrays are own parameters (D, P), inputs (D, R, I) and targets (D, R, O); they are float64
-    and read-only. Inputs and outputs of several groups stand side by side on the last axis. `kind`
-    names the kind of probes. `exact` asks the oracle to prove which of its values are exact.
+    and read-only. Inputs of all groups, and outputs of all heads, are joined along the last axis.
+    `kind` names the kind of probes. `exact` asks the oracle to prove which of its values are exact.
 
-    With a `recipe`, the draws are states of training runs. The stack holds the first states of all
-    `runs` runs, then all their second states, and so on. `optimiser_gradients` (D, P) are the
-    gradients that the optimiser was given in these states.
+    With a `recipe`, the draws are states of training runs: the first states of all `runs` runs,
+    then all their second states, and so on. `optimiser_gradients` (D, P) are the gradients that the
+    optimiser got in these states.
 
     `slopes` (D, R, O), if given, is the gradient of another loss by the outputs, from which all
-    other gradients are computed. `caveat` is a sentence for the verdict on the limits of what the
-    answers prove. `own_error` (D, P) and `input_error` (D, R, I), if given, are the largest errors
-    with which a correct implementation may hold the own parameters and the inputs: those of a port
-    that stores and scales them itself. `float64_only` problems have numbers that float32 cannot
-    hold: they are not asked in another dtype. Raises ValueError on wrong shapes and on values that
-    are not finite.
+    other gradients are computed. `caveat` is a sentence for the verdict on the limits of the
+    evidence.
+
+    `own_error` (D, P) and `input_error` (D, R, I), if given, are the largest errors of own
+    parameters and inputs in a correct implementation, such as a port that stores and scales them
+    itself. `float64_only` problems have numbers that float32 cannot hold: they are skipped in other
+    dtypes.
+
+    Raises ValueError on wrong shapes and on values that are not finite.
     """
 
     kind: str
@@ -116,11 +119,11 @@ class Problem:
     def _hold(
         self, name: str, what: str, known: dict[str, int], axes: tuple[str | int, ...], meaning: str
     ) -> None:
-        """Check an array and keep it in float64, read-only.
+        """Check an array and store it in float64, read-only.
 
-        `axes` are the expected lengths. An axis that is given by name, such as "draws", must have
-        the length in `known`, or sets it there. Raises ValueError for another shape and for numbers
-        that are not finite.
+        `axes` are the expected lengths. An axis with a name, such as "draws", must have the length
+        in `known`; if it has none there, its length is added. Raises ValueError for another shape
+        and for numbers that are not finite.
         """
         given = getattr(self, name)
         expected: list[str | int] = []
@@ -182,20 +185,20 @@ class Problem:
 
     @cached_property
     def own_decays(self) -> Array:
-        """The decay of each own parameter (P,); these are the network's, renamed, if there is
-        decay.
+        """The decay of each own parameter (P,). A problem with decay has the network's parameters
+        as own ones, possibly in another order.
         """
         return self.formulation.pull_back(self.decays)
 
     def called(self, draw: int) -> str:
-        """Return the name of a draw as people read it."""
+        """Return the name of a draw, as "exact draw 3" or "step 2 from start 0"."""
         if self.recipe is None:
             return f"{self.kind} draw {draw}"
         return f"step {draw // self.runs} from start {draw % self.runs}"
 
     def through(self, outer: Formulation) -> Problem:
-        """Return the problem for another network: `outer` maps this network's parameters to that
-        one's.
+        """Return the problem for another network: `outer` maps this network's parameters to those
+        of the other.
         """
         return replace(self, formulation=self.formulation.then(outer))
 
@@ -270,8 +273,8 @@ def _fits(shape: tuple[int, ...], expected: Sequence[str | int]) -> bool:
 
 
 def _is_settled(given: object) -> bool:
-    """Is this an array as problems hold it: float64, contiguous, read-only, and with memory of its
-    own?
+    """Is this an array in the form that problems store: float64, contiguous, read-only, and with
+    memory of its own?
     """
     if not isinstance(given, np.ndarray) or given.dtype != np.float64:
         return False

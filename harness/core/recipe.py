@@ -64,5 +64,5 @@ class Recipe:
             )
 
     def setting(self, name: str) -> float:
-        """Return a setting as it was given, or PyTorch's default."""
+        """Return a given setting, or PyTorch's default."""
         return self.settings.get(name, OPTIMISERS[self.optimiser][name])

@@ -16,7 +16,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Cost:
-    """The time that one problem took in one dtype, in seconds: `subject` for the subject itself,
+    """The time in seconds that one problem took in one dtype: `subject` for the subject itself,
     `harness` for everything else.
     """
 
@@ -45,15 +45,15 @@ class Fit:
     """The result of one trainer on one case's data, over all its starts (initial weights).
 
     `share` is the share of starts that end with a loss of at most `quality`; `share_low` and
-    `share_high` are its 95 % confidence interval; all are None for a case without a quality. `best`
-    and `median` are losses over the starts, as the oracle computes them at the final weights;
-    `floor` is a lower limit of all losses. `ended` counts starts by the way in which they ended.
-    `compared` is the result of the comparison with a reference, in words.
+    `share_high` are its 95 % confidence interval. All three are None for a case without a quality.
+    `best` and `median` are losses over the starts, as the oracle computes them at the final
+    weights; `floor` is a lower limit of all losses. `ended` counts starts by the reason why they
+    ended. `compared` is the result of the comparison with a reference, in words.
 
-    `losses` are the losses of all starts in their order, None where a fit is not finite, and
-    `losses_at_start` those before training. `evaluations` is the median number of evaluations of
-    the loss from a start, and `restarts` how often training began anew from a start at most; None
-    if the trainer does not tell.
+    `losses` are the final losses of all starts in their order, None for a fit that is not finite,
+    and `losses_at_start` are the losses before training. `evaluations` is the median number of
+    evaluations of the loss per start. `restarts` is the largest number of times that training began
+    anew from one start. Both are None if the trainer does not report them.
 
     `curve` is the loss by iteration of the first start. The other fields are of the best start:
     `plot` is the prediction on a grid, `at` the prediction at some inputs, and `weights` the final
@@ -86,8 +86,8 @@ class Fit:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of changes: the remaining loss after a change of the training, as median
-    and range (`low` to `high`) over the starts.
+    """A row of the table of changes: the final loss after a change of the training, as median and
+    range (`low` to `high`) over the starts.
     """
 
     direction: str
@@ -122,10 +122,12 @@ class Race:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of numbers: the smallest and the largest, and whether some are 0.
+    """The range of sizes of some numbers. The size of a problem's numbers is their largest absolute
+    value.
 
-    `smallest` is the size that all numbers of some problem stay below. Of several tensors, such as
-    the weights of several layers, it holds for each of them.
+    `smallest` and `largest` are the smallest and the largest size over the problems. For several
+    tensors, such as the weights of several layers, the sizes of each tensor span at least this
+    range. `zero` says whether some numbers are 0.
     """
 
     smallest: float
@@ -135,8 +137,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the subjects of a case were asked: the number of problems (`draws`), the numbers of
-    `rows`, `sizes` of numbers by what they are, and `ways`: ways of calling, and layouts of inputs.
+    """The problems on which every subject of a case was evaluated.
+
+    `draws` is the number of problems, `rows` the numbers of rows that occurred, `sizes` the range
+    of sizes by the name of the numbers (as "inputs"), and `ways` the ways of calling and the
+    layouts of inputs.
     """
 
     draws: int
@@ -146,7 +151,7 @@ class Asked:
 
 
 def default_question(verdict: Verdict) -> str:
-    """Return the question of a verdict whose case asks none of its own."""
+    """Return the question that a verdict answers if its case states no question."""
     if verdict.check == "fit":
         return f"Does {verdict.case} end as well as its references do?"
     return f"Is {verdict.case} what its references compute?"
@@ -156,14 +161,14 @@ def default_question(verdict: Verdict) -> str:
 class Report:
     """The results of one run.
 
-    `environment` says where it ran. `verdicts` are the outcomes of the trials, `costs` their times,
-    `contracts` the contract behind every column. `devices` says for each device why it was not
-    used, "" if it was. `complete` says that every chosen trial has a verdict.
+    `environment` describes the machine and the versions. `verdicts` are the outcomes of the trials,
+    `costs` their times, and `contracts` the contract behind every column. `devices` gives for each
+    device the reason why it was not used, "" if it was. `complete` says that every chosen trial has
+    a verdict.
 
-    On training it holds the `fits`, the rows of the table of `changes`, the `races`, the `points`
-    to draw, and in `said`, by question, the sentences in which cases sum up their rows.
-
-    `asked` says by case what its subjects were asked.
+    On training it holds the `fits`, the rows of the table of `changes`, the `races` and the
+    `points` to draw. `said` has, by question, the sentences in which cases sum up their rows.
+    `asked` has by case the problems that its subjects were evaluated on.
     """
 
     environment: dict[str, object]
@@ -181,7 +186,7 @@ class Report:
 
     @property
     def commit(self) -> str:
-        """The commit that the run tested; "unknown" if nobody said."""
+        """The commit that the run tested; "unknown" if it was not given."""
         return str(self.environment.get("commit", "unknown"))
 
     def counts(self) -> Counter[Status]:

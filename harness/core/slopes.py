@@ -28,7 +28,7 @@ MOST_WORK = 2**33  # numbers in all images of a block: 4 to 10 ns each, a minute
 
 
 class NotAffine(ValueError):
-    """The function is not an affine map."""
+    """Raised if the function is not an affine map."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class NotAffine(ValueError):
 
 
 class TooLarge(ValueError):
-    """A map has too many entries, or takes too much time to read."""
+    """Raised if a map has too many entries, or takes too much time to read."""
 
 
 def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.csr_array:
@@ -47,9 +47,9 @@ def read_slopes(own: Layout, image: Image, constant: Array, say: Say) -> sparse.
 
     The columns of several parameters of a block are read together if no two of these parameters
     enter the same entry of an image. Two images are enough for such a group. With ones in these
-    places, the image gives the slopes; with numbers that all differ, it tells which parameter each
-    slope belongs to. `say` is told how far the reading is. No dense matrix is made. Raises
-    TooLarge, and NotAffine if an image is not finite.
+    places, the image gives the slopes; with numbers that all differ, it shows the parameter of each
+    slope. `say` gets progress messages. No dense matrix is made. Raises TooLarge, and NotAffine if
+    an image is not finite.
     """
     if not own.size:
         raise ValueError("there are no parameters, expected at least one")
@@ -147,12 +147,12 @@ class _Reader:
 
 
 def group_counts(size: int) -> Iterator[int]:
-    """Yield the numbers of groups to try for `size` parameters: one, then primes that grow by a
-    half each time, at last `size`.
+    """Yield numbers of groups to try for `size` parameters: 1, then primes that grow by a half each
+    time, and `size` at last.
 
-    With a number of groups n, every n-th parameter belongs to the same group. Suppose that the
-    function adds up numbers along one axis of a tensor. Their groups differ if n is a prime and not
-    less than the number of summands, unless the length of the axis beside it is a multiple of n.
+    With n groups, every n-th parameter is in the same group. Suppose that the function adds up
+    numbers along one axis of a tensor. The summands are in different groups if n is a prime, is at
+    least the number of summands, and does not divide the product of the lengths of the later axes.
     """
     count = 1
     while count < size:

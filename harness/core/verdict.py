@@ -40,11 +40,11 @@ class Verdict:
     the part of `allowed` that comes from different declarations in the two contracts.
 
     `why` is the sentence that a person reads. For a failure, `wording` makes it from `finding`,
-    which holds the same as data. `alone` is the script that fails in the same way on its own.
-    `taken_as` says as which network of its own, and with which restrictions of its parameters, the
-    subject was judged. `known` says why a failure is expected, `caveat` names the limits of what
-    the verdict proves. `follows` is the id of the first failure of the same cause in the case, ""
-    for that first failure itself.
+    which holds the same as data. `alone` is the path of a script that fails in the same way.
+    `taken_as` names the network as which the subject was judged, and the restrictions of its
+    parameters, if it has a network of its own. `known` says why a failure is expected, and `caveat`
+    names the limits of the evidence. `follows` is the id of the first failure of the same cause in
+    the case, "" for that first failure itself.
     """
 
     id: str
@@ -74,9 +74,8 @@ class Verdict:
     finding: Finding | None = None
 
     def record(self) -> dict[str, object]:
-        """Return the verdict as JSON holds it.
-
-        Numbers that JSON lacks (infinity, NaN) become null; `why` tells them.
+        """Return the verdict as a dict for JSON. Infinity and NaN become null; `why` still names
+        them.
         """
         values = asdict(self).items()
         return {

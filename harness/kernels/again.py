@@ -1,8 +1,8 @@
-"""An operation of a call once more, in float64: on sizes, or on ones, to count terms.
+"""Repeats an operation of a call in float64 on other arguments, to add up sizes or to count terms.
 
-An operation that is linear in some arguments, with coefficients that are not negative, adds up the
-sizes of its terms if it is given the sizes of these arguments, and counts its terms if it is given
-ones.
+Suppose that an operation is linear in some arguments, with coefficients that are not negative.
+Applied to the absolute values of these arguments, it adds up the sizes of its terms. Applied to
+ones, it counts its terms.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from harness.rules.steps import Number, Steps
 
 
 def repeat_with(call: Call, **changes: Any) -> Any:
-    """Return what the operation of a call returns if some of its arguments are others."""
+    """Return the results of a call's operation with some arguments changed."""
     operation = getattr(torch.ops.aten, call.name.removeprefix("aten::"))
     return operation(**{**call.given, **changes})
 
 
 def add_sizes(call: Call, *names: str) -> Any:
-    """Return the operation's results for the sizes of the arguments in which it is linear."""
+    """Return the operation's results for the absolute values of the arguments in which it is
+    linear.
+    """
     return repeat_with(call, **{name: abs(call[name]) for name in names if call[name] is not None})
 
 
 def count_terms_with(call: Call, *names: str) -> Any:
-    """Return the numbers of terms of the operation's results: its results for ones."""
+    """Return the number of terms of each of the operation's results: its results for ones."""
     ones = {name: torch.ones_like(call[name]) for name in names if call[name] is not None}
     return repeat_with(call, **ones)
 
@@ -38,11 +40,12 @@ def count_terms_with(call: Call, *names: str) -> Any:
 def bound_running_sums(
     steps: Steps, size: Tensor, terms: Tensor | float, further: float = 0.0, wide: bool = False
 ) -> Tensor:
-    """Return the error of sums that are kept in memory: each addition rounds to the dtype of the
-    result; unless they are `wide`, kept in float32 and stored once.
+    """Return the error of sums that are kept in memory, where each addition rounds to the dtype of
+    the result.
 
     n terms lose n - 1 roundings of the sum of their sizes, in any order (Jeannerod and Rump 2013);
-    `further` is the number of roundings of each term before it is added.
+    `further` is the number of roundings of each term before it is added. If `wide`, sums are kept
+    in float32 and stored once.
     """
     kept = steps.u if wide else step_roundoff(steps)
     counts = torch.as_tensor(terms, dtype=torch.float64, device=size.device)
@@ -54,7 +57,9 @@ def bound_running_sums(
 
 
 def compound(roundings: float, u: float) -> float:
-    """Return the relative error of a product of some factors 1 + delta, with |delta| <= u."""
+    """Return the relative error of a product of `roundings` factors 1 + delta, with |delta| <=
+    u.
+    """
     return float(math.expm1(roundings * math.log1p(u)))
 
 
@@ -74,6 +79,6 @@ def multiply_all(lengths: Sequence[int]) -> int:
 
 
 def list_per_axis(given: int | Sequence[int], axes: int) -> list[int]:
-    """Return one number for each axis of a window: one that is given stands for all."""
+    """Return one number for each axis of a window; a single number is repeated."""
     listed = [given] if isinstance(given, int) else list(given)
     return listed * axes if len(listed) == 1 else listed

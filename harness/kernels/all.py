@@ -1,4 +1,6 @@
-"""Loads every rule of this room and of those below."""
+"""Loads every rule of this room and of the rooms below. Import this module before you look up a
+rule.
+"""
 
 from harness.composites import all as all_rules
 from harness.kernels import bags as bags

@@ -1,7 +1,7 @@
-"""Bags of embeddings: sums, means or maxima of the rows that a bag names, and their gradients.
+"""Rules for bags of embeddings: sums, means or maxima of the rows of a bag, and their gradients.
 
 Rows are added in memory (ATen/native/EmbeddingBag.cpp): in a narrow dtype each addition may round
-to it. The repetition writes the equations down: torch's own backward operations have no derivative.
+to it. The repetition uses the equations, since torch's own backward operations have no derivative.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ MEAN, MAXIMUM = 1, 2
 
 
 def name_bags(indices: Tensor, offsets: Tensor) -> Tensor:
-    """Return the number of the bag of each index."""
+    """Return the number of the bag that each index belongs to."""
     places = torch.arange(len(indices), device=indices.device, dtype=offsets.dtype)
     return torch.searchsorted(offsets, places, right=True) - 1
 
 
 @repeat("_embedding_bag")
 def repeat_bags(*given: Any) -> Any:
-    """Return the bags; what the kernel notes beside them depends on its path and is as observed."""
+    """Return the bags. The kernel's other results depend on its path, and are taken as observed."""
     return torch.ops.aten._embedding_bag(*given)[0], None, None, None
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
 def add_bags(steps: Steps, call: Call) -> Error:
-    """A mean is divided once, perhaps by a product with the reciprocal."""
+    """Return the errors of the bags; a mean is divided once, or multiplied by a reciprocal."""
     if call["mode"] == MAXIMUM:
         return None
     weights = call["per_sample_weights"]
@@ -81,9 +81,10 @@ def repeat_bags_backward(
 
 @rule("_embedding_bag_backward", "_embedding_bag_dense_backward")
 def add_bags_backward(steps: Steps, call: Call) -> Error:
-    """A share may be divided by a number of rows and weighted: three roundings.
+    """Return the error of the gradient by the table.
 
-    There is no bound with `scale_grad_by_freq`: torch divides by the count of another index.
+    Each term may be divided by a number of rows and weighted: three roundings. The error is
+    infinite with `scale_grad_by_freq`, since torch divides by the count of another index.
     """
     if call["scale_grad_by_freq"]:
         return torch.full_like(call.result, torch.inf)
@@ -115,7 +116,9 @@ def repeat_weights_backward(
 
 @rule("_embedding_bag_per_sample_weights_backward")
 def multiply_rows(steps: Steps, call: Call) -> Error:
-    """n products are added up, perhaps after each is rounded to the dtype."""
+    """Return the error of sums of n products; each may be rounded to the dtype before it is
+    added.
+    """
     sizes = {"grad": abs(call["grad"]), "weight": abs(call["weight"])}
     given = {**call.given, **sizes}
     size = repeat_weights_backward(*given.values())
@@ -124,7 +127,7 @@ def multiply_rows(steps: Steps, call: Call) -> Error:
 
 @repeat("embedding_renorm")
 def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> Tensor:
-    """Return a table whose named rows are no longer than a norm."""
+    """Return a table whose used rows are scaled to have at most the norm `most`."""
     lengths = torch.linalg.vector_norm(table, power, 1, keepdim=True)
     named = torch.zeros(len(table), 1, dtype=torch.bool, device=table.device)
     named[indices.reshape(-1)] = True
@@ -133,7 +136,7 @@ def shorten_rows(table: Tensor, indices: Tensor, most: float, power: float) -> T
 
 @rule("embedding_renorm")
 def bound_shorter_rows(steps: Steps, call: Call) -> Error:
-    """Return the error of rows that are made shorter; others are exact."""
+    """Return the error of the rows that are scaled to a smaller norm; other rows are exact."""
     table = call["self"]
     power, most = float(call["norm_type"]), float(call["max_norm"])
     error = bound_shorter(steps, table, power, most, [1])

@@ -1,10 +1,11 @@
-"""Convolutions: sums of products over windows and channels, forward and backward.
+"""Rules for convolutions: sums of products over windows and channels, forward and backward.
 
-Each result is linear in both factors, so the same convolution of their sizes gives the sum of the
-sizes of the products, and of ones it gives their number: padding, stride, dilation and groups are
-counted as they are. A sum of n products in any order is off by n u of that sum (Jeannerod and Rump
-2013). That does not hold for the algorithm of Winograd nor for FFT, which compute with differences
-of inputs: kernels that use them (NNPACK, some of cuDNN) are switched off where a model is watched.
+Each result is linear in both factors. So the same convolution of their absolute values gives the
+sum of the sizes of the products, and of ones it gives their number; padding, stride, dilation and
+groups are taken into account. A sum of n products in any order is off by n u of that sum (Jeannerod
+and Rump 2013). That does not hold for Winograd's algorithm nor for FFT, which compute with
+differences of inputs. Kernels that use them (NNPACK, some of cuDNN) are switched off while a model
+is watched.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from harness.rules.steps import Number, Steps
 
 @rule("convolution", "_convolution")
 def convolve(steps: Steps, call: Call) -> Error:
-    """Return the error of a convolution, and of a bias that is added."""
+    """Return the error of a convolution, with the bias if there is one."""
     x, weight, bias = call["input"], call["weight"], call["bias"]
     size = repeat_with(call, input=abs(x), weight=abs(weight), bias=None)
     counts = repeat_with(
@@ -56,8 +57,8 @@ def convolve_backward(steps: Steps, call: Call) -> Sequence[Error]:
 
 
 def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | int]) -> Error:
-    """Return the error of sums, given their size, their number of terms, and how many of their
-    partial sums may be stored in the dtype of the result.
+    """Return the error of sums, given their size, their number of terms, and the number of partial
+    sums that may be stored in the dtype of the result.
     """
     size, counts, stored = sums
     assert isinstance(size, Tensor)
@@ -72,12 +73,13 @@ def bound_sums(steps: Steps, call: Call, value: Tensor, sums: Sequence[Tensor | 
 def stores_partial_sums(steps: Steps, call: Call) -> bool:
     """Does the kernel store partial sums in a dtype narrower than float32?
 
-    The CPU's own kernels (slow_conv2d, slow_conv_dilated2d, slow_conv_transpose2d and their like,
+    The CPU's own kernels (slow_conv2d, slow_conv_dilated2d, slow_conv_transpose2d and similar ones,
     in ATen/native) multiply matrices sample by sample. The gradient by the weight is added up in
-    memory, once a sample. The gradient by the input, and a transposed convolution, round each
-    number of the columns and add up the window in memory (col2im). oneDNN, which takes bfloat16
-    where the CPU has AVX-512, and float16 where it has its instructions, and the kernels of a GPU
-    keep float32 to the end.
+    memory, once per sample. The gradient by the input, and a transposed convolution, round each
+    number of the columns and add up the window in memory (col2im).
+
+    oneDNN and the kernels of a GPU keep float32 to the end. oneDNN takes bfloat16 if the CPU has
+    AVX-512, and float16 if it has instructions for float16.
     """
     if not steps.precision.narrow or call["weight"].device.type != "cpu":
         return False
@@ -89,14 +91,16 @@ def stores_partial_sums(steps: Steps, call: Call) -> bool:
 
 
 def _has_large_output_padding(call: Call) -> bool:
-    """Is a transposed convolution padded by a stride or more, which oneDNN refuses?"""
+    """Is the output padding of a transposed convolution at least a stride? oneDNN refuses it
+    then.
+    """
     padding, stride = call["output_padding"], call["stride"]
     pairs = zip(padding, stride * len(padding), strict=False)
     return bool(call["transposed"]) and any(pad >= step for pad, step in pairs)
 
 
 def count_window(call: Call) -> int:
-    """Return the number of roundings in memory that a result of col2im takes: one for each number
-    of a window, one for each addition of it.
+    """Return the number of roundings in memory of a result of col2im: one for each number of a
+    window, and one for each addition.
     """
     return 1 + multiply_all(call["weight"].shape[2:])

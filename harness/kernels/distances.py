@@ -1,7 +1,7 @@
-"""Norms of vectors and distances of points.
+"""Rules for norms of vectors and distances of points.
 
-The norm is the root of a sum of powers: a power is right to some units in the last place, the sum
-of n terms loses n u, and the root, of order 1/p, divides the relative error by p and adds its own.
+A norm is the root of a sum of powers. A power is right to some units in the last place, the sum of
+n terms loses n u, and the root, of order 1/p, divides the relative error by p and adds its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def measure_length(steps: Steps, call: Call) -> Error:
 
 
 def find_norm(steps: Steps, sizes: Number, power: float, dims: Dims, keepdim: bool) -> Number:
-    """Return the norm of numbers, given their sizes, along some axes."""
+    """Return the norm of numbers along some axes, given their absolute values."""
     axes = list_axes(sizes.value, dims)
     if math.isinf(power):
         largest = torch.amax if power > 0 else torch.amin
@@ -51,8 +51,8 @@ def find_general_norm(
 ) -> Number:
     """Return the root of order `power` of the sum of powers.
 
-    The exponents are rounded: p moves a power by u p |log x| of itself, 1 / p the root by
-    2 u |log S| / p.
+    The exponents are rounded: the rounding of p changes a power by the share u p |log x|, that of 1
+    / p the root by 2 u |log S| / p, where S is the sum.
     """
     u, ulp = steps.u, steps.precision.ulp
     x = sizes.value
@@ -78,7 +78,7 @@ def _log(x: Tensor) -> Tensor:
 
 @rule("renorm")
 def shorten(steps: Steps, call: Call) -> Error:
-    """Return the error of slices that are made no longer than `maxnorm`."""
+    """Return the error of slices that are scaled to have at most the norm `maxnorm`."""
     x, dim = call["self"], call["dim"] % call["self"].ndim
     others = [axis for axis in range(x.ndim) if axis != dim]
     return bound_shorter(steps, x, float(call["p"]), float(call["maxnorm"]), others)
@@ -87,11 +87,12 @@ def shorten(steps: Steps, call: Call) -> Error:
 def bound_shorter(
     steps: Steps, x: Tensor, power: float, most: float, axes: Sequence[int]
 ) -> Tensor:
-    """Return the error of x most / (norm + 1e-7), where the norm over some axes is above `most`.
+    """Return the error of x most / (norm + 1e-7), for slices whose norm over some axes is above
+    `most`.
 
     The norm and the factor are stored in the dtype of the result (ATen/native/Normalization.cpp,
-    Embedding.cpp). A norm that may be on either side of `most` gives nearly the same on both: the
-    jump is part of the error.
+    Embedding.cpp). If rounding decides whether a norm is above `most`, the small jump between both
+    results is part of the error.
     """
     norm = steps.hold(find_norm(steps, steps.exact(abs(x)), power, axes, True))
     longer = steps.add(norm, steps.scalar(1e-7, x))
@@ -105,8 +106,9 @@ def bound_shorter(
 
 @rule("_euclidean_dist")
 def measure_from_products(steps: Steps, call: Call) -> Error:
-    """Return the error of Euclidean distances that are computed as |a|^2 + |b|^2 - 2 a b: the
-    square is off by (n + 4) u (|a| + |b|)^2, whatever the distance.
+    """Return the error of Euclidean distances that are computed as |a|^2 + |b|^2 - 2 a b.
+
+    The square is off by (n + 4) u (|a| + |b|)^2, however small the distance is.
     """
     a, b = abs(call["x1"]), abs(call["x2"])
     sizes = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] + 2 * a @ b.mT
@@ -117,7 +119,7 @@ def measure_from_products(steps: Steps, call: Call) -> Error:
 
 @rule("_cdist_forward")
 def measure_distances(steps: Steps, call: Call) -> Error:
-    """Return the distances of all pairs of points, from their differences."""
+    """Return the error of the distances of all pairs of points, computed from their differences."""
     a, b = call["x1"], call["x2"]
     apart = steps.sub(steps.exact(a[..., :, None, :]), steps.exact(b[..., None, :, :]))
     sizes = Number(abs(apart.value), apart.error)
@@ -126,7 +128,7 @@ def measure_distances(steps: Steps, call: Call) -> Error:
 
 @repeat("_cdist_backward")
 def repeat_distances_backward(g: Tensor, a: Tensor, b: Tensor, p: float, distances: Tensor) -> Any:
-    """Return the gradient by the first points, from distances that were kept."""
+    """Return the gradient by the first points, from stored distances."""
     return (g[..., None] * find_directions(a, b, p, distances)).sum(-2)
 
 
@@ -147,7 +149,9 @@ def find_directions(a: Tensor, b: Tensor, p: float, distances: Tensor) -> Tensor
 
 @rule("_cdist_backward")
 def bound_distances_backward(steps: Steps, call: Call) -> Error:
-    """Each term is a product of the gradient and a power of the difference, which rounds, over a
+    """Return the error of the gradient by the first points.
+
+    Each term is a product of the gradient and a power of the difference, which rounds, divided by a
     power of the distance; the exponents are rounded too.
     """
     g, a, b, distances = call["grad"], call["x1"], call["x2"], call["cdist"]
@@ -172,8 +176,8 @@ def bound_distances_backward(steps: Steps, call: Call) -> Error:
 
 
 def find_rivals(steps: Steps, a: Tensor, b: Tensor) -> Tensor:
-    """Return 1 where a difference is as large as the largest of its pair, or may be if rounded, and
-    is not the only one.
+    """Return 1 where the difference of two coordinates ties, within rounding, with the largest of
+    its pair of points; else 0.
     """
     apart = abs(a[..., :, None, :] - b[..., None, :, :])
     near = apart * (1 + 2 * steps.u) >= apart.amax(-1, keepdim=True) * (1 - 2 * steps.u)

@@ -1,8 +1,8 @@
-"""Sums over indices: several numbers are added into one place.
+"""Rules for sums over indices: several numbers are added into one place.
 
-The kernels add in memory, so in a dtype that is narrower than float32 each addition rounds to it.
-n terms, the number that was there among them, take n - 1 additions; a number that nothing is added
-to stays exact. The same operation on ones counts the terms. Source: ATen/native/Embedding.cpp and
+The kernels add in memory, so in a dtype narrower than float32 each addition rounds to it. n terms,
+including the number that was there before, take n - 1 additions; a number without additions stays
+exact. The same operation on ones counts the terms. Source: ATen/native/Embedding.cpp and
 cpu/IndexKernel.cpp, ScatterGatherKernel.cpp, PaddingKernel.cpp, UpSampleKernel.cpp.
 """
 
@@ -24,14 +24,16 @@ from harness.rules.steps import Steps
 
 @rule("scatter_add")
 def scatter_and_add(steps: Steps, call: Call) -> Error:
-    """Return the error of sums of numbers that are scattered."""
+    """Return the error of sums of scattered numbers."""
     sizes = add_sizes(call, "self", "src")
     return bound_running_sums(steps, sizes, count_terms_with(call, "self", "src"))
 
 
 @rule("index_add")
 def add_at_indices(steps: Steps, call: Call) -> Error:
-    """Each source may be multiplied by `alpha`, which is rounded too."""
+    """Return the error of sums at indices; each source may be multiplied by `alpha`, which is
+    rounded too.
+    """
     further = 0.0 if call["alpha"] == 1 else 2.0
     size = repeat_with(
         call, self=abs(call["self"]), source=abs(call["source"]), alpha=abs(call["alpha"])
@@ -44,7 +46,9 @@ def add_at_indices(steps: Steps, call: Call) -> Error:
 
 @rule("index_put", "_index_put_impl", "_unsafe_index_put", "put")
 def put_at_indices(steps: Steps, call: Call) -> Error:
-    """Without `accumulate` numbers are moved."""
+    """Return the error of numbers that are put or, with `accumulate`, added at indices; only
+    additions round.
+    """
     if not call["accumulate"]:
         return None
     source = "source" if "source" in call.given else "values"
@@ -54,7 +58,7 @@ def put_at_indices(steps: Steps, call: Call) -> Error:
 
 @rule("scatter_reduce")
 def scatter_and_reduce(steps: Steps, call: Call) -> Error:
-    """Return the error of sums, means and products of numbers that are scattered."""
+    """Return the error of sums, means and products of scattered numbers."""
     return _reduce_at_indices(steps, call, "src")
 
 
@@ -65,7 +69,9 @@ def reduce_at_indices(steps: Steps, call: Call) -> Error:
 
 
 def _reduce_at_indices(steps: Steps, call: Call, source: str) -> Error:
-    """A mean is a sum that is divided; a product of n numbers rounds n - 1 times, and may underflow
+    """Return the error of means and products of numbers at indices.
+
+    A mean is a sum that is divided. A product of n numbers rounds n - 1 times, and may underflow
     before it is multiplied by numbers above 1.
     """
     if call["reduce"] in ("amax", "amin"):
@@ -81,7 +87,7 @@ def _reduce_at_indices(steps: Steps, call: Call, source: str) -> Error:
 
 
 def _count_reduced(call: Call, source: Tensor) -> Tensor:
-    """Return how many numbers are reduced to each."""
+    """Return for each result how many numbers are reduced to it."""
     start = torch.full_like(call["self"], float(call["include_self"]))
     if call.name == "aten::scatter_reduce":
         return start.scatter_add(call["dim"], call["index"], torch.ones_like(source))
@@ -90,7 +96,9 @@ def _count_reduced(call: Call, source: Tensor) -> Tensor:
 
 @rule("embedding_dense_backward")
 def add_rows(steps: Steps, call: Call) -> Error:
-    """Each row of the gradient is added to the row of its index; it may be divided by the number of
+    """Return the error of an embedding's gradient.
+
+    Each row of the gradient is added to the row of its index. It may be divided by the number of
     times that the index occurs, as a product with the reciprocal.
     """
     ones = torch.ones_like(call["grad_output"])
@@ -108,7 +116,9 @@ def add_rows(steps: Steps, call: Call) -> Error:
     "replication_pad3d_backward",
 )
 def add_reflections(steps: Steps, call: Call) -> Error:
-    """The gradient of a number that stands beside an edge too is the sum over all its places."""
+    """Return the error of the gradient of reflection padding: the gradient of a number is the sum
+    over all its copies.
+    """
     sizes, terms = add_sizes(call, "grad_output"), count_terms_with(call, "grad_output")
     return bound_running_sums(steps, sizes, terms)
 
@@ -121,5 +131,5 @@ def add_windows(steps: Steps, call: Call) -> Error:
 
 @rule("col2im")
 def add_columns(steps: Steps, call: Call) -> Error:
-    """Columns are added up where their windows overlap."""
+    """Return the error of fold (col2im): columns are added up where their windows overlap."""
     return bound_running_sums(steps, add_sizes(call, "self"), count_terms_with(call, "self"))

@@ -1,4 +1,6 @@
-"""Operations that move numbers between windows, indices and layouts, and round nothing."""
+"""Rules for operations that move numbers between windows, indices and layouts, and round
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -62,26 +64,30 @@ MOVES = (
 
 @rule(*MOVES)
 def move_places(steps: Steps, call: Call) -> Sequence[Error]:
-    """Nothing is rounded; indices are compared too."""
+    """Return None for each result: nothing is rounded."""
     return [None] * len(call.results)
 
 
 @rule("constant_pad_nd", "index_fill")
 def put_constant(steps: Steps, call: Call) -> Error:
-    """Numbers are moved; a constant beside them is rounded if the dtype cannot hold it."""
+    """Return the error of a constant that is put beside moved numbers: it is rounded if the dtype
+    cannot hold it.
+    """
     return steps.cast(call.result)
 
 
 @repeat("copy")
 def copy_numbers(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """Return the numbers that are copied into a tensor; torch's own has no derivative."""
+    """Return `source` as the new numbers of a tensor; torch's own copy_ has no derivative."""
     dtype = torch.promote_types(to.dtype, source.dtype) if to.is_floating_point() else to.dtype
     return source.to(to.device, dtype).expand_as(to).clone()
 
 
 @repeat("fractional_max_pool2d", "fractional_max_pool3d")
 def pool_fractionally(x: Tensor, kernel: Any, output: Any, samples: Tensor) -> Any:
-    """Return the largest numbers of windows at drawn places, which have no derivative."""
+    """Return the largest numbers of windows at random places; torch's own operation has no
+    derivative of the second order.
+    """
     operation = torch.ops.aten.fractional_max_pool2d
     if samples.shape[-1] == 3:
         operation = torch.ops.aten.fractional_max_pool3d

@@ -1,8 +1,8 @@
-"""Pooling: averages of windows, and how gradients come back from windows that overlap.
+"""Rules for pooling: averages and maxima of windows, and their gradients, which overlap.
 
 An average adds n numbers (n - 1 roundings) and divides once, or once for each axis, or multiplies
-by a reciprocal. The maximum of a window rounds nothing; a tie goes to one of the equal numbers, as
-`indices` says. Backward, each window adds its share to a gradient in memory. Source:
+by a reciprocal. The maximum of a window rounds nothing; in a tie, `indices` names the chosen
+number. In the backward pass each window adds its share to a gradient in memory. Source:
 ATen/native/cpu/AvgPoolKernel.cpp, AdaptiveAvgPoolKernel.cpp, MaxPoolKernel.cpp.
 """
 
@@ -35,22 +35,28 @@ def average_windows(steps: Steps, call: Call) -> Error:
 
 @rule("_adaptive_avg_pool2d")
 def average_adaptively(steps: Steps, call: Call) -> Error:
-    """A window reaches from the floor of its start to the ceiling of its end."""
+    """Return the error of adaptive averages; a window reaches from the floor of its start to the
+    ceiling of its end.
+    """
     window = count_overlap(call["self"].shape[-2:], call.result.shape[-2:])
     return bound_averages(steps, call.result, add_sizes(call, "self"), window, 2)
 
 
 @rule("_adaptive_avg_pool3d")
 def average_boxes(steps: Steps, call: Call) -> Error:
-    """The sum is kept in the dtype of the result (ATen/native/AdaptiveAveragePooling3d.cpp)."""
+    """Return the error of adaptive averages in 3D.
+
+    The sum is kept in the dtype of the result (ATen/native/AdaptiveAveragePooling3d.cpp).
+    """
     window = count_overlap(call["self"].shape[-3:], call.result.shape[-3:])
     sizes = add_sizes(call, "self")
     return steps.limit(window * sizes, bound_running_sums(steps, sizes, window, 4))
 
 
 def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: int) -> Error:
-    """Return the error of averages, given the averages of the sizes: each may be divided once for
-    each axis, and by a reciprocal that is rounded.
+    """Return the error of averages, given the averages of the absolute values.
+
+    Each may be divided once for each axis, and by a reciprocal that is rounded.
     """
     roundings = terms - 1 + axes + 1
     error = roundings * steps.u * size + terms * steps.least(size > 0)
@@ -59,7 +65,9 @@ def bound_averages(steps: Steps, value: Tensor, size: Tensor, terms: int, axes: 
 
 @rule("avg_pool2d_backward", "avg_pool3d_backward")
 def average_windows_backward(steps: Steps, call: Call) -> Error:
-    """Each window adds its gradient, divided by its size, to its numbers."""
+    """Return the error of the gradient: each window adds its gradient, divided by its size, to its
+    numbers.
+    """
     ones = torch.ones_like(call["grad_output"])
     terms = repeat_with(call, grad_output=ones, divisor_override=1)
     return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, 2)
@@ -67,15 +75,17 @@ def average_windows_backward(steps: Steps, call: Call) -> Error:
 
 @rule("_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward")
 def average_adaptively_backward(steps: Steps, call: Call) -> Error:
-    """Each window adds its gradient, divided along each axis, to its numbers."""
+    """Return the error of the gradient: each window adds its gradient, divided along each axis, to
+    its numbers.
+    """
     axes = int(call.name.removesuffix("_backward")[-2])
     terms = count_overlap(call["grad_output"].shape[-axes:], call["self"].shape[-axes:])
     return bound_running_sums(steps, add_sizes(call, "grad_output"), terms, axes + 1)
 
 
 def count_overlap(lengths: tuple[int, ...], windows: tuple[int, ...]) -> int:
-    """Return the largest number of places that share a window, for lengths and numbers of windows
-    along each axis.
+    """Return the largest number of elements in a window, if axes of these lengths are divided into
+    these numbers of windows.
     """
     most = [ceil(length / number) + 1 for length, number in zip(lengths, windows, strict=True)]
     return multiply_all([min(each, length) for each, length in zip(most, lengths, strict=True)])
@@ -90,6 +100,8 @@ def count_overlap(lengths: tuple[int, ...], windows: tuple[int, ...]) -> int:
     "max_pool3d_with_indices_backward",
 )
 def add_to_largest(steps: Steps, call: Call) -> Error:
-    """Each window adds its gradient to its largest number."""
+    """Return the error of the gradient of max pooling: each window adds its gradient to its largest
+    number.
+    """
     sizes = add_sizes(call, "grad_output")
     return bound_running_sums(steps, sizes, count_terms_with(call, "grad_output"))

@@ -1,4 +1,4 @@
-"""Sums of products over several axes, and other products of vectors.
+"""Rules for sums of products over several axes, and other products of vectors.
 
 n terms in any order lose n u of the sum of their sizes (Jeannerod and Rump 2013).
 """
@@ -30,7 +30,9 @@ def multiply_vectors(steps: Steps, call: Call) -> Error:
 
 @rule("addbmm")
 def add_matrices(steps: Steps, call: Call) -> Error:
-    """Return beta c + alpha sum_b a_b b_b: the product of each pair may be added in memory."""
+    """Return the error of beta c + alpha (sum over i of a_i @ b_i); the product of each pair may be
+    added in memory.
+    """
     beta, alpha = abs(call["beta"]), abs(call["alpha"])
     names = ("self", "batch1", "batch2")
     sizes = {name: abs(call[name]) for name in names}
@@ -45,7 +47,7 @@ def add_matrices(steps: Steps, call: Call) -> Error:
 
 @rule("addr")
 def add_outer_product(steps: Steps, call: Call) -> Error:
-    """Return beta c + alpha a b^T.
+    """Return the error of beta c + alpha a b^T.
 
     Alpha, two products and the sum may round, each in the dtype of the result
     (ATen/native/cpu/LinearAlgebraKernel.cpp).
@@ -58,15 +60,15 @@ def add_outer_product(steps: Steps, call: Call) -> Error:
 
 @rule("trace")
 def add_diagonal(steps: Steps, call: Call) -> Error:
-    """Return the error of a sum over the diagonal."""
+    """Return the error of a trace: the sum over the diagonal."""
     size = add_sizes(call, "self")
     return steps.store(Number(call.result, len(call["self"]) * steps.u * size))
 
 
 @rule("native_dropout_backward")
 def multiply_by_mask(steps: Steps, call: Call) -> Error:
-    """Return the error of numbers that are kept, times the scale of a dropout, which may be stored
-    in their dtype first.
+    """Return the error of the numbers that dropout keeps, times its scale, which may first be
+    stored in their dtype.
     """
     share = compound(2, step_roundoff(steps))
     error = share * abs(call.result) + steps.precision.tiny * (call.result != 0).double()
@@ -75,7 +77,7 @@ def multiply_by_mask(steps: Steps, call: Call) -> Error:
 
 @rule("linalg_cross")
 def multiply_crosswise(steps: Steps, call: Call) -> Error:
-    """Return a differences of two products, which may all be stored."""
+    """Return the error of a cross product: differences of two products, which may all be stored."""
     dim = call["dim"]
     shape = call.result.shape
     a, b = abs(call["self"]).expand(shape), abs(call["other"]).expand(shape)
@@ -86,10 +88,10 @@ def multiply_crosswise(steps: Steps, call: Call) -> Error:
 
 @rule("_trilinear")
 def multiply_three(steps: Steps, call: Call) -> Error:
-    """Return sums of products of three numbers.
+    """Return the error of sums of products of three numbers.
 
-    The kernel (ATen/native/Linear.cpp) goes through one axis, multiplies two arguments, then the
-    third, and adds the result in memory: each of these may be stored. A product may underflow
+    The kernel (ATen/native/Linear.cpp) loops over one axis. It multiplies two arguments, then the
+    third, and adds the result in memory; each of these may be stored. A product may underflow
     before it is multiplied by a large number.
     """
     size: Tensor = add_sizes(call, "i1", "i2", "i3")

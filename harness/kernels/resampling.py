@@ -1,4 +1,4 @@
-"""Resampling: linear and cubic interpolation between the places of a grid.
+"""Rules for linear and cubic interpolation between the places of a grid.
 
 Interpolation is separable: along each axis a matrix M of weights, which torch's own operation gives
 for the unit vectors. A kernel computes the place of each output, s (o + 1/2) - 1/2 or s o, with at
@@ -65,8 +65,10 @@ def interpolate(steps: Steps, call: Call) -> Error:
     "upsample_nearest3d",
 )
 def copy_nearest(steps: Steps, call: Call) -> Error:
-    """Numbers are copied from a place that is computed in the steps' dtype: where float64 finds
-    another place, both are right.
+    """Return the error of nearest-neighbour copies.
+
+    The place of the copied number is computed in the steps' dtype. If float64 gives another place,
+    both are right.
     """
     if steps.u < 2.0**-40:
         return None
@@ -84,7 +86,9 @@ def copy_nearest(steps: Steps, call: Call) -> Error:
     "upsample_nearest3d_backward",
 )
 def add_copies(steps: Steps, call: Call) -> Error:
-    """The gradient of a number that was copied is the sum over its copies, kept in float32."""
+    """Return the error of the gradient of nearest-neighbour copies: the sum over the copies, kept
+    in float32.
+    """
     terms: Tensor = count_terms_with(call, "grad_output")
     error = bound_running_sums(steps, add_sizes(call, "grad_output"), terms, wide=True)
     if steps.u < 2.0**-40:
@@ -106,8 +110,10 @@ def add_copies(steps: Steps, call: Call) -> Error:
     "upsample_bicubic2d_backward",
 )
 def interpolate_backward(steps: Steps, call: Call) -> Error:
-    """Each output adds its gradient times its weights; a CPU keeps the sums of narrow dtypes in
-    float32 (ATen/native/cpu/UpSampleMoreKernel.cpp), a GPU adds them in memory.
+    """Return the error of the gradient: each output adds its gradient times its weights.
+
+    A CPU keeps the sums of narrow dtypes in float32 (ATen/native/cpu/UpSampleMoreKernel.cpp), a GPU
+    adds them in memory.
     """
     g = abs(call["grad_output"])
     axes = g.ndim - 2
@@ -130,8 +136,8 @@ def apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:
 def list_weights(
     steps: Steps, call: Call, lengths: Sequence[int], stored: bool
 ) -> list[tuple[int, Tensor, Tensor]]:
-    """Return for each axis its number, the sizes of the weights (outputs, inputs), and their
-    errors.
+    """Return for each axis its number, the absolute values of the weights (outputs, inputs), and
+    their errors.
     """
     axes = len(lengths)
     found = []
@@ -146,7 +152,7 @@ def list_weights(
 
 
 def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> Tensor:
-    """Return the weights along one axis, (outputs, inputs)."""
+    """Return the weights (outputs, inputs) along one axis."""
     device = call.result.device
     unit = torch.eye(length, dtype=torch.float64, device=device)[None]
     corners = call["align_corners"]
@@ -159,7 +165,7 @@ def find_weights(call: Call, length: int, outputs: int, scale: float | None) -> 
 
 
 def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None) -> Tensor:
-    """Return the errors of the weights along one axis, (outputs, inputs)."""
+    """Return the errors of the weights (outputs, inputs) along one axis."""
     outputs, length = weights.shape
     if outputs == length and scale in (None, 1.0):
         return torch.zeros_like(weights)  # every place is a whole number
@@ -179,6 +185,6 @@ def bound_weights(steps: Steps, call: Call, weights: Tensor, scale: float | None
 
 
 def store_weights(steps: Steps, call: Call, weights: Tensor) -> Tensor:
-    """Return the errors of weights that are stored in the dtype of the result."""
+    """Return the errors of storing weights in the dtype of the result."""
     stored = abs(weights) if CUBIC in call.name else weights != 0
     return (step_roundoff(steps) - steps.u) * stored

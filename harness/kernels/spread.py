@@ -1,9 +1,9 @@
-"""Variances and standard deviations.
+"""Rules for variances and standard deviations.
 
-The rule takes two passes: the mean, then the squares of the deviations. Its bound counts the error
-of the mean to first order, in every deviation; so it is at least that of the updating formula of
-Welford, which is off by n k u relative, k^2 = 1 + mean^2 / variance (Chan, Golub and LeVeque,
-Algorithms for computing the sample variance, The American Statistician 37, 1983).
+The rules compute in two passes: the mean, then the squares of the deviations. The bound counts the
+error of the mean to first order, in every deviation. So it is at least the bound of Welford's
+updating formula, whose relative error is n k u, with k^2 = 1 + mean^2 / variance (Chan, Golub and
+LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def deviate_and_mean(steps: Steps, call: Call) -> Sequence[Error]:
 
 
 def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
-    """Return the variance and the mean."""
+    """Return the variance and the mean, with their errors."""
     x = steps.exact(call["self"])
     dims, keepdim = call.given.get("dim"), bool(call.given.get("keepdim", False))
     terms = count_terms(x.value, list_axes(x.value, dims))
@@ -52,7 +52,7 @@ def find_spread(steps: Steps, call: Call) -> tuple[Number, Number]:
 
 
 def find_correction(call: Call) -> float:
-    """Return the number of degrees of freedom that are taken off the number of terms."""
+    """Return the correction that is subtracted from the number of terms."""
     if "unbiased" in call.given:
         return float(bool(call["unbiased"]))
     correction = call["correction"]

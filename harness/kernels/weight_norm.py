@@ -1,4 +1,4 @@
-"""Weights that are stored as a length and a direction: w = v g / |v|."""
+"""Rules for weights that are stored as a length g and a direction v: w = v g / |v|."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from harness.rules.steps import Number, Steps
 
 
 def find_axes(v: Tensor, dim: int) -> list[int]:
-    """Return the axes over which a length is taken: all but one."""
+    """Return the axes over which the length is computed: all but one."""
     return [axis for axis in range(v.ndim) if axis != dim % v.ndim]
 
 
 @rule("_weight_norm_interface")
 def normalise(steps: Steps, call: Call) -> Sequence[Error]:
-    """The lengths are stored in float32 if the weights are narrower."""
+    """Return the errors of w and of the lengths |v|, which are stored in float32 if the weights are
+    narrower.
+    """
     v = steps.exact(call["v"])
     lengths = find_norm(steps, Number(abs(v.value), v.error), 2.0, find_axes(*_given(call)), True)
     weights = steps.mul(v, steps.div(steps.exact(call["g"]), lengths))
@@ -34,7 +36,7 @@ def _given(call: Call) -> tuple[Tensor, int]:
 def repeat_backward(
     grad: Tensor, v: Tensor, g: Tensor, lengths: Tensor, dim: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients by v and g, from lengths that were kept."""
+    """Return the gradients by v and g, from stored lengths."""
     axes = find_axes(v, dim)
     along = (grad * v).sum(axes, keepdim=True)
     lengths = lengths.to(v)

@@ -23,9 +23,11 @@ REACHED = (
 
 
 class Counts(NamedTuple):
-    """Counts of torch.compile: the frames (functions, or parts of functions) that it tried to
-    compile, the frames that it did compile, and the graph breaks (places at which it split a
-    function).
+    """Counts of torch.compile's work.
+
+    `tried` counts the frames (functions, or parts of functions) that it tried to compile,
+    `compiled` the frames that it compiled, and `breaks` the graph breaks (places at which it split
+    a function).
     """
 
     tried: int = 0
@@ -69,7 +71,7 @@ class Compiler:
     def says(self, model: Any) -> str:
         """Return how the last model ran: "compiled", "compiled in part" or "eager" (not compiled).
 
-        Return "" for a model that is not meant to be compiled.
+        Return "" for a model that does not use torch.compile.
         """
         tried, compiled, breaks = self.counts
         if compiled:

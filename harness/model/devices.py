@@ -148,7 +148,7 @@ def here() -> list[str]:
 
 
 def chosen(asked: Sequence[str]) -> list[str]:
-    """Return the devices that were asked for, without repetitions; all of this machine if none was.
+    """Return the requested devices without repetitions, by default all devices of this machine.
 
     Raises ValueError for an unknown name.
     """
@@ -166,8 +166,8 @@ def describe_devices() -> dict[str, str]:
 
 
 def held_in(dtype: str) -> Any:
-    """Return the torch dtype that stores numbers of a dtype: float32 for "tf32", else the same
-    dtype.
+    """Return the torch dtype that stores numbers of a dtype: float32 for "tf32", else the dtype of
+    that name.
     """
     import torch
 

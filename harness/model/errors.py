@@ -17,9 +17,10 @@ STANDARD = sysconfig.get_path("stdlib")
 
 
 class Place(NamedTuple):
-    """A line that took part in an error; `name` is that of its file, or what it was typed into.
+    """A line in an error's traceback.
 
-    `is_users` says that a user has written it.
+    `name` is the name of its file, or of the notebook cell or REPL input. `is_users` says that it
+    is the user's code.
     """
 
     file: Path
@@ -29,7 +30,7 @@ class Place(NamedTuple):
 
 
 class WrongAnswer(Exception):
-    """A model answered, but its answer breaks a rule.
+    """Raised if a model answered, but its answer breaks a rule.
 
     Its outputs or loss have a wrong shape (nothing is broadcast) or dtype, it changed its inputs,
     or it gave no gradient.
@@ -55,9 +56,8 @@ def raised(error: BaseException) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """Return the text of an error, at most MOST_SAID characters.
-
-    If the error cannot give its text, return the description by `raised`.
+    """Return the text of an error, at most MOST_SAID characters; if it cannot give one, return
+    `raised`.
     """
     text = _text_of(error)
     return raised(error) if text is None else text

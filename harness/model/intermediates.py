@@ -55,9 +55,10 @@ class Stages:
         self._draws.append(columns)
 
     def end_model(self) -> None:
-        """Note that the outputs of a draw are there: what follows is its loss, and the gradients.
+        """Note that the model has returned its outputs: the operations after this call belong to
+        the loss and the gradients.
 
-        A loss that is added up in parts leaves all numbers of the layers in their columns.
+        Rows may be taken apart by a loss, but not by the model, see `columns`.
         """
         self._in_loss = True
 
@@ -69,8 +70,8 @@ class Stages:
         """Return the recorded columns of all draws (D, R, W).
 
         Return None if nothing was recorded, if draws ran different operations, or if the model
-        computes some rows at a time: its numbers are in no column then, and a column that is near
-        one of them by chance would be taken for it.
+        computes only some rows at a time. In the last case its numbers are in no column, and a
+        column that is near one of them by chance would be mistaken for it.
         """
         if self._apart or not self._draws or not self._draws[0]:
             return None
@@ -86,7 +87,9 @@ def _shapes(columns: Sequence[Array]) -> list[tuple[int, ...]]:
 
 def _make_recorder(rows: int, columns: list[Array], take_apart: Callable[[], None]) -> Any:
     """Return a context that copies the result of every operation to `columns` at once, before later
-    operations can change it, and calls `take_apart` if one takes the rows apart.
+    operations can change it.
+
+    It calls `take_apart` at an operation that splits the rows.
     """
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -110,7 +113,7 @@ def _listed(given: Any) -> Sequence[Any]:
 
 
 def _lose_rows(name: str, given: Sequence[Any], results: Sequence[Any], rows: int) -> bool:
-    """Has a given tensor an axis of length `rows`, and a result of this operation none?"""
+    """Does a given tensor have an axis of length `rows`, and no result of this operation?"""
     if name not in [*APART, *RESHAPED]:
         return False
     if not any(each.is_floating_point() and rows in each.shape for each in given):

@@ -42,8 +42,8 @@ def compute_loss(
 def reduce_errors(
     loss: Loss, heads: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
 ) -> list[torch.Tensor]:
-    """Return each head's part of a loss, (...): its errors over rows and outputs (..., R, O),
-    weighed and reduced.
+    """Return each head's part of a loss (...): the weighted sum or mean of its errors over rows and
+    outputs (..., R, O).
     """
     errors, logits = loss.errors(len(heads)), loss.logits(len(heads))
     factors = np.broadcast_to(np.asarray(loss.factor, dtype=np.float64), (len(heads),)).tolist()
@@ -153,8 +153,8 @@ def weigh_rows(loss: Loss, errors: torch.Tensor) -> torch.Tensor:
 
 
 def list_decays(problem: Problem, parameters: Sequence[torch.Tensor]) -> list[float | torch.Tensor]:
-    """Return the decay of each of a model's parameters: one number, or a tensor of its block's
-    shape if weights or blocks have decays of their own.
+    """Return the decay of each of a model's parameters: one number, or a tensor of its shape if
+    single weights have different decays.
     """
     import torch
 
@@ -187,8 +187,8 @@ def check_loss(loss: Any) -> torch.Tensor:
 
 
 def count_frozen(parameters: Sequence[torch.Tensor]) -> str:
-    """Return how many parameters need no gradient, as "2 parameters with requires_grad=False"; ""
-    if there are none.
+    """Return the number of parameters without a gradient, as "2 parameters with
+    requires_grad=False"; "" if there are none.
     """
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     if not frozen:
@@ -205,8 +205,8 @@ def compute_gradients(
     """Return the gradient of a loss by each variable, from autograd; zeros if the loss does not
     depend on it.
 
-    They are written into `room`, tensors of the variables' shapes, if it is given. Raises
-    WrongAnswer for a variable with requires_grad=False.
+    They are written into the tensors `room` if it is given. Raises WrongAnswer for a variable with
+    requires_grad=False.
     """
     import torch
 
@@ -225,8 +225,8 @@ def copy_gradients(
     gradients: Sequence[torch.Tensor | None],
     room: list[torch.Tensor] | None = None,
 ) -> list[torch.Tensor]:
-    """Return copies of the gradients by all variables as plain tensors, in `room` if it is given;
-    zeros for None.
+    """Return copies of the gradients by all variables as plain tensors; zeros for None. They are
+    written into `room` if it is given.
     """
     import torch
 

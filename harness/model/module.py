@@ -37,7 +37,7 @@ class Heads(list["torch.Tensor"]):
 
     @classmethod
     def of(cls, outputs: Any, rows: int, widths: tuple[int, ...]) -> Heads:
-        """Return a model's outputs; one column (R,) becomes (R, 1)."""
+        """Return a model's outputs; one output (R,) becomes (R, 1)."""
         import torch
 
         heads = cls(list_heads(outputs))
@@ -53,8 +53,8 @@ class Model:
     """A built model on a device.
 
     `call` takes the inputs and returns the outputs. `parameters` are the model's tensors in the
-    order of `Subject.own`. `user_loss` is the user's own loss function, or None. `turns` counts the
-    draws that the model has been asked, of all stacks.
+    order of `Subject.own`. `user_loss` is the user's own loss function, or None. `turns` numbers
+    the evaluated draws over all stacks.
     """
 
     call: Callable[..., Any]
@@ -65,7 +65,7 @@ class Model:
     turns: Iterator[int] = field(default_factory=count)
 
     def describe_error(self, error: Exception, problem: Problem) -> Missing:
-        """Return an error as the reason why an answer is missing."""
+        """Return the `Missing` (why an answer is missing) for an error that the model raised."""
         status = Status.FAIL if type(error) is WrongAnswer else Status.BROKEN
         why = raised(error)
         if class_name(error) == "OutOfMemoryError":
@@ -76,7 +76,9 @@ class Model:
         return Missing(status, why)
 
     def set(self, values: Sequence[torch.Tensor], numbers: Sequence[int] | None = None) -> None:
-        """Copy these values into the model's parameters, or into those of these numbers."""
+        """Copy these values into the model's parameters, or into the parameters with the given
+        numbers.
+        """
         import torch
 
         parameters, values = self.parameters, list(values)

@@ -1,5 +1,5 @@
-"""Reads PyTorch's global settings when a case is verified, and sets them again whenever its models
-are built or evaluated.
+"""PyTorch's global settings: read when a case is verified, and set again when its models are built
+or evaluated.
 """
 
 import sys
@@ -124,7 +124,7 @@ def _write(settings: Settings, now: Settings) -> None:
 
 
 def settings_lines(settings: Settings) -> list[str]:
-    """Return the lines of a script that set all settings which differ from the defaults."""
+    """Return the lines of a script that assign all settings other than their defaults."""
     lines = []
     for name, value in settings.items():
         switch = SWITCHES[name]

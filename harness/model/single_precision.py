@@ -35,7 +35,9 @@ def find_single_precision(module: Any) -> list[str]:
 
 
 def is_single(tensor: Any) -> bool:
-    """Does a tensor hold floats that float32 holds exactly and bfloat16 does not?"""
+    """Does a tensor hold floating-point numbers that all fit into float32, but not all into
+    bfloat16?
+    """
     whole = tensor.double()
     if not (whole.float() == whole).all() or (whole.bfloat16() == whole).all():
         return False

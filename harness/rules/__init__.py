@@ -1,1 +1,3 @@
-"""Rounding of torch's operations: for each operation a rule that bounds what one call may lose."""
+"""Rounding of torch's operations: a rule for each operation bounds the rounding error of one
+call.
+"""

@@ -1,4 +1,7 @@
-"""Activations by the logistic, tanh and erf, and their slopes."""
+"""Rules for activations made of the logistic, tanh or erf, and for their gradients.
+
+In all rules of this room x is the input, h the result of the forward pass and g the gradient by h.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +36,20 @@ def one_more(steps: Steps, a: Number) -> Number:
 
 @rule("sigmoid")
 def sigmoid(steps: Steps, call: Call) -> Error:
-    """Return 1 / (1 + exp(-x))."""
+    """Return the error of 1 / (1 + exp(-x))."""
     return steps.store(steps.sigmoid(steps.exact(call["self"])))
 
 
 @rule("tanh_backward")
 def tanh_backward(steps: Steps, call: Call) -> Error:
-    """Return g (1 - h^2)."""
+    """Return the error of g (1 - h^2)."""
     slope = one_less(steps, steps.square(steps.exact(call["output"])))
     return steps.store(steps.mul(steps.exact(call["grad_output"]), slope))
 
 
 @rule("sigmoid_backward")
 def sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g h (1 - h), in any order of the products; each step is stored."""
+    """Return the error of g h (1 - h), in any order of the products; each step is stored."""
     steps = steps.stepwise()
     h = steps.exact(call["output"])
     slope = steps.mul(h, one_less(steps, h))
@@ -55,14 +58,14 @@ def sigmoid_backward(steps: Steps, call: Call) -> Error:
 
 @rule("silu")
 def silu(steps: Steps, call: Call) -> Error:
-    """Return x s, s the logistic of x."""
+    """Return the error of x s, s the logistic of x."""
     x = steps.exact(call["self"])
     return steps.store(steps.mul(x, steps.sigmoid(x)))
 
 
 @rule("silu_backward")
 def silu_backward(steps: Steps, call: Call) -> Error:
-    """Return g s (1 + x (1 - s)), s the logistic of x."""
+    """Return the error of g s (1 + x (1 - s)), s the logistic of x."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     s = steps.sigmoid(x)
     slope = steps.mul(s, one_more(steps, steps.mul(x, one_less(steps, s))))
@@ -71,14 +74,16 @@ def silu_backward(steps: Steps, call: Call) -> Error:
 
 @rule("mish")
 def mish(steps: Steps, call: Call) -> Error:
-    """Return x tanh(log(1 + exp(x)))."""
+    """Return the error of x tanh(log(1 + exp(x)))."""
     x = steps.exact(call["self"])
     return steps.store(steps.mul(x, steps.tanh(bound_softplus(steps, x))))
 
 
 @rule("mish_backward")
 def mish_backward(steps: Steps, call: Call) -> Error:
-    """Return g (t + x s (1 - t^2)), s the logistic of x and t = tanh(log(1 + exp(x)))."""
+    """Return the error of g (t + x s (1 - t^2)), s the logistic of x and t = tanh(log(1 +
+    exp(x))).
+    """
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     t = steps.tanh(bound_softplus(steps, x))
     bend = steps.mul(steps.mul(x, steps.sigmoid(x)), one_less(steps, steps.square(t)))
@@ -86,7 +91,7 @@ def mish_backward(steps: Steps, call: Call) -> Error:
 
 
 def put_within(x: Tensor) -> Tensor:
-    """Return numbers cut off where the functions below have reached their ends."""
+    """Return numbers clamped to [-FAR, FAR]: beyond it, erf and tanh are constant."""
     return x.clamp(-FAR, FAR)
 
 
@@ -104,7 +109,9 @@ def tanh_argument(steps: Steps, x: Number) -> Number:
 
 @rule("gelu")
 def gelu(steps: Steps, call: Call) -> Error:
-    """Return x / 2 (1 + erf(x / sqrt(2))), or x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
+    """Return the error of x / 2 (1 + erf(x / sqrt(2))), or x / 2 (1 + tanh(sqrt(2 / pi) (x +
+    0.044715 x^3))).
+    """
     x = steps.exact(call["self"])
     if call["approximate"] == "tanh":
         inner = tanh_argument(steps, steps.exact(put_within(x.value)))
@@ -116,7 +123,7 @@ def gelu(steps: Steps, call: Call) -> Error:
 
 @rule("gelu_backward")
 def gelu_backward(steps: Steps, call: Call) -> Error:
-    """Return g times the slope of gelu."""
+    """Return the error of g times the slope of gelu."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     slope = tanh_slope(steps, x) if call["approximate"] == "tanh" else normal_slope(steps, x)
     return steps.store(steps.mul(g, slope))
@@ -143,14 +150,14 @@ def tanh_slope(steps: Steps, x: Number) -> Number:
 
 @rule("glu")
 def glu(steps: Steps, call: Call) -> Error:
-    """Return a s, s the logistic of b, of the halves a and b of an axis."""
+    """Return the error of a s, where a and b are the halves of an axis and s the logistic of b."""
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     return steps.store(steps.mul(a, steps.sigmoid(b)))
 
 
 @rule("glu_backward")
 def glu_backward(steps: Steps, call: Call) -> Error:
-    """Return g s, and beside it g a s (1 - s), each step stored."""
+    """Return the error of g s, joined with g a s (1 - s); each step is stored."""
     steps = steps.stepwise()
     a, b = (steps.exact(half) for half in call["self"].chunk(2, call["dim"]))
     g = steps.exact(call["grad_output"])

@@ -1,4 +1,4 @@
-"""Loads every rule of this room: import this module before a rule is looked up."""
+"""Loads every rule of this room. Import this module before you look up a rule."""
 
 from harness.rules import activations as activations
 from harness.rules import casts as casts

@@ -1,4 +1,4 @@
-"""Numbers that are stored in a dtype: casts, constants, and what is cut off at a constant."""
+"""Rules for numbers that are stored in a dtype: casts, constants, and thresholds."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from harness.rules.steps import Number, Steps
     "where",
 )
 def store_in_dtype(steps: Steps, call: Call) -> Error:
-    """Return the error of one rounding, of the numbers that the dtype cannot hold.
+    """Return the error of rounding once, for numbers that the dtype cannot hold.
 
-    Numbers that are added up in their places are not looked at.
+    The error is infinite if the operation also reduces numbers (argument `reduce`).
     """
     if call.given.get("reduce") is not None:
         return torch.full_like(call.result, torch.inf)
@@ -38,7 +38,7 @@ def store_in_dtype(steps: Steps, call: Call) -> Error:
 
 @rule("arange", "linspace")
 def count(steps: Steps, call: Call) -> Error:
-    """Return start + i step: the step, the product and the sum round."""
+    """Return the error of start + i step: the step, the product and the sum round."""
     if all(isinstance(each, int | None) for each in (call.given.get("start"), call["end"])):
         step = call.given.get("step", 1)
         if isinstance(step, int):
@@ -50,7 +50,9 @@ def count(steps: Steps, call: Call) -> Error:
 
 @rule("threshold")
 def threshold(steps: Steps, call: Call) -> Error:
-    """Return x above a threshold, else a value; x may be either side of a rounded threshold."""
+    """Return the error of where(x > threshold, x, value); the threshold may be rounded to either
+    side of x.
+    """
     x = call["self"]
     value = steps.constant(call["value"], x)
     near = is_near(steps, x, call["threshold"])
@@ -60,14 +62,14 @@ def threshold(steps: Steps, call: Call) -> Error:
 
 @rule("threshold_backward")
 def threshold_backward(steps: Steps, call: Call) -> Error:
-    """Return g above a threshold, else 0."""
+    """Return the error of where(x > threshold, g, 0)."""
     near = is_near(steps, call["self"], call["threshold"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
 
 
 @rule("hardtanh_backward")
 def hardtanh_backward(steps: Steps, call: Call) -> Error:
-    """Return g between two constants, else 0."""
+    """Return the error of g where x is between two constants, else 0."""
     x = call["self"]
     near = is_near(steps, x, call["min_val"]) | is_near(steps, x, call["max_val"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
@@ -75,20 +77,20 @@ def hardtanh_backward(steps: Steps, call: Call) -> Error:
 
 @rule("hardshrink")
 def hardshrink(steps: Steps, call: Call) -> Error:
-    """Return x where it is beyond a constant or its negative, else 0."""
+    """Return the error of where(|x| > c, x, 0)."""
     near = is_near(steps, abs(call["self"]), call["lambd"])
     return torch.where(near, abs(call["self"]), 0.0)
 
 
 @rule("hardshrink_backward")
 def hardshrink_backward(steps: Steps, call: Call) -> Error:
-    """Return g beyond a constant or its negative, else 0."""
+    """Return the error of where(|x| > c, g, 0)."""
     return torch.where(is_near(steps, abs(call["self"]), call["lambd"]), abs(call["grad_out"]), 0.0)
 
 
 @rule("softshrink")
 def softshrink(steps: Steps, call: Call) -> Error:
-    """Return x less a constant beyond it, x plus the constant below its negative, else 0."""
+    """Return the error of x - c for x > c, x + c for x < -c, else 0."""
     x = abs(call["self"])
     stepwise = steps.stepwise()
     constant = stepwise.constant(call["lambd"], x)
@@ -99,12 +101,14 @@ def softshrink(steps: Steps, call: Call) -> Error:
 
 @rule("softshrink_backward")
 def softshrink_backward(steps: Steps, call: Call) -> Error:
-    """Return g beyond a constant or its negative, else 0."""
+    """Return the error of where(|x| > c, g, 0)."""
     near = is_near(steps, abs(call["self"]), call["lambd"])
     return torch.where(near, abs(call["grad_output"]), 0.0)
 
 
 def is_near(steps: Steps, x: Tensor, constant: float) -> Tensor:
-    """Return, for each number, whether it is where rounding a constant may have moved it."""
+    """Return a mask of the numbers x so near to a constant that rounding it changes the comparison
+    with x.
+    """
     given = steps.constant(constant, x)
     return (abs(x - given.value) <= given.error) & (given.error > 0)

@@ -1,4 +1,4 @@
-"""Operations on single numbers that round a few times: sums, products, roots and powers."""
+"""Rules for operations on single numbers: sums, products, roots and powers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from harness.rules.steps import Number, Steps
 
 
 def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
-    """Return an argument as numbers: those of a tensor are exact, one of Python's is rounded.
+    """Return an argument with its error: tensors are exact, Python numbers are rounded to the
+    dtype.
 
-    So is a tensor of no axes beside one that has some, for its dtype does not count.
+    A tensor without axes is rounded as well if `like` has axes: torch ignores its dtype then.
     """
     if not isinstance(given, Tensor):
         return steps.scalar(float(given), like)
@@ -24,7 +25,7 @@ def number(steps: Steps, given: Tensor | float, like: Tensor) -> Number:
 
 @rule("add", "sub")
 def add(steps: Steps, call: Call) -> Error:
-    """Return a + alpha b, whose product may round."""
+    """Return the error of a + alpha b, whose product may round."""
     like, b = call.result, scale_by_alpha(steps, call, "other")
     sign = -1 if call.name == "aten::sub" else 1
     a = number(steps, call["self"], like)
@@ -32,7 +33,7 @@ def add(steps: Steps, call: Call) -> Error:
 
 
 def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
-    """Return alpha times an argument; a narrow dtype holds numbers of Python's and the product."""
+    """Return alpha times an argument; in a narrow dtype, alpha and the product are stored in it."""
     stepwise = steps.stepwise()
     found = number(stepwise, call[name], call.result)
     if call["alpha"] == 1:
@@ -42,14 +43,14 @@ def scale_by_alpha(steps: Steps, call: Call, name: str) -> Number:
 
 @rule("rsub")
 def subtract_from(steps: Steps, call: Call) -> Error:
-    """Return b - alpha a."""
+    """Return the error of b - alpha a."""
     b = number(steps.stepwise(), call["other"], call.result)
     return steps.store(steps.sub(b, scale_by_alpha(steps, call, "self")))
 
 
 @rule("mul")
 def multiply(steps: Steps, call: Call) -> Error:
-    """Return a b."""
+    """Return the error of a b."""
     like = call.result
     product = steps.mul(number(steps, call["self"], like), number(steps, call["other"], like))
     return steps.store(product)
@@ -57,10 +58,10 @@ def multiply(steps: Steps, call: Call) -> Error:
 
 @rule("div")
 def divide(steps: Steps, call: Call) -> Error:
-    """Return a / b; a kernel may multiply by the reciprocal of a number of Python's.
+    """Return the error of a / b; a kernel may multiply by the reciprocal of a Python number.
 
-    A quotient that is rounded to a whole number may be rounded to the next one where it is as near
-    to a whole number as its error.
+    With a rounding mode, the result may be off by 1 where the quotient is as near to a whole number
+    as its error.
     """
     like = call.result
     a, b = number(steps, call["self"], like), number(steps, call["other"], like)
@@ -75,9 +76,10 @@ def divide(steps: Steps, call: Call) -> Error:
 
 @rule("fmod", "remainder")
 def take_remainder(steps: Steps, call: Call) -> Error:
-    """Return what a division leaves: exact, but for the sum that gives it the divisor's sign.
+    """Return the error of the remainder of a division. It is exact, but for the sum that gives it
+    the divisor's sign.
 
-    Nothing is said where the divisor is rounded, or the quotient, with which SLEEF begins, is
+    The error is infinite if the divisor is rounded, or if the quotient, with which SLEEF begins, is
     beyond the dtype's range.
     """
     a, b = (number(steps, call[name], call.result) for name in ("self", "other"))
@@ -87,32 +89,34 @@ def take_remainder(steps: Steps, call: Call) -> Error:
 
 @rule("reciprocal")
 def round_once(steps: Steps, call: Call) -> Error:
-    """Return 1 / a."""
+    """Return the error of 1 / a."""
     return steps.rounded(call.result)
 
 
 @rule("square")
 def square(steps: Steps, call: Call) -> Error:
-    """Return a^2."""
+    """Return the error of a^2."""
     return steps.store(steps.square(steps.exact(call["self"])))
 
 
 @rule("sqrt")
 def take_root(steps: Steps, call: Call) -> Error:
-    """Return the root."""
+    """Return the error of sqrt(a)."""
     return steps.store(steps.sqrt(steps.exact(call["self"])))
 
 
 @rule("rsqrt")
 def take_reciprocal_root(steps: Steps, call: Call) -> Error:
-    """Return 1 / sqrt(a), each step stored."""
+    """Return the error of 1 / sqrt(a), each step stored."""
     steps = steps.stepwise()
     return steps.store(steps.rsqrt(steps.exact(call["self"])))
 
 
 @rule("addcmul", "addcdiv")
 def add_product(steps: Steps, call: Call) -> Error:
-    """Return a + c b1 b2, or a + c b1 / b2, by the product with c first or last."""
+    """Return the error of a + c b1 b2 or a + c b1 / b2; the factor c may be applied first or
+    last.
+    """
     combine = steps.mul if call.name == "aten::addcmul" else steps.div
     one, other = steps.exact(call["tensor1"]), steps.exact(call["tensor2"])
     term = combine(one, other)
@@ -125,7 +129,7 @@ def add_product(steps: Steps, call: Call) -> Error:
 
 @rule("lerp")
 def interpolate(steps: Steps, call: Call) -> Error:
-    """Return a + w (b - a) where |w| is below one half, else b - (b - a) (1 - w)."""
+    """Return the error of a + w (b - a) where |w| is below one half, else b - (b - a) (1 - w)."""
     a, b = steps.exact(call["self"]), steps.exact(call["end"])
     w = number(steps, call["weight"], call.result)
     one = steps.exact(torch.ones_like(w.value))
@@ -140,11 +144,11 @@ def interpolate(steps: Steps, call: Call) -> Error:
 
 @rule("pow")
 def raise_to_power(steps: Steps, call: Call) -> Error:
-    """Return a^b; a small whole exponent, or one half, takes products or a root.
+    """Return the error of a^b; for a small whole exponent, or one half, of products or a root.
 
     The function pow is right to 4 units in the last place (CUDA C++ Programming Guide, mathematical
-    functions: powf). A number of Python's is rounded to the dtype: a base moves a^b by b, an
-    exponent by log a.
+    functions: powf). A Python number is rounded to the dtype: rounding the base moves a^b by the
+    factor b, rounding the exponent by the factor log a.
     """
     base, exponent = call["self"], call["exponent"]
     if not isinstance(exponent, Tensor) and float(exponent) in (-2.0, -1.0, -0.5, 0.5, 2.0, 3.0):

@@ -1,7 +1,7 @@
-"""Functions of mathematical libraries: each right to some units in the last place.
+"""Rules for functions of mathematical libraries, each right to some units in the last place (ulp).
 
-Source of the units: CUDA C++ Programming Guide, "Mathematical Functions", single precision, which
-are the largest of the libraries that torch calls: SLEEF promises 1 (sine and cosine 3.5), MKL 1.
+Source: CUDA C++ Programming Guide, "Mathematical Functions", single precision. Its errors are the
+largest of the libraries that torch calls: SLEEF promises 1 ulp (sine and cosine 3.5), MKL 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ UNITS = {
 
 @rule(*UNITS)
 def evaluate_function(steps: Steps, call: Call) -> Error:
-    """A function of a mathematical library; a unit is two roundoffs at most."""
+    """Return the error of a function of a mathematical library; one ulp is at most two
+    roundoffs.
+    """
     units = UNITS[call.name.removeprefix("aten::")]
     error = steps.rounded(call.result, 2 * units)
     if call.name in ("aten::sinh", "aten::cosh"):
@@ -53,7 +55,9 @@ def evaluate_function(steps: Steps, call: Call) -> Error:
 
 @rule("erf")
 def erf(steps: Steps, call: Call) -> Error:
-    """Return erf(x): by a library in float32, by the polynomials of `bound_erf` if narrower."""
+    """Return the error of erf(x): from a library in float32 and wider, from the polynomials of
+    `bound_erf` in a narrower dtype.
+    """
     if steps.precision.narrow:
         return steps.store(bound_erf(steps, steps.exact(call["self"])))
     return steps.rounded(call.result, 4)
@@ -61,10 +65,10 @@ def erf(steps: Steps, call: Call) -> Error:
 
 @rule("erfinv")
 def invert_erf(steps: Steps, call: Call) -> Error:
-    """Return the inverse of erf: steps of Newton's from erf of an approximation.
+    """Return the error of the inverse of erf, which kernels compute by Newton steps on erf.
 
-    The last step sees a residual that erf and its difference round: it moves y by their error over
-    the slope of erf at y.
+    The last step uses a residual with the rounding errors of erf and of a difference. This moves y
+    by their error divided by the slope of erf at y.
     """
     y = call.result
     slope = 1.1283791670955126 * torch.exp(-y * y)
@@ -74,7 +78,9 @@ def invert_erf(steps: Steps, call: Call) -> Error:
 
 @rule("logit")
 def logit(steps: Steps, call: Call) -> Error:
-    """Return log(x / (1 - x)), of x between eps and 1 - eps, each step stored."""
+    """Return the error of log(x / (1 - x)), with x clamped to [eps, 1 - eps]; each step is
+    stored.
+    """
     steps = steps.stepwise()
     x = steps.exact(call["self"])
     eps = call["eps"]
@@ -88,7 +94,9 @@ def logit(steps: Steps, call: Call) -> Error:
 
 @repeat("logit_backward")
 def repeat_logit_backward(g: Tensor, x: Tensor, eps: float | None = None) -> Tensor:
-    """Return g / (x (1 - x)); 0 beyond eps and 1 - eps, not a number beyond 0 and 1."""
+    """Return g / (x (1 - x)); 0 for x outside [eps, 1 - eps], and NaN outside [0, 1] without an
+    eps.
+    """
     slope = g / (x * (1 - x))
     if eps is None:
         return torch.where((x < 0) | (x > 1), torch.nan, slope)
@@ -97,7 +105,7 @@ def repeat_logit_backward(g: Tensor, x: Tensor, eps: float | None = None) -> Ten
 
 @rule("logit_backward")
 def logit_backward(steps: Steps, call: Call) -> Error:
-    """Return g / (x (1 - x)); 0 beyond eps and 1 - eps."""
+    """Return the error of g / (x (1 - x)), which is 0 for x outside [eps, 1 - eps]."""
     steps = steps.stepwise()
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     one = steps.exact(torch.ones_like(x.value))
@@ -113,7 +121,7 @@ def logit_backward(steps: Steps, call: Call) -> Error:
 
 
 def cut(x: Number, low: Number, high: Number) -> Number:
-    """Return numbers between two others."""
+    """Return numbers clamped between two others."""
     value = torch.minimum(torch.maximum(x.value, low.value), high.value)
     error = torch.where(x.value > low.value, x.error, low.error)
     return Number(value, torch.where(x.value < high.value, error, high.error))
@@ -121,7 +129,7 @@ def cut(x: Number, low: Number, high: Number) -> Number:
 
 @rule("logaddexp", "logaddexp2")
 def add_exponentials(steps: Steps, call: Call) -> Error:
-    """Return m + log(1 + exp(-|a - b|)), m the larger of two numbers."""
+    """Return the error of logaddexp(a, b) = max(a, b) + log(1 + exp(-|a - b|))."""
     a, b = steps.exact(call["self"]), steps.exact(call["other"])
     both = torch.isinf(a.value) & (a.value == b.value)
     apart = steps.sub(steps.where(both, steps.exact(torch.zeros_like(a.value)), a), b)
@@ -140,7 +148,7 @@ def add_exponentials(steps: Steps, call: Call) -> Error:
 
 @rule("xlogy", "special_xlog1py")
 def multiply_logarithm(steps: Steps, call: Call) -> Error:
-    """Return x log(y) or x log(1 + y), each step stored; 0 if x is 0."""
+    """Return the error of x log(y) or x log(1 + y), each step stored; 0 if x is 0."""
     steps = steps.stepwise()
     given = [call["self"], call["other"]]
     numbers = [

@@ -1,4 +1,4 @@
-"""Operations that round nothing: they copy, select, order and compare numbers."""
+"""Rules for operations that round nothing: they copy, select, order and compare numbers."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ MOVES = (
 
 @rule(*MOVES)
 def move(steps: Steps, call: Call) -> Error:
-    """Nothing is rounded."""
+    """Return None: nothing is rounded."""
     return None

@@ -14,13 +14,13 @@ HELD = ("float64", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Precision:
-    """The roundoff of an operation.
+    """The roundoff of an operation: of its result, and of the steps inside it.
 
-    `stored` is the unit roundoff of the dtype of its result, `inside` that of its sums and steps,
+    `stored` is the unit roundoff of the result's dtype. `inside` is that of its sums and steps,
     which are float32 if the dtype is narrower. Both include the roundoff of the float64 in which
-    the operation is repeated. `ulp` is the error of exp, tanh and their like in units in the last
-    place. A result below `tiny` may be flushed to zero, a step below `tiny_inside`; a result beyond
-    `largest` is infinite, a step beyond `largest_inside`.
+    the operation is repeated. `ulp` is the error of exp, tanh and similar functions in units in the
+    last place. A result below `tiny` may be flushed to zero, and a step below `tiny_inside`. A
+    result beyond `largest` is infinite, and so is a step beyond `largest_inside`.
     """
 
     dtype: str
@@ -34,18 +34,18 @@ class Precision:
 
     @property
     def narrow(self) -> bool:
-        """Is a result rounded once more, to be stored in a dtype narrower than its steps?"""
+        """Is a result rounded once more when it is stored, in a dtype narrower than its steps?"""
         return self.stored > self.inside
 
     @property
     def function(self) -> float:
-        """The relative error of exp, tanh and their like."""
+        """The relative error of exp, tanh and similar functions."""
         return 2 * self.ulp * self.inside
 
 
 @cache
 def precision_of(dtype: str) -> Precision:
-    """Return the precision of operations whose results have a dtype, as "float32".
+    """Return the precision of operations with results in a dtype, such as "float32".
 
     Raises ValueError for a dtype without a contract.
     """

@@ -1,4 +1,7 @@
-"""Activations with a kink: leaky and exponential rectifiers, and hard ones; softplus."""
+"""Rules for activations with a kink (leaky, exponential and hard rectifiers) and for softplus.
+
+In formulas x is the input, h the result and g the gradient by the result.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @rule("leaky_relu")
 def leaky_relu(steps: Steps, call: Call) -> Error:
-    """Return x above 0, else c x."""
+    """Return the error of where(x > 0, x, c x)."""
     x = call["self"]
     return lean(steps, x, x, call["negative_slope"])
 
 
 @rule("leaky_relu_backward")
 def leaky_relu_backward(steps: Steps, call: Call) -> Error:
-    """Return g above 0, else c g."""
+    """Return the error of where(x > 0, g, c g)."""
     return lean(steps, call["self"], call["grad_output"], call["negative_slope"])
 
 
@@ -38,14 +41,16 @@ def repeat_rrelu(
     training: bool = False,
     *rest: Any,
 ) -> Tensor:
-    """Return x above 0, else c x; nothing in training, in which c is drawn."""
+    """Return where(x > 0, x, c x). In training c is random, so that the result at x <= 0 is NaN."""
     slope = torch.nan if training else (float(lower) + float(upper)) / 2
     return torch.where(x > 0, x, slope * x)
 
 
 @repeat("rrelu_with_noise_backward")
 def repeat_rrelu_backward(g: Tensor, x: Tensor, noise: Tensor, *given: Any) -> Tensor:
-    """Return g times the slope that was drawn, or g above 0, else c g."""
+    """Return g times the random slope of the forward pass in training, else where(x > 0, g, c
+    g).
+    """
     lower, upper, training = given[:3]
     if training and float(upper) - float(lower) > DRAWN:
         return g * noise
@@ -54,7 +59,7 @@ def repeat_rrelu_backward(g: Tensor, x: Tensor, noise: Tensor, *given: Any) -> T
 
 @rule("rrelu_with_noise")
 def rrelu(steps: Steps, call: Call) -> Error:
-    """Return x above 0, else c x; c is drawn in training, of which nothing is said."""
+    """Return the error of where(x > 0, x, c x). In training c is random, and the error infinite."""
     x = call["self"]
     if call["training"]:
         return torch.full_like(x, torch.inf)
@@ -63,7 +68,9 @@ def rrelu(steps: Steps, call: Call) -> Error:
 
 @rule("rrelu_with_noise_backward")
 def rrelu_backward(steps: Steps, call: Call) -> Error:
-    """Return g times the slope that was drawn, or g above 0, else c g."""
+    """Return the error of g times the random slope of the forward pass in training, else of where(x
+    > 0, g, c g).
+    """
     g = call["grad_output"]
     if call["training"] and float(call["upper"]) - float(call["lower"]) > DRAWN:
         return steps.store(steps.mul(steps.exact(g), steps.exact(call["noise"])))
@@ -71,7 +78,7 @@ def rrelu_backward(steps: Steps, call: Call) -> Error:
 
 
 def lean(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
-    """Return the error of numbers times a slope where x is at most 0."""
+    """Return the error of where(x > 0, of, slope of)."""
     stepwise = steps.stepwise()
     times = stepwise.mul(stepwise.constant(slope, x), stepwise.exact(of))
     return torch.where(x > 0, 0.0, stepwise.store(times))
@@ -79,14 +86,14 @@ def lean(steps: Steps, x: Tensor, of: Tensor, slope: float) -> Error:
 
 @rule("_prelu_kernel")
 def prelu(steps: Steps, call: Call) -> Error:
-    """Return x above 0, else w x."""
+    """Return the error of where(x > 0, x, w x)."""
     error = steps.rounded(call["self"] * call["weight"])
     return torch.where(call["self"] > 0, 0.0, error)
 
 
 @rule("_prelu_kernel_backward")
 def prelu_backward(steps: Steps, call: Call) -> list[Error]:
-    """Return g above 0, else w g; and 0 above 0, else x g."""
+    """Return the errors of where(x > 0, g, w g) and where(x > 0, 0, x g)."""
     x, g = call["self"], call["grad_output"]
     by_input = torch.where(x > 0, 0.0, steps.rounded(call["weight"] * g))
     return [by_input, torch.where(x > 0, 0.0, steps.rounded(x * g))]
@@ -94,7 +101,7 @@ def prelu_backward(steps: Steps, call: Call) -> list[Error]:
 
 @rule("elu", "celu", "selu")
 def elu(steps: Steps, call: Call) -> Error:
-    """Return s x above 0, else a s (exp(c x) - 1)."""
+    """Return the error of where(x > 0, s x, a s (exp(c x) - 1))."""
     x = steps.exact(call["self"])
     alpha, scale, inner = list_factors(steps, call, x.value)
     above = steps.mul(x, scale)
@@ -103,7 +110,9 @@ def elu(steps: Steps, call: Call) -> Error:
 
 
 def list_factors(steps: Steps, call: Call, like: Tensor) -> list[Number]:
-    """Return alpha, scale and the factor of x of an exponential rectifier; 1 is exact."""
+    """Return alpha, the scale and the input scale of an exponential rectifier; a factor of 1 is
+    exact.
+    """
     alpha, scale, inner = float(call.given.get("alpha", SELU_ALPHA)), 1.0, 1.0
     if call.name == "aten::celu":
         inner = 1 / alpha
@@ -116,7 +125,9 @@ def list_factors(steps: Steps, call: Call, like: Tensor) -> list[Number]:
 
 @rule("elu_backward")
 def elu_backward(steps: Steps, call: Call) -> Error:
-    """Return g s above 0, else g c a s exp(c x), or g c (h + a s) from the result h."""
+    """Return the error of where(x > 0, g s, g c a s exp(c x)), or with g c (h + a s) from the
+    result h.
+    """
     g, given = steps.exact(call["grad_output"]), steps.exact(call["self_or_result"])
     alpha, scale, inner = list_factors(steps, call, g.value)
     both = steps.mul(alpha, scale)
@@ -130,7 +141,7 @@ def elu_backward(steps: Steps, call: Call) -> Error:
 
 @rule("hardsigmoid", "hardswish")
 def hardsigmoid(steps: Steps, call: Call) -> Error:
-    """Return the share of 6 that x + 3 is, from 0 to 1; or x times that."""
+    """Return the error of clamp((x + 3) / 6, 0, 1), for hardswish of x times it."""
     x = steps.exact(call["self"])
     share = cut_share(steps, x)
     if call.name == "aten::hardswish":
@@ -139,7 +150,7 @@ def hardsigmoid(steps: Steps, call: Call) -> Error:
 
 
 def cut_share(steps: Steps, x: Number) -> Number:
-    """Return (x + 3) / 6 between 0 and 1: a product with a rounded 1 / 6, or a quotient."""
+    """Return clamp((x + 3) / 6, 0, 1): a product with a rounded 1 / 6, or a quotient."""
     inner = steps.add(x, steps.exact(torch.full_like(x.value, 3.0)))
     value = inner.value.clamp(0.0, 6.0)
     inside = (inner.value > 0) & (inner.value < 6)
@@ -150,13 +161,15 @@ def cut_share(steps: Steps, x: Number) -> Number:
 
 @rule("hardsigmoid_backward")
 def hardsigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g / 6 between -3 and 3, else 0. torch holds 1 / 6 in float32 in every dtype."""
+    """Return the error of g / 6 for |x| < 3, else 0. torch stores 1 / 6 in float32 in every
+    dtype.
+    """
     return steps.rounded(call.result, 3) + SIXTH * abs(call.result)
 
 
 @rule("hardswish_backward")
 def hardswish_backward(steps: Steps, call: Call) -> Error:
-    """Return 0 below -3, g (x / 3 + 1 / 2) up to 3, and g beyond."""
+    """Return the error of 0 for x < -3, g (x / 3 + 1 / 2) up to 3, and g beyond."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     third = steps.round(x.value / 3, torch.zeros_like(x.value), 3)
     slope = steps.add(third, steps.exact(torch.full_like(x.value, 0.5)))
@@ -165,7 +178,9 @@ def hardswish_backward(steps: Steps, call: Call) -> Error:
 
 @rule("softplus")
 def softplus(steps: Steps, call: Call) -> Error:
-    """Return log(1 + exp(c x)) / c; x where c x is above a threshold, near which both are right."""
+    """Return the error of log(1 + exp(c x)) / c, or x if c x is above a threshold; near it, both
+    are right.
+    """
     x = steps.exact(call["self"])
     beta = steps.scalar(call["beta"], x.value)
     z = steps.mul(x, beta) if call["beta"] != 1 else x
@@ -181,7 +196,7 @@ def softplus(steps: Steps, call: Call) -> Error:
 
 @rule("softplus_backward")
 def softplus_backward(steps: Steps, call: Call) -> Error:
-    """Return g e / (1 + e) with e = exp(c x); g where c x is above a threshold."""
+    """Return the error of g e / (1 + e) with e = exp(c x), or g if c x is above a threshold."""
     x, g = steps.exact(call["self"]), steps.exact(call["grad_output"])
     beta = steps.scalar(call["beta"], x.value)
     z = steps.mul(x, beta) if call["beta"] != 1 else x
@@ -197,14 +212,14 @@ def softplus_backward(steps: Steps, call: Call) -> Error:
 
 @repeat("log_sigmoid_forward")
 def repeat_log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log(1 / (1 + exp(-x))), and exp(-|x|)."""
+    """Return log(1 / (1 + exp(-x))) and exp(-|x|)."""
     buffer = torch.exp(-abs(x))
     return torch.clamp(x, max=0.0) - buffer.log1p(), buffer
 
 
 @rule("log_sigmoid_forward")
 def log_sigmoid(steps: Steps, call: Call) -> list[Error]:
-    """Return min(x, 0) - log(1 + b), and b = exp(-|x|)."""
+    """Return the errors of min(x, 0) - log(1 + b) and of b = exp(-|x|)."""
     x = steps.exact(call["self"])
     buffer = steps.exp(steps.exact(-abs(x.value)))
     less = steps.exact(x.value.clamp(max=0.0))
@@ -213,14 +228,16 @@ def log_sigmoid(steps: Steps, call: Call) -> list[Error]:
 
 @repeat("log_sigmoid_backward")
 def repeat_log_sigmoid_backward(g: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
-    """Return g b / (1 + b) above 0, else g / (1 + b); b is computed anew where it is not kept."""
+    """Return g b / (1 + b) for x > 0, else g / (1 + b), with b = exp(-|x|) from the buffer or
+    computed anew.
+    """
     b = buffer if buffer.numel() else torch.exp(-abs(x))
     return g * torch.where(x < 0, 1 - b / (1 + b), b / (1 + b))
 
 
 @rule("log_sigmoid_backward")
 def log_sigmoid_backward(steps: Steps, call: Call) -> Error:
-    """Return g (1 - b / (1 + b)) below 0, else g b / (1 + b)."""
+    """Return the error of g (1 - b / (1 + b)) for x < 0, else g b / (1 + b)."""
     x, g, buffer = call["self"], steps.exact(call["grad_output"]), call["buffer"]
     b = steps.exact(buffer) if buffer.numel() else steps.exp(steps.exact(-abs(x)))
     one = steps.exact(torch.ones_like(b.value))

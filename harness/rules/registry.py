@@ -1,4 +1,9 @@
-"""The table of rules, and what a rule is given: one call of an operation, repeated in float64."""
+"""The table of rules. A rule takes a call of an operation, repeated in float64, and returns its
+errors.
+
+An error is the largest rounding error of each element of a result, as a tensor in the result's
+shape, or None if the result is exact.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +48,7 @@ class Call:
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register a function as the rule of operations, named without "aten::"."""
+    """Register a function as the rule of these operations, whose names come without "aten::"."""
 
     def register(function: Rule) -> Rule:
         for name in names:
@@ -55,7 +60,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function that repeats operations in float64, where torch's own will not do.
+    """Register a function that repeats these operations in float64, in place of torch's own.
 
     It takes the arguments in the order of the operation's schema.
     """
@@ -70,7 +75,9 @@ def repeat(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @cache
 def list_parameters(operation: Any) -> tuple[tuple[str, Any, bool], ...]:
-    """Return the name, default and kind (keyword only?) of an operation's parameters."""
+    """Return each parameter of an operation: its name, its default and whether it is
+    keyword-only.
+    """
     return tuple(
         (argument.name, argument.default_value, argument.kwarg_only)
         for argument in operation._schema.arguments
@@ -89,9 +96,9 @@ def bind(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict
 
 
 def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
-    """Return the error bound of each result of a call; None if its operation has no rule.
+    """Return the error of each result of a call; None if its operation has no rule.
 
-    An error that is not a number becomes infinite: there nothing can be said.
+    NaN in an error becomes infinity: there is no bound.
     """
     found = RULES.get(call.name)
     if found is None:
@@ -102,5 +109,5 @@ def bound_errors(call: Call, precision: Precision) -> list[Error] | None:
 
 
 def make_sound(error: Tensor) -> Tensor:
-    """Return an error bound with infinity in place of what is not a number."""
+    """Return an error with infinity in place of NaN."""
     return torch.nan_to_num(error, nan=torch.inf, posinf=torch.inf)

@@ -1,4 +1,6 @@
-"""Slopes of activations that torch cannot differentiate again are repeated by their formulas."""
+"""Repeats the gradients of activations by their formulas, where torch cannot differentiate its
+own.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,21 @@ from harness.rules.registry import repeat
 
 @repeat("silu_backward")
 def repeat_silu_backward(slope: Tensor, x: Tensor) -> Tensor:
-    """Return the slope times that of x s(x), where s is the logistic: s (1 + x (1 - s))."""
+    """Return slope s (1 + x (1 - s)), the gradient of x s, where s is the logistic of x."""
     s = torch.sigmoid(x)
     return slope * s * (1 + x * (1 - s))
 
 
 @repeat("mish_backward")
 def repeat_mish_backward(slope: Tensor, x: Tensor) -> Tensor:
-    """Return the slope times that of x t(x), where t is tanh(softplus(x)): t + x s (1 - t^2)."""
+    """Return slope (t + x s (1 - t^2)), the gradient of x t, where t = tanh(softplus(x)) and s is
+    the logistic of x.
+    """
     t, s = torch.tanh(functional.softplus(x)), torch.sigmoid(x)
     return slope * (t + x * s * (1 - t * t))
 
 
 @repeat("hardsigmoid_backward")
 def repeat_hardsigmoid_backward(slope: Tensor, x: Tensor) -> Tensor:
-    """Return a sixth of the slope between -3 and 3, else 0."""
+    """Return slope / 6 for |x| < 3, else 0."""
     return torch.where((x > -3) & (x < 3), slope / 6, torch.zeros_like(slope))

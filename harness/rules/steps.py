@@ -1,8 +1,8 @@
-"""Bounded steps on torch's tensors: the equations inside one operation, with their rounding.
+"""Arithmetic with error bounds on tensors of torch: the steps of which rules consist.
 
-A rule writes down the equations of an operation in these steps. Its inputs are exact; each step
-carries the error of those before it and adds its own; products of errors are not left out. The
-error of a step that may overflow is infinite; an infinite sum of finite errors is exact.
+A rule writes down the equations of an operation in these steps. Its inputs are exact. Each step
+carries the errors of its arguments and adds its own; products of errors are included. The error of
+a step that may overflow is infinite; an infinite sum of finite errors is exact.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Number(NamedTuple):
 
 
 class Steps:
-    """Steps of a precision; see the module."""
+    """The steps in one precision: `Number` to `Number`. The module explains them."""
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
@@ -48,7 +48,7 @@ class Steps:
         self.root = min(2.0, 2 * precision.ulp)  # roundings of a square root
 
     def stepwise(self) -> Steps:
-        """Return steps each of which is stored in the dtype of the result."""
+        """Return steps that are each stored in the dtype of the result."""
         given = self.precision
         if not given.narrow:
             return self
@@ -63,7 +63,7 @@ class Steps:
         return Number(x, torch.zeros_like(x))
 
     def scalar(self, number: float, like: Tensor) -> Number:
-        """Return a number of Python's, which a kernel rounds if its steps cannot hold it."""
+        """Return a Python number, rounded if the dtype of the steps cannot hold it."""
         value = as_tensor(number, like)
         dtype = torch.float32 if self.precision.narrow else getattr(torch, self.precision.dtype)
         if float(value.to(dtype)) == float(number):
@@ -71,19 +71,19 @@ class Steps:
         return Number(value, abs(value) * self.u + self.least(abs(value) < self.tiny))
 
     def constant(self, number: float, like: Tensor) -> Number:
-        """Return a number of Python's that a kernel rounds to the dtype of its result."""
+        """Return a Python number, rounded to the dtype of the result."""
         value = as_tensor(number, like)
         return Number(value, self.cast(value))
 
     def cast(self, x: Tensor) -> Tensor:
-        """Return the error of numbers when they are rounded to the dtype of the result."""
+        """Return the error of rounding numbers to the dtype of the result."""
         held = x.to(getattr(torch, self.precision.dtype)).double() == x
         size = abs(x)
         error = self.precision.stored * size + self.flush(size, size)
         return torch.where(held | torch.isnan(x), 0.0, self.limit(x, error))
 
     def store(self, x: Number) -> Tensor:
-        """Return the error of a result when it is stored."""
+        """Return the error of a result after it is stored."""
         error = x.error
         if self.precision.narrow:
             size = abs(x.value) + error
@@ -91,16 +91,18 @@ class Steps:
         return self.limit(x.value, error)
 
     def flush(self, least: Tensor, most: Tensor) -> Tensor:
-        """Return what a result of some sizes loses if it is flushed to zero when it is stored."""
+        """Return the error of flushing a stored result to zero, for results of sizes from `least`
+        to `most`.
+        """
         small = (most > 0) & (least < 2 * self.precision.tiny)
         return self.precision.tiny * small.double()
 
     def least(self, acts: Tensor) -> Tensor:
-        """Return the smallest normal number of a step where it acts, else 0."""
+        """Return the smallest normal number of a step where the mask `acts` holds, else 0."""
         return self.tiny * acts.double()
 
     def hold(self, x: Number) -> Number:
-        """Return numbers that are stored in the dtype of the result, and read again."""
+        """Return numbers after they are stored in the dtype of the result."""
         return Number(x.value, self.store(x))
 
     def limit(self, value: Tensor, error: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class Steps:
         return torch.where(beyond, torch.where(exact, 0.0, torch.inf), error)
 
     def rounded(self, result: Tensor, roundings: float = 1.0) -> Tensor:
-        """Return the error of a result that one kernel computes with some roundings."""
+        """Return the error of a result that one kernel computes with this number of roundings."""
         size = abs(result)
         share = roundings * self.u
         if self.precision.narrow:
@@ -150,9 +152,7 @@ class Steps:
         return self.mul(a, a)
 
     def scale(self, a: Number, factor: float) -> Number:
-        """Return a times a number of Python's, which is exact but for underflow if the number is a
-        power of two.
-        """
+        """Return a times a Python number; exact for a power of two, unless it underflows."""
         if abs(frexp(factor)[0]) == 0.5:
             value = a.value * factor
             small = (abs(value) < self.tiny) & (value != 0)
@@ -161,7 +161,9 @@ class Steps:
         return self.mul(a, self.scalar(factor, a.value))
 
     def sum(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
-        """Return the sum over some axes, in any order: n terms lose n u of their sizes."""
+        """Return the sum over some axes, in any order: a sum of n terms is off by n u times the sum
+        of their sizes.
+        """
         axes = list_axes(a.value, dims)
         if not axes:
             return a
@@ -172,15 +174,15 @@ class Steps:
         return self.within(value, error, size)
 
     def mean(self, a: Number, dims: Dims = None, keepdim: bool = False) -> Number:
-        """Return the mean over some axes: a sum, divided by their length or multiplied by its
-        reciprocal.
+        """Return the mean over some axes: a sum, divided by the number of terms or multiplied by
+        its reciprocal.
         """
         total = self.sum(a, dims, keepdim)
         terms = count_terms(a.value, list_axes(a.value, dims))
         return self.round(total.value / terms, total.error / terms, 2)
 
     def sqrt(self, a: Number) -> Number:
-        """Return the root: MKL's is right to one unit in the last place, not to half of one."""
+        """Return the square root. MKL's is right to one ulp, not to half an ulp."""
         value = a.value.sqrt()
         below = torch.clamp(a.value - a.error, min=0.0).sqrt()
         carried = torch.minimum(a.error / (value + below), a.error.sqrt())
@@ -188,14 +190,14 @@ class Steps:
         return self.round(value, carried, self.root)
 
     def rsqrt(self, a: Number) -> Number:
-        """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 units."""
+        """Return 1 / sqrt(a): a root and a quotient, or CUDA's rsqrt, right to 2 ulp."""
         value = a.value.rsqrt()
         most = torch.clamp(a.value - a.error, min=0.0).rsqrt()
         carried = torch.where(a.error > 0, most - value, 0.0)
         return self.round(value, carried, max(2 * self.precision.ulp, 1 + self.root / 2))
 
     def exp(self, a: Number) -> Number:
-        """Return exp(a): its error grows by exp of the error of a, less 1."""
+        """Return exp(a): an error e of a is a relative error of exp(e) - 1."""
         value = a.value.exp()
         return self.function(value, value * torch.expm1(a.error))
 
@@ -230,11 +232,13 @@ class Steps:
         return self.round(value, moved + self.tiny, 2 * self.precision.ulp + 2)
 
     def where(self, mask: Tensor, a: Number, b: Number) -> Number:
-        """Return the numbers of a where a mask holds, else those of b."""
+        """Return torch.where(mask, a, b)."""
         return Number(torch.where(mask, a.value, b.value), torch.where(mask, a.error, b.error))
 
     def function(self, value: Tensor, carried: Tensor) -> Number:
-        """Return the value of exp, tanh or their like."""
+        """Return the result of exp, tanh or a similar function, with the carried error and its
+        own.
+        """
         return self.round(value, carried, 2 * self.precision.ulp)
 
     def round(
@@ -244,9 +248,9 @@ class Steps:
         roundings: float = 1.0,
         acts: Tensor | None = None,
     ) -> Number:
-        """Return a value that was off by `carried`, and is rounded some times.
+        """Return a value with the error `carried` and that of some roundings.
 
-        It may underflow where it is not exactly 0: where `acts` holds, if that is given.
+        It may underflow where it is not exactly 0, or where the mask `acts` holds.
         """
         acts = (value != 0 if acts is None else acts) | (carried > 0)
         if self.tiny > LARGE_TINY:
@@ -262,7 +266,9 @@ class Steps:
         return self.within(value, error, torch.where(infinite, 0.0, abs(value) + error))
 
     def within(self, value: Tensor, error: Tensor, size: Tensor) -> Number:
-        """Return numbers whose error is infinite where the size of a step may overflow."""
+        """Return numbers with an infinite error wherever `size`, the size of a step, may
+        overflow.
+        """
         beyond = ~(size <= self.largest)
         if bool(beyond.any()):
             error = torch.where(beyond, torch.inf, error)
@@ -270,7 +276,7 @@ class Steps:
 
 
 def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> Tensor:
-    """Return the largest slope of tanh or the logistic within `error` of an argument; no slope is
+    """Return the largest slope of tanh or the logistic within `error` of an argument; it is never
     above `most`.
     """
     near = torch.clamp(steepen(slope, error, growth), max=most)
@@ -278,12 +284,12 @@ def find_steepest(slope: Tensor, error: Tensor, growth: float, most: float) -> T
 
 
 def as_tensor(number: float, like: Tensor) -> Tensor:
-    """Return a number as a tensor in float64, on the device of another."""
+    """Return a number as a float64 tensor on the device of another tensor."""
     return torch.full((), float(number), dtype=torch.float64, device=like.device)
 
 
 def list_axes(x: Tensor, dims: Dims) -> list[int]:
-    """Return the axes that an argument `dim` names: all of them for None or an empty list."""
+    """Return the axes that an argument `dim` names: all axes for None or an empty list."""
     if x.ndim == 0:
         return []
     if dims is None or (not isinstance(dims, int) and len(dims) == 0):

@@ -1,4 +1,5 @@
-"""Sums of numbers and of products, in any order: n terms lose n u of the sum of their sizes.
+"""Rules for sums of numbers and of products. In any order, n terms are off by n u times the sum of
+their sizes.
 
 Source: Jeannerod and Rump, "Improved error bounds for inner products in floating-point arithmetic",
 SIAM J. Matrix Anal. Appl. 34 (2013).
@@ -16,9 +17,8 @@ from harness.rules.steps import Steps, count_terms, list_axes
 def bound_products(
     steps: Steps, value: Tensor, size: Tensor, terms: int, plus: Tensor | None = None
 ) -> Tensor:
-    """Return the error of sums of products: `size` is the sum of the sizes of the products.
-
-    `plus` is a further term of each sum.
+    """Return the error of sums of products; `size` is the sum of the sizes of the products, and
+    `plus` another term of each sum.
     """
     if plus is not None:
         size = size + abs(plus)
@@ -29,14 +29,14 @@ def bound_products(
 
 @rule("mm", "bmm", "dot", "mv")
 def multiply_matrices(steps: Steps, call: Call) -> Error:
-    """Return a b."""
+    """Return the error of a @ b."""
     a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:2]
     return bound_products(steps, call.result, torch.matmul(abs(a), abs(b)), a.shape[-1])
 
 
 @rule("addmm", "addmv", "baddbmm")
 def multiply_and_add(steps: Steps, call: Call) -> Error:
-    """Return beta c + alpha a b; a narrow dtype may hold both parts."""
+    """Return the error of beta c + alpha a @ b; a narrow dtype may store both parts."""
     c, a, b = [argument for argument in call.given.values() if isinstance(argument, Tensor)][:3]
     alpha, beta = float(call["alpha"]), float(call["beta"])
     size = abs(alpha) * torch.matmul(abs(a), abs(b))
@@ -50,8 +50,8 @@ def multiply_and_add(steps: Steps, call: Call) -> Error:
 
 
 def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundings: int) -> Tensor:
-    """Return the error of a sum of two parts that are stored before; so may be their factors, and
-    their products with them.
+    """Return the error of a sum of two parts that may be stored first, like their factors and their
+    products with these.
     """
     size = abs(whole - part) + abs(part)
     held = error + roundings * steps.precision.stored * size
@@ -60,19 +60,19 @@ def hold_parts(steps: Steps, whole: Tensor, part: Tensor, error: Tensor, roundin
 
 @rule("sum")
 def add_up(steps: Steps, call: Call) -> Error:
-    """Return the sum over some axes."""
+    """Return the error of the sum over some axes."""
     return steps.store(steps.sum(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("mean")
 def average(steps: Steps, call: Call) -> Error:
-    """Return the mean over some axes."""
+    """Return the error of the mean over some axes."""
     return steps.store(steps.mean(steps.exact(call["self"]), call.given.get("dim"), _keeps(call)))
 
 
 @rule("cumsum")
 def add_up_along(steps: Steps, call: Call) -> Error:
-    """Return the sums of the first numbers along an axis."""
+    """Return the error of cumulative sums along an axis."""
     size = torch.cumsum(abs(call["self"]), call["dim"])
     terms = count_terms(size, list_axes(size, call["dim"]))
     return steps.store(steps.within(call.result, terms * steps.u * size, size))

@@ -1,3 +1,3 @@
-"""Text: what comes from outside made harmless, lines for a shell, literals of Python, files written
-whole, compiled templates.
+"""Text and files: text made harmless, shell lines, Python literals, atomic writing, compiled
+templates.
 """

@@ -22,8 +22,7 @@ def one_line(text: str) -> str:
 
 
 def shown(thing: object, most: int = 80, say: Callable[[object], str] = repr) -> str:
-    """Return the text that `say` gives of an object (its repr by default), cut to `most`
-    characters.
+    """Return the text of an object (its repr, or the result of `say`), cut to `most` characters.
 
     Raises nothing: an object whose repr raises is named by its class.
     """
@@ -44,6 +43,8 @@ def exact(text: str, most: int | None = None) -> str:
 
 
 def class_name(thing: object) -> str:
-    """Return the name of an object's class, whatever the object or its metaclass says."""
+    """Return the name of an object's class. A class that overrides `__name__` or `__class__` cannot
+    change it.
+    """
     name: str = vars(type)["__name__"].__get__(type(thing))
     return name

@@ -41,20 +41,16 @@ def raw(text: str) -> Code:
 
 
 def quoted(text: str) -> str:
-    """Return a text as a literal in double quotes, as people write the keys of a dict of
-    parameters.
-    """
+    """Return a text as a Python literal in double quotes."""
     escaped = text.encode("unicode_escape").decode().replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def called(name: str) -> str:
-    """Return `name` if it can be the name of a class in a line of Python to be pasted; else an
-    ellipsis.
-    """
+    """Return `name` if it can be the name of a class in Python source, else "..."."""
     return name if name.isidentifier() else "..."
 
 
 def is_name(text: str) -> bool:
-    """Is the text a name of a Python variable, in ASCII, so that it cannot hold any other code?"""
+    """Is the text an ASCII identifier of Python, so that it cannot hold any other code?"""
     return text.isascii() and text.isidentifier()

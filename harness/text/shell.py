@@ -18,8 +18,8 @@ def shell_line(*words: str) -> str:
 
 
 def path_word(path: str | Path) -> str:
-    """Return a path so that no program reads it as an option, nor pytest as a file of arguments
-    (@).
+    """Return a path with "./" in front if a program would read it as an option, or pytest as a file
+    of arguments (@).
     """
     return f"./{path}" if str(path).startswith(("-", "@")) else str(path)
 
