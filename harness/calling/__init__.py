@@ -1,1 +1,1 @@
-"""How a model is asked: draw by draw, in layouts of tensors, modes and copies."""
+"""Calls a model at the draws of a problem: in layouts of tensors, modes and copies."""

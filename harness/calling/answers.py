@@ -28,8 +28,8 @@ class Draw(NamedTuple):
     `number` is its position in the stack. With `as_trained`, the model is called in its other modes
     too (no_grad, eval), and its gradient is computed by backward(). `layout` is the layout of the
     inputs and targets. `neighbours` are the inputs of another draw, `room` are empty tensors for
-    the gradients by all parameters and inputs. `turn` counts the draws that
-    the model was asked before; None if the model is to be called in no further mode.
+    the gradients by all parameters and inputs. `turn` is the number of earlier draws at which the
+    model was called; None if it shall be called in no further mode.
     """
 
     number: int
@@ -57,8 +57,8 @@ class Repeat(NamedTuple):
 class DrawAnswers:
     """The answers at one draw: tensors by quantity, and the first error with its quantity.
 
-    Further: repeated calls with other answers, the names of modes that were asked, and conditions
-    of the call, see `Observation`.
+    It also holds repeated calls with other answers, the names of the modes in which the model was
+    called, and the conditions of the call, see `Observation`.
     """
 
     def __init__(self) -> None:
@@ -103,8 +103,8 @@ class StackAnswers:
     def observation(self) -> Observation:
         """Return the observation: each quantity that has an answer at every draw.
 
-        Other quantities are left out. The reason for the first of them, in the order of QUANTITIES,
-        is kept.
+        Other quantities are left out; the reason is that of the first of them in the order of
+        QUANTITIES.
         """
         arrays = self._join()
         reasons = (self.missing[name] for name in QUANTITIES if name in self.missing)
@@ -156,7 +156,9 @@ def _stack(draws: Sequence[Sequence[torch.Tensor]], shape: tuple[int, ...]) -> A
 
 
 def _join_parts(tensors: Sequence[torch.Tensor], *shape: int) -> Array:
-    """Join the tensors of one draw along the last axis: outputs (R, O), a loss (), or gradients."""
+    """Join the tensors of one draw (outputs, loss or gradients) along the last axis, reshaped to
+    `shape`.
+    """
     if len(shape) < 2:
         return to_array(tensors, -1).reshape(shape)
     return to_array(tensors, shape[0], -1)

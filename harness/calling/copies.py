@@ -1,4 +1,4 @@
-"""Copies of a module: a deep copy, and its own state, saved to be loaded again."""
+"""Copies a module: as a deep copy, or its state_dict, to be loaded again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def save_state(module: Any) -> Mapping[str, Any] | None:
 
 
 def copy_hooks(module: Any, copied: Any) -> None:
-    """Give the parameters of a copy the hooks on gradients that the originals have: copying a
-    parameter loses them.
+    """Copy the gradient hooks of a module's parameters to its copy: copying a parameter loses
+    them.
     """
     for mine, other in zip(module.parameters(), copied.parameters(), strict=True):
         for hook in (mine._backward_hooks or {}).values():

@@ -1,7 +1,7 @@
-"""Calls a model before it is asked, at other numbers in the same tensors.
+"""Calls a model before it is evaluated, with other numbers in the same tensors.
 
-A model that remembers an answer by one of its tensors gives it again when it is asked, and one that
-has a single place for its outputs overwrites those of the earlier call.
+This detects two faults: a model that caches an answer by the identity of a tensor returns the old
+answer, and a model that has one buffer for its outputs overwrites those of the earlier call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OVERWRITTEN = (
 
 
 class EarlierCalls(NamedTuple):
-    """Calls a model before one draw, but not under the conditions in `without`."""
+    """Calls a model before one draw, except under the conditions in `without`."""
 
     model: Model
     problem: Problem
@@ -40,11 +40,11 @@ class EarlierCalls(NamedTuple):
     without: Collection[str]
 
     def call(self, in_place: bool) -> list[Kept]:
-        """Set the model's parameters, and call it before some of its tensors have their numbers;
-        return the outputs of these calls.
+        """Set the model's parameters, with earlier calls in between; return the outputs of these
+        calls.
 
-        With `in_place` it is also called at other inputs. Raises WrongAnswer if that call changes
-        the inputs or the parameters.
+        With `in_place` the model is also called at other inputs. Raises WrongAnswer if that call
+        changes the inputs or the parameters.
         """
         model, kept = self.model, []
         few = choose_parameters(self.draw.turn, len(model.parameters))
@@ -57,7 +57,7 @@ class EarlierCalls(NamedTuple):
         return kept
 
     def _change_few(self, few: Sequence[int]) -> list[Kept]:
-        """Set the parameters of these numbers, call the model, and set all other parameters."""
+        """Set the parameters with these numbers, call the model, and set all other parameters."""
         import torch
 
         model, kept = self.model, []
@@ -75,7 +75,7 @@ class EarlierCalls(NamedTuple):
         return kept
 
     def _call_in_place(self) -> list[Kept]:
-        """Call the model on other numbers in the inputs' memory, then write the inputs there."""
+        """Call the model with other numbers in the inputs' memory, then restore the inputs."""
         import torch
 
         before = [x.clone() for x in self.draw.inputs]
@@ -107,7 +107,7 @@ class EarlierCalls(NamedTuple):
 def _find_others(draw: Draw) -> list[torch.Tensor] | None:
     """Return other inputs of the same shapes: the rows in reverse, or the inputs of another draw.
 
-    Return None if there are none, or if expanded inputs cannot be written to.
+    Return None if there are none, or if an input is expanded and cannot be written to.
     """
     import torch
 

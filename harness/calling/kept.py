@@ -1,4 +1,4 @@
-"""Keeps the outputs of a call, to see whether a later call overwrites them."""
+"""Stores the outputs of a call, to detect that a later call overwrites them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """The outputs of a call, and copies of them as they were then."""
+    """The outputs of a call, and copies of them made at once."""
 
     heads: Sequence[torch.Tensor]
     copies: Sequence[torch.Tensor]
 
     @classmethod
     def of(cls, heads: Sequence[torch.Tensor]) -> Kept:
-        """Keep outputs, and copy them."""
+        """Store and copy outputs."""
         held = [head.detach() for head in heads]
         return cls(held, [head.clone() for head in held])
 
     def are_overwritten(self, others: Sequence[torch.Tensor]) -> bool:
-        """Did a later call change the outputs? Parts of `others`, the inputs and parameters, may
-        change.
+        """Did a later call change the outputs? Memory that they share with `others`, the inputs and
+        parameters, may change.
         """
         places = {other.untyped_storage().data_ptr() for other in others}
         if any(head.untyped_storage().data_ptr() in places for head in self.heads):

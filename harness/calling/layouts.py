@@ -1,5 +1,4 @@
-"""The layouts in memory in which a model gets its inputs, its targets and the gradient of its
-outputs.
+"""The memory layouts in which a model gets its inputs, its targets and the gradient of its outputs.
 
 In shapes, R counts rows.
 """
@@ -25,10 +24,11 @@ SALT = "og"
 
 
 def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: bool) -> str:
-    """Return the layout for a draw of a kind of probes, given the draw's number; "" if contiguous.
+    """Return the layout for a draw, given its kind of probes and its number; "" if contiguous.
 
-    `shape` is the shape (R, I) of the widest input. One row, or one column, is strided, since it
-    has no other order in memory. Inputs with equal rows (`same_rows`) may be expanded.
+    `shape` is the shape (R, I) of the widest input. With one row or one column, "transposed"
+    becomes "strided", since there is no other order in memory. Inputs with equal rows (`same_rows`)
+    may be expanded.
     """
     layout = TURNS.get((number + crc32(f"{SALT}{kind}".encode())) % OF_DRAWS, "")
     if layout and same_rows:
@@ -37,9 +37,9 @@ def choose_layout(kind: str, number: int, shape: tuple[int, int], same_rows: boo
 
 
 def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
-    """Return the numbers of a tensor (R, ...) of two axes in another layout.
+    """Return a tensor (R, ...) of two axes in another layout, with the same numbers.
 
-    Where one row or one column makes a transposed tensor contiguous, it is strided. A single number
+    If one row or one column makes a transposed tensor contiguous, it is strided. A single number
     stays contiguous, and so does a tensor with several rows that is to be expanded.
     """
     if layout == EXPANDED:
@@ -57,7 +57,9 @@ def lay_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
 
 
 def hand_on(heads: Sequence[torch.Tensor]) -> bool:
-    """Let the gradients of outputs arrive in another layout; return whether any does."""
+    """Register hooks that change the layout of the gradients by the outputs; return whether there
+    are any.
+    """
     free = [head for head in heads if head.requires_grad and head.numel() > 1]
     for head in free:
         head.register_hook(lambda gradient: lay_out(gradient, GRADIENT))  # type: ignore[no-untyped-call]
@@ -65,7 +67,7 @@ def hand_on(heads: Sequence[torch.Tensor]) -> bool:
 
 
 def describe_layout(layout: str) -> str:
-    """Return the end of the sentence on another answer in a layout."""
+    """Return the end of the sentence that reports another answer in a layout."""
     if layout == GRADIENT:
         return (
             "where the gradient of its outputs arrives in another layout, expected the same as for"

@@ -1,5 +1,5 @@
-"""The modes in which a model is called again, to compare its answers: under no_grad, in eval(),
-and with a parameter that is frozen.
+"""The modes in which a model is called again to compare its answers: under no_grad, in eval(), and
+with a frozen parameter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ EVALUATE = "; for eval() write subjects=[lambda: MyModel().eval()]"
 
 
 def describe_modes(module: Any) -> dict[bool, str]:
-    """Return the modes in which to call a model again: False is the model as it is, True is eval().
+    """Return the modes in which to call a model again: False for its present mode, True for eval().
 
     The value of each is the end of the sentence that reports different outputs in this mode.
     """
@@ -52,7 +52,9 @@ def has_modes(module: Any) -> bool:
 
 @contextmanager
 def evaluating(module: Any) -> Iterator[None]:
-    """Put a module into eval() in this context; each of its parts gets its own mode back."""
+    """Put a module into eval() in this context; afterwards each submodule gets its own mode
+    back.
+    """
     modes = _read_modes(module)
     evaluated = module.eval()
     try:
@@ -74,7 +76,7 @@ def _write_modes(modes: Sequence[tuple[Any, bool]]) -> None:
 
 @contextmanager
 def freezing(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Let parameters need no gradient in this context."""
+    """Set requires_grad=False for parameters in this context."""
     try:
         for parameter in parameters:
             parameter.requires_grad_(False)

@@ -41,15 +41,14 @@ AS_TRAINED = 12
 def observe(
     model: Model, problem: Problem, stagewise: bool = False, without: Collection[str] = ()
 ) -> Observation:
-    """Evaluate outputs, loss and gradients at each draw; the gradient is by own parameters (D, P).
+    """Compute outputs, loss and gradients at each draw; the gradient is by own parameters (D, P).
 
     Errors that the model raises, outputs of a wrong shape, changed inputs or parameters, and
-    different answers in a repeated call become part of the observation.
+    different answers in a repeated call become part of the observation. With `stagewise` the model
+    is evaluated a second time to record its intermediate results. They are used only if both
+    evaluations give the same answers: recording may run other code (torch.compile is bypassed).
 
-    With `stagewise` the model is evaluated a second time to record its intermediate results. These
-    are used only if the second evaluation gives the same answers: recording may run other code
-    (`torch.compile` steps aside). `without` names conditions (CONDITIONS) under which the model is
-    not called.
+    `without` names conditions (CONDITIONS) under which the model is not called.
     """
     observation = _observe(model, problem, stagewise, without)
     if not stagewise or observation.missing is not None:
@@ -68,11 +67,11 @@ def _observe(
     without: Collection[str],
     stages: Stages | None = None,
 ) -> Observation:
-    """Evaluate each draw once. With `stages`, record the model's intermediate results, and evaluate
-    it in no further mode.
+    """Evaluate each draw once. With `stages`, record the model's intermediate results, and call it
+    in no further mode.
 
-    Every twelfth draw is evaluated as training does, see Draw; with `stagewise` every draw is.
-    With `stagewise` each draw is contiguous, since all must run the same operations.
+    Every twelfth draw is evaluated as in training, see Draw; with `stagewise` every draw is. With
+    `stagewise` all draws are contiguous, since all must run the same operations.
     """
     import torch
 
@@ -105,9 +104,9 @@ def _observe(
 
 
 class _Observer:
-    """Asks a model at the draws of a problem.
+    """Evaluates a model at the draws of a problem.
 
-    With `stages`, the model's operations are recorded: it is called in no other mode.
+    With `stages`, the model's operations are recorded, and it is called in no other mode.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class _Observer:
         self.answers = StackAnswers(model, problem)
 
     def ask(self, draw: Draw) -> None:
-        """Evaluate one draw. If a model rejects a layout, it is asked in a contiguous one."""
+        """Evaluate one draw. If the model rejects its layout, evaluate it in a contiguous one."""
         answers = self._ask(draw)
         if draw.layout and answers.error is not None:
             self.model.set([-value for value in draw.values])  # other parameters, as before
@@ -184,7 +183,9 @@ class _Observer:
         yield by_inputs
 
     def _lay_out(self, draw: Draw, answers: DrawAnswers) -> Draw:
-        """Return a draw with its inputs in its layout, and its targets if the loss is a user's."""
+        """Return a draw with its inputs in its layout, and also its targets if the loss is the
+        user's own.
+        """
         inputs = [lay_out(x, draw.layout) for x in draw.inputs]
         targets = draw.targets
         if self.model.user_loss is not None:
@@ -214,7 +215,7 @@ class _Observer:
             self._infer(inputs, answers, first)
 
     def _infer(self, inputs: Sequence[torch.Tensor], answers: DrawAnswers, first: Tensors) -> None:
-        """Call the model in inference mode, in which some models cannot run."""
+        """Call the model in inference mode and compare the outputs; an error is ignored."""
         import torch
 
         when = "under torch.inference_mode(), expected the same"
@@ -248,9 +249,10 @@ class _Observer:
 
 
 def _is_rough(problem: Problem) -> bool:
-    """Would a fault in a further mode show in a problem?
+    """Are a problem's numbers varied enough to show a fault in a further mode?
 
-    It may not in exact problems, whose numbers are simple, nor if most parameters are 0.
+    Exact problems are not, since their numbers are simple, nor problems in which most parameters
+    are 0.
     """
     return not problem.exact and bool(2 * np.count_nonzero(problem.own) > problem.own.size)
 

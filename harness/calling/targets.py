@@ -1,4 +1,4 @@
-"""Targets that suit a loss: classes, sets of classes or shares, from drawn numbers.
+"""Makes targets that suit a loss (classes, sets of classes or shares) from drawn numbers.
 
 In shapes, D counts draws (problems of a stack), R rows of data, O outputs of all heads, and K
 outputs of one head.
@@ -13,9 +13,9 @@ from harness.core.loss import OF_A_ROW, Loss
 
 
 def suit_targets(loss: Loss, widths: Sequence[int], drawn: Array) -> Array:
-    """Return targets (D, R, O) that suit a loss, from drawn numbers of that shape.
+    """Return targets (D, R, O) that suit a loss, made from drawn numbers of that shape.
 
-    Targets that suit it already stay as they are.
+    Numbers that suit it already are returned unchanged.
     """
     if loss.is_squares:
         return drawn

@@ -1,8 +1,8 @@
 """Calls a model once in each further mode, and compares its answers with its usual ones.
 
-The modes are eval() with gradients, gradient accumulation, a deep copy, a state_dict that is
-loaded, a parameter that is frozen, and other layouts. A mode that a model does not support is left
-out: it raises an error there, or cannot be copied.
+The modes are eval() with gradients, gradient accumulation, a deep copy, a loaded state_dict, a
+frozen parameter, and other layouts. A mode is skipped if the model raises an error in it, or cannot
+be copied.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ LOADED = "after load_state_dict() has loaded its own state_dict(), expected the 
 
 
 def choose_parameters(turn: int | None, count: int) -> Sequence[int]:
-    """Return the numbers of the parameters, of `count`, that are frozen, or changed first, in a
-    model's draw: in its first four draws a fourth each; none in later draws.
+    """Return the numbers of the parameters to freeze, or to change first, at one draw.
+
+    `count` is the number of parameters. In each of a model's first four draws it is another fourth
+    of them; in later draws none.
     """
     if turn is None or turn >= GROUPS:
         return ()
@@ -64,9 +66,10 @@ def name_parameters(problem: Problem, numbers: Sequence[int]) -> str:
 
 
 class Variations(NamedTuple):
-    """Asks a model at one draw in further modes, and adds other answers to `answers`.
+    """Calls a model at one draw in further modes, and adds differing answers to `answers`.
 
-    `first` are its usual answers. With `stagewise` no draw has another layout by itself.
+    `first` are its usual answers. With `stagewise` the layouts are tried here, since all draws are
+    contiguous.
     """
 
     model: Model
@@ -77,10 +80,10 @@ class Variations(NamedTuple):
     stagewise: bool
 
     def ask(self, once: Sequence[torch.Tensor]) -> None:
-        """Ask in all modes if this is the model's first draw, and freeze a few parameters.
+        """Call the model in all modes if this is its first draw, and with a few frozen parameters.
 
-        `once` is the gradient that one call of backward() has left in .grad. Raises
-        WrongAnswer if an answer in a mode breaks a rule.
+        `once` is the gradient that one call of backward() leaves in .grad. Raises WrongAnswer if an
+        answer in a mode breaks a rule.
         """
         if self.draw.turn == 0:
             self._try("gradient accumulation", ADDING, partial(self._accumulate, once))
@@ -101,7 +104,9 @@ class Variations(NamedTuple):
             self._try(layout, describe_layout(layout), partial(self._lay_out, layout))
 
     def _try(self, name: str, when: str, ask: Callable[[], Tensors | None]) -> None:
-        """Ask in a mode and compare the answers; `name` is asked unless there are none."""
+        """Call `ask` for the answers in a mode, and compare them; the mode counts as used unless it
+        returns None.
+        """
         try:
             again = ask()
         except WrongAnswer as error:
@@ -113,7 +118,7 @@ class Variations(NamedTuple):
             self.answers.compare(when, self.first, again)
 
     def _heads(self, inputs: Sequence[torch.Tensor], model: Model | None = None) -> Tensors:
-        """Return the outputs under no_grad, of the model or of another one."""
+        """Return the outputs under no_grad, of this model or of another one."""
         import torch
 
         with torch.no_grad():
@@ -122,8 +127,8 @@ class Variations(NamedTuple):
     def _answers(
         self, inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], layout: str = ""
     ) -> Tensors:
-        """Return the answers in all quantities; the gradient of a frozen parameter as it was
-        first.
+        """Return outputs, loss and all gradients; for a frozen parameter the gradient among the
+        usual answers.
         """
         model = self.model
         heads = model.heads(self.problem, inputs)
@@ -158,7 +163,9 @@ class Variations(NamedTuple):
             return self._answers(self.draw.inputs, self.draw.targets)
 
     def _lay_out(self, layout: str) -> Tensors | None:
-        """Answer in a layout; None if there is nothing to lay out, such as a single number."""
+        """Return the answers in a layout; None if there is nothing to lay out, such as a single
+        number.
+        """
         if layout == GRADIENT:
             return self._answers(self.draw.inputs, self.draw.targets, layout)
         inputs = [lay_out(x.detach(), layout).requires_grad_() for x in self.draw.inputs]
@@ -168,9 +175,10 @@ class Variations(NamedTuple):
         return self._answers(inputs, targets)
 
     def _expand(self) -> Tensors | None:
-        """Answer for inputs whose rows all are the first one, in one place of memory.
+        """Return the outputs for inputs whose rows are all the first row, expanded in memory.
 
-        The result has, in place of the first row's outputs, those that differ most from them.
+        The first row of the result is the row of outputs that differs most from the usual one; the
+        others are the usual ones.
         """
         inputs = [x.detach()[:1].expand(x.shape) for x in self.draw.inputs]
         if all(x.is_contiguous() for x in inputs):
@@ -184,7 +192,9 @@ class Variations(NamedTuple):
         return {FORWARD: outputs}
 
     def _accumulate(self, once: Sequence[torch.Tensor]) -> Tensors | None:
-        """Return half of the gradient that a second call of backward() adds up to."""
+        """Return half of the gradient after a second call of backward(); None if it is too
+        large.
+        """
         import torch
 
         if not all(torch.isfinite(2 * gradient).all() for gradient in once):
@@ -204,7 +214,7 @@ class Variations(NamedTuple):
         return self._compare_with(once, [gradient / -2 for gradient in scaled])
 
     def _call_backward(self, factor: int) -> list[torch.Tensor]:
-        """Call backward() of `factor` times the loss, and return what .grad holds then."""
+        """Call backward() on `factor` times the loss, and return the contents of .grad."""
         model = self.model
         heads = model.heads(self.problem, [x.detach() for x in self.draw.inputs])
         loss = model.loss(self.problem, heads, self.draw.targets)
@@ -213,7 +223,9 @@ class Variations(NamedTuple):
         return copy_gradients(model.parameters, [each.grad for each in model.parameters])
 
     def _compare_with(self, once: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> Tensors:
-        """Return the usual gradient if `found` is that of backward(), which may round otherwise."""
+        """Return the usual gradient if `found` equals `once`, the gradient of one backward(); else
+        return `found`.
+        """
         if have_same_numbers(found, once):
             return {GRADIENTS: self.first[GRADIENTS]}
         return {GRADIENTS: found}
@@ -225,7 +237,7 @@ class Variations(NamedTuple):
         return self._heads(self.draw.inputs, replace(self.model, call=copied))
 
     def _load(self) -> Tensors | None:
-        """Give the model other parameters, load its own state, and answer."""
+        """Change the model's parameters, load its own state_dict, and return its answers."""
         module: Any = self.model.call
         state = save_state(module)
         if state is None:

@@ -1,4 +1,4 @@
-"""Watches a model at one draw of a problem, operation by operation.
+"""Records a model's evaluation at one draw of a problem, operation by operation.
 
 A draw is one problem of a stack. In shapes, R counts rows, I inputs, O outputs and P own
 parameters.
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @users()
 def shadow_draw(model: Model, problem: Problem, number: int) -> Shadow:
-    """Return the shadow of a model's evaluation at one draw.
+    """Return the shadow of a model's evaluation at one draw: its operations in float64, with error
+    bounds.
 
-    Its answers are forward (R, O), loss (), gradient (P,) by own parameters and input_gradient
-    (R, I). Raises whatever the model raises, and Unwatched for tensors that cannot be followed.
+    Its answers are forward (R, O), loss (), gradient (P,) by own parameters and input_gradient (R,
+    I). Raises the model's errors, and Unwatched for tensors that cannot be followed.
     """
     import torch
 

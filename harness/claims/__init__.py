@@ -1,1 +1,3 @@
-"""Claimed differences: whose they are, what shows them, and what does not count as one."""
+"""Claims that a subject differs from its reference: judges them, and rejects differences that prove
+nothing.
+"""

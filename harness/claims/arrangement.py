@@ -1,9 +1,10 @@
-"""Does a difference come from the arrangement of a subject's parameters, or from a constant output?
+"""Tests whether a difference comes only from the arrangement of a subject's parameters, or from a
+constant output.
 
 theta is the vector of the network's T parameters. Another arrangement takes the same numbers in
 another order, and may negate whole blocks: heads exchanged, units in another order, a square matrix
-transposed. Where all parameters are equal the order does not matter: a subject that differs from
-the network there differs under every order.
+transposed. If all parameters are equal, the order does not matter: a subject that differs there
+differs under every order.
 """
 
 from itertools import product
@@ -34,9 +35,10 @@ NOT_TRIED = "; other orders of its parameters were not tried"
 
 
 class Arrangement(NamedTuple):
-    """What was found: a constant output, an order under which the difference vanishes, or neither.
+    """The result of the search: a constant output, an order under which the difference vanishes, or
+    neither.
 
-    Each is a text; `remark` says how far other orders were tried if nothing was found.
+    Each is a text; `remark` says how far other orders were tried if neither was found.
     """
 
     constant: str = ""
@@ -45,7 +47,7 @@ class Arrangement(NamedTuple):
 
 
 class Asked:
-    """A subject and its network, asked for outputs at chosen theta and the same rows of inputs."""
+    """Evaluates a subject and its network at chosen theta, on the same rows of inputs."""
 
     def __init__(self, comparison: Comparison) -> None:
         self.formulation = comparison.problems[0].formulation
@@ -56,12 +58,14 @@ class Asked:
         self.inputs = self.draw(ROWS, sum(self.network.inputs))
 
     def draw(self, *shape: int) -> Array:
-        """Return random numbers from -1 to 1, which every dtype holds."""
+        """Return random numbers from -1 to 1 that are exact in every dtype."""
         drawn: Array = self.random.integers(-STEPS, STEPS + 1, shape) / STEPS
         return drawn
 
     def subject(self, own: Array) -> Array | None:
-        """Return the subject's outputs (D, R, O) at own parameters (D, P), or None."""
+        """Return the subject's outputs (D, R, O) at own parameters (D, P), or None if it gives
+        none.
+        """
         problem = self._problem(self.formulation, own)
         answer = self.cache.ask_anew(self.trial, problem).answer("forward")
         return None if isinstance(answer, Missing) else answer
@@ -72,7 +76,9 @@ class Asked:
         return self.network.oracle(problem, self.contract)["forward"]
 
     def own(self, theta: Array) -> Array | None:
-        """Return own parameters (D, P) that mean these theta (D, T) exactly; None if none do."""
+        """Return own parameters (D, P) that correspond exactly to theta (D, T); None if there are
+        none.
+        """
         formulation = self.formulation
         matrix = formulation.matrix.matrix.toarray()
         matrix[:, formulation.held] = 0.0
@@ -88,7 +94,7 @@ class Asked:
 
 
 def find_arrangement(comparison: Comparison) -> Arrangement:
-    """Look for a constant output of the subject, and for an order of its parameters under which it
+    """Return a constant output of the subject, or an order of its parameters under which it
     computes the network.
     """
     asked = Asked(comparison)
@@ -135,7 +141,9 @@ def _find_constant(asked: Asked) -> str:
 
 
 def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
-    """Return the head's number, "" if there is one head, and the column in it."""
+    """Return the number of the head of a column of outputs ("" if there is one head), and its
+    column in the head.
+    """
     starts = np.cumsum((0, *widths))
     head = int(np.searchsorted(starts, column, "right")) - 1
     number = str(head + 1) if len(widths) > 1 else ""
@@ -143,9 +151,10 @@ def _locate(widths: tuple[int, ...], column: int) -> tuple[str, int]:
 
 
 def _find_signs(asked: Asked, outputs: Array, theta: Array) -> Array:
-    """Return the signs (n, T) with which the network gives these outputs (D, R, O) at theta (D, T).
+    """Return the signs (n, T) of theta with which the network computes these outputs (D, R, O) at
+    theta (D, T).
 
-    All positive comes first, then each choice of negated blocks.
+    All choices of negated blocks are tried, first none.
     """
     layout = asked.network.layout
     signs = np.ones((1, len(layout.blocks)))
@@ -178,7 +187,7 @@ def _vanishes(comparison: Comparison, order: NDArray[np.intp], sign: Array) -> b
 
 
 def _arranged(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> Formulation:
-    """Return the map from theta to theta in this order and with these signs."""
+    """Return the map from theta to theta with this order and these signs."""
     network, size = formulation.network, len(order)
     matrix = LinearMap(sparse.csr_array((sign, order, np.arange(size + 1)), shape=(size, size)))
     zeros, free = np.zeros(size), np.zeros(size, dtype=bool)
@@ -186,7 +195,7 @@ def _arranged(formulation: Formulation, order: NDArray[np.intp], sign: Array) ->
 
 
 def _describe(formulation: Formulation, order: NDArray[np.intp], sign: Array) -> str:
-    """Return the blocks that take other parameters, with these parameters, in words."""
+    """Return in words which blocks take which other parameters."""
     layout, found = formulation.network.layout, []
     for block in layout.blocks:
         places = block.places[block.places >= 0]

@@ -42,8 +42,9 @@ def contrast_verdict(
 ) -> Verdict:
     """Return the verdict on a contrast.
 
-    It passes if, in every problem, the subject's combination of outputs is 0 within its bounds, and
-    the combination of the case's network, as the reference computes it, is beyond 0.
+    It passes if two things hold in every problem. The subject's combination of outputs is 0 within
+    its bounds, and the combination of the case's network, as the reference computes it, is beyond
+    its bounds.
     """
     passed = []
     for problem, claimed in zip(problems, cache.problems(cache.own_formulation()), strict=True):
@@ -82,8 +83,8 @@ def contrast_verdict(
 
 
 def _other_widths(problem: Problem, claimed: Problem) -> str:
-    """Return that the subject's network has other inputs or outputs than the case's; "" if it has
-    the same.
+    """Return a sentence if the subject's network has other inputs or outputs than the case's, else
+    "".
     """
     mine, theirs = problem.formulation.network, claimed.formulation.network
     if (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs):
@@ -102,11 +103,10 @@ def _object(
     asked: Contrast,
     sides: tuple[Bounded, Bounded],
 ) -> str:
-    """Return why a contrast shows no difference of families; "" if it shows one.
+    """Return why a contrast does not prove a difference of families; "" if it does.
 
-    The reference must be inside its own bounds, and so must the subject, as the network that it is
-    said to be. In most draws the subject must use its inputs, and the network's contrast must be
-    beyond the bounds.
+    Both the reference and the subject must be inside the bounds of their own networks. In most
+    draws the subject must use its inputs, and the network's contrast must be beyond the bounds.
     """
     mine = Comparison(trial, cache, [problem], "forward")
     if outside := find_reference_outside(mine._replace(problems=[claimed])):
@@ -136,11 +136,12 @@ def _object(
 
 
 def _find_ignored(problem: Problem, bound: Bounded, asked: Contrast) -> str:
-    """Return the inputs that must act on the outputs of the contrast and do not in most draws; ""
-    if all act.
+    """Return the inputs that must influence the outputs of the contrast but do not in most draws;
+    "" if all do.
 
-    If the rows of the contrast differ in several groups of inputs, these must act. If they differ
-    in one group, it is claimed not to act, so the others must; a lone group must act itself.
+    If the rows of the contrast differ in several groups of inputs, these must have influence. If
+    they differ in one group, the claim is that this one has none, so the others must have some; if
+    there is only one group, it must have influence itself.
     """
     columns = _columns(problem, asked.head)
     outputs = Bounded(bound.value[..., columns], bound.error[..., columns])
@@ -161,7 +162,7 @@ def _groups(problem: Problem) -> list[Array]:
 
 
 def _varied(problem: Problem, rows: Iterable[int]) -> list[int]:
-    """Return the numbers of the groups of inputs that differ between some of these rows."""
+    """Return the numbers of the groups of inputs that differ between any of these rows."""
     chosen, found = list(rows), []
     for number, group in enumerate(_groups(problem)):
         if np.ptp(group[:, chosen], axis=1).any():
@@ -215,8 +216,8 @@ def _sides(
 
 
 def _columns(problem: Problem, head: int | None) -> slice:
-    """Return the columns of a head's outputs among the outputs of all heads; all columns if `head`
-    is None.
+    """Return the slice of a head's columns among the outputs of all heads; all columns if `head` is
+    None.
     """
     widths = problem.formulation.network.outputs
     return (

@@ -35,9 +35,9 @@ class Arranged(Key[Arrangement]):
 def difference_verdict(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> Verdict:
     """Return the verdict on the claim that subject and reference differ.
 
-    It passes with a counterexample: two finite answers that are further apart than both bounds
-    allow. The reference must be inside its own bounds everywhere. The difference must not vanish
-    under another meaning of the subject's parameters, and the subject must not be constant.
+    It passes with a counterexample: two finite answers further apart than both bounds allow. The
+    reference must be inside its own bounds everywhere. The difference must not vanish under another
+    meaning of the subject's parameters, and the subject must not be constant.
     """
     trial, title = comparison.trial, title_of(comparison.trial)
     if outside := find_reference_outside(comparison):
@@ -67,7 +67,9 @@ def _is_counterexample(judgement: Judgement) -> bool:
 
 
 def _undeclared(comparison: Comparison) -> str:
-    """Return, in words, what the reference computes otherwise than its contract declares."""
+    """Return a sentence on what the reference computes differently from its declared contract; ""
+    if nothing.
+    """
     reference, dtype = comparison.trial.reference, comparison.trial.dtype
     declared = reference.contract(dtype).sentence()
     parts = real_contract(reference, dtype).sentence().split(", ")
@@ -81,9 +83,10 @@ def _fail(comparison: Comparison, verdict: Verdict, reason: str) -> Verdict:
 
 
 def _object(comparison: Comparison, outside: str) -> tuple[str, str]:
-    """Return why a subject's difference from the network does not count, or a remark on it.
+    """Return why a subject's difference from the network does not count, and a remark on it; at
+    least one is "".
 
-    `outside` says where the subject is outside the bounds of the network. One of both is "".
+    `outside` says where the subject is outside the bounds of the network.
     """
     trial, cache = comparison.trial, comparison.cache
     subject, network = trial.subject, comparison.problems[0].formulation.network

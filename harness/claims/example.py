@@ -1,4 +1,4 @@
-"""The sentence on a counterexample: an element in which a subject and a reference differ."""
+"""Describes a counterexample: an element in which a subject and a reference differ."""
 
 from harness.core.judge import Judgement
 from harness.core.problem import STEP
@@ -9,7 +9,7 @@ from harness.words.naming import distinct_digits
 def describe_example(comparison: Comparison, judgement: Judgement) -> str:
     """Return a sentence with the figures of the worst element of a judgement.
 
-    Of a step it says how far each side moves the parameter.
+    For an optimiser's step, the figures are the changes of the parameter.
     """
     trial, title = comparison.trial, title_of(comparison.trial)
     where = comparison.where(judgement.index, judgement.stack)

@@ -1,9 +1,9 @@
 """Finds the order in which a subject takes its parameters, by changing one of them at a time.
 
-Parameters get colours, and equal colours mean equal numbers. Each parameter in turn is changed, in
-the subject and in the network; those that change the outputs alike get the same new colour. When
-colours split no more, the smallest group of equal ones (the hidden units, say) is numbered in the
-order in which it stands.
+Parameters get colours, and equal colours get equal numbers. Each parameter in turn is changed, in
+the subject and in the network. Parameters that change the outputs in the same way get the same new
+colour. When no colour splits any more, the smallest group of equal colours (the hidden units, say)
+is numbered in its present order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ Order = NDArray[np.intp]
 
 
 class Asks(Protocol):
-    """Outputs (D, R, O) of a subject at own parameters, and of its network at theta (D, T)."""
+    """Returns outputs (D, R, O) of a subject at own parameters, and of its network at theta (D,
+    T).
+    """
 
     def own(self, theta: Array) -> Array | None: ...
     def subject(self, own: Array) -> Array | None: ...
@@ -32,7 +34,7 @@ def find_order(asks: Asks, sign: Array) -> Order | None:
     """Return an order (T,) with which the subject may compute the network; None if there is none.
 
     The network's parameter i is the subject's parameter order[i], times `sign[i]` (T,). The order
-    explains how outputs change with single parameters; it is not proved for all numbers.
+    explains how outputs change with single parameters; this does not prove it for all numbers.
     """
     size = len(sign)
     mine, theirs = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)

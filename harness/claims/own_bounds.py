@@ -1,4 +1,4 @@
-"""Judges one side of a trial by its own bounds, before its difference from the other counts."""
+"""Judges each side of a trial by its own bounds, before their difference counts."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from harness.words.naming import distinct_digits, element
 
 @runtime_checkable
 class Undeclared(Protocol):
-    """A reference that may compute by another contract than it declares, to show what comes of it.
+    """A reference that may declare another contract than it has, for demonstrations.
 
     `real_contract` returns the contract by which it computes.
     """
@@ -23,7 +23,7 @@ class Undeclared(Protocol):
 
 
 def real_contract(reference: Implementation, dtype: str) -> Contract:
-    """Return the contract by which a reference computes in trials of a dtype, also if it declares
+    """Return the contract by which a reference really computes in a dtype, even if it declares
     another one.
     """
     if isinstance(reference, Undeclared):
@@ -49,9 +49,8 @@ def find_reference_outside(comparison: Comparison) -> str:
 
 
 def find_subject_outside(comparison: Comparison) -> str:
-    """Return, in words, the subject's worst answer outside its own bounds; "" if there is none.
-
-    The bounds are those of the network that the subject is said to be.
+    """Return, in words, the subject's worst answer outside the bounds of its own network; "" if
+    there is none.
     """
     contract, quantity = comparison.contracts[0], comparison.quantity
     for problem in comparison.problems:
@@ -70,7 +69,7 @@ def describe_outside(
 ) -> str:
     """Return, in words, the worst element of an answer outside its bounds; "" if all are inside.
 
-    Elements count whose exact value lies within the dtype's range, up to `largest`.
+    Only elements count whose exact value is within the dtype's range, up to `largest`.
     """
     held = abs(bound.value) + bound.error <= largest
     used = np.where(held, budget(answer - bound.value, bound.error), 0.0)

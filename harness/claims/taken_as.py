@@ -1,4 +1,4 @@
-"""Says as which network, and with which restrictions of its parameters, a subject was judged."""
+"""Describes the network, and the restrictions of its parameters, as which a subject was judged."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from harness.pytorch.sharing import find_shared
 
 
 def describe_taken(formulation: Formulation, network: Family) -> str:
-    """Return how the subject of a formulation was taken, in words; "" if as the whole `network`.
+    """Return in words the network as which a subject was judged; "" if it is the whole `network`.
 
-    The words name a network of its own, own parameters that several blocks share, blocks that are
-    constant, parameters that are held at 0, and biases that the subject does not have.
+    The words name a network of its own, own parameters that several blocks share, constant blocks,
+    parameters that are held at 0, and biases that the subject does not have.
     """
     parts = list(_list_restrictions(formulation))
     restrictions = f"with {', '.join(parts)}" if parts else ""

@@ -1,6 +1,4 @@
-"""Models as a user gives them: a class, a factory or a module; built, copied and put into a
-mode.
-"""
+"""Builds models from a class, a factory or a module; copies them and sets their mode."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from harness.text.harmless import class_name
 
 
 class NotBuilt(TypeError):
-    """The reason why a model cannot be built."""
+    """Raised with the reason why a model cannot be built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +35,8 @@ class Builder:
     batch: Batch
 
     def make(self, dtype: str, device: str = "cpu", seed: int = 0) -> Any:
-        """Return a new module in a dtype on a device.
-
-        Raises NotBuilt, in a sentence, if this fails.
+        """Return a new module in a dtype on a device. Raises NotBuilt, with a sentence, if this
+        fails.
         """
         with torch.random.fork_rng(devices=[]), users():
             torch.manual_seed(seed)
@@ -58,7 +55,7 @@ class Builder:
         return module
 
     def _initialise(self, module: torch.nn.Module) -> None:
-        """Call a module that has lazy parameters once, so that these get their shapes."""
+        """Call a module with lazy parameters once, so that these get their shapes."""
         if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
             batch = cast_batch(self.batch, torch.get_default_dtype(), "cpu")
             with torch.no_grad():
@@ -66,7 +63,9 @@ class Builder:
 
 
 def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
-    """Return a batch on a device, with copies of its tensors; real numbers are of a dtype."""
+    """Return a batch on a device, with copies of its tensors; real numbers are converted to a
+    dtype.
+    """
 
     def cast(tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.to(device=device, copy=True)
@@ -76,7 +75,7 @@ def cast_batch(batch: Batch, kind: torch.dtype, device: str) -> Batch:
 
 
 def round_state(state: State, dtypes: Sequence[str]) -> State:
-    """Return the numbers of a state, rounded so that all these dtypes hold them."""
+    """Return a state with real numbers rounded so that all these dtypes hold them."""
     rounded = dict(state)
     for dtype in dtypes:
         kind = held_in(dtype)
@@ -99,7 +98,7 @@ def round_batch(batch: Batch, dtypes: Sequence[str]) -> Batch:
 
 
 def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
-    """Return another module like this one: a copy, or built anew if it cannot be copied."""
+    """Return another module like this one: a deep copy, or a new one if it cannot be copied."""
     copied = deep_copy(module)
     if copied is None:
         return builder.make(dtype, device)
@@ -108,13 +107,13 @@ def copy_module(module: Any, builder: Builder, dtype: str, device: str) -> Any:
 
 
 def set_mode(module: Any, mode: str) -> None:
-    """Put a module into train() or eval(), if it has modes."""
+    """Put a module into train() or eval(), if it supports them."""
     if has_modes(module):
         module.train(mode == "train")
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Let what torch.compile has compiled run as it is written in this context."""
+    """Run functions that torch.compile has compiled uncompiled in this context."""
     stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
     if stance is None or "torch._dynamo" not in sys.modules:
         return nullcontext()
@@ -123,7 +122,7 @@ def uncompiled() -> AbstractContextManager[Any]:
 
 
 def make_loss(loss: Any, kind: torch.dtype, device: str) -> Any:
-    """Return a user's loss for a dtype and device; a class or module of torch.nn is built or
+    """Return a user's loss in a dtype on a device; a torch.nn class is built, and a module
     copied.
     """
     if isinstance(loss, type):

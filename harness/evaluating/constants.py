@@ -1,4 +1,6 @@
-"""Buffers that are constants of a model: it builds them itself, and no call changes them."""
+"""Buffers that are constants of a model: the model creates them itself, and no call changes
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ from harness.evaluating.state import State, plain_name, read_state
 def list_own_constants(
     constants: Collection[str], follow: State, built: State, builder: Builder
 ) -> list[str]:
-    """Return the constants which a model builds as other numbers than those in `follow`.
+    """Return the constants whose numbers in a newly built model (`built`) differ from those in
+    `follow`.
 
-    What it builds otherwise under another seed is drawn at random, and no constant.
+    A buffer that differs under another seed is random, and no constant.
     """
     apart = [
         name for name in constants if name in follow and not torch.equal(built[name], follow[name])
@@ -28,7 +31,9 @@ def list_own_constants(
 
 
 def describe_constants(names: Collection[str], source: str) -> str:
-    """Return what a reader must know of such constants; `source` is what the first could be."""
+    """Return a note about such constants for the reader; `source` is the proposed source of the
+    first.
+    """
     return (
         f"built as other numbers, and not taken from the reference: {', '.join(names)}; if it is"
         f' loaded, write parameters={{"{next(iter(names))}": "{source}"}}'

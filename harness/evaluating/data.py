@@ -1,5 +1,5 @@
-"""The data that models are evaluated on: tensors, arguments by place or name, batches, or shapes in
-words.
+"""The data that models are evaluated on: tensors, arguments by position or name, batches, or shapes
+in words.
 """
 
 from __future__ import annotations
@@ -31,21 +31,19 @@ FORMS = (
 
 
 class WrongData(ValueError):
-    """Data that no model can be called with."""
+    """Raised for data that no model can be called with."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The arguments of one call, by place and by name, and the targets of a loss, if there are
-    any.
-    """
+    """The arguments of one call, by position and by name, and the targets of a loss, or None."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     targets: Any = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with every tensor changed."""
+        """Return the batch with a function applied to every tensor."""
         return Batch(
             _map(self.args, change), _map(dict(self.kwargs), change), _map(self.targets, change)
         )
@@ -63,7 +61,7 @@ class Batch:
 
 
 def _map(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a nest of tuples, lists and dicts with every tensor changed."""
+    """Return nested tuples, lists and dicts with a function applied to every tensor."""
     if isinstance(given, Tensor):
         return change(given)
     if isinstance(given, tuple) and hasattr(given, "_fields"):
@@ -78,7 +76,7 @@ def _map(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def make_batches(data: Any, targets: Any, generator: torch.Generator) -> list[Batch]:
     """Return the batches of a user's data and targets; shapes and words become random numbers.
 
-    Raises WrongData, in a sentence, for data of no known form.
+    Raises WrongData, with a sentence, for data of no known form.
     """
     data, targets = _call(data, "data", generator), _call(targets, "targets", generator)
     several = isinstance(data, list)
@@ -101,7 +99,7 @@ def make_batches(data: Any, targets: Any, generator: torch.Generator) -> list[Ba
 
 
 def is_drawn(data: Any) -> bool:
-    """Is data drawn at random, so that another call gives other numbers?"""
+    """Is data random, so that another call gives other numbers?"""
     if callable(data) and not isinstance(data, Tensor):
         return True
     if isinstance(data, dict):
@@ -112,7 +110,9 @@ def is_drawn(data: Any) -> bool:
 
 
 def _call(given: Any, what: str, generator: torch.Generator) -> Any:
-    """Return data; if it is a function, its result. Raises WrongData if it raises anything."""
+    """Return data or, if it is a function, its result. Raises WrongData if the function raises
+    anything.
+    """
     if not callable(given) or isinstance(given, Tensor):
         return given
     try:
@@ -125,7 +125,7 @@ def _call(given: Any, what: str, generator: torch.Generator) -> Any:
 def _read_arguments(
     given: Any, generator: torch.Generator
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a call, by place and by name."""
+    """Return the arguments of a call, by position and by name."""
     if isinstance(given, Mapping):
         return (), {str(name): _read(each, str(name), generator) for name, each in given.items()}
     if isinstance(given, tuple) and not _is_shape(given):
@@ -134,7 +134,7 @@ def _read_arguments(
 
 
 def _read(given: Any, what: str, generator: torch.Generator) -> Any:
-    """Return a value of the data: shapes and words are drawn, arrays become tensors."""
+    """Return a value of the data: shapes and words become random tensors, arrays become tensors."""
     if given is None or isinstance(given, bool | int | float):
         return given
     if isinstance(given, Tensor):
@@ -159,7 +159,7 @@ def _is_shape(given: Any) -> bool:
 
 
 def draw_words(text: str, generator: torch.Generator) -> Tensor:
-    """Return a tensor that is drawn as words say. Raises WrongData for other words."""
+    """Return a random tensor as words describe it. Raises WrongData for other words."""
     match = WORDS.fullmatch(text.strip())
     if match is None:
         raise WrongData(f"data says {shown(text, 40)}, expected words like {HOW}")

@@ -1,4 +1,4 @@
-"""Parameters that models are evaluated at: as they are built, and drawn around that."""
+"""Random parameters for models: the built ones, and numbers drawn around them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FARTHEST = 3.0  # standard deviations
 def draw_state(built: State, names: Collection[str], seed: int) -> State:
     """Return a state in which the numbers of some tensors are drawn around their present values.
 
-    A tensor of zeros, such as a new bias, becomes other than 0, and no two numbers of a tensor stay
-    equal. Positive numbers stay positive.
+    Zeros, such as a new bias, become other than 0, and equal numbers of a tensor become different.
+    Positive numbers stay positive.
     """
     generator = torch.Generator().manual_seed(seed)
     return {
@@ -27,7 +27,9 @@ def draw_state(built: State, names: Collection[str], seed: int) -> State:
 
 
 def draw_around(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Return numbers around those of a tensor, which differ by about a quarter of their size."""
+    """Return random numbers around those of a tensor; they differ by about a quarter of their
+    size.
+    """
     if not tensor.is_floating_point() or not tensor.numel():
         return tensor
     noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)

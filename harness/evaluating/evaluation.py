@@ -34,13 +34,13 @@ Loss = Callable[..., Any]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What a model is asked: on a batch, in a mode, under a seed.
+    """How to evaluate a model: on a batch, in a mode, under a seed.
 
     Without a `loss` the gradients are those of a random weighted sum of the outputs. `names`
-    renames outputs. `buffers` has the buffers to be read after the call, by the module's name, and
-    their names as answers. `by_inputs` and `by_parameters` ask for gradients. `weights` keeps the
-    weights of the outputs from the first evaluation on. `arguments` names the arguments, which are
-    otherwise called as the module calls them.
+    renames outputs. `buffers` maps the module's names of buffers to read after the call to their
+    names as answers. `by_inputs` and `by_parameters` ask for gradients. `weights` stores the
+    weights of the outputs from the first evaluation on. `arguments` names the arguments; by default
+    they have the names in the module's forward.
     """
 
     batch: Batch
@@ -62,7 +62,7 @@ def evaluate(module: Any, question: Question) -> Answers:
 
 
 def survey(module: Any, question: Question) -> tuple[Answers, Survey]:
-    """Return the answers, how many numbers were computed, and which were drawn."""
+    """Return the answers, and a survey: how many numbers were computed, and which were random."""
     with _asked(module, question), uncompiled(), Survey() as found:
         return _answer(module, question), found
 
@@ -75,7 +75,7 @@ def watch_evaluation(module: Any, question: Question) -> Watched:
 
 @contextmanager
 def _asked(module: Any, question: Question) -> Iterator[None]:
-    """Put a module into the question's mode, and torch under its seed, in this context."""
+    """Put a module into the question's mode, and seed torch, in this context."""
     set_mode(module, question.mode)
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
     devices = [device] if device.type == "cuda" else []
@@ -85,7 +85,7 @@ def _asked(module: Any, question: Question) -> Iterator[None]:
 
 
 def call_before(module: Any, question: Question) -> None:
-    """Call a module as a question says, and leave its answers."""
+    """Call a module as a question describes, and drop its answers."""
     with _asked(module, question), users(), torch.enable_grad():
         module(*question.batch.args, **question.batch.kwargs)
 
@@ -108,8 +108,9 @@ def _answer(module: Any, question: Question) -> Answers:
 
 
 def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
-    """Return a user's loss of an output. Raises WrongAnswer unless it is one real number, or if the
-    loss raises anything.
+    """Return a user's loss of an output.
+
+    Raises WrongAnswer unless it is one real number, or if the loss raises anything.
     """
     given = (output,) if batch.targets is None else (output, batch.targets)
     try:
@@ -125,7 +126,7 @@ def ask_loss(loss: Loss, output: Any, batch: Batch) -> Tensor:
 
 
 def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
-    """Return the batch with inputs that take gradients, and these inputs by name."""
+    """Return the batch with inputs that need gradients, and these inputs by name."""
     if not question.by_inputs:
         return question.batch, {}
     targets = question.batch.targets
@@ -145,7 +146,9 @@ def _take_inputs(module: Any, question: Question) -> tuple[Batch, Answers]:
 
 
 def name_arguments(module: Any) -> list[str]:
-    """Return names for a module's arguments: those of its forward, as far as they are known."""
+    """Return names for a module's arguments: those of its forward, then "input 3", "input 4",
+    ...
+    """
     try:
         written = getattr(module, "_orig_mod", module)  # inside what torch.compile returns
         found = list(inspect.signature(written.forward).parameters.values())
@@ -159,7 +162,7 @@ def name_arguments(module: Any) -> list[str]:
 def _differentiate(module: Any, question: Question, answers: Answers, inputs: Answers) -> Answers:
     """Return the gradients of the loss, or of a weighted sum of the outputs, by name.
 
-    A gradient that does not exist is left out.
+    Gradients that do not exist are left out.
     """
     live, parameters = list_live(module)[0], list_parameters(module)
     wanted = {BY_INPUT + name: tensor for name, tensor in inputs.items()}
@@ -182,15 +185,17 @@ def _differentiate(module: Any, question: Question, answers: Answers, inputs: An
 
 
 def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:
-    """Return the weights of an output; they are drawn when it is first seen."""
+    """Return the weights of an output, drawn at its first occurrence."""
     if name not in question.weights:
         question.weights[name] = draw_weights(name, output)
     return question.weights[name]
 
 
 def draw_weights(name: str, output: Tensor) -> Tensor:
-    """Return weights of an output's elements that every dtype holds: eighths from 1/8 to 1, with
-    signs. They are always the same for an output of this name and shape.
+    """Return random weights for an output's elements: eighths from 1/8 to 1, with signs, exact in
+    every dtype.
+
+    They are always the same for an output of this name and shape.
     """
     generator = np.random.default_rng(crc32(name.encode()))
     drawn = generator.integers(1, 9, output.shape) * generator.choice([-1, 1], output.shape)

@@ -23,7 +23,7 @@ BY_DEFAULT = ("float64", "float32")
 class Given:
     """The arguments of `same`; see there.
 
-    `hold` says that both models are modules, which hold numbers of their own. `reference_dtype` is
+    `hold` says that both models are built modules, with numbers of their own. `reference_dtype` is
     the dtype of the reference, "" for that of the trial.
     """
 
@@ -63,9 +63,9 @@ class Given:
 
 
 def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
-    """Return one word or several as a list; a dtype of torch is the word that torch prints.
+    """Return one word or several as a list; a torch dtype becomes its name.
 
-    Raises ValueError unless there is one at least, and all are known.
+    Raises ValueError unless there is at least one, and all are in `known`.
     """
     listed = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
     words = [str(each).removeprefix("torch.") for each in listed]
@@ -76,7 +76,7 @@ def read_words(what: str, given: Any, known: Sequence[str]) -> Sequence[str]:
 
 
 def read_dtypes(dtypes: Any) -> Sequence[str]:
-    """Return dtypes that two models can be compared in. Raises ValueError for others."""
+    """Return dtypes in which two models can be compared. Raises ValueError for others."""
     return read_words("dtypes", dtypes, COMPARABLE)
 
 
@@ -91,7 +91,7 @@ def read_dtype(dtype: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class CopyOf:
-    """Builds copies of a module, whose own numbers stay as they are."""
+    """A factory that returns copies of a module with its present numbers."""
 
     model: Any
 
@@ -127,7 +127,7 @@ def make_factory(model: Any, what: str) -> tuple[Callable[[], Any], str]:
 
 
 def list_needed(function: Any) -> list[str]:
-    """Return the names of the arguments that a function or class cannot be called without."""
+    """Return the names of the arguments without a default of a function or class."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin has none
@@ -141,8 +141,10 @@ def list_needed(function: Any) -> list[str]:
 
 
 def name_function(build: Any) -> str:
-    """Return the name of a function or class; that inside a partial; of a lambda, the name of the
-    class that it mentions, if it mentions one.
+    """Return the name of a function or class.
+
+    For a partial it is the name of the function inside; for a lambda, the name of the class that it
+    mentions, if there is one.
     """
     inside = getattr(build, "func", None)
     if inside is not None:
@@ -170,19 +172,19 @@ def is_module_class(kind: Any) -> bool:
 
 
 def is_module(model: Any) -> bool:
-    """Is this an nn.Module that is built already?"""
+    """Is this an nn.Module instance?"""
     return hasattr(model, "named_parameters") and not isinstance(model, type)
 
 
 def name_module(module: Any) -> str:
-    """Return the name of a module's class; of a compiled one, that of the module inside."""
+    """Return the name of a module's class; for a compiled module, of the class inside."""
     inside = getattr(module, "_orig_mod", None)
     return class_name(module) if inside is None else f"{class_name(inside)}-compiled"
 
 
 def find_dtypes(models: Sequence[Any]) -> Sequence[str]:
-    """Return the dtypes in which models are compared by default: float64 and float32, or the
-    narrower dtype that a module is stored in.
+    """Return the default dtypes of a comparison: float64 and float32, or the narrower dtype in
+    which a module is stored.
     """
     for model in models:
         if is_module(model):

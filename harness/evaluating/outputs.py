@@ -1,4 +1,4 @@
-"""The tensors in a model's output, by names in words: "output", "output 2", "output.logits"."""
+"""Names the tensors in a model's output: "output", "output 2", "output.logits"."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ DEEPEST = 8  # levels of an output
 def name_outputs(output: Any, name: str = "output", depth: int = 0) -> dict[str, Tensor]:
     """Return all tensors and numbers of a model's output, by name.
 
-    Sequences are numbered from 1; mappings, named tuples and dataclasses give the names of their
-    fields. None and texts are left out. Raises WrongAnswer for an output of another kind.
+    Elements of sequences are numbered from 1; elements of mappings, named tuples and dataclasses
+    have the names of their keys or fields. None and texts are left out. Raises WrongAnswer for an
+    output of another kind.
     """
     if depth > DEEPEST:
         raise WrongAnswer(f"gave outputs that are nested more than {DEEPEST} levels deep")
@@ -55,7 +56,7 @@ def _list_parts(output: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def depth_of(name: str) -> int:
-    """Return how many levels a name has below "output"."""
+    """Return the number of levels of a name below "output"."""
     return name.count(" ") + name.count(".")
 
 

@@ -19,8 +19,8 @@ PARALLEL = "module."  # what DataParallel puts before names
 class Tensors:
     """The names and shapes of a module's tensors.
 
-    A tensor that has several names is listed under the first; `other_names` gives the first name
-    for each of the others. `frozen` are the parameters that need no gradient.
+    A tensor with several names is listed under the first; `other_names` maps the others to the
+    first. `frozen` are the parameters that need no gradient.
     """
 
     parameters: Mapping[str, Shape]
@@ -30,18 +30,18 @@ class Tensors:
 
     @property
     def all(self) -> dict[str, Shape]:
-        """Parameters and buffers."""
+        """The shapes of parameters and buffers, by name."""
         return {**self.parameters, **self.buffers}
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a tensor without what torch.compile and DataParallel have added."""
+    """Return the name of a tensor without the prefixes of torch.compile and DataParallel."""
     return name.replace(COMPILED, "").removeprefix(PARALLEL)
 
 
 def list_live(module: Any) -> tuple[State, dict[str, str]]:
-    """Return a module's own tensors under their first names, and the first name of each further
-    name.
+    """Return a module's own tensors under their first names, and a dict from all other names to the
+    first.
     """
     first: dict[int, str] = {}
     live: State = {}
@@ -58,7 +58,9 @@ def list_live(module: Any) -> tuple[State, dict[str, str]]:
 
 
 def list_parameters(module: Any) -> set[str]:
-    """Return all names of a module's parameters. Those of TorchScript are no nn.Parameter."""
+    """Return all names of a module's parameters, also of a TorchScript module, whose parameters are
+    no nn.Parameter.
+    """
     named = module.named_parameters(remove_duplicate=False)
     return {plain_name(name) for name, _ in named}
 
@@ -85,13 +87,13 @@ def read_state(module: Any) -> State:
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """Return a copy on the CPU, real numbers in float64."""
+    """Return a copy on the CPU; real numbers are in float64."""
     tensor = tensor.detach().cpu()
     return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
 
 
 def name_all(state: State, tensors: Tensors) -> State:
-    """Return a state that has every tensor under all its names."""
+    """Return a state with every tensor under all its names."""
     found = dict(state)
     for name, first in tensors.other_names.items():
         if first in state:
@@ -100,7 +102,7 @@ def name_all(state: State, tensors: Tensors) -> State:
 
 
 def write_state(module: Any, state: State) -> None:
-    """Copy numbers into a module's tensors of these names, rounded to the module's dtype."""
+    """Copy numbers into a module's tensors by name, rounded to the module's dtype."""
     live, _ = list_live(module)
     with torch.no_grad():
         for name, tensor in state.items():

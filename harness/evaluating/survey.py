@@ -1,4 +1,4 @@
-"""Looks at one evaluation: how many numbers it computes, and which it draws at random."""
+"""Surveys one evaluation: how many numbers it computes, and which it draws at random."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ UNREAD = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_str
 
 
 class Drawn(NamedTuple):
-    """One call of an operation that draws random numbers: its name, a copy of the numbers, and the
-    numbers among its arguments, such as a probability.
+    """One call of an operation that draws random numbers.
+
+    It holds the operation's name, a copy of the numbers, and the numbers among its arguments, such
+    as a probability.
     """
 
     name: str
@@ -23,22 +25,24 @@ class Drawn(NamedTuple):
     given: tuple[float, ...] = ()
 
     def describe(self) -> str:
-        """Return the operation and the shape of what it draws."""
+        """Return the operation and the shape of its numbers, as "bernoulli (32, 8)"."""
         name = self.name.removeprefix("aten::").rstrip("_")
         given = f" with {', '.join(f'{each:.4g}' for each in self.given)}" if self.given else ""
         return f"{name} {tuple(self.numbers.shape)}{given}"
 
     @property
     def kind(self) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
-        """What it draws from: a mask of probability p is that of 1 - p, turned over."""
+        """The operation, the shape, and the distribution's numbers; probabilities p and 1 - p count
+        as equal.
+        """
         given = tuple(round(min(each, 1 - each), 12) for each in self.given)
         return self.name, tuple(self.numbers.shape), given
 
 
 class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that operations compute, and keeps those that are drawn.
+    """Counts the numbers that operations compute, and stores the random ones.
 
-    `trace` digests the operations and the numbers of Python's that they are given.
+    `trace` is a digest of the operations and of the Python numbers among their arguments.
     """
 
     def __init__(self) -> None:
@@ -63,7 +67,7 @@ class Survey(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def list_plain(given: Any) -> list[Any]:
-    """Return the numbers, truth values and texts in the arguments of an operation."""
+    """Return the numbers, booleans and texts in the arguments of an operation."""
     if isinstance(given, dict):
         return list_plain(list(given.items()))
     if isinstance(given, tuple | list):
@@ -84,13 +88,17 @@ def draw_the_same(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
 
 
 def draw_otherwise(mine: Sequence[Drawn], theirs: Sequence[Drawn]) -> bool:
-    """Did two evaluations draw the same shapes in the same order, from other distributions?"""
+    """Did two evaluations draw the same shapes in the same order, but from different
+    distributions?
+    """
     kinds, others = [each.kind for each in mine], [each.kind for each in theirs]
     return [each[:2] for each in kinds] == [each[:2] for each in others] and kinds != others
 
 
 def describe_drawn(drawn: Sequence[Drawn], most: int = 4) -> str:
-    """Return in words what an evaluation draws: "bernoulli (32, 8) and bernoulli (32, 4)"."""
+    """Return the random draws of an evaluation in words: "bernoulli (32, 8) and bernoulli (32,
+    4)".
+    """
     if not drawn:
         return "nothing"
     said = [each.describe() for each in drawn[:most]]

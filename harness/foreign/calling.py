@@ -36,7 +36,7 @@ class Call:
 
     @classmethod
     def of(cls, problem: Problem, own: Layout, draw: int, dtype: str, order: Any = "C") -> Call:
-        """Return new arrays of a dtype, with the own parameters of a problem's draw.
+        """Return the arguments of one draw as new arrays of a dtype.
 
         `order` is the order of their numbers in memory, "C" or "F".
         """
@@ -50,7 +50,8 @@ class Call:
         return cls(blocks, inputs, targets)
 
     def ask(self, answer: Callable[..., Any], with_targets: bool = False) -> Any:
-        """Call a function with the blocks and the inputs, and return what it gives.
+        """Call a function with the blocks and the inputs (and the targets if `with_targets`), and
+        return its result.
 
         Raises WrongAnswer if it changes its arguments.
         """
@@ -83,8 +84,8 @@ def list_heads(given: Any) -> list[Any]:
 def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") -> list[Array]:
     """Return copies of outputs in float64, an array (R, O) for each head.
 
-    A single column (R,) becomes (R, 1). Raises WrongAnswer for other shapes, and for numbers that
-    are less than `dtype`.
+    A single column (R,) becomes (R, 1). Raises WrongAnswer for other shapes, and for numbers
+    narrower than `dtype`.
     """
     heads = [read_numbers(head, "outputs", dtype) for head in list_heads(given)]
     if widths == (1,) and len(heads) == 1 and heads[0].shape == (rows,):
@@ -100,8 +101,8 @@ def read_heads(given: Any, rows: int, widths: tuple[int, ...], dtype: str = "") 
 def read_numbers(given: Any, what: str, dtype: str = "") -> Array:
     """Return a copy as float64, since a function may change its array later.
 
-    Raises WrongAnswer for numbers that are not real or, with a `dtype`, for numbers that are not of
-    this dtype or a wider one.
+    Raises WrongAnswer for numbers that are not real and, with a `dtype`, for numbers of a narrower
+    dtype.
     """
     array = np.asarray(given)
     if not dtype and array.dtype.kind in REFUSED:
@@ -122,7 +123,9 @@ def _expect_dtype(given: Any, array: Numbers, what: str, wanted: np.dtype[Any]) 
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """The loss, its gradient by each own parameter (P,) and, if given, by the inputs (R, I)."""
+    """The loss, its gradient by each own parameter (P,) and by the inputs (R, I), or None if not
+    given.
+    """
 
     loss: float
     gradient: Array
@@ -130,10 +133,10 @@ class Slopes:
 
     @classmethod
     def read(cls, given: Any, call: Call, own: Layout, dtype: str) -> Slopes:
-        """Read what `slopes` gives: the loss, and gradients by block, or these and one more for
-        each group of inputs.
+        """Read the result of a `slopes` function: the loss, and gradients by block, or these and
+        one more for each group of inputs.
 
-        Raises WrongAnswer for other shapes, and for numbers that are less than `dtype`.
+        Raises WrongAnswer for other shapes, and for numbers narrower than `dtype`.
         """
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise WrongAnswer(
@@ -158,7 +161,7 @@ class Slopes:
 
 
 def _read_gradients(given: Mapping[str, Any], call: Call, own: Layout, dtype: str) -> Array:
-    """Return the gradient by the own parameters (P,); it is 0 by a bias that is left out."""
+    """Return the gradient by the own parameters (P,); it is 0 for a bias that is left out."""
     found: dict[str, Array] = {}
     for block in own.blocks:
         if block.left_out:

@@ -38,21 +38,21 @@ class Computed:
     """A model that is a function of NumPy arrays: in JAX, ONNX Runtime, NumPy, C or anything else.
 
     It may be a subject, or a reference. `answer(blocks, x)` is called once for each draw, with the
-    parameters by name and the inputs (R, width), new arrays of the trial's dtype; several groups of
-    inputs are several arguments. It returns the outputs (R, width), or a tuple with one array for
-    each head, in that dtype. `slopes(blocks, x, t)` takes the targets too, and returns the case's
-    loss and a dict of its gradients by block, as `jax.value_and_grad(loss)` does; in place of the
-    dict it may return a tuple of the dict and a gradient by each group of inputs.
+    parameters by name and the inputs (R, width), as new arrays of the trial's dtype; several groups
+    of inputs are several arguments. It returns the outputs (R, width), or a tuple with one array
+    for each head, in that dtype. `slopes(blocks, x, t)` takes the targets too, and returns the
+    case's loss and a dict of its gradients by block, as `jax.value_and_grad(loss)` does. Instead of
+    the dict it may return a tuple: the dict, and a gradient by each group of inputs.
 
     The blocks are the network's. A model with other parameters gives `shapes`, their shapes by
-    name; names and shapes tell which is which, or `parameters` says it, as for a Subject. `network`
-    and `held` are as for a Subject too.
+    name. Which parameter is which block follows from names and shapes, or from `parameters`, as for
+    a Subject. `network` and `held` are as for a Subject too.
 
     Its bounds are derived from the arithmetic that it promises: sums in any order, in `dtype` (by
-    default that of the trial), with exp and tanh right to `exp_ulp` units in the last place;
+    default that of the trial), with exp and tanh right to `exp_ulp` units in the last place.
     `relu_at_zero`, `logistic_clip`, `absolute_activations` and `unfused_loss` are as for a Subject.
-    `made_with` has versions for the report, as {"jax": jax.__version__}. `known` says why the model
-    is known to fail.
+    `made_with` has versions for the report, as {"jax": jax.__version__}. `known` is the reason why
+    the model is known to fail.
 
     Raises TypeError or ValueError for wrong arguments.
     """
@@ -103,18 +103,20 @@ class Computed:
         return "computed"
 
     def title(self) -> str:
-        """Return its name, with what it is made with, and its dtype if it has one of its own."""
+        """Return its name with the versions it was made with, and its dtype if it has one of its
+        own.
+        """
         parts = [f"{name} {version}" for name, version in self.made_with.items()]
         parts += filter(None, [self.dtype])
         return f"{self.name} ({', '.join(parts)})" if parts else self.name
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what it is made with."""
+        """Return the versions in `made_with`."""
         return dict(self.made_with)
 
     def contract(self, dtype: str) -> Contract:
-        """Return its contract in its own dtype or, if it has none, in the nearest to this one that
-        NumPy has.
+        """Return its contract in its own dtype or, if it has none, in the NumPy dtype nearest to
+        this one.
         """
         computed_in = self.dtype or (dtype if dtype in DTYPES else "float32")
         contract = Contract(
@@ -153,7 +155,7 @@ class Computed:
     def formulation(self, network: Family, say: Say = silent) -> Formulation:
         """Return the map from the model's own parameters to the network's parameters.
 
-        Raises ValueError if the map is not clear.
+        Raises ValueError if the map cannot be determined.
         """
         network = self.network or network
         if self.shapes is None and self.held is None:
@@ -182,7 +184,7 @@ class Computed:
         """Return the answers to a problem, at its own parameters if they are this model's, else at
         the same theta.
 
-        They are missing if this model's parameters cannot be read from theta.
+        They are missing if this model's parameters cannot be computed from theta.
         """
         kind = self.contract(dtype).dtype
         mine = _formulation(self, problem.formulation.network)
@@ -200,5 +202,5 @@ class Computed:
 
 @lru_cache(maxsize=64)
 def _formulation(computed: Computed, network: Family) -> Formulation:
-    """Return the formulation of a model, read once."""
+    """Return the formulation of a model; it is cached."""
     return computed.formulation(network)

@@ -23,14 +23,15 @@ def jax_model(
 
     `apply(params, x)` returns the outputs (R, width), or a tuple of them; several groups of inputs
     are several arguments. `params` is a tree of arrays (dicts, lists, tuples, as Flax and others
-    have them) that shows the names and shapes of the parameters; its numbers are not used. A
-    parameter is called by its path, as "hidden.kernel" or "0.w". With `loss(outputs, targets)`,
-    both of one head or lists of several, the loss and all gradients are judged too, by
-    `jax.value_and_grad`. `jit=False` leaves `jax.jit` out. `declared` are further arguments of
-    Computed, as `parameters` and `relu_at_zero`.
+    have them) that shows the names and shapes of the parameters; its numbers are not used. The name
+    of a parameter is its path, as "hidden.kernel" or "0.w".
 
-    Raises ImportError without JAX, TypeError for a parameter that is no array, or an `apply` that
-    is no function.
+    With `loss(outputs, targets)`, both of one head or lists of several, the loss and all gradients
+    are judged too, by `jax.value_and_grad`. `jit=False` does not use `jax.jit`. `declared` are
+    further arguments of Computed, such as `parameters` and `relu_at_zero`.
+
+    Raises ImportError without JAX, and TypeError for a parameter that is no array or an `apply`
+    that is no function.
     """
     import jax
 
@@ -69,7 +70,7 @@ def jax_model(
 
 
 def _name_of(key: Any) -> str:
-    """Return a key of a path in a tree as text: that of a dict, an attribute or a position."""
+    """Return a key of a path in a tree as text: a dict's key, an attribute or a position."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
@@ -83,7 +84,9 @@ def _make_slopes(
     names: list[str],
     jit: bool,
 ) -> Callable[..., Any]:
-    """Return a function of the blocks, inputs and targets that gives the loss and its gradients."""
+    """Return a function of the blocks, inputs and targets that returns the loss and its
+    gradients.
+    """
     import jax
 
     def compute(tree: Any, inputs: Any, targets: Any) -> Any:
@@ -109,10 +112,10 @@ def _make_slopes(
 
 
 def _count_inputs(apply: Callable[..., Any], params: Any, arrays: list[Any]) -> int:
-    """Return how many of the arrays, inputs followed by targets, are inputs: with so many, there
-    are as many outputs as arrays are left.
+    """Return the number of inputs among arrays that are inputs followed by targets.
 
-    Raises ValueError if there is no such number.
+    It is the number for which `apply` returns as many outputs as arrays are left. Raises ValueError
+    if there is none.
     """
     import jax
 

@@ -30,9 +30,9 @@ Answer = Callable[..., Any]
 
 
 class Draws:
-    """Asks the functions of a model at the draws of a problem, at its own parameters.
+    """Calls the functions of a model at the draws of a problem, at its own parameters.
 
-    `dtype` is that of the arrays they take, and the narrowest that they may give.
+    `dtype` is the dtype of their arguments, and the narrowest allowed dtype of their results.
     """
 
     def __init__(self, answer: Answer, slopes: Answer | None, problem: Problem, dtype: str) -> None:
@@ -41,8 +41,8 @@ class Draws:
         self.own = problem.formulation.own
 
     def observe(self) -> Observation:
-        """Return the answers at all draws; an error of a function is the reason why answers are
-        missing.
+        """Return the answers at all draws; if a function raises an error, it is the reason why
+        answers are missing.
         """
         values: dict[str, Array] = {}
         others: dict[str, dict[str, Array]] = {}
@@ -78,7 +78,9 @@ class Draws:
         return np.stack(outputs)
 
     def _ask_again(self, first: Array) -> dict[str, dict[str, Array]]:
-        """Ask the first draw again; return outputs (D, R, O) that differ, by when they do."""
+        """Call the first draw again; return outputs (D, R, O) that differ, by the end of the
+        sentence that reports them.
+        """
         again = {ONCE_MORE: self._read(self._call(0).ask(self.answer))}
         with suppress(Exception):  # a function may take no such arrays
             again[IN_ORDER] = self._read(self._call(0, "F").ask(self.answer))

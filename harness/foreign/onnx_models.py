@@ -22,13 +22,13 @@ def onnx_model(
 ) -> Computed:
     """Return an ONNX model as a subject or a reference, run by ONNX Runtime.
 
-    `model` is the path of a file, or an `onnx.ModelProto`. Its weights (the initializers of real
-    numbers, except those named in `constants`) become inputs of the graph, so that they can be set;
-    nodes that hold constants stay as they are. Its dtype is that of its weights. `declared` are
-    further arguments of Computed, as `parameters`.
+    `model` is the path of a file, or an `onnx.ModelProto`. Its weights become inputs of the graph,
+    so that they can be set: these are its real-valued initializers, except those named in
+    `constants`. Nodes that hold constants stay as they are. Its dtype is that of its weights.
+    `declared` are further arguments of Computed, such as `parameters`.
 
-    Raises ImportError without onnx and onnxruntime, ValueError for a model without weights or with
-    weights of several dtypes.
+    Raises ImportError without onnx and onnxruntime, and ValueError for a model without weights or
+    with weights of several dtypes.
     """
     import onnx
     import onnxruntime

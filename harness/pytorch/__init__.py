@@ -1,1 +1,1 @@
-"""PyTorch models under test, and what their parameters mean."""
+"""PyTorch models under test, and the meaning of their parameters."""

@@ -1,4 +1,4 @@
-"""Asks a subject or a reference for its answers to a problem."""
+"""Evaluates a subject or a reference at a problem."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -23,8 +23,8 @@ def ask_subject(
 ) -> Observation:
     """Return the subject's answers to a problem, and whether torch.compile compiled its model.
 
-    `build` returns the model; it may return one that was built earlier. `without` names conditions
-    under which it is not called, see `earlier.CONDITIONS`.
+    `build` returns a new model, or one that was built earlier. `without` names conditions under
+    which it is not called, see `earlier.CONDITIONS`.
     """
     with kind_of(device).hold_precision(device, dtype):
         live = build()

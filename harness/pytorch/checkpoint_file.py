@@ -1,4 +1,4 @@
-"""Reads the file of a checkpoint, after a look at its size and kind."""
+"""Reads the file of a checkpoint, after checking its size and kind."""
 
 import math
 import struct
@@ -52,7 +52,9 @@ def read(path: Path, where: str, formulation: Formulation) -> Mapping[Any, Any]:
 
 
 def _parse(content: bytes, kind: str, text: int, where: str) -> Any:
-    """Return what a file of a kind holds; `text` is the largest size of all but its numbers."""
+    """Return the contents of a file of a kind; `text` is the largest size of everything but its
+    numbers.
+    """
     try:
         if kind == "torch":
             return load(content, text)

@@ -1,4 +1,4 @@
-"""Programs of torch.export: modules with parameters of their own are made of them."""
+"""Builds modules from programs of torch.export."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def is_exported(given: Any) -> bool:
-    """Is this a program that torch.export has made? PyTorch is not imported for the answer."""
+    """Is this a program of torch.export? (Answered without importing PyTorch.)"""
     exporting = sys.modules.get("torch.export")
     program = getattr(exporting, "ExportedProgram", None)
     return program is not None and issubclass(type(given), program)
 
 
 def make_module(program: Any) -> Any:
-    """Return a module of a program, whose parameters and buffers are no other module's."""
+    """Return a new module of a program, with parameters and buffers of its own."""
     import torch
 
     module = program.module()

@@ -1,5 +1,5 @@
-"""Reads the map from a model's own parameters to a network's, as its user says or by names and
-shapes.
+"""Reads the map from a model's own parameters to a network's: from the user's words, or by names
+and shapes.
 
 The own parameters are the model's own tensors, flattened to one vector (P,). theta is the vector of
 the network's T parameters.
@@ -26,8 +26,8 @@ from harness.waiting.progress import Say
 
 @runtime_checkable
 class Mapped(Protocol):
-    """A candidate whose user says which of its parameters is which block of the network, in words
-    or by a function.
+    """A candidate whose user may state which of its parameters is which block of the network, as a
+    dict or a function.
 
     `held` names own parameters, as masks by name, that every probe leaves at 0.
     """
@@ -43,12 +43,12 @@ class Mapped(Protocol):
         """Try all ways in which the own parameters may be the network's blocks.
 
         Returns the number of ways, and the ways with which the network computes the model's
-        outputs. In place of these, returns None if nothing could be tried.
+        outputs; None instead of the ways if nothing could be tried.
         """
 
 
 def expect_words(name: str, words: object) -> None:
-    """Raise TypeError unless these can be a user's words on parameters: a dict, or a function."""
+    """Raise TypeError unless `words` may state the meaning of parameters: a dict, or a function."""
     named = isinstance(words, Mapping) and all(isinstance(block, str) for block in words)
     if not (words is None or callable(words) or named):
         raise TypeError(
@@ -61,7 +61,7 @@ def read_formulation(mapped: Mapped, own: Layout, network: Family, say: Say) -> 
     """Return the map from own parameters of this layout to the network's parameters.
 
     A bias that the model does not have is added to the own parameters; it has no effect on the
-    model. Raises ValueError if the map is not clear.
+    model. Raises ValueError if the map cannot be determined.
     """
     try:
         return _read(mapped, own, network, say)
@@ -104,7 +104,7 @@ def _propose(mapped: Mapped, own: Layout, network: Family) -> str:
     """Return a sentence that proposes a value for `parameters`.
 
     The proposal is a way with which the network computes the model's outputs, found by trying all
-    that fit.
+    ways that fit.
     """
     count, ways = mapped.meanings(network)
     if not ways:
@@ -116,17 +116,20 @@ def _propose(mapped: Mapped, own: Layout, network: Family) -> str:
 
 
 def has_own_layout(problem: Problem, own: Layout) -> bool:
-    """Has a problem own parameters of these names and shapes? It may have more, of biases that a
-    model has left out.
+    """Do a problem's own parameters have these names and shapes?
+
+    It may have more of them, for biases that a model has left out.
     """
     mine = list(list_shapes(own).items())
     return mine == list(list_shapes(problem.formulation.own).items())[: len(mine)]
 
 
 def at_own_parameters(problem: Problem, formulation: Formulation) -> Problem | None:
-    """Return a problem at the own parameters of a formulation that mean the problem's theta.
+    """Return a problem for another model, at the own parameters that correspond to the problem's
+    theta.
 
-    Returns None unless the formulation only renames and rearranges the network's parameters.
+    Returns None unless the model's formulation only renames and rearranges the network's
+    parameters.
     """
     if not formulation.is_renaming:
         return None

@@ -1,9 +1,8 @@
-"""Maps a model's own parameters to a network's blocks: as a user says, or by names and shapes.
+"""Maps a model's own parameters to a network's blocks: from a user's words, or by names and shapes.
 
-A block is one named parameter tensor of the network, as "W1". Words are a dict that says for each
-block which parameter of the model it is: {"W1": "left.weight", "W2": "out.weight.T"}. A text such
-as "weight", "weight.T" or "weight[:, 1:]" is called an expression here: it names a parameter, or a
-part of one.
+A block is one named parameter tensor of the network, as "W1". Words are a dict from each block to
+the model's parameter: {"W1": "left.weight", "W2": "out.weight.T"}. A text such as "weight",
+"weight.T" or "weight[:, 1:]" is called an expression here: it names a parameter, or a part of one.
 """
 
 import re
@@ -31,7 +30,9 @@ HOW = (
 
 
 class Unclear(ValueError):
-    """Names and shapes do not tell which parameter of the model is which block of the network."""
+    """Raised if names and shapes do not determine which parameter of the model is which block of
+    the network.
+    """
 
 
 def meaning(words: Words, network: Family) -> Meaning:
@@ -87,7 +88,7 @@ def _look_up(text: str, tensors: Tensors) -> Array:
 
 
 def parse_index(text: str) -> int | slice | None:
-    """Return the index or slice that a text like "3", "1:" or ":-1" describes."""
+    """Return the index or slice that a text such as "3", "1:" or ":-1" describes."""
     numbers = [int(number) if number.strip() else None for number in text.split(":")]
     return numbers[0] if len(numbers) == 1 else slice(*numbers)
 
@@ -145,9 +146,8 @@ def map_blocks(own: Layout, network: Family, said: Words) -> tuple[Words, tuple[
 
 
 def _list_doubts(candidates: Mapping[str, list[str]], blocks: Shapes) -> list[str]:
-    """Describe each block that several parameters may be.
-
-    If there is none, describe each parameter that several blocks may be.
+    """Describe each block for which several parameters fit or, if there are none, each parameter
+    that fits several blocks.
     """
     doubts = []
     taken: list[str] = []
@@ -194,7 +194,7 @@ def _names(part: Part, shapes: Shapes) -> list[str]:
 
 
 def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) -> list[str]:
-    """List the parameters that may be a block, as expressions such as "weight" or "weight.T".
+    """List the parameters that fit a block, as expressions such as "weight" or "weight.T".
 
     `free` holds the parameters that no block uses yet. If any of them has the block's name, only
     these are listed. Parameters with the block's shape are preferred to parameters that must be
@@ -216,7 +216,7 @@ def _find_candidates(block: str, blocks: Shapes, free: Shapes, network: Family) 
 
 
 def _find_unnamed(block: str, blocks: Shapes, free: Shapes, names: Sequence[str]) -> list[str]:
-    """List the free parameters that may be this block and do not have the name of any block."""
+    """List the free parameters that fit this block and do not have the name of any block."""
     unnamed = [name for name in free if name.lower() not in names]
     if len(blocks[block]) != 1:
         return unnamed
@@ -242,7 +242,7 @@ def _names_of(block: Block, network: Family) -> tuple[str, ...]:
 def _fit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Return the expression that gives a parameter the wanted shape; "" if there is none.
 
-    The parameter may be used whole, transposed, or by its only row or column.
+    The parameter may be used as it is, transposed, or by its only row or column.
     """
     if shape == wanted:
         return name

@@ -1,4 +1,4 @@
-"""Looks at a pickle of torch.save() before it is loaded: which things it names and nests."""
+"""Checks a pickle of torch.save() before it is loaded: the names and nested tuples in it."""
 
 import pickletools
 import re
@@ -31,7 +31,9 @@ INSTEAD = "expected dense tensors and plain values: torch.save(model.state_dict(
 
 
 class NoStateDict(ValueError):
-    """A file holds something else than a state_dict; the text ends a sentence about the file."""
+    """Raised for a file that holds anything but a state_dict; the text ends a sentence about the
+    file.
+    """
 
 
 def check_pickle(file: BinaryIO, most: int) -> None:
@@ -40,10 +42,10 @@ def check_pickle(file: BinaryIO, most: int) -> None:
     Raises NoStateDict if it has more than `most` bytes, or holds more than tensors and plain
     values. Raises ValueError or another error if it is damaged.
 
-    A tuple that holds one tuple twice, and so on, is short, but takes for ever to be hashed or
-    shown. So the things in each tuple are counted. `stack` and `memo` are those of the machine that
-    loads a pickle, with a number for each object: the things in it, FUNCTION for what the pickle
-    names, or MARK.
+    The objects in each tuple are counted. Otherwise a short file could hold a tuple that contains
+    one tuple twice, and so on, which takes for ever to be hashed or shown. `stack` and `memo` are
+    those of the pickle machine, with a number instead of each object: the number of objects in it,
+    FUNCTION for a name, or MARK.
     """
     stack: list[int | None] = []
     memo: dict[int, int | None] = {}
@@ -66,7 +68,9 @@ def check_pickle(file: BinaryIO, most: int) -> None:
 
 
 def _apply(operation: pickletools.OpcodeInfo, stack: list[int | None]) -> None:
-    """Change the stack as an operation does. Raises NoStateDict for a tuple of too many things."""
+    """Change the stack as an operation of the pickle does. Raises NoStateDict for a tuple of too
+    many objects.
+    """
     before = list(operation.stack_before)
     taken: list[int | None] = []
     if pickletools.markobject in before:

@@ -1,4 +1,4 @@
-"""Converts the tensors of checkpoints to float64 exactly, after a look at their kind and shape."""
+"""Converts the tensors of checkpoints to float64 exactly, after checking their kind and shape."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness.text.harmless import class_name
 def to_array(where: str, name: str, tensor: Any, shape: tuple[int, ...]) -> Array:
     """Return a tensor or an array as float64.
 
-    Raises ValueError unless it holds real numbers in this shape. It is copied only after that: a
+    Raises ValueError unless it holds real numbers in this shape. It is copied only afterwards: a
     tensor may claim more numbers than it stores.
     """
     import torch
@@ -64,7 +64,7 @@ def _show_shape(shape: tuple[int, ...]) -> str:
 
 
 def _find_obstacle(tensor: Any) -> str:
-    """Return why a tensor of torch has no plain real numbers, and what to do; "" if it has."""
+    """Return why a tensor of torch cannot be read as real numbers, with advice; "" if it can."""
     import torch
 
     if torch.nn.parameter.is_lazy(tensor):

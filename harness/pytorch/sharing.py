@@ -1,4 +1,6 @@
-"""Finds own parameters that several blocks of a network share, and proposes how to write them."""
+"""Finds own parameters that several blocks of a network share, and proposes a value for
+`parameters`.
+"""
 
 from collections.abc import Mapping
 
@@ -10,9 +12,10 @@ from harness.pytorch.parameters import Words, meaning, spell
 
 
 def find_shared(formulation: Formulation) -> Mapping[str, tuple[str, ...]]:
-    """Return, by the name of an own parameter, the blocks of the network that share its numbers.
+    """Return the blocks of the network that share numbers of an own parameter, by the parameter's
+    name.
 
-    A lone block takes a number several times itself.
+    If there is one block, it uses a number several times.
     """
     back = formulation.matrix.transpose
     layout = formulation.network.layout
@@ -28,9 +31,9 @@ def find_shared(formulation: Formulation) -> Mapping[str, tuple[str, ...]]:
 
 
 def propose(own: Layout, network: Family, count: int, ways: list[Words]) -> str:
-    """Return a sentence that offers the first of the ways that fit, out of `count` tried.
+    """Return a sentence that proposes the first of the matching `ways`, out of `count` tried.
 
-    A way that uses a parameter twice, or sets a bias to 0, is offered as a likely mistake.
+    A way that uses a parameter twice, or sets a bias to 0, is called a likely mistake.
     """
     way = ways[0]
     which = "the only way that fits" if count == 1 else f"of {count} ways that fit this one"

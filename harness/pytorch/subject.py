@@ -51,8 +51,8 @@ class Subject:
     x2)`. With `shapes` (shapes of parameters by name), `build` is a function, called as `f(x,
     name=tensor, ...)`. `build` may also be a program of torch.export, or a factory of one.
 
-    `parameters` says which parameter of the model is which block of the network: {"W1":
-    "left.weight", "W2": "out.T"} (see `parameters.meaning`). A block that it does not mention is
+    `parameters` states which parameter of the model is which block of the network: {"W1":
+    "left.weight", "W2": "out.T"} (see `parameters.meaning`). Blocks that it does not mention are
     found by names and shapes. `parameters` may also be a function that takes all parameters of the
     model as arrays by name, and returns the blocks by name. `network` is the network of these
     blocks, by default the case's.
@@ -60,12 +60,15 @@ class Subject:
     `relu_at_zero` is the model's derivative of ReLU at exactly 0. `logistic_clip` is the |z| beyond
     which the model's logistic function is exactly 0 or 1 (15 if it copies R's nnet).
     `absolute_activations` says that its tanh or logistic loses digits where it is small, as 2
-    sigmoid(2 z) - 1 does. `loss(outputs, targets)` is the model's own loss. `unfused_loss` says
-    that this loss goes through probabilities, as BCELoss of a sigmoid does: where they round to 0
-    or 1, neither it nor its gradient is judged. `held` names own parameters, as masks by name, that
-    every probe leaves at 0. `stagewise` says whether each layer is judged from the model's own
-    intermediate numbers; by default this is so if the dtype rounds more than float32. `known` says
-    why the model is known to fail.
+    sigmoid(2 z) - 1 does.
+
+    `loss(outputs, targets)` is the model's own loss. `unfused_loss` says that this loss is computed
+    from probabilities, as BCELoss of a sigmoid is: where they round to 0 or 1, neither it nor its
+    gradient is judged. `held` names own parameters, as masks by name, that every probe leaves at 0.
+
+    `stagewise` says whether each layer is judged from the model's own intermediate numbers, by
+    default if the dtype rounds more than float32. `known` is the reason why the model is known to
+    fail.
 
     Raises TypeError or ValueError for wrong arguments.
     """
@@ -106,8 +109,8 @@ class Subject:
 
     @classmethod
     def of(cls, given: Any) -> Subject:
-        """Return the subject for a class, factory or function; what can be judged already, or
-        trains, is returned unchanged.
+        """Return the subject for a class, factory or function. A candidate or a trainer is returned
+        unchanged.
 
         Raises TypeError for anything else.
         """
@@ -121,7 +124,7 @@ class Subject:
         return "computed"
 
     def title(self) -> str:
-        """Return its name as a reference, which is asked on the CPU."""
+        """Return its name as a reference, which runs on the CPU."""
         return f"{self.name} on the CPU"
 
     def cannot_answer(self, network: Family, quantity: str, dtype: str, device: str) -> str | None:
@@ -156,8 +159,8 @@ class Subject:
         """Return the map from the subject's own parameters to the network's parameters.
 
         A bias that the model does not have is added to the own parameters; it has no effect on the
-        model. `say` reports the progress of reading a large map. Raises ValueError if the map is
-        not clear.
+        model. `say` gets progress messages while a large map is read. Raises ValueError if the map
+        cannot be determined.
         """
         network = self.network or network
         own, buffers = self._read_state(network)
@@ -167,7 +170,7 @@ class Subject:
         """Try all ways in which the model's parameters may be the network's blocks.
 
         Returns the number of ways, and the ways with which the network computes the model's
-        outputs. In place of these, returns None if nothing could be tried.
+        outputs; None instead of the ways if nothing could be tried.
         """
         network = self.network or network
         own = self.own(network)
@@ -201,8 +204,7 @@ class Subject:
         return layout, {name: buffer.double().numpy() for name, buffer in buffers.items()}
 
     def initial(self, formulation: Formulation, count: int) -> Array:
-        """Return the own parameters (count, P) of newly built modules, under torch's seeds 0, 1,
-        ...
+        """Return the own parameters (count, P) of new modules, built under torch's seeds 0, 1, ...
 
         Raises ValueError for a function, which has no initial parameters.
         """
@@ -264,13 +266,13 @@ class Subject:
         return f" (for a {FUNCTION})"
 
     def live(self, formulation: Formulation, dtype: str, device: str = "cpu") -> Model | Missing:
-        """Build the model with the own parameters of a formulation; return the reason if this
-        fails.
+        """Return the model with the own parameters of a formulation, or the reason why it cannot be
+        built.
         """
         return self._build(formulation.own, formulation.network, dtype, device)
 
     def _build(self, own: Layout, network: Family, dtype: str, device: str) -> Model | Missing:
-        """Build the model with the parameters of a layout; return the reason if this fails.
+        """Return the model with the parameters of a layout, or the reason why it cannot be built.
 
         A bias that the model does not have becomes a tensor without effect.
         """
@@ -302,10 +304,10 @@ class Subject:
         live: Model | Missing | None = None,
         without: Collection[str] = (),
     ) -> Observation:
-        """Return the model's answers to a problem; `live` is the model if it is built already.
+        """Return the model's answers to a problem; `live` is the model if it is already built.
 
         `without` names conditions under which it is not called, see `earlier.CONDITIONS`. A problem
-        of a subject with other parameters is asked at the same theta.
+        that was made for a subject with other parameters is evaluated at the same theta.
         """
         if live is None and not self._has_parameters_of(problem):
             return self._observe_renamed(problem, dtype, device)
@@ -316,11 +318,11 @@ class Subject:
         return observe(live, problem, stagewise, without)
 
     def _has_parameters_of(self, problem: Problem) -> bool:
-        """Has the problem own parameters of the model's names and shapes?"""
+        """Are the problem's own parameters those of the model, by names and shapes?"""
         return has_own_layout(problem, self.own(problem.formulation.network))
 
     def _observe_renamed(self, problem: Problem, dtype: str, device: str) -> Observation:
-        """Return the answers to a problem that is made for a subject with other parameters.
+        """Return the answers to a problem that was made for a subject with other parameters.
 
         They are missing unless the model's parameters are the network's, renamed and rearranged.
         """
@@ -339,7 +341,7 @@ class Subject:
 
 
 def _initialise_lazy(module: Any, network: Family) -> None:
-    """Call a module that has lazy parameters once, so that these get their shapes."""
+    """Call a module with lazy parameters once, so that these get their shapes."""
     import torch
 
     if any(map(torch.nn.parameter.is_lazy, module.parameters())):

@@ -1,7 +1,7 @@
-"""Reads what torch.save() wrote, by torch.load(), after a look at its parts.
+"""Reads a file of torch.save() by torch.load(), after checking its parts.
 
-torch.load(weights_only=True) runs no code from a file, but it takes as much time and memory as the
-file asks for. So only what torch.save() writes for a state_dict reaches it.
+torch.load(weights_only=True) runs no code from a file, but the file decides how much time and
+memory it takes. So only the records that torch.save() writes for a state_dict reach it.
 """
 
 import re
@@ -22,10 +22,10 @@ PICKLES = 5  # in front of the numbers of a file of torch before 1.6
 
 
 def load(content: bytes, most_text: int) -> Any:
-    """Return what torch.save() wrote. `most_text` is the largest size of its pickle in bytes.
+    """Return the object that torch.save() wrote.
 
-    Raises NoStateDict for anything but a state_dict and plain values. Raises what torch.load
-    raises if the content is damaged.
+    `most_text` is the largest size of its pickle in bytes. Raises NoStateDict for anything but a
+    state_dict and plain values, and the errors of torch.load if the content is damaged.
     """
     import torch
 

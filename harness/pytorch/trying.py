@@ -1,7 +1,7 @@
 """Finds the map from a model's own parameters to a network's blocks by trying all ways that fit.
 
-A block is one named parameter tensor of the network. A way is a dict that says for each block which
-parameter of the model it is, or which part of one: {"W1": "weight[:, 1:]", "b1": "weight[:, 0]"}.
+A block is one named parameter tensor of the network. A way is a dict from each block to a parameter
+of the model, or to a part of one: {"W1": "weight[:, 1:]", "b1": "weight[:, 0]"}.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +38,8 @@ def candidate_mappings(own: Layout, network: Family, said: Words) -> list[Words]
     """List at most TRIED ways to make the blocks that the user's words (`said`) do not mention.
 
     Blocks are made from whole parameters and from parts of them, and each number is used once. If
-    no way does this, a bias may be 0; if still no way does, numbers may be used several times in
-    place of that (tied weights).
+    there is no such way, a bias may be 0. If there is still none, numbers may be used several times
+    instead (tied weights).
     """
     free, blocks = find_unmapped(own, network, said)
     unused = Layout.of_shapes(free)
@@ -148,8 +148,8 @@ def matching(
 ) -> list[Words] | None:
     """Return the ways with which the network computes the model's outputs, tried on random numbers.
 
-    `ask` gives the model's answers at own parameters, in the dtype of its `contract`. Returns None
-    if the model gives no outputs; its trial reports why.
+    `ask` returns the model's answers at own parameters, in the dtype of its `contract`. Returns
+    None if the model gives no outputs; its trial reports the reason.
     """
     draw = np.random.default_rng(0)
     vector = draw.uniform(-1, 1, (8, own.size))

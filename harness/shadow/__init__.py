@@ -1,1 +1,3 @@
-"""Shadow execution: bounds along a model's own operations, whatever the model is."""
+"""Shadow execution: repeats a model's operations in float64, and bounds the rounding error of its
+answers.
+"""

@@ -1,9 +1,10 @@
-"""Bounds from end to end: how much all operations together may move a number, to first order.
+"""Bounds from end to end: how much the errors of all operations together may move a number, to
+first order.
 
-The error of a number is the sum over all operations of the derivative of the number by the result
-of the operation, times the error of that result. One pass backwards through the shadow gives all
-derivatives of a number, so the bound costs one pass for each number. A weighted sum of an answer's
-elements is a number like any other.
+The error of a number is a sum over all operations: the derivative of the number by the result of
+the operation, times the error of that result. One backward pass through the shadow (the same
+operations in float64) gives all derivatives of a number, so the bound costs one pass for each
+number. A weighted sum of an answer's elements is a number like any other.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ MOST = 2**25  # derivatives that are held at once: 256 MiB
 
 
 class Nodes:
-    """The results of a replay that may be off, and their errors in K scenarios.
+    """The results of a replay that carry an error, and their errors in K scenarios.
 
-    `errors` has for each scenario the errors of the results of every operation; an error that is
-    None in one of them counts as 0 there. `held` are numbers that no operation made, with their
-    error in each scenario. `operations` has the number of each node's operation; None for one of
-    these.
+    `errors` has for each scenario the errors of the results of every operation; None counts as 0.
+    `held` are numbers that no operation computed (inputs, constants), with their error in each
+    scenario. `operations` has the number of the operation that computed each node; None for `held`
+    ones.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class Nodes:
             self.errors.append(torch.stack([_flat(each, numbers) for each in scenario_errors], 1))
 
     def reach(self, numbers: Sequence[Tensor]) -> Tensor:
-        """Return how far the error of each node reaches: (N, nodes, K) for N numbers.
+        """Return the effect of each node's error on N numbers, as an array (N, nodes, K).
 
-        A number is a tensor of one element in the graph of the replay. An infinite error of no
-        effect is left out.
+        A number is a tensor of one element in the graph of the replay. An infinite error does not
+        count if its derivative is 0.
         """
         reach = torch.zeros(len(numbers), len(self.results), self.scenarios, dtype=torch.float64)
         acting = [row for row, number in enumerate(numbers) if number.requires_grad]
@@ -91,8 +92,8 @@ def _weigh(slopes: Tensor, errors: Tensor) -> Tensor:
 
 
 def _differentiate(numbers: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor | None]:
-    """Return the derivatives of N numbers by each result, (N, ...); None for a result that none
-    depends on.
+    """Return the derivatives of N numbers by each result, (N, ...); None for a result on which no
+    number depends.
 
     All numbers go back in one pass, or one after the other if torch cannot batch an operation.
     """

@@ -1,8 +1,9 @@
-"""Follows numbers that a layer hands on in another order, or too early, back to it.
+"""Traces a wrong input of a layer back to the layer that passed it on, in another order or too
+early.
 
-A part that is left out, or that permutes, makes no number that the other side has not: the search
-by numbers then stops at the next layer, whose results differ. What that layer is given tells them
-apart: an array that its maker's layer never hands on at the other side.
+A part that is left out, or that permutes numbers, computes no new number. So the search by numbers
+stops at the next layer, whose results differ. The inputs of that layer show the cause: one of them
+is an array that its producer's layer never passes on in the reference.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NEAR = 1e-9  # of the largest number of an array: arrays that are nearer are equ
 
 
 class Arrivals:
-    """The arrays that each layer of a run reads, and the operation that made each version."""
+    """The arrays that each layer of a run reads, and the operation that computed each of them."""
 
     def __init__(self, replay: Replay) -> None:
         self.replay = replay
@@ -34,7 +35,7 @@ class Arrivals:
                     self.makers[place.version] = operation
 
     def list_handed(self, layer: str, backward: bool) -> list[Tensor]:
-        """Return the arrays that others than a layer read; all arrays for the model itself, ""."""
+        """Return the arrays that other layers read; all arrays for the model itself, ""."""
         return [
             array
             for (reader, back), arrays in self.read.items()
@@ -43,7 +44,9 @@ class Arrivals:
         ]
 
     def list_given(self, operation: Operation) -> dict[Operation, Tensor]:
-        """Return the arrays of numbers that an operation reads, by their makers."""
+        """Return the floating-point arrays that an operation reads, by the operations that computed
+        them.
+        """
         given = {}
         for place in list_places((operation.args, operation.kwargs)):
             maker = self.makers.get(place.version)
@@ -56,8 +59,10 @@ class Arrivals:
 def trace_arrivals(
     subject: Replay, reference: Replay, operations: Sequence[Operation]
 ) -> list[Operation]:
-    """Return operations, or in place of one the makers of what it reads, if their layers never hand
-    this on in the reference.
+    """Return the operations to blame: for each given one itself, or the operations that computed
+    its inputs.
+
+    The latter are blamed if the reference's layers of the same name never pass on these inputs.
     """
     if not operations:
         return []
@@ -84,8 +89,10 @@ def trace_arrivals(
 
 
 def is_another(tensor: Tensor, known: Sequence[Tensor]) -> bool:
-    """Are there arrays of a tensor's shape, or of its transpose, and is it none of them? An array
-    of another shape, with the same numbers, may be the tensor itself.
+    """Does a tensor differ from all known arrays of its shape, or of its transpose's shape?
+
+    Return False if there are no such arrays, or if an array of another shape has the same numbers:
+    it may be the tensor itself.
     """
     forms = [tensor, tensor.mT] if tensor.ndim > 1 else [tensor]
     alike = [(form, each) for form in forms for each in known if each.shape == form.shape]

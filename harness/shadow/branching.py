@@ -1,8 +1,8 @@
-"""Operations that decide between branches: where a model and its shadow may take different ones.
+"""Operations that choose between branches, where a model and its shadow may choose differently.
 
-ReLU at a number near 0, a maximum of nearly equal numbers: both branches are right there, and a
-slope may jump from one to the other. The difference of its results on the observed numbers and
-on the shadow's is then part of what the model's answers may differ by.
+Examples are ReLU at a number near 0, and a maximum of nearly equal numbers. Both branches are right
+there, and a slope may jump from one to the other. The difference between the results on the
+observed numbers and on the shadow's numbers is then added to the bound.
 """
 
 from __future__ import annotations
@@ -109,16 +109,16 @@ BRANCHING = frozenset(
 
 
 def may_branch(run: Run, operation: Operation) -> bool:
-    """May an operation decide between branches, by its own inputs or by masks and indices that it
-    is given?
+    """May an operation choose between branches, by its own inputs or by masks and indices among
+    them?
     """
     return operation.functional in BRANCHING or bool(_list_decisions(run, operation))
 
 
 def takes_other_branch(replay: Replay, operation: Operation) -> bool:
-    """May an operation take another branch in the shadow than it was observed to take?
+    """May an operation take another branch in the shadow than in the observed run?
 
-    One that decides by its own inputs may; another does if its masks or indices differ.
+    It may if it chooses by its own inputs, or if its masks or indices differ.
     """
     if operation.functional in BRANCHING:
         return True
@@ -137,7 +137,9 @@ def add_branches(
     errors: Sequence[Error], observed: Sequence[Tensor | None], shadow: Sequence[Tensor | None]
 ) -> Sequence[Error]:
     """Return the errors of an operation's results, plus the differences of the results on the
-    observed numbers and on the shadow's. `observed` is empty if the operation does not branch.
+    observed numbers and on the shadow's.
+
+    `observed` is empty if the operation does not branch.
     """
     if not observed:
         return errors

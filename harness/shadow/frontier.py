@@ -1,10 +1,9 @@
-"""Finds the first operations that differ: where a model leaves the numbers of another one.
+"""Finds the first operations that differ between two models, by the numbers that they compute.
 
-Layers are paired by the numbers that flow. A result is *found* if all its numbers are among those
-of the other side: whole, transposed, joined or split. From an answer that differs, the search goes
-back through results that are not found, and stops at those whose own inputs are all found: there
-the two models part. A layer may compute by another formula, whose steps are not found: it is passed
-over if all that it hands on is.
+A result is *found* if all its numbers occur on the other side: whole, transposed, joined or split.
+From an answer that differs, the search goes back through results that are not found. It stops at
+operations whose inputs are all found: there the two models part. A layer may use another formula,
+whose steps are not found; it is passed over if all its outputs are found.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ NOISE = 3e-14  # of the same, at least: shadows of one function differ by about 
 class Pool:
     """All numbers of one side, sorted.
 
-    `near` is the share of its largest number by which a tensor may be off and is still found.
+    A number matches within the share `near` of the largest number of its tensor.
     """
 
     def __init__(self, tensors: Iterable[Tensor], near: float) -> None:
@@ -36,7 +35,7 @@ class Pool:
         self.infinite = bool(torch.isinf(joined).any())
 
     def has(self, tensor: Tensor) -> bool:
-        """Are all numbers of a tensor here, within rounding?"""
+        """Do all numbers of a tensor occur here, within rounding?"""
         wanted = tensor.detach().reshape(-1).contiguous()
         if bool(torch.isnan(wanted).any()) or (bool(torch.isinf(wanted).any()) > self.infinite):
             return False
@@ -57,8 +56,10 @@ def list_numbers(replay: Replay) -> list[Tensor]:
 
 
 def find_frontier(replay: Replay, answer: Place, pool: Pool) -> list[Operation]:
-    """Return the operations at which the way to an answer leaves the numbers of a pool, in their
-    order; none if the answer itself is found.
+    """Return the operations, in their order, at which the computation of an answer leaves the
+    numbers of a pool.
+
+    Return none if the answer itself is found.
     """
     operations = replay.run.operations
     makers = _find_makers(operations)
@@ -94,7 +95,7 @@ def _layer_of(operation: Operation) -> tuple[str, bool]:
 
 
 def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
-    """Return the number of the operation that made each version."""
+    """Return the number of the operation that wrote each version."""
     makers = {}
     for number, operation in enumerate(operations):
         for place in operation.results:
@@ -104,7 +105,9 @@ def _find_makers(operations: Sequence[Operation]) -> dict[int, int]:
 
 
 def _trace(replay: Replay, version: int, makers: dict[int, int]) -> list[int]:
-    """Return the operations that wrote a version, and those before it in the same memory."""
+    """Return the numbers of the operations that wrote a version, or earlier versions of the same
+    memory.
+    """
     found = []
     current: int | None = version
     while current is not None:

@@ -1,4 +1,6 @@
-"""Follows a user's own autograd Functions: their inputs, outputs, and the gradients of both."""
+"""Follows calls of a user's own torch.autograd.Function: inputs, outputs, and the gradients of
+both.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from harness.shadow.recording import Operation, Recorder
 
 @dataclass(eq=False)
 class Function:
-    """One call of a user's own torch.autograd.Function, which has a backward pass written by hand.
+    """One call of a user's own torch.autograd.Function, whose backward pass is written by hand.
 
-    `inputs` and `outputs` are its tensors; `gradients_out` are the gradients that its backward was
-    given for the outputs, `gradients_in` those that it returned for the inputs (None for none).
-    They are empty until the backward pass reaches it. `operations` are those of its forward pass;
-    `leaves` says that numbers leave torch in it.
+    `inputs` and `outputs` are its tensors. `gradients_out` are the gradients by the outputs, which
+    its backward gets, and `gradients_in` those by the inputs, which it returns (None if it returns
+    none); both are empty before the backward pass. `operations` are those of its forward pass.
+    `leaves` says that numbers leave torch in it, for NumPy or Python.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Names the layer and the line of source that run: the module by its name, the line by its file."""
+"""Names the layer (module) that runs, and the user's line of source that called the operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 class Layers:
     """Follows which module of a model runs.
 
-    A module that is called again has the number of the call behind its name: "cell (call 2)".
+    The name of a module that is called again ends with the number of the call: "cell (call 2)".
     """
 
     def __init__(self) -> None:
@@ -30,12 +30,14 @@ class Layers:
         self._calls: dict[str, int] = {}
 
     def find(self) -> tuple[str, str]:
-        """Return the name of the innermost module that runs, and the user's line."""
+        """Return the name of the innermost module that runs, and the user's line, as
+        "net.py:12".
+        """
         return (self._open[-1] if self._open else ""), find_line(sys._getframe(1))
 
     @contextmanager
     def follow(self, module: Any) -> Iterator[None]:
-        """Follow the calls of a module's parts while the `with` block runs."""
+        """Follow the calls of a module's submodules while the `with` block runs."""
         hooks = []
         for name, part in module.named_modules(remove_duplicate=True):
             if isinstance(part, torch.jit.ScriptModule):
@@ -61,8 +63,8 @@ class Layers:
 
 
 def find_line(frame: FrameType | None) -> str:
-    """Return the innermost line of a user's, as "net.py:12"; "" if the harness itself called the
-    operation.
+    """Return the user's innermost line in the call stack, as "net.py:12"; "" if the harness itself
+    called the operation.
     """
     while frame is not None:
         owner = find_owner(frame.f_code.co_filename)
@@ -76,7 +78,7 @@ def find_line(frame: FrameType | None) -> str:
 
 @cache
 def find_owner(file: str) -> Literal["user", "harness", "library"]:
-    """Return whose code a file holds; this room, torch and Python itself are libraries."""
+    """Return whose code a file holds. This room, torch and Python itself are libraries."""
     if file.startswith((TORCH, WATCHING, "<frozen", "<string")):
         return "library"
     if file.startswith(OURS):

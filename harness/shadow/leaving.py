@@ -1,4 +1,4 @@
-"""Sees where numbers leave torch: what NumPy or Python computes of them cannot be followed."""
+"""Detects that numbers leave torch. Computations in NumPy or Python cannot be followed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAYS = ("numpy", "tolist", "__array__", "__dlpack__")
 
 
 class Leaving(TorchFunctionMode):
-    """Notes the user's lines that read a tensor's numbers, in `lines`."""
+    """Notes in `lines` the user's lines that read a tensor's numbers."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()

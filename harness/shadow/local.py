@@ -1,4 +1,6 @@
-"""Judges each operation by itself: what it may lose on the inputs that it was observed to have."""
+"""Judges each operation by itself: compares its result with float64 on the inputs that it had,
+within its rounding error.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,13 @@ LEAST = 5e-324  # makes 0 / 0 a share of 0
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """One operation, judged: the bound of each result, and the largest share of it that is used.
+    """One operation, judged: the error bound of each result, and the largest share of it that is
+    used.
 
-    An operation without a rule has infinite errors, and `ruled` is false. `in_float64` are the
-    errors if the same operation ran in float64. `share` is above 1 if a result is outside its
-    bound; `undefined` counts numbers that were not judged. `exact` are the results in float64 of an
-    operation that decides between branches.
+    `share` is above 1 if a result is outside its bound; `undefined` counts numbers that were not
+    judged. `ruled` is False for an operation without a rule, whose errors are infinite.
+    `in_float64` are the errors if the same operation ran in float64. `exact` are the results in
+    float64 of an operation that chooses between branches.
     """
 
     operation: Operation
@@ -61,7 +64,7 @@ class Observed:
         self._read: dict[Place, Tensor] = {}
 
     def read(self, place: Place) -> Tensor:
-        """Return the tensor at a place; whole numbers and truth values stay what they are."""
+        """Return the tensor at a place, in float64 if it holds floating-point numbers."""
         found = self._read.get(place)
         if found is None:
             found = self.run.read(place)
@@ -72,7 +75,9 @@ class Observed:
 
 
 def check_operation(observed: Observed, operation: Operation) -> Checked:
-    """Judge one operation; its results are repeated in float64 from the observed inputs."""
+    """Judge one operation: repeat it in float64 from the observed inputs, and compare the
+    results.
+    """
     run = observed.run
     args, kwargs = fill(operation.args, observed.read), fill(operation.kwargs, observed.read)
     exact = repeat_operation(operation, args, kwargs)
@@ -103,11 +108,11 @@ def _make_endless(result: Tensor | None) -> Error:
 
 
 def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Error]:
-    """Return the errors of one evaluation in float64.
+    """Return the errors of evaluating once in float64.
 
-    A bound grows with the roundoff at least in proportion, so that of float32 may be scaled down. A
-    dtype with two roundoffs is asked again. The precision of float64 counts two evaluations, a
-    model's and the repetition's.
+    A bound grows at least in proportion to the roundoff, so the bound of float32 may be scaled
+    down. For a dtype with two roundoffs the bound is computed again. The precision of float64
+    counts two evaluations, the model's and the repetition's; here it is halved.
     """
     if dtype == "float32":
         factor = 2.0**-29
@@ -119,10 +124,11 @@ def _in_float64(call: Call, dtype: str, errors: Sequence[Error]) -> Sequence[Err
 
 
 def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
-    """Return the largest share of its bound that a result uses, and how many numbers are undefined.
+    """Return the largest share of its bound that a result uses, and the number of undefined
+    elements.
 
-    A number that is exactly right uses nothing, whatever its bound. A number is undefined if exact
-    arithmetic gives none, or if it may be beyond the range of the dtype and is not finite.
+    An element that is exactly right uses nothing, whatever its bound. An element is undefined if
+    exact arithmetic gives none, or if it is not finite and may be beyond the range of the dtype.
     """
     if not exact.is_floating_point():
         return (0.0 if torch.equal(found, exact) else torch.inf), 0
@@ -136,7 +142,9 @@ def measure(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
 
 
 def _measure_each(found: Tensor, exact: Tensor, error: Error) -> tuple[float, int]:
-    """Measure a result with numbers that are not finite, or are exact by their rule."""
+    """Return the same as `measure`, for a result with elements that are not finite or have no
+    error.
+    """
     right = found == exact
     undefined = torch.isnan(exact)
     if error is None:
@@ -149,8 +157,9 @@ def _measure_each(found: Tensor, exact: Tensor, error: Error) -> tuple[float, in
 
 
 def measure_whole(run: Run, operation: Operation) -> float:
-    """Return 0 if an operation gave the whole numbers or truth values that it gives again in its
-    own dtype, else infinity: something else has written into their memory.
+    """Return 0 if repeating an operation gives the same integers or booleans, else infinity.
+
+    If they differ, something else has written into their memory.
     """
     args, kwargs = fill(operation.args, run.read), fill(operation.kwargs, run.read)
     results = repeat_as_run(operation, args, kwargs)
@@ -161,7 +170,7 @@ def measure_whole(run: Run, operation: Operation) -> float:
 
 
 def find_dtype(run: Run, operation: Operation) -> str:
-    """Return the dtype of an operation's results; "" if they are whole numbers or truth values.
+    """Return the dtype of an operation's results; "" if they are integers or booleans.
 
     Raises ValueError for a dtype without a contract.
     """

@@ -1,4 +1,4 @@
-"""Says where an operation ran, as data for findings."""
+"""Describes where an operation ran, for findings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def locate(operation: Operation) -> Located:
 
 
 def shorten_path(file: str) -> str:
-    """Return a path from the working folder if the file is below it, else its name alone."""
+    """Return a path relative to the working folder if the file is in it, else the name of the
+    file.
+    """
     here = os.getcwd() + os.sep
     return file.removeprefix(here) if file.startswith(here) else os.path.basename(file)

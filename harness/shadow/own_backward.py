@@ -1,4 +1,4 @@
-"""Compares a backward pass that is written by hand with the derivative of its forward pass."""
+"""Compares a backward pass that a user wrote by hand with the derivative of its forward pass."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from harness.shadow.watch import watch
 
 
 def list_wrong_backwards(shadow: Shadow) -> list[Function]:
-    """Return the functions of a user's own whose backward pass is not the derivative of their
-    forward pass, beyond what rounding in float64 allows.
+    """Return the user's own autograd Functions whose backward pass is not the derivative of their
+    forward pass, within float64 rounding.
     """
     calls = [
         call for call in shadow.watched.functions if call.gradients_in and not call.leaves
@@ -24,11 +24,11 @@ def list_wrong_backwards(shadow: Shadow) -> list[Function]:
 
 
 def is_derivative(shadow: Shadow, call: Function) -> bool:
-    """Is what a function's backward returned the derivative of its forward?
+    """Did a Function's backward return the derivative of its forward?
 
-    Autograd differentiates the forward pass of the shadow by the memory of the inputs, at the
-    gradients that the backward was given. Both results are bounded by their own operations, and
-    compared as sums with random signs.
+    Autograd differentiates the forward pass of the shadow by the inputs, for the same gradients by
+    the outputs. Both results are bounded by their own operations, and compared as sums with random
+    signs. Inputs that share memory are compared together.
     """
     read, versions = shadow.replay.read, {place.version for place in call.inputs}
     inputs = {version: shadow.replay.get(version) for version in versions}
@@ -48,7 +48,7 @@ def is_derivative(shadow: Shadow, call: Function) -> bool:
 
 
 def _derive(outputs: list[Tensor], inputs: list[Tensor], given: list[Tensor]) -> Shadow:
-    """Return the shadow of the derivative, by the number of the input."""
+    """Return the derivatives (in the shadow) by each input, by the number of the input."""
 
     def differentiate() -> dict[str, Tensor]:
         slopes = torch.autograd.grad(
@@ -60,7 +60,9 @@ def _derive(outputs: list[Tensor], inputs: list[Tensor], given: list[Tensor]) ->
 
 
 def _agree(shadow: Shadow, call: Function, version: int, derived: Shadow, name: str) -> bool:
-    """Compare the gradients that were returned for the inputs in one memory with the derivative."""
+    """Does the gradient returned for the inputs in one memory equal the derivative, within its
+    bound?
+    """
     expected = derived.read(name)
     signs = draw_signs(expected, torch.Generator().manual_seed(0))
     wanted = (expected * signs).sum()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Place(NamedTuple):
-    """The place of a tensor: a version, and the size, strides and offset in its memory."""
+    """The place of a tensor: a version of its memory, and the size, strides and offset in it."""
 
     version: int
     size: tuple[int, ...]

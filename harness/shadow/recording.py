@@ -1,8 +1,8 @@
-"""Records every operation of torch that runs, with the numbers that it was given.
+"""Records every operation of torch that runs, with its inputs.
 
-The memory of tensors is followed, not their names: an array of memory (a storage) has versions, and
-each operation that writes into it makes the next. A tensor is a place in a version. Views need no
-rule, and a write through a view reaches all others.
+The memory of tensors is followed, not their names. An array of memory (a storage) has versions, and
+each operation that writes into it creates the next. A tensor is a place (size, strides, offset) in
+a version. So views need no rule, and a write through one view is seen through all others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class Given(NamedTuple):
 
 @dataclass(eq=False)
 class Version:
-    """The numbers of a storage (a flat tensor) from one write to the next."""
+    """The numbers of a storage (a flat tensor) between two writes; `before` is the version
+    before.
+    """
 
     numbers: Tensor
     before: int | None = None  # the version that a write has changed
@@ -60,7 +62,7 @@ class Operation:
 
     @cached_property
     def functional(self) -> str:
-        """The name of the operation that computes the same and writes nowhere: "aten::add" for
+        """The name of the operation that computes the same but writes nowhere: "aten::add" for
         "aten::add_".
         """
         return self.name if self.name.endswith("__") else self.name.removesuffix("_")
@@ -73,7 +75,7 @@ class Operation:
 
 @dataclass(eq=False)
 class Run:
-    """What was recorded: the operations in their order, and the versions of all memory."""
+    """A recorded run: the operations in their order, and the versions of all memory."""
 
     versions: list[Version] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
@@ -86,7 +88,7 @@ class Run:
 
 
 class Unwatched(RuntimeError):
-    """A tensor that cannot be followed: sparse, nested or complex."""
+    """Raised for a tensor that cannot be followed: sparse, nested or complex."""
 
 
 # the arguments that these operations write to, which their schemas do not say
@@ -154,7 +156,7 @@ def list_written(called: Any) -> tuple[str, ...]:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that run in its `with` block into `run`.
 
-    `find_layer` returns the module's name and the line of the operation that is running.
+    `find_layer` returns the module's name and the user's line for the operation that is running.
     """
 
     def __init__(self, find_layer: Callable[[], tuple[str, str]] | None = None) -> None:
@@ -208,7 +210,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return results
 
     def _to_places(self, given: Any) -> Any:
-        """Return arguments with places in place of tensors."""
+        """Return arguments with places instead of tensors."""
         if isinstance(given, Tensor):
             return self.place(given)
         if isinstance(given, tuple | list):
@@ -231,7 +233,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return found
 
     def _freeze(self, tensor: Tensor) -> None:
-        """Keep the numbers of a storage before they are overwritten."""
+        """Copy the numbers of a storage before they are overwritten."""
         version = self.run.versions[self.place(tensor).version]
         version.numbers = version.numbers.clone()
 
@@ -240,7 +242,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         """Add an operation to the run, unless it only makes views.
 
-        The `hidden` arguments, which it has written to in silence, are its last results.
+        The `hidden` arguments become its last results: it writes to them, although its schema does
+        not say so.
         """
         given = {place.version for place in list_places(places)}
         listed = results if isinstance(results, tuple | list) else (results,)

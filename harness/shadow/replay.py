@@ -1,8 +1,8 @@
-"""Repeats a recorded run in float64, with the derivatives of all that it computes.
+"""Repeats a recorded run in float64, with derivatives by all results.
 
-Two values of a result are told apart. The *shadow* of a result is what the same operations give in
-float64 from the first to the last. The *local* value is what one operation gives in float64 from
-the inputs that it was observed to have.
+A result has two values in float64. Its *shadow* is computed by all operations from the first to
+this one in float64. Its *local* value is computed by its one operation in float64, from the inputs
+that were observed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Results = tuple[Tensor | None, ...]
 class Replay:
     """A run in float64: the numbers of each version, and the results of each operation.
 
-    A result is a node of autograd's graph: the derivative of a later number by it can be taken.
+    A result is a node of autograd's graph, so that later numbers can be differentiated by it.
     """
 
     run: Run
@@ -38,7 +38,9 @@ class Replay:
         return read_place(self.get(place.version), place)
 
     def get(self, version: int) -> Tensor:
-        """Return the flat shadow of a version; one that no operation made is as observed."""
+        """Return the flat shadow of a version; a version that no operation wrote has the observed
+        numbers.
+        """
         found = self.numbers.get(version)
         if found is None:
             found = widen(self.run.versions[version].numbers)
@@ -48,7 +50,7 @@ class Replay:
         return found
 
     def put(self, place: Place, result: Tensor) -> None:
-        """Put a result in its place, and keep what else is in the same memory."""
+        """Write a result to its place, and copy everything else in the same memory."""
         version = self.run.versions[place.version]
         whole = version.numbers.numel()
         order = find_order(place, whole)
@@ -71,11 +73,10 @@ def replay(
     exact: Mapping[int, Tensor] | None = None,
     operations: Sequence[Operation] | None = None,
 ) -> Replay:
-    """Return the shadow of a run: all its operations again, in float64, or only some of them.
+    """Return the shadow of a run: all its operations, or only some, repeated in float64.
 
-    `exact` has the numbers of some versions (flat, float64) that are not taken as observed.
-
-    Raises what torch raises if an operation cannot be repeated.
+    `exact` has the numbers of some versions (flat, float64) to use instead of the observed ones.
+    Raises the errors of torch if an operation cannot be repeated.
     """
     made = Replay(run)
     for version, numbers in (exact or {}).items():
@@ -108,9 +109,7 @@ def repeat_operation(operation: Operation, args: Any, kwargs: Any) -> Results:
 
 
 def repeat_as_run(operation: Operation, args: Any, kwargs: Any) -> Results:
-    """Return the results of an operation again, in its own dtype; only its whole numbers and truth
-    values are as they were.
-    """
+    """Return the results of an operation repeated in its own dtype, widened to float64."""
     outputs = list_outputs(operation.called)
     kwargs = {name: kwargs[name] for name in kwargs if name not in outputs}
     return _widen_results(find_functional(operation)(*args, **kwargs))
@@ -129,14 +128,18 @@ def _takes_default_dtype(operation: Operation) -> bool:
 
 
 def _widen_result(result: Any) -> Tensor | None:
-    """Return a result in float64 if it holds floating-point numbers; None if it is no tensor."""
+    """Return a floating-point result in float64, other tensors as they are; None for anything
+    else.
+    """
     if not isinstance(result, Tensor):
         return None
     return result.double() if result.is_floating_point() else result
 
 
 def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
-    """Return the numbers of the results in floating point that a repetition does not have."""
+    """Return the numbers of an operation's floating-point results that its repetition does not
+    return.
+    """
     gaps = []
     for number, place in enumerate(operation.results):
         if place is None or (number < len(results) and results[number] is not None):
@@ -147,9 +150,10 @@ def find_gaps(run: Run, operation: Operation, results: Results) -> list[int]:
 
 
 def fill_gaps(run: Run, operation: Operation, results: Results) -> Results:
-    """Return results with observed numbers for those that a repetition does not have.
+    """Return the repeated results, with observed numbers for those that the repetition does not
+    return.
 
-    Derivatives by them can be taken: their error is without end (see `local`).
+    They take part in differentiation; their error is infinite (see `local`).
     """
     gaps = find_gaps(run, operation, results)
     if not gaps:
@@ -163,7 +167,7 @@ def fill_gaps(run: Run, operation: Operation, results: Results) -> Results:
 
 
 def find_functional(operation: Operation) -> Any:
-    """Return the operation of torch that computes the same and writes nowhere.
+    """Return the torch operation that computes the same but writes nowhere.
 
     Its overload follows from the arguments: the names of overloads differ between the two.
     """
@@ -175,18 +179,20 @@ def find_functional(operation: Operation) -> Any:
 
 @cache
 def list_outputs(called: Any) -> tuple[str, ...]:
-    """Return the names of the arguments into which an operation only writes: `out` and its like."""
+    """Return the names of the arguments into which an operation only writes, such as `out`."""
     return tuple(argument.name for argument in called._schema.arguments if argument.is_out)
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """Return numbers in float64, as a copy; whole numbers and truth values stay what they are."""
+    """Return a copy of floating-point numbers in float64; integers and booleans keep their
+    dtype.
+    """
     tensor = tensor.detach()
     return tensor.double().clone() if tensor.is_floating_point() else tensor.clone()
 
 
 def fill(given: Any, read: Any) -> Any:
-    """Return arguments with tensors in place of places."""
+    """Return arguments with tensors instead of places; `read` returns the tensor at a place."""
     if isinstance(given, Place):
         return read(given)
     if isinstance(given, dict):
@@ -197,7 +203,7 @@ def fill(given: Any, read: Any) -> Any:
 
 
 def _widen_dtype(value: Any) -> Any:
-    """Return float64 for a dtype of floating point, and any other argument as it is."""
+    """Return float64 for a floating-point dtype; any other argument as it is."""
     if isinstance(value, torch.dtype) and value.is_floating_point:
         return torch.float64
     return value

@@ -1,7 +1,7 @@
-"""Operations that are recorded as others, which compute the same and can be repeated.
+"""Replaces recorded operations by equivalent ones that can be repeated.
 
-An operation on a list of tensors (_foreach) is one operation for each of them. Dropout that draws
-its own mask is a product with the mask that it has drawn.
+An operation on a list of tensors (_foreach) becomes one operation for each of them. Dropout with a
+mask of its own becomes a product with the mask that it has drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ VALUED = ("addcmul", "addcdiv")  # their last argument is a keyword of the opera
 
 
 class Noted(NamedTuple):
-    """One operation as it is recorded: what was called, its arguments and its results."""
+    """One operation to record: the called operation, its arguments and its results."""
 
     called: Any
     args: Sequence[Any]
@@ -27,7 +27,7 @@ class Noted(NamedTuple):
 
 
 def rewrite(noted: Noted) -> Iterator[Noted]:
-    """Return the operations that stand for one; itself as a rule."""
+    """Yield the operations that replace one; most operations are replaced by themselves."""
     name = noted.called._schema.name
     if name.startswith(FOREACH):
         yield from _split(noted)
@@ -60,7 +60,7 @@ def _find_single(name: str, overload: str) -> Any:
 
 
 def _take(argument: Any, number: int) -> Any:
-    """Return one of a list; what is no list is the same for all."""
+    """Return the element of this number of a list; anything else is the same for all numbers."""
     return argument[number] if type(argument) in (tuple, list) else argument
 
 

@@ -1,4 +1,6 @@
-"""The shadow of a watched evaluation, and the numbers that are judged in it."""
+"""The shadow of an evaluation: its answers in float64, and bounds on the errors of the model's
+answers.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,13 @@ from harness.shadow.watch import Watched
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """How far the errors of all operations may move a number.
+    """The largest error of a number, from the errors of all operations.
 
-    `in_float64` bounds the error of the shadow itself, `as_run` that of the number as the model
-    computes it, and `as_declared` the same if every operation ran in the claimed dtype. `unruled`
-    are the operations without a rule that it depends on. `lost` has what each operation in a
-    narrower dtype adds to `as_run` beyond its share of `as_declared`, the largest first.
+    `in_float64` bounds the error of the shadow itself, and `as_run` the error of the number as the
+    model computes it. `as_declared` is the bound if every operation ran in the claimed dtype.
+    `unruled` are the operations without a rule that the number depends on. `lost` has, for each
+    operation in a narrower dtype, its part of `as_run` beyond its part of `as_declared`, the
+    largest first.
     """
 
     in_float64: float
@@ -36,10 +39,10 @@ class Reach:
 
 
 class Shadow:
-    """A watched evaluation in float64, with what its operations may lose.
+    """A recorded evaluation repeated in float64, with the error bounds of its operations.
 
-    `dtype` is the dtype that the model claims to compute in. `exact` has numbers, by version, that
-    the evaluation could only hold rounded.
+    `dtype` is the dtype that the model claims to compute in. `exact` has, by version, exact numbers
+    that the evaluation stored rounded.
     """
 
     def __init__(
@@ -51,11 +54,11 @@ class Shadow:
         self.replay: Replay = replay(watched.run, self.exact)
 
     def read(self, name: str) -> Tensor:
-        """Return the shadow of an answer, in autograd's graph."""
+        """Return an answer of the shadow, in autograd's graph."""
         return self.replay.read(self.watched.answers[name])
 
     def leaves(self) -> dict[int, Tensor]:
-        """Return the numbers that no operation has made, by version: parameters, inputs and
+        """Return the numbers that no operation has computed, by version: parameters, inputs and
         constants.
         """
         made = {
@@ -69,7 +72,7 @@ class Shadow:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The results that may be off, with their errors in float64, as run and as declared."""
+        """The results with errors, in three scenarios: in float64, as run and as declared."""
         in_float64, as_run, as_declared = [], [], []
         for checked, results in zip(self.checked, self.replay.results, strict=True):
             exact = checked.exact
@@ -82,8 +85,8 @@ class Shadow:
 
     @property
     def _held(self) -> list[tuple[Tensor, Sequence[Error]]]:
-        """The numbers that the run could only hold rounded, and what this changes: in the run, or
-        for constants in the shadow itself.
+        """The numbers that the run stored rounded, with the error that this causes in each
+        scenario.
         """
         held: list[tuple[Tensor, Sequence[Error]]] = []
         for version, numbers in self.exact.items():
@@ -94,18 +97,18 @@ class Shadow:
         return held
 
     def allow_rounded(self, constants: Mapping[int, Tensor]) -> None:
-        """Let constants, by version, be off by errors: they are rounded already where they are
-        made, as torch.tensor(0.1) in float32.
+        """Allow errors of constants, by version, that are rounded where they are created, as
+        torch.tensor(0.1) in float32 is.
         """
         self._rounded = constants
         self.__dict__.pop("nodes", None)
 
     def reach(self, numbers: Sequence[Tensor]) -> list[Reach]:
-        """Return how far errors may move numbers of the shadow (tensors of one element)."""
+        """Return the `Reach` of some numbers of the shadow (tensors of one element)."""
         return [self._sum_up(each) for each in self.nodes.reach(numbers)]
 
     def _sum_up(self, reach: Tensor) -> Reach:
-        """Return the sums over all operations of a number's (nodes, 3)."""
+        """Return the `Reach` of one number from the effects of all nodes (nodes, 3)."""
         unruled, lost = [], []
         beyond = (reach[:, 1] - reach[:, 2]).tolist()
         for node, operation in enumerate(self.nodes.operations):
@@ -122,9 +125,7 @@ class Shadow:
         return Reach(in_float64, as_run, as_declared, named, tuple(lost))
 
     def _declared(self, checked: Checked) -> Sequence[Error]:
-        """Return the errors of an operation, or those in the claimed dtype if it ran in a narrower
-        one.
-        """
+        """Return the errors of an operation, in the claimed dtype if it ran in a narrower one."""
         claimed = precision_of(self.dtype).stored
         if checked.dtype == "" or precision_of(checked.dtype).stored <= claimed:
             return checked.errors

@@ -1,10 +1,9 @@
-"""Switches off kernels that compute several operations at once, so that each operation is seen.
+"""Switches off kernels that compute several operations at once, so that each operation is recorded.
 
-Attention runs by its mathematical path, transformer layers without their fast path, recurrent
-networks step by step, and functions that torch.compile has compiled run as they are written. The
-kernels of single operations stay those that run without a watch: oneDNN and cuDNN multiply and
-convolve as always. NNPACK does not: it convolves by the algorithm of Winograd, whose error no bound
-of sums of products covers.
+Attention uses its mathematical path, transformer layers do not use their fast path, recurrent
+networks run step by step, and compiled functions run uncompiled. Kernels of single operations stay
+the same: oneDNN and cuDNN multiply and convolve as always. NNPACK is an exception: it convolves by
+Winograd's algorithm, whose error no bound of sums of products covers.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ def normalize(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Return torch.rms_norm with `eps` as it was written.
+    """Return torch.rms_norm with `eps` in double precision.
 
-    torch's own rounds `eps` to float32 before it is added: then a norm by hand is another function
-    by some 1e-13, which a watched model is seen to differ by.
+    torch rounds `eps` to float32 before adding it. A norm that is written by hand would then differ
+    by about 1e-13, which a watched model is seen to do.
     """
     x = input if input.dtype == torch.float64 else input.float()
     axes = [-1 - axis for axis in range(len(normalized_shape))]
@@ -43,8 +42,8 @@ def normalize(
 
 
 class StepByStep(TorchFunctionMode):
-    """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN, and the
-    norm of the root mean square by its equations.
+    """Runs recurrent networks as single operations, without the layers of oneDNN and cuDNN, and
+    torch.rms_norm by its equations.
     """
 
     def __torch_function__(

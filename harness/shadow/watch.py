@@ -21,7 +21,9 @@ Answers = Mapping[str, Tensor]  # by name, as "output", "loss", "gradient of fc.
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A recorded run, the places of its answers, and the calls of a user's own Functions."""
+    """A recorded run, the places of its answers, and the calls of a user's own autograd
+    Functions.
+    """
 
     run: Run
     answers: Mapping[str, Place]
@@ -35,10 +37,9 @@ class Watched:
 def watch(call: Callable[[], Answers], module: Any = None) -> Watched:
     """Run `call`, which returns answers by name, and record every operation.
 
-    Layers are named after the parts of `module`. Fused kernels are switched off, so that their
-    steps are seen; random numbers are drawn from the generator as it stands.
-
-    Raises Unwatched if a tensor is sparse, nested or complex, and whatever `call` raises.
+    Layers are named after the submodules of `module`. Fused kernels are switched off, so that their
+    steps are seen. Random numbers come from the present state of the generator. Raises Unwatched if
+    a tensor is sparse, nested or complex, and all errors that `call` raises.
     """
     layers = Layers()
     recorder = Recorder(layers.find)
