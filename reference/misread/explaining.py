@@ -105,8 +105,10 @@ class Explanation:
             return ""
         apart = np.linalg.norm(held - truth.theta)
         for reading in list_readings(self.fit.topology, self.fit.wts, self.fit.columns):
-            if np.linalg.norm(held - reading.wts) < UNEXPLAINED * apart:
-                return reading.words
+            in_float32 = reading.wts.astype(np.float32)  # as torch.tensor holds what it is given
+            for wts in (reading.wts, in_float32):
+                if np.linalg.norm(held - wts) < UNEXPLAINED * apart:
+                    return reading.words
         near = abs(held[:, None] - self.fit.wts[None]) <= ALIKE * abs(self.fit.wts[None])
         common = int(near.any(axis=1).sum())
         if common > COMMON * len(held):
