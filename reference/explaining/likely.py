@@ -17,8 +17,8 @@ from harness.core.problem import QUANTITIES, Problem
 from harness.waiting.progress import Say, silent
 from reference.explaining.scaling import UNEXPLAINED, describe_scaling
 from reference.faults.bounds import bounds
-from reference.faults.catalogue import made_in
 from reference.faults.kinds import Answers, Fault, solve
+from reference.mistakes.catalogue import made_in
 
 LITTLE = 1e-4  # of the size of a draw's answers, which rounding may be without counting less
 

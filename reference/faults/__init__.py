@@ -1,1 +1,1 @@
-"""Mistakes that ports make: planted to test the judge, and tried to explain a failure."""
+"""What a fault is: the equations with one mistake, their answers, and the bounds of these."""

@@ -14,9 +14,9 @@ from harness.core.contract import Array
 from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Network, OnData, numpy_net, r_nnet
-from reference.faults.catalogue import FAULTS
 from reference.faults.kinds import Fault, solve
 from reference.mathematics.oracle import certificates
+from reference.mistakes.catalogue import FAULTS
 from tests.selfcheck.corpus import first_outside
 from tests.selfcheck.styles import fused, in_torch
 from tests.support import ACTIVATIONS, oracle_of, used

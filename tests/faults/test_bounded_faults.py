@@ -8,8 +8,8 @@ import pytest
 from harness import Contract
 from harness.core.contract import Bounded
 from reference.faults.bounds import _Replaced, bounds
-from reference.faults.catalogue import FAULTS
 from reference.faults.kinds import Answers, Fault, solve
+from reference.mistakes.catalogue import FAULTS
 from tests.conftest import Approved
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case

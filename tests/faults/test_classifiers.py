@@ -11,8 +11,8 @@ from harness.core.contract import BCE_LEAST
 from reference import Network, probes
 from reference.explaining.likely import likely
 from reference.faults.bounds import bounds
-from reference.faults.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from reference.faults.kinds import Fault
+from reference.mistakes.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from tests.conftest import Approved
 from tests.selfcheck.classifier_faults import Count, count_in
 from tests.support import used

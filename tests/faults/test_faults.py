@@ -12,8 +12,8 @@ from harness.core.problem import Problem
 from reference import Network, probes
 from reference.explaining.likely import likely
 from reference.faults.bounds import bounds
-from reference.faults.catalogue import FAULTS, OPERATORS
 from reference.faults.kinds import Fault, Off, solve
+from reference.mistakes.catalogue import FAULTS, OPERATORS
 from tests.conftest import Approved
 from tests.selfcheck.corpus import first_outside, weighed
 from tests.support import ACTIVATIONS, DTYPES, asked, dual

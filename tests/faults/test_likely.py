@@ -9,8 +9,8 @@ import pytest
 from harness import Contract, Formulation, Problem
 from reference import Network, probes
 from reference.explaining.likely import offered
-from reference.faults.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from reference.faults.kinds import Answers, solve
+from reference.mistakes.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from tests.conftest import Approved
 from tests.own_networks import two_hidden
 from tests.selfcheck import planted

@@ -18,10 +18,10 @@ from harness.judging.cache import Cache
 from harness.running.trial import run
 from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
 from reference.explaining.likely import likely
-from reference.faults.catalogue import made_in
 from reference.faults.kinds import OnBlocks, solve
 from reference.mathematics.equations import evaluate
 from reference.mathematics.oracle import certificates
+from reference.mistakes.catalogue import made_in
 from tests.conftest import Approved
 from tests.mathematics.test_bounds import random_problem
 from tests.own_networks import NETWORKS, STYLES, by_matmul, in_torch, two_hidden

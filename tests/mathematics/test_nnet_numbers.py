@@ -12,8 +12,8 @@ from harness import Contract, Formulation, Loss, Problem
 from harness.core.contract import Array
 from harness.core.loss import SUM_OF_SQUARES
 from reference import Network, numpy_net, r_nnet
-from reference.faults.catalogue import FAULTS
 from reference.faults.kinds import solve
+from reference.mistakes.catalogue import FAULTS
 from reference.nnet.losses import find_error
 from reference.r.nnet_reference import LIVE, topology
 

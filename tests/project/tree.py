@@ -47,6 +47,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "fitted",
         "misread",
         "explaining",
+        "mistakes",
         "faults",
         "training",
         "implementations",

@@ -8,8 +8,8 @@ import torch
 
 from harness import Contract, Problem
 from reference import Network
-from reference.faults.catalogue import FAULTS, OPERATORS
 from reference.faults.kinds import Data, Fault
+from reference.mistakes.catalogue import FAULTS, OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case, Stack, changed, first_outside
 from tests.support import ACTIVATIONS, DTYPES, dual

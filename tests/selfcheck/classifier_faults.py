@@ -20,9 +20,9 @@ from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES
 from reference import Network, probes
 from reference.explaining.likely import as_computed, offered
-from reference.faults.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 from reference.faults.kinds import Answers, Fault, solve
 from reference.mathematics.losses import ACTIVATION_OF
+from reference.mistakes.catalogue import FAULTS, OF_CLASSIFIERS, made_in
 
 KINDS = ("exact", "few-term", "random", "saturated")
 LEAST_IN_FLOAT32 = 1e-5  # of the size of a mistake: a smaller one is little more than rounding

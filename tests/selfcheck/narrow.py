@@ -19,7 +19,7 @@ from harness.core.contract import PRECISION
 from harness.core.judge import TOO_WIDE
 from harness.core.problem import QUANTITIES
 from harness.judging.narrowing import narrow_problems
-from reference.faults.catalogue import OPERATORS
+from reference.mistakes.catalogue import OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.corpus import Case
 from tests.support import used

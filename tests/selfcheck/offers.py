@@ -11,7 +11,6 @@ import numpy as np
 from harness import Contract, Problem
 from harness.core.contract import Array
 from reference.explaining.likely import offered
-from reference.faults.catalogue import FAULTS, SIZES
 from reference.faults.changes import ChangeOfBlocks, Named, change_block
 from reference.faults.kinds import (
     Answer,
@@ -23,6 +22,7 @@ from reference.faults.kinds import (
     Slope,
     solve,
 )
+from reference.mistakes.catalogue import FAULTS, SIZES
 from tests.selfcheck.corpus import Case, Stack, first_outside
 
 # of the largest number of a stack: what may differ by rounding

@@ -25,8 +25,8 @@ from harness.judging.cache import Cache
 from harness.reporting.environment import limit_threads
 from harness.running.trial import run
 from reference import Network, numpy_net, probes
-from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Fault, Hidden
+from reference.mistakes.catalogue import OPERATORS
 from tests.selfcheck import planted
 from tests.selfcheck.planted import RIGHT
 from tests.selfcheck.styles import ACTS

@@ -33,8 +33,8 @@ from harness.core.problem import QUANTITIES
 from harness.reporting.environment import environment, limit_threads
 from harness.text.files import replace_whole
 from reference import numpy_net, probes, r_nnet
-from reference.faults.catalogue import OPERATORS
 from reference.faults.kinds import Answers, Fault, solve
+from reference.mistakes.catalogue import OPERATORS
 from tests.judging.test_wrong_ports import PORTS
 from tests.selfcheck import alone, chart, planted
 from tests.selfcheck.corpus import Case, Stack, cases, changed, first_outside, wide

@@ -17,7 +17,7 @@ from harness import Contract, Problem
 from harness.reporting.selfcheck_result import read_beside
 from reference import Network, probes
 from reference.commands import selfcheck as verb
-from reference.faults.catalogue import FAULTS
+from reference.mistakes.catalogue import FAULTS
 from tests.conftest import Approved
 from tests.selfcheck import selfcheck
 from tests.selfcheck.corpus import cases, wide

@@ -8,7 +8,10 @@ import numpy as np
 from harness.core.contract import Array
 from harness.core.formulation import Family
 from harness.core.loss import SUM_OF_SQUARES, Loss
-from reference.faults import (
+from reference.faults.changes import Named, change_block, multiply_by
+from reference.faults.kinds import Fault, Hidden, Misread, OnBlocks, Slope
+from reference.mathematics.network import Network
+from reference.mistakes import (
     activations,
     answers,
     classifiers,
@@ -18,9 +21,6 @@ from reference.faults import (
     losses,
     parameters,
 )
-from reference.faults.changes import Named, change_block, multiply_by
-from reference.faults.kinds import Fault, Hidden, Misread, OnBlocks, Slope
-from reference.mathematics.network import Network
 
 SIZES = (1e-3, 1e-6, 1e-12)  # of numbers that are off, relative to them
 

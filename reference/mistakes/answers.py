@@ -21,7 +21,7 @@ from reference.faults.changes import (
     swap_blocks,
 )
 from reference.faults.kinds import SLOPES, Answer, Blocks, Fault, Slope
-from reference.faults.losses import change_error
+from reference.mistakes.losses import change_error
 
 
 def _take_draw_before(answers: Array) -> Array:

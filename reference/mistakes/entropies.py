@@ -11,7 +11,6 @@ import numpy as np
 from harness.core.formulation import Family
 from harness.core.loss import OF_A_ROW, Loss
 from harness.core.problem import Problem
-from reference.faults.classifiers import OF_UNITS
 from reference.faults.kinds import Fault, Posed
 from reference.faults.outputs import (
     ROUNDINGS,
@@ -26,6 +25,7 @@ from reference.mathematics.errors import Errors, Head
 from reference.mathematics.losses import find_errors, squares
 from reference.mathematics.nodes import Node
 from reference.mathematics.tape import Tape
+from reference.mistakes.classifiers import OF_UNITS
 
 Widths = tuple[int, ...]
 Change = Callable[[Loss, Widths], Loss | None]

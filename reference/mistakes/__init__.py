@@ -1,0 +1,1 @@
+"""The catalogue of mistakes that ports make: planted to test the judge, and tried on failures."""
