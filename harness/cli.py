@@ -12,6 +12,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from harness.reporting import regressions as baseline
+from harness.reporting.environment import find_version
 from harness.reporting.results import read
 from harness.reporting.screen import NARROWEST
 from harness.text.harmless import one_line
@@ -93,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         " tells more of a verb."
     )
     parser = ArgumentParser("nnet-parity", description=about, allow_abbrev=False)
+    version = f"nnet-parity {find_version('nnet-parity')}"
+    parser.add_argument("--version", action="version", version=version)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     found = {entry.name: _load(entry) for entry in entry_points(group=GROUP)} | {"compare": compare}
     for name, verb in sorted(found.items()):

@@ -1,3 +1,3 @@
-"""What the command `nnet-parity` offers beyond comparing reports: back, doctor, port, record,
-selfcheck.
+"""What the command `nnet-parity` offers beyond comparing reports: back, check, doctor, init, port,
+record, selfcheck.
 """

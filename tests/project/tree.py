@@ -22,6 +22,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
         "claims",
         "diagnosis",
         "same",
+        "looking",
         "mapping",
         "evaluating",
         "judging",
@@ -42,6 +43,7 @@ ROOMS = {  # of each package, from the top down: a room imports those below it
     ),
     "reference": (
         "commands",
+        "proposing",
         "returning",
         "porting",
         "fitted",

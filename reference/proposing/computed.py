@@ -1,0 +1,43 @@
+"""Tries whether a network's equations compute what a model computes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.core.contract import Contract
+from harness.core.formulation import Family, Formulation
+from harness.core.implementation import Missing
+from harness.core.judge import budget
+from harness.core.problem import Problem
+from harness.pytorch.subject import Subject
+
+DRAWS, ROWS = 8, 5
+DTYPE = "float64"
+
+
+class Tried:
+    """A model's outputs at random numbers (D, R, O), to be compared with those of networks.
+
+    `formulation` is the map of the model's parameters; all networks have its layout.
+    """
+
+    def __init__(self, subject: Subject, formulation: Formulation) -> None:
+        self.contract = Contract(DTYPE, absolute_activations=True)
+        self.problem = _draw(formulation)
+        self.outputs = subject.observe(self.problem, DTYPE).answer("forward")
+
+    def is_computed_by(self, network: Family, formulation: Formulation) -> bool:
+        """Are the model's outputs those of the network, up to rounding?"""
+        if isinstance(self.outputs, Missing):
+            return False
+        bound = network.oracle(_draw(formulation), self.contract)["forward"]
+        return bool(budget(self.outputs - bound.value, bound.error).max() <= 1)
+
+
+def _draw(formulation: Formulation) -> Problem:
+    """Draw a problem; formulations with as many parameters get the same numbers."""
+    network, draw = formulation.network, np.random.default_rng(0)
+    own = draw.uniform(-1, 1, (DRAWS, formulation.own.size))
+    inputs = draw.uniform(-1, 1, (DRAWS, ROWS, sum(network.inputs)))
+    targets = draw.uniform(-1, 1, (DRAWS, ROWS, sum(network.outputs)))
+    return Problem("tried", formulation, own, inputs, targets)

@@ -1,0 +1,138 @@
+"""Proposes the network of a model: by its parameters' shapes, and by trying what computes its
+outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from harness.looking.seen import Call, Seen
+from harness.pytorch.subject import Subject
+from harness.pytorch.trying import candidate_mappings
+from reference.mathematics.custom_network import Equations
+from reference.mathematics.network import Network
+from reference.notation.activations import ACTIVATIONS, OUTPUTS
+from reference.proposing.chains import Chain, list_chains
+from reference.proposing.computed import Tried
+
+MOST_HEADS = 3  # whose activations are all tried
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The network that a model may be.
+
+    `words` say which parameter is which block; None if names and shapes tell. `chain` has the
+    layers of a network that is written as Equations. `is_computed` says that the model's outputs at
+    random numbers are those of the network; else it is a guess from the shapes.
+    """
+
+    network: Network | Equations
+    words: Mapping[str, Any] | None = None
+    chain: Chain | None = None
+    is_computed: bool = False
+
+    def sentence(self) -> str:
+        """Return the network in a few words."""
+        if self.chain is not None:
+            return self.chain.sentence()
+        assert isinstance(self.network, Network)
+        return self.network.sentence()
+
+
+def propose(subject: Subject, seen: Seen) -> Proposal | None:
+    """Return the network that computes a model's outputs, else one that its shapes fit.
+
+    Returns None if its shapes fit no network with one hidden layer, and no chain of layers.
+    """
+    guess = None
+    for base in _list_shapes(seen):
+        proposal = _try_activations(subject, base, seen.activations)
+        if proposal.is_computed:
+            return proposal
+        guess = guess or proposal
+    for chain in list_chains(seen):
+        network = chain.network()
+        words = replace(subject, parameters=chain.words())
+        formulation = words.formulation(network)
+        computed = Tried(words, formulation).is_computed_by(network, formulation)
+        if computed:
+            return Proposal(network, chain.words(), chain, is_computed=True)
+        guess = guess or Proposal(network, chain.words(), chain)
+    return guess
+
+
+def _list_shapes(seen: Seen) -> Iterator[Network]:
+    """Yield the networks that may have a model's parameters, whatever its activations are."""
+    count = 0
+    sizes = {0}
+    for shape in seen.shapes.values():
+        sizes.update(shape)
+        entries = 1
+        for length in shape:
+            entries *= length
+        count += entries
+    for call, skip, hidden in product(seen.calls, (False, True), sorted(sizes)):
+        if (skip and not hidden) or not _may_have(call, hidden, skip, count):
+            continue
+        yield Network(call.inputs, hidden, call.outputs, skip=skip)
+
+
+def _may_have(call: Call, hidden: int, skip: bool, count: int) -> bool:
+    """Can a network have so many parameters, but for biases that may be missing?"""
+    inputs, outputs = sum(call.inputs), sum(call.outputs)
+    weights = hidden * (inputs + outputs)
+    if skip or not hidden:
+        weights += inputs * outputs
+    return weights <= count <= weights + hidden + outputs
+
+
+def _try_activations(subject: Subject, base: Network, seen: Sequence[str]) -> Proposal:
+    """Return the network of these shapes that computes a model's outputs, else a guess."""
+    all_words: list[Mapping[str, Any] | None] = [None]
+    try:
+        subject.formulation(base)
+    except ValueError:  # names and shapes do not tell which parameter is which block
+        all_words = list(candidate_mappings(subject.own(base), base, {}))
+    tried = None
+    for words in all_words:
+        meant = replace(subject, parameters=words)
+        tried = tried or Tried(subject, meant.formulation(base))
+        for activation, output in _list_activations(base, seen):
+            network = _with_activations(base, activation, output)
+            if tried.is_computed_by(network, meant.formulation(network)):
+                return Proposal(network, words, is_computed=True)
+    network = _with_activations(base, *_guess_activations(base, seen))
+    return Proposal(network, next(iter(all_words), None))
+
+
+def _list_activations(
+    base: Network, seen: Sequence[str]
+) -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    """Yield activations of the hidden units and of the outputs, the likely ones first."""
+    hidden = sorted(ACTIVATIONS, key=lambda name: name not in seen[:1])
+    if not base.hidden:
+        hidden = ["identity"]
+    yield from product(hidden, sorted(OUTPUTS, key=lambda name: name != "identity"))
+    heads = len(base.outputs)
+    if 1 < heads <= MOST_HEADS:
+        yield from product(hidden, product(OUTPUTS, repeat=heads))
+
+
+def _guess_activations(base: Network, seen: Sequence[str]) -> tuple[str, str]:
+    """Return the activations that a model calls first and last, if a network has them."""
+    known = [name for name in seen if name in OUTPUTS]
+    hidden, output = "logistic", "identity"
+    if base.hidden and known and known[0] in ACTIVATIONS:
+        hidden, *known = known
+    if known:
+        output = known[-1]
+    return hidden, output
+
+
+def _with_activations(base: Network, activation: str, output: str | tuple[str, ...]) -> Network:
+    skip = base.has_skip and base.hidden > 0
+    return Network(base.inputs, base.hidden, base.outputs, activation, output, skip=skip)
