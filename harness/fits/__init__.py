@@ -1,1 +1,3 @@
-"""Fits of trainers: claims are judged, shares of good fits are compared, reports sum them up."""
+"""Fits of trainers: judges their claims, compares shares of good fits, and sums them up for the
+report.
+"""

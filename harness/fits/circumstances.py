@@ -10,10 +10,10 @@ from harness.training.trainer import Ended, Population
 
 
 def describe_effort(sides: Sequence[Ended]) -> str:
-    """Return a sentence on how trainers went about it; "" if there is nothing to tell.
+    """Return a sentence on the effort of trainers; "" if there is nothing to report.
 
-    It has their evaluations of the loss and their restarts, by which a trainer is seen that ends
-    lower because it looks more often, and says if one does not depend on the start.
+    It has their evaluations of the loss and their restarts: a trainer may end lower only because it
+    tries more often. It also says if a trainer ends at the same weights from every start.
     """
     parts = []
     if any(len(side.fitted.evaluations) for side in sides):
@@ -29,7 +29,7 @@ def describe_effort(sides: Sequence[Ended]) -> str:
 
 
 def _ignores_starts(side: Ended) -> bool:
-    """Does a trainer end at the same weights, to the last bit, from starts that differ?"""
+    """Does a trainer end at exactly the same weights from different starts?"""
     start, ends = side.start.part(side.fitted.finite), side.end
     if np.ptp(start.theta, axis=0).max() == 0 or not has_one_data_set(start):
         return False
@@ -37,7 +37,7 @@ def _ignores_starts(side: Ended) -> bool:
 
 
 def median_count(counts: Sequence[int]) -> int | None:
-    """Return the median of counts, one a start; None if there are none."""
+    """Return the median of counts, one for each start; None if there are none."""
     return int(np.median(counts)) if len(counts) else None
 
 
@@ -47,7 +47,7 @@ def _describe_count(side: Ended) -> str:
 
 
 def describe_penalties(sides: Sequence[Ended], population: Population) -> str:
-    """Return sentences on the trainers that are trained with two penalties; "" if there is none."""
+    """Return sentences on the trainers with two penalties; "" if there are none."""
     said = []
     for ended in sides:
         if isinstance(ended.trainer, Trained):

@@ -55,7 +55,7 @@ def compare_fits(trial: Trial, cache: Cache, mine: Ended, theirs: Ended) -> Verd
 
 
 def _describe_proof(population: Population) -> str:
-    """Return a sentence on what a claim that holds has shown, and what not."""
+    """Return a sentence on what a claim that holds proves."""
     margin = f"{population.margin:.0%}"
     if population.quality is None:
         shown = (
@@ -71,7 +71,7 @@ def _describe_proof(population: Population) -> str:
 
 
 def _describe_repeated(begun: Begun, mine: Ended, theirs: Ended) -> str:
-    """Return a sentence on starts that are the same once more, which are not counted."""
+    """Return a sentence on repeated starts, which are not counted."""
     of = min(mine.start.draws, theirs.start.draws) if begun.shared else mine.start.draws
     if len(begun.mine) == of and (begun.shared or len(begun.theirs) == theirs.start.draws):
         return ""
@@ -91,7 +91,7 @@ def _make_verdict(trial: Trial, found: Decision, penalties: str) -> Verdict:
 
 
 def _contradict(expect: str, found: Decision) -> str:
-    """Return the part of a sentence that names the claim, and the result that contradicts it."""
+    """Return the part of a sentence with the claim and the result that contradicts it."""
     if expect == "differs":
         return "was claimed not to fit as well, and " + ("does" if found.same else "fits better")
     if found.worse:

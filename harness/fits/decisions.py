@@ -1,4 +1,6 @@
-"""Decides who ends as well as whom: by shares of good fits, or by losses from shared starts."""
+"""Decides whether one trainer ends as well as another: by shares of good fits, or by losses from
+shared starts.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,9 +31,10 @@ MORE_STARTS = "ask for more with --parity-starts, and most= where that caps a tr
 
 
 class Sides(NamedTuple):
-    """Two trainers, the first claimed to end as well as the second, or not: their titles, their
-    losses, and whether these come from the same starts. `sets` are the numbers of the starts by
-    their data.
+    """Two trainers; the claim is about the first compared with the second.
+
+    It holds their titles, their losses, and whether the losses come from the same starts. `sets`
+    are the numbers of the starts, grouped by their data.
     """
 
     names: tuple[str, str]
@@ -41,15 +44,15 @@ class Sides(NamedTuple):
 
     @property
     def starts(self) -> int:
-        """The number of starts of the trainer that has fewer."""
+        """The smaller of both numbers of starts."""
         return min(len(side.ends) for side in self.losses)
 
 
 class Decision(NamedTuple):
-    """What the statistics say of two trainers.
+    """The statistical decision about two trainers.
 
-    `same` says that they are equivalent, `p` with which p-value; `other` says that they differ by
-    more than chance, and `worse` that the first one is then the worse one.
+    `same` says that they are equivalent, with the p-value `p`. `other` says that they differ by
+    more than chance, and `worse` that the first one is worse in that case.
     """
 
     same: bool
@@ -60,7 +63,7 @@ class Decision(NamedTuple):
 
 
 def decide_by_shares(sides: Sides, population: Population, quality: float) -> Decision | str:
-    """Compare the shares of good fits; return a sentence if they say nothing."""
+    """Compare the shares of good fits; return a sentence if they are no evidence."""
     good = [side.ends <= quality for side in sides.losses]
     told = (
         f"of {sides.names[0]}, {_share(good[0])} end at a loss of at most {quality:g}, of"
@@ -89,7 +92,7 @@ def decide_by_shares(sides: Sides, population: Population, quality: float) -> De
 
 
 def _find_no_evidence(sides: Sides, good: Sequence[Good], quality: float) -> str:
-    """Return why shares of good fits say nothing, with what to do; "" if they do say something."""
+    """Return why shares of good fits are no evidence, with advice; "" if they are."""
     for name, side in zip(sides.names, sides.losses, strict=True):
         if already := int(np.count_nonzero(side.starts <= quality)):
             found = f"{already} of {len(side.starts)} starts of {name} are good before training"
@@ -107,7 +110,7 @@ def _count(good: Sequence[Good], shared: bool) -> Shares:
 
 
 def _describe_beside(sides: Sides, ratio: float) -> str:
-    """Return the clause that stands beside shares: the losses, or that starts are not shared."""
+    """Return a clause to add to shares: the losses, or that the starts are not shared."""
     if not sides.shared:
         return (
             "; the starts of both are not the same, so that they are part of what is compared, and"
@@ -120,7 +123,7 @@ def _describe_beside(sides: Sides, ratio: float) -> str:
 
 
 def decide_by_losses(sides: Sides, population: Population) -> Decision | str:
-    """Compare the losses from shared starts; return a sentence if they say nothing."""
+    """Compare the losses from shared starts; return a sentence if they are no evidence."""
     ratio, margin = population.ratio, population.margin
     ratios = Ratios.of(*sides.losses, ratio)
     if not ratios.n:
@@ -164,8 +167,8 @@ def _describe_ratios(ratios: Ratios, names: tuple[str, str], ratio: float) -> st
 
 
 def _describe_sets(sides: Sides, ratio: float) -> str:
-    """Return a clause on the typical ratio of every set of data; "" if there is one, or if every
-    start has data of its own.
+    """Return a clause on the typical ratio of every set of data; "" if there is one set, or if
+    every start has data of its own.
     """
     if not 1 < len(sides.sets) < sides.starts:
         return ""
@@ -182,8 +185,10 @@ def _describe_sets(sides: Sides, ratio: float) -> str:
 
 
 def _describe_needed(seen: int, power: dict[int, float], what: str = "they are alike") -> str:
-    """Return a clause on the number of starts that would show it, by their power; "" if none
-    would, or if too few were seen.
+    """Return a clause on the number of starts that would be enough, given the power of several
+    numbers.
+
+    It is "" if none of them is enough, or if too few starts were seen.
     """
     needed = starts_needed(power)
     if needed is None or seen < FEW:

@@ -1,4 +1,4 @@
-"""Trains the trainers that the case names, and computes the losses at their final weights."""
+"""Runs the trainers of a case, and computes the losses at their final weights."""
 
 from dataclasses import dataclass
 

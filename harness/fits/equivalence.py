@@ -1,9 +1,9 @@
 """Exact tests of equivalence: do two shares differ by less than a margin?
 
-The null hypothesis of each of two one-sided tests is that a share is larger than the other by at
-least the margin. The p-value is the largest probability, over all shares for which that holds, of a
-result that speaks against it as much as the one seen, or more (Barnard's unconditional test). So a
-test at 5 % errs in at most 5 % of all runs, however few the starts. A score orders the results.
+Each of two one-sided tests has the null hypothesis that a share is larger than the other by at
+least the margin. The p-value is the largest probability, over all shares under the null hypothesis,
+of a result at least as extreme as the observed one (Barnard's unconditional test). So a test at 5 %
+errs in at most 5 % of all runs, however few the starts. A score orders the results.
 """
 
 from collections.abc import Hashable
@@ -32,7 +32,7 @@ def stats() -> Any:
 
 
 class Design(Hashable, Protocol):
-    """The results that two trainers can have, as a table: a row for each number of successes of the
+    """All possible results of two trainers, as a table: a row for each number of successes of the
     second trainer, a column for each of the first.
     """
 
@@ -40,15 +40,15 @@ class Design(Hashable, Protocol):
         """Return the design with the two trainers exchanged."""
 
     def scores(self, margin: float) -> Numbers:
-        """Return the score of every result; infinity for one that cannot be.
+        """Return the score of every result; infinity for an impossible result.
 
-        The smaller a score, the more the result speaks against a first share that is larger by the
+        The smaller a score, the stronger the evidence that the first share is not larger by the
         margin. Scores grow along a row.
         """
 
     def probability(self, counts: NDArray[np.intp], margin: float) -> float:
-        """Return the largest probability of the first `counts` results of every row, if the first
-        share is larger by the margin.
+        """Return the probability of the first `counts` results of every row, maximised over shares
+        whose first is larger by the margin.
         """
 
     def chances(self, first: float, second: float) -> Numbers:
@@ -57,9 +57,10 @@ class Design(Hashable, Protocol):
 
 @dataclass(frozen=True)
 class SharedStarts:
-    """Both trainers have the same n starts; successes are those that only one trainer has.
+    """The design in which both trainers have the same n starts.
 
-    The score is Tango's for paired shares (Statistics in Medicine 17 (1998) 891).
+    Successes are those of only one trainer. The score is Tango's for paired shares (Statistics in
+    Medicine 17 (1998) 891).
     """
 
     n: int
@@ -92,7 +93,7 @@ class SharedStarts:
 
 @dataclass(frozen=True)
 class OtherStarts:
-    """The trainers have starts of their own, `first` and `second` of them.
+    """The design in which the trainers have different starts, `first` and `second` of them.
 
     The score is Wald's with one success and one failure added to each (Agresti and Caffo, The
     American Statistician 54 (2000) 280).
@@ -133,7 +134,7 @@ def p_of_margin(design: Design, first: int, second: int, margin: float) -> float
 
 
 def p_of_equivalence(design: Design, first: int, second: int, margin: float) -> float:
-    """Return the p-value of equivalence: the larger one of both one-sided tests."""
+    """Return the p-value of equivalence: the larger p-value of both one-sided tests."""
     return max(
         p_of_margin(design, first, second, margin),
         p_of_margin(design.reverse(), second, first, margin),
@@ -169,14 +170,15 @@ def interval_of_difference(design: Design, first: int, second: int) -> tuple[flo
 
 @lru_cache(256)
 def equivalent_results(design: Design, margin: float) -> NDArray[np.bool_]:
-    """Mark the results that show equivalence, in the table of the design."""
+    """Return a mask, in the table of the design, of the results that show equivalence."""
     return _rejecting(design, margin) & _rejecting(design.reverse(), margin).T
 
 
 def _rejecting(design: Design, margin: float) -> NDArray[np.bool_]:
-    """Mark the results that reject a first share which is larger by the margin.
+    """Return a mask of the results that reject the hypothesis that the first share is larger by the
+    margin.
 
-    The p-value grows with the score, so the largest score that rejects is found by halving.
+    The p-value grows with the score, so the largest score that rejects is found by bisection.
     """
     scores = design.scores(margin)
     known = np.unique(scores[np.isfinite(scores)])

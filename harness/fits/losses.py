@@ -1,14 +1,14 @@
-"""Statistics of two trainers' losses from the same starts: who ends lower, are they alike?
+"""Statistics of two trainers' losses from the same starts: which one ends lower, are they alike?
 
-From each start, the first trainer's loss divided by the second's is a ratio. It counts as higher or
-lower if it is beyond `ratio` or 1 / `ratio` by more than the rounding of both losses, else as
-alike. Everything is decided by these three counts. No shape of the losses is assumed: fits that end
-in several valleys, losses of 0 and fits that are not finite are all counted.
+From each start, the first trainer's loss divided by the second's is a ratio. A start counts as
+higher or lower if its ratio is beyond `ratio` or 1 / `ratio` by more than the rounding of both
+losses, else as alike. All decisions use only these three counts. They assume no distribution of the
+losses: fits that end in several valleys, losses of 0 and fits that are not finite all count.
 
 Higher and lower starts are compared by the sign test (McNemar's). Alike means two things, each with
-two exact one-sided tests at 5 %: the typical ratio (the median) lies within the ratio, and the
-share of higher starts less that of lower ones within the margin, so that no rare failure hides
-behind a median.
+two exact one-sided tests at 5 %. The typical ratio (the median) lies within the ratio. The share of
+higher starts minus that of lower ones lies within the margin, so that no rare failure hides behind
+a median.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from harness.fits.shares import CONVINCING, Pairs, p_of_alike
 class Losses(NamedTuple):
     """The losses of a trainer from n starts: at the end and, before training, at the start.
 
-    `errors` bound the rounding of the losses at the end; a loss is infinity if the fit is not
-    finite.
+    `errors` bound the rounding of the final losses; the loss of a fit that is not finite is
+    infinity.
     """
 
     ends: Array
@@ -40,17 +40,17 @@ class Losses(NamedTuple):
         return Losses(self.ends[numbers], self.errors[numbers], self.starts[numbers])
 
     def have_trained(self, ratio: float) -> NDArray[np.bool_]:
-        """Mark the starts whose loss has fallen by more than the ratio."""
+        """Return a mask of the starts whose loss has fallen by more than the ratio."""
         return np.asarray(self.ends < self.starts / ratio)
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """The ratios of two trainers' losses, from the starts that tell something.
+    """The ratios of two trainers' losses, from the starts that are evidence.
 
-    `logs` (n,) are the logarithms of the ratios, ascending, 0 where the losses differ by no more
-    than rounding. `unfinished` counts the starts from which neither fit is finite, and `untrained`
-    those from which neither loss has fallen by more than the ratio.
+    `logs` (n,) are the logarithms of the ratios, ascending, 0 if the losses differ by no more than
+    rounding. `unfinished` counts the starts from which neither fit is finite, and `untrained` those
+    from which neither loss has fallen by more than the ratio.
     """
 
     logs: Array
@@ -84,8 +84,9 @@ class Ratios:
     def pool(cls, several: Sequence[Self]) -> Self:
         """Return the ratios of several sets of data as one.
 
-        The tests keep their level: counts from sets whose shares differ vary less than those from
-        one set with the shares' mean (Hoeffding, Annals of Mathematical Statistics 27 (1956) 713).
+        The tests keep their level: counts from sets with different shares vary less than counts
+        from one set with the mean share (Hoeffding, Annals of Mathematical Statistics 27 (1956)
+        713).
         """
         return cls(
             np.sort(np.concatenate([each.logs for each in several])),
@@ -101,7 +102,7 @@ class Ratios:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The starts as pairs: alike, the first trainer's loss higher, the second's."""
+        """The starts as pairs: alike, the first trainer's loss higher, the second's higher."""
         return Pairs(self.n - self.higher - self.lower, self.higher, self.lower, 0)
 
     @property
@@ -118,29 +119,31 @@ class Ratios:
         return float(np.exp(self.logs[beyond])), float(np.exp(self.logs[self.n - 1 - beyond]))
 
     def p_of_alike(self, margin: float) -> float:
-        """Return the p-value of equivalence: the largest one of its four one-sided tests."""
+        """Return the p-value of equivalence: the largest p-value of its four one-sided tests."""
         most = max(self.higher, self.lower)
         of_median = float(stats().binom.cdf(most, self.n, 0.5))
         return max(of_median, p_of_alike(self.pairs, margin))
 
     def power(self, margin: float, starts: int = 0) -> float:
-        """Return the probability that so many starts like these show equivalence, if higher and
-        lower ones are as frequent. By default there are as many starts as were seen.
+        """Return the probability that this number of similar starts shows equivalence, if higher
+        and lower ones are equally frequent.
+
+        By default it is the number of observed starts.
         """
         apart = max(self.higher + self.lower, 1) / (2 * self.n)
         return power_of_alike(starts or self.n, apart, apart, margin)
 
     def power_of_difference(self, starts: int) -> float:
-        """Return the probability that so many starts show a difference, if as large a share of them
-        ends higher, and lower, as was seen.
+        """Return the probability that this number of starts shows a difference, if the shares of
+        higher and lower starts are the observed ones.
         """
         more, less = max(self.higher, self.lower) / self.n, min(self.higher, self.lower) / self.n
         return power_of_difference(starts, more, less, CONVINCING)
 
 
 def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> float:
-    """Return the probability that so many starts show equivalence, if these shares of them end
-    higher and lower.
+    """Return the probability that this number of starts shows equivalence, given the shares of
+    starts that end higher and lower.
     """
     design = SharedStarts(starts)
     second, first = np.indices((starts + 1, starts + 1))
@@ -150,8 +153,8 @@ def power_of_alike(starts: int, higher: float, lower: float, margin: float) -> f
 
 
 def power_of_difference(starts: int, higher: float, lower: float, level: float) -> float:
-    """Return the probability that the sign test finds the first trainer higher at this level, if
-    these shares of the starts end higher and lower.
+    """Return the probability that the sign test finds the first trainer higher at this level, given
+    the shares of starts that end higher and lower.
     """
     second, first = np.indices((starts + 1, starts + 1))
     p = np.minimum(1.0, 2 * stats().binom.cdf(second, first + second, 0.5))
@@ -160,8 +163,8 @@ def power_of_difference(starts: int, higher: float, lower: float, level: float) 
 
 
 def _most_beyond(n: int) -> int:
-    """Return how many of n ratios may lie beyond a limit that still bounds their median at 5 %; -1
-    if none may.
+    """Return how many of n ratios may lie beyond a limit so that it still bounds their median at 5
+    %; -1 if not even 0 may.
     """
     most = int(stats().binom.ppf(LEVEL, n, 0.5))
     return most if stats().binom.cdf(most, n, 0.5) <= LEVEL else most - 1

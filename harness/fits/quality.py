@@ -1,4 +1,4 @@
-"""Proposes a limit for a good fit from the losses at which training ends."""
+"""Proposes a limit for good fits, from the final losses of training."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,11 @@ WIDE = 1.5  # a gap between neighbouring losses that is worth a limit
 
 
 def propose_quality(sides: Sequence[Losses]) -> str:
-    """Return a clause with a limit in the widest gap between the losses of all trainers; "" if
-    there is none.
+    """Return a clause that proposes a limit in the widest gap between the losses of all trainers;
+    "" if there is none.
 
-    The limit does not depend on who reached which loss: as exchanging the trainers does not change
-    it, comparing shares at this limit stays an honest test. It lies below every loss before
-    training.
+    The limit does not depend on which trainer reached which loss. So comparing shares at this limit
+    stays an honest test. It lies below every loss before training.
     """
     ends = np.concatenate([side.ends for side in sides])
     before = min(float(side.starts.min()) for side in sides)

@@ -1,8 +1,9 @@
 """Statistics of two trainers' shares of successes: do the shares differ, are they equivalent?
 
-From shared starts: McNemar's exact test of a difference. From starts of each trainer's own:
-Fisher's exact test. Equivalence within a margin: two exact one-sided tests at 5 % each (TOST), and
-the 90 % interval of the differences that they do not reject. Wilson's interval for one share.
+For shared starts a difference is tested by McNemar's exact test, for separate starts by Fisher's
+exact test. Equivalence within a margin is shown by two exact one-sided tests at 5 % each (TOST),
+and by the 90 % interval of the differences that they do not reject. A single share has Wilson's
+interval.
 """
 
 from dataclasses import dataclass
@@ -36,9 +37,8 @@ def interval(successes: int, of: int, confidence: float = 0.95) -> tuple[float, 
 class Pairs:
     """Numbers of successes of two trainers on the same n starts.
 
-    `both` counts the starts on which both succeed, `first` the starts on which the first trainer
-    alone succeeds, `second` the starts on which the second alone succeeds, `neither` all other
-    starts.
+    `both` counts the starts on which both succeed, `first` and `second` those on which only the
+    first or only the second trainer succeeds, and `neither` all other starts.
     """
 
     both: int
@@ -75,15 +75,17 @@ class Pairs:
     def p(self) -> float:
         """Return the p-value of McNemar's exact test.
 
-        It looks at the starts on which only one trainer succeeds. The p-value is the probability
-        that chance splits these starts between the two trainers as unevenly, or more so.
+        It uses the starts on which only one trainer succeeds. The p-value is the probability that
+        chance splits these starts between the two trainers at least as unevenly.
         """
         apart = self.first + self.second
         return float(stats().binomtest(self.first, apart).pvalue) if apart else 1.0
 
     def power(self, margin: float, starts: int = 0) -> float:
-        """Return the probability that so many starts like these show equivalence, if the shares do
-        not differ. By default there are as many starts as were seen.
+        """Return the probability that this number of similar starts shows equivalence, if the
+        shares do not differ.
+
+        By default it is the number of observed starts.
         """
         apart = max(self.first + self.second, 1) / (2 * self.n)
         return power_of(SharedStarts(starts or self.n), apart, apart, margin)
@@ -121,8 +123,8 @@ class Independent:
         return float(stats().fisher_exact(table).pvalue)
 
     def power(self, margin: float, starts: int = 0) -> float:
-        """Return the probability that so many starts of each trainer show equivalence, if both
-        succeed with the share that both have together.
+        """Return the probability that this number of starts of each trainer shows equivalence, if
+        both succeed with the pooled share.
         """
         share = (self.first + self.second) / (self.of_first + self.of_second)
         design = OtherStarts(starts or self.of_first, starts or self.of_second)
@@ -133,8 +135,8 @@ Shares = Pairs | Independent
 
 
 def power_of(design: Design, first: float, second: float, margin: float) -> float:
-    """Return the probability of a result that shows equivalence, if the trainers succeed with these
-    shares.
+    """Return the probability of a result that shows equivalence, given both trainers' shares of
+    success.
     """
     return float(design.chances(first, second)[equivalent_results(design, margin)].sum())
 
@@ -152,7 +154,7 @@ def p_of_alike(shares: Shares, margin: float) -> float:
 
 
 def starts_needed(power: dict[int, float]) -> int | None:
-    """Return the smallest number of starts whose power is at least POWER; None if none is."""
+    """Return the smallest number of starts whose power is at least POWER; None if there is none."""
     for starts, probability in sorted(power.items()):
         if probability >= POWER:
             return starts

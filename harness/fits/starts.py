@@ -1,4 +1,4 @@
-"""Where trainers begin: from the same starts or not, and which starts are the same one again."""
+"""The starts of trainers: whether two trainers share them, and which are repeated."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from harness.training.trainer import Ended
 
 
 class Begun(NamedTuple):
-    """The starts by which two trainers are compared, without those that are the same once more.
+    """The distinct starts by which two trainers are compared.
 
     `mine` and `theirs` are their numbers. If `shared`, both are the same numbers, and the trainers
     began at the same parameters with the same data.
@@ -37,7 +37,7 @@ def compare_starts(mine: Ended, theirs: Ended) -> Begun:
 
 
 def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Group the chosen starts by their data: one array of places in `chosen` for each set of
+    """Group the chosen starts by their data: one array of positions in `chosen` for each set of
     data.
     """
     groups: dict[bytes, list[int]] = {}
@@ -48,22 +48,20 @@ def group_by_data(start: Problem, chosen: NDArray[np.intp]) -> list[NDArray[np.i
 
 
 def has_one_data_set(start: Problem) -> bool:
-    """Have all starts the same data?"""
+    """Do all starts have the same data?"""
     same_inputs = (start.inputs == start.inputs[:1]).all()
     return bool(same_inputs and (start.targets == start.targets[:1]).all())
 
 
 def has_same_data(mine: Problem, theirs: Problem) -> bool:
-    """Have two trainers the same data, as far as both have starts?"""
+    """Do two trainers have the same data, for as many starts as both have?"""
     n = min(mine.draws, theirs.draws)
     same_inputs = np.array_equal(mine.inputs[:n], theirs.inputs[:n])
     return same_inputs and np.array_equal(mine.targets[:n], theirs.targets[:n])
 
 
 def _is_same(one: Family, other: Family) -> bool:
-    """Are two networks the same: one object, or with the same units, connections and
-    activations?
-    """
+    """Are two networks one object, or equal in units, connections and activations?"""
     if one is other:
         return True
     if type(one) is not type(other) or one.activations != other.activations:
@@ -75,7 +73,7 @@ def _is_same(one: Family, other: Family) -> bool:
 
 
 def _list_distinct(start: Problem) -> NDArray[np.intp]:
-    """Return the numbers of the starts that differ from all before, in parameters or data."""
+    """Return the numbers of the starts that differ from all earlier ones, in parameters or data."""
     seen: set[bytes] = set()
     numbers = []
     for draw in range(start.draws):

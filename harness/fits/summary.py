@@ -1,4 +1,4 @@
-"""The results of the trainers of a case, as the report holds them."""
+"""Sums up the results of a case's trainers for the report."""
 
 from collections import Counter
 from typing import Any
@@ -22,7 +22,7 @@ CURVE, WEIGHTS = 200, 64  # points of a curve and weights of a network that a re
 
 
 def fit(cache: Cache, ended: Ended) -> Fit:
-    """Return the fits of a trainer as the report holds them."""
+    """Return the fits of a trainer in the form of the report."""
     losses = ended.losses
     scale = cache.population.scale(ended.start.rows)
     return Fit(
@@ -47,7 +47,7 @@ def fit(cache: Cache, ended: Ended) -> Fit:
 
 
 def _share(losses: Array, quality: float | None) -> dict[str, Any]:
-    """Return the share of good fits with its interval; nothing without a quality."""
+    """Return the share of good fits with its interval; empty without a quality."""
     if quality is None:
         return {}
     good = int((losses <= quality).sum())
@@ -75,9 +75,7 @@ def _curve(ended: Ended, scale: float) -> list[tuple[float, float | None]]:
 
 
 def _floor(ended: Ended, scale: float) -> float | None:
-    """Return the loss that no fit of the first draw's data can be below, None if it is not
-    known.
-    """
+    """Return a lower limit of all losses on the first draw's data; None if unknown."""
     if not ended.trainer.floor:
         return None
     with users():
@@ -88,7 +86,7 @@ def _floor(ended: Ended, scale: float) -> float | None:
 def _best(cache: Cache, ended: Ended) -> dict[str, Any]:
     """Return the predictions and weights of the start with the smallest loss.
 
-    It is empty if no start is finite. It lacks the weights if there are more than WEIGHTS, and the
+    It is empty if no start is finite. Weights are left out if there are more than WEIGHTS, and
     predictions if inputs or outputs have more than one column.
     """
     if not ended.fitted.end:
@@ -128,7 +126,7 @@ def table(cache: Cache) -> list[Row]:
 
 
 def answer(cache: Cache, rows: list[Row]) -> str:
-    """Return the sentence that the case's `answer` makes of its rows.
+    """Return the result of the case's `answer`, a sentence on its rows.
 
     It is "" if the case has no `answer`, or if not all of its trainers have ended. An error in
     `answer` becomes the sentence.
@@ -150,7 +148,7 @@ def answer(cache: Cache, rows: list[Row]) -> str:
 
 def points(cache: Cache) -> Points | None:
     """Return the first draw of the trainers' data; None if inputs or targets have more than one
-    column, since the page cannot draw them.
+    column, since these cannot be drawn.
     """
     with users():
         data = cache.population.data(1)

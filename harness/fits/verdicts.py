@@ -1,4 +1,4 @@
-"""Judges the results of training: each trainer's claims by its final weights."""
+"""Judges the results of training: compares each trainer's claims with its final weights."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -35,7 +35,7 @@ CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final
 
 @dataclass(frozen=True)
 class PredictionProblem(Key[Problem]):
-    """Cache key for the problem that asks a trainer's trained networks for their predictions."""
+    """Cache key for the problem of predicting with a trainer's trained networks."""
 
     ended: Ended
 
@@ -136,10 +136,9 @@ def _bound_claims(ended: Ended, cache: Cache) -> Side:
     """Return the losses (D,) that a trainer claims, with the oracle's bounds at its final weights.
 
     D is the number of starts that ended finite. A trainer with a `comparison_offset` does not
-    notice a small change of its weights: it may have moved them by so much after it computed its
-    last loss. The bounds then also allow the slope of the loss times this change. The curvature
-    adds a term of the order of the change's square, which is far below the rounding of the loss and
-    left out.
+    notice a small change of its weights, and may have made one after it computed its last loss. The
+    bounds then also allow the slope of the loss times this change. The curvature adds a term of the
+    order of the change's square, which is far below the rounding of the loss and left out.
     """
     bounds = get_bounds_at_end(cache, ended)
     loss, slope = bounds["loss"], bounds["gradient"]
@@ -154,8 +153,7 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
     """Return a trainer's predictions at the population's marks and on its grid, with the oracle's
     bounds.
 
-    The predictions are computed by the trainer's own implementation. If it gives none, the result
-    is why.
+    They are computed by the trainer's own implementation. If it has none, return the reason.
     """
     trainer, dtype = ended.trainer, ended.dtype
     problem = cache.get_or_make(
@@ -171,7 +169,7 @@ def predictions(cache: Cache, ended: Ended) -> Side | Missing:
 
 
 def _silent(ended: Ended, cache: Cache) -> str:
-    """Return a sentence if a trainer claims no finite loss although its final weights give an
+    """Return a sentence if a trainer claims no finite loss although its final weights have an
     ordinary one, else "".
 
     A loss is ordinary if its bound is narrow and it is inside the dtype's range.
@@ -190,7 +188,7 @@ def _silent(ended: Ended, cache: Cache) -> str:
 def _below_floor(ended: Ended, cache: Cache) -> str:
     """Return a sentence if a loss is below the stated floor, else "".
 
-    No fit can be below a right floor, so then the floor is wrong, or the network or data are not as
+    No fit can be below a correct floor. So the floor is wrong, or the network or data are not as
     stated.
     """
     if ended.trainer.floor is None:

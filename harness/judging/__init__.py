@@ -1,1 +1,3 @@
-"""Cases and their verdicts: answers are cached, compared and diagnosed; fits are judged."""
+"""Cases and their verdicts: caches answers, compares them, and judges models under other
+conditions.
+"""

@@ -94,9 +94,7 @@ class SubjectAnswers(Key[Observation]):
 
 @dataclass(frozen=True)
 class VisitedStates(Key[tuple[Problem, Observation]]):
-    """Cache key for the states (parameters) that a model passes through in training, and its
-    answers there.
-    """
+    """Cache key for the states (parameters) of a model's training, and its answers there."""
 
     trained: str
     dtype: str
@@ -180,9 +178,9 @@ class Stages(Key[tuple[int, int, str]]):
 class Cache(Store):
     """The cache of one case.
 
-    `starts` is the number of starts from which each trainer of a population trains. `say` is called
-    with a sentence on the progress of slow work. `across_cases` is a store that outlives the case:
-    it holds values that other cases of the run need too.
+    `starts` is the number of starts from which each trainer of a population trains. `say` gets
+    progress messages of slow work. `across_cases` is a store that outlives the case, for values
+    that other cases of the run need too.
     """
 
     def __init__(
@@ -218,10 +216,10 @@ class Cache(Store):
         return self.get_or_make(OwnMeaning(), lambda: Formulation.identity(self.case.network))
 
     def stacks(self, trial: Trial) -> list[Problem]:
-        """Return the problems that a trial's subject is asked.
+        """Return the problems of a trial's subject.
 
-        For a model in training this is a single problem, whose draws are the states (parameters)
-        that it passes through.
+        For a model in training this is a single problem, whose draws are the states (parameters) of
+        its training.
         """
         if isinstance(trial.subject, Trained):
             return [self.visited_states(trial.subject, trial.dtype, trial.device)[0]]
@@ -245,10 +243,11 @@ class Cache(Store):
         return self.get_or_make(key, lambda: narrow_problems(problems, contract))
 
     def live(self, subject: Subject, dtype: str, device: str) -> Model | Missing:
-        """Return the model that a subject builds for a dtype and device, or why there is none.
+        """Return the model that a subject builds for a dtype and device, or the reason why there is
+        none.
 
-        It is built once and answers all stacks. So a model that wrongly keeps state from one call
-        to the next gives wrong answers, and fails.
+        It is built once and answers all stacks. So a model that wrongly keeps state between calls
+        gives wrong answers, and fails.
         """
         key = LiveModel(subject.name, dtype, device)
         return self.get_or_make(key, lambda: subject.live(self.formulation(subject), dtype, device))
@@ -276,15 +275,15 @@ class Cache(Store):
         return self.get_or_make(SubjectAnswers(subject.name, problem, dtype, device), timed)
 
     def _ask(self, subject: Candidate, problem: Problem, dtype: str, device: str) -> Observation:
-        """Ask a subject; a PyTorch model that is built already."""
+        """Return the answers of a subject; a PyTorch model is used as it was built before."""
         if not isinstance(subject, Subject):
             return ask(subject, problem, dtype, device)
         build = partial(self.live, subject, dtype, device)
         return ask_subject(subject, problem, dtype, device, build)
 
     def ask_anew(self, trial: Trial, problem: Problem) -> Observation:
-        """Return the answers of a trial's subject to a problem that is not its case's, without its
-        other modes and layouts.
+        """Return the answers of a trial's subject to a problem outside its case, without other
+        modes and layouts.
         """
         model = self.model(trial)
         if model is not None:
@@ -294,10 +293,8 @@ class Cache(Store):
     def visited_states(
         self, trained: Trained, dtype: str, device: str
     ) -> tuple[Problem, Observation]:
-        """Return the states (parameters) that a model passes through in training, and its answers
-        there.
-
-        The states are the draws of one problem.
+        """Return the states (parameters) of a model's training as the draws of one problem, and its
+        answers there.
         """
         key = VisitedStates(trained.name, dtype, device)
         network, population = self.case.network, self.population
@@ -319,9 +316,9 @@ class Cache(Store):
     ) -> Bounds:
         """Return the bounds on a correct implementation's answers to a problem under a contract.
 
-        They are the bounds of the problem's own network or, with `reference`, of the network that
-        this reference really evaluates. If `observed` has intermediate numbers (`observed.seen`),
-        the bounds are computed layer by layer from these numbers.
+        They are for the problem's own network or, with `reference`, for the network that this
+        reference really evaluates. If `observed` has intermediate numbers (`observed.seen`), the
+        bounds are computed layer by layer from these numbers.
         """
         if reference is not None:
             problem = self._as_evaluated(reference, problem)
@@ -378,6 +375,8 @@ def key_of_answers(reference: Implementation, problem: Problem, dtype: str) -> K
 
 
 def _without_float64_only(problems: list[Problem]) -> list[Problem]:
-    """Return the problems for a dtype other than float64; all of them if all are for float64."""
+    """Return the problems without those for float64 only, or all of them if nothing would be
+    left.
+    """
     others = [problem for problem in problems if not problem.float64_only]
     return others or problems

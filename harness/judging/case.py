@@ -1,4 +1,4 @@
-"""Cases (questions about implementations of a network) and the trials that pytest makes of them."""
+"""Cases (questions about implementations of a network) and the trials that pytest runs for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ LOCKSTEP = ("loss", "gradient", STEP)
 
 
 class SelfJudging(Protocol):
-    """Problems that judge the trials of their case themselves, as a fitted object does.
+    """The interface of problems that judge the trials of their case themselves, as a fitted object
+    does.
 
     Such a case has the same object as its only reference.
     """
@@ -36,7 +37,7 @@ class SelfJudging(Protocol):
         """The names of the checks."""
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Any:
-        """Return the object that answers in its place, see `Case.answering`."""
+        """Return the object that answers instead of it, see `Case.answering`."""
 
     def judge(self, trial: Trial, cache: Any) -> Verdict:
         """Return the verdict of a trial; `cache` is the case's Cache."""
@@ -44,13 +45,13 @@ class SelfJudging(Protocol):
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of an output's rows, claimed to be 0 for a subject and not 0 for the case's
+    """A linear combination of outputs, claimed to be 0 for a subject and not 0 for the case's
     network.
 
-    The combination is the sum over the rows of inputs of a coefficient in `rows` times the output
-    of that row. It is computed for each output of the head `head`, or of all heads if `head` is
-    None. With `on_logits` the outputs' logistic is undone before. `asks` names the measured thing
-    in words.
+    It is the sum over the rows of inputs of a coefficient in `rows` times the output of that row.
+    It is computed for each output of the head `head`, or of all heads if `head` is None. With
+    `on_logits` the arguments of the outputs' logistic are combined instead. `asks` names the
+    measured quantity in words.
     """
 
     name: str
@@ -62,28 +63,29 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One question, asked of every subject and every reference that can judge it, in every dtype.
+    """One question about every subject and every reference that can judge it, in every dtype.
 
     A subject is an implementation that is judged; a reference is an implementation that it is
-    compared with. A reference may itself be a Subject.
-
-    `expect` is the claimed answer. "equal" claims that subject and reference agree. "differs"
-    claims that they do not, and passes only with a counterexample beyond the bounds: different
-    outputs at one theta (the network's parameters in nnet's order), or a `contrast`.
+    compared with. A reference may itself be a Subject. `expect` is the claimed answer. "equal"
+    claims that subject and reference agree. "differs" claims that they do not, and passes only with
+    a counterexample beyond the bounds: different outputs at one theta (the network's parameters in
+    nnet's order), or a `contrast`.
 
     `problems` is a function, or several, from a formulation to stacks of problems. It may also be a
-    Population: then the subjects are trainers, and the checks are by default `final` (are the loss
-    and the predictions that each trainer claims those of its final weights?) and `fit`
-    (does training end as well?). The other checks of trainers are loss, gradient and step, at every
-    state that a model passes through in training.
+    Population: then the subjects are trainers. The default checks are then `final` (are the claimed
+    loss and predictions of each trainer those of its final weights?) and `fit` (does training end
+    as well?). The other checks of trainers are loss, gradient and step, at every state of a model's
+    training.
 
     `question` is the sentence that the report answers; cases with the same question are answered
-    together. `answer` makes a sentence of the case's rows in the report's table of changes; this
-    sentence then comes first. `known` is the reason why trials of the case are known to fail: a
-    trial that fails is then KNOWN and does not fail the run, and the run fails once no trial fails
-    any more. A Subject may have a `known` of its own. `settings` are torch's global settings as
-    they were when the case was made; they hold while its models are built and asked. `file` is the
-    file in which the case was verified, "" before that.
+    together. `answer` makes a sentence of the case's rows in the report's table of changes, which
+    is shown first. `known` is the reason why trials of the case are known to fail: a trial that
+    fails is then KNOWN and does not fail the run, and the run fails once no trial fails any more. A
+    Subject may have a `known` of its own.
+
+    `settings` are torch's global settings at the time when the case was made; they hold while its
+    models are built and evaluated. `file` is the file in which the case was verified, "" before
+    that.
     """
 
     name: str
@@ -109,7 +111,7 @@ class Case:
     def trials(self, devices: Sequence[str] = ("cpu",)) -> list[Trial]:
         """Return every trial of the case; trials that share work follow each other.
 
-        Raises ValueError or TypeError, in a sentence, if the case asks for something that does not
+        Raises ValueError or TypeError, with a sentence, if the case names something that does not
         exist.
         """
         self._validate()
@@ -137,17 +139,17 @@ class Case:
         return trials
 
     def answering(self, file: str, mode: Any) -> Case:
-        """Return a copy of the case whose subjects and references get R's answers as `mode` says.
+        """Return a copy of the case in which R's answers come from the source `mode`.
 
-        `mode` is "live" (from R itself), "recorded" (from the recordings beside `file`), "auto"
-        (from R if it is here, else from the recordings), or an R session to be asked. Raises
-        LookupError if R must be live and is not here, ValueError if the recording is not sound.
+        `mode` is "live" (R itself), "recorded" (the recordings beside `file`), "auto" (R if it is
+        installed, else the recordings), or an R session. Raises LookupError if R must be live and
+        is not installed, and ValueError if the recording is damaged.
         """
         self._validate()
         visits = bool(self.population) and not self._trains_to_the_end()
 
         def answered(one: Any) -> Any:
-            """Return the object that answers in the place of `one`: `one` itself if it does not ask
+            """Return the object that answers instead of `one`: `one` itself if it does not use
             R.
             """
             if not hasattr(one, "answering"):
@@ -193,8 +195,8 @@ class Case:
     def make_problems(self, formulation: Formulation) -> list[Problem]:
         """Return the stacks of problems for a formulation.
 
-        Raises TypeError if a function in `problems` returns anything but a list of problems,
-        ValueError if all of them return no problem.
+        Raises TypeError if a function in `problems` returns anything but a list of problems, and
+        ValueError if there are no problems at all.
         """
         assert not isinstance(self.problems, Population)
         makers = self.problems if isinstance(self.problems, Sequence) else [self.problems]
@@ -215,7 +217,7 @@ class Case:
     def _validate(self) -> None:
         """Check every argument of the case.
 
-        Raises ValueError or TypeError, in a sentence that names the case and the argument.
+        Raises ValueError or TypeError, with a sentence that names the case and the argument.
         """
         who = f"case {shown(self.name, MOST_SAID)}"
         self._validate_lists(who)
@@ -273,7 +275,7 @@ class Case:
                 )
 
     def _validate_words(self, who: str) -> None:
-        """Check that the checks, the dtypes and the claimed answer are known words."""
+        """Raise ValueError unless the checks, the dtypes and the claimed answer are known words."""
         checks: Sequence[str] = (*LOCKSTEP, *ENDS) if self.population else QUANTITIES
         if self.judge is not None:
             checks = self.judge.checks
@@ -290,7 +292,7 @@ class Case:
                     )
 
     def _validate_contrast(self, who: str) -> None:
-        """Check that the network has the head that the contrast looks at."""
+        """Raise ValueError unless the network has the head of the contrast."""
         heads = len(self.network.outputs)
         head = self.contrast.head if self.contrast else None
         if head is not None and not 0 <= head < heads:
@@ -355,7 +357,7 @@ class Trial:
     """One item of pytest: one check of one subject against one reference, on a device, in a dtype.
 
     `marked` is the reason of a pytest mark by which the trial is expected to fail, or "". `itself`
-    says that the reference is the subject itself, asked on the CPU.
+    says that the reference is the subject itself on the CPU.
     """
 
     case: Case

@@ -1,4 +1,6 @@
-"""Compares a subject with a reference on a trial's problems, and makes verdicts of the results."""
+"""Compares a subject with a reference on a trial's problems, and makes verdicts from the
+results.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +25,7 @@ from harness.words.wording import with_finding
 
 @dataclass(frozen=True)
 class CheckedAnswers(Key[Observation]):
-    """Cache key for a subject's answers, after a check of the outputs that it gives in other
-    modes.
-    """
+    """Cache key for a subject's answers after its outputs in other modes were checked."""
 
     observed: Observation
     problem: Problem
@@ -36,9 +36,9 @@ def get_subject_answers(trial: Trial, cache: Cache, problem: Problem) -> Observa
     """Return the subject's answers to a problem, or a failure if it gives wrong ones in a mode.
 
     A model is also called in other modes: under no_grad, in eval(), as a deep copy. If its answers
-    there differ from the usual ones and are outside the bounds of the whole network, none of its
-    answers is returned: all are missing, with the status FAIL. The same holds for answers that are
-    wrong only in a layout or after an earlier call.
+    there differ from the usual ones and are outside the bounds of the whole network, all its
+    answers are missing, with the status FAIL. The same holds for answers that are wrong only in a
+    layout or after an earlier call.
     """
     observed = cache.subject(trial.subject, problem, trial.dtype, trial.device)
     if not observed.others and not observed.conditions:
@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
     quantity: str
 
     def where(self, index: tuple[int, ...], stack: int) -> str:
-        """Return the name, for a person, of an element of the quantity and of its draw.
+        """Return the name of an element of the quantity and of its draw, for people.
 
         A draw is one problem of a stack. `index` is the index of the element, the draw first;
         `stack` is the number of the stack.
@@ -148,16 +148,15 @@ class Comparison(NamedTuple):
 
     @property
     def ran(self) -> str:
-        """Return how the subject ran: compiled, compiled in part, or eager.
-
-        The text is "" if torch.compile is not meant to compile it.
+        """Return how the subject ran: compiled, compiled in part, or eager; "" if it does not use
+        torch.compile.
         """
         found = {self.subject(problem).ran for problem in self.problems}
         return found.pop() if len(found) == 1 else "compiled in part"
 
     def stages(self) -> tuple[int, int, str]:
-        """Return how many intermediate numbers of a row were seen in the subject, how many there
-        are, and the first activation that was not seen.
+        """Return how many intermediate numbers of a row were found in the subject, how many there
+        are, and the first activation that was not found.
 
         Both numbers are sums over the problems. The result is (0, 0, "") if the subject is not
         judged layer by layer.
@@ -175,8 +174,10 @@ def name_subject(trial: Trial, missing: Missing) -> Missing:
 
 
 def name_reference(trial: Trial, missing: Missing) -> Missing:
-    """Return the reason why an answer of the reference is missing, with its name if it could be a
-    subject too; others name themselves.
+    """Return the reason why an answer of the reference is missing.
+
+    It includes the name of a reference that could be a subject too; other references name
+    themselves.
     """
     if not isinstance(trial.reference, Candidate):
         return missing
@@ -206,12 +207,14 @@ def blank(trial: Trial, status: Status, why: str) -> Verdict:
 
 
 def _text(given: object) -> str:
-    """Return a reason as text, whatever object a user's reference gives as its reason."""
+    """Return a reason as text, for any object that a user's reference gives as its reason."""
     return exact(given) if isinstance(given, str) else shown(given, MOST_SAID, str)
 
 
 def title_of(trial: Trial) -> str:
-    """Return the title of a trial's reference, or its name if asking for the title raises."""
+    """Return the title of a trial's reference, or its name if computing the title raises an
+    error.
+    """
     try:
         title: str = trial.reference.title()
     except Exception:  # a reference of a user's own

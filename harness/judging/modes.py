@@ -1,6 +1,4 @@
-"""Judges the answers that a subject gives in other modes, in other layouts and after earlier
-calls.
-"""
+"""Judges a subject's answers in other modes, in other layouts and after earlier calls."""
 
 from __future__ import annotations
 
@@ -29,17 +27,17 @@ OTHER = {
 
 
 class Wrong(NamedTuple):
-    """A quantity whose answers are wrong in a mode, and the sentence that says so."""
+    """A quantity with wrong answers in a mode, and the sentence that reports them."""
 
     quantity: str
     sentence: str
 
 
 def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observation) -> Observation:
-    """Return the answers, without those that are wrong in a mode, a layout or after a call.
+    """Return the answers without those that are wrong in a mode, in a layout or after a call.
 
-    If a quantity is wrong, it is missing with the status FAIL, and so are those that are computed
-    after it.
+    If a quantity is wrong, it is missing with the status FAIL, and so are the quantities that are
+    computed after it.
     """
     contract = trial.subject.contract(trial.dtype)
     wrong = None
@@ -56,10 +54,10 @@ def check_modes(trial: Trial, cache: Cache, problem: Problem, observed: Observat
 def _check_others(
     trial: Trial, cache: Cache, problem: Problem, observed: Observation
 ) -> Wrong | None:
-    """Return the first quantity that is outside its bounds in another mode; None if none is.
+    """Return the first quantity that is outside its bounds in another mode; None if there is none.
 
-    It is not judged if the usual answer is outside too, as that of another network or of a loss of
-    its own. Only outputs under no_grad and in eval() are judged all the same.
+    It is not judged if the usual answer is outside too, for example because the subject has another
+    network or loss. Only outputs under no_grad and in eval() are judged even then.
     """
     contract, model = trial.subject.contract(trial.dtype), cache.model(trial)
     always = () if model is None else describe_modes(model.call).values()
@@ -79,10 +77,11 @@ def _check_others(
 def _check_conditions(
     trial: Trial, subject: Subject, cache: Cache, problem: Problem, observed: Observation
 ) -> Wrong | None:
-    """Return the quantity that is wrong under a condition; None if all are right, or wrong without
-    conditions too, in another draw or by a model that is built anew.
+    """Return the quantity that is wrong under a condition (a layout, an earlier call); None if
+    there is none.
 
-    The model is built anew and asked without one condition after another.
+    For each condition the model is built anew and evaluated without it. A quantity does not count
+    if it is wrong without conditions too, in another draw or in a newly built model.
     """
     contract = subject.contract(trial.dtype)
     conditioned = set().union(*observed.conditions.values())
@@ -112,7 +111,7 @@ def _check_conditions(
 def _ask_without(
     trial: Trial, subject: Subject, problem: Problem, without: Sequence[str]
 ) -> Observation:
-    """Build the subject's model anew and ask it, without these conditions."""
+    """Build the subject's model anew, and return its answers without these conditions."""
 
     def build() -> Model | Missing:
         return subject.live(problem.formulation, trial.dtype, trial.device)

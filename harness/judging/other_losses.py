@@ -1,7 +1,7 @@
-"""Finds the Loss(...) that a model's own loss is, where the case has another one.
+"""Finds the Loss(...) that a model's own loss is, if it differs from the case's.
 
-The model is asked a few draws with targets that suit each kind of loss. Its loss and gradients are
-compared with the bounds of some twenty losses.
+The model is evaluated at a few draws with targets that suit each kind of loss. Its loss and
+gradients are compared with the bounds of some twenty losses.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SMOOTHINGS = (0.0, 0.1)
 
 
 def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
-    """Return why an answer is missing, with the loss to write if the model's own loss raised an
-    error for want of it.
+    """Return why an answer is missing. If the model's own loss raised an error because the case has
+    another one, include the loss to write.
     """
     if not missing.of_subject or comparison.quantity != "loss" or not has_own_loss(comparison):
         return missing
@@ -43,17 +43,16 @@ def describe_missing(comparison: Comparison, missing: Missing) -> Missing:
 
 
 def has_own_loss(comparison: Comparison) -> bool:
-    """Has the subject a loss of its own?"""
+    """Does the subject have a loss of its own?"""
     is_asked = isinstance(comparison.trial.subject, Candidate)
     return is_asked and comparison.contracts[0].own_loss
 
 
 def find_loss(comparison: Comparison) -> Loss | None:
-    """Return the loss under which the model's loss and gradients are inside their bounds, or
-    None.
+    """Return the loss under which the model's loss and gradients are inside their bounds, or None.
 
-    There is none if they are inside under the case's own loss in common draws: what fails is then
-    in draws of other sizes.
+    Return None if they are inside under the case's own loss in common draws: then only draws of
+    other sizes fail.
     """
     first = comparison.problems[0]
     alike = [problem for problem in comparison.problems if problem.kind == "random"] or [first]
@@ -141,7 +140,7 @@ def _fits(comparison: Comparison, problem: Problem, answered: Observation) -> bo
 
 
 def spell_loss(loss: Loss) -> str:
-    """Return a loss as its user writes it."""
+    """Return a loss as Python code."""
     arguments = []
     for field in fields(loss):
         value = getattr(loss, field.name)

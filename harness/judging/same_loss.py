@@ -1,9 +1,9 @@
 """Judges a loss that is not the case's: both sides must give the same loss to the last bit.
 
-No bound is derived for a loss that the equations do not know. But in a draw (one problem
-of a stack) whose outputs are computed without rounding, both sides have the same outputs. The same
-loss of the same outputs is then the same number, to the last bit. Gradients are judged by way of
-the slopes of the subject's loss: its derivatives by the outputs.
+There is no bound for a loss without known equations. But in a draw (one problem of a stack) whose
+outputs are computed without rounding, both sides have the same outputs. The same loss of the same
+outputs is then the same number, to the last bit. Gradients are judged through the derivatives of
+the subject's loss by the outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Chosen = Sequence[NDArray[np.bool_]]  # of each stack its draws (D,)
 
 @dataclass(frozen=True)
 class LossSlopes(Key[Problem | None]):
-    """Cache key for a problem with the slopes of a subject's loss at the subject's own outputs."""
+    """Cache key for a problem with the derivatives of a subject's loss at the subject's own
+    outputs.
+    """
 
     problem: Problem
     subject: str
@@ -38,9 +40,9 @@ class LossSlopes(Key[Problem | None]):
 
 
 def have_another_loss(comparison: Comparison) -> bool:
-    """Return whether both sides have right outputs, and a loss that is not the case's.
+    """Do both sides have correct outputs, and a loss that is not the case's?
 
-    Then both contracts declare a loss of their own, all outputs are inside their bounds, and on
+    This holds if both contracts declare an own loss, all outputs are inside their bounds, and on
     each side a loss is outside the bounds of the case's.
     """
     contracts = comparison.contracts
@@ -61,10 +63,9 @@ def have_another_loss(comparison: Comparison) -> bool:
 
 
 def exact_draws(comparison: Comparison) -> Chosen:
-    """Return for each stack a mask (D,) of the draws in which neither side rounds on the way to the
-    outputs.
+    """Return for each stack a mask (D,) of the draws in which the outputs of both sides are exact.
 
-    Only probes that ask for exact answers count: the loss of others may round.
+    Only probes that ask for exact answers count: in others the loss may round.
     """
     chosen = []
     for problem in comparison.problems:
@@ -86,7 +87,9 @@ class SameLoss(NamedTuple):
 
 
 def same_loss(comparison: Comparison) -> SameLoss | None:
-    """Judge the quantity if both sides have the same loss, which is not the case's; else None."""
+    """Judge the quantity if both sides have the same loss, and it is not the case's; else return
+    None.
+    """
     if not have_another_loss(comparison):
         return None
     every = [np.ones(problem.draws, dtype=bool) for problem in comparison.problems]
@@ -139,10 +142,10 @@ def _same(comparison: Comparison, chosen: Chosen, quantity: str) -> Judgement | 
 
 
 def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
-    """Judge a gradient by the equations, with the slopes of the subject's loss.
+    """Judge a gradient by the equations, with the derivatives of the subject's loss by the outputs.
 
     The reference's gradient is judged only in the draws `exact`, whose outputs are exact. Returns
-    None if the subject's loss has no slopes, or depends on its parameters directly.
+    None if the subject's loss cannot be differentiated, or depends on its parameters directly.
     """
     sides, owners = [], []
     for problem, some in zip(comparison.problems, exact, strict=True):
@@ -162,8 +165,8 @@ def _from_slopes(comparison: Comparison, exact: Chosen) -> Judgement | None:
 
 
 def _sloped(comparison: Comparison, problem: Problem) -> Problem | None:
-    """Return the problem with the slopes of the subject's loss at the subject's outputs, None if it
-    has none.
+    """Return the problem with the derivatives of the subject's loss at the subject's outputs; None
+    if there are none.
     """
     trial = comparison.trial
 

@@ -1,4 +1,4 @@
-"""A store of values under typed keys; each value is made once."""
+"""A store of values under typed keys; each value is computed once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Key(Generic[T]):
 class Same:
     """An object as part of a key, compared by identity.
 
-    It equals only a `Same` of the very same object, even if that object defines `==`. It keeps the
+    It equals only a `Same` of the same object, even if that object defines `==`. It keeps the
     object alive as long as the key.
     """
 
@@ -35,9 +35,9 @@ class Same:
 
 
 class _Refusal(NamedTuple):
-    """The kind and the words of the error that was raised instead of a value.
+    """The kind and the words of an error that was raised instead of a value.
 
-    The error itself is not kept: its frames hold all that was read so far.
+    The error itself is not stored, since its frames hold large data.
     """
 
     kind: type[ValueError] | type[TypeError]
@@ -51,7 +51,7 @@ class Store:
         self._values: dict[Key[Any], Any] = {}
 
     def get_or_make(self, key: Key[T], make: Callable[[], T]) -> T:
-        """Return the value of a key; `make` is called when it is first asked for.
+        """Return the value of a key; `make` is called on the first use.
 
         If `make` raises a ValueError or TypeError, this and every later call for the key raises it,
         without calling `make` again.
@@ -74,7 +74,7 @@ class Store:
         return None if isinstance(value, _Refusal) else value
 
     def put(self, key: Key[T], value: T) -> None:
-        """Store a value under a key, in place of an older value."""
+        """Store a value under a key, replacing an older value."""
         self._values[key] = value
 
     def get_all(self, kind: type[Key[T]]) -> list[T]:

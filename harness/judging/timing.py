@@ -1,4 +1,4 @@
-"""How long the trials of a case take."""
+"""Measures the time of the trials of a case."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,3 +1,3 @@
-"""Two PyTorch models made ready to be compared: how the parameters of one follow from those of the
-other, as said, by name, or found.
+"""Maps the parameters of one PyTorch model to those of another: as the user states, by name, or by
+trying.
 """

@@ -1,8 +1,8 @@
-"""Proposes how tensors of one model follow from those of another: one by one, joined, cut, added.
+"""Proposes expressions of one model's tensors in another's: one by one, joined, cut or added.
 
-Both lists are in order, and tensors that belong together stand next to each other. Matrices (two
-axes and more) and vectors are aligned apart, since a layer's bias stands between its matrix and the
-next one.
+In this room "ours" are the tensors of the subject and "theirs" those of the reference. Both lists
+are in order, and corresponding tensors are neighbours. Matrices (two axes or more) and vectors are
+aligned separately, since a layer's bias comes between its matrix and the next one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ MOST_MIXED = 3  # tensors that are joined in every order
 
 @dataclass(frozen=True)
 class Rules:
-    """What is allowed: square matrices that are transposed, tensors that follow from nothing (they
-    stay as built, vectors are 0), and tensors from which nothing follows.
+    """Relaxations of an alignment.
+
+    `turned` allows that square matrices are transposed. `as_built` is the number of our tensors
+    without a source (matrices stay as built, vectors are 0), `unused` the number of their tensors
+    without a use.
     """
 
     turned: bool = False
@@ -42,7 +45,7 @@ class Rules:
 
 
 def align(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
-    """Yield ways in which our tensors follow from theirs, each of which is used once."""
+    """Yield ways to express our tensors by theirs, in which each of theirs is used once."""
     for (matrices, vectors), (of_matrices, of_vectors) in list_splits(theirs, ours):
         found = _align_matrices(matrices, vectors, of_matrices, of_vectors, rules)
         for parts, left, missing in found:
@@ -58,7 +61,7 @@ def _align_matrices(
     of_vectors: Sequence[Named],
     rules: Rules,
 ) -> Iterator[Folded]:
-    """Yield alignments of the matrices, with the vectors that are left on both sides."""
+    """Yield alignments of the matrices, with the vectors that remain on both sides."""
     for parts in _Aligner(rules).align(matrices, of_matrices):
         yield parts, vectors, of_vectors
     if vectors or of_vectors:
@@ -79,7 +82,7 @@ class _Aligner:
         as_built: int = 0,
         unused: int = 0,
     ) -> Iterator[Parts]:
-        """Yield alignments of what is left of both lists, the plainest first."""
+        """Yield alignments of the remaining tensors of both lists, the simplest first."""
         if not theirs and not ours:
             yield {}
             return
@@ -95,7 +98,9 @@ class _Aligner:
             yield from self.align(theirs[1:], ours, as_built, unused + 1)
 
     def _begin(self, theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tuple[int, Parts]]:
-        """Yield expressions of our first tensors, with the number of tensors that they take."""
+        """Yield expressions of our first tensor or tensors, with the number of their tensors that
+        they use.
+        """
         if not theirs or not ours:
             return
         name, shape = ours[0]
@@ -170,7 +175,7 @@ def _list_cuts(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
 
 
 def _align_flat(theirs: Sequence[Named], ours: Sequence[Named], rules: Rules) -> Iterator[Parts]:
-    """Yield alignments in which matrices of one row or column count as vectors."""
+    """Yield alignments in which matrices with a single row or column count as vectors."""
     flat_theirs = [one for one in theirs if is_flat(one[1])]
     flat_ours = [one for one in ours if is_flat(one[1])]
     if not any(len(shape) > 1 for _, shape in [*flat_theirs, *flat_ours]):

@@ -18,13 +18,13 @@ Converter = Callable[[State], Any]
 
 
 class WrongMap(ValueError):
-    """What a user says of the parameters does not fit the models."""
+    """Raised if the user's map of parameters does not fit the models."""
 
 
 def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> ParameterMap:
-    """Return the map of a user's converter of named tensors, which is tried on random numbers.
+    """Return the map of a user's converter of named tensors, after trying it on random numbers.
 
-    Raises WrongMap if it does not give tensors of the subject's names and shapes.
+    Raises WrongMap if it does not return tensors of the subject's names and shapes.
     """
 
     def make(state: State) -> State:
@@ -51,7 +51,7 @@ def map_by_function(function: Converter, ours: Tensors, theirs: Tensors) -> Para
 
 
 def draw_numbers(tensors: Tensors, seed: int) -> State:
-    """Return numbers from 1/2 to 3/2 for all tensors."""
+    """Return random numbers from 1/2 to 3/2 for all tensors."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in tensors.all.items():
@@ -60,7 +60,7 @@ def draw_numbers(tensors: Tensors, seed: int) -> State:
 
 
 def _call(make: Callable[[State], State], state: State) -> State:
-    """Call a converter. Raises WrongMap whatever it raises."""
+    """Call a converter. Any error that it raises becomes a WrongMap."""
     try:
         with users():
             return make(state)
@@ -73,9 +73,9 @@ def _call(make: Callable[[State], State], state: State) -> State:
 def _call_without_gradients(
     make: Callable[[State], State], state: State, first: WrongMap | None
 ) -> State:
-    """Call a converter that cannot be differentiated, as one that uses NumPy.
+    """Call a converter that cannot be differentiated, such as one that uses NumPy.
 
-    Raises `first`, if there is one, in place of a second error.
+    Raises `first`, if given, instead of a second error.
     """
     try:
         with torch.no_grad():
@@ -89,7 +89,7 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
 
 
 def find_used(made: State, state: State) -> tuple[str, ...]:
-    """Return the names of the tensors from which something follows."""
+    """Return the names of the tensors that the result depends on."""
     reaching = [each.sum() for each in made.values() if each.requires_grad]
     if not reaching:
         return ()
@@ -98,10 +98,10 @@ def find_used(made: State, state: State) -> tuple[str, ...]:
 
 
 def read_made(made: Any, ours: Tensors) -> State:
-    """Return what a converter made, under the first names of the subject's tensors.
+    """Return the result of a converter, under the first names of the subject's tensors.
 
-    Raises WrongMap for anything but tensors of the subject's names and shapes, and for two values
-    of one tensor.
+    Raises WrongMap for anything but tensors of the subject's names and shapes, and for two
+    different values of one tensor.
     """
     if not isinstance(made, Mapping):
         raise WrongMap(f"it gave a {class_name(made)}, expected a dict of tensors by name")
@@ -121,7 +121,7 @@ def read_made(made: Any, ours: Tensors) -> State:
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
-    """Return a user's value as a tensor. Raises WrongMap if it is none."""
+    """Return a user's value as a tensor. Raises WrongMap if this is impossible."""
     if isinstance(value, Tensor):
         return value
     try:

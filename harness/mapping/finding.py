@@ -1,4 +1,6 @@
-"""Finds how the subject's parameters follow from the reference's: as said, by name, or tried."""
+"""Finds the map from the reference's parameters to the subject's: as the user states, by name, or
+by trying.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,10 @@ SEARCHES = (
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two models whose parameters are to be mapped.
+    """Two models whose parameters are to be mapped; the fields ending in `theirs` are the
+    reference's.
 
-    `acting` and `acting_theirs` are the parameters that act on some output; `used` and
+    `acting` and `acting_theirs` are the parameters that influence some output. `used` and
     `used_theirs` list parameters in the order of their first use.
     """
 
@@ -63,8 +66,8 @@ class Pair:
 def find_map(pair: Pair, said: Any) -> ParameterMap:
     """Return the map from the reference's tensors to the subject's.
 
-    `said` is what a user says: None, a dict of words, a converter, or "as built". Raises WrongMap,
-    in a sentence, if it does not fit, or if nothing is found.
+    `said` is the user's argument `parameters`: None, a dict of words, a converter, or "as built".
+    Raises WrongMap, with a sentence, if it does not fit, or if no map is found.
     """
     if callable(said):
         return map_by_function(said, pair.ours, pair.theirs)
@@ -94,14 +97,16 @@ def _describe(words: Parts, named: Parts) -> str:
 
 
 def _list_all_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
-    """Return the parameters of both sides that no expression makes or uses."""
+    """Return the parameters of both sides that no expression computes or uses."""
     used = list_sources(list(parts.values()))
     left = [one for one in pair.ours.parameters.items() if one[0] not in parts]
     return left, [one for one in pair.theirs.parameters.items() if one[0] not in used]
 
 
 def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
-    """Return the acting parameters of both sides that no expression makes or uses."""
+    """Return the parameters of both sides that influence an output and that no expression computes
+    or uses.
+    """
     left, left_theirs = _list_all_left(pair, parts)
     return (
         [one for one in left if one[0] in pair.acting],
@@ -112,7 +117,9 @@ def _list_left(pair: Pair, parts: Parts) -> tuple[list[Named], list[Named]]:
 def make_map(
     pair: Pair, words: Parts, parts: Parts, text: str, assumed: bool = False
 ) -> ParameterMap:
-    """Return the map of some expressions; buffers without one are found by their names."""
+    """Return the map of some expressions; buffers without an expression are found by their
+    names.
+    """
     parts = {**parts, **find_buffers(pair.ours, pair.theirs, parts)}
     used = list_sources(list(parts.values()))
     constants = [name for name, part in words.items() if not part.sources]
@@ -133,7 +140,7 @@ def make_map(
 
 
 class _Search:
-    """Tries maps until one makes the outputs agree."""
+    """Tries maps until the outputs of both models agree."""
 
     def __init__(self, pair: Pair, words: Parts, named: Parts) -> None:
         self.pair, self.words, self.named = pair, words, named
@@ -143,7 +150,8 @@ class _Search:
         self.ended = ""
 
     def find(self) -> ParameterMap:
-        """Return the map that makes the outputs agree, else the nearest, else one by names.
+        """Return the first map with which the outputs agree, else the nearest one, else one by
+        names.
 
         Raises WrongMap if there is none of these.
         """
@@ -162,13 +170,13 @@ class _Search:
         return self._fall_back()
 
     def _is_whole(self, mapping: ParameterMap) -> bool:
-        """Is a map found by trying, with all parameters of both sides in it?"""
+        """Was a map found by trying, and does it include all parameters of both sides?"""
         left = {*mapping.as_built, *mapping.unused}
         named = {*self.pair.ours.parameters, *self.pair.theirs.parameters}
         return mapping.assumed and not left & named
 
     def _list_maps(self) -> Iterator[ParameterMap]:
-        """Yield maps that keep what names tell, then maps that do not."""
+        """Yield maps that keep the tensors found by name, then maps that do not."""
         fixed = {**self.words, **self.named}
         yield self._as_map(fixed, {})
         for keep in [fixed, self.words] if self.named else [self.words]:
@@ -191,7 +199,7 @@ class _Search:
         return replace(found, remark=self._describe_clashes(parts))
 
     def _describe_clashes(self, parts: Parts) -> str:
-        """Return which tensors do not follow from those of their name and shape, in words."""
+        """Return in words which tensors do not come from the tensor of their name and shape."""
         clash = [
             name
             for name, part in parts.items()
@@ -226,7 +234,9 @@ class _Search:
         )
 
     def _explain(self, count: int) -> str:
-        """Return a sentence on what was tried, the tensors of both, and the line to write."""
+        """Return a sentence on the attempts, the tensors of both models, and the line for the user
+        to write.
+        """
         pair = self.pair
         tried = f"none of {count} maps that were tried makes the outputs agree"
         if not count:
@@ -251,7 +261,7 @@ def list_shapes(shapes: Mapping[str, Shape]) -> str:
 def _list_alignments(
     pair: Pair, left: Sequence[Named], left_theirs: Sequence[Named]
 ) -> Iterator[Parts]:
-    """Yield expressions for the tensors that are left, the most plausible first."""
+    """Yield expressions for the remaining tensors, the most plausible first."""
     in_use = sorted(left, key=lambda one: _place(one[0], pair.used))
     ours = [list(left)]
     if in_use != list(left):

@@ -1,4 +1,6 @@
-"""Proposes matrices that hold a bias as a column or row, and biases that are cut out of such."""
+"""Proposes matrices that hold a bias as a column or row, and biases that are cut out of such
+matrices.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ def fold(
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
 ) -> Iterator[Folded]:
-    """Yield alignments in which each matrix of ours holds a matrix of theirs and its bias."""
+    """Yield alignments in which each of our matrices holds one of their matrices and its bias."""
     if len(matrices) != len(of_matrices) or len(vectors) < len(matrices):
         return
     for turn in (False, True):
@@ -52,7 +54,7 @@ def unfold(
     of_matrices: Sequence[Named],
     of_vectors: Sequence[Named],
 ) -> Iterator[Folded]:
-    """Yield alignments in which each matrix of theirs holds a matrix of ours and its bias."""
+    """Yield alignments in which each of their matrices holds one of our matrices and its bias."""
     if len(matrices) != len(of_matrices) or len(of_vectors) < len(of_matrices):
         return
     for turn in (False, True):
@@ -65,7 +67,7 @@ def unfold(
 
 
 def _unfold_one(theirs: Named, mine: Named, bias: Named, turn: bool, first: bool) -> Parts:
-    """Return a matrix and its bias, cut out of a matrix; empty if they do not fit."""
+    """Return a matrix and its bias, cut out of one matrix; empty if they do not fit."""
     (name, shape), (own, wanted), (of_bias, length) = theirs, mine, bias
     if len(shape) != 2 or len(wanted) != 2 or length != (wanted[0],):
         return {}

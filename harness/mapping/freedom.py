@@ -1,4 +1,4 @@
-"""Parameters of the subject that can move where the reference's cannot: its functions are more."""
+"""Finds free parameters of the subject: it can then compute functions that the reference cannot."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ SAME = 1e-9  # of a gradient's size: two gradients that are this near are one
 
 @dataclass(frozen=True)
 class Free:
-    """A parameter of the subject that follows from nothing, or from the same as another one.
+    """A parameter of the subject that depends on no number of the reference, or on the same as
+    another one.
 
-    `merged` is a parameter of the subject whose sum with it is all that acts; then the two models
-    still have the same functions. `twin` is the parameter that follows from the same numbers.
-    `said` says that the user has given it this value.
+    `merged` is another parameter of the subject, if the outputs depend only on the sum of both;
+    then the two models still have the same functions. `twin` is the parameter that depends on the
+    same numbers. `said` says that the user has given it this value.
     """
 
     name: str
@@ -30,14 +31,16 @@ class Free:
 
     @property
     def widens(self) -> bool:
-        """Can the subject compute functions that the reference cannot, which nobody said?"""
+        """Can the subject compute functions that the reference cannot, without the user having
+        stated it?
+        """
         return not self.merged and not self.said
 
 
 def find_free(
     mapping: ParameterMap, acting: Collection[str], gradients: Sequence[Mapping[str, Tensor]]
 ) -> list[Free]:
-    """Return the acting parameters that are free.
+    """Return the free parameters among those that influence an output.
 
     `gradients` are those of the subject by name, at several states.
     """
@@ -65,7 +68,7 @@ def _are_one(name: str, other: str, gradients: Sequence[Mapping[str, Tensor]]) -
 
 
 def find_twins(mapping: ParameterMap, state: State, acting: Collection[str]) -> list[Free]:
-    """Return the acting parameters that follow from the same numbers as another one."""
+    """Return the parameters in `acting` that depend on the same numbers as another one."""
     generator = torch.Generator().manual_seed(5)
     numbers = {
         name: torch.rand(tensor.shape, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The map from the reference's tensors to the subject's: both ways, and in words."""
+"""The map from the reference's tensors to the subject's, its derivative, and its description."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ KEPT = "as built: each model keeps its own numbers"
 
 @dataclass(frozen=True, eq=False)
 class ParameterMap:
-    """How the subject's tensors follow from the reference's.
+    """The map from the reference's tensors to the subject's.
 
-    `make` returns the subject's tensors by name for those of the reference; a tensor that it leaves
-    out stays as the subject was built. `text` is a sentence for people, `code` a line of Python.
-    `assumed` says that it was found by trying. `parts` has the expressions, if it is made of such.
-    `as_built` are the subject's tensors that follow from nothing, `constants` those that a user
-    gives values, `unused` the reference's tensors from which nothing follows. `differentiable` is
-    False for a converter that leaves torch. `remark` is what else a reader must know.
+    `make` returns the subject's tensors by name, given those of the reference; tensors that it
+    leaves out stay as the subject was built. `text` is a sentence for people, `code` a line of
+    Python. `assumed` says that it was found by trying. `parts` has the expressions, if it consists
+    of such. `as_built` are the subject's tensors without a source, `constants` those with values
+    from the user, and `unused` the reference's tensors that are not used. `differentiable` is False
+    for a converter that leaves torch. `remark` is a further note for the reader.
     """
 
     make: Callable[[State], State]
@@ -40,7 +40,7 @@ class ParameterMap:
 
     @property
     def moves(self) -> bool:
-        """Do the subject's tensors follow the reference's at all?"""
+        """Do any of the subject's tensors depend on the reference's?"""
         return self.text != KEPT
 
     def leave_out(self, names: Sequence[str], remark: str) -> ParameterMap:
@@ -55,7 +55,7 @@ class ParameterMap:
         )
 
     def convert(self, state: State) -> State:
-        """Return the subject's tensors in float64 for the reference's."""
+        """Return the subject's tensors in float64, given the reference's."""
         with torch.no_grad():
             return {name: each.detach().clone() for name, each in self.make(state).items()}
 
@@ -65,13 +65,15 @@ class ParameterMap:
 
 
 class Carry:
-    """The derivative J of a map at a state: changes of parameters forwards, gradients backwards."""
+    """The derivative J of a map at a state: maps changes of parameters forwards, and gradients
+    backwards.
+    """
 
     def __init__(self, mapping: ParameterMap, state: State) -> None:
         self.mapping, self.state = mapping, state
 
     def push(self, tangents: Given) -> dict[str, Tensor]:
-        """Return J w: changes of the subject's tensors for changes w of the reference's.
+        """Return J w: the changes of the subject's tensors, given changes w of the reference's.
 
         Tensors that do not change are left out.
         """
@@ -83,7 +85,7 @@ class Carry:
         return changes
 
     def _push_one(self, tensor: Tensor, leaves: State, tangents: Given) -> Tensor:
-        """Return the change of one tensor: the gradient of the sum of J^T v times w by v."""
+        """Return the change of one tensor: the gradient by v of the sum of J^T v times w."""
         weights = torch.zeros_like(tensor, requires_grad=True)
         slopes = torch.autograd.grad(
             tensor, list(leaves.values()), weights, create_graph=True, allow_unused=True
@@ -98,9 +100,9 @@ class Carry:
         return change.to(next(iter(tangents.values())).device)
 
     def pull(self, gradients: Given) -> dict[str, Tensor]:
-        """Return J^T g: the gradients by the reference's tensors for those by the subject's.
+        """Return J^T g: the gradients by the reference's tensors, given those by the subject's.
 
-        A gradient that is missing counts as 0.
+        A missing gradient counts as 0.
         """
         names = [name for name, each in self.state.items() if each.is_floating_point()]
         leaves, made = self._trace(tuple(names))
@@ -122,7 +124,9 @@ class Carry:
         return pulled
 
     def _trace(self, names: tuple[str, ...]) -> tuple[State, State]:
-        """Return tensors of these names that take gradients, and what is made of them."""
+        """Return tensors of these names that need gradients, and the tensors that the map computes
+        of them.
+        """
         leaves = {name: self.state[name].detach().clone().requires_grad_() for name in names}
         if not self.mapping.differentiable:
             return leaves, {}
@@ -131,7 +135,7 @@ class Carry:
 
 
 def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
-    """Return the function that makes tensors by expressions."""
+    """Return the function that evaluates expressions, given tensors by name."""
 
     def make(state: State) -> State:
         return {name: part.make(state) for name, part in parts.items()}
@@ -140,7 +144,7 @@ def make_of_parts(parts: Mapping[str, Part]) -> Callable[[State], State]:
 
 
 def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
-    """Return the expressions in words: those that are not the tensor of the same name."""
+    """Return the expressions in words, without those that are just the tensor of the same name."""
     said = [f"{name} = {part.text}" for name, part in parts.items() if part.text != name]
     if len(said) > most:
         said = [*said[:most], f"{len(said) - most} more"]
@@ -148,6 +152,6 @@ def describe_parts(parts: Mapping[str, Part], most: int = 12) -> str:
 
 
 def write_parts(parts: Mapping[str, Part]) -> str:
-    """Return the argument `parameters` that a user would write for expressions."""
+    """Return the argument `parameters` that a user would write for these expressions."""
     items = [f'"{name}": {part.code}' for name, part in parts.items()]
     return f"parameters=lambda s: {{{', '.join(items)}}}"

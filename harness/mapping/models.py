@@ -1,5 +1,5 @@
-"""Both models of a comparison, made ready: their data, outputs, parameters, and what acts on
-what.
+"""Builds and examines both models of a comparison: their data, outputs, parameters and
+dependences.
 """
 
 from __future__ import annotations
@@ -49,20 +49,21 @@ BYTES = 100  # that a comparison takes for each number that a model computes, se
 
 
 class NoModel(ValueError):
-    """The reason why two models cannot be compared."""
+    """Raised with the reason why two models cannot be compared."""
 
 
 class TooLarge(NoModel):
-    """The reason why two models are not compared: they would take too much memory."""
+    """Raised if comparing two models would take too much memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two models in float64 on the CPU.
+    """One of the two models, in float64 on the CPU.
 
     `outputs` has the shapes of its outputs by name, for each mode; `errors` says for a mode why the
-    model cannot be called. `moved` are the buffers that a call in train() changes, `acting` the
-    parameters on which some output depends; `numbers` counts what one evaluation computes.
+    model cannot be called. `moved` are the buffers that a call in train() changes, and `acting` the
+    parameters that some output depends on. `numbers` counts the numbers that one evaluation
+    computes.
     """
 
     builder: Builder
@@ -81,10 +82,11 @@ class Side:
 class Models:
     """Two models and the map of their parameters.
 
-    `names` has the reference's name of each of the subject's outputs that is called otherwise,
-    `buffers` the reference's buffer for each of the subject's of which one changes in training.
-    `free` are parameters that can move where the reference's cannot. `own_apart` are the tensors of
-    the subject, as a user gave it, that are not what follows from the reference's own.
+    `names` maps the subject's outputs to the reference's if they have other names. `buffers` maps
+    the subject's buffers to equal buffers of the reference if either changes in training. `free`
+    are the subject's free parameters, see `freedom`. `own_apart` are the subject's tensors whose
+    numbers, as the user gave the model, differ from those that the map computes of the reference's
+    own numbers.
     """
 
     given: Given
@@ -99,19 +101,19 @@ class Models:
 
     @cached_property
     def arguments(self) -> Sequence[str]:
-        """The names of the arguments of both: those of the reference, in their order."""
+        """The names of the arguments of both models: the reference's names, in its order."""
         return name_arguments(self.reference.module)
 
     @property
     def by_inputs(self) -> bool:
-        """Can gradients by the inputs be asked of both?"""
+        """Can both models be differentiated by the inputs?"""
         return self.subject.by_inputs and self.reference.by_inputs
 
 
 def prepare(given: Given) -> Models:
-    """Build both models, look at one evaluation of each, and map their parameters.
+    """Build both models, evaluate each once, and map their parameters.
 
-    Raises a ValueError or TypeError, in a sentence, if this fails.
+    Raises a ValueError or TypeError, with a sentence, if this fails.
     """
     batches = make_batches(given.data, given.targets, make_generator(0))
     build, build_reference = _limit(given, given.build), _limit(given, given.build_reference)
@@ -127,7 +129,7 @@ def prepare(given: Given) -> Models:
 
 
 def _limit(given: Given, build: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that builds a model, and raises TooLarge if its parameters are too many."""
+    """Return a version of `build` that raises TooLarge if the model has too many parameters."""
 
     def built() -> Any:
         module = build()
@@ -162,7 +164,9 @@ def make_generator(seed: int) -> torch.Generator:
 
 
 def look_at(builder: Builder, given: Given) -> Side:
-    """Build a model in float64 and look at its evaluations. Raises NoModel if there is none."""
+    """Build a model in float64 and examine its evaluations. Raises NoModel if it cannot be built or
+    called.
+    """
     module = builder.make("float64")
     built = read_state(module)
     side = Side(builder, module, built, list_tensors(module))
@@ -184,7 +188,7 @@ def _advise(error: Exception, data: Any) -> str:
 
 
 def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
-    """Evaluate a model once in a mode; what is seen is added to its side."""
+    """Evaluate a model once in a mode, and return its side with the observations added."""
     batch = cast_batch(side.builder.batch, torch.float64, "cpu")
     loss = make_loss(given.loss, torch.float64, "cpu")
     names = side.tensors.parameters
@@ -211,12 +215,12 @@ def _look_in_mode(side: Side, given: Given, mode: str) -> Side:
 
 
 def is_output(name: str) -> bool:
-    """Is this answer an output of the model?"""
+    """Is this the name of an output of the model (not of a gradient or buffer)?"""
     return name != LOSS and not name.startswith((GRADIENT, BY_INPUT, BUFFER))
 
 
 def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
-    """Map the parameters, where needed by trying. Raises WrongMap."""
+    """Map the parameters, by trying if necessary. Raises WrongMap."""
     modes = [
         mode for mode in ("eval", "train") if mode in subject.outputs and mode in reference.outputs
     ]
@@ -252,7 +256,7 @@ def _map(given: Given, subject: Side, reference: Side) -> ParameterMap:
 def _keep_constants(
     mapping: ParameterMap, given: Given, subject: Side, reference: Side
 ) -> ParameterMap:
-    """Return a map that leaves out constants which the subject builds as other numbers."""
+    """Return the map without constants that the subject creates with other numbers."""
     if mapping.parts is None:
         return mapping
     constants = _list_constants(given, subject, reference)
@@ -264,8 +268,10 @@ def _keep_constants(
 
 
 def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
-    """Return the subject's buffers that no call changes, and no load_state_dict() if one of the
-    models is given as a module; a user may say otherwise.
+    """Return the subject's buffers that are constants: no call changes them, and the user does not
+    map them.
+
+    If a model is given as a module, buffers in its state_dict are no constants either.
     """
     said = given.parameters if isinstance(given.parameters, Mapping) else {}
     loaded = any(isinstance(each, CopyOf) for each in (given.build, given.build_reference))
@@ -275,9 +281,9 @@ def _list_constants(given: Given, subject: Side, reference: Side) -> list[str]:
 
 
 def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
-    """Return the reference's name of each of the subject's outputs that is called otherwise.
+    """Return the reference's name of each of the subject's outputs with another name.
 
-    Outputs of other names are paired in their order if there are as many on both sides.
+    Outputs with other names are paired in their order if there are as many on both sides.
     """
     names: dict[str, str] = {}
     for mode, outputs in subject.outputs.items():
@@ -288,8 +294,8 @@ def pair_outputs(subject: Side, reference: Side) -> dict[str, str]:
 
 
 def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[str, str]:
-    """Return the reference's buffer that each of the subject's is equal to, for those that a call
-    in train() changes.
+    """Return, for each buffer of the subject, the reference's buffer that it equals, if a call in
+    train() changes either.
     """
     found: dict[str, str] = {}
     states = []
@@ -311,7 +317,7 @@ def pair_buffers(subject: Side, reference: Side, mapping: ParameterMap) -> dict[
 
 
 def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterMap) -> list[Free]:
-    """Return the parameters of the subject that can move where the reference's cannot."""
+    """Return the free parameters of the subject, see `freedom`."""
     gradients = []
     if set(mapping.as_built) & set(subject.acting):
         mode = next(iter(subject.outputs))
@@ -337,9 +343,10 @@ def _list_free(given: Given, subject: Side, reference: Side, mapping: ParameterM
 
 
 def _list_apart(subject: Side, reference: Side, mapping: ParameterMap) -> tuple[str, ...]:
-    """Return the subject's tensors that are not what follows from the reference's own numbers.
+    """Return the subject's tensors that differ from those that the map computes of the reference's
+    own numbers.
 
-    It decides no verdict, only a remark: numbers of float32 count as the same.
+    This decides no verdict, only a remark; differences of float32 rounding are ignored.
     """
     follow = mapping.convert(reference.built)
     apart = []

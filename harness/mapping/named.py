@@ -1,4 +1,4 @@
-"""Maps by names and shapes."""
+"""Maps tensors by names and shapes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from harness.mapping.parts import Parts, list_sources, whole
 
 
 def find_by_name(ours: Tensors, theirs: Tensors, words: Parts) -> Parts:
-    """Return the reference's tensor of the same name and shape for each of the subject's.
+    """Return for each of the subject's tensors the reference's tensor of the same name and shape.
 
-    Tensors of the subject that words mention are left out.
+    Tensors that are in `words` are left out.
     """
     found: Parts = {}
     for name, shape in ours.all.items():
@@ -26,8 +26,9 @@ def _list_names(name: str, tensors: Tensors) -> list[str]:
 
 
 def find_buffers(ours: Tensors, theirs: Tensors, parts: Parts) -> Parts:
-    """Return the reference's buffer for each of the subject's that has no expression yet: those
-    that are called the same in their modules, and have the same shapes, in order.
+    """Return a buffer of the reference for each buffer of the subject without an expression.
+
+    Buffers are paired in order if they have the same name in their modules, and the same shapes.
     """
     used = list_sources(list(parts.values()))
     found: Parts = {}
@@ -42,5 +43,5 @@ def find_buffers(ours: Tensors, theirs: Tensors, parts: Parts) -> Parts:
 
 
 def _list_kind(tensors: Tensors, kind: str) -> list[str]:
-    """Return the names of buffers that are called `kind` in their modules."""
+    """Return the names of the buffers whose name in their module is `kind`."""
     return [name for name in tensors.buffers if name.rpartition(".")[2] == kind]

@@ -1,4 +1,4 @@
-"""Orders in which a model's tensors may mean the same as those of another."""
+"""Orders of a model's tensors in which they may correspond to another model's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from harness.mapping.stacking import group_numbered
 
 
 def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Named]]:
-    """Yield a list of tensors in orders in which they may mean the same as others: as registered,
-    with numbered layers together, in the order of use, and with owners or tensors of equal shapes
-    exchanged.
+    """Yield a list of tensors in orders in which they may correspond to another list.
+
+    They are: as registered; with numbered layers together; in the order of use; and with modules,
+    or tensors, of equal shapes exchanged.
     """
     seen: set[tuple[str, ...]] = set()
     by_name = dict(names)
@@ -30,7 +31,7 @@ def list_orders(names: Sequence[Named], used: Sequence[str]) -> Iterator[list[Na
 
 
 def _exchange_owners(names: Sequence[Named]) -> Iterator[list[Named]]:
-    """Yield orders in which modules whose tensors have equal shapes are exchanged."""
+    """Yield orders in which modules with tensors of equal shapes are exchanged."""
     owners: dict[str, list[Named]] = {}
     for name, shape in names:
         owners.setdefault(name.rpartition(".")[0], []).append((name, shape))
@@ -53,7 +54,7 @@ def _exchange_tensors(names: Sequence[Named]) -> Iterator[list[Named]]:
 
 
 def _exchange(groups: Sequence[Sequence[str]]) -> Iterator[Mapping[str, str]]:
-    """Yield permutations inside groups: of a single group first, then of all."""
+    """Yield permutations inside groups: first of one group at a time, then of all."""
     large = [group for group in groups if len(group) > 1]
     for group in large:
         for order in permutations(group):

@@ -1,4 +1,4 @@
-"""Expressions of a model's tensors: one of them, transposed, joined with others, cut or added."""
+"""Expressions of a model's tensors: a tensor, or tensors transposed, joined, cut or added."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Part:
     """An expression of named tensors.
 
     `sources` are the names that it uses, `text` is for people, and `code` is Python, in which `s`
-    is a dict of the tensors.
+    is a dict of the tensors. `make` evaluates it.
     """
 
     sources: tuple[str, ...]
@@ -85,7 +85,9 @@ def stacked(parts: Sequence[Part], axis: int) -> Part:
 
 
 def picked(part: Part, axis: int, number: int) -> Part:
-    """Return the expression of the part of a tensor at one place of an axis."""
+    """Return the expression of a tensor's slice at one position of an axis (the axis is
+    removed).
+    """
     index = f"[{':, ' * axis}{number}]"
     return Part(
         part.sources,

@@ -1,4 +1,6 @@
-"""Proposes tensors that are stacks of others, as a loop over layers that became one product."""
+"""Proposes tensors that are stacks of others, for models in which one product replaces a loop over
+layers.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ Split = tuple[Sequence[Named], Sequence[Named]]  # matrices and vectors
 
 
 def list_splits(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tuple[Split, Split]]:
-    """Yield matrices and vectors of both sides: by their axes, and with matrices that may be stacks
-    of the other side's vectors as vectors.
+    """Yield the matrices and vectors of both sides, in one or two ways.
+
+    First they are split by their number of axes. In the second way, matrices that may be stacks of
+    the other side's vectors count as vectors.
     """
     plain = split(theirs, []), split(ours, [])
     yield plain
@@ -26,7 +30,9 @@ def list_splits(theirs: Sequence[Named], ours: Sequence[Named]) -> Iterator[tupl
 
 
 def split(tensors: Sequence[Named], others: Sequence[Named]) -> Split:
-    """Return the matrices and the vectors; a matrix that may stack vectors of others is one."""
+    """Return the matrices and the vectors of some tensors; a matrix that may be a stack of the
+    vectors `others` counts as a vector.
+    """
     matrices, vectors = [], []
     for one in tensors:
         if len(one[1]) > 1 and not _may_stack(one[1], others):
@@ -57,7 +63,7 @@ def list_stacks(theirs: Sequence[Named], wanted: Shape) -> Iterator[Part]:
 
 
 def list_picks(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
-    """Yield expressions that pick several of ours out of one stack."""
+    """Yield expressions of several of our tensors as slices of one stack."""
     name, shape = theirs
     shapes = {wanted for _, wanted in ours}
     if len(shapes) > 1:
@@ -72,8 +78,10 @@ def list_picks(theirs: Named, ours: Sequence[Named]) -> Iterator[Parts]:
 
 
 def _list_axes(shape: Shape, count: int, each: Shape) -> Iterator[tuple[Shape, int, bool]]:
-    """Yield stacks of `count` tensors of a shape: the stack's shape, which is `shape` or that
-    without axes of length 1, its axis, and whether the tensors are transposed.
+    """Yield ways to see a shape as a stack of `count` tensors of the shape `each`.
+
+    Each way has the stack's shape (`shape`, or it without axes of length 1), the axis, and whether
+    the tensors are transposed.
     """
     for stack in dict.fromkeys((shape, _drop_ones(shape))):
         for turn in (False, True):
@@ -90,8 +98,8 @@ def _drop_ones(shape: Shape) -> Shape:
 
 
 def group_numbered(names: Sequence[Named]) -> Iterator[list[Named]]:
-    """Yield tensors with those together whose names differ in the first number, then in the last:
-    layers.0.weight, layers.1.weight.
+    """Yield orders in which tensors are together whose names differ only in the first number, then
+    only in the last: layers.0.weight, layers.1.weight.
     """
     for pattern in (FIRST, LAST):
         groups: dict[str, list[Named]] = {}

@@ -1,4 +1,6 @@
-"""Tries maps of parameters: both models compute their outputs in float64, on drawn parameters."""
+"""Tries maps of parameters: compares the outputs of both models in float64, at random
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class Tried:
 
 
 class Trier:
-    """Measures how far a model's outputs are from the reference's under a map.
+    """Measures the difference between a model's outputs and the reference's under a map.
 
     `calls` counts the evaluations.
     """
@@ -42,8 +44,8 @@ class Trier:
             self.tried.append(Tried(state, list_outputs(reference, batch)))
 
     def measure(self, mapping: ParameterMap) -> float:
-        """Return the largest difference of the outputs over their size; infinity if the model
-        cannot be called with these parameters.
+        """Return the largest difference of the outputs divided by their size; infinity if the model
+        cannot be called.
         """
         largest = 0.0
         for tried in self.tried:
@@ -68,7 +70,7 @@ def list_outputs(module: Any, batch: Batch) -> list[Tensor]:
 
 
 def measure_outputs(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Return the largest difference over the size of an output; infinity for other shapes."""
+    """Return the largest difference divided by the size of an output; infinity if shapes differ."""
     if [each.shape for each in outputs] != [each.shape for each in expected]:
         return float("inf")
     largest = 0.0

@@ -1,4 +1,4 @@
-"""Sees in which order a model uses its parameters."""
+"""Finds the order in which a model uses its parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user says of single tensors: `parameters={"fc.weight": "net.0.weight.T", ...}`."""
+"""A user's words on single tensors: `parameters={"fc.weight": "net.0.weight.T", ...}`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOW = (
 
 
 def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict[str, Part]:
-    """Return the expression of each of the subject's tensors that a user's dict names.
+    """Return the expression of each of the subject's tensors in a user's dict.
 
     Raises WrongMap for a name that does not exist, and for tensors that do not fit.
     """
@@ -46,7 +46,7 @@ def read_words(words: Mapping[str, Any], ours: Tensors, theirs: Tensors) -> dict
 
 
 def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
-    """Return the expression that a user's word means; a list is joined to `shape`."""
+    """Return the expression that a user's word describes; a list is joined to `shape`."""
     if callable(word):
         return _read_function(word, theirs)
     if isinstance(word, str):
@@ -60,7 +60,7 @@ def _read_word(word: Any, shape: Shape, theirs: Tensors) -> Part:
 
 
 def _read_function(function: Any, theirs: Tensors) -> Part:
-    """Return the expression that a function computes, tried once to see what it uses."""
+    """Return the expression of a function, called once to find the tensors that it uses."""
 
     def make(state: State) -> Tensor:
         return as_tensor("a function's result", function(name_all(state, theirs)))
@@ -75,7 +75,7 @@ def _read_function(function: Any, theirs: Tensors) -> Part:
 
 
 def _read_text(text: str, theirs: Tensors) -> Part:
-    """Return the expression that a text spells. Raises WrongMap for an unknown name."""
+    """Return the expression that a text describes. Raises WrongMap for an unknown name."""
     known = {*theirs.all, *theirs.other_names}
     match = SPELLED.fullmatch(text)
     name = text if text in known or not match else match["name"]

@@ -1,1 +1,3 @@
-"""Compares two PyTorch models: the same function, as well computed, with as many digits?"""
+"""Compares two PyTorch models: are they the same function, as well computed, with as many
+digits?
+"""

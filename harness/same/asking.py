@@ -1,4 +1,4 @@
-"""Asks both models the same questions in a dtype on a device, and compares what they compute."""
+"""Evaluates both models at the same points in a dtype on a device, and compares their answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ AS_BUILT = "as built"
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """An operation of the subject outside its own bound, and the share of it that it uses."""
+    """An operation of the subject whose result is outside its own error bound, and the share of the
+    bound that it uses.
+    """
 
     operation: Located
     share: float
@@ -38,16 +40,16 @@ class Outside:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What came of a question, in the reference's parameters.
+    """The result of evaluating both models at one point, in the reference's parameters.
 
-    `first` has the operations at which each answer that differs leaves the reference's numbers.
-    `outside` are operations outside their local bounds, `unruled` those without a rule. `swapped`
-    says of an output which other output of the reference it is. `random` says why the models cannot
-    be compared by their random numbers, `missing` why the subject's randomness is another;
-    `broken` why one of them has no answers. `not_finite` says of an answer on which side it is not
-    finite. `digest` is that of all answers and operations. `backwards` are the subject's own
-    functions whose backward pass is not the derivative of their forward pass. `left` is the line
-    at which numbers leave torch.
+    `first` has, for each answer that differs, the operations at which the subject's numbers leave
+    the reference's. `outside` are operations outside their local bounds, `unruled` those without a
+    rule. `swapped` maps an output to the other output of the reference that it equals. `random` is
+    the reason why random numbers prevent a comparison, `missing` the reason why the subject's
+    randomness certainly differs, and `broken` the reason why a model has no answers. `not_finite`
+    describes answers that are not finite on some side. `digest` is a digest of all answers and
+    operations. `backwards` are the subject's own autograd functions whose backward pass is not the
+    derivative of their forward pass. `left` is the line at which numbers leave torch.
     """
 
     ask: Ask
@@ -69,7 +71,7 @@ class Asked:
 
 
 def list_asks(models: Models) -> list[Ask]:
-    """Return the questions: the parameters as built, then drawn ones, on all batches."""
+    """Return the points: the parameters as built, then random ones, on all batches."""
     given, batches = models.given, list(models.batches)
     if len(batches) == 1 and is_drawn(given.data):
         for number in range(given.draws):
@@ -95,10 +97,10 @@ def list_asks(models: Models) -> list[Ask]:
 
 
 class Asker:
-    """Asks both models in a setting.
+    """Evaluates both models in a setting.
 
-    `known` has what came of questions in the other mode: it serves again if both models give the
-    same numbers, bit by bit, by the same operations.
+    `known` has the results of the other mode. They are used again if both models give the same
+    numbers, bit by bit, by the same operations.
     """
 
     def __init__(self, models: Models, setting: Setting, known: Sequence[Asked] = ()) -> None:
@@ -107,7 +109,7 @@ class Asker:
         self.made_reference = models.reference.builder.make(setting.dtype_reference, setting.device)
 
     def ask(self, ask: Ask) -> Asked:
-        """Return what came of a question; an error of a model is part of it."""
+        """Return the result at one point; an error of a model is part of it."""
         models, setting = self.models, self.setting
         theirs = Respondent(
             models, models.reference, self.made_reference, setting.dtype_reference, setting
@@ -152,7 +154,7 @@ class Asker:
         stored: State,
         ran: Mapping[str, Tensor],
     ) -> Asked:
-        """Compare the evaluations of both."""
+        """Compare the evaluations of both models."""
         try:
             subject, reference = mine.shadow(ask), theirs.shadow(ask)
         except Exception as error:
@@ -189,7 +191,7 @@ class Asker:
     def _allow_rounded(
         self, subject: Shadow, reference: Shadow, mine: Respondent, theirs: Respondent
     ) -> bool:
-        """Let constants of both models be rounded; return whether there are any."""
+        """Allow constants of both models to be rounded; return whether there are any."""
         own = list_rounded(subject, reference, mine.module)
         others = list_rounded(reference, subject, theirs.module)
         subject.allow_rounded(own)
@@ -200,8 +202,9 @@ class Asker:
 def locate_first(
     subject: Shadow, reference: Shadow, differs: Compared, owner: str
 ) -> list[Located]:
-    """Return the operations at which an answer leaves the reference's numbers; those of the
-    reference that the subject lacks have an owner.
+    """Return the operations at which an answer leaves the reference's numbers.
+
+    `owner` is stored with operations of the reference that the subject lacks.
     """
     theirs = set(map(id, reference.watched.run.operations))
     found = []
@@ -212,14 +215,16 @@ def locate_first(
 
 
 def find_leaving(subject: Shadow, reference: Shadow) -> str:
-    """Return the first line at which numbers leave torch, in one of the models; "" if none does."""
+    """Return the first line at which numbers leave torch in one of the models; "" if there is
+    none.
+    """
     lines = [*subject.watched.run.read_numbers, *reference.watched.run.read_numbers]
     file, _, number = next(iter(lines), "").rpartition(":")
     return f"{shorten_path(file)}:{number}" if file else ""
 
 
 def describe_function(call: Function) -> str:
-    """Return a user's own function by its name, and the line of its forward pass."""
+    """Return the name of a user's own autograd function, with the line of its forward pass."""
     line = locate(call.operations[0]).line if call.operations else ""
     return f"{call.name} ({line})" if line else call.name
 
@@ -243,7 +248,7 @@ def _list_unruled(subject: Shadow, reference: Shadow) -> list[Located]:
 def _find_swapped(
     subject: Shadow, reference: Shadow, compared: Sequence[Compared]
 ) -> dict[str, str]:
-    """Return for outputs that differ the other output of the reference that they are equal to."""
+    """Return, for outputs that differ, the other output of the reference that they equal."""
     outputs = [one.answer for one in compared if one.answer.startswith("output")]
     swapped = {}
     for one in compared:
@@ -262,7 +267,9 @@ def _find_swapped(
 def _describe_infinite(
     mine: Respondent, theirs: Respondent, ran: Mapping[str, Tensor], reference: Shadow
 ) -> dict[str, str]:
-    """Return for each output that is not finite how many numbers are not, on both sides."""
+    """Return, for each output that is not finite, the number of elements that are not, on both
+    sides.
+    """
     found = {}
     for name, tensor in ran.items():
         if name not in reference.watched.answers:
@@ -278,7 +285,7 @@ def _describe_infinite(
 
 
 def _are_near(one: Tensor, other: Tensor) -> bool:
-    """Are two outputs nearly equal? It decides no verdict, only whether a hint is given."""
+    """Are two outputs nearly equal? Used only for a hint, not for a verdict."""
     if one.shape != other.shape or not (one.is_floating_point() and other.is_floating_point()):
         return False
     return torch.allclose(one, other, rtol=1e-9, atol=1e-12)

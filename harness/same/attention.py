@@ -1,9 +1,10 @@
-"""Judges the answers of models with attention, whose fused kernels may lose more than its steps.
+"""Judges the answers of models with attention, whose fused kernels may lose more digits than its
+steps.
 
-A fused kernel forms the slope of its softmax from the outputs, not from the probabilities, takes
-exp within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by block. The
-bounds of the steps that are watched do not cover that. Where an answer is outside, the model is run
-once more with the kernels of single steps, which decide.
+A fused kernel computes the gradient of its softmax from the outputs, not from the probabilities. It
+takes exp within 20 units in the last place (exp_u20 of torch's ATen/cpu/vec) and sums block by
+block. The bounds of the single steps do not cover this. If an answer is outside, the model is run
+once more with kernels of single steps, and that run decides.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def compare_as_run(
     run: Callable[[], Tensors],
     ran: Tensors,
 ) -> tuple[Sequence[Compared], float]:
-    """Compare the answers of two evaluations, and those of the subject as it `ran`.
+    """Compare the answers of two evaluations, and the subject's answers `ran` of its usual run.
 
-    `run` runs it once more. The second result is how many times an answer of fused attention is
-    outside, if its steps are inside; else 0.
+    `run` runs it once more. Also return the factor by which an answer of fused attention is outside
+    its bound if its single steps are inside; else 0.
     """
 
     def judge(answers: Tensors) -> list[Compared]:
@@ -47,7 +48,7 @@ def compare_as_run(
 
 
 def attends(run: Run) -> bool:
-    """Is there attention among the operations of a run?"""
+    """Do a run's operations include attention?"""
     return any(operation.functional == OF_ATTENTION for operation in run.operations)
 
 

@@ -34,7 +34,7 @@ QUESTIONS = ("same-function", "well-computed", "precision-kept")
 
 @dataclass(frozen=True)
 class ModelsOf(Key[Any]):
-    """Cache key for both models, made ready; or the reason why they cannot be compared."""
+    """Cache key for both models after preparation, or the reason why they cannot be compared."""
 
     judge: Same
 
@@ -67,30 +67,34 @@ def same(
     name: str = "",
     known: str = "",
 ) -> Case:
-    """Return the case that asks whether two PyTorch models are the same function of the same
-    parameters, and whether the first computes it as well.
+    """Return the case that compares two PyTorch models.
 
-    `model` and `reference` are nn.Module classes, functions that build one, or modules. `data` is
-    what both are called with: a tensor, a tuple of arguments, a dict of arguments by name, a list
-    of batches of these, or a function of a torch.Generator. In place of a tensor may stand a shape,
+    It asks whether both are the same function of the same parameters, and whether the first
+    computes it as well.
+
+    `model` and `reference` are nn.Module classes, functions that build one, or modules. `data` are
+    the arguments of both: a tensor, a tuple of arguments, a dict of arguments by name, a list of
+    batches of these, or a function of a torch.Generator. Instead of a tensor it may hold a shape,
     (32, 10), or words: "integers 0..99 (32, 10)". `loss(output, targets)`, or `loss(output)`
-    without targets, gives the gradients, by default those of a random weighted sum of all outputs.
+    without targets, is differentiated; by default a random weighted sum of all outputs is.
 
-    `parameters` says how the model's parameters follow from the reference's: a function that makes
-    the model's state_dict of the reference's, with torch's operations, or a dict of the model's
-    names, {"fc.weight": "net.0.weight.T", ...}. By default they are found by names and shapes, else
-    by trying, and the result is printed. "as built" compares both with the numbers that they hold.
+    `parameters` maps the reference's parameters to the model's. It is a function from the
+    reference's state_dict to the model's, written in torch operations, or a dict by the model's
+    names: {"fc.weight": "net.0.weight.T", ...}. By default the map is found by names and shapes,
+    else by trying, and the result is printed. "as built" compares both with their present numbers.
 
-    Both models are asked in each of `modes`: in train(), and in eval(). `dtypes` are those of both,
-    by default float64 and float32, or that of a given module, if it is narrower (the dtype that a
-    function gives to its module does not count); `reference_dtype` is that of the reference, if it
-    is another. Words, as "bfloat16", and dtypes of torch are understood. `draws` counts the draws
-    of parameters beside those as built. `precision_lost` is the reason why the model loses digits
-    on purpose, `own_backward` why a torch.autograd.Function of its own has another backward pass
-    than the derivative, as a straight-through estimator has. Models that would take more than
-    `memory` GiB are refused. `known` is the reason why the case is known to fail.
+    Both models are evaluated in each of `modes`: in train(), and in eval(). `dtypes` are the dtypes
+    of both. The default is float64 and float32, or the dtype of a given module if it is narrower; a
+    dtype that a function gives to its module does not count. `reference_dtype` is the dtype of the
+    reference if it is another. Dtypes are names, as "bfloat16", or torch dtypes. `draws` is the
+    number of random draws of parameters besides those as built.
 
-    Raises ValueError or TypeError, in a sentence, for wrong arguments.
+    `precision_lost` is the reason why the model loses digits on purpose. `own_backward` is the
+    reason why an autograd Function of the model has a backward pass other than its derivative, such
+    as a straight-through estimator. `memory` is the limit in GiB above which models are refused.
+    `known` is the reason why the case is known to fail.
+
+    Raises ValueError or TypeError, with a sentence, for wrong arguments.
     """
     build, called = make_factory(model, "the model")
     build_reference, called_reference = make_factory(reference, "the reference")
@@ -127,7 +131,7 @@ def same(
 
 @dataclass(frozen=True, eq=False)
 class SameModels:
-    """Two models that are compared: the only reference of a case, which judges its trials."""
+    """A comparison of two models: the only reference of a case, which judges its trials."""
 
     given: Given = field(repr=False)
     source: str = "computed"
@@ -157,7 +161,7 @@ class SameModels:
         return None
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """Return this object: R is not asked."""
+        """Return this object: it does not use R."""
         return self
 
     def judge(self, trial: Trial, cache: Cache) -> Verdict:
@@ -186,7 +190,7 @@ class SameModels:
         return judge_models(trial, models, evidence, question, mode)
 
     def try_models(self) -> Any:
-        """Return both models, made ready, or the reason why they cannot be compared."""
+        """Return both models after preparation, or the reason why they cannot be compared."""
         from harness.mapping.models import TooLarge, prepare
 
         try:
@@ -203,9 +207,9 @@ class SameModels:
     def find_evidence(
         self, models: Any, trial: Trial, mode: str, known: Sequence[Any], say: Say
     ) -> Any:
-        """Return what all questions show in a setting, or the reason why there is nothing.
+        """Return the results of all evaluations in a setting, or the reason why there are none.
 
-        `known` has what came of questions in the other mode. `say` tells which question is asked.
+        `known` has the results of the other mode. `say` gets progress messages.
         """
         from harness.model.devices import kind_of
         from harness.same.asking import Asker, list_asks

@@ -1,4 +1,7 @@
-"""Compares the shadows of two evaluations, answer by answer."""
+"""Compares the shadows of two evaluations, answer by answer.
+
+A shadow is an evaluation repeated in float64, with bounds on its rounding errors.
+"""
 
 from __future__ import annotations
 
@@ -39,42 +42,46 @@ Tensors = Mapping[str, Tensor]
 
 
 class Carry(Protocol):
-    """How the subject's parameters follow from the reference's: a linear map J of small changes."""
+    """The derivative J of the map from the reference's parameters to the subject's."""
 
     def push(self, tangents: Tensors) -> Tensors:
-        """Return J w: changes of the subject's parameters for changes w of the reference's."""
+        """Return J w: the changes of the subject's parameters, given changes w of the
+        reference's.
+        """
 
     def pull(self, gradients: Tensors) -> Tensors:
-        """Return J^T g: the gradients by the reference's parameters for those by the subject's."""
+        """Return J^T g: the gradients by the reference's parameters, given those by the
+        subject's.
+        """
 
 
 class ByName:
-    """Parameters that have the same names on both sides."""
+    """The derivative of the map for parameters that have the same names on both sides."""
 
     def push(self, tangents: Tensors) -> Tensors:
-        """Return the changes as they are."""
+        """Return the changes unchanged."""
         return tangents
 
     def pull(self, gradients: Tensors) -> Tensors:
-        """Return the gradients as they are."""
+        """Return the gradients unchanged."""
         return gradients
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One answer of two models.
+    """The comparison of one answer of two models.
 
-    `factor` is the largest difference of their shadows over what rounding in float64 allows, in a
-    random weighted sum of the answer's elements and in the element that differs most, whose figures
-    are `where`, `actual`, `expected` and `allowed`. `resolution` is the allowed difference over the
-    `size` of the answer, its norm.
+    `factor` is the largest difference of their shadows, divided by the difference that float64
+    rounding allows. It is taken over a random weighted sum of the answer's elements and the element
+    that differs most. `where`, `actual`, `expected` and `allowed` are the figures of this element.
+    `resolution` is the allowed difference divided by `size`, the norm of the answer.
 
-    `run_factor` is the largest difference of the model's answer, as it ran in its own dtype, from
-    its shadow over what its operations allow; `run_resolution` is the latter over its size.
-    `bits_lost` says how many more bits the subject may lose than if all its operations ran in the
-    dtype that it claims, most of them in `lost_in`; `bits_worse` how many more than the reference's
-    operations, if the bound of these says anything. `unruled` are operations without a rule: then
-    nothing is known.
+    `run_factor` is the largest difference between the model's answer, as it ran in its own dtype,
+    and its shadow, divided by the rounding error of its operations. `run_resolution` is the latter
+    divided by the size of the answer. `bits_lost` is the number of bits that the subject may lose
+    beyond those lost if all its operations ran in the claimed dtype, most of them in `lost_in`.
+    `bits_worse` is the number of bits beyond the reference's loss, if the reference has a useful
+    bound. `unruled` are operations without a rule: then there is no bound.
     """
 
     answer: str
@@ -103,8 +110,7 @@ def compare(
 ) -> list[Compared]:
     """Compare all answers of two evaluations, in the reference's parameters.
 
-    `ran` are the subject's answers as it gives them when nobody watches; without them those that
-    were observed are judged.
+    `ran` are the subject's answers of a usual run; by default the recorded answers are judged.
     """
     both = _Both(subject, reference, carry, ran)
     names = list(reference.watched.answers)
@@ -121,7 +127,11 @@ def compare(
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """A question with the difference of both sums, and the reaches of both."""
+    """A question with the differences found, and the error bounds of both models.
+
+    `apart` is the difference of both shadows, `ran_apart` that of the subject's usual run from its
+    shadow.
+    """
 
     question: Question
     apart: float
@@ -135,12 +145,12 @@ class _Judged:
 
     @property
     def factor(self) -> float:
-        """The difference over the allowed one."""
+        """The difference of both shadows divided by the allowed one."""
         return divide(self.apart, self.allowed)
 
     @property
     def run_factor(self) -> float:
-        """The difference of the answer as it ran from its shadow, over the allowed one."""
+        """The difference of the usual run's answer from its shadow, divided by the allowed one."""
         return divide(self.ran_apart, self.mine.as_run)
 
 
@@ -158,7 +168,7 @@ class _Both:
         self.ran = self._pull({name: widen(tensor) for name, tensor in observed.items()})
 
     def _pull(self, answers: Tensors) -> Tensors:
-        """Return answers with gradients by the reference's parameters."""
+        """Return answers with gradients converted to gradients by the reference's parameters."""
         mine = {
             name.removeprefix(GRADIENT): answer
             for name, answer in answers.items()
@@ -177,7 +187,7 @@ class _Both:
         return self.shadows.get(name)
 
     def measure(self, question: Question) -> tuple[float, float]:
-        """Return the weighted difference of both shadows, and that of the answer as it ran from its
+        """Return the weighted difference of both shadows, and of the usual run's answer from its
         shadow.
         """
         name, weights = question.name, question.weights
@@ -187,7 +197,9 @@ class _Both:
         return abs(float((apart * weights).sum())), abs(float(ran_sum))
 
     def measure_run(self, name: str) -> Tensor | None:
-        """Return the difference of an answer as it ran from its shadow; None for another shape."""
+        """Return the difference of the usual run's answer from its shadow; None if the shapes
+        differ.
+        """
         shadow = self.shadows[name]
         ran = self.ran.get(name, torch.full_like(shadow, torch.nan))
         if ran.shape != shadow.shape:
@@ -195,8 +207,8 @@ class _Both:
         return torch.where(ran == shadow, 0.0, ran - shadow)
 
     def leaves(self, judged: Sequence[_Judged]) -> bool:
-        """Do numbers leave torch in one of the models, which differ by no more than what both lose
-        as they ran?
+        """Do numbers leave torch in one of the models, while the models differ by no more than the
+        rounding errors of their runs?
         """
         runs = self.subject.watched.run, self.reference.watched.run
         if not any(run.read_numbers for run in runs):
@@ -204,7 +216,7 @@ class _Both:
         return all(one.apart <= one.mine.as_run + one.theirs.as_run for one in judged)
 
     def list_more(self) -> list[str]:
-        """Return the gradients other than 0 that the reference does not have at all."""
+        """Return the gradients of the subject other than 0 that the reference does not have."""
         known = self.reference.watched.answers
         return [
             name
@@ -213,8 +225,9 @@ class _Both:
         ]
 
     def list_run_questions(self, judged: Sequence[_Judged]) -> list[Question]:
-        """Return the element of each answer that, as it ran, is furthest from its shadow, where it
-        is not near for its share of what the sum of all elements may lose.
+        """Return, for each answer, the element of the usual run that is furthest from its shadow.
+
+        Elements are left out that use only a small part of their share of the bound of the sum.
         """
         questions = []
         for one in judged:
@@ -229,7 +242,9 @@ class _Both:
         return questions
 
     def compare_shapes(self, name: str) -> Compared | None:
-        """Compare what rounding has no part in; None if the answers are numbers to be judged."""
+        """Compare shapes, integers, infinities and NaN; return None if the answers are numbers to
+        be judged.
+        """
         expected, actual = self.expected(name), self.actual(name)
         if actual is None and name.startswith("gradient ") and not bool((expected != 0).any()):
             return Compared(name, "not seen")  # no gradient, and one of 0
@@ -247,14 +262,16 @@ class _Both:
         return None if expected.numel() else Compared(name, "not seen")
 
     def list_questions(self, name: str, generator: torch.Generator) -> list[Question]:
-        """Return what is judged of an answer; what is infinite on both sides is left out."""
+        """Return the questions about an answer, without elements that are infinite on both
+        sides.
+        """
         expected, actual = self.expected(name), self.actual(name)
         assert actual is not None
         return list_questions(name, blank_infinite(expected), blank_infinite(actual), generator)
 
     def weigh(self, question: Question) -> tuple[Tensor, Tensor]:
-        """Return the weighted sum of the subject's answer and of the reference's, in autograd's
-        graphs.
+        """Return the weighted sum of the subject's answer and that of the reference's, in
+        autograd's graphs.
         """
         name, weights = question.name, question.weights
         expected = (blank_infinite(self.reference.read(name)) * weights).sum()
@@ -278,7 +295,9 @@ def _judge_questions(both: _Both, questions: Sequence[Question]) -> list[_Judged
 
 
 def _conclude(both: _Both, name: str, judged: Sequence[_Judged]) -> Compared:
-    """Return the comparison of an answer from its questions: a sum of all elements first."""
+    """Return the comparison of an answer from its judged questions; the first is the sum of all
+    elements.
+    """
     whole = judged[0]
     elements = [one for one in judged[1:] if not one.question.of_run]
     shown = max(elements, key=lambda one: one.factor, default=whole)
@@ -322,7 +341,7 @@ def _decide(factor: float, resolution: float, size: float, unruled: bool, leaves
 
 
 def divide(part: float, whole: float) -> float:
-    """Return part / whole, where 0 / 0 is 0 and what is not a number is infinite."""
+    """Return part / whole; 0 / 0 is 0, and NaN becomes infinity."""
     if part == 0:
         return 0.0
     share = part / whole if whole else math.inf
@@ -330,7 +349,7 @@ def divide(part: float, whole: float) -> float:
 
 
 def bits(more: float, less: float) -> float:
-    """Return how many bits one error is larger than another; 0 if it is not."""
+    """Return log2(more / less), the number of bits by which one error is larger; 0 if it is not."""
     if more <= less or less == 0 or not math.isfinite(more):
         return 0.0
     return math.log2(more / less)

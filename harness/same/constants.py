@@ -1,4 +1,4 @@
-"""Constants that are rounded where they are made: torch.tensor(0.1) in float32 against 0.1."""
+"""Constants that are rounded where they are created: torch.tensor(0.1) in float32 against 0.1."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SHORT = 12  # significant bits of a constant that is taken as exact: 0.5, 3, 10
 
 
 def list_rounded(shadow: Shadow, other: Shadow, module: Any) -> dict[int, Tensor]:
-    """Return the constants of a model that may be off by a rounding, with the errors, by version.
+    """Return the errors of a model's constants that may be off by one rounding, by version.
 
-    A constant is held in a dtype narrower than float64, is no parameter of the module, and is not
-    held by the other model.
+    Such a constant is stored in a dtype narrower than float64, is no parameter of the module, and
+    is not among the constants of the other model.
     """
     pool = Pool(other.leaves().values(), 0.0)
     own = {each.untyped_storage().data_ptr() for each in module.parameters()}

@@ -1,4 +1,6 @@
-"""Chooses what is judged of an answer: a sum of all its elements, and single elements."""
+"""Chooses the numbers by which an answer is judged: a sum of all its elements, and single
+elements.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ SMALL = 2.0**-30  # of an element itself: smaller differences of small elements 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A weighted sum of an answer's elements; `where` is the only element with a weight.
+    """A weighted sum of an answer's elements.
 
-    `of_run` says that it was chosen by the answer as it ran.
+    `where` is the only element with a weight, if it is a single one. `of_run` says that it was
+    chosen by the answer of the usual run.
     """
 
     name: str
@@ -29,8 +32,11 @@ class Question:
 def list_questions(
     name: str, expected: Tensor, actual: Tensor, generator: torch.Generator
 ) -> list[Question]:
-    """Return a random weighted sum of all elements, the element that differs most, and the one that
-    differs most for its size, if these differ by more than a few roundings.
+    """Return the questions about an answer.
+
+    They are a random weighted sum of all elements, the element that differs most, and the one that
+    differs most relative to its size. The latter two are left out if they differ only by a few
+    roundings.
     """
     questions = [Question(name, draw_signs(expected, generator))]
     if expected.numel() == 1:
@@ -47,7 +53,7 @@ def list_questions(
 
 
 def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Question:
-    """Return the question of one element, by its number in the flat answer."""
+    """Return the question about one element, given its position in the flattened answer."""
     weights = torch.zeros_like(like)
     weights.view(-1)[place] = 1.0
     indices = torch.unravel_index(torch.tensor(place), like.shape)
@@ -55,16 +61,16 @@ def ask_element(name: str, like: Tensor, place: int, of_run: bool = False) -> Qu
 
 
 def have_same_infinities(one: Tensor, other: Tensor) -> bool:
-    """Are two answers infinite, and no numbers, in the same elements?"""
+    """Do two answers have infinities and NaN in the same elements?"""
     return torch.equal(_blank_finite(one), _blank_finite(other))
 
 
 def _blank_finite(tensor: Tensor) -> Tensor:
-    """Return 0 for what is finite, 2 for what is no number, and the sign of an infinity."""
+    """Return 0 for finite elements, 2 for NaN, and the sign of an infinity."""
     sign = torch.where(torch.isinf(tensor), torch.sign(tensor), 0.0)
     return torch.where(torch.isnan(tensor), 2.0, sign)
 
 
 def blank_infinite(tensor: Tensor) -> Tensor:
-    """Return an answer with 0 in place of what is not finite."""
+    """Return an answer with 0 in place of infinities and NaN."""
     return tensor.nan_to_num(0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What all questions of a setting have shown, summed up for each answer and operation."""
+"""Sums up the results of all evaluations in a setting, for each answer and operation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOUNDED = ("same", "differs", "too wide")  # outcomes of answers that have bound
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """One answer in all questions: the comparison that says most, and the question of it."""
+    """The most telling comparison of one answer, and the evaluation that it belongs to."""
 
     answer: str
     compared: Compared
@@ -27,23 +27,23 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The questions that were asked in a setting, and what came of them."""
+    """The results of all evaluations in a setting."""
 
     asked: Sequence[Asked]
 
     @property
     def broken(self) -> str:
-        """Why there are no answers; "" if there are."""
+        """The reason why there are no answers; "" if there are some."""
         return next((each.broken for each in self.asked if each.broken), "")
 
     @property
     def random(self) -> str:
-        """Why random numbers prevent a comparison; "" if they do not."""
+        """The reason why random numbers prevent a comparison; "" if they do not."""
         return next((each.random for each in self.asked if each.random), "")
 
     @property
     def missing(self) -> str:
-        """Why the randomness of the two is certainly not the same; "" if it may be."""
+        """The reason why the randomness of both certainly differs; "" if it may be the same."""
         return next((each.missing for each in self.asked if each.missing), "")
 
     def list_names(self) -> list[str]:
@@ -54,8 +54,8 @@ class Evidence:
         return list(names)
 
     def failures(self) -> list[Shown]:
-        """Return the answers that differ, in any way, in some question: the first question of
-        each.
+        """Return the answers that differ in any evaluation, each with the first evaluation in which
+        it does.
         """
         return [shown for name in self.list_names() if (shown := self._find_failure(name))]
 
@@ -67,8 +67,8 @@ class Evidence:
         return None
 
     def judged(self) -> list[Shown]:
-        """Return the answers that some question has judged to be the same: the one that used most
-        of its bound.
+        """Return the answers that some evaluation shows to be the same, each with the evaluation
+        that used most of its bound.
         """
         found = []
         for name in self.list_names():
@@ -83,7 +83,7 @@ class Evidence:
         return found
 
     def left(self) -> Shown | None:
-        """Return the first answer of which nothing is known, since numbers leave torch."""
+        """Return the first answer that cannot be judged because numbers leave torch."""
         for asked in self.asked:
             for one in asked.compared:
                 if one.outcome == "left torch":
@@ -91,7 +91,7 @@ class Evidence:
         return None
 
     def unjudged(self) -> dict[str, str]:
-        """Return the outcome of each answer that no question has judged."""
+        """Return the outcome of each answer that no evaluation has judged."""
         judged = {shown.answer for shown in self.judged()}
         return {
             one.answer: one.outcome
@@ -101,7 +101,9 @@ class Evidence:
         }
 
     def zeros(self) -> list[str]:
-        """Return the gradients that are 0 but for rounding wherever their bounds are too wide."""
+        """Return the gradients whose bounds are too wide somewhere, and that are 0 within rounding
+        there.
+        """
         found: dict[str, bool] = {}
         for asked in self.asked:
             gradients = [one for one in asked.compared if one.answer.startswith("gradient ")]
@@ -121,32 +123,36 @@ class Evidence:
         return list(found.values())
 
     def outside(self) -> tuple[Outside, Asked] | None:
-        """Return the operation furthest outside its own bound, and its question."""
+        """Return the operation furthest outside its own bound, and the evaluation that shows it."""
         worst = [(each.outside[0], each) for each in self.asked if each.outside]
         return max(worst, key=lambda one: one[0].share) if worst else None
 
     def wrong_backwards(self) -> list[str]:
-        """Return the subject's own functions whose backward pass is not their derivative."""
+        """Return the subject's own autograd functions whose backward pass is not their
+        derivative.
+        """
         return list(dict.fromkeys(each for asked in self.asked for each in asked.backwards))
 
     def worst_run(self) -> Shown | None:
-        """Return the answer that, as it ran, uses most of what its operations may lose, among those
-        whose bound is narrow enough to judge: to first order, a wide bound is none. An answer that
-        is not finite, and whose shadow is, is judged by any bound.
+        """Return the answer of the usual run that uses most of its bound, among those with a narrow
+        bound.
+
+        A wide bound proves nothing, since bounds are of first order. An answer that is not finite
+        although its shadow is, is judged by any bound.
         """
         every = [one for name in self.list_names() for one in self._list_compared(name)]
         judged = [one for one in every if is_judged_as_run(one.compared)]
         return max(judged or every, key=lambda shown: shown.compared.run_factor, default=None)
 
     def find_lost(self) -> tuple[float, Shown] | None:
-        """Return the answer that loses most bits by operations in a narrower dtype, and the bits:
-        the median of the questions.
+        """Return the largest number of bits lost by operations in a narrower dtype, and its answer:
+        medians over the evaluations.
         """
         return self._find_bits(lambda one: one.bits_lost)
 
     def find_worse(self) -> tuple[float, Shown] | None:
-        """Return the answer that loses most bits beyond what the reference's operations lose, and
-        the bits: the median of the questions.
+        """Return the largest number of bits lost beyond those of the reference's operations, and
+        its answer: medians over the evaluations.
         """
         return self._find_bits(lambda one: one.bits_worse)
 
@@ -170,7 +176,7 @@ class Evidence:
 
 
 def is_judged_as_run(one: Compared) -> bool:
-    """Is an answer as it ran judged: by a narrow bound, or since it is not finite?"""
+    """Is the answer of the usual run judged, by a narrow bound or because it is not finite?"""
     return one.run_resolution <= WIDEST or math.isinf(one.run_factor)
 
 
@@ -182,7 +188,7 @@ def is_failure(one: Compared) -> bool:
 
 
 def count_answers(names: Sequence[str]) -> str:
-    """Return answers in words: outputs by name, and how many gradients there are."""
+    """Return answers in words: the names of outputs, and the number of gradients."""
     gradients = [name for name in names if name.startswith(GRADIENT)]
     others = [name for name in names if not name.startswith(GRADIENT)]
     if len(gradients) > 1:

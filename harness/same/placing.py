@@ -1,4 +1,6 @@
-"""Places an answer that differs: at the first operations, and what was left out."""
+"""Locates the cause of a difference: the first operations that differ, or an operation that is left
+out.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from harness.shadow.shadow import Shadow
 
 
 def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Operation]:
-    """Return the subject's operations at which an answer leaves what the reference computes, in the
-    order in which they ran.
+    """Return the operations to blame for an answer that differs, in the order in which they ran.
 
-    If a layer before them lacks numbers of the reference, or all the subject's numbers are the
-    reference's, they are the operations of the reference that the subject lacks; the answer's own
-    if the difference is as small as rounding between them.
+    They are the subject's operations at which the answer leaves the reference's numbers. They are
+    operations of the reference that the subject lacks if a layer before them lacks numbers of the
+    reference, or if all the subject's numbers occur in the reference. If the difference is as small
+    as rounding, it is the operation that computed the answer.
     """
     near = _find_nearness(reference, differs)
     pool = Pool(list_numbers(reference.replay), near)
@@ -35,7 +37,7 @@ def find_first(subject: Shadow, reference: Shadow, differs: Compared) -> list[Op
 
 
 def _find_last(subject: Shadow, differs: Compared) -> list[Operation]:
-    """Return the operation that made an answer."""
+    """Return the operation that computed an answer."""
     place = subject.watched.answers.get(differs.answer)
     for operation in reversed(subject.watched.run.operations):
         if any(each and place and each.version == place.version for each in operation.results):
@@ -50,8 +52,10 @@ def _is_left_out(
     lacking: Sequence[Operation],
     first: Sequence[Operation],
 ) -> bool:
-    """Is an operation of the reference left out: before the first that differs, in a layer that has
-    no number of its own in the subject?
+    """Is an operation of the reference left out in the subject?
+
+    It must come before the first operation that differs, in a layer that computes no number of its
+    own in the subject.
     """
     left, layer = lacking[0], (first[0].layer, first[0].backward)
     operations = reference.watched.run.operations
@@ -69,7 +73,7 @@ def _is_left_out(
 
 
 def _find_nearness(reference: Shadow, differs: Compared) -> float:
-    """Return the share of an answer within which numbers count as the same, when it differs."""
+    """Return the largest relative difference at which numbers count as the same."""
     expected = reference.read(differs.answer).detach()
     largest = float(abs(expected).max())
     apart = abs(differs.actual - differs.expected)

@@ -1,4 +1,4 @@
-"""One of two models while it is asked a question: its parameters, its answers and its shadow."""
+"""One of two models during an evaluation: its parameters, its answers and its shadow."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from harness.shadow.watch import Watched
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """What both models are asked: a draw of the reference's parameters, and a batch.
+    """The point at which both models are evaluated: the reference's parameters and a batch.
 
-    `draw` is the number of the draw, 0 for the parameters as built. Before the question, both are
-    called on `before` with the parameters as built, if there is such a batch.
+    `draw` is the number of the draw of parameters, 0 for those as built. If there is a batch
+    `before`, both models are first called on it with the parameters as built.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Ask:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """The dtype of both models, the device, and the mode in which they are asked."""
+    """The dtypes of both models, the device, and the mode of an evaluation."""
 
     dtype: str
     dtype_reference: str
@@ -54,12 +54,12 @@ class Setting:
 
     @property
     def dtypes(self) -> tuple[str, str]:
-        """The dtypes of both models, which both hold the numbers that they are asked at."""
+        """The dtypes of both models; the parameters and data are exact in both."""
         return self.dtype, self.dtype_reference
 
 
 class Respondent:
-    """One of the two models while it is asked one question."""
+    """One of the two models during one evaluation."""
 
     def __init__(self, models: Models, side: Side, made: Any, dtype: str, setting: Setting) -> None:
         self.models, self.side, self.dtype, self.setting = models, side, dtype, setting
@@ -72,9 +72,9 @@ class Respondent:
         self.digest = ""
 
     def prepare(self, ask: Ask, state: State, built: State) -> None:
-        """Set the parameters; first call the model as built, if the question says so.
+        """Set the parameters, after a call of the model as built if the ask has a batch `before`.
 
-        A call may change buffers; those that are not in `state` keep what it left.
+        Buffers that are not in `state` keep the values that this call left.
         """
         self.state = state
         write_state(self.module, {**self.side.built, **built})
@@ -84,7 +84,7 @@ class Respondent:
         self.start = read_state(self.module)
 
     def _set(self) -> None:
-        """Set all numbers to those before the question."""
+        """Restore all tensors to their values before the evaluation."""
         write_state(self.module, self.start)
 
     def _question(self, ask: Ask, batch: Batch) -> Question:
@@ -108,7 +108,7 @@ class Respondent:
         )
 
     def look(self, ask: Ask, seed: int | None = None) -> Mapping[str, Tensor]:
-        """Evaluate the model once, and keep the random numbers that it draws."""
+        """Evaluate the model once, and store the random numbers that it draws."""
         question = self._question(ask, ask.batch)
         if seed is not None:
             question = Question(**{**vars(question), "seed": seed})
@@ -119,19 +119,19 @@ class Respondent:
         return answers
 
     def run(self, ask: Ask) -> Mapping[str, Tensor]:
-        """Return the answers as the model gives them when nobody watches."""
+        """Return the answers of a usual run, without recording."""
         answers = evaluate(self.module, self._question(ask, ask.batch))
         answers = {name: tensor.detach().clone() for name, tensor in answers.items()}
         self._set()
         return answers
 
     def shadow(self, ask: Ask) -> Shadow:
-        """Return the shadow of a watched evaluation, at the parameters before they are rounded."""
+        """Return the shadow of a recorded evaluation, at the parameters before they are rounded."""
         watched = watch_evaluation(self.module, self._question(ask, ask.batch))
         return Shadow(watched, self.dtype, self._list_exact(watched))
 
     def _list_exact(self, watched: Watched) -> dict[int, Tensor]:
-        """Return the exact parameters that the module could only hold rounded, by version."""
+        """Return the exact parameters that the module stores rounded, by version."""
         live, _ = list_live(self.module)
         exact: dict[int, Tensor] = {}
         for name, wanted in self.state.items():
@@ -164,7 +164,9 @@ def digest_answers(answers: Mapping[str, Tensor]) -> str:
 
 def compare_draws(mine: Respondent, theirs: Respondent, ask: Ask) -> tuple[str, str]:
     """Return why two models that draw random numbers cannot be compared, and why their randomness
-    is certainly another; "" if they draw the same numbers, or none.
+    certainly differs.
+
+    Both are "" if they draw the same numbers, or none.
     """
     if draw_the_same(mine.drawn, theirs.drawn):
         return "", ""

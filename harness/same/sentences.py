@@ -1,4 +1,4 @@
-"""What is said of two models: what was compared, with what resolution, and what differs."""
+"""The sentences on two models: what was compared, how precisely, and what differs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MOST_NAMED = 6
 
 
 def name_element(shown: Shown) -> str:
-    """Return the element of an answer, with the question: "output[3, 2] (drawn 1)"."""
+    """Return the name of an element of an answer, with the draw: "output[3, 2] (drawn 1)"."""
     index = ", ".join(map(str, shown.compared.where))
     return f"{shown.answer}{f'[{index}]' if index else ''} ({shown.asked.ask.label})"
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Return names in a row, at most MOST_NAMED of them."""
+    """Return at most MOST_NAMED names as one text."""
     shown = list(names[:MOST_NAMED])
     if len(names) > MOST_NAMED:
         shown.append(f"{len(names) - MOST_NAMED} more")
@@ -36,7 +36,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
-    """Return the sentence of models that are the same function."""
+    """Return the sentence on models that are the same function."""
     judged = evidence.judged()
     factor = max(shown.compared.factor for shown in judged)
     resolution = max(shown.compared.resolution for shown in judged)
@@ -60,7 +60,7 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
 
 
 def _describe_left_out(models: Models, evidence: Evidence) -> str:
-    """Return which answers and parameters nothing is known of."""
+    """Return the answers and parameters that were not judged, as a sentence."""
     parts = []
     for name, outcome in evidence.unjudged().items():
         reason = "0 everywhere" if outcome == "not seen" else "0 but for rounding"
@@ -78,7 +78,7 @@ def _describe_left_out(models: Models, evidence: Evidence) -> str:
 
 
 def describe_limits(models: Models) -> str:
-    """Return what a reader must know of the parameters, as a sentence; "" if it is nothing."""
+    """Return the notes on the parameters for the reader, as a sentence; "" if there are none."""
     mapping, given = models.mapping, models.given
     said = []
     if mapping.assumed:
@@ -111,7 +111,7 @@ def describe_limits(models: Models) -> str:
 
 
 def describe_widening(models: Models) -> str:
-    """Return why the subject has more functions than the reference; "" if it has not."""
+    """Return why the subject has more functions than the reference; "" if it does not."""
     given = models.given
     wide = [free for free in models.free if free.widens]
     if not wide:
@@ -133,7 +133,9 @@ def describe_widening(models: Models) -> str:
 
 
 def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] | None:
-    """Return a status and a reason if some answer was never judged, or none shows anything."""
+    """Return a status and a reason if some answer was never judged, or if no answer proves
+    anything.
+    """
     unjudged = evidence.unjudged()
     judged = evidence.judged()
     if left := evidence.left():
@@ -176,7 +178,7 @@ def describe_unjudged(models: Models, evidence: Evidence) -> tuple[Status, str] 
 
 
 def describe_unruled(evidence: Evidence) -> str:
-    """Return a sentence on operations whose rounding nobody has bounded yet."""
+    """Return a sentence on operations without a rounding rule."""
     found = [describe_operation(each) for each in evidence.unruled()]
     verb = "has" if len(found) == 1 else "have"
     return f"{list_names(found)} {verb} no rule of rounding yet, so nothing is said of what follows"
@@ -200,7 +202,7 @@ def describe_difference(shown: Shown) -> str:
 
 
 def count_bits(actual: float, expected: float) -> int:
-    """Return how many leading bits of two numbers agree."""
+    """Return the number of leading bits in which two numbers agree."""
     size = max(abs(actual), abs(expected))
     apart = abs(actual - expected)
     if not size or not apart or not math.isfinite(apart / size):
@@ -236,7 +238,7 @@ def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
 
 
 def describe_well_computed(evidence: Evidence, dtype: str) -> str:
-    """Return the sentence of a model that computes as well as its dtype allows."""
+    """Return the sentence on a model that computes as well as its dtype allows."""
     worst = evidence.worst_run()
     assert worst is not None
     share, size = worst.compared.run_factor, worst.compared.run_resolution
@@ -280,7 +282,7 @@ def describe_lost(bits: float, shown: Shown, dtype: str) -> str:
 def list_notes(
     models: Models, evidence: Evidence, failures: Sequence[Shown]
 ) -> list[tuple[HintKind, str]]:
-    """Return what helps to find the cause of a difference."""
+    """Return notes that help to find the cause of a difference."""
     given, mapping = models.given, models.mapping
     notes: list[tuple[HintKind, str]] = []
     for shown in failures:
@@ -322,7 +324,7 @@ def list_notes(
 def _describe_circumstances(
     evidence: Evidence, failures: Sequence[Shown]
 ) -> list[tuple[HintKind, str]]:
-    """Return in which draws the answers differ, if it is not in all."""
+    """Return in which draws the answers differ, unless they differ in all."""
     failing = [
         asked for asked in evidence.asked if any(one.outcome == "differs" for one in asked.compared)
     ]

@@ -1,4 +1,6 @@
-"""The verdicts on two models: the same function, as well computed, with the precision kept?"""
+"""The verdicts on two models: are they the same function, as well computed, with the same
+precision?
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ def _fail_function(judged: Judged, failures: list[Shown]) -> Verdict:
 
 
 def find_worst(evidence: Evidence) -> Shown | None:
-    """Return the answer that a failure shows: one of another shape, else the first that differs."""
+    """Return the answer that a failure shows: one with another shape, else the first that
+    differs.
+    """
     failures = evidence.failures()
     shapes = [each for each in failures if each.compared.outcome in UNPAIRED]
     return next(iter([*shapes, *failures]), None)
@@ -139,7 +143,7 @@ def _make_hints(notes: list[tuple[HintKind, str]]) -> tuple[Hint, ...]:
 
 
 def _fail(judged: Judged, reason: str, operations: tuple[Located, ...] = ()) -> Verdict:
-    """Return the verdict on models that fail for a reason without figures."""
+    """Return a failing verdict with a reason and no figures."""
     notes = list_notes(judged.models, judged.evidence, [])
     finding = Finding(
         Form.MODELS,
@@ -181,7 +185,7 @@ def judge_computed(judged: Judged) -> Verdict:
 
 
 def judge_precision(judged: Judged) -> Verdict:
-    """Return the verdict on whether the subject loses more digits than it must."""
+    """Return the verdict on whether the subject loses more digits than its dtype requires."""
     trial, evidence, given = judged.trial, judged.evidence, judged.models.given
     lost, worse = evidence.find_lost(), evidence.find_worse()
     if lost is None or worse is None:

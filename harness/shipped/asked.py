@@ -1,4 +1,4 @@
-"""A port and the truth about it in one trial, with its cached answers and their bounds.
+"""A port and the truth about it in one trial, with cached answers and bounds.
 
 In shapes, R counts rows and O outputs.
 """
@@ -43,7 +43,7 @@ class PortPredictions(Key[list[Predicted] | Missing]):
 
 @dataclass(frozen=True)
 class HeldWeights(Key[Held | Missing]):
-    """Cache key for the weights that a port holds."""
+    """Cache key for a port's weights."""
 
     subject: str
     device: str
@@ -110,8 +110,8 @@ class Asked:
 
     @property
     def contracts(self) -> list[Contract]:
-        """The contracts that a right port may have: with nnet's clip of the logistic, or without,
-        unless the subject says which.
+        """The contracts that a correct port may have: with nnet's clip of the logistic, or without;
+        one of them if the subject states which.
         """
         promised = self.trial.subject.contract(self.trial.dtype)
         if promised.logistic_clip is not None:
@@ -121,8 +121,8 @@ class Asked:
     def predictions_of(self, table: Table, contract: Contract) -> tuple[Bounded, Bounded]:
         """Return the bounds (1, R, O) on the port's predictions, and on those of the fitted object.
 
-        Where the inputs of the network are not known, they follow from the port's derivatives, see
-        `sensitivity`; a port without nnet's clip may then differ by as much as the clip makes.
+        If the inputs of the network are unknown, the bounds follow from the port's derivatives, see
+        `sensitivity`. A port without nnet's clip may then differ by the largest effect of the clip.
         """
         key = PredictionBounds(self.trial.subject.name, self.trial.device, Same(table), contract)
         return self.cache.get_or_make(key, lambda: self._bound_predictions(table, contract))
@@ -141,7 +141,7 @@ class Asked:
         return mine, theirs
 
     def sensitivity(self, table: Table) -> Sensitivity:
-        """Return how sensitive the port's predictions for a table are to rounding."""
+        """Return the sensitivity to rounding of the port's predictions for a table."""
         port, width = self.port, table.predictions.shape[1]
         assert isinstance(port, Port)
         key = SensitivityOf(self.trial.subject.name, self.trial.device, Same(table))
@@ -162,8 +162,10 @@ class Asked:
         return Bounded(value, mine + self.clip_allowance(table, contract)), Bounded(value, theirs)
 
     def clip_allowance(self, table: Table, contract: Contract) -> Array:
-        """Return what nnet's clip may make of each output (O,) of a port that does not copy it,
-        where it is not known which units are beyond it.
+        """Return the largest effect of nnet's clip on each output (O,), for a port that does not
+        copy it.
+
+        It is needed if it is unknown which units are beyond the clip.
         """
         outputs = sum(self.truth.network.outputs)
         if table.inputs is not None or contract.logistic_clip is not None:
@@ -203,7 +205,9 @@ class Asked:
 
     @property
     def form(self) -> Equivalent | None:
-        """The form of the fitted weights with which the port computes; None if it holds others."""
+        """The equivalent form of the fitted weights that the port has; None if it has other
+        weights.
+        """
         held = self.held
         if isinstance(held, Missing):
             return None
@@ -211,7 +215,9 @@ class Asked:
         return compared.form if compared.same else None
 
     def explain(self) -> str:
-        """Return the misreading that explains the port's predictions or weights, "" if none."""
+        """Return the misreading that explains the port's predictions or weights; "" if there is
+        none.
+        """
         trial = self.trial
         predicted, held = self.predicted, self.held
         if isinstance(predicted, Missing):

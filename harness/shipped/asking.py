@@ -1,4 +1,4 @@
-"""Asks a port as it ships: built by its factory, with its own weights, on rows of raw data."""
+"""Evaluates a port as it ships: built by its factory, with its own weights, on rows of raw data."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Port:
 class Predicted:
     """A port's predictions (R, O) for the rows of a table.
 
-    `others` are the predictions of further calls in which any number differs, by the words that say
-    how it was called then, with the rows that were asked. `incomplete` are the predictions for
-    rows with a missing value; None if there are none. `classes` are those that the port's own
-    classes() gives to the rows in which R draws none; None if it has no such method.
+    `others` are predictions of further calls that differ in any number: a text on how the port was
+    called, the rows, and the predictions. `incomplete` are the predictions for rows with a missing
+    value; None if there are none. `classes` are the results of the port's own classes() for the
+    rows without a tie; None if it has no such method.
     """
 
     outputs: Array
@@ -56,10 +56,10 @@ class Predicted:
 
 
 def find_dtype(module: Any) -> str:
-    """Return the dtype in which a module's parameters are stored, or its buffers if it has no
-    parameters; float64 if it has neither.
+    """Return the dtype of a module's parameters, or of its buffers if it has no parameters; float64
+    if it has neither.
 
-    Raises ValueError for several dtypes, and for one that has no contract.
+    Raises ValueError for several dtypes, and for a dtype without a contract.
     """
     for tensors in (module.parameters(), module.buffers()):
         found = set()
@@ -77,9 +77,9 @@ def find_dtype(module: Any) -> str:
 
 
 def build(subject: Subject, network: Family, device: str) -> Port | Missing:
-    """Build a port as it ships; return the reason if this fails.
+    """Return a port as it ships, or the reason why it cannot be built.
 
-    It is built twice, under two seeds: weights that differ are drawn at random, and no port's own.
+    It is built twice, under two seeds: weights that differ are random, and not the port's own.
     """
     try:
         module = subject.build_module(network, 0)
@@ -105,8 +105,9 @@ def _weights(module: Any) -> Array:
 def predict(
     port: Port, table: Table, width: int, dtype: str, names: Sequence[str] = ()
 ) -> Predicted | Missing:
-    """Ask a port for its predictions (R, width), and for its classes, which are called `names`;
-    return the reason if it gives none.
+    """Return a port's predictions (R, width) and its classes, or the reason why there are none.
+
+    `names` are the names of the classes.
     """
     try:
         with kind_of(port.device).hold_precision(port.device, dtype), limited():
@@ -128,7 +129,9 @@ def predict(
 def _ask_classes(
     port: Port, table: Table, dtype: str, names: Sequence[str]
 ) -> NDArray[np.intp] | Missing | None:
-    """Ask a port's own classes(), if it has them, for the rows in which R draws no class."""
+    """Return the results of a port's own classes(), if it has it, for the rows in which R has no
+    tie.
+    """
     if table.classes is None or not names:
         return None
     rows = np.flatnonzero(table.classes >= 0)
@@ -155,7 +158,7 @@ def _call(
 ) -> Array:
     """Return the outputs (R, width) of one call. Raises WrongAnswer for another shape.
 
-    `names` are those of the classes, if there are any.
+    `names` are the names of the classes, if there are any.
     """
     heads = list_heads(port.module(*given))
     rows = len(given[0])

@@ -1,4 +1,4 @@
-"""The classes that a port gives to rows, against those of the fitted object."""
+"""Compares the classes that a port gives to rows with those of the fitted object."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from harness.text.harmless import shown
 
 
 def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDArray[np.intp] | None:
-    """Return the numbers of the classes (R,) that a module's own classes() gives to rows; None if
-    it has none.
+    """Return the numbers of the classes (R,) from a module's own classes(); None if it has no such
+    method.
 
     It gives a name for each row, or the number of a class. Raises WrongAnswer for anything else.
     """
@@ -45,7 +45,9 @@ def ask_classes(module: Any, given: Sequence[Any], names: Sequence[str]) -> NDAr
 
 
 def most_probable(outputs: Array) -> NDArray[np.intp]:
-    """Return the number of the most probable class of each row; of one output, 0 or 1."""
+    """Return the number of the most probable class of each row (R,); 0 or 1 if there is one
+    output.
+    """
     if outputs.shape[1] == 1:
         return np.asarray(outputs[:, 0] > 0.5, np.intp)
     return np.asarray(np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1), np.intp)
@@ -54,10 +56,10 @@ def most_probable(outputs: Array) -> NDArray[np.intp]:
 def find_wrong_class(
     truth: Truth, table: Table, outputs: Array, classes: NDArray[np.intp] | Missing | None
 ) -> str:
-    """Return a sentence on the first row of another class than R's, else "".
+    """Return a sentence on the first row whose class is not R's, else "".
 
-    `classes` are those of the port's own classes() for the rows without a tie, None if it has no
-    such method: then the most probable ones count.
+    `classes` are the results of the port's own classes() for the rows without a tie. If it has no
+    such method (None), the most probable classes count.
     """
     if table.classes is None or isinstance(classes, Missing):
         return ""
@@ -81,7 +83,9 @@ def find_wrong_class(
 
 
 def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]) -> str:
-    """Return R's name of each class of a port, if it is always the same one, else ""."""
+    """Return R's name of each of the port's classes, if the port only numbers them differently,
+    else "".
+    """
     pairs = sorted(set(zip(mine.tolist(), expected.tolist(), strict=True)))
     first, second = {one for one, _ in pairs}, {other for _, other in pairs}
     if len(pairs) < 2 or len(first) != len(pairs) or len(second) != len(pairs):
@@ -92,7 +96,7 @@ def _find_order(truth: Truth, mine: NDArray[np.intp], expected: NDArray[np.intp]
 
 
 def describe_classes(truth: Truth) -> str:
-    """Return a sentence on the rows whose classes were compared, "" if there are no classes."""
+    """Return a sentence on the rows whose classes were compared; "" if there are no classes."""
     known = [table.classes for table in truth.tables if table.classes is not None]
     if not known:
         return ""

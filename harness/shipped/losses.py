@@ -35,8 +35,8 @@ def _entropy(p: Array, t: Array) -> Array:
 
 
 def target_slopes(error: str, p: Array, t: Array, p_error: Array) -> Array:
-    """Return the largest slope (R, O) of an error of classes by its targets, for predictions within
-    p_error of p.
+    """Return the largest derivative (R, O) of an error of classes by its targets, for predictions
+    within p_error of p.
     """
     lowest = np.maximum(p - p_error, NNET_FLOOR)
     slopes: Array = abs(np.log(lowest))

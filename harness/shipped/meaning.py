@@ -1,8 +1,8 @@
-"""Tests whether a port's parameters mean what their names and shapes say.
+"""Tests whether a port's parameters have the meaning that their names and shapes suggest.
 
-Other parameters are put into a copy of the port. If it then computes the network's equations at
-what these mean, the meaning is right, and a weight that is not the fitted one is another weight,
-though no row shows it. In shapes, P counts the port's own parameters.
+Other parameters are put into a copy of the port. If it then computes the network's equations at the
+corresponding theta, the meaning is right. A weight that differs from the fitted one is then really
+another weight, even if no row shows it. In shapes, P counts the port's own parameters.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DRAWS = 3
 
 
 def confirms_meaning(asked: Asked, held: Held) -> bool:
-    """Does the port compute the network at drawn parameters, by the meaning that was read?
+    """Does the port compute the network at random parameters, with the assumed meaning?
 
-    Returns False too if this cannot be tested: the parameters are not the network's in another
-    order, or the inputs of the network are not known.
+    Also returns False if this cannot be tested: the parameters are not the network's in another
+    order, or the inputs of the network are unknown.
     """
     port, formulation = asked.port, held.formulation
     table = asked.truth.tables[-1]
@@ -45,7 +45,9 @@ def confirms_meaning(asked: Asked, held: Held) -> bool:
 
 
 def _draw(formulation: Formulation, table: Table, rng: np.random.Generator) -> Array:
-    """Draw theta so that the arguments of the units are ordinary numbers on a table's rows."""
+    """Return random theta for which the arguments of the units are of ordinary size on a table's
+    rows.
+    """
     theta = rng.normal(size=formulation.network.layout.size)
     inputs = np.asarray(table.inputs)
     spread = inputs.std(axis=0)
@@ -70,7 +72,7 @@ def _is_bias_of(bias: Block, weight: Block) -> bool:
 
 
 def _with_parameters(port: Port, own: Array) -> Port:
-    """Return a copy of a port that holds other parameters (P,)."""
+    """Return a copy of a port with other parameters (P,)."""
     import torch
 
     module: Any = copy.deepcopy(port.module)

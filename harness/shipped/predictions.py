@@ -1,4 +1,4 @@
-"""The verdict on a port's predictions, and what explains wrong ones."""
+"""The verdict on a port's predictions, and explanations of wrong ones."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def _describe_fail(
 ) -> Verdict:
     """Return the verdict on wrong predictions.
 
-    If the port is outside its own bounds, the element that is shown is the one that differs most
-    from what nnet's equations give, of all that are outside.
+    If the port is outside its own bounds, the verdict shows the element with the largest difference
+    from nnet's equations among all elements outside.
     """
     trial, found = asked.trial, list_hints(asked, predicted)
     witness = "R"
@@ -77,8 +77,8 @@ def _describe_fail(
 def _find_largest(
     asked: Asked, predicted: Sequence[Predicted], judgement: Judgement, contract: Contract
 ) -> tuple[Judgement, bool]:
-    """Return the judgement with the figures of the largest difference that is outside the port's
-    own bounds, and whether R clips there what the port does not.
+    """Return the judgement with the figures of the largest difference outside the port's own
+    bounds, and whether it comes from a clip of R that the port does not copy.
     """
     largest, clips = -1.0, False
     for stack, (table, one) in enumerate(zip(asked.truth.tables, predicted, strict=True)):
@@ -111,7 +111,9 @@ def with_name(answer: Missing, trial: Trial) -> Missing:
 
 
 def _judge_under_any(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Judgement, Contract]:
-    """Judge the predictions under the first contract by which they are right, else the nearest."""
+    """Judge the predictions under the first contract under which they pass, else under the one with
+    the nearest result.
+    """
     judged = []
     for contract in asked.contracts:
         judgement = _judge_under(asked, predicted, contract)
@@ -195,7 +197,9 @@ def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> st
 
 
 def _storage(asked: Asked, contract: Contract) -> float:
-    """Return the largest bound on the port's predictions, storage of its weights included."""
+    """Return the largest bound on the port's predictions, including the rounding of stored
+    weights.
+    """
     most = 0.0
     for table in asked.truth.tables:
         bound, _ = asked.predictions_of(table, contract)
@@ -204,8 +208,8 @@ def _storage(asked: Asked, contract: Contract) -> float:
 
 
 def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]:
-    """Return what explains wrong predictions: a misreading, and whether formula or weights are
-    wrong.
+    """Return explanations of wrong predictions: a misreading, and whether the formula or the
+    weights are wrong.
     """
     hints = []
     if cause := asked.explain():
@@ -226,7 +230,7 @@ def list_hints(asked: Asked, predicted: Sequence[Predicted]) -> tuple[Hint, ...]
 
 
 def _whose_weights(held: Held, theta: Array) -> str:
-    """Return the end of a sentence on whether a port holds the fitted weights (T,)."""
+    """Return the end of a sentence on whether a port has the fitted weights (T,)."""
     if not held.matches:
         return "; these are not R's"
     apart = abs(held.theta - theta)

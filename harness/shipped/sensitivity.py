@@ -1,10 +1,10 @@
-"""How far rounding may move a port's predictions, from the port's own derivatives.
+"""Bounds the effect of rounding on a port's predictions by the port's own derivatives.
 
-Used where it is not known which numbers enter the network. Every operation of a port rounds in
-proportion to its result, and each result moves the predictions as much as a relative change of the
-numbers from which it is made. To first order in the roundoff u a prediction is therefore off by at
-most n u S, where S is the sum of |do/dp| |p| over the inputs, weights and buffers p, plus |o|, and
-n the number of roundings on a path.
+It is used if the numbers that enter the network are unknown. Every operation of a port rounds in
+proportion to its result. This moves the predictions as much as a relative change of its arguments
+does. To first order in the roundoff u, a prediction is therefore off by at most n u S. S is the sum
+of |do/dp| |p| over the inputs, weights and buffers p, plus |o|; n is the number of roundings on a
+path.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """The `sizes` S (R, O) of which a relative rounding error is a share, and the part of them that
-    comes from the inputs, `by_inputs`.
+    """The sizes to which relative rounding errors apply.
 
-    `may_clip` says whether a logistic of the port may be asked beyond nnet's clip, where R's is
-    exactly 0 or 1; `is_known` is False if the port has no derivatives.
+    `sizes` is S (R, O), and `by_inputs` the part of it that comes from the inputs. `may_clip` says
+    whether an argument of a logistic may be beyond nnet's clip, where R's logistic is exactly 0 or
+    1. `is_known` is False if the port has no derivatives.
     """
 
     sizes: Array
@@ -44,7 +44,7 @@ class Sensitivity:
 
 
 def measure_sensitivity(port: Port, table: Table, width: int, dtype: str) -> Sensitivity:
-    """Return how sensitive a port's predictions (R, width) for a table are to rounding."""
+    """Return the sensitivity to rounding of a port's predictions (R, width) for a table."""
     parts, largest = _watch_logistics(lambda: _measure_sizes(port, table, width, dtype))
     if parts is None:
         none = np.zeros(table.predictions.shape)
@@ -86,7 +86,7 @@ def _measure_sizes(port: Port, table: Table, width: int, dtype: str) -> tuple[Ar
 
 
 def _list_leaves(module: Any) -> list[torch.Tensor]:
-    """Return all parameters and buffers of numbers, each with a gradient to come."""
+    """Return all floating-point parameters and buffers of a module, with requires_grad set."""
     leaves = []
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.is_floating_point():
@@ -108,8 +108,8 @@ def _of_weights(output: torch.Tensor, leaves: list[torch.Tensor]) -> float:
 
 
 def _list_logistics() -> dict[Any, float]:
-    """Return the functions of torch that are a logistic, or a tanh, which is one of twice its
-    argument, each with this factor.
+    """Return the torch functions that compute a logistic, with a factor for their argument: 1, or 2
+    for tanh.
     """
     import torch
 
@@ -119,7 +119,7 @@ def _list_logistics() -> dict[Any, float]:
 
 
 def _watch_logistics(call: Callable[[], T]) -> tuple[T, float]:
-    """Return what `call` returns, and the largest |z| at which it asks torch for a logistic; 0 if
+    """Return the result of `call`, and the largest |z| at which it calls a logistic of torch; 0 if
     it never does.
     """
     from torch.overrides import TorchFunctionMode

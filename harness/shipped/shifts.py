@@ -1,4 +1,4 @@
-"""Weights of a softmax with the same added to all classes, which is the same function."""
+"""Equivalent weights of a softmax: adding the same to all classes gives the same function."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ ROUNDINGS = 4  # of a difference and a sum, here and in the port
 
 
 def shift_classes(network: Family, theta: Array, fitted: Equivalent) -> Equivalent | None:
-    """Return the fitted weights with those of the first class as they are in theta, and the same
-    difference added to all other classes; None if the outputs are no softmax.
+    """Return the fitted weights, shifted equally for all classes so that the first class has its
+    weights from theta.
+
+    Return None if the outputs are no softmax, or if nothing changes.
     """
     if network.activations[1] != "softmax":
         return None

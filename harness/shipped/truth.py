@@ -1,4 +1,4 @@
-"""The truth about a port: what a fitted object predicts, which loss it claims, and its weights.
+"""The truth about a port: the predictions, the claimed loss and the weights of a fitted object.
 
 In shapes, R counts rows, K raw columns, I inputs of the network, O outputs and T weights. theta is
 the vector of the network's weights.
@@ -30,22 +30,22 @@ R_CONTRACT = Contract(  # of the fitted object itself
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows that a port is asked, and what the fitted object predicts for them.
+    """Rows for a port to predict, and the predictions of the fitted object.
 
     `given` are the rows as the port takes them, one array (R, K) for each of its arguments.
-    `inputs` (R, I) are the numbers that enter the network, None if they are not known;
-    `predictions` (R, O) are those of the fitted object. `sizes` (R, I) is 0 where an input is a raw
-    number as it is; elsewhere it is the number of roundings of an input that a port prepares
-    itself, times the size of what it is prepared from. `digits` (R, O) is the rounding of
-    predictions that were written with fewer digits. `are_estimated` says that the inputs were not
-    read from R, which may have rounded them otherwise. `written` (R, I) is how far an input may be
-    off if the rows were written with 15 digits; `is_written` says that the predictions are those of
-    the rows before.
+    `inputs` (R, I) are the numbers that enter the network, None if unknown. `predictions` (R, O)
+    are those of the fitted object, and `digits` (R, O) their rounding if they were written with
+    fewer digits.
 
-    `classes` (R,) are the numbers of the classes that R gives to the rows, -1 where it draws one of
-    several; None if there are no classes. `places` (R,) are the numbers of the rows in the user's
-    data. `incomplete` are the rows with a missing value, for which the fitted object predicts none;
-    `incomplete_places` their numbers.
+    `sizes` (R, I) allows for the rounding of inputs that a port computes itself: the number of
+    roundings, times the size of the numbers that it computes them from. It is 0 for raw numbers.
+    `are_estimated` says that the inputs were not read from R, which may have rounded them
+    differently. `written` (R, I) is the largest error of an input if the rows were written with 15
+    digits. `is_written` says that the rows were written so after the predictions were made.
+
+    `classes` (R,) are the numbers of R's classes, -1 for a tie; None if there are no classes.
+    `places` (R,) are the numbers of the rows in the user's data. `incomplete` are the rows with a
+    missing value, for which there is no prediction; `incomplete_places` are their numbers.
     """
 
     name: str
@@ -65,10 +65,11 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class FittedLoss:
-    """The loss that a fitted object claims, `value`, and the targets (R, O) of the rows on which it
-    was fitted: those of the first table in the places `rows`, which are `table`.
+    """The loss that a fitted object claims, and the data on which it was fitted.
 
-    `comparison_offset` is that of the trainer, see `Trainer`.
+    `value` is the claimed loss. `table` holds the fitted rows: the rows number `rows` of the first
+    table. `targets` (R, O) are their targets. `comparison_offset` is that of the trainer, see
+    `Trainer`.
     """
 
     value: float
@@ -81,8 +82,10 @@ class FittedLoss:
 
 @dataclass(frozen=True, eq=False)
 class Equivalent:
-    """Other weights theta (T,), within `error` (T,), with which a network of raw rows computes what
-    the fitted object predicts; `words` says what is done to them.
+    """Other weights theta (T,), within `error` (T,), with which a network of raw rows makes the
+    same predictions.
+
+    `words` describes the change of the weights.
     """
 
     words: str
@@ -91,25 +94,27 @@ class Equivalent:
 
 
 class Explain(Protocol):
-    """A function that finds the misreading which explains a port's predictions or weights."""
+    """A function that finds the misreading by which a port's predictions or weights can be
+    explained.
+    """
 
     def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
-        """Return the misreading in words, "" if none explains it.
+        """Return the misreading in words; "" if none explains the port.
 
-        `outputs` (R, O) are the port's predictions for each table; `held` (T,) are its weights by
-        their meaning, None if this is not clear.
+        `outputs` (R, O) are the port's predictions for each table. `held` (T,) are its weights by
+        their meaning, None if the meaning is unclear.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a fitted object predicts and holds.
+    """The predictions and the weights of a fitted object.
 
-    `responses` are the names of its outputs. `stored` is the dtype that a port may store its
-    weights in, "" for the dtype in which it computes. `caveat` says what is not judged;
-    `scaling_is_open` that no user said how the data are prepared. `facts` has the "call" of R.
-    `classes` are the names of the classes, if there are any, and `class_note` says how R's own
-    names are wrong, if they are.
+    `responses` are the names of its outputs. `stored` is the dtype in which a port may store its
+    weights, "" for the dtype in which it computes. `caveat` names the parts that are not judged;
+    `scaling_is_open` says that no user stated how the data are prepared. `facts` has the "call" of
+    R. `classes` are the names of the classes, if there are any, and `class_note` a sentence on
+    wrong names in R's object.
     """
 
     network: Family
@@ -134,11 +139,11 @@ class Truth:
         loss: Loss = SUM_OF_SQUARES,
         targets: Array | None = None,
     ) -> Problem:
-        """Return the problem that a port of a dtype answers: the fitted weights on a table's
-        inputs, in the `form` in which it computes with them.
+        """Return the problem that a port of a dtype answers: the fitted weights, in an equivalent
+        `form`, on a table's inputs.
 
-        The port may hold its weights and inputs within the rounding of what it stores. The targets
-        (R, O) are 0 if none are given.
+        The port's weights and inputs may be off by the rounding of their storage. The targets (R,
+        O) are 0 by default.
         """
         of_dtype = Contract(dtype).roundoff
         stored = max(of_dtype, Contract(self.stored).roundoff) if self.stored else of_dtype
@@ -170,7 +175,7 @@ class Truth:
 
 
 def _written(table: Table) -> Array:
-    """Return how far the inputs of a table may be off those of its predictions."""
+    """Return the largest error (R, I) of a table's inputs from being written with 15 digits."""
     if not table.is_written or table.written is None:
         return np.zeros_like(table.sizes)
     return table.written

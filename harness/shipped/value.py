@@ -1,4 +1,4 @@
-"""The verdict on a port's loss on the fitted rows, against the loss that the fit claims."""
+"""The verdict on a port's loss on the fitted rows, compared with the loss that the fit claims."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.words.wording import with_finding
 
 
 def judge_value(asked: Asked) -> Verdict:
-    """Return the verdict on the port's loss on the rows that were fitted."""
+    """Return the verdict on the port's loss on the fitted rows."""
     trial, truth, predicted = asked.trial, asked.truth, asked.predicted
     fitted = truth.fitted_loss
     assert fitted is not None
@@ -86,9 +86,9 @@ def judge_value(asked: Asked) -> Verdict:
 def _claimed_bounds(problem: Problem, written: Array, comparison_offset: float) -> Bounded:
     """Return the bounds on the loss that R claims for a problem of one draw.
 
-    Its weights may have moved afterwards by less than it notices. The rows may have been written
-    with 15 digits, as write.csv() does: inputs, by `written` (R, I), and targets are not quite
-    those that were fitted.
+    Its weights may have moved after R computed the loss, by less than R notices. The rows may have
+    been written with 15 digits, as write.csv() does: then inputs (by at most `written` (R, I)) and
+    targets differ from the fitted ones.
     """
     before = 0.0 if problem.input_error is None else problem.input_error
     bounds = problem.formulation.network.oracle(

@@ -1,6 +1,6 @@
-"""The verdicts on a port that ships with weights of its own.
+"""The verdicts on a port with weights of its own.
 
-`predictions` compares what it predicts with what the fitted object predicts, `value` its loss on
+`predictions` compares the port's predictions with those of the fitted object, `value` its loss on
 the fitted rows with the loss that the fit claims, and `parameters` its weights with the fitted
 ones. In shapes, R counts rows and O outputs.
 """

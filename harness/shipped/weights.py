@@ -1,9 +1,9 @@
-"""Compares the weights that a port holds with the fitted ones, each at its place in the network.
+"""Compares a port's weights with the fitted ones, each at its place in the network.
 
-A network is the same function if its hidden units are numbered otherwise, or if a unit is turned
-over: the signs of its incoming and outgoing weights change (and for a logistic unit, since
-h(-z) = 1 - h(z), its outgoing weights enter the bias of each output). In shapes, T counts weights,
-H hidden units and O outputs; theta is the vector of all weights.
+Two changes leave the function of a network the same. Its hidden units may be numbered differently.
+A unit may be turned over: the signs of its incoming and outgoing weights change, and for a logistic
+unit, since h(-z) = 1 - h(z), its outgoing weights are added to the biases of the outputs. In
+shapes, T counts weights, H hidden units and O outputs; theta is the vector of all weights.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ NAMED = 6  # units in a sentence
 class Held:
     """The weights of a port as theta (T,) of the network.
 
-    `guessed` says that names and shapes told their meaning, not the user. `matches` says that each
-    is R's where nnet has it.
+    `guessed` says that their meaning was found by names and shapes, not stated by the user.
+    `matches` says that each weight is R's at its place in nnet.
     """
 
     theta: Array
@@ -57,9 +57,9 @@ class Held:
 class Compared:
     """The result of a comparison of weights.
 
-    `share` is the largest share of an allowed difference, at the entry `position` of theta, where
-    `allowed` is the difference that would be allowed. `form` are the fitted weights in the form in
-    which the port computes with them: with its numbers of hidden units, and turned over as there.
+    `share` is the largest difference divided by the allowed one, at the entry `position` of theta;
+    `allowed` is the allowed difference there. `form` are the fitted weights in the port's form:
+    with its numbers of hidden units, and with the same units turned over.
     """
 
     same: bool
@@ -84,10 +84,10 @@ class _Units:
 
 
 def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
-    """Return a port's weights as theta; a reason if it is not clear what they mean.
+    """Return a port's weights as theta, or the reason why their meaning is unclear.
 
-    Where names and shapes leave a choice, it is the way in which they are the fitted ones, if there
-    is one.
+    If names and shapes leave a choice, the meaning is chosen by which they are the fitted weights,
+    if there is one.
     """
     try:
         formulation = subject.formulation(truth.network)
@@ -110,8 +110,8 @@ def read_weights(subject: Subject, port: Port, truth: Truth) -> Held | Missing:
 
 
 def _list_mappings(subject: Subject, truth: Truth) -> Sequence[Words]:
-    """Return the ways in which a port's parameters may be the network's blocks; none if it has a
-    parameter without numbers.
+    """Return the ways in which a port's parameters may be the network's blocks; none if a parameter
+    is empty.
     """
     own = subject.own(truth.network)
     if any(block.places.size == 0 for block in own.blocks):
@@ -130,8 +130,8 @@ def _narrower(first: str, second: str) -> str:
 
 
 def _allowed(held: Held, fitted: Equivalent) -> Array:
-    """Return how far each weight (T,) may be off: the rounding of its storage, of the map from the
-    port's own parameters, and what 15 digits leave.
+    """Return the allowed error of each weight (T,): the rounding of its storage, of the map from
+    the port's own parameters, and of 15 digits.
     """
     sizes = np.maximum(abs(fitted.theta), abs(held.theta) * (held.formulation.summands > 1))
     stored = Contract(held.dtype).roundoff * (1 + held.formulation.forward_roundings) * sizes
@@ -141,7 +141,7 @@ def _allowed(held: Held, fitted: Equivalent) -> Array:
 
 
 def _shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
-    """Return for each weight (T,) the share of its allowed difference."""
+    """Return for each weight (T,) its difference divided by the allowed one."""
     apart = abs(theta - fitted.theta)
     allowed = _allowed(held, fitted)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -150,7 +150,7 @@ def _shares(held: Held, theta: Array, fitted: Equivalent) -> Array:
 
 
 def compare_weights(held: Held, truth: Truth) -> Compared:
-    """Compare a port's weights with the fitted ones, and with all weights that are equivalent."""
+    """Compare a port's weights with the fitted ones and all equivalent weights."""
     plain = Equivalent("", truth.theta, np.zeros(len(truth.theta)))
     first: Compared | None = None
     for fitted, form, words in _list_forms(held, truth, plain):
@@ -171,8 +171,8 @@ def compare_weights(held: Held, truth: Truth) -> Compared:
 def _list_forms(
     held: Held, truth: Truth, plain: Equivalent
 ) -> Iterator[tuple[Equivalent, Equivalent, Sequence[str]]]:
-    """Yield weights that are equivalent to the fitted ones, the form of these in which a port then
-    computes, and what is done to them in words.
+    """Yield weights equivalent to the fitted ones, the corresponding form in which a port computes,
+    and descriptions of the changes.
     """
     for fitted in (plain, *truth.equivalents):
         for turning in _list_turnings(truth.network, held.theta, fitted):
@@ -197,8 +197,8 @@ def _describe(held: Held, fitted: Equivalent, words: Sequence[str]) -> str:
 
 
 def _list_turnings(network: Family, theta: Array, fitted: Equivalent) -> list[_Turning]:
-    """Return the turning that changes nothing, and the one by which the fitted weights come nearest
-    to theta, if that is another one.
+    """Return the turning that changes nothing and, if it is another, the one that brings the fitted
+    weights nearest to theta.
     """
     activation, units = network.activations[0], _units_of(network.layout)
     found = [_Turning(None, activation, np.zeros(0, np.intp), np.zeros(0, np.intp))]
@@ -226,14 +226,14 @@ def _units_of(layout: Layout) -> _Units | None:
 
 
 def _pick(theta: Array, places: NDArray[np.intp]) -> Array:
-    """Return the entries of theta in these places; 0 where there is no connection (-1)."""
+    """Return the entries of theta at these places; 0 for -1 (no connection)."""
     return np.where(places < 0, 0.0, theta[places])
 
 
 def _match_units(
     units: _Units, theta: Array, fitted: Array, activation: str
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return for each hidden unit of theta the fitted unit that is nearest, each once, and its sign
+    """Return for each hidden unit of theta the nearest fitted unit, each used once, and its sign
     (-1 if it is turned over).
     """
     from scipy.optimize import linear_sum_assignment
@@ -265,7 +265,7 @@ class _Turning:
 
     @property
     def words(self) -> str:
-        """Return what is done to the weights, "" if nothing is."""
+        """Return a description of the change of the weights; "" if there is none."""
         said, moved = [], self.order != np.arange(len(self.order))
         if moved.any():
             pairs = [f"its {mine} is R's {theirs}" for mine, theirs in enumerate(self.order)]
@@ -277,7 +277,7 @@ class _Turning:
         return " and ".join(said)
 
     def of(self, fitted: Equivalent) -> Equivalent:
-        """Return the fitted weights with the hidden units in this order, and some turned over."""
+        """Return the fitted weights with the hidden units in this order and with these signs."""
         units, order = self.units, self.order
         if units is None:
             return fitted

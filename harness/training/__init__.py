@@ -1,1 +1,1 @@
-"""How PyTorch models are trained, and what every trainer takes and returns."""
+"""Trains PyTorch models; defines the interface, the data and the results of all trainers."""

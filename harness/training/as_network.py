@@ -1,7 +1,7 @@
-"""Training seen in the network's parameters: does a model train as the network itself would?
+"""Judges training in the network's parameters: does a model train as the network itself would?
 
 The own parameters are a model's own tensors, flattened (P,). theta is the vector of the network's T
-parameters. A sum of own parameters is one entry of theta to which several own parameters add up.
+parameters. A sum of own parameters is an entry of theta to which several own parameters are added.
 In shapes, D counts the states of a training run.
 """
 
@@ -21,11 +21,12 @@ from harness.core.verdict import Status
 def express_in_network(
     problem: Problem, observation: Observation, factors: Mapping[str, float], dtype: str
 ) -> tuple[Problem, Observation]:
-    """Return the states of a training run as states of the network, and the step from each.
+    """Return the states of a training run as states of the network, and the step from each state.
 
-    The problem's gradients become those by theta, times the `factors` by block: the gradients with
-    which the optimiser of the network itself would go on. Raises ValueError if no own parameter
-    moves an entry of theta alone, or if a factor is for an unknown block.
+    The problem's gradients are converted to gradients by theta, and multiplied by the `factors` by
+    block: these are the gradients that the network's own optimiser would use. Raises ValueError if
+    there is no own parameter that changes only one entry of theta, or if a factor is for an unknown
+    block.
     """
     formulation = problem.formulation
     after = observation.values[STEP]
@@ -54,10 +55,10 @@ def _by_theta(formulation: Formulation, gradients: Array) -> Array:
 
 
 def _rounding(formulation: Formulation, before: Array, after: Array, dtype: str) -> Array:
-    """Return the largest error of each entry of theta (D, T) because it is a sum.
+    """Return the largest rounding error (D, T) of the entries of theta that are sums.
 
-    Each summand is rounded to the dtype after the step, relative to its own size, which the sum may
-    be far below. The sums before and after the step are formed in float64.
+    Each summand is rounded to the dtype after the step, relative to its own size, which may be far
+    larger than the sum. The sums before and after the step are formed in float64.
     """
     unit, formed = Contract(dtype).roundoff, 2.0**-53 * (formulation.summands + 1)
     sizes_before = formulation.absolute(abs(before)) + formulation.magnitude
@@ -81,9 +82,9 @@ def _by_entry(formulation: Formulation, factors: Mapping[str, float]) -> Array:
 def describe_sums(name: str, formulation: Formulation, recipe: Recipe | None = None) -> str:
     """Return a sentence on the entries of theta that are sums of a model's own parameters.
 
-    Of these parameters only the sum is identified: other summands of the same sum give the same
-    function. With an `sgd` recipe the sentence says how far a step moves the sum. It is "" if no
-    entry is such a sum.
+    Only the sum of these parameters is identified: other summands with the same sum give the same
+    function. With an `sgd` recipe the sentence also tells how far a step moves the sum. It is "" if
+    no entry is such a sum.
     """
     rates = _find_sums(formulation)
     if not rates:
@@ -104,10 +105,10 @@ def describe_sums(name: str, formulation: Formulation, recipe: Recipe | None = N
 def _find_sums(formulation: Formulation) -> dict[str, set[float]]:
     """Return the sums in words, as in "b = hidden.bias + hidden.extra", each with its rates.
 
-    The rate of a sum is the step of the sum under SGD divided by the step of a single parameter:
-    the sum of the squares of the coefficients, which is the diagonal entry of matrix times its
-    transpose. A parameter that enters other entries too is identified by them; such entries and
-    parameters that are held at 0 are left out.
+    The rate of a sum is the SGD step of the sum divided by the step of a single parameter. It
+    equals the sum of the squares of the coefficients: the diagonal entry of matrix times its
+    transpose. Entries are left out if their parameters also enter other entries, which identify
+    them, or are held at 0.
     """
     if formulation.summands.max(initial=0) < 2:
         return {}

@@ -8,14 +8,16 @@ PATIENCE = 10.0  # times the deadline: how long a training may take by the clock
 
 
 class TrainingDeadlinePassed(Exception):
-    """A training run has used up its time; the text says at which step, and how much it was."""
+    """Raised if a training run has used up its time; the text says at which step, and how much time
+    it was.
+    """
 
 
 class Clock:
-    """Measures one training run.
+    """Measures the time of one training run.
 
-    CPU time is that of the thread that trains: other work on the machine, and other threads of
-    torch, do not use it up.
+    CPU time is that of the training thread, so other work on the machine and other threads of torch
+    do not use it up.
     """
 
     def __init__(self) -> None:
@@ -24,10 +26,11 @@ class Clock:
         self._looked, self._wall = perf_counter(), 0.0
 
     def find_late(self) -> str:
-        """Describe the deadline that has passed; "" if none has. Call it after each step.
+        """Return a description of the deadline that has passed; "" if none has. Call it after each
+        step.
 
-        By the clock a step counts at most as long as the deadline, so that no training ends because
-        the machine has slept.
+        In wall time a step counts at most as long as the deadline, so that a machine that slept
+        ends no training.
         """
         cpu, now = thread_time() - self._cpu, perf_counter()
         self._wall += min(now - self._looked, self.limit)

@@ -1,4 +1,4 @@
-"""Ranges in which the parameters of a model in training stay, and whether they do.
+"""Checks that the parameters of a model stay in stated ranges during training.
 
 The own parameters of a model are its own tensors, flattened to one vector (P,). In shapes, D counts
 starts.
@@ -18,7 +18,7 @@ Stays = Range | Mapping[str, Range]
 
 
 class LeftRange(Exception):
-    """A parameter has left the range in which it was said to stay."""
+    """Raised if a parameter leaves its stated range."""
 
 
 class Limits(NamedTuple):
@@ -29,7 +29,9 @@ class Limits(NamedTuple):
     layout: Layout
 
     def check(self, own: Array, when: str) -> None:
-        """Raise LeftRange if own parameters (D, P) are outside; a NaN is not."""
+        """Raise LeftRange if own parameters (D, P) are outside their range; NaN does not count as
+        outside.
+        """
         outside = np.argwhere((own < self.low) | (own > self.high))
         if not len(outside):
             return
@@ -62,7 +64,7 @@ def _is_range(given: object) -> bool:
 def make_limits(who: str, stays: Stays, layout: Layout, dtype: str) -> Limits:
     """Return the limits of all own parameters, rounded to the dtype as a clamp rounds them.
 
-    Raises ValueError if a tensor is named that the model has not.
+    Raises ValueError for the name of a tensor that the model does not have.
     """
     low, high = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
     names = [block.name for block in layout.blocks]

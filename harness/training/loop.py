@@ -1,4 +1,4 @@
-"""The training loop: runs an optimiser, and records the states that it visits.
+"""The training loop: runs an optimiser, and records the states of the parameters.
 
 A state is the vector of own parameters (the model's own tensors, flattened) before or after a step.
 In shapes, K counts steps, D starts, and P own parameters.
@@ -32,7 +32,7 @@ REPORTED = 250  # steps between two reports of progress
 
 @dataclass(frozen=True, eq=False)
 class Procedure:
-    """How parameters are trained: by the optimiser of a recipe, or by an author's own `iterate`.
+    """How parameters are trained: by the optimiser of a recipe, or by a user's own `iterate`.
 
     `before` and `after` are called before and after each step of the optimiser, and `limits` are
     checked after each step (see Trained).
@@ -105,7 +105,7 @@ class Training:
     def _find_stop(self, loss: torch.Tensor, step: int, clock: Clock) -> str:
         """Return the reason to stop after this step; "" to go on.
 
-        Raises TrainingDeadlinePassed: a run that was cut short is no fit.
+        Raises TrainingDeadlinePassed, since a run that was cut short is no fit.
         """
         until = self.procedure.recipe.until
         if until > -np.inf and bool((loss <= until).all()):
@@ -115,7 +115,7 @@ class Training:
         return ""
 
     def _is_lost(self, loss: torch.Tensor) -> bool:
-        """Is the loss of a single model not finite? (Other copies of a stack may still train.)"""
+        """Is the loss of a single model not finite? (In a stack, other copies may still train.)"""
         return self.learner.module is not None and not bool(loss.isfinite())
 
     def _record_state(self) -> None:
@@ -174,7 +174,7 @@ class Training:
         return self.learner.losses()
 
     def _count_calls(self) -> None:
-        """Count the calls of a module from now on; those of functions and of compiled modules
+        """Count the calls of a module from now on. Calls of functions and of compiled modules
         cannot be counted.
         """
         module = self.learner.module
@@ -186,13 +186,13 @@ class Training:
 
     @property
     def evaluations(self) -> int:
-        """The number of evaluations of the loss at each start, or of calls of the module where
-        there are more: those of an author's own functions.
+        """The number of evaluations of the loss at each start, or the number of calls of the module
+        if it is larger.
         """
         return max(self._evaluations, self._calls)
 
     def _iterate(self, iterate: Callable[[Any, list[Any]], None]) -> torch.Tensor:
-        """Take one step by an author's own function; return the loss before the step."""
+        """Take one step by the user's own function; return the loss before the step."""
         losses = self._evaluate()
         iterate(losses, self.learner.parameters)
         return losses
@@ -212,8 +212,8 @@ class Training:
         return np.stack([to_array(gradients, draws, -1) for gradients in self._gradients])
 
     def count_finite_steps(self) -> int:
-        """Count the steps that begin at a finite state of every start, up to the first that does
-        not.
+        """Count the steps before the first one that begins at a state with a start that is not
+        finite.
         """
         for step, state in enumerate(self.states()):
             if not np.isfinite(state).all():
@@ -232,7 +232,7 @@ class Training:
 
 
 def describe_ends(losses: Array, stopped: str) -> list[str]:
-    """Describe how training ended, for each start.
+    """Return for each start a description of how its training ended.
 
     `losses` are the losses at all states (K + 1, D); `stopped` is the reason that `train` returned.
     """

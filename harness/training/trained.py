@@ -42,26 +42,22 @@ class Trained:
     """A model and the recipe by which it is trained.
 
     `start(formulation, D)` returns the starts (D, P). By default these are the model's own
-    initialisation under torch's seeds 0, 1, ...
+    initialisation under torch's seeds 0, 1, ... `stacked(inputs, parameters)` computes D copies of
+    the model in one call, from a list of inputs (D, R, I) and from parameters by name (D, *shape).
+    If it is given, it is trained instead of the model. Without it the starts are trained one after
+    the other, at most `most` of them.
 
-    `stacked(inputs, parameters)` computes D copies of the model in one call, from a list of inputs
-    (D, R, I) and from parameters by name (D, *shape). If it is given, it is trained in place of the
-    model. Without it each start is trained by itself, and at most `most` starts are.
-
-    `iterate(loss, parameters)` is an author's own iteration: it calls backward(), takes a step and
+    `iterate(loss, parameters)` is a user's own iteration: it calls backward(), takes a step and
     sets the gradients to zero. `before` and `after` are called with the model before and after each
-    step of the optimiser.
+    step of the optimiser. `stays` states that parameters stay in a range, for example because
+    `after` clamps them: a pair (smallest, largest), or such pairs by the name of a tensor. A fit
+    fails if a parameter leaves its range after a step.
 
-    `stays` says that parameters stay in a range, as a clamp in `after` keeps them there: a pair
-    (smallest, largest), or such pairs by the name of a tensor. A fit that leaves it after a step
-    fails.
-
-    With `as_network` its steps are judged in the network's parameters, not in the model's own: does
-    it train as the network itself would? It holds factors on gradients by block, {} for none:
-    {"b": 2} says that the block b takes steps from twice its gradient. Only steps are then judged.
-
-    `says` is the name in tables. `floor(inputs, targets)` returns the lowest loss (D,) that a fit
-    can have, with a bound on the rounding error of computing it.
+    With `as_network` only steps are judged, and in the network's parameters instead of the model's
+    own: does it train as the network itself would? It holds factors on gradients by block, {} for
+    none: {"b": 2} states that the block b takes steps from twice its gradient. `says` is the name
+    in tables. `floor(inputs, targets)` returns the lowest possible loss (D,) of a fit, with a bound
+    on the rounding error of computing it.
 
     Raises TypeError or ValueError for wrong arguments.
     """
@@ -169,11 +165,11 @@ class Trained:
         return start
 
     def describe_penalties(self, loss: Loss) -> str:
-        """Return a sentence if the loss has decay and the optimiser a weight_decay beside it; ""
+        """Return a sentence if the loss has decay and the optimiser a weight_decay as well; ""
         otherwise.
 
-        Both act. SGD and Adam add weight_decay times the parameters to the gradient, as one half of
-        it would as a decay of the loss.
+        Both act. SGD and Adam add weight_decay times the parameters to the gradient, which
+        corresponds to half of it as a decay of the loss.
         """
         weight_decay = self.recipe.settings.get("weight_decay", 0.0)
         if not weight_decay or not loss.has_decay:
@@ -184,9 +180,8 @@ class Trained:
         )
 
     def _describe_limits(self, start: Problem) -> str:
-        """Return sentences on two penalties and on sums of parameters; "" if it has neither.
-
-        Of parameters that only enter as a sum, only the sum is identified.
+        """Return sentences on two penalties and on sums of parameters, of which only the sum is
+        identified; "" if there are none.
         """
         sums = describe_sums(self.title(), start.formulation, self.recipe)
         return "; ".join(filter(None, [self.describe_penalties(start.loss), sums]))
@@ -196,7 +191,7 @@ class Trained:
             return self.subject.observe(problem, dtype, device)
 
     def training(self, start: Problem, dtype: str, device: str, visits: bool = False) -> Training:
-        """Prepare a training run from a stack of starts; from a single start if there is no
+        """Prepare a training run from a stack of starts, or from a single start if there is no
         `stacked`.
 
         Raises RuntimeError if the model cannot be built.
@@ -213,8 +208,10 @@ class Trained:
         return Training(learner, procedure, device, visits)
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start. If the model raises an error, or the training of a start passes
-        its deadline, return this as the reason for no fit.
+        """Train from every start.
+
+        If the model raises an error, or the training of a start passes its deadline, return this as
+        the reason for the missing fit.
         """
         try:
             kind_of(device).synchronize(device)
@@ -242,8 +239,8 @@ class Trained:
         return Fitted.of(start, own, claimed, ends, curve, seconds, counts.tolist())
 
     def _parts(self, start: Problem) -> list[Problem]:
-        """Split the starts into parts that are trained together: a single part if there is
-        `stacked`, else one part for each start.
+        """Split the starts into parts that are trained together: one part if there is `stacked`,
+        else one part for each start.
         """
         if self.stacked:
             return [start]
@@ -252,8 +249,8 @@ class Trained:
     def visit(self, start: Problem, dtype: str, device: str) -> tuple[Problem, Observation]:
         """Train the first steps from every start, and return the visited states as a problem.
 
-        Also returns the loss, the gradient and the step (own parameters after the step) that
-        training computed at each state. The gradient is the one that the optimiser read. The states
+        Also return the loss, the gradient and the step (own parameters after the step) that
+        training computed at each state. The gradient is the one that the optimiser used. The states
         are in the order of steps: the first state of every start, then the second state of every
         start, and so on. They end with the last step for which all starts have a finite state.
 
@@ -309,8 +306,8 @@ def _flatten(by_step: Array) -> Array:
 def visit_states(
     trained: Trained, network: Family, population: Population, dtype: str, device: str
 ) -> tuple[Problem, Observation]:
-    """Return the states that a model visits in training, as a problem with one draw for each state,
-    and the model's answers at these states.
+    """Return the states of a model's training as a problem with one draw for each state, and the
+    model's answers at these states.
     """
     start = trained.starting(network, population, FEW, dtype)
     with COMPILER.asking((trained, dtype, device)):

@@ -26,20 +26,19 @@ Floor = Callable[[Array, Array], Bounded]
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The data on which all trainers of a case are trained, and what counts as fitting as well.
+    """The data on which all trainers of a case are trained, and the criterion for fitting as well.
 
     `data(D)` returns the inputs (D, R, I) and targets (D, R, O) for D starts; the data of each
-    start must not depend on D.
+    start must not depend on D. With a `quality`, trainers are compared by their shares of good
+    fits: a fit is good if its sum of squares is at most `quality`. Without one they are compared by
+    their losses from shared starts: two losses are alike if neither is more than `ratio` times the
+    other. Shares (of good fits, or of starts that end higher and lower) count as equivalent if they
+    differ by less than `margin`.
 
-    With a `quality`, trainers are compared by their shares of good fits: a fit is good if its sum
-    of squares is at most `quality`. Without one they are compared by their losses from shared
-    starts: two losses are alike if neither is more than `ratio` times the other. Shares (of good
-    fits, or of starts that end higher and lower) count as equivalent if they differ by less than
-    `margin`. With `per`, sums of squares are scaled to `per` rows.
-
-    Predictions are judged at the inputs `marks`, which the report lists by name, and at the inputs
-    `grid` (G, I), which the report draws. The case's fits are rows in the report's table of
-    changes, under the heading `table`.
+    With `per`, sums of squares are scaled to `per` rows. Predictions are judged at the inputs
+    `marks`, which the report lists by name, and at the inputs `grid` (G, I), which the report
+    draws. `table` is the heading in the report's table of changes under which the case's fits are
+    rows.
     """
 
     data: Callable[[int], tuple[Array, Array]]
@@ -93,10 +92,8 @@ class Population:
         return Problem("start", formulation, own, inputs, targets, self.loss)
 
     def prediction_problem(self, end: Problem, dtype: str) -> Problem:
-        """Return the problem that asks trained networks for predictions at the marks and on the
-        grid.
-
-        Its targets are 0.
+        """Return the problem whose outputs are the predictions of trained networks at the marks and
+        on the grid. Its targets are 0.
         """
         marks = np.reshape(list(self.marks.values()), (-1, self.grid.shape[1]))
         at = np.concatenate([marks, self.grid])
@@ -129,12 +126,12 @@ class Fitted:
     starts that ended with finite own parameters and a finite claimed loss: `end` holds their own
     parameters, and `claimed` their losses. `silent` holds the own parameters of starts that ended
     with finite own parameters but no finite loss. `end` and `silent` are None if there are no such
-    starts.
+    starts. `ended` describes how each start ended (D,).
 
-    `ended` describes how each start ended (D,). `curve` lists iterations of the first start, each
-    with its loss. `seconds` is the average time of a start. `began` are the starts from which the
-    trainer began. `evaluations` (D,) counts the evaluations of the loss from each start, and
-    `restarts` (D,) how often training began anew; they are empty if the trainer does not tell.
+    `curve` lists iterations of the first start, each with its loss. `seconds` is the average time
+    of a start. `began` are the starts from which the trainer began. `evaluations` (D,) counts the
+    evaluations of the loss from each start, and `restarts` (D,) the times that training began anew;
+    they are empty if the trainer does not report them.
     """
 
     end: Problem | None
@@ -203,7 +200,7 @@ class Trainer(Protocol):
         weight.
 
         A change that is lost in this addition counts as none, and the trainer claims the loss from
-        before it. The offset is 10 for R's vmmin (reltest in optim.c). It is 0 for a trainer that
+        before it. The offset is 10 for R's vmmin (reltest in optim.c), and 0 for a trainer that
         claims the loss of exactly the weights that it returns.
         """
 
@@ -219,12 +216,13 @@ class Trainer(Protocol):
         """Return the problem of its starts and their data."""
 
     def as_trained(self, start: Problem) -> Problem:
-        """Return starts at the network and parameters that this trainer really trains: starts of
-        two trainers are the same if they are so in the same form.
+        """Return starts with the network and parameters that this trainer really trains.
+
+        Two trainers have the same starts if they are the same in this form.
         """
 
     def fit(self, start: Problem, dtype: str, device: str, say: Say) -> Fitted | Missing:
-        """Train from every start of a problem; `say` reports the progress."""
+        """Train from every start of a problem; `say` gets progress messages."""
 
     def answers(self, problem: Problem, dtype: str, device: str) -> Observation:
         """Return the answers of the trainer's own implementation at a problem's parameters."""
