@@ -3,18 +3,13 @@ there.
 """
 
 import re
-import textwrap
 from pathlib import Path
 
 from reference.mathematics.tape import Tape
 from tests.conftest import Approved, Mine, screen_of, unfolded
 
 TEXT = (Path(__file__).parents[2] / "docs/references.md").read_text(encoding="utf-8")
-EQUATIONS, STATED = (
-    textwrap.dedent(block).strip() + "\n"
-    for block in re.findall(r"(?:^(?:    .*)?\n)+", TEXT, re.MULTILINE)
-    if block.strip()
-)
+EQUATIONS, STATED = re.findall(r"```python\n(.*?)```\n", TEXT, re.DOTALL)
 
 
 def test_the_network_with_two_hidden_layers_passes_as_it_stands(mine: Mine) -> None:

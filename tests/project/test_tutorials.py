@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NOT_RUN = "<!-- not run: "  # before a block, with the reason
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
-    """The language of every fenced block, the sentence before it, and the block."""
-    found = re.findall(
-        r"([^\n]*)\n\n```(\w+)\n(.*?)```\n",
-        (ROOT / "docs" / page).read_text(encoding="utf-8"),
-        re.DOTALL,
-    )
-    return [(language, before, text) for before, language, text in found]
+    """The language of every fenced block, the line before it, and the block."""
+    content = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = []
+    for fence in re.finditer(r"^```(\w+)\n(.*?)^```$", content, re.DOTALL | re.MULTILINE):
+        before = content[: fence.start()].rstrip().rpartition("\n")[2]
+        found.append((fence[1], before, fence[2]))
+    return found
 
 
 @pytest.fixture
@@ -65,6 +66,8 @@ def followed(
     """
     commands = 0
     for language, before, text in blocks(page):
+        if before.startswith(NOT_RUN):
+            continue
         if language == "console":
             command, _, expected = text.partition("\n")
             for name, old, new in changes.get(commands, []):
