@@ -1,4 +1,4 @@
-"""What R answers about a fitted object, or NumPy in its place.
+"""The inputs and predictions of a fitted object, computed by R or by NumPy.
 
 In shapes, R counts rows, I inputs and O outputs.
 """
@@ -29,11 +29,11 @@ STEPS = 2.0**-18, 2.0**-22
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What R answers to raw rows: the inputs (R, I) that enter the network, and predictions (R, O).
+    """R's answers to raw rows: the inputs (R, I) of the network, and predictions (R, O).
 
     A row with a missing value has inputs and predictions of NaN. `sizes` (R, I) is the size of the
-    numbers from which each input is prepared; 0 where it is a raw number as it is. `labels` are
-    the classes that R names, None for a row with a missing value; empty if there are none.
+    numbers from which each input is computed; 0 for raw numbers. `labels` are R's classes, None for
+    a row with a missing value; empty if there are none.
     """
 
     inputs: Array
@@ -42,13 +42,13 @@ class Answers:
     labels: tuple[str | None, ...] = ()
 
     def part(self, places: NDArray[np.intp]) -> Answers:
-        """Return the answers to the rows in these places."""
+        """Return the answers to the rows at these positions."""
         labels = tuple(self.labels[place] for place in places) if self.labels else ()
         return Answers(self.inputs[places], self.predictions[places], self.sizes[places], labels)
 
 
 class Ask(Protocol):
-    """Answers raw rows with the inputs (R, I) of the network and predictions (R, O)."""
+    """A function from raw rows to the inputs (R, I) of the network and predictions (R, O)."""
 
     def __call__(self, rows: Rows) -> tuple[Array, Array]: ...
 
@@ -56,7 +56,8 @@ class Ask(Protocol):
 def collect(
     ask: Ask, rows: Rows, drawn: Rows | None, prepare: str, fixed: Container[str] = ()
 ) -> Answers:
-    """Ask about the user's rows and then the drawn ones, and how each input is prepared.
+    """Return the answers for the user's rows followed by the drawn ones, with the sizes of the
+    inputs.
 
     The columns `fixed` are codes of levels, which are not changed. Raises ValueError if `prepare`
     does not prepare each row by itself.
@@ -80,7 +81,7 @@ def collect(
 
 
 def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
-    """Return the function that asks R's predict() live; it raises RError with R's message.
+    """Return the function that calls R's predict() live; it raises RError with R's message.
 
     Without `trust`, R evaluates no formula beyond plain arithmetic, see `RSession.ask_fit`.
     """
@@ -102,9 +103,7 @@ def r_asker(session: RSession, path: Path, prepare: str, trust: bool) -> Ask:
 
 
 def equations_asker(fit: FittedNet, network: Network) -> Ask:
-    """Return the function that computes inputs and predictions in NumPy, from the fitted
-    weights.
-    """
+    """Return the function that computes inputs and predictions in NumPy from the fitted weights."""
 
     def ask(rows: Rows) -> tuple[Array, Array]:
         if fit.terms is None:
@@ -123,8 +122,10 @@ def equations_asker(fit: FittedNet, network: Network) -> Ask:
 
 
 def whole_rows_only(ask: Ask, outputs: int) -> Ask:
-    """Return a function that asks only about rows without a missing value, since predict() refuses
-    a matrix with one; all others get NaN.
+    """Return a version of `ask` that asks only about rows without a missing value; all other rows
+    get NaN.
+
+    R's predict() refuses a matrix with a missing value.
     """
 
     def ask_whole(rows: Rows) -> tuple[Array, Array]:
@@ -141,17 +142,17 @@ def whole_rows_only(ask: Ask, outputs: int) -> Ask:
 
 
 def _moved(rows: Rows, name: str, step: float) -> Rows:
-    """Return the rows with each number of one column changed by a share of it."""
+    """Return the rows with each number of one column changed by the share `step` of it."""
     column = np.asarray(rows.columns[name], dtype=np.float64)
     return Rows({**rows.columns, name: column * (1 + step)})
 
 
 def _read_sizes(inputs: Array, count: int, rows: Rows) -> Array:
-    """Return the sizes (R, I) of the numbers from which inputs are prepared.
+    """Return the sizes (R, I) of the numbers from which inputs are computed.
 
-    It is the input's own size plus, for each raw column, how much the input changes when the raw
-    number changes, relative to the number: for (x - c) / s both are as large as (|x| + |c|) / s
-    is together. A change that does not shrink with the step is a jump, as of x == 2, and none.
+    A size is the input's own size plus, for each raw column, the change of the input divided by the
+    relative change of the raw number. For (x - c) / s it is as large as (|x| + |c|) / s. A change
+    that does not shrink with the step is a jump, as of x == 2, and does not count.
     """
     first = inputs[:count]
     changed = inputs[count:].reshape(-1, len(STEPS), *first.shape)

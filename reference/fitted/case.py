@@ -42,29 +42,33 @@ def fitted(
     """Return the case that judges a port, as it ships, by an object that R's nnet() or multinom()
     returned.
 
-    `fit` is a file of saveRDS(), or one of R's answers that `nnet-parity port` has written. `port`
-    is an nn.Module with weights of its own: its class, a factory, or the module. `x` are raw rows,
-    as R's predict() takes them: a csv file, a DataFrame, a dict of columns, or a matrix (R, K).
-    They stay float64. Without them the port is asked on drawn rows.
+    `fit` is a file of saveRDS(), or a file of R's answers written by `nnet-parity port`. `port` is
+    an nn.Module with weights of its own: its class, a factory, or the module. `x` are raw rows in
+    the form of R's predict(): a csv file, a DataFrame, a dict of columns, or a matrix (R, K). They
+    stay float64. Without them the port is evaluated on drawn rows.
 
-    A classifier must give what predict(type="raw") gives: probabilities, one column for each class,
-    or that of the second of two. Its most probable class, or what its own classes(x) gives, is
-    compared with predict(type="class"), but for rows in which R draws the class.
+    A classifier must return the result of predict(type="raw"): probabilities, one column for each
+    class, or the column of the second of two. Its most probable class, or the result of its own
+    classes(x), is compared with predict(type="class"), except for rows with a tie, in which R draws
+    the class at random.
 
-    `y` are the targets on which the network was fitted, in the rows of x (R,) or (R, O), or the
-    name of a column of x: numbers, or labels of classes; `weights` the case weights, likewise. With
-    them the port's loss is compared with fit$value. `prepare` is R code that makes from the raw
-    rows `x` what R's pipeline hands to predict(), as "scale(x, c(45, 2.5), c(14, 1.4))".
-    `predictions` is a csv file, or an array, of what R's own pipeline predicts for the rows of x.
+    `y` are the targets on which the network was fitted, for the rows of x (R,) or (R, O), or the
+    name of a column of x: numbers, or labels of classes. `weights` are the case weights, given
+    likewise. With `y` the port's loss is compared with fit$value.
 
-    `encode(rows)` returns what the module takes for rows (a dict of columns): an array, or a tuple
-    of arrays, one an argument. By default it takes the raw columns if all are numbers, else the
-    columns of R's model.matrix, as with `encode="columns"`. `stored="float32"` says that a float64
-    port stores its weights in float32. `parameters` says what the module's parameters mean, see
-    Subject. `clip=15` says that the port copies nnet's clip; by default it may or may not. `trust`
-    lets R evaluate a formula of the file that calls more than plain arithmetic and R's own factors.
+    `prepare` is R code that computes, from the raw rows `x`, the argument of predict() in R's
+    pipeline, as "scale(x, c(45, 2.5), c(14, 1.4))". `predictions` is a csv file, or an array, of
+    the predictions of R's own pipeline for the rows of x. `encode(rows)` returns the module's
+    arguments for rows (a dict of columns): an array, or a tuple of arrays, one for each argument.
+    By default these are the raw columns if all are numbers, else the columns of R's model.matrix,
+    as with `encode="columns"`.
 
-    Raises ValueError or TypeError, in a sentence, for wrong arguments.
+    `stored="float32"` says that a float64 port stores its weights in float32. `parameters` gives
+    the meaning of the module's parameters, see Subject. `clip=15` says that the port copies nnet's
+    clip; by default it may or may not. `trust` lets R evaluate a formula of the file that calls
+    more than plain arithmetic and R's own factors.
+
+    Raises ValueError or TypeError, with a sentence, for wrong arguments.
     """
     folder = Path(sys._getframe(1).f_code.co_filename).parent
     factory, called = _factory(port)
@@ -103,7 +107,9 @@ def fitted(
 
 
 def _find(given: Any, folder: Path) -> Any:
-    """Return a path as it is found from the caller's folder, else from the working folder."""
+    """Return a path resolved from the caller's folder or, if it does not exist there, from the
+    working folder.
+    """
     if not isinstance(given, str | PathLike):
         return given
     beside = folder / fspath(given)
@@ -127,8 +133,8 @@ def _factory(port: Any) -> tuple[Callable[[], Any], str]:
 
 
 def _dtype_of(factory: Callable[[], Any]) -> str:
-    """Return the dtype of the port's weights; float64 if it cannot be built, which its trials
-    report.
+    """Return the dtype of the port's weights; float64 if it cannot be built (its trials report
+    why).
     """
     try:
         with users():

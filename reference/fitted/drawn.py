@@ -1,4 +1,4 @@
-"""Rows that are drawn where a user's data do not reach: in their range, and somewhat beyond."""
+"""Random rows for ranges that a user's data do not cover, and somewhat beyond."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
 
     A column of numbers is drawn uniformly from its range, and a quarter of that beyond on either
     side; in WIDE rows from three times the range and more. A column of positive numbers stays
-    positive, since a formula may take its logarithm. A column of texts keeps to the levels of the
-    fit, one of few whole numbers to these. Without
-    rows, numbers are so small that most units stay within nnet's clip.
+    positive, since a formula may use its logarithm. A column of texts keeps to the levels of the
+    fit, and a column of few integers to these. Without given rows, numbers are so small that most
+    units stay within nnet's clip.
     """
     rng = np.random.default_rng(seed)
     if rows is None:
@@ -45,7 +45,7 @@ def draw_rows(fit: FittedNet, rows: Rows | None, seed: int = 0) -> Rows:
 
 
 def _is_coded(column: Array) -> bool:
-    """Does a column hold few whole numbers, which may be codes?"""
+    """Does a column hold few different integers, which may be codes?"""
     values = np.unique(column[np.isfinite(column)])
     return 1 < len(values) <= MOST_CODES and bool((values == np.rint(values)).all())
 
@@ -97,17 +97,17 @@ def _read_units(fit: FittedNet) -> tuple[Array, Array]:
 
 
 def _small_sizes(fit: FittedNet) -> Array:
-    """Return for each input (I,) a size at which no unit's sum leaves PLAIN_SUM, biases apart."""
+    """Return for each input (I,) a size at which no unit's sum exceeds PLAIN_SUM, biases apart."""
     _, weights = _read_units(fit)
     largest = abs(weights).max(axis=0)
     return PLAIN_SUM / fit.topology.inputs / np.where(largest > 0, largest, 1.0)
 
 
 def _find_centres(fit: FittedNet, sizes: Array) -> Array:
-    """Return a point (COUNT, I) for each row, around which it is drawn.
+    """Return for each row a point (COUNT, I) around which it is drawn.
 
-    One hidden unit after the other has the argument 0 there, so that each is seen within nnet's
-    clip, and the others have small ones as far as that is possible; then follows a row around 0. An
+    At each point another hidden unit has the argument 0, so that each is tested within nnet's clip,
+    and the others have small arguments as far as possible. After all units comes a row around 0. An
     input of size 0 stays 0.
     """
     hidden = fit.topology.hidden

@@ -15,10 +15,11 @@ SLOPE_ROUNDINGS = 16  # of a factor that is read from two rows: differences, a q
 
 
 def fold_scaling(fit: FittedNet, table: Table) -> Sequence[Equivalent]:
-    """Return the weights with which the network takes the raw columns and predicts the same.
+    """Return the weights of an equivalent network of the raw columns, with the scaling of inputs
+    folded in.
 
     This is possible if each input is a raw column times a factor plus a shift. The result is empty
-    if it is not, or if there is nothing to fold.
+    if it is not possible, or if there is nothing to fold.
     """
     raw, inputs = table.given[0], table.inputs
     if inputs is None or raw.shape != inputs.shape or np.array_equal(raw, inputs):
@@ -33,7 +34,7 @@ def fold_scaling(fit: FittedNet, table: Table) -> Sequence[Equivalent]:
 
 
 def _read_scale(raw: Array, scaled: Array) -> tuple[float, float] | None:
-    """Return the factor and the shift of a scaled column; None if it is not scaled so."""
+    """Return the factor and the shift of a scaled column; None if it is not a scaled raw column."""
     low, high = int(raw.argmin()), int(raw.argmax())
     if raw[low] == raw[high]:
         return None

@@ -1,4 +1,5 @@
-"""What a user gives beside a fitted object: raw rows, targets, their preparation and predictions.
+"""The user's arguments besides a fitted object: raw rows, targets, their preparation and
+predictions.
 
 In shapes, R counts rows, K raw columns, I inputs and O outputs.
 """
@@ -23,9 +24,9 @@ Encode = Callable[[dict[str, Any]], Any] | Literal["columns"]
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The arguments of `fitted` beside the object and the port; see there.
+    """The arguments of `fitted` besides the object and the port; see there.
 
-    `unread` says why the rows could not be read.
+    `unread` is the reason why the rows could not be read.
     """
 
     rows: Rows | None = None
@@ -39,7 +40,7 @@ class Given:
     unread: str = ""
 
     def choose_columns(self, fit: FittedNet, rows: Rows) -> Rows:
-        """Return the columns of the user's rows that the network reads.
+        """Return the columns of the user's rows that the network uses.
 
         Raises ValueError for a missing column, and for a matrix of another width.
         """
@@ -57,17 +58,18 @@ class Given:
         return kept
 
     def takes_columns(self, rows: Rows, has_factors: bool) -> bool:
-        """Is the port given the columns of R's model.matrix? By default it is if the rows hold
-        texts, or codes of factors.
+        """Does the port take the columns of R's model.matrix?
+
+        By default it does if the rows hold texts, or codes of factors.
         """
         if self.encode is None:
             return has_factors or not rows.are_numbers
         return self.encode == COLUMNS
 
     def encoded(self, rows: Rows, inputs: Array, has_factors: bool) -> tuple[Array, ...]:
-        """Return rows as the port takes them, one array (R, K) for each of its arguments.
+        """Return rows in the port's form, one array (R, K) for each of its arguments.
 
-        Raises ValueError if `encode` gives something else.
+        Raises ValueError if `encode` returns anything else.
         """
         if self.takes_columns(rows, has_factors):
             return (inputs,)
@@ -107,7 +109,7 @@ class Given:
         return tuple(arrays)
 
     def target_rows(self, fit: FittedNet, rows: int) -> Array:
-        """Return the targets (R, O) of the fitted rows: numbers, or from labels of classes.
+        """Return the targets (R, O) of the fitted rows, given as numbers or as labels of classes.
 
         Raises ValueError for another shape, and for a label that is no class.
         """
@@ -118,7 +120,7 @@ class Given:
         return read_targets(fit, list(targets.T))
 
     def _labels(self, fit: FittedNet) -> tuple[str | None, ...]:
-        """Return the targets as texts if they are labels of classes, else nothing."""
+        """Return the targets as texts if they are labels of classes, else an empty tuple."""
         given = self.targets
         if not fit.classes:
             return ()
@@ -137,7 +139,7 @@ class Given:
         return self._numbers("weights", self.row_weights, rows).reshape(rows)
 
     def _numbers(self, what: str, given: object, rows: int) -> Array:
-        """Return the numbers that an argument gives, or names as a column of x."""
+        """Return the numbers of an argument, which may be the name of a column of x."""
         if isinstance(given, str):
             if self.rows is None or given not in self.rows.columns:
                 raise ValueError(f"{what} is the column {given!r}, which x does not have")
@@ -159,7 +161,7 @@ def _expect_rows(what: str, column: tuple[str | None, ...], rows: int) -> tuple[
 
 
 def _expect_known_levels(rows: Rows, levels: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise ValueError for a text that is no level of its column, for which predict() stops."""
+    """Raise ValueError for a text that is no level of its column: R's predict() stops at it."""
     for name, known in levels.items():
         for row, text in enumerate(rows.as_texts([name]).texts_of(name)):
             if text is not None and text not in known:

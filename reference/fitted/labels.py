@@ -1,4 +1,4 @@
-"""The classes that R's predict(type="class") gives to rows, and ties in which R draws one.
+"""The classes of R's predict(type="class"), and ties, in which R draws a class at random.
 
 In shapes, R counts rows and O outputs.
 """
@@ -30,7 +30,9 @@ def find_labels(
     prepare: str,
     trust: bool,
 ) -> Labels:
-    """Return the classes of rows, R's if a session answers; none if the fit has none."""
+    """Return the classes of rows, from R if there is a session, else computed; empty if the fit has
+    no classes.
+    """
     if not fit.classes or not fit.lev:
         return ()
     if session is None:
@@ -60,11 +62,10 @@ def compute_labels(fit: FittedNet, predictions: Array) -> Labels:
 def find_classes(
     fit: FittedNet, labels: Sequence[str | None], predictions: Array
 ) -> NDArray[np.intp] | None:
-    """Return the number of the class that R gives to each row (R,): -1 for a row with a tie, and
-    for one with a missing value. None if the fit has no classes.
+    """Return the number of R's class for each row (R,): -1 for a tie and for a missing value.
 
-    R names its classes by all levels of the response. They are counted here, so that an empty one
-    does not shift them.
+    Return None if the fit has no classes. R names its classes by all levels of the response. They
+    are counted here, so that an empty level does not shift them.
     """
     if not fit.classes or not labels:
         return None
@@ -74,7 +75,7 @@ def find_classes(
 
 
 def are_ties(predictions: Array) -> NDArray[np.bool_]:
-    """Return for each row whether two classes are as probable as each other, to TIE."""
+    """Return a mask of the rows whose two most probable classes are equal within TIE."""
     both = predictions
     if predictions.shape[1] == 1:
         both = np.hstack([1 - predictions, predictions])

@@ -1,4 +1,6 @@
-"""A fitted object that judges ports: R answers live or from a file, or NumPy in its place."""
+"""A fitted object that judges ports: R answers live or from a file, or NumPy computes its
+equations.
+"""
 
 from __future__ import annotations
 
@@ -47,17 +49,17 @@ AGAIN = "record them again: nnet-parity record FILE --intent fix"
 
 @dataclass(frozen=True)
 class TruthOf(Key[Truth | Missing]):
-    """Cache key for the truth of a fitted object, or the reason why it is not known."""
+    """Cache key for the truth of a fitted object, or the reason why it is unknown."""
 
     fitted: Same
 
 
 @dataclass(frozen=True, eq=False)
 class FittedObject:
-    """An object that R's nnet() returned, as the only reference of a case; see `fitted`.
+    """An object of R's nnet(), as the only reference of a case; see `fitted`.
 
-    `session` is the R that answers; None if R does not. Then the file `answers` answers, if there
-    is one, else NumPy computes from the fitted weights; `absence` says why R does not.
+    `session` is the R that answers; None if R is not used. Then the file `answers` is used if there
+    is one, else NumPy computes from the fitted weights; `absence` is the reason why R is not used.
     """
 
     path: Path
@@ -69,7 +71,7 @@ class FittedObject:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """The checks; of the value only if the targets of the fitted rows were given."""
+        """The checks; `value` only if the targets of the fitted rows were given."""
         if self.given.targets is None:
             return PREDICTIONS, PARAMETERS
         return PREDICTIONS, VALUE, PARAMETERS
@@ -81,7 +83,7 @@ class FittedObject:
         return "recorded" if self.answers else "computed"
 
     def title(self) -> str:
-        """Return who answers, with the version."""
+        """Return the source of the answers, with its version."""
         if self.source == "computed":
             return "NumPy at the fitted weights"
         versions = self.versions()
@@ -91,7 +93,7 @@ class FittedObject:
         return f"R nnet {versions['nnet']} predict() ({when})"
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of R and nnet that answer; empty if R does not."""
+        """Return the versions of R and nnet behind the answers; empty if R is not used."""
         try:
             if self.session is not None:
                 versions = self.session.versions()
@@ -115,9 +117,10 @@ class FittedObject:
         return f"the fitted object {self.path.name}"
 
     def answering(self, file: str, case: str, states_only: bool, mode: Any) -> Self:
-        """Return this object with R, with the file of its answers, or with nobody, as `mode` says.
+        """Return this object with R, with the file of R's answers, or with NumPy, depending on
+        `mode`.
 
-        Raises LookupError if R must be live and is not here.
+        Raises LookupError if R must be live and is not installed.
         """
         if self.path.suffix == ".json":
             return replace(self, session=None, answers=self.path)
@@ -138,7 +141,9 @@ class FittedObject:
         return replace(self, session=None, answers=answers, absence=why)
 
     def judge(self, trial: Trial, cache: Cache) -> Verdict:
-        """Return the verdict of a trial; BROKEN if the fitted object cannot be read or asked."""
+        """Return the verdict of a trial; BROKEN if the fitted object cannot be read or
+        evaluated.
+        """
         truth = cache.get_or_make(TruthOf(Same(self)), self.try_truth)
         if not isinstance(truth, Missing):
             return judge_port(trial, cache, truth)
@@ -147,7 +152,7 @@ class FittedObject:
         return failure(trial, truth.status, truth.why)
 
     def try_truth(self) -> Truth | Missing:
-        """Return the truth about the object's ports, or the reason why it is not known."""
+        """Return the truth about the object's ports, or the reason why it is unknown."""
         try:
             return self.find_truth()
         except RUnavailable as error:
@@ -160,9 +165,10 @@ class FittedObject:
             return Missing(Status.BROKEN, raised(error))
 
     def find_truth(self) -> Truth:
-        """Read the fitted object, ask who answers, and return the truth about its ports.
+        """Read the fitted object, compute its answers, and return the truth about its ports.
 
-        Raises ValueError or TypeError for what does not fit together, RError with R's message.
+        Raises ValueError or TypeError for arguments that do not fit together, RError with R's
+        message.
         """
         if self.given.unread:
             raise ValueError(self.given.unread)
@@ -172,7 +178,9 @@ class FittedObject:
         return make_truth(fit, network, self.given, self.ask(fit, network, stored))
 
     def read(self, stored: Stored | None = None) -> FittedNet:
-        """Read the fitted object. Raises ValueError if the stored answers are of another one."""
+        """Read the fitted object. Raises ValueError if the stored answers belong to another
+        object.
+        """
         if stored is None:
             return read_fit(self.path, self.session or LIVE, "auto" if self.session else "rdata")
         is_here = self.path.suffix != ".json" and self.path.is_file()
@@ -184,7 +192,7 @@ class FittedObject:
         return stored.fit()
 
     def ask(self, fit: FittedNet, network: Network, stored: Stored | None = None) -> Asked:
-        """Return the rows that ports are asked, and the answers to them."""
+        """Return the rows for ports, and the answers to them."""
         if stored is not None:
             return self._find_stored(stored)
         rows, drawn = self._find_rows(fit)
@@ -204,7 +212,9 @@ class FittedObject:
         return Asked(every, count, answers, fit.terms is not None, bool(fit.levels))
 
     def _find_rows(self, fit: FittedNet) -> tuple[Rows, Rows | None]:
-        """Return the user's rows and drawn ones; only drawn ones if there are none."""
+        """Return the user's rows, or drawn rows if there are none; and further drawn rows, or
+        None.
+        """
         if self.given.rows is None:
             return draw_rows(fit, None), None
         rows = self.given.choose_columns(fit, self.given.rows)
@@ -223,7 +233,9 @@ class FittedObject:
         return ask
 
     def _find_stored(self, stored: Stored) -> Asked:
-        """Return the stored rows and answers. Raises ValueError if they are to another question."""
+        """Return the stored rows and answers. Raises ValueError if they belong to another
+        question.
+        """
         rows, kinds = stored.all_rows(), (stored.is_formula, stored.has_factors)
         found = Asked(rows, stored.count, stored.answers(), *kinds)
         if self.given.rows is None:
@@ -239,7 +251,7 @@ class FittedObject:
         return found
 
     def record(self) -> Stored:
-        """Ask R about the rows of this case, and return what a file stores."""
+        """Compute R's answers for the rows of this case, in the form of a file."""
         assert self.session is not None
         fit = self.read()
         asked = self.ask(fit, network_of(fit.topology))

@@ -1,4 +1,4 @@
-"""A file of R's answers about a fitted object, which answers where R is not."""
+"""A file of R's answers about a fitted object, used if R is not installed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_ones: bool = False
 
     def fit(self) -> FittedNet:
-        """Return the fitted object without the rows that were fitted."""
+        """Return the fitted object without the fitted rows."""
         none = np.zeros((0, self.topology.outputs))
         names = tuple(self.columns), tuple(self.responses)
         wts, decay = np.array(self.wts), np.array(self.decay)
@@ -89,11 +89,11 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Answers(*tables, tuple(self.labels))
 
     def user_rows(self) -> Rows:
-        """Return the rows that are the user's, without the drawn ones."""
+        """Return the user's rows, without the drawn ones."""
         return self.all_rows().part(range(self.count))
 
     def all_rows(self) -> Rows:
-        """Return the user's rows and then the drawn ones."""
+        """Return the user's rows followed by the drawn ones."""
         columns: dict[str, Any] = {}
         for name, column in self.rows.items():
             texts = any(isinstance(value, str) for value in column)
@@ -110,7 +110,7 @@ def store(
     versions: Mapping[str, str],
     date: str,
 ) -> Stored:
-    """Return R's answers as a file holds them; `count` of the rows are the user's."""
+    """Return R's answers in the form of a file; the first `count` rows are the user's."""
     columns: dict[str, Any] = {}
     for name, column in rows.columns.items():
         columns[name] = list(column) if isinstance(column, tuple) else _list(column[None])[0]
@@ -145,13 +145,13 @@ def store(
 
 
 def sealed(stored: Stored) -> Stored:
-    """Return R's answers with the seal by which a change is seen."""
+    """Return R's answers with a seal (a digest), which detects changes."""
     return msgspec.structs.replace(stored, seal=_seal(stored))
 
 
 def write(path: Path, stored: Stored) -> None:
-    """Write R's answers to a file, completely or not at all. Raises ValueError if they are too many
-    to be read.
+    """Write R's answers to a file, atomically. Raises ValueError if they are too many to be read
+    again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole({path: dump(stored)})
@@ -178,8 +178,8 @@ def digest_of(path: Path) -> str:
 
 
 def read(path: Path) -> Stored:
-    """Read a file of R's answers. Raises ValueError, with its name, unless it is whole and
-    sound.
+    """Read a file of R's answers. Raises ValueError, with its name, unless it is complete and
+    valid.
     """
     shown = os.path.relpath(path)
     try:
@@ -217,7 +217,9 @@ def _seal(stored: Stored) -> str:
 
 
 def _without_defaults(stored: Stored) -> dict[str, Any]:
-    """Return answers as data, without their seal and what files of squares do not hold."""
+    """Return answers as data, without their seal, and without fields that have their default for
+    fits of squares.
+    """
     held: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(stored, seal=""))
     for name in LATER:
         if not held[name]:

@@ -1,4 +1,4 @@
-"""The truth about a port, made of a fitted object, what the user gives and what R answers.
+"""The truth about a port, built from a fitted object, the user's arguments and R's answers.
 
 In shapes, R counts rows, I inputs and O outputs.
 """
@@ -48,10 +48,10 @@ NOT_ENCODING = (
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The rows that a port is asked, the user's and then the drawn ones, and R's answers.
+    """The rows for a port, the user's followed by the drawn ones, and R's answers.
 
-    `count` of the rows are the user's; 0 if none were given. `is_formula` says that the network was
-    fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.
+    The first `count` rows are the user's; 0 if none were given. `is_formula` says that the network
+    was fitted by a formula: for a row with a missing value predict() then gives NA, else it stops.
     `has_factors` says that a raw column holds levels of a factor.
     """
 
@@ -65,7 +65,7 @@ class Asked:
 def make_truth(fit: FittedNet, network: Network, given: Given, asked: Asked) -> Truth:
     """Return the truth about the ports of a fitted object.
 
-    Raises ValueError if what the user gives does not fit together.
+    Raises ValueError if the user's arguments do not fit together.
     """
     tables = _make_tables(fit, network, given, asked)
     fitted_loss = None
@@ -106,8 +106,9 @@ def _with_predictions(
 ) -> Table:
     """Return the table of the user's rows with the predictions that R's own pipeline has written.
 
-    The inputs of the network are those with which it predicts so: as R was asked, or, if that is
-    it, scaled by mean and standard deviation of these rows. Else they are not known.
+    The inputs of the network are those that give these predictions: R's inputs or, failing that,
+    inputs scaled by mean and standard deviation of these rows. If neither gives them, the inputs
+    are unknown.
     """
     written = read_predictions(given.predictions, asked.count, fit.topology.outputs)
     name = YOURS
@@ -134,14 +135,14 @@ def _with_predictions(
 
 
 def _without_lost(table: Table, kept: NDArray[np.bool_]) -> Table:
-    """Return the rows of a table that are kept (R,)."""
+    """Return the rows of a table in the mask `kept` (R,)."""
     if kept.all():
         return table
     return _part_of(table, np.flatnonzero(kept))
 
 
 def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
-    """Return the rows of a table in these places."""
+    """Return the rows of a table at these positions."""
     return replace(
         table,
         given=tuple(part[rows] for part in table.given),
@@ -156,7 +157,9 @@ def _part_of(table: Table, rows: NDArray[np.intp]) -> Table:
 
 
 def _scale_by_own_rows(inputs: Array) -> tuple[Array, Array]:
-    """Return inputs scaled as R's scale() does, and the roundings of that times its sizes."""
+    """Return inputs scaled by R's scale() on their own rows, and their roundings times their
+    sizes.
+    """
     with np.errstate(all="ignore"):
         centre, spread = inputs.mean(axis=0), inputs.std(axis=0, ddof=1)
         scaled = (inputs - centre) / spread
@@ -165,7 +168,7 @@ def _scale_by_own_rows(inputs: Array) -> tuple[Array, Array]:
 
 
 def _gives_predictions(table: Table, fit: FittedNet, network: Network) -> bool:
-    """Does the network give the predictions of a table at its inputs, within all bounds?"""
+    """Does the network compute a table's predictions from its inputs, within all bounds?"""
     if not np.isfinite(np.asarray(table.inputs)).all():
         return False
     truth = Truth(network, fit.wts, [table], fit.responses, Explanation(fit, False))
@@ -230,7 +233,7 @@ def _is_scaling_open(given: Given) -> bool:
 
 
 def _describe_limits(tables: Sequence[Table], given: Given, asked: Asked) -> str:
-    """Return what the verdicts do not prove."""
+    """Return a text on the limits of what the verdicts prove."""
     said = []
     if tables[0].inputs is None:
         said.append(NOT_OF_THIS_FIT)

@@ -17,7 +17,7 @@ from reference.rds.rows import Column, Rows, list_names
 def read_targets(fit: FittedNet, columns: Sequence[Column]) -> Array:
     """Return the targets (R, O) of columns.
 
-    They are numbers, or one column of labels: a label becomes a 1 for its class and 0 for others.
+    They are numbers, or one column of labels: a label becomes 1 for its class and 0 for the others.
     Labels are texts, or numbers that are names of the classes. A missing label gives a row of NaN.
     Raises ValueError for a label that is no class, and for another number of columns.
     """
@@ -54,7 +54,9 @@ def _read_labels(fit: FittedNet, column: Column) -> Array:
 
 
 def _is_of_classes(fit: FittedNet, column: Column) -> bool:
-    """Does a column hold labels? Numbers are labels of several outputs, and of one if all of them
+    """Does a column hold labels?
+
+    Numbers are labels if there are several outputs; if there is one, they are labels if all of them
     are names of the two classes.
     """
     if not fit.classes:
@@ -66,8 +68,9 @@ def _is_of_classes(fit: FittedNet, column: Column) -> bool:
 
 
 def normalise(fit: FittedNet, targets: Array, weights: Array | None) -> tuple[Array, Array | None]:
-    """Return targets (R, O) and case weights (R,) as nnet() gets them: multinom() divides counts by
-    their sum, by which it multiplies the weight.
+    """Return targets (R, O) and case weights (R,) in the form in which nnet() gets them.
+
+    multinom() divides counts by their sum, and multiplies the weight by it.
     """
     total = targets.sum(axis=1)
     if not fit.is_multinom or fit.error != "softmax" or (total == 1).all():

@@ -1,4 +1,6 @@
-"""Predictions that R's own pipeline has written into a csv file, with the digits that it kept."""
+"""Predictions that R's own pipeline has written into a csv file, with a limited number of
+digits.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,10 @@ EXACT = 17  # significant digits that carry every float64
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """Predictions (R, O) as they were written, and how far each may be off since `digits`
-    significant digits were kept. NaN is a missing value.
+    """Predictions (R, O) as they were written, and the rounding error of each from keeping `digits`
+    significant digits.
+
+    NaN is a missing value.
     """
 
     predictions: Array
@@ -28,10 +32,10 @@ class Written:
 
 
 def read_predictions(given: object, rows: int, outputs: int) -> Written:
-    """Return the predictions of a csv file with one column an output, or of an array.
+    """Return the predictions of a csv file with one column for each output, or of an array.
 
-    A first column without a name, R's row names, is left out, and so is a first one of texts, the
-    names of classes. Raises ValueError for another shape.
+    A first column without a name (R's row names) is left out, and so is a first column of texts
+    (the names of classes). Raises ValueError for another shape.
     """
     if not isinstance(given, str | PathLike):
         array = np.asarray(given, dtype=np.float64).reshape(-1, outputs)
@@ -58,7 +62,7 @@ def read_predictions(given: object, rows: int, outputs: int) -> Written:
 
 
 def _exponent(number: Decimal) -> int:
-    """Return the place of the last digit: -2 for 1.25."""
+    """Return the decimal exponent of the last digit: -2 for 1.25."""
     exponent = number.as_tuple().exponent
     return exponent if isinstance(exponent, int) else 0
 

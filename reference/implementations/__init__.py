@@ -1,1 +1,1 @@
-"""References in NumPy: the network's equations, and functions of one's own."""
+"""References in NumPy: the network's equations, and a user's own functions."""

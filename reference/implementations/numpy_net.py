@@ -16,10 +16,11 @@ from reference.mathematics.questions import at_theta, chunks
 
 @dataclass(frozen=True)
 class NumpyNet:
-    """NumPy as a reference, in the given dtype; it can judge every network.
+    """NumPy as a reference, in the given dtype; it supports every network.
 
     With `logistic_clip` its logistic function is exactly 0 or 1 beyond this |z|, as nnet's is.
-    `declare_clip=False` leaves the clip out of its contract, to show the mismatch that this causes.
+    `declare_clip=False` leaves the clip out of its contract, to demonstrate the mismatch that this
+    causes.
     """
 
     dtype: str = "float64"
@@ -45,12 +46,12 @@ class NumpyNet:
         return None
 
     def contract(self, dtype: str = "float64") -> Contract:
-        """Return its contract, whatever the dtype in which it is asked."""
+        """Return its contract, which does not depend on the trial's dtype."""
         clip = self.logistic_clip if self.declare_clip else None
         return Contract(self.dtype, relu_at_zero=self.relu_at_zero, logistic_clip=clip)
 
     def real_contract(self) -> Contract:
-        """Return the contract with its clip, also where `contract` leaves the clip out."""
+        """Return the contract with its clip, even if `contract` leaves the clip out."""
         return replace(self.contract(), logistic_clip=self.logistic_clip)
 
     def as_evaluated(self, problem: Problem) -> Problem:
@@ -60,7 +61,7 @@ class NumpyNet:
         """Return "NumPy" and the text of the network's script in NumPy.
 
         Return None if the network has no script, if this reference clips its logistic function, or
-        if its derivative of ReLU at 0 is not 0: the script does neither.
+        if its derivative of ReLU at 0 is not 0: the script supports neither.
         """
         written = getattr(problem.formulation.network, "script", None)
         return (

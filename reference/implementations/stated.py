@@ -28,15 +28,14 @@ UNSTATED = {
 
 @dataclass(frozen=True, eq=False)
 class Stated:
-    """The outputs of a user's function (a table, another program), which may be off by a stated
-    budget.
+    """The outputs of a user's function (a table, another program), with an error bound that the
+    user states.
 
     `answer(blocks, x)`, for several groups of inputs `answer(blocks, x1, x2)`, is called once for
     each draw. It takes the network's blocks by name and the inputs (R, width), in float64. It
-    returns the outputs (R, width), or a list with one array for each head.
-
-    `budget` is relative: an output of a head may be off by `budget` times the largest size of this
-    head's outputs in the same draw. `why` says where the budget comes from.
+    returns the outputs (R, width), or a list with one array for each head. `budget` is relative: an
+    output may be off by `budget` times the largest absolute value of its head's outputs in the same
+    draw. `why` says where the budget comes from.
 
     Raises ValueError if `budget` is not a positive number, or `why` is empty.
     """
@@ -85,8 +84,8 @@ class Stated:
         return problem
 
     def observe(self, problem: Problem, dtype: str = "float64", device: str = "cpu") -> Observation:
-        """Return the function's outputs at all draws. If it raises an error, the error is its
-        answer.
+        """Return the function's outputs at all draws. If it raises an error, the answers are
+        missing with this reason.
         """
         asked = at_theta(problem)
         try:

@@ -32,12 +32,13 @@ GROUPS = 9  # of inputs, and heads, at most
 class Equations(Derived):
     """A user's own network, written in the operations of `reference.mathematics.tape.Tape`.
 
-    `inputs` and `outputs` are widths: one number, or one for each group. `shapes` gives each block
-    of parameters, by name, its shape (n, k) or (n,); theta holds the blocks one after the other.
-    `forward(m, p, x)` returns the outputs, or a tuple of one tensor for each head. In it, m has the
-    operations, p the blocks by name, and x is the inputs as rows of numbers; several groups of
-    inputs come as x1, x2, ... A block (n,) comes as rows that are all alike. Raises ValueError, in
-    a sentence, for anything else.
+    `inputs` and `outputs` are widths: one number, or one for each group. `shapes` gives the shape,
+    (n, k) or (n,), of each block of parameters by name; theta holds the blocks one after the other.
+    `forward(m, p, x)` returns the outputs, or a tuple of one tensor for each head. m has the
+    operations, p the blocks by name, and x the inputs as rows of numbers; several groups of inputs
+    are x1, x2, ... A block (n,) is passed as rows that are all equal.
+
+    Raises ValueError, with a sentence, for anything else.
     """
 
     name: str
@@ -67,14 +68,14 @@ class Equations(Derived):
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks in the form that the tape takes: a block (n,) becomes one column (n, 1)."""
+        """The blocks in the form of the tape: a block (n,) becomes one column (n, 1)."""
         return tuple(
             replace(block, places=block.places.reshape(len(block.places), -1))
             for block in self.layout.blocks
         )
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs of `forward`, with the heads side by side.
+        """Return the outputs of `forward`, with all heads joined along the last axis.
 
         Raises ValueError if `forward` does not return rows of each head's width.
         """
@@ -96,7 +97,7 @@ class Equations(Derived):
         return rows[0] if len(rows) == 1 else tape.beside(*rows)
 
     def connected(self, entries: Array) -> Array:
-        """Return all entries of the blocks: all of them are parameters (..., T)."""
+        """Return all entries of the blocks (..., T), since all of them are parameters."""
         return entries
 
     @cached_property
@@ -134,14 +135,11 @@ class Equations(Derived):
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and single terms that are added up to one
-        number.
-        """
+        """The largest number of matrix products and single terms in one sum."""
         return max(len(self.outputs), *(len(each.pairs) for each in self._looked_at.sums))
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return a bound on the largest total of `amounts` (T,), one for each parameter, over one
-        sum.
+        """Return an upper bound on the total of `amounts` (T,) over the parameters in one sum.
 
         Each product in a sum reads one row of a block, one column or one entry.
         """
@@ -170,7 +168,7 @@ def _with_roles(layout: Layout) -> Layout:
 
 
 class _Counting(Plain):
-    """Ordinary arithmetic that notes the number of terms of its longest sum."""
+    """Ordinary arithmetic that stores the number of terms of its longest sum."""
 
     longest = 1
 
@@ -180,7 +178,7 @@ class _Counting(Plain):
 
 
 class _Looking(Tape[Values]):
-    """A tape for one draw of one row, which notes the activations and sums of the equations."""
+    """A tape for one draw of one row, which stores the activations and sums of the equations."""
 
     def __init__(self) -> None:
         self.counting = _Counting(Contract())
@@ -189,6 +187,6 @@ class _Looking(Tape[Values]):
         self.sums: list[Sum[Values]] = []
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """Note the activation's name, and return the activation."""
+        """Store the activation's name, and return the activation."""
         self.activations.append(name)
         return super().act(name, z)

@@ -7,8 +7,8 @@ in the loss, and theta the vector of the network's T parameters, each with a dec
 shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, O outputs of
 all heads, and P own parameters (a model's own tensors, flattened).
 
-Gradients go back over the tape on which the network's outputs were computed. Decay enters inside
-the sum, as nnet's C code starts the sum with 2 decay w.
+Gradients are computed backwards over the tape on which the network's outputs were computed. Decay
+is a term inside the sum: nnet's C code starts the sum with 2 decay w.
 """
 
 from __future__ import annotations
@@ -38,17 +38,15 @@ class HasEquations(Family, Protocol):
 
     @property
     def parts(self) -> tuple[Block, ...]:
-        """The blocks of parameters, (n, k) each, in the form that the tape takes."""
+        """The blocks of parameters as matrices (n, k), in the form of the tape."""
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and single terms that are added up to one
-        number.
-        """
+        """The largest number of matrix products and single terms in one sum."""
 
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
-        """Return the outputs, with the heads side by side, from the network's parts and its inputs
-        x.
+        """Return the outputs of all heads, joined along the last axis, from the network's blocks
+        and its inputs x.
         """
 
     def connected(self, entries: Array) -> Array:
@@ -58,7 +56,7 @@ class HasEquations(Family, Protocol):
 
 
 def equations_of(network: Family) -> HasEquations:
-    """Return the same network, typed as one whose equations are written on a tape."""
+    """Return the same network, typed as a network with equations on a tape."""
     assert hasattr(network, "outputs_on"), network.sentence()
     return cast(HasEquations, network)
 
@@ -81,9 +79,8 @@ def flat(a: Array) -> Array:
 def outputs(
     tape: Tape[V], network: HasEquations, theta: V, inputs: V
 ) -> tuple[list[Node[V]], Node[V], Node[V]]:
-    """Return three things as nodes: the network's parts, its inputs and its outputs.
-
-    They are computed at theta (D, T) and inputs (D, R, I).
+    """Return the network's blocks, its inputs and its outputs as nodes, at theta (D, T) and inputs
+    (D, R, I).
     """
     blocks = [
         tape.leaf(tape.m.each(part.of, theta), part.places.shape, part.places)
@@ -94,7 +91,9 @@ def outputs(
 
 
 def list_heads(tape: Tape[V], problem: Problem, output: Node[V]) -> list[Head[V]]:
-    """Return the heads of the outputs (D, R, O) of a problem; all squares together are one."""
+    """Return the heads of the outputs (D, R, O) of a problem; all heads with squares are joined to
+    one.
+    """
     loss, shares = problem.loss, problem.shares
     if loss.is_squares:
         return [Head("squares", False, output, None, problem.targets, shares)]
@@ -127,8 +126,8 @@ def evaluate(
     """Return the four quantities of a problem by name, computed in arithmetic m.
 
     They are forward (D, R, O), loss (D,), gradient by own parameters (D, P) and input_gradient (D,
-    R, I). `tape_of` makes the tape, and `errors_of` computes the errors of a head: those of an
-    implementation with a mistake are others.
+    R, I). `tape_of` makes the tape, and `errors_of` computes the errors of a head; planted mistakes
+    replace either.
     """
     formulation, decays = problem.formulation, problem.decays
     network = equations_of(formulation.network)

@@ -1,4 +1,4 @@
-"""A head of outputs with the error that it has, and the part of a loss that follows.
+"""A head of outputs with its error, and its part of a loss.
 
 In shapes, D counts draws (problems of a stack), R rows of data, and K outputs of one head.
 """
@@ -18,9 +18,8 @@ V = TypeVar("V")
 class Head(Generic[V]):
     """A head's outputs, its targets (D, R, K), and the weights of its errors in the loss.
 
-    `activated` are the activation of the outputs and its argument; None if the outputs are the
-    result of another operation. `shares` are of shape (K,), (R, K) or (D, 1, K), see
-    `Loss.shares`.
+    `activated` are the name of the outputs' activation and its argument; None if the outputs are no
+    activation. `shares` are of shape (K,), (R, K) or (D, 1, K), see `Loss.shares`.
     """
 
     error: str
@@ -33,8 +32,9 @@ class Head(Generic[V]):
 
 @dataclass(frozen=True, eq=False)
 class Errors(Generic[V]):
-    """A head's part of a loss: the sum of all products of `pairs`, (D, R, n) each, and its slope
-    (D, R, K) by the node `by`.
+    """A head's part of a loss: the sum of the products of all `pairs`, (D, R, n) each.
+
+    `slope` (D, R, K) is its derivative by the node `by`.
     """
 
     pairs: tuple[tuple[V, V], ...]

@@ -16,7 +16,7 @@ from reference.mathematics.tape import Tape
 
 
 class Layers(Tape[Values]):
-    """A tape in ordinary arithmetic that notes the layers: the name and the argument of each
+    """A tape in ordinary arithmetic that stores the layers: the name and the argument of each
     activation, and the product of each block of weights.
     """
 
@@ -32,7 +32,7 @@ class Layers(Tape[Values]):
         return output
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """Note the activation, and return it."""
+        """Store the activation, and return it."""
         if name == "identity":
             return z
         self.layers.append((name, z))
@@ -43,21 +43,23 @@ class Layers(Tape[Values]):
     def affine(
         self, x: Node[Values], W: Node[Values], b: Node[Values] | None = None
     ) -> Node[Values]:
-        """Note the product, and return the affine map."""
+        """Store the product, and return the affine map."""
         product = super().affine(x, W)
         self.products[product] = x, W
         return product if b is None else self.add(b, product)
 
     def weigh(self, x: Node[Values], A: Node[Values]) -> Node[Values]:
-        """Note the product, and return the affine map."""
+        """Store the product, and return the affine map."""
         product = super().weigh(x, A)
         self.products[product] = x, A
         return product
 
     def find_blocks(self, node: Node[Values]) -> list[Places]:
-        """Return the places in theta of the parameters by which a layer's argument can be scaled.
+        """Return the positions in theta of the parameters by which a layer's argument can be
+        scaled.
 
-        In a product of several blocks without activation between them, it is the last block.
+        In a product of several blocks without an activation between them, these are the last
+        block's.
         """
         if node.places is not None:
             return [node.places]

@@ -1,7 +1,7 @@
-"""The errors of outputs against targets and their slopes, written once for every arithmetic.
+"""The errors of outputs against targets and their derivatives, written once for every arithmetic.
 
-Squares have slopes by the outputs. All other errors are of probabilities p: their slopes are by the
-logits z, the numbers of which p are the logistic or the softmax. The formulas are those of `E`,
+The derivative of squares is by the outputs. All other errors are of probabilities p. Their
+derivative is by the logits z; p is the logistic or the softmax of z. The formulas are those of `E`,
 `fpass` and `bpass` in R's nnet.c, with the floors that a contract declares; from logits, they are
 the fused ones (log-sum-exp).
 
@@ -35,7 +35,7 @@ ACTIVATION_OF = {
 def find_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
     """Return the errors of a head of outputs.
 
-    Raises ValueError if the outputs are no probabilities, and are not said to be logits.
+    Raises ValueError if the outputs are no probabilities, and are not declared as logits.
     """
     if head.error == "squares":
         return squares(tape.m, head)
@@ -43,7 +43,7 @@ def find_errors(tape: Tape[V], head: Head[V]) -> Errors[V]:
 
 
 def squares(m: Arithmetic[V], head: Head[V]) -> Errors[V]:
-    """Return (o - t)^2 and its slope 2 (o - t)."""
+    """Return (o - t)^2 and its derivative 2 (o - t)."""
     slack = m.contract.loss_slack
     r = m.sub(head.outputs.value, m.lift(head.targets))
     pairs = ((r, m.scale(r, head.shares, slack)),)
@@ -75,14 +75,14 @@ class _OfProbabilities(Generic[V]):
         return self.by.sum.formed
 
     def _activate(self, name: str) -> V:
-        """Return the probabilities of logits, as a loss stores them if it goes through them."""
+        """Return the probabilities of logits, as a loss through probabilities stores them."""
         if name != "softmax":
             return self.m.act(name, self.z)[0]
         p = self.m.softmax(self.z)
         return p if self.fused else self.m.stored(p, name)
 
     def errors(self) -> Errors[V]:
-        """Return the errors, in the formulas of the head's kind of error."""
+        """Return the errors, by the formulas of the head's kind of error."""
         formulas = {
             "entropy": self._entropy,
             "bce": self._entropy,
@@ -93,8 +93,10 @@ class _OfProbabilities(Generic[V]):
         return formulas[self.head.error]()
 
     def _made(self, pairs: list[tuple[V, Array | V]], slope: V) -> Errors[V]:
-        """Return errors; the second factors of pairs, (D, R, K) or an array (D, R, 1) of errors of
-        a row, are weighed by the head's shares.
+        """Return errors from pairs and a slope; the pairs' second factors are multiplied by the
+        head's shares.
+
+        These factors are (D, R, K), or an array (D, R, 1) of errors of a row.
         """
         m, shares = self.m, self.head.shares
         weighed = []
@@ -108,7 +110,9 @@ class _OfProbabilities(Generic[V]):
         return Errors(tuple(weighed), self.by, m.scale(slope, self.head.shares, self.slack))
 
     def _rounded(self, x: V, more: float = 0.0) -> V:
-        """Return x with the roundings of a slope through the probabilities, if it may go there."""
+        """Return x with the additional roundings of a derivative through the probabilities, if it
+        may be computed so.
+        """
         contract = self.m.contract
         through = contract.own_loss or (contract.unfused_slope and not self.fused)
         if not through:
@@ -116,7 +120,7 @@ class _OfProbabilities(Generic[V]):
         return self.m.scale(x, 1.0, (UNFUSED + more) * self.m.contract.roundoff)
 
     def _entropy(self) -> Errors[V]:
-        """Return -t log p - (1 - t) log(1 - p), less the targets' own entropy if nnet's is meant.
+        """Return -t log p - (1 - t) log(1 - p), for "entropy" minus the targets' own entropy.
 
         nnet drops a term whose factor is negative.
         """
@@ -147,18 +151,19 @@ class _OfProbabilities(Generic[V]):
 
     @property
     def _least_probability(self) -> float:
-        """The probability at which t / p times its weight leaves the range of the dtype."""
+        """The probability at which t / p times its weight exceeds the range of the dtype."""
         factors = abs(self.targets) * self.head.shares
         return max(1.0, 2 * float(factors.max())) / self.m.contract.largest
 
     @property
     def _loses_slopes(self) -> bool:
-        """Does the slope go through probabilities? It is lost if they round to 0 or 1."""
+        """Is the derivative computed through probabilities? It is lost if they round to 0 or 1."""
         return self.m.contract.unfused_slope and not self.fused
 
     def _lost_products(self, p: V, there: NDArray[np.bool_]) -> list[tuple[V, Array | V]]:
-        """Return a term of 0 for a loss of one's own that may multiply log p by a target of 0: it
-        has no bound where p may round to 0, since 0 times infinity is no number.
+        """Return a term of 0 for a user's own loss that may multiply log p by a target of 0.
+
+        It has no bound where p may round to 0, since 0 times infinity is NaN.
         """
         m = self.m
         if self.fused or not m.contract.own_loss:
@@ -190,9 +195,9 @@ class _OfProbabilities(Generic[V]):
         return m.at_least(log, contract.log_least)
 
     def _softmax(self) -> Errors[V]:
-        """Return -sum t log p over the targets above 0, less their own entropy for "kl".
+        """Return -sum t log p over the targets above 0, for "kl" minus their own entropy.
 
-        Its slope is (sum t) p - t.
+        Its derivative is (sum t) p - t.
         """
         m, t = self.m, self.targets
         there = t > 0
@@ -228,7 +233,7 @@ class _OfProbabilities(Generic[V]):
     def _censored(self) -> Errors[V]:
         """Return -log P, where P is the sum of p over the outputs whose target is 1.
 
-        Its slope is p - p [t = 1] / P.
+        Its derivative is p - p [t = 1] / P.
         """
         m, among = self.m, self.targets == 1
         ones = np.ones((*among.shape[:2], 1))

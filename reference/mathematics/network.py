@@ -34,8 +34,8 @@ V = TypeVar("V")
 class Derived:
     """A network whose bounds follow from its equations.
 
-    `explain` finds a likely mistake that explains wrong answers. The package `reference` sets it:
-    it needs the faults, and these import networks.
+    `explain` finds a likely mistake that explains wrong answers. The package `reference` sets it,
+    to avoid a circular import: it uses the faults, which import networks.
     """
 
     explain: ClassVar[Callable[..., str]]
@@ -93,17 +93,19 @@ class Network(Derived):
 
     It has one or more groups of inputs (x1, x2) and heads of outputs (o1, o2). `inputs` and
     `outputs` are widths: one number, or one for each group. `activation` is g. `output` is f: one
-    name, or one for each head; "softmax" is of all outputs of a head. The masks `to_hidden`
-    (hidden, all inputs) and `to_output` (all outputs, hidden) say which connections exist, all by
-    default.
+    name, or one for each head; "softmax" is over all outputs of a head. The masks `to_hidden`
+    (hidden, all inputs) and `to_output` (all outputs, hidden) mark the connections that exist, by
+    default all.
 
-    With `skip`, as in nnet, the outputs read the inputs too: o1 = f(W2 h + S1_w x1 + S2_w x2 +
+    With `skip`, as in nnet, the outputs also read the inputs: o1 = f(W2 h + S1_w x1 + S2_w x2 +
     b_w). It may be a mask (all outputs, all inputs) of the connections that exist. With `hidden=0`
     there is no hidden layer, and `skip` is implied: o1 = f(S1_w x1 + S2_w x2 + b_w).
 
     theta is the vector of all parameters in nnet's order: for each hidden unit its bias, then the
     weights of its inputs; for each output its bias, then the weights of the hidden units, then
-    those of the inputs. Raises ValueError for widths, activations or masks that make no network.
+    those of the inputs.
+
+    Raises ValueError for widths, activations or masks that make no network.
     """
 
     inputs: tuple[int, ...]
@@ -159,7 +161,7 @@ class Network(Derived):
 
     @property
     def widest(self) -> int:
-        """The number of terms of the longest sum that a parameter enters."""
+        """The number of terms of the longest sum that contains a parameter."""
         inputs, outputs = sum(self.inputs), sum(self.outputs)
         longest = max(1 + inputs, 1 + self.hidden, outputs)
         if self.has_skip:  # of an output, and of the gradient by an input
@@ -168,7 +170,7 @@ class Network(Derived):
 
     @property
     def added(self) -> int:
-        """The largest number of matrix products and biases that are added up to one number."""
+        """The largest number of matrix products and biases in one sum."""
         inputs, outputs = len(self.inputs), len(self.outputs)
         most = max(inputs + 1, outputs)
         if self.has_skip:  # in an output, and in the gradient by an input
@@ -177,7 +179,7 @@ class Network(Derived):
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 where there is no
+        """The position in theta of each entry of A (H, 1+I) and B (O, 1+H), -1 for a missing
         connection.
 
         The matrix A maps [1, inputs] to the hidden units and B maps [1, hidden units] to the
@@ -195,13 +197,13 @@ class Network(Derived):
 
     @cached_property
     def layout(self) -> Layout:
-        """The blocks of theta, first of the hidden layer: W1 and V1 (H, inputs of the group) and b
-        (H,).
+        """The blocks of theta.
 
-        Then the blocks of each head follow: W2 (outputs of the head, H), S1_w and S2_w (outputs of
-        the head, inputs of the group) and b_w; of the second head V2, S1_v, S2_v and b_v. Without
-        hidden units there are only S1_w, ... and the biases of the heads; without skip connections
-        there is no S1_w, ...
+        First come those of the hidden layer: W1 and V1 (H, inputs of the group) and b (H,). The
+        blocks of each head follow: W2 (outputs of the head, H), S1_w and S2_w (outputs of the head,
+        inputs of the group) and b_w; for the second head V2, S1_v, S2_v and b_v. Without hidden
+        units there are only S1_w, ... and the biases of the heads; without skip connections there
+        is no S1_w, ...
         """
         A, B = self._places
         blocks: list[Block] = []
@@ -215,7 +217,7 @@ class Network(Derived):
         return Layout(int(B.max()) + 1, tuple(blocks))
 
     def _list_blocks_of_head(self, head: int, rows: NDArray[np.intp]) -> list[Block]:
-        """Return the blocks of a head, whose rows of B are given."""
+        """Return the blocks of a head, given its rows of B."""
         letter, blocks = LETTERS[head], []
         if self.hidden:
             columns = rows[:, 1 : 1 + self.hidden]
@@ -228,20 +230,20 @@ class Network(Derived):
         return blocks
 
     def _split_groups(self, columns: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        """Split columns, one for each input, into those of each group."""
+        """Split columns, one for each input, by groups of inputs."""
         return np.split(columns, np.cumsum(self.inputs)[:-1], axis=1)
 
     @cached_property
     def is_complete(self) -> bool:
-        """Does every connection exist? Skip connections are none, or all."""
+        """Does every connection exist? (Skip connections: none or all.)"""
         return bool(
             self.to_hidden.all() and self.to_output.all() and (self.skip.all() or not self.has_skip)
         )
 
     @cached_property
     def parts(self) -> tuple[Block, ...]:
-        """The matrices A (H, 1+I) and B (O, 1+H), or (O, 1+H+I), as blocks; the first column has
-        the bias of each unit.
+        """The matrices A (H, 1+I) and B (O, 1+H) or (O, 1+H+I) as blocks; their first columns are
+        biases.
 
         Without hidden units there is only B.
         """
@@ -251,7 +253,7 @@ class Network(Derived):
     def outputs_on(self, tape: Tape[V], blocks: Sequence[Node[V]], x: Node[V]) -> Node[V]:
         """Return f(B [1, g(A [1, x])]), with skip connections f(B [1, g(A [1, x]), x]).
 
-        x has all groups of inputs side by side, and the result all heads of outputs.
+        x has all groups of inputs, and the result all heads of outputs, joined along the last axis.
         """
         *_, B = blocks
         if not self.hidden:
@@ -273,8 +275,10 @@ class Network(Derived):
         return tape.beside(*heads)
 
     def connected(self, entries: Array) -> Array:
-        """Return the entries of connections that exist (..., T), out of all entries of A and B,
-        flat (..., H(1+I) + O(1+H)); with skip connections B has O I entries more.
+        """Return the entries of existing connections (..., T), given all entries of A and B, flat
+        (..., H(1+I) + O(1+H)).
+
+        With skip connections B has O I entries more.
         """
         if self.is_complete:
             return entries
@@ -282,11 +286,12 @@ class Network(Derived):
         return np.ascontiguousarray(entries[..., exists])
 
     def longest_sum(self, amounts: Array) -> int:
-        """Return the largest total of `amounts` (T,), one for each parameter, over one row or one
-        column of A or B.
+        """Return the largest total of `amounts` (T,) over the parameters in one row or column of A
+        or B.
 
-        A row belongs to one unit, a column to one input or hidden unit. An input may have a column
-        in A and, by skip connections, one in B: they are added up.
+        `amounts` has one number for each parameter. A row belongs to one unit, a column to one
+        input or hidden unit. An input may have a column in A and, by skip connections, one in B:
+        these are added up.
         """
         A, B = (Block("", places).of(amounts) for places in self._places)
         by_hidden = B[:, 1 : 1 + self.hidden].sum(axis=0)

@@ -1,4 +1,4 @@
-"""The tensors of equations. Each knows its gradient by the tensors that it was made of.
+"""The tensors of equations. Each stores how to compute gradients by the tensors that it depends on.
 
 In shapes, D counts draws (problems of a stack) and R rows of data; a block of parameters is a
 matrix (n, k).
@@ -29,8 +29,8 @@ class Node(Generic[V]):
 
     `places` are the positions of a block's entries in theta, the vector of the network's
     parameters. `bias` are the positions in theta of the number that is added to each column, if
-    there is one. `activated` are an activation's name and argument, if the node is its result;
-    `parts` are the tensors that the node consists of, side by side.
+    there is one. `activated` are an activation's name and argument, if the node is its result.
+    `parts` are the tensors that the node is joined from, along the last axis.
     """
 
     sum: Sum[V]

@@ -20,7 +20,7 @@ NOTED = ("linear", "dot", "add", "sub", "mul", "divide", "scale", "act", "softma
 
 
 class Noting(Plain):
-    """Ordinary arithmetic that keeps every result."""
+    """Ordinary arithmetic that stores every result."""
 
     def __init__(self, contract: Contract) -> None:
         super().__init__(contract)
@@ -41,7 +41,7 @@ class Noting(Plain):
 
 
 def list_numbers(problem: Problem, contract: Contract) -> list[Array]:
-    """Return every result on the way from a problem to its answers, forward and backward."""
+    """Return every intermediate result of computing a problem's answers, forward and backward."""
     arithmetic = Noting(contract)
     answers = evaluate(arithmetic, problem)
     return [problem.theta, problem.inputs, problem.targets, *arithmetic.noted, *answers.values()]

@@ -1,8 +1,8 @@
 """The steps of optimisers, written once for every arithmetic, as torch.optim defines them.
 
 SGD with momentum (Sutskever et al. 2013, in torch.optim.SGD's form) and Adam (Kingma and Ba 2015,
-algorithm 1, bias corrections applied to the step size and to the denominator). Each step takes the
-gradients that a model's own optimiser was given, so that the step is judged by itself; the rounding
+algorithm 1, with bias corrections applied to the step size and to the denominator). Each step uses
+the gradients that the model's own optimiser got, so that the step is judged by itself; the rounding
 of gradients is judged elsewhere.
 """
 
@@ -20,7 +20,7 @@ POWER_ROUNDINGS = 2  # of beta^t and of 1 - beta^t in double: what cancels there
 
 
 class Update(Protocol[V]):
-    """An optimiser that goes along training runs, one step after the other."""
+    """The interface of an optimiser that follows training runs step by step."""
 
     def change(self, gradient: V, number: int) -> V:
         """Return the amount that a step subtracts from the parameters; steps are numbered from
@@ -55,7 +55,7 @@ def steps(m: StepArithmetic[V], problem: Problem) -> V:
 
 
 class _Sgd(Generic[V]):
-    """SGD, whose velocity is 0 at first."""
+    """SGD; its initial velocity is 0."""
 
     def __init__(self, m: StepArithmetic[V], recipe: Recipe) -> None:
         self.m, self.recipe = m, recipe
@@ -70,7 +70,7 @@ class _Sgd(Generic[V]):
 
 
 class _Adam(Generic[V]):
-    """Adam, whose moments are 0 at first."""
+    """Adam; its initial moments are 0."""
 
     def __init__(self, m: StepArithmetic[V], recipe: Recipe) -> None:
         self.m, self.recipe = m, recipe

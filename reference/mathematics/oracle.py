@@ -1,4 +1,4 @@
-"""The oracle: a problem's answers, each with a bound on how far an implementation's may be off.
+"""The oracle: a problem's answers, each with a bound on the error of a correct implementation.
 
 In shapes, D counts draws (problems of a stack), R rows of data, and W intermediate numbers of a
 row.
@@ -24,14 +24,16 @@ from reference.mathematics.questions import chunks
 def oracle(
     problem: Problem, contract: Contract, seen: Array | None = None, known: Bounds | None = None
 ) -> Bounds:
-    """Return every quantity of `equations.evaluate` with its bound and, if the problem has a
-    recipe, the parameters after each step as `optimisers.steps` computes them.
+    """Return every quantity of a problem with its bound.
 
-    If the problem asks for exact answers, the bound of a quantity is 0 in draws in which grid
-    arithmetic proves it exact. A bound is not finite if float64 itself overflows. With `seen` (D,
-    R, W), an implementation's own intermediate numbers, every layer is bounded by itself (see
-    `harness.arithmetic.staged`). `known` are bounds under a contract that differs only in the
-    logistic's clip; they are reused in parts of the stack in which no clip acts.
+    The quantities are those of `equations.evaluate` and, if the problem has a recipe, the
+    parameters after each step from `optimisers.steps`. If the problem asks for exact answers, the
+    bound of a quantity is 0 in draws in which grid arithmetic proves it exact. A bound is not
+    finite if float64 itself overflows.
+
+    With `seen` (D, R, W), an implementation's own intermediate numbers, every layer is bounded by
+    itself (see `harness.arithmetic.staged`). `known` are bounds under a contract that differs only
+    in the logistic's clip; they are reused in parts of the stack in which no clip acts.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _bounded(problem, contract, seen, known)
@@ -87,7 +89,7 @@ def _bounded(
 
 
 def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract) -> Bounded:
-    """Return the loss, without a bound in draws whose sums of squares may overflow in an
+    """Return the loss, with an infinite error in draws whose sums of squares may overflow in an
     implementation.
     """
     weights = np.maximum(problem.shares, 1.0)
@@ -98,8 +100,8 @@ def _of_squares(loss: Bounded, o: Bounded, problem: Problem, contract: Contract)
 
 
 def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
-    """Return the outputs with wider bounds: a share of each head's largest output in a draw is
-    added.
+    """Return the outputs with wider bounds: adds a share of each head's largest output in a
+    draw.
     """
     largest = []
     for part in np.split(abs(o.value), np.cumsum(heads)[:-1], axis=-1):
@@ -110,8 +112,8 @@ def _stated(o: Bounded, heads: Sequence[int], share: float) -> Bounded:
 def _sharpened(
     answers: dict[str, Bounded], exact: dict[str, Bounded], problem: Problem, contract: Contract
 ) -> dict[str, Bounded]:
-    """Return the answers with exact values, and bounds of 0, in draws in which it is proved that
-    nothing rounds.
+    """Return the answers with exact values, and bounds of 0, in draws that are proved to be
+    exact.
     """
     sharp = {}
     for name, proof in certificates(problem, contract).items():
@@ -122,8 +124,8 @@ def _sharpened(
 
 
 def certificates(problem: Problem, contract: Contract) -> dict[str, NDArray[np.bool_]]:
-    """Return for each quantity a mask (D,) of the draws in which it is proved that nothing
-    rounds.
+    """Return for each quantity a mask (D,) of the draws that are proved to be exact: nothing rounds
+    in them.
     """
     found = evaluate(GridArithmetic(contract), problem)
     return {name: value.exact(contract.factor_bits) for name, value in found.items()}

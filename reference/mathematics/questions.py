@@ -1,6 +1,4 @@
-"""Problems in the form that the equations take: some draws at a time, at the network's
-parameters.
-"""
+"""Prepares problems for the equations: some draws at a time, at the network's parameters."""
 
 from dataclasses import replace
 
@@ -11,9 +9,7 @@ CHUNK = 40_000  # numbers at once, of the longest sum's layer and the gradient
 
 
 def chunks(problem: Problem) -> list[slice]:
-    """Return slices of a problem's draws; each slice is small enough to be computed in memory at
-    once.
-    """
+    """Return slices of a problem's draws, each small enough to be computed in memory at once."""
     formulation = problem.formulation
     step = max(1, CHUNK // (problem.rows * formulation.network.widest + formulation.own.size))
     return [slice(start, start + step) for start in range(0, problem.draws, step)]

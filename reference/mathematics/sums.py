@@ -1,4 +1,4 @@
-"""Sums of matrix products, each of which may be added up in any order.
+"""Sums of matrix products; their terms may be added in any order.
 
 In shapes, D counts draws (problems of a stack); n, k and K are any lengths.
 """
@@ -25,8 +25,8 @@ def transpose(a: NDArray[Number]) -> NDArray[Number]:
 
 
 def weights_back(A: Array) -> Array:
-    """Return the weights, transposed (D, k, n), of a block (D, n, 1 + k) whose first column is the
-    bias.
+    """Return the weights, transposed to (D, k, n), of a block (D, n, 1 + k) whose first column is
+    the bias.
     """
     return transpose(A[..., 1:])
 
@@ -75,9 +75,7 @@ class Sum(Generic[V]):
 
     @cached_property
     def value(self) -> V:
-        """The result (D, n, k) as an implementation stores it, from which further numbers are
-        computed.
-        """
+        """The result (D, n, k) as an implementation stores it for further computation."""
         return self.formed if self.is_one_number else self.m.stored(self.formed)
 
     def mapped(self, change: Callable[[V], V]) -> Sum[V]:

@@ -1,10 +1,10 @@
 """The operations in which networks are written, with their gradients, in any arithmetic.
 
 Gradients are computed in reverse mode (Rumelhart, Hinton and Williams 1986). Bounds hold for every
-implementation that forms the same numbers from the same sums, each sum in any order. The result of
-nested `affine`, `add`, `sub`, `scale` and `columns` is one sum, until `act`, `mul`, `beside` or
-another `affine` takes it. The gradient by a number that is used several times is one sum too.
-Bounds do not hold for an implementation that multiplies out a product of such a sum.
+implementation that computes the same numbers from the same sums, each sum in any order. The result
+of nested `affine`, `add`, `sub`, `scale` and `columns` is one sum, until it is used by `act`,
+`mul`, `beside` or another `affine`. The gradient by a number that is used several times is one sum
+too. Bounds do not hold for an implementation that expands a product with such a sum.
 
 In shapes, D counts draws (problems of a stack), R rows of data and O outputs; a block of parameters
 is a matrix (n, k).
@@ -27,10 +27,10 @@ V = TypeVar("V")
 
 
 class Tape(Generic[V]):
-    """The operations in which equations are written; they take and return nodes, and the tape
-    remembers all nodes in order.
+    """The operations in which equations are written. They take and return nodes; the tape stores
+    all nodes in order.
 
-    Each operation raises ValueError, in a sentence, for tensors that do not fit.
+    Each operation raises ValueError, with a sentence, for tensors that do not fit.
     """
 
     def __init__(self, m: Arithmetic[V], draws: int, rows: int, extra: int = 0) -> None:
@@ -39,17 +39,17 @@ class Tape(Generic[V]):
         self._size = draws, rows
 
     def leaf(self, value: V, shape: Shape, places: Places | None = None) -> Node[V]:
-        """Return a tensor from which the equations start: a block, the inputs or a constant."""
+        """Return a tensor that is no result of an operation: a block, the inputs or a constant."""
         return self._plain(value, shape, (), places)
 
     def spread(self, vector: Node[V]) -> Node[V]:
-        """Return a block (n, 1) as rows of n numbers that are all alike."""
+        """Return a block (n, 1) as rows of n numbers that are all equal."""
         ones = self.leaf(self.m.lift(np.ones((*self._size, 1))), (None, 1))
         rows = self.affine(ones, vector)
         return self._node(rows.sum, rows.shape, ((rows, _same),), _first_column(vector))
 
     def affine(self, x: Node[V], W: Node[V], b: Node[V] | None = None) -> Node[V]:
-        """Return x W^T + b: x is rows of k numbers, W a block (n, k), and b (n,) is the same in
+        """Return x W^T + b, for x with rows of k numbers and a block W (n, k); b (n,) is added to
         every row.
         """
         fits = x.shape[0] is None and W.shape[0] is not None and x.shape[1] == W.shape[1]
@@ -82,7 +82,7 @@ class Tape(Generic[V]):
         return self._node(self._pair(x1, A.value), (None, A.height), pulls, _first_column(A))
 
     def act(self, name: str, z: Node[V]) -> Node[V]:
-        """Return an activation of each number, relu, tanh, logistic or identity, or the softmax of
+        """Return an activation of each number (relu, tanh, logistic or identity), or the softmax of
         each row.
         """
         expect_activation("act", name, OUTPUTS)
@@ -129,7 +129,7 @@ class Tape(Generic[V]):
         return self._node(a.sum.mapped(scaled), a.shape, ((a, lambda e: e.mapped(scaled)),))
 
     def beside(self, *parts: Node[V]) -> Node[V]:
-        """Return tensors joined side by side, on the last axis."""
+        """Return tensors joined along the last axis."""
         self._expect(
             len({part.shape[0] for part in parts}) == 1, "beside", parts, "all of one height"
         )
@@ -161,9 +161,9 @@ class Tape(Generic[V]):
         return self._node(W.sum.turned(), (W.shape[1], W.height), ((W, lambda e: e.turned()),))
 
     def slopes(self, seeds: Sequence[tuple[Node[V], V]]) -> dict[Node[V], Sum[V]]:
-        """Return the gradient of a loss by each node from which the nodes of `seeds` were computed.
+        """Return the gradient of a loss by each node on which the nodes of `seeds` depend.
 
-        A seed is a node and a part of the loss's gradient by it, of its shape.
+        A seed is a node, and a part of the loss's gradient by it, in its shape.
         """
         arrived: dict[Node[V], list[Sum[V]]] = {}
         for node, e in seeds:

@@ -1,3 +1,3 @@
-"""Misreadings of a fitted object: what people read in its place, and the one that explains a
-port.
+"""Misreadings of a fitted object: common mistakes of ports, and the search for the one that
+explains a port.
 """

@@ -29,16 +29,16 @@ NUMPY = NumpyNet(logistic_clip=R_CONTRACT.logistic_clip)
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Explains a port of one fitted object; it is a truth's `explain`.
+    """Explains wrong predictions of a port of one fitted object; it is a truth's `explain`.
 
-    `is_encoded` says that the user's own function makes the columns that the port takes.
+    `is_encoded` says that the user's own function makes the port's columns.
     """
 
     fit: FittedNet
     is_encoded: bool
 
     def __call__(self, truth: Truth, outputs: Sequence[Array], held: Array | None, say: Say) -> str:
-        """Return the misreading that explains the predictions `outputs`, "" if there is none."""
+        """Return the misreading that explains the predictions `outputs`; "" if there is none."""
         known = [table.inputs is not None for table in truth.tables]
         search = _Search(truth, truth.tables, outputs)
         if not search.apart > 0 or not all(known):
@@ -56,7 +56,9 @@ class Explanation:
         return by_outputs or by_weights or search.find_fault(say)
 
     def _list_causes(self, truth: Truth) -> Iterator[tuple[str, Callable[[Table], Array]]]:
-        """Yield each cause in words, and the predictions (R, O) for a table that follow from it."""
+        """Yield each cause in words, and a function that returns the predictions (R, O) for a table
+        that it causes.
+        """
         fit = self.fit
         yield from list_outputs(fit, truth)
         for reading in list_readings(fit.topology, fit.wts, fit.columns):
@@ -80,7 +82,7 @@ class Explanation:
             yield words, _with_inputs(truth, lambda table: table.given[0])
 
     def _compare_columns(self, table: Table) -> str:
-        """Return a sentence on the first column that `encode` makes otherwise than R."""
+        """Return a sentence on the first column in which `encode` differs from R."""
         inputs, rows = np.asarray(table.inputs), len(self.fit.fitted)
         over_n = np.sqrt(rows / (rows - 1)) if rows > 1 else 1.0
         row, column = (int(place) for place in np.argwhere(table.given[0] != inputs)[0])
@@ -91,7 +93,7 @@ class Explanation:
         )
 
     def _describe_column(self, table: Table, column: int, over_n: float) -> str:
-        """Return what was done to a column that `encode` makes otherwise, "" if it is unknown."""
+        """Return the mistake in a column in which `encode` differs from R; "" if it is unknown."""
         mine, theirs = table.given[0][:, column], np.asarray(table.inputs)[:, column]
         if (abs(mine - over_n * theirs) <= ALIKE * abs(mine)).all():
             return " (divided by a standard deviation that divides by n, not by n - 1)"
@@ -100,7 +102,7 @@ class Explanation:
         return f" (it is R's {names[same][0]})" if any(same) else ""
 
     def _explain_held(self, truth: Truth, held: Array | None) -> str:
-        """Return the misreading that the weights (T,) of a port show, "" if there is none."""
+        """Return the misreading that explains the weights (T,) of a port; "" if there is none."""
         if held is None:
             return ""
         apart = np.linalg.norm(held - truth.theta)
@@ -137,7 +139,7 @@ def _with_inputs(truth: Truth, change: Callable[[Table], Array]) -> Callable[[Ta
 
 
 class _Search:
-    """The predictions of a port and of R, and how far they are apart."""
+    """The predictions of a port and of R, and their differences."""
 
     def __init__(self, truth: Truth, tables: Sequence[Table], outputs: Sequence[Array]) -> None:
         self.truth, self.tables, self.outputs = truth, tables, outputs
@@ -145,7 +147,9 @@ class _Search:
         self.apart = _size(outputs, self.right)
 
     def left_by(self, solve: Callable[[Table], Array]) -> float:
-        """Return the share of the difference that is left if R predicted what `solve` gives."""
+        """Return the share of the difference that remains if R's predictions are replaced by those
+        of `solve`.
+        """
         with np.errstate(all="ignore"):
             wrong = [solve(table) for table in self.tables]
             left = _size(self.outputs, wrong) / self.apart
@@ -171,7 +175,9 @@ class _Search:
         )
 
     def describe_other_response(self) -> str:
-        """Return a sentence if the predictions are a function of R's, else ""."""
+        """Return a sentence if the predictions are a function of R's predictions (such as their
+        logarithm), else "".
+        """
         with np.errstate(all="ignore"):
             for name, function in RESPONSES.items():
                 left = _size(self.outputs, [function(right) for right in self.right])
@@ -195,7 +201,7 @@ class _Search:
         return f"the response is on another scale: {', '.join(said)}"
 
     def find_fault(self, say: Say) -> str:
-        """Return the mistake in the formula that explains the predictions, "" if none does."""
+        """Return the mistake in the formula that explains the predictions; "" if there is none."""
         network = self.truth.network
         if not isinstance(network, Derived):
             return ""

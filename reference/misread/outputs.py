@@ -1,4 +1,5 @@
-"""What ports of classifiers give in place of probabilities, and classes in another order.
+"""Mistakes in the outputs of ported classifiers: other numbers than probabilities, and classes in
+another order.
 
 In shapes, R counts rows and O outputs.
 """
@@ -25,8 +26,10 @@ Solve = Callable[[Table], Array]
 
 
 def list_outputs(fit: FittedNet, truth: Truth) -> Iterator[tuple[str, Solve]]:
-    """Yield what a port of a classification gives by mistake, in words, and its predictions (R, O)
-    for a table; nothing of a regression.
+    """Yield possible mistakes in a classifier's outputs: a text, and a function that returns the
+    predictions (R, O) for a table.
+
+    For a regression, yield nothing.
     """
     logits = _solve_logits(fit, truth)
     activation = fit.topology.output
@@ -74,8 +77,10 @@ def _list_of_softmax(logits: Solve) -> Iterator[tuple[str, Solve]]:
 def find_order(
     mine: Array, right: Array, most_left: float
 ) -> tuple[NDArray[np.intp], float] | None:
-    """Return for each output of a port the output of R that it is, and the share of the difference
-    that is left; None if no order explains the predictions (R, O).
+    """Return for each output of a port the number of R's output that it equals, and the share of
+    the difference that remains.
+
+    Return None if no order explains the predictions (R, O).
     """
     count = mine.shape[1]
     apart = np.linalg.norm(mine - right)
@@ -101,7 +106,7 @@ def _nearest_order(mine: Array, right: Array) -> NDArray[np.intp]:
 
 
 def describe_order(fit: FittedNet, order: Sequence[int]) -> str:
-    """Return in words how the outputs of a port are R's in another order."""
+    """Return in words the order of R's outputs in a port."""
     named = [
         f"output {place} is R's {fit.responses[other]}"
         for place, other in enumerate(order)

@@ -1,6 +1,6 @@
-"""Ways in which people misread the weights of a fitted object, as other weights in nnet's order.
+"""Common misreadings of a fitted object's weights, each as other weights in nnet's order.
 
-nnet holds the weights unit by unit: each hidden unit's bias and then the weights of its inputs,
+nnet holds the weights unit by unit: each hidden unit's bias and then the weights of its inputs;
 each output's bias, the weights of the hidden units and then, with skip, those of the inputs. In
 shapes, T counts weights, H hidden units, I inputs and O outputs.
 """
@@ -23,7 +23,7 @@ MOST_LOST = 3  # weights that may be missing at the end
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a port reads in place of the weights: other weights (T,), in words."""
+    """The weights (T,) that a port would read by mistake, and a description."""
 
     words: str
     wts: Array
@@ -79,7 +79,7 @@ def _bias_last(rows: Array) -> Array:
 
 
 def _by_column(rows: Array) -> Array:
-    """Return what is read if the numbers of all rows are taken to stand column by column."""
+    """Return rows as they are read if their numbers are taken to be in column order."""
     return rows.ravel().reshape(rows.shape[::-1]).T
 
 
@@ -139,8 +139,8 @@ def _read_orders(layers: _Layers) -> Iterator[Reading]:
 
 
 def _orders(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield orders of `count` things other than the natural one: all of few, the reversed one and
-    exchanged pairs of many.
+    """Yield orders of `count` things other than the natural one: all orders of few things; the
+    reversed order and exchanged pairs of many.
     """
     natural = tuple(range(count))
     if count <= FEW:
@@ -183,7 +183,7 @@ def _exchange_columns(layers: _Layers, columns: tuple[str, ...]) -> Iterator[Rea
 
 
 def _lose_some(wts: Array) -> Iterator[Reading]:
-    """Yield readings that lose weights at the end, or begin one too late or too early."""
+    """Yield readings that lose weights at the end, or begin one position too late or too early."""
     for count in range(1, min(MOST_LOST, len(wts) - 1) + 1):
         rest = wts.copy()
         rest[-count:] = 0.0

@@ -1,1 +1,1 @@
-"""What R's nnet has: networks and losses, and a problem as it takes it. No R is needed."""
+"""The networks and losses that R's nnet supports, and a problem in its form. R is not needed."""

@@ -1,4 +1,4 @@
-"""The losses that R's nnet has, and a problem's loss as nnet takes it.
+"""The losses that R's nnet supports, and a problem's loss in nnet's form.
 
 nnet has one error for all outputs, and a weight for each row. In shapes, D counts draws (problems
 of a stack), R rows, O outputs of all heads, and T weights.
@@ -22,8 +22,10 @@ OF_PROBABILITIES = ("entropy", "softmax", "censored")
 
 
 def cannot_lose(problem: Problem) -> str:
-    """Return why nnet does not have a problem's loss and its gradient, for a network that it has;
-    "" if it has them, up to what `cannot_sum` says.
+    """Return why nnet cannot compute the gradient of a problem's loss, for a network that it
+    supports; "" if it can.
+
+    If it can, `cannot_sum` tells whether it can also compute the loss itself.
     """
     loss, network = problem.loss, _network_of(problem)
     if penalises_others(problem):
@@ -54,12 +56,14 @@ def cannot_lose(problem: Problem) -> str:
 
 
 def penalises_others(problem: Problem) -> bool:
-    """Would nnet's decay penalise other weights than the network's? It computes tanh by others."""
+    """Would nnet's decay penalise other weights than the network's? (It computes tanh with other
+    weights.)
+    """
     return problem.loss.has_decay and _network_of(problem).activation == "tanh"
 
 
 def _cannot_activate(problem: Problem, error: str) -> str:
-    """Return why nnet does not have an error for a problem's outputs; "" if it has it."""
+    """Return why nnet does not support an error for a problem's outputs; "" if it does."""
     output: Any = _network_of(problem).output
     logits = set(problem.loss.logits(len(_network_of(problem).outputs)))
     if error == "squares":
@@ -78,8 +82,8 @@ def _cannot_activate(problem: Problem, error: str) -> str:
 
 
 def cannot_sum(problem: Problem) -> str:
-    """Return why nnet has the gradient of a problem's loss, but not its value; "" if it has
-    both.
+    """Return why nnet can compute the gradient of a problem's loss but not its value; "" if it can
+    compute both.
     """
     errors = problem.loss.errors(len(problem.formulation.network.outputs))
     if "bce" in errors and not np.isin(problem.targets, (0.0, 1.0)).all():
@@ -90,8 +94,8 @@ def cannot_sum(problem: Problem) -> str:
 
 
 def list_quantities(problem: Problem) -> tuple[tuple[str, ...], str]:
-    """Return the quantities of a problem that nnet has, for a network that it has, and why not all
-    of them; "" if all.
+    """Return the quantities of a problem that nnet can compute, for a network that it supports, and
+    the reason if these are not all; "" if they are.
     """
     if why := cannot_lose(problem):
         return () if penalises_others(problem) else ("forward",), why
@@ -101,33 +105,33 @@ def list_quantities(problem: Problem) -> tuple[tuple[str, ...], str]:
 
 
 def without_loss(problem: Problem) -> Problem:
-    """Return the problem with a loss that nnet has for its outputs, to ask for the outputs."""
+    """Return the problem with a loss that nnet supports for its outputs, used if only the outputs
+    are needed.
+    """
     is_softmax = _network_of(problem).output == "softmax"
     return replace(problem, loss=Loss(error="softmax") if is_softmax else SUM_OF_SQUARES)
 
 
 def find_error(problem: Problem) -> str:
-    """Return nnet's name of the error of a loss that nnet has."""
+    """Return nnet's name of the error of a loss that it supports."""
     error = problem.loss.errors(1)[0]
     return IN_R.get(error, error)
 
 
 def find_row_weights(problem: Problem) -> Array | None:
-    """Return the weight of each row of each draw (D, R) as nnet takes it, from a loss that nnet
-    has; None if all are 1.
-    """
+    """Return the weight of each row of each draw (D, R) in nnet's form; None if all are 1."""
     weights = np.broadcast_to(problem.shares, problem.targets.shape)[..., 0]
     return None if (weights == 1).all() else np.array(weights)
 
 
 def find_decay(problem: Problem) -> float | Array:
-    """Return the decay as nnet takes it: one number, or one for each weight (T,)."""
+    """Return the decay in nnet's form: one number, or one for each weight (T,)."""
     one_decay = problem.loss.one_decay
     return problem.decays if one_decay is None else one_decay
 
 
 def find_targets(problem: Problem) -> Array:
-    """Return the targets (D, R, O) as nnet takes them: changed by class weights and smoothing."""
+    """Return the targets (D, R, O) in nnet's form, with class weights and smoothing applied."""
     return problem.loss.change_targets(problem.targets)
 
 

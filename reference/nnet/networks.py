@@ -1,4 +1,4 @@
-"""The networks that R's nnet has, and a tanh network as it computes it."""
+"""The networks that R's nnet supports, and a tanh network in its form."""
 
 from dataclasses import replace
 from functools import cache
@@ -16,7 +16,7 @@ BEYOND_MEMORY = (
 
 
 def cannot_compute(network: Family) -> str:
-    """Return why nnet does not have a network; "" if it has it."""
+    """Return why nnet does not support a network; "" if it does."""
     if not isinstance(network, Network):
         return "nnet has no such network: let NumPy judge it"
     if network.hidden and network.activation not in ("logistic", "tanh"):
@@ -25,7 +25,7 @@ def cannot_compute(network: Family) -> str:
 
 
 def _cannot_put_out(network: Network) -> str:
-    """Return why nnet does not have a network's outputs; "" if it has them."""
+    """Return why nnet does not support a network's outputs; "" if it does."""
     if not isinstance(network.output, str):
         return "nnet has one activation for all outputs: let NumPy judge one for each head"
     if network.output not in ("identity", "logistic", "softmax"):
@@ -42,8 +42,8 @@ def _cannot_put_out(network: Network) -> str:
 def is_beyond_memory(network: Network) -> bool:
     """Would nnet write a softmax of this network's outputs beyond its memory?
 
-    Its array of probabilities has as many numbers as there are weights (Probs in nnet.c), but they
-    stand at the places of the outputs among all units.
+    Its array of probabilities has as many numbers as there are weights (Probs in nnet.c), but it is
+    indexed by the number of the output among all units.
     """
     units = 1 + sum(network.inputs) + network.hidden + sum(network.outputs)
     return network.layout.size < units
@@ -51,12 +51,12 @@ def is_beyond_memory(network: Network) -> bool:
 
 @cache
 def as_logistic(network: Network) -> Formulation:
-    """Return the map from the parameters of a tanh network to the parameters of a logistic network
-    with the same outputs.
+    """Return the map from the parameters of a tanh network to those of a logistic network with the
+    same outputs.
 
     Since tanh(z) = 2 logistic(2z) - 1, it doubles the weights and biases of hidden units, and the
-    weights that outputs give to hidden units; it subtracts the sum of these weights of an output
-    from its bias.
+    weights of outputs for hidden units. From the bias of each output it subtracts the sum of the
+    output's weights for hidden units.
     """
     size, blocks = network.layout.size, network.layout.blocks
     biases = {block.head: block.places for block in blocks if block.role == "bias"}

@@ -1,1 +1,1 @@
-"""How a network is written down: names of activations, widths and masks, and its text in NumPy."""
+"""How a network is specified: names of activations, widths and masks; and its text in NumPy."""

@@ -8,8 +8,9 @@ CALLED = {"sigmoid": "logistic"}  # by PyTorch, and here
 
 
 def expect_activation(what: str, given: object, expected: tuple[str, ...] = ACTIVATIONS) -> None:
-    """Raise ValueError, in a sentence that begins with `what`, unless the given object is one of
-    the expected names of activations.
+    """Raise ValueError unless `given` is one of the expected names of activations.
+
+    The message is a sentence that begins with `what`.
     """
     known = ", ".join(expected)
     if isinstance(given, str):

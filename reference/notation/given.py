@@ -1,4 +1,4 @@
-"""What a network is given: widths, activations and masks, checked and settled."""
+"""Checks and converts the arguments of a network: widths, activations and masks."""
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral
@@ -57,7 +57,10 @@ def settle_outputs(given: object, heads: int) -> str | tuple[str, ...]:
 
 
 def mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the connections that exist: all, or a mask's. Raises ValueError for another shape."""
+    """Return a mask of the connections that exist: all, or those of a given mask.
+
+    Raises ValueError for another shape.
+    """
     flags = np.ones(shape, dtype=bool) if given is None else np.asarray(given, dtype=bool)
     if flags.shape != shape:
         raise ValueError(f"{name} has shape {flags.shape}, expected {shape}")
@@ -65,7 +68,9 @@ def mask(name: str, given: ArrayLike | None, shape: tuple[int, int]) -> NDArray[
 
 
 def mask_skip(given: bool | ArrayLike, hidden: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the skip connections that exist (all outputs, all inputs): all, none, or a mask's."""
+    """Return a mask (all outputs, all inputs) of the skip connections: all, none, or those of a
+    given mask.
+    """
     if isinstance(given, bool | np.bool_):
         return np.full(shape, bool(given) or not hidden)
     found = mask("skip", given, shape)

@@ -1,4 +1,4 @@
-"""The certificate of a port: what was compared, with whom, how near, and on which data."""
+"""The certificate of a port: what was compared with what, how closely, and on which data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SCALING = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a port is certified for; every field is a sentence or a verdict for the reader.
+    """The certified facts about a port; every field is a sentence or a verdict for the reader.
 
-    `verdicts` are those of the case that test_model.py asks too, `clipped` the share of hidden
-    units, over all rows, whose argument lies beyond nnet's clip.
+    `verdicts` are those of the case in test_model.py. `clipped` is the share of hidden units, over
+    all rows, whose argument lies beyond nnet's clip.
     """
 
     fit: str
@@ -94,7 +94,9 @@ def _describe(verdict: Verdict) -> str:
 
 
 def clipped_share(net: FittedNet, inputs: Array) -> float:
-    """Return the share of hidden units, over all rows of inputs (R, I), beyond nnet's clip."""
+    """Return the share of hidden units, over all rows of inputs (R, I), whose argument is beyond
+    nnet's clip.
+    """
     top = net.topology
     whole = inputs[np.isfinite(inputs).all(axis=1)]
     if not top.hidden or not len(whole):

@@ -1,4 +1,4 @@
-"""The methods of a port that give probabilities and classes, as Python source."""
+"""The Python source of a port's methods for probabilities and classes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ CLASS_OF_MANY = '''\
 
 
 def takes_probabilities(net: FittedNet) -> bool:
-    """Does a port have probabilities(): one for each class, which add up to 1?"""
+    """Does a port have probabilities(): one for each class, with sum 1?"""
     return net.topology.output == "softmax" or len(net.classes) == 2
 
 
 def write_classes(net: FittedNet) -> str:
-    """Return the source of the methods, "" if the fit is no classification."""
+    """Return the source of the methods; "" if the fit is no classification."""
     if not takes_probabilities(net):
         return ""
     if net.topology.outputs == 1:
@@ -79,5 +79,5 @@ def write_names(net: FittedNet) -> list[str]:
 
 
 def draws_classes(net: FittedNet) -> bool:
-    """Does the module warn of rows in which R draws the class?"""
+    """Does the module warn of rows in which R draws the class at random (ties)?"""
     return bool(net.classes) and net.topology.outputs > 1

@@ -1,4 +1,6 @@
-"""The function `columns(rows)` of a port, as Python source: it makes inputs from raw columns."""
+"""The Python source of a port's function `columns(rows)`, which computes inputs from raw
+columns.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ TAKEN = {
 def write_columns(terms: FormulaTerms) -> str:
     """Return the source of `columns(rows)` and of its tables of levels and helpers.
 
-    Names and levels are literals in it; an expression is written out by a table of operations.
+    Names and levels become literals in it; expressions are written by a table of operations.
     """
     names = _local_names(terms)
     used: set[str] = set()
@@ -93,7 +95,7 @@ def write_columns(terms: FormulaTerms) -> str:
 
 
 def _wrap(before: str, parts: list[str], after: str) -> list[str]:
-    """Return parts on one line between two brackets, or each on its own line if that is long."""
+    """Return parts on one line between two brackets, or on a line each if that is too long."""
     line = f"{before}{', '.join(parts).rstrip(' ')}{after}"
     if len(line) < 100:
         return [line]
@@ -102,7 +104,7 @@ def _wrap(before: str, parts: list[str], after: str) -> list[str]:
 
 
 def _local_names(terms: FormulaTerms) -> dict[str, str]:
-    """Return a name of a Python variable for each raw column."""
+    """Return the name of a Python variable for each raw column."""
     names: dict[str, str] = {}
     for number, name in enumerate(terms.variables, 1):
         usable = is_name(name) and name not in TAKEN and not name.startswith("LEVELS")
@@ -117,7 +119,7 @@ def _table_name(place: int, in_full: bool) -> str:
 
 
 def _table(variable: Variable, in_full: bool) -> str:
-    """Return the entries of a dict from a level to its columns; a missing one gives NaN."""
+    """Return the entries of a dict from a level to its columns; a missing level gives NaN."""
     coding, _ = variable.coding(in_full)
     entries = []
     for level, row in zip(variable.levels, coding.tolist(), strict=True):
@@ -135,7 +137,7 @@ def _term(
     names: Mapping[str, str],
     used: set[str],
 ) -> str:
-    """Return a term as one entry, or several behind a star, of a list."""
+    """Return a term as one entry of a list, or as several entries behind a star."""
     factors = []
     for place, in_full in product:
         variable = terms.held[place]

@@ -1,4 +1,4 @@
-"""Writes a PyTorch module that computes what a fitted nnet predicts, and its weights."""
+"""Writes a PyTorch module that makes the predictions of a fitted nnet, and its weights."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ def logistic(z):
 
 
 def layers(net: FittedNet) -> dict[str, Array]:
-    """Return nnet's weights layer by layer, as nn.Linear has them: weight (to, from), bias (to,).
+    """Return nnet's weights layer by layer, in the form of nn.Linear: weight (to, from), bias
+    (to,).
 
-    nnet lists for each unit its bias, its hidden units or inputs, and last the skipping inputs.
+    nnet lists for each unit its bias, its hidden units or inputs, and last the skip connections.
     """
     top = net.topology
     inputs, hidden, outputs = top.inputs, top.hidden, top.outputs
@@ -80,12 +81,12 @@ def write_weights(net: FittedNet) -> bytes:
 
 
 def has_columns(net: FittedNet) -> bool:
-    """Does the module come with a function that makes its inputs from raw columns?"""
+    """Does the module have a function that computes its inputs from raw columns?"""
     return isinstance(net.terms, FormulaTerms) and not net.terms.refused
 
 
 def write_model(net: FittedNet, file: str, smooth: bool) -> str:
-    """Return the source of model.py. Texts of the object stand in comments or as literals."""
+    """Return the source of model.py. Texts of the object become comments or literals."""
     top, held = net.topology, layers(net)
     kind = "predictions" if net.error == "squares" else "probabilities"
     rows = f"(rows, {top.inputs}) and returns {kind} (rows, {top.outputs}), in float64"
@@ -140,7 +141,7 @@ def write_model(net: FittedNet, file: str, smooth: bool) -> str:
 def write_test(net: FittedNet, fit: str, smooth: bool) -> str:
     """Return the source of test_model.py, a case that judges the module.
 
-    `fit` is the path of the fit, or of R's answers about it, from the module's folder.
+    `fit` is the path of the fit, or of R's answers about it, relative to the module's folder.
     """
     imported = "Port, columns" if has_columns(net) else "Port"
     given = [quoted(fit), "Port"]

@@ -1,4 +1,4 @@
-"""Judges a written port by the case that its test_model.py asks."""
+"""Judges a written port by the case in its test_model.py."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from reference.fitted.case import fitted
 def judge_port(
     files: Mapping[str, str | bytes], fit: str, given: Mapping[str, Any], say: Say
 ) -> Sequence[Verdict]:
-    """Return the verdicts on a port, of which `files` are the contents by name.
+    """Return the verdicts on a port; `files` are the contents of its files by name.
 
     `fit` is the path of the fit, or the name of R's answers among the files; `given` are further
     arguments of `fitted`. Without `encode` among them, the port's own columns() encodes rows, if it
-    has one.
-
-    Raises ValueError if safetensors, which loads the weights, is not installed.
+    has one. Raises ValueError if safetensors, which loads the weights, is not installed.
     """
     with temporary_folder() as folder:
         replace_whole({folder / name: content for name, content in files.items()})
@@ -39,7 +37,7 @@ def judge_port(
 
 
 def _load(path: Path) -> ModuleType:
-    """Import a written model.py, which is not left among the imported modules."""
+    """Import a written model.py, without leaving it among the imported modules."""
     spec = spec_from_file_location("nnet_parity_port", path)
     assert spec is not None
     assert spec.loader is not None

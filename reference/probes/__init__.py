@@ -1,1 +1,1 @@
-"""The data a network is asked on."""
+"""Probes: the parameters and data at which networks are compared."""

@@ -1,4 +1,4 @@
-"""Probes that show whether groups of inputs act on each other."""
+"""Probes that show whether groups of inputs interact."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Random numbers on a lattice that float32 holds exactly, from which every kind of probe is made.
+"""Random numbers from a lattice, exact in float32, for all kinds of probes.
 
 In shapes, D counts draws (problems of a stack), R rows of data, I inputs of all groups, and O
 outputs of all heads. T counts the network's parameters, which form the vector theta; P counts own
@@ -20,8 +20,8 @@ FINE = 2.0**-12  # lattice of the weights that need not be exact
 
 
 def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quantum: float) -> Array:
-    """Draw random multiples of `quantum` of a size up to `high`; none is 0, since a zero weight
-    hides faults.
+    """Draw random multiples of `quantum` of absolute value up to `high`; none is 0, since a zero
+    weight hides faults.
     """
     most = round(high / quantum)
     steps = rng.integers(-most, most, shape, endpoint=True)
@@ -30,8 +30,7 @@ def lattice(rng: np.random.Generator, shape: tuple[int, ...], high: float, quant
 
 
 class Draw:
-    """Draws the parameters and the data of one kind of probe, each from a random generator of its
-    own.
+    """Draws the parameters and the data of one kind of probe, each from its own random generator.
 
     In the shapes below, D is `draws` and R is `rows`.
     """
@@ -52,10 +51,11 @@ class Draw:
         self.network = formulation.network
 
     def own(self, theta_like: Array, high: float, quantum: float) -> Array:
-        """Return own parameters (D, P) that carry the numbers theta_like (D, T).
+        """Return own parameters (D, P) that give theta the entries `theta_like` (D, T), as far as
+        possible.
 
-        Each of these numbers becomes the own parameter that moves only this entry of theta (see
-        `Formulation.leads`). All other own parameters are drawn, except that held ones are 0.
+        Each entry becomes the own parameter that changes only this entry of theta (see
+        `Formulation.leads`). All other own parameters are random; held ones are 0.
         """
         leads = self.formulation.leads
         own = lattice(self.rng, (self.draws, self.formulation.own.size), high, quantum)
@@ -82,8 +82,8 @@ class Draw:
         )
 
     def problem(self, own: Array, inputs: Array, targets: Array) -> Problem:
-        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O),
-        which are changed to suit the loss.
+        """Return the problem of own parameters (D, P), inputs (D, R, I) and targets (D, R, O); the
+        targets are adapted to the loss.
         """
         suited = suit_targets(self.loss, self.network.outputs, targets)
         return Problem(

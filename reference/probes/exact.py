@@ -1,4 +1,4 @@
-"""Probes whose answers are proved to be exact, so that answers may not differ at all."""
+"""Probes whose answers are proved to be exact, so that no difference is allowed."""
 
 from math import log2
 
@@ -22,9 +22,9 @@ def draw_exact(draw: Draw) -> Problem | None:
     """Draw problems until grid arithmetic has proved enough draws exact; None if it proves none.
 
     In the first half of the attempts, all quantities of a draw must be exact. After that exact
-    outputs are enough, and the oracle proves each quantity by itself. The number of rows becomes
-    the nearest power of two, so that a mean over the rows is exact, also one over the units of a
-    head whose width is a power of two.
+    outputs are enough, and the oracle proves each quantity by itself. The number of rows is rounded
+    to the nearest power of two, so that a mean over the rows is exact; so is a mean over a head's
+    units if its width is a power of two.
     """
     draw.rows = 2 ** round(log2(draw.rows))
     proved: list[Problem] = []
@@ -46,8 +46,7 @@ def draw_exact(draw: Draw) -> Problem | None:
 
 
 def _draw_candidate(draw: Draw, attempt: int) -> Problem:
-    """Draw weights that are multiples of a quarter, and inputs and targets that are small whole
-    numbers.
+    """Draw weights that are multiples of a quarter, and inputs and targets that are small integers.
 
     For smooth activations, the biases are chosen to make the activations' arguments z exactly 0.
     """
@@ -67,9 +66,9 @@ def _draw_candidate(draw: Draw, attempt: int) -> Problem:
 
 
 class _Cancelling(Tape[Values]):
-    """A tape that notes the amount that each bias must lose so that z is 0 in the first row.
+    """A tape that stores the amount to subtract from each bias so that z is 0 in the first row.
 
-    It goes on with the activation as if z were 0.
+    It continues with the activation at z = 0.
     """
 
     def __init__(self, draws: int, rows: int) -> None:
@@ -77,7 +76,9 @@ class _Cancelling(Tape[Values]):
         self.noted: list[tuple[Places, Array]] = []
 
     def act(self, name: str, z: Node[Values]) -> Node[Values]:
-        """Return the activation; at 0 in place of z if it is smooth, for it is exact only there."""
+        """Return the activation. A smooth activation is taken at 0 instead of z, since it is exact
+        only there.
+        """
         if name in SMOOTH:
             if z.bias is not None:
                 self.noted.append((z.bias, z.value[:, 0]))
@@ -86,10 +87,9 @@ class _Cancelling(Tape[Values]):
 
 
 def _cancel(formulation: Formulation, own: Array, inputs: Array) -> Array:
-    """Return own parameters (D, P) with new biases: they make z of smooth layers 0 in the first
-    row.
+    """Return own parameters (D, P) with new biases that make z of smooth layers 0 in the first row.
 
-    A bias changes only if an own parameter moves it alone.
+    A bias changes only if there is an own parameter that changes only this bias.
     """
     tape = _Cancelling(*inputs.shape[:2])
     outputs(tape, equations_of(formulation.network), formulation.theta(own), inputs)

@@ -18,10 +18,10 @@ from reference.probes.unusual import draw_53_bits, draw_unusual
 
 
 def _draw_exact(draw: Draw) -> list[Problem]:
-    """Draw problems whose answers are proved to be exact; none if there are none.
+    """Draw problems whose answers are proved to be exact; an empty list if there are none.
 
-    They are a third more than those of other kinds: a change in the last place of one weight may be
-    rounded away in many of them.
+    There are a third more of them than of other kinds: a change in the last digit of one weight may
+    be rounded away in many of them.
     """
     draw.draws += draw.draws // 3
     problem = draw_exact(draw)
@@ -29,21 +29,21 @@ def _draw_exact(draw: Draw) -> list[Problem]:
 
 
 def _draw_random(draw: Draw) -> list[Problem]:
-    """Draw problems with weights of a size up to 1.5."""
+    """Draw problems with weights of absolute value up to 1.5."""
     return [draw.problem(draw.random_own(1.5), *draw.data())]
 
 
 def _draw_saturated(draw: Draw) -> list[Problem]:
-    """Draw problems with weights of a size up to 16, so that sums are far beyond the clip of nnet's
-    logistic.
+    """Draw problems with weights of absolute value up to 16, so that sums are far beyond the clip
+    of nnet's logistic.
     """
     own = draw.random_own(2) * 2.0 ** draw.rng.integers(1, 4, (draw.draws, 1))
     return [draw.problem(own, *draw.data())]
 
 
 def _draw_few_term(draw: Draw) -> list[Problem]:
-    """Draw problems of one row in which only weights of one or two inputs, hidden units and outputs
-    are not zero.
+    """Draw problems of one row in which only the weights of one or two inputs, hidden units and
+    outputs are not 0.
     """
     draw.rows = 1
     theta = draw.theta(1.5)
@@ -53,8 +53,8 @@ def _draw_few_term(draw: Draw) -> list[Problem]:
 
 
 def _choose_few(rng: np.random.Generator, network: Family) -> NDArray[np.bool_]:
-    """Return a mask (T,) of theta, the network's parameters, that marks the weights of one or two
-    units of each layer.
+    """Return a mask (T,) over theta, the network's parameters, of the weights of one or two units
+    of each layer.
     """
     if isinstance(network, Network):
         return _choose_few_units(rng, network)

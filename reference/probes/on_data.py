@@ -22,13 +22,14 @@ OWN_WEIGHTS = (
 class OnData:
     """A user's data, inputs (R, I) and targets (R, O), at random parameters.
 
-    The targets of one head may be labels (R,), if its error is "entropy", "bce" or "softmax":
-    numbers of classes from 0.
-    R counts rows of data, I inputs of all groups, and O outputs of all heads. Data and weights are
-    taken as they are, in float64: a subject of another dtype rounds them, and its bounds allow for
-    this. `weights` is a checkpoint (see `harness.pytorch.checkpoint.weights`) whose parameters are
-    used instead. This checks the formula at these weights; it does not check that R, or anybody,
-    has fitted them. Raises ValueError for data or weights that do not fit the network.
+    The targets of one head may be labels (R,), numbers of classes from 0, if its error is
+    "entropy", "bce" or "softmax". R counts rows of data, I inputs of all groups, and O outputs of
+    all heads. Data and weights are used as they are, in float64: a subject of another dtype rounds
+    them, and its bounds allow for this. `weights` is a checkpoint (see
+    `harness.pytorch.checkpoint.weights`) whose parameters are used instead of random ones. This
+    checks the formula at these weights; it does not check that they were fitted.
+
+    Raises ValueError for data or weights that do not fit the network.
     """
 
     inputs: Array
@@ -52,7 +53,7 @@ class OnData:
         return [replace(problem, caveat=OWN_WEIGHTS)]
 
     def _encoded(self, formulation: Formulation) -> Array:
-        """Return the targets as numbers (R, O), also if labels were given."""
+        """Return the targets as numbers (R, O), even if labels were given."""
         return encode_targets(self.loss, formulation.network.outputs, self.targets)
 
     def _data(self, formulation: Formulation, draws: int) -> tuple[Array, Array]:

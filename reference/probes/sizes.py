@@ -23,9 +23,10 @@ def scale_layers(
 ) -> Array:
     """Return own parameters (D, P), scaled by powers of two, layer by layer.
 
-    At inputs (D, R, I), the largest number of each layer becomes about as large as `wanted` says.
-    The biases become about as large as all other summands times `biases` (D,). Where these are NaN,
-    sizes stay. If all units of a ReLU layer are off, its parameters change their sign.
+    At inputs (D, R, I), the largest number of each layer becomes about as large as the result of
+    `wanted`. The biases become about `biases` (D,) times as large as all other summands. NaN in
+    either leaves the size unchanged. If all units of a ReLU layer are off, its parameters change
+    their sign.
     """
     layer, before = 0, abs(inputs).max(axis=(1, 2))
     while True:
@@ -58,8 +59,8 @@ def scale_layers(
 
 
 def _find_powers(wanted: Array, numbers: Array) -> Array:
-    """Return powers of two (D,) by which the largest of the numbers (D, ...) comes to the wanted
-    sizes (D,); 1 if all numbers are 0.
+    """Return powers of two (D,) that scale the largest of the numbers (D, ...) to the wanted sizes
+    (D,); 1 if all numbers are 0.
     """
     size: Array = abs(numbers).reshape(len(numbers), -1).max(axis=1)
     usable = (size > 0) & (wanted > 0)
@@ -69,8 +70,8 @@ def _find_powers(wanted: Array, numbers: Array) -> Array:
 
 
 def reach_own(formulation: Formulation, factors: Array) -> Array:
-    """Return a factor for each own parameter (D, P): the smallest of those (D, T) of the entries of
-    theta that it enters; 1 if it enters none.
+    """Return a factor for each own parameter (D, P): the smallest factor (D, T) of the entries of
+    theta that depend on it; 1 if there are none.
     """
     back = formulation.matrix.transpose
     entered: NDArray[np.intp] = np.append(back.matrix.indices, factors.shape[1])

@@ -1,4 +1,4 @@
-"""Targets of a loss from what a user gives: numbers, or labels of classes.
+"""Makes a loss's targets from a user's: numbers, or labels of classes.
 
 In shapes, R counts rows of data, O outputs of all heads, and K outputs of one head.
 """
@@ -16,8 +16,8 @@ from harness.text.harmless import shown
 def encode_targets(loss: Loss, widths: Sequence[int], given: ArrayLike) -> Array:
     """Return targets (R, O) from a user's: numbers of that shape, or labels (R,) of one head.
 
-    Labels are whole numbers from 0, the classes of an error "softmax", or 0 and 1 for one output.
-    Raises ValueError for labels that are no class, and for targets that the errors do not take.
+    Labels are integers from 0: the classes of an error "softmax", or 0 and 1 for one output. Raises
+    ValueError for labels that are no class, and for targets that the errors do not allow.
     """
     loss.expect_heads(tuple(widths))
     targets = np.asarray(given)
@@ -49,7 +49,7 @@ def _encode_labels(loss: Loss, width: int, labels: Array) -> Array:
 
 
 def _expect_range(error: str, targets: Array) -> None:
-    """Raise ValueError for targets (R, K) that an error does not take."""
+    """Raise ValueError for targets (R, K) that an error does not allow."""
     if error == "squares":
         return
     low, high = (0.0, np.inf) if error in OF_A_ROW else (0.0, 1.0)

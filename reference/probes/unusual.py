@@ -1,4 +1,4 @@
-"""Probes with unusual numbers of rows and numbers of unusual sizes, and with numbers of 53 bits.
+"""Probes with unusual numbers of rows, with numbers of unusual size, and with numbers of 53 bits.
 
 An implementation may run other code for them than for common ones. In shapes, D counts draws, R
 rows of data, I inputs, O outputs, and P own parameters.
@@ -28,9 +28,8 @@ ZERO = -np.inf  # an exponent: 2^ZERO is 0
 class Sizes(NamedTuple):
     """The sizes of the numbers of each draw, as exponents of two (D,).
 
-    `arguments` are those of smooth activations, `hidden` those of ReLU, `values` the outputs if
-    they are no activations. `biases` are relative to the other summands of the numbers that they
-    enter.
+    `arguments` are those of smooth activations, `hidden` those of ReLU, `values` those of outputs
+    without an activation. `biases` are relative to the other summands of their sums.
     """
 
     inputs: Array
@@ -60,10 +59,10 @@ MOST_BLOCKS = 8  # that are 0 in a draw of their own
 def draw_unusual(draw: Draw) -> list[Problem]:
     """Draw a stack of problems for each unusual number of rows.
 
-    The first problem of each stack has numbers of common sizes. Further problems are dealt to the
-    stacks of few rows: problems with unusual sizes, from 2^-20 to 2^20, and problems in which one
-    block of parameters is 0. In some of them all biases are 0, in one all parameters are, and in
-    one all rows are alike.
+    The first problem of each stack has numbers of common sizes. The stacks with few rows get
+    further problems: with unusual sizes, from 2^-20 to 2^20, and with one block of parameters equal
+    to 0. In some of them all biases are 0, in one all parameters are, and in one all rows are
+    equal.
     """
     counts = _choose_rows(draw)
     few = [count for count in counts if count <= FEW_ROWS]
@@ -100,7 +99,9 @@ def draw_53_bits(draw: Draw) -> list[Problem]:
 
 
 def _choose_rows(draw: Draw) -> list[int]:
-    """Return the unusual numbers of rows, in ascending order, without the one of other probes."""
+    """Return the unusual numbers of rows, in ascending order, without the number of rows of other
+    probes.
+    """
     network = draw.network
     counts = {*ROWS, sum(network.inputs)}
     if isinstance(network, Network) and network.hidden:
@@ -111,7 +112,9 @@ def _choose_rows(draw: Draw) -> list[int]:
 
 
 def _choose_sizes(rng: np.random.Generator) -> Sizes:
-    """Return the extremes, followed by sizes between them, in an order of its own for each part."""
+    """Return the extreme sizes, followed by sizes between them, in a separate random order for each
+    part.
+    """
 
     def between(low: float, high: float) -> Array:
         steps = np.linspace(low, high, BETWEEN, endpoint=False)
@@ -130,9 +133,9 @@ def _choose_sizes(rng: np.random.Generator) -> Sizes:
 
 
 def _draw_scaled(draw: Draw, sizes: Sizes) -> tuple[Array, Sizes]:
-    """Draw own parameters (D, P) with which the layers have these sizes; return both.
+    """Draw own parameters (D, P) that give the layers these sizes; return both.
 
-    Where weights that several layers share make some answer too large, parameters and inputs get
+    If weights that several layers share make some answer too large, parameters and inputs get
     common sizes.
     """
     draw.draws, draw.rows = len(sizes.inputs), SAMPLE_ROWS
@@ -159,7 +162,9 @@ def _find_too_large(problem: Problem) -> NDArray[np.bool_]:
 
 
 def _draw_without_blocks(draw: Draw) -> Array:
-    """Draw own parameters (D, P) of common sizes, with one block that is 0 in each but the last."""
+    """Draw own parameters (D, P) of common sizes, with another block set to 0 in each draw but the
+    last.
+    """
     blocks = draw.formulation.own.blocks[:MOST_BLOCKS]
     draw.draws, draw.rows = 1 + len(blocks), SAMPLE_ROWS
     own = draw.random_own(1.5)
@@ -184,6 +189,6 @@ def _choose_size(sizes: Sizes) -> Wanted:
 
 
 def _mix(rng: np.random.Generator, exponents: Array, shape: tuple[int, ...]) -> Array:
-    """Return factors of these sizes, (D, R, I) or (D, R, O); some are smaller, and some are 0."""
+    """Return factors (D, R, I) or (D, R, O) of these sizes; some are smaller, and some are 0."""
     some = rng.choice([0.0, 2.0**-7, 1.0], shape, p=[0.1, 0.2, 0.7])
     return np.asarray(some * 2.0 ** exponents[:, None, None])

@@ -1,4 +1,4 @@
-"""Checks the arrays that R is asked about."""
+"""Checks the arrays that are sent to R."""
 
 from collections.abc import Sequence
 

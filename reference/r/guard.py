@@ -50,7 +50,7 @@ def list_children(pid: int) -> list[int]:
 
 
 def list_descendants(pid: int) -> list[int]:
-    """Return all that a process has started, directly or not."""
+    """Return the ids of all processes that a process has started, directly or not."""
     found = list_children(pid)
     for child in found:  # the list grows meanwhile
         found += list_children(child)
@@ -71,12 +71,12 @@ def make_folder() -> str:
 
 
 def lock(path: str) -> None:
-    """Hold a folder until this process ends. Raises OSError if another process holds it."""
+    """Lock a folder until this process ends. Raises OSError if another process has locked it."""
     fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_old(place: str) -> None:
-    """Remove the folders of guards that were killed, which nobody holds any more."""
+    """Remove the folders of guards that were killed: those that are not locked."""
     with suppress(OSError):
         for name in os.listdir(place):
             path = os.path.join(place, name)
@@ -103,7 +103,7 @@ def remove(path: str) -> None:
 
 
 class Log:
-    """The end of what the worker and its children print."""
+    """The end of the output of the worker and its children."""
 
     def __init__(self) -> None:
         self.source, self.sink = os.pipe()
@@ -146,7 +146,9 @@ def start(fd: int, log: Log, folder: str) -> int:
 
 
 def load_worker() -> Any:
-    """Import the worker by its path, so that no file beside it hides a module of Python's."""
+    """Import the worker by its path, so that no file beside it hides a module of Python's
+    library.
+    """
     here = Path(__file__).parent
     sys.path = [folder for folder in sys.path if folder != str(here)]
     spec = spec_from_file_location("nnet_parity_r_worker", here / "worker.py")
@@ -158,9 +160,9 @@ def load_worker() -> Any:
 
 
 def end_group(guard: int, folder: str) -> None:
-    """End the worker, in which this is called, and its group.
+    """End the worker, which calls this, and its process group.
 
-    The guard does so within GRACE. If it does not (it was stopped), it is killed too.
+    The guard does so within GRACE. If it does not (because it was stopped), it is killed too.
     """
     late = time.monotonic() + GRACE
     while time.monotonic() < late and os.getppid() == guard:
@@ -178,9 +180,9 @@ def end_group(guard: int, folder: str) -> None:
 
 
 def watch(worker: int, parent: int, log: Log) -> int | None:
-    """Wait for the end of the worker or of the parent.
+    """Wait until the worker or the parent ends.
 
-    Returns how the worker ended, as os.waitpid describes it; None if it still runs.
+    Return the worker's status in the form of os.waitpid; None if it still runs.
     """
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -197,7 +199,7 @@ def watch(worker: int, parent: int, log: Log) -> int | None:
 
 
 def end_all(worker: int, status: int | None) -> int:
-    """Kill the worker and all that it started. Return how the worker ended."""
+    """Kill the worker and all processes that it started. Return the worker's status."""
     late = time.monotonic() + LONGEST
     while time.monotonic() < late:
         with suppress(OSError):
@@ -217,7 +219,7 @@ def end_all(worker: int, status: int | None) -> int:
 
 
 def end_as(status: int) -> None:
-    """End this process as another one ended."""
+    """End this process with the exit status or signal in `status`."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
@@ -227,7 +229,7 @@ def end_as(status: int) -> None:
 
 
 def interrupt(number: int, frame: object) -> None:
-    """Handle a signal to end: let `main` end the worker, and then this process."""
+    """Handle a signal that ends the process: let `main` end the worker, and then this process."""
     raise SystemExit
 
 

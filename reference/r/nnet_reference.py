@@ -45,9 +45,9 @@ class RNnet:
     """R's nnet as a reference.
 
     Its hidden units are logistic, or tanh computed as 2 logistic(2z) - 1; its outputs are linear,
-    logistic or, with its own loss of them, a softmax. nnet clips its logistic function (it is
+    logistic or, with its own loss for them, a softmax. nnet clips its logistic function (it is
     exactly 0 or 1 beyond |z| = 15), and the contract declares this unless `declare_clip` is False.
-    `r` is the session that answers for R: R itself, a recording of R, or a session that only says
+    `r` is the session that answers for R: R itself, a recording of R, or a session that only states
     why neither can answer.
     """
 
@@ -72,7 +72,7 @@ class RNnet:
         `mode` chooses the session: "auto", "live" or "recorded", or a session itself. `states_only`
         says that the case is only judged at states of training runs, which no recording holds.
 
-        Raises LookupError if R must be live and is not available, ValueError if the case's
+        Raises LookupError if R must be live and is not available, and ValueError if the case's
         recording is damaged.
         """
         session = choose_session(self.r, file, case, states_only, mode)
@@ -81,8 +81,8 @@ class RNnet:
     def versions(self) -> dict[str, str]:
         """Return the versions of R and nnet for the report.
 
-        If a recording answers in place of R, the dictionary holds its date too. It is empty if
-        there is neither R nor a recording.
+        If a recording answers instead of R, the dictionary holds its date too. It is empty if there
+        is neither R nor a recording.
         """
         try:
             versions = self.r.versions()
@@ -111,11 +111,11 @@ class RNnet:
         return None
 
     def contract(self, dtype: str = "float64") -> Contract:
-        """Return nnet's contract, in float64 whatever the dtype in which it is asked."""
+        """Return nnet's contract. It is for float64 in trials of every dtype."""
         return self.real_contract() if self.declare_clip else replace(NNET, logistic_clip=None)
 
     def real_contract(self) -> Contract:
-        """Return the contract with nnet's clip, also where `contract` leaves the clip out."""
+        """Return the contract with nnet's clip, even if `contract` leaves the clip out."""
         return NNET
 
     def as_evaluated(self, problem: Problem) -> Problem:
@@ -165,7 +165,7 @@ class RNnet:
 
 @cache
 def topology(network: Network, error: str = "squares") -> Topology:
-    """Return a network as lists of connections, as nnet takes it, with an error that nnet has.
+    """Return a network as lists of connections, in nnet's form, with an error that nnet supports.
 
     Its units are numbered in this order: 0 is the bias, then inputs, hidden units and outputs.
     """
@@ -181,12 +181,12 @@ def topology(network: Network, error: str = "squares") -> Topology:
 
 
 def are_logits(network: Network, error: str) -> bool:
-    """Are a network's outputs logits, so that nnet takes the error of their probabilities?"""
+    """Are a network's outputs logits, so that nnet computes the error of their probabilities?"""
     return error != "squares" and network.output == "identity"
 
 
 def network_of(topology: Topology) -> Network:
-    """Return the network whose topology this is, with logistic hidden units.
+    """Return the network with this topology and logistic hidden units.
 
     Raises ValueError for connections that nnet() does not build, or lists in another order.
     """

@@ -1,8 +1,8 @@
-"""Watches how long R takes for an ask: its CPU time, and the time in which it only waits.
+"""Measures how long R takes for a request: its CPU time, and the time in which it only waits.
 
-CPU time is what R and all processes that it has started have computed, so a machine that is busy
-with other things never makes an ask fail. An R that computes nothing (it sleeps, or waits for a
-lock) ends by the clock.
+CPU time is that of R and all processes that it has started, so other work on the machine never
+makes a request fail. An R that computes nothing (it sleeps, or waits for a lock) is ended after a
+time on the clock.
 """
 
 import os
@@ -25,7 +25,9 @@ ORDINARY = 2e9
 
 
 class DeadlinePassed(Exception):
-    """R has used up its time; the text says which. `may_pass` says if another try makes sense."""
+    """Raised if R has used up its time; the text says which time. `may_pass` says if another try
+    makes sense.
+    """
 
     def __init__(self, said: str, may_pass: bool = False) -> None:
         super().__init__(said)
@@ -33,7 +35,9 @@ class DeadlinePassed(Exception):
 
 
 class Usage(NamedTuple):
-    """The CPU time of some processes (seconds), and whether one computes or was stopped."""
+    """The CPU time of some processes in seconds, and whether one of them is running or was
+    stopped.
+    """
 
     seconds: float
     is_running: bool
@@ -41,7 +45,7 @@ class Usage(NamedTuple):
 
 
 def measure(guard: int) -> Usage | None:
-    """Measure a guard and all that it has started; return None on a system without /proc."""
+    """Return the usage of a guard and all its descendants; None on a system without /proc."""
     if not Path(f"/proc/{guard}/task/{guard}/children").exists():
         return None
     ticks, states = 0, ""
@@ -57,9 +61,9 @@ def measure(guard: int) -> Usage | None:
 
 
 class Patience:
-    """Watches one ask, which may take `seconds` of CPU time times its size.
+    """The deadline of one request: `seconds` of CPU time times its size.
 
-    `base` is the deadline that the option gives, `what` describes the ask.
+    `base` is the deadline from the option, `what` describes the request.
     """
 
     def __init__(self, guard: int, what: str, base: float, size: float = 1.0) -> None:
@@ -73,7 +77,7 @@ class Patience:
         self._began = self._looked = time.monotonic()
 
     def look(self) -> None:
-        """Look how long R has taken. Raises DeadlinePassed."""
+        """Check how long R has taken. Raises DeadlinePassed."""
         now = time.monotonic()
         # a machine or a Python that was stopped itself does not count
         elapsed = min(now - self._looked, 2 * self.interval)
@@ -108,7 +112,7 @@ class Patience:
 
 
 def find_size(weights: int, rows: int, iterations: float) -> float:
-    """Return how large an ask is, 1 for an ordinary one.
+    """Return the relative size of a request, 1 for an ordinary one.
 
     An iteration of BFGS takes weights x rows for the gradient, and weights x weights for the step.
     """

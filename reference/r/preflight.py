@@ -12,7 +12,7 @@ PIP = "RPY2_CFFI_MODE=ABI pip install rpy2==3.6.6 rpy2-rinterface==3.6.5 rpy2-ro
 
 
 class RUnavailable(Exception):
-    """R, nnet or rpy2 is missing, or its version does not fit.
+    """Raised if R, nnet or rpy2 is missing, or has an unsupported version.
 
     `found` describes the problem and names the expected version; `mend` is the command that solves
     it, or "".
@@ -24,7 +24,7 @@ class RUnavailable(Exception):
 
 
 def what_is_missing(symptom: str) -> RUnavailable | None:
-    """Return the error that names the part which this machine lacks; None if nothing seems to be
+    """Return the error that names the missing part of this machine; None if nothing seems to be
     missing.
 
     `symptom` is the error message of the worker, the process that failed to start R.

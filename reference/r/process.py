@@ -1,4 +1,6 @@
-"""One process of R: starts its guard (guard.py), asks it, and ends it with all that it started."""
+"""One process of R: starts its guard (guard.py), sends requests, and ends it with all its
+descendants.
+"""
 
 import fcntl
 import json
@@ -48,7 +50,7 @@ OWN = {
 def make_environment() -> dict[str, str]:
     """Return the environment of the worker.
 
-    Variables of R that do not say where R and its packages are reach it as JSON in SITE.
+    R's variables are passed as JSON in SITE, except those that tell where R and its packages are.
     """
     kept, left_out = split_variables(os.environ)
     return {**kept, SITE: json.dumps(left_out), **OWN}
@@ -56,16 +58,16 @@ def make_environment() -> dict[str, str]:
 
 @dataclass
 class Traces:
-    """The group and the temporary folder of a worker, which remain if its guard is killed.
+    """The process group and the temporary folder of a worker, which remain if its guard is killed.
 
-    They are 0 and "" until the worker has started.
+    They are 0 and "" before the worker has started.
     """
 
     pid: int = 0
     folder: str = ""
 
     def clear(self) -> None:
-        """End the group and remove the folder, if the guard has not done so."""
+        """End the group and remove the folder, unless the guard has done so."""
         if self.folder and Path(self.folder).exists():
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -73,7 +75,9 @@ class Traces:
 
 
 class Channel:
-    """The socket to a worker. `patience` looks at R while nothing can be sent or received."""
+    """The socket to a worker. `patience` checks the deadline while nothing can be sent or
+    received.
+    """
 
     def __init__(self, end: socket.socket, patience: Patience) -> None:
         self.end, self.patience = end, patience
@@ -100,8 +104,8 @@ class Channel:
 class Worker:
     """One process of R, and the socket to it.
 
-    The constructor does not wait until R has started; the first ask does. `home` is R's home, ""
-    before R has started.
+    The constructor does not wait until R has started; the first request does. `home` is R's home,
+    "" before R has started.
     """
 
     def __init__(self) -> None:
@@ -134,7 +138,7 @@ class Worker:
         self.end = weakref.finalize(self, _end, self.process, self.socket, self.traces, self.parent)
 
     def ask(self, patience: Patience, ask: str, *arguments: Any) -> Any:
-        """Send an ask to the process and return its answer, see worker.py.
+        """Send a request to the process and return its answer, see worker.py.
 
         Raises DeadlinePassed, ConnectionError or EOFError if there is no answer.
         """
@@ -145,7 +149,7 @@ class Worker:
         return receive(channel)
 
     def make_patience(self, what: str, base: float, size: float = 1.0) -> Patience:
-        """Return the Patience that watches an ask of this process."""
+        """Return the Patience for a request to this process."""
         return Patience(self.process.pid, what, base, size)
 
     def _shake_hands(self, patience: Patience) -> None:
@@ -167,9 +171,9 @@ class Worker:
         self.versions = {"R": r, "nnet": nnet, "rpy2": rpy2, "platform": platform}
 
     def fate(self, reason: Exception) -> str:
-        """Describe how the process ended, and its last output. If it still runs, it is killed.
+        """Return how the process ended, with its last output; kill it if it still runs.
 
-        `reason` is the error with which the last ask failed.
+        `reason` is the error with which the last request failed.
         """
         words = _stop(self.process, self.socket, self.traces).strip()[-400:].strip()
         code = self.process.returncode or 0
@@ -193,7 +197,7 @@ def _end(process: subprocess.Popen[bytes], end: socket.socket, traces: Traces, p
 
 
 def _stop(process: subprocess.Popen[bytes], end: socket.socket, traces: Traces) -> str:
-    """Let the guard end the worker and all that it started; return the worker's last output."""
+    """Let the guard end the worker and all its descendants; return the worker's last output."""
     if process.returncode is not None:
         return ""
     end.close()

@@ -1,5 +1,5 @@
-"""Sessions that stand in for R: one records R's answers, one gives recorded answers, and one says
-why there are none.
+"""Sessions that replace R: one records R's answers, one replays a recording, and one states why
+there are no answers.
 
 An ask is one call of `evaluate`, `fit` or `optim` of an RSession, with all its arguments.
 """
@@ -26,16 +26,16 @@ STATES = "the states of a training run are this machine's own numbers, which no 
 
 
 class RStale(RError):
-    """A recording has no answer to an ask.
+    """Raised if a recording has no answer to an ask.
 
     The text says what has changed, and names the command that records again.
     """
 
 
 class _Asks(ABC):
-    """Offers the methods `evaluate`, `fit` and `optim` of an RSession.
+    """Implements the methods `evaluate`, `fit` and `optim` of an RSession.
 
-    It makes an Ask of the arguments of each call; a subclass answers the Ask.
+    It makes an Ask from the arguments of each call; a subclass answers the Ask.
     """
 
     def evaluate(self, *given: Any, **named: Any) -> Evaluation:
@@ -72,7 +72,7 @@ class _Asks(ABC):
 
 
 class Recorder(_Asks):
-    """Passes asks on to another session, live or recorded, and keeps the answers to be recorded."""
+    """Passes asks to another session, live or recorded, and stores the answers to be recorded."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -98,10 +98,10 @@ class Recorder(_Asks):
 
 
 class Recorded(_Asks):
-    """Gives the answers of a recording.
+    """Replays the answers of a recording.
 
-    Raises RStale for an ask that was not recorded. Raises RUnavailable for an ask that differs from
-    a recorded ask only by rounding.
+    Raises RStale for an ask that was not recorded, and RUnavailable for an ask that differs from a
+    recorded ask only by rounding.
     """
 
     source = "recorded"
@@ -114,7 +114,7 @@ class Recorded(_Asks):
         self._again = _record_line(file)
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of R and its packages when it was recorded, and the date."""
+        """Return the versions of R and its packages at the time of recording, and the date."""
         return {**self.recording.facts.versions, "recorded": self.recording.facts.date}
 
     def _answer(self, asked: Ask) -> Ask:
@@ -157,7 +157,7 @@ class Recorded(_Asks):
 
 
 class Nobody:
-    """A session without answers, which says why neither R nor a recording answers."""
+    """A session without answers, which states why neither R nor a recording answers."""
 
     source, provenance = "absent", "absent"
 
@@ -222,7 +222,7 @@ def choose_session(live: RSession, file: str, case: str, states_only: bool, mode
     `mode` is "auto", "live" or "recorded", or else a session, which is returned. `states_only` says
     that the case is only judged at states of training runs, which no recording holds.
 
-    Raises LookupError if R must be live and is not available, ValueError if the recording is
+    Raises LookupError if R must be live and is not available, and ValueError if the recording is
     damaged.
     """
     if not isinstance(mode, str):

@@ -215,8 +215,8 @@ def _parse(path: Path) -> Recording:
 def _decode(data: bytes) -> _File:
     """Decode the content of a file.
 
-    Raises ValueError if an array has not as many numbers as its shape says, or if the asks hold
-    too many numbers; an array may belong to several asks.
+    Raises ValueError if an array does not have as many numbers as its shape requires, or if the
+    asks hold too many numbers (an array may belong to several asks).
     """
     file = msgspec.msgpack.decode(data, type=_File)
     sizes = [prod(stored.shape) for stored in file.arrays]
@@ -253,9 +253,9 @@ def _unpack(stored: _Stored) -> Array:
 def _make_ask(asked: _Asked, topology: Topology, arrays: Sequence[Array]) -> Ask:
     """Make an Ask from its stored form, which refers to `arrays` by their positions in the list.
 
-    Raises ValueError for arrays whose shapes do not fit the ask's topology, and for a question with
-    numbers that are not finite. An answer may have such: nnet's censored loss has no slope where
-    all probabilities are 0.
+    Raises ValueError for arrays whose shapes do not fit the ask's topology, and for arguments that
+    are not finite. An answer may be NaN: nnet's censored loss has no slope if all probabilities are
+    0.
     """
     given = {name: arrays[place] for name, place in asked.arguments.items()}
     answer = {name: arrays[place] for name, place in asked.answer.items()}

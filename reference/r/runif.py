@@ -13,7 +13,7 @@ TO_UNIT = 2.3283064365386963e-10
 
 
 def runif(seed: int, count: int) -> Array:
-    """Return the numbers (count,) that `set.seed(seed); runif(count)` gives in R."""
+    """Return the numbers (count,) of `set.seed(seed); runif(count)` in R."""
     state = seed
     scrambled = []
     for step in range(50 + 625):

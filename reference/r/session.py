@@ -1,9 +1,10 @@
-"""Asks R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R,
+"""Calls R's nnet from Python. R runs in a process of its own, the worker (worker.py, nnet.R,
 fitted.R).
 
-An ask is one call of a function in nnet.R or fitted.R. If R crashes or quits, it is started again
-and asked once more. If it uses up its time (patience.py), it is killed and not asked again. In
-shapes, D counts draws (parameter vectors), R rows, I inputs, O outputs, and T weights.
+A request is one call of a function in nnet.R or fitted.R. If R crashes or quits, it is started
+again and the request repeated once. If it uses up its time (patience.py), it is killed and the
+request not repeated. In shapes, D counts draws (parameter vectors), R rows, I inputs, O outputs,
+and T weights.
 """
 
 import os
@@ -25,21 +26,22 @@ NO_MESSAGE = "R raised an error without a message"
 
 
 class RError(Exception):
-    """R raised an error; the text is R's message."""
+    """Raised with R's message if R raised an error."""
 
 
 class RCrashed(Exception):
-    """R passed its deadline, or died and did so again after a new start."""
+    """Raised if R passed its deadline, or died twice in a row."""
 
 
 class RSession:
-    """R with nnet in a process of its own. Threads may share a session: it takes one ask at a time.
+    """R with nnet in a process of its own. Threads may share a session: it takes one request at a
+    time.
 
-    Every ask raises RUnavailable if R cannot be started, RError with R's message if R raises an
-    error, and RCrashed if R died twice in a row or passed its deadline; the next ask then starts R
-    again. `deadline` is the CPU time in seconds of an ask of ordinary size; None stands for that of
-    the run (get_deadlines). If R cannot be started, this is not tried again before close().
-    After an ask, `console` holds R's output and `warnings` its warnings.
+    Every request raises RUnavailable if R cannot be started, RError with R's message if R raises an
+    error, and RCrashed if R died twice in a row or passed its deadline; the next request then
+    starts R again. `deadline` is the CPU time in seconds of a request of ordinary size; None stands
+    for that of the run (get_deadlines). If R cannot be started, this is not tried again before
+    close(). After a request, `console` holds R's output and `warnings` its warnings.
     """
 
     source = provenance = "live"
@@ -58,7 +60,7 @@ class RSession:
             self._get_worker()
 
     def close(self) -> None:
-        """End R; the next ask starts it again. R also ends when Python ends."""
+        """End R; the next request starts it again. R also ends when Python ends."""
         with self._lock:
             if self._worker is not None:
                 self._worker.end()
@@ -145,9 +147,9 @@ class RSession:
 
         The other arguments have the names and meanings of nnet()'s arguments. A dense topology is
         fitted by `nnet::nnet(x, y, size=, linout=, skip=, entropy=, Wts=, ...)`, as its users call
-        it. Any other topology is fitted by the same engine, with its own connections. mask (T,)
-        is True for a weight that is trained; row_weights has the shape (R,); decay is one number or
-        has the shape (T,).
+        it. Any other topology is fitted by the same engine, with its own connections. mask (T,) is
+        True for trained weights; row_weights has the shape (R,); decay is one number or has the
+        shape (T,).
 
         Raises ValueError as evaluate does.
         """
@@ -216,9 +218,9 @@ class RSession:
         return float(seconds[0])
 
     def read_fit(self, path: str) -> Any:
-        """Read the object that saveRDS() wrote to a file, as nested lists (`encode` in fitted.R).
+        """Return the object that saveRDS() wrote to a file, as nested lists (`encode` in fitted.R).
 
-        R's own readRDS() is trusted to decode the file. Nothing that the file holds is evaluated.
+        R's own readRDS() decodes the file. No code or expression in the file is evaluated.
         """
         return self._ask(f"read_fit({path!r})", "read_fit", path)
 
@@ -230,14 +232,16 @@ class RSession:
         prepare: str | None = None,
         trust: bool = True,
     ) -> tuple[Array, Array]:
-        """Return the inputs (R, I) that enter the net of a fit, and predict()'s outputs (R, O).
+        """Return the inputs (R, I) of the net of a fit, and predict()'s outputs (R, O).
 
         `columns` are the raw columns: arrays of numbers (R,), or sequences of texts with None for a
         missing one. A row with a missing value becomes a row of NaN. `prepare` is the text of an R
         expression that makes the rows to predict from the raw rows `x`: a data.frame, or a matrix
-        if the net was fitted on a matrix. The object in the file, its formula and `prepare` are
-        evaluated. Without `trust`, the formula of the fit may call only plain arithmetic and finds
-        only R's own functions; any other formula raises RError.
+        if the net was fitted on a matrix.
+
+        The object in the file, its formula and `prepare` are evaluated. Without `trust`, the
+        formula of the fit may call only plain arithmetic and finds only R's own functions; any
+        other formula raises RError.
         """
         given: list[Any] = []
         for column in columns:
@@ -267,9 +271,9 @@ class RSession:
         return self._worker
 
     def _ask(self, what: str, ask: str, *arguments: Any, size: float = 1.0) -> Any:
-        """Ask R, and ask once more if it crashes.
+        """Send a request to R, and repeat it once if R crashes.
 
-        `what` describes the ask in an error message, `size` scales its deadline.
+        `what` describes the request in an error message, `size` scales its deadline.
         """
         with self._lock:
             if self._missing:  # it stays missing until close(): do not look again at every ask
@@ -286,7 +290,8 @@ class RSession:
         raise RCrashed(f"{what}: R {fates[0]}; started again, it {fates[1]}")
 
     def _ask_once(self, what: str, fates: list[str], size: float, *ask: Any) -> Any:
-        """Return R's answer to an ask, see worker.py; None if R crashed: its fate is added then.
+        """Return R's answer to a request, see worker.py. If R crashed, add its fate to `fates` and
+        return None.
 
         Raises RCrashed if R passed its deadline.
         """
@@ -312,8 +317,8 @@ class RSession:
 def _of_one(
     topology: Topology, theta: ArrayLike, inputs: ArrayLike, targets: ArrayLike
 ) -> tuple[Array, Array, Array]:
-    """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,), as
-    nnet.R takes them.
+    """Check the arrays of one draw; return inputs (I, R), targets (O, R) and weights (T,) in
+    nnet.R's form.
     """
     x = check("inputs", inputs, None, topology.inputs)
     y = check("targets", targets, len(x), topology.outputs)

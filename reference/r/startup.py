@@ -1,4 +1,4 @@
-"""What R reads when its user starts it, and the worker does not: startup files and variables."""
+"""R's startup files and variables, which a user's R reads and the worker does not."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,9 @@ USER_FILES = {"R_ENVIRON_USER": ".Renviron", "R_PROFILE_USER": ".Rprofile"}
 
 
 def split_variables(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the variables that reach the worker, and those of R that do not."""
+    """Return the environment variables that the worker gets, and R's variables that it does not
+    get.
+    """
     kept, left_out = {}, {}
     for name, value in environment.items():
         if name.startswith(("R_", "_R_")) and name not in KEPT:
@@ -28,7 +30,7 @@ def split_variables(environment: Mapping[str, str]) -> tuple[dict[str, str], dic
 
 
 def find_startup_files(home: str) -> list[str]:
-    """Return the startup files with settings that R would read here; `home` is R's, or ""."""
+    """Return the startup files with settings that R would read here; `home` is R's home, or ""."""
     found = []
     for variable, name in SITE_FILES.items():
         default = [Path(home, name)] if home else []
@@ -39,7 +41,9 @@ def find_startup_files(home: str) -> list[str]:
 
 
 def _find_first(variable: str, defaults: list[Path]) -> list[str]:
-    """Return the first file that exists, if it has settings, in words."""
+    """Return a description of the first file that exists, if it has settings; else an empty
+    list.
+    """
     if given := os.environ.get(variable):
         return [f"{given} ({variable})"]
     for path in defaults:
@@ -50,9 +54,9 @@ def _find_first(variable: str, defaults: list[Path]) -> list[str]:
 
 
 def has_settings(path: Path) -> bool:
-    """Does a startup file have a line that is not empty and no comment? Raises OSError.
+    """Does a startup file have a line other than comments and empty lines? Raises OSError.
 
-    Anything but a file of usual size counts as one with settings: it is not read.
+    Anything but a file of usual size is not read, and counts as one with settings.
     """
     try:
         lines = read_regular(path, MOST_BYTES).decode(errors="replace").splitlines()

@@ -1,5 +1,4 @@
-"""A net as lists of connections, as nnet's C engine takes it, and the results that the engine
-gives.
+"""A net as lists of connections, in the form of nnet's C engine, and the engine's results.
 
 In shapes, D counts draws (parameter vectors), R rows, O outputs, and T weights.
 """
@@ -22,16 +21,16 @@ FLAGS = {"squares": (0, 0, 0), "entropy": (1, 0, 0), "softmax": (0, 1, 0), "cens
 
 @dataclass(frozen=True)
 class Topology:
-    """A feed-forward net as nnet's C engine takes it (VR_set_net in nnet.c); hidden units are
+    """A feed-forward net in the form of nnet's C engine (VR_set_net in nnet.c); hidden units are
     logistic.
 
     `connections` has an entry for each hidden unit, and then for each output. An entry lists the
     unit's sources in the order of their weights: 0 is the bias, 1..inputs are the inputs, and the
     hidden units follow. theta, the vector of all weights, has the same order, unit after unit.
 
-    `error` is "squares", "entropy", "softmax" or "censored", as the arguments of nnet(). Entropy is
-    of logistic outputs. The last two take the softmax of linear outputs, two or more, which is then
-    what the net puts out.
+    `error` is "squares", "entropy", "softmax" or "censored", as the arguments of nnet(). Entropy
+    needs logistic outputs. The last two use the softmax of two or more linear outputs, which is
+    then the output of the net.
     """
 
     inputs: int
@@ -60,7 +59,7 @@ class Topology:
         self._expect_error()
 
     def _expect_error(self) -> None:
-        """Raise ValueError unless nnet's engine can compute the error of such a net."""
+        """Raise ValueError unless nnet's engine can compute the error of this net."""
         if self.error not in FLAGS:
             known = ", ".join(map(repr, FLAGS))
             raise ValueError(f"error is {shown(self.error, 40)}, expected one of {known}")
@@ -90,8 +89,10 @@ class Topology:
         skip: bool = False,
         error: str = "squares",
     ) -> Topology:
-        """Return the net of nnet(size=hidden, skip=skip): each hidden unit has all inputs as
-        sources, and each output has all hidden units, with `skip` followed by all inputs.
+        """Return the net of nnet(size=hidden, skip=skip).
+
+        Each hidden unit has all inputs as sources, and each output has all hidden units, followed
+        by all inputs with `skip`.
         """
         into_hidden = tuple(range(1 + inputs))
         into_outputs = (0, *range(1 + inputs, 1 + inputs + hidden))
@@ -121,7 +122,7 @@ class Topology:
 
     @property
     def units(self) -> int:
-        """The number of units, with the bias."""
+        """The number of units, including the bias."""
         return 1 + self.inputs + self.hidden + self.outputs
 
     @property
@@ -133,7 +134,7 @@ class Topology:
 
     @property
     def engine(self) -> tuple[Sequence[int], ...]:
-        """n, nconn, conn, nsunits and flags, as VR_set_net takes them.
+        """n, nconn, conn, nsunits and flags, the arguments of VR_set_net.
 
         n counts inputs, hidden units and outputs. nconn holds for each unit the position of its
         first weight, and conn the source of each weight. Units from number nsunits on are linear.

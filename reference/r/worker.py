@@ -1,4 +1,4 @@
-"""The process that holds R; its guard (guard.py) starts it.
+"""The process that runs R; its guard (guard.py) starts it.
 
 It receives pairs (ask, arguments): the name of a function in nnet.R or fitted.R, and its arguments.
 It answers each with (kind, value, warnings, console), and ends when its guard or Python ends.
@@ -32,7 +32,7 @@ NAME_LIBRARY = (
 def send(to: socket.socket, message: Any) -> None:
     """Send a message through a socket.
 
-    Its arrays are sent beside the pickle, not inside it: this takes a third of the time.
+    Its arrays are sent outside the pickle, which takes a third of the time.
     """
     buffers: list[pickle.PickleBuffer] = []
     parts = [memoryview(pickle.dumps(message, 5, buffer_callback=buffers.append))]
@@ -44,8 +44,10 @@ def send(to: socket.socket, message: Any) -> None:
 
 
 def receive(source: socket.socket) -> Any:
-    """Receive a message. Raises TimeoutError if the socket has a timeout and it passes, EOFError
-    if the other end is closed.
+    """Receive a message.
+
+    Raises TimeoutError if the socket has a timeout and it passes, and EOFError if the other end is
+    closed.
     """
 
     def read(size: int) -> bytearray:
@@ -74,7 +76,7 @@ def end_with(guard: int, fd: int, end: Callable[[], None]) -> None:
 
 
 class Console:
-    """The beginning of what R prints during an ask."""
+    """The beginning of R's output during a request."""
 
     def __init__(self) -> None:
         self.clear()
@@ -90,7 +92,7 @@ class Console:
 
 
 def find_home() -> str:
-    """Return R's home: R_HOME if an R is there, else the home of the R on PATH.
+    """Return R's home: R_HOME if it has an R, else the home of the R on PATH.
 
     No R is started: the script `R RHOME` reads none of R's startup files. Raises LookupError if
     there is no home with a library libR.
@@ -127,9 +129,10 @@ def has_library(home: str) -> bool:
 
 
 def ask_site(home: str) -> tuple[str, str]:
-    """Ask R as the site's startup files set it up for the library that holds nnet.
+    """Return the folder of the R library that holds nnet, found by an R with the site's startup
+    files.
 
-    Returns its folder, or "" and the end of what R said.
+    If there is none, return "" and the end of R's output.
     """
     env = dict(os.environ)
     for name in ("R_PROFILE", "R_ENVIRON", "R_PROFILE_USER", "R_ENVIRON_USER"):
@@ -160,7 +163,7 @@ def ask_site(home: str) -> tuple[str, str]:
 
 
 class R:
-    """R, embedded in this process by rpy2; it takes and returns Python values."""
+    """R, embedded in this process by rpy2; its methods take and return Python values."""
 
     def __init__(self) -> None:
         self.home = find_home()
@@ -186,9 +189,9 @@ class R:
         self.answer = env["answer"]
 
     def _find_nnet(self) -> None:
-        """Let R find nnet, in a library that only the site's startup files name if need be.
+        """Let R find nnet, if necessary in a library that only the site's startup files name.
 
-        Raises LookupError if nnet is in none.
+        Raises LookupError if no library has it.
         """
         if self.r.evalr('requireNamespace("nnet", quietly = TRUE)')[0]:
             return

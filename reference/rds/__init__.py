@@ -1,1 +1,1 @@
-"""Reads the objects of R's nnet() that saveRDS() wrote, and rows of raw data, with R or without."""
+"""Reads saved objects of R's nnet() (from saveRDS()), and rows of raw data, with R or without."""

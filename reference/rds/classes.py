@@ -1,4 +1,6 @@
-"""The error by which nnet() fitted, the classes of a classification, and objects of multinom()."""
+"""The error with which nnet() fitted, the classes of a classification, and objects of
+multinom().
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def _is_set(fields: dict[str, Value], name: str) -> bool:
 
 
 def read_levels(fields: dict[str, Value]) -> tuple[str, ...]:
-    """Return the names from which R's predict(type="class") takes a row's class."""
+    """Return the names of R's predict(type="class")."""
     value = fields.get("lev", NULL)
     if value.kind == "NULL":
         value = fields.get("lab", NULL)
@@ -80,8 +82,8 @@ def name_classes(
 ) -> tuple[str, ...]:
     """Return the name of each output's class; the two classes of one output; () if it has none.
 
-    The columns of the fitted values tell them. R's own levels may hold an empty one, which shifts
-    the names that its predict() gives.
+    They are the column names of the fitted values. R's own levels may include an empty one, which
+    shifts the names in its predict().
     """
     if error == "entropy" and outputs == 1 and len(levels) == 2:
         return levels
@@ -113,8 +115,8 @@ def name_responses(
 def take_ones_off(net: Net, terms: Value) -> Net:
     """Return the net of multinom() with each intercept as its output's bias.
 
-    multinom() gives nnet() the intercept as a column of ones, and holds nnet's own biases at 0.
-    Raises Unsupported for offsets, without inputs, and for biases that are not 0.
+    multinom() passes the intercept to nnet() as a column of ones, and holds nnet's own biases at 0.
+    Raises Unsupported for offsets, for no inputs, and for biases that are not 0.
     """
     top = net.topology
     if len(terms.attribute("offset")):
@@ -143,11 +145,15 @@ def take_ones_off(net: Net, terms: Value) -> Net:
 
 
 def _as_multinom(top: Topology, inputs: int) -> Topology:
-    """Return a net as multinom() builds it, with so many inputs, and the outputs of another."""
+    """Return the topology that multinom() builds with this number of inputs, with the outputs of
+    `top`.
+    """
     return Topology.dense(inputs, 0, top.outputs, top.linear_outputs, True, top.error)
 
 
 def places_of(inputs: int, outputs: int) -> NDArray[np.intp]:
-    """Return where the weights of a net without its column of ones stand in an object's wts."""
+    """Return the positions in an object's wts of the weights of the net without its column of
+    ones.
+    """
     each = np.arange(outputs * (2 + inputs)).reshape(outputs, -1)
     return each[:, 1:].ravel()

@@ -1,4 +1,4 @@
-"""Contrasts of factors: the columns that model.matrix makes of each level."""
+"""Contrasts of factors: the columns of model.matrix for each level."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_contrasts(name: str, given: Value, levels: Sequence[str]) -> tuple[Arra
     """Return the contrasts (levels, columns) of a factor, and the suffix of each column's name.
 
     `given` is a matrix, or the name of contr.treatment, contr.sum or contr.poly. Raises Unsupported
-    for any other.
+    for anything else.
     """
     count = len(levels)
     if given.kind in NUMBERS and given.matrix().shape[0] == count:
@@ -50,8 +50,8 @@ def read_contrasts(name: str, given: Value, levels: Sequence[str]) -> tuple[Arra
 def orthogonal_polynomials(count: int) -> Array:
     """Return contr.poly(count): orthonormal polynomials of degree 1, 2, ... at 1..count.
 
-    They are computed exactly and rounded at the end. R's differ from them by 6 roundings of 1 at
-    most, up to 6 levels.
+    They are computed exactly and rounded at the end. For up to 6 levels, R's differ from them by at
+    most 6 roundings of 1.
     """
     scores = [Fraction(2 * place - count + 1, 2) for place in range(count)]
     basis = [[Fraction(1)] * count]

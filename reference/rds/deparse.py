@@ -1,4 +1,4 @@
-"""A call of R as text, as R's deparse() writes it on one line."""
+"""A call of R as text on one line, in the form of R's deparse()."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _text(text: str | None) -> str:
 
 
 def number_text(number: float, kind: str = "double") -> str:
-    """Return a number as R writes it, with 15 digits at most."""
+    """Return a number as R writes it, with at most 15 digits."""
     if math.isnan(number):
         return "NA"
     if kind == "logical":

@@ -1,7 +1,8 @@
-"""Arithmetic in the variables of a formula, computed from a table of operations; R is not run.
+"""Evaluates arithmetic in the variables of a formula by a table of operations; R is not run.
 
 An expression is a call of R as data. A function that is not in the table is refused. The functions
-are those of the C library, which R calls too: numbers equal R's to the last bit on one machine.
+are those of the C library, which R calls too: numbers equal R's to the last bit on the same
+machine.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Scalar = Callable[..., float]
 
 
 def _log_like(function: Scalar, least: float) -> Scalar:
-    """Return a logarithm that is -inf at `least` and NaN below, as R's is."""
+    """Return a logarithm that is -inf at `least` and NaN below it, like R's."""
 
     def compute(x: float) -> float:
         if x > least:
@@ -32,7 +33,7 @@ def _log_like(function: Scalar, least: float) -> Scalar:
 
 
 def _exp_like(function: Scalar) -> Scalar:
-    """Return an exponential that overflows to infinity, as R's does."""
+    """Return an exponential that overflows to infinity, like R's."""
 
     def compute(x: float) -> float:
         try:
@@ -87,7 +88,7 @@ FUNCTIONS: dict[tuple[str, int], Scalar] = {
 
 
 def names_in(expression: Value) -> list[str]:
-    """Return the raw columns that an expression reads, each once, in their order."""
+    """Return the raw columns that an expression uses, each once, in their order."""
     if expression.kind == "symbol":
         return [expression.symbol]
     names: dict[str, None] = {}
@@ -98,7 +99,7 @@ def names_in(expression: Value) -> list[str]:
 
 
 def check(expression: Value) -> None:
-    """Raise Unsupported, which names the call, if the table does not hold all operations."""
+    """Raise Unsupported, which names the call, unless all operations are in the table."""
     if expression.kind == "symbol" and expression.symbol:
         return
     if expression.kind in NUMBERS and len(expression) == 1:
@@ -117,10 +118,10 @@ def check(expression: Value) -> None:
 
 
 def scaling(expression: Value) -> tuple[Value, float, float] | None:
-    """Return what scale() is applied to, its centre and its spread, as predvars hold them.
+    """Return the argument of scale(), its centre and its spread, as they are stored in predvars.
 
-    The centre is 0 and the spread 1 where scale() was called with FALSE. Return None for another
-    expression, and for a scale() that would take them from the rows that are predicted.
+    The centre is 0 and the spread 1 if scale() was called with FALSE. Return None for another
+    expression, and for a scale() without stored numbers, which would use the rows to be predicted.
     """
     if expression.symbol != "scale":
         return None

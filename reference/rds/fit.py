@@ -1,6 +1,6 @@
 """The object that R's nnet() returned, as numbers and names.
 
-In shapes, T counts weights, N the rows that were fitted, and O outputs.
+In shapes, T counts weights, N the fitted rows, and O outputs.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from reference.rds.rows import Rows
 
 
 class Unsupported(ValueError):
-    """A fitted object, or a term of its formula, is not supported; the text says what to do."""
+    """Raised if a fitted object, or a term of its formula, is not supported; the text gives
+    advice.
+    """
 
 
 class Terms(Protocol):
-    """The right side of a formula: it makes the columns of the inputs from rows of raw data."""
+    """The right side of a formula: it computes the columns of the inputs from rows of raw data."""
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The names of the raw columns that the terms read, in the order of the formula."""
+        """The names of the raw columns that the terms use, in the order of the formula."""
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:
@@ -31,28 +33,28 @@ class Terms(Protocol):
     def columns(self, rows: Rows) -> Array:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
 
-        A row with a missing value becomes a row of NaN. Raises ValueError, in R's sense, for an
+        A row with a missing value becomes a row of NaN. Raises ValueError, as R does, for an
         unknown level and a missing column.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class FittedNet:
-    """What nnet() returned: a topology, its weights, and the names of its columns.
+    """A fitted object of nnet(): a topology, its weights, and the names of its columns.
 
     `wts` (T,) are the weights in nnet's order, `decay` (T,) the decay of each weight, and `value`
-    the loss that nnet claims. `columns` are the names of the inputs as the topology counts them;
+    the loss that nnet claims. `columns` are the names of the inputs in the topology's order;
     `responses` those of the outputs. `terms` is the right side of the formula; None for a fit on a
-    matrix. `fitted` and `residuals` (N, O) are those of the rows that were fitted. `call` is the
-    call as R prints it, `versions` names what read the file, and `digest` is its SHA-256.
+    matrix. `fitted` and `residuals` (N, O) are those of the fitted rows. `call` is the call as R
+    prints it, `versions` names the software that read the file, and `digest` is its SHA-256.
 
-    `classes` are the names of the outputs' classes, or the two
-    classes of one output; () if there are none. `lev` are the names that R's predict(type="class")
-    takes, of which more may be there than outputs. `is_multinom` says that multinom() made it;
-    `has_ones` that the object's wts begin with a bias of 0 for each output, and its intercepts,
-    which are the biases here, belong to a column of ones. `criteria` are multinom()'s deviance and
-    AIC. `value`, `fitted`, `residuals` and `criteria` are NaN if `nnet-parity back` marked them as
-    those of older weights.
+    `classes` are the names of the outputs' classes, or the two classes of one output; () if there
+    are none. `lev` are the names of R's predict(type="class"); there may be more of them than
+    outputs. `is_multinom` says that multinom() made the object. `has_ones` says that the object's
+    wts begin with a bias of 0 for each output, and that its intercepts, which are the biases here,
+    are weights of a column of ones. `criteria` are multinom()'s deviance and AIC. `value`,
+    `fitted`, `residuals` and `criteria` are NaN if `nnet-parity back` marked them as belonging to
+    older weights.
     """
 
     topology: Topology
@@ -76,7 +78,7 @@ class FittedNet:
 
     @property
     def error(self) -> str:
-        """What nnet() minimised: squares, entropy, softmax or censored."""
+        """The error that nnet() minimised: squares, entropy, softmax or censored."""
         return self.topology.error
 
     @property

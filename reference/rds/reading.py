@@ -1,4 +1,4 @@
-"""Reads the object of nnet() from a file that saveRDS() wrote, by R or by the package rdata."""
+"""Reads the object of nnet() from a file of saveRDS(), by R or by the package rdata."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ Mode = Literal["auto", "r", "rdata"]
 
 
 def read_fit(path: str | PathLike[str], r: RSession, mode: Mode = "auto") -> FittedNet:
-    """Read the object that nnet() returned and saveRDS(fit, path) wrote.
+    """Read the object of nnet() that saveRDS(fit, path) wrote.
 
-    `mode` says who decodes the file: "r", "rdata" (no R; the extra `rds`), or "auto", which takes R
-    if it is available. Both give the same numbers and names. The file is untrusted: its size is
-    limited, nothing that it holds is evaluated, and every length is checked. R's readRDS() or
-    rdata's parser, and the decompressors, are trusted to decode bytes.
+    `mode` chooses the decoder: "r", "rdata" (no R; the extra `rds`), or "auto", which uses R if it
+    is available. Both give the same numbers and names. The file is untrusted: its size is limited,
+    nothing in it is evaluated, and every length is checked. R's readRDS() or rdata's parser, and
+    the decompressors, are trusted to decode bytes.
 
-    Raises Unsupported for a multinom() with offsets or without inputs, and if nothing can decode
-    the file; ValueError, with the name of the file, for a file that holds no sound fit.
+    Raises Unsupported for a multinom() with offsets or without inputs, and if there is no decoder.
+    Raises ValueError, with the name of the file, for a file that holds no valid fit.
     """
     name = one_line(fspath(path))
     if mode not in ("auto", "r", "rdata"):
@@ -79,7 +79,7 @@ def _decode(content: bytes, path: str, r: RSession, mode: Mode) -> tuple[Value, 
 
 
 def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
-    """Return the fit of an object. Raises ValueError or Unsupported."""
+    """Check a decoded object, and return it as a FittedNet. Raises ValueError or Unsupported."""
     fields = top.named()
     _check_class(top)
     kinds = top.attribute("class").texts
@@ -119,7 +119,9 @@ def _check_fit(top: Value, digest: str, versions: dict[str, str]) -> FittedNet:
 def _read_net(
     fields: dict[str, Value], kinds: Sequence[str | None]
 ) -> tuple[Net, FormulaTerms | None]:
-    """Return the net of an object with these classes, and the right side of its formula."""
+    """Return the net of an object, and the right side of its formula; `kinds` are the classes of
+    the object.
+    """
     topology = _topology(fields)
     topology = replace(topology, error=read_error(fields, topology))
     weights = topology.n_weights
@@ -164,7 +166,7 @@ def _topology(fields: dict[str, Value]) -> Topology:
 
 
 def _decay(fields: dict[str, Value], weights: int) -> Array:
-    """Return the decay of each weight; one number holds for all."""
+    """Return the decay of each weight (T,); a single number applies to all."""
     length = 1 if len(fields.get("decay", NULL)) == 1 else weights
     return np.broadcast_to(_numbers(fields, "decay", length), weights)
 
@@ -182,7 +184,9 @@ def _numbers(fields: dict[str, Value], name: str, length: int) -> Array:
 
 
 def _claim(fields: dict[str, Value], name: str) -> float:
-    """Return a number that follows from the weights; NaN if it is marked as that of older ones."""
+    """Return a number that was computed from the weights; NaN if `nnet-parity back` marked it as
+    outdated.
+    """
     value = fields.get(name, NULL)
     if value.kind == "double" and len(value) == 1 and np.isnan(value.numbers[0]):
         return float("nan")
@@ -190,7 +194,7 @@ def _claim(fields: dict[str, Value], name: str) -> float:
 
 
 def _whole(fields: dict[str, Value], name: str, length: int) -> Array:
-    """Return a field of whole numbers from 0 up. Raises ValueError for anything else."""
+    """Return a field of integers from 0. Raises ValueError for anything else."""
     numbers = _numbers(fields, name, length)
     if (numbers < 0).any() or (numbers > 2**31).any() or (numbers != np.floor(numbers)).any():
         raise ValueError(f"its {name} holds {numbers[:3]}, expected whole numbers from 0 up")
@@ -207,7 +211,7 @@ def _texts(fields: dict[str, Value], name: str, length: int) -> tuple[str, ...]:
 
 
 def _rows(fields: dict[str, Value], name: str, outputs: int) -> Array:
-    """Return a field of N rows and O outputs; a fit that was stripped of it has no rows."""
+    """Return a field of N rows and O outputs; no rows if it was removed from the fit."""
     value = fields.get(name, NULL)
     if value.kind == "NULL":
         return np.zeros((0, outputs))

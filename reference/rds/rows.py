@@ -1,4 +1,4 @@
-"""Rows of raw data, as R's data.frame holds them: columns by name, of numbers or of texts."""
+"""Rows of raw data, as in R's data.frame: columns by name, of numbers or of texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Column = Array | tuple[str | None, ...]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of raw data: each column by its name, all of one length.
+    """Rows of raw data: columns by name, all of one length.
 
     A column of numbers is an array (R,) of float64, in which NaN is a missing value. A column of
     texts is a tuple of R texts, in which None is a missing value. `written` are the texts of the
@@ -42,8 +42,8 @@ class Rows:
     def of(cls, given: object, names: Sequence[str] = ()) -> Rows:
         """Return the rows of a csv file, a pandas DataFrame, a dict of columns, or a matrix (R, K).
 
-        The columns of a matrix are called by `names`, else x1, x2, and so on. Numbers keep every
-        bit of float64. Raises ValueError, in a sentence, for anything else.
+        The columns of a matrix have the given `names`, else x1, x2, and so on. Numbers keep every
+        bit of float64. Raises ValueError, with a sentence, for anything else.
         """
         if isinstance(given, Rows):
             return given
@@ -62,8 +62,8 @@ class Rows:
         return cls(columns)
 
     def chosen(self, names: Sequence[str]) -> Rows:
-        """Return the columns of these names, in this order. Raises ValueError for one that is not
-        there.
+        """Return the columns with these names, in this order. Raises ValueError for a missing
+        one.
         """
         if missing := [name for name in names if name not in self.columns]:
             raise ValueError(
@@ -74,7 +74,7 @@ class Rows:
 
     @property
     def is_written(self) -> bool:
-        """Were these rows read from a csv file, as write.csv() writes it?"""
+        """Were these rows read from a csv file?"""
         return bool(self.written)
 
     def texts_of(self, name: str) -> tuple[str | None, ...]:
@@ -84,8 +84,8 @@ class Rows:
         return column
 
     def settled(self, levels: Mapping[str, tuple[str, ...]]) -> Rows:
-        """Return the rows with the columns of factors as their levels are written, if only their
-        texts are levels ("01"); numbers that are levels stay numbers.
+        """Return the rows with the columns of factors as texts if only their texts are levels
+        ("01"); numbers that are levels stay numbers.
         """
         columns = dict(self.columns)
         for name, known in levels.items():
@@ -96,7 +96,7 @@ class Rows:
         return replace(self, columns=columns)
 
     def as_texts(self, names: Iterable[str]) -> Rows:
-        """Return the rows with these columns as texts, numbers written as R writes them."""
+        """Return the rows with these columns as texts; numbers are written as R writes them."""
         columns = dict(self.columns)
         for name in names:
             column = columns[name]
@@ -106,7 +106,7 @@ class Rows:
         return replace(self, columns=columns)
 
     def without(self, names: Iterable[object]) -> Rows:
-        """Return the columns that have none of these names."""
+        """Return all columns but those with these names."""
         left = [name for name in names if isinstance(name, str)]
         kept = {name: part for name, part in self.columns.items() if name not in left}
         return replace(self, columns=kept)
@@ -117,7 +117,7 @@ class Rows:
         return not any(isinstance(column, tuple) for column in self.columns.values())
 
     def matrix(self) -> Array:
-        """Return the columns of numbers side by side (R, K)."""
+        """Return the columns of numbers joined to a matrix (R, K)."""
         return np.stack([np.asarray(column) for column in self.columns.values()], axis=1)
 
     def lists(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Rows:
         return columns
 
     def equals(self, other: Rows) -> bool:
-        """Have both the same columns with the same values? NaN equals NaN."""
+        """Do both have the same columns with the same values? NaN equals NaN."""
         if list(self.columns) != list(other.columns) or len(self) != len(other):
             return False
         for name, column in self.columns.items():
@@ -141,7 +141,7 @@ class Rows:
         return True
 
     def part(self, places: Iterable[int]) -> Rows:
-        """Return the rows in these places."""
+        """Return the rows at these positions."""
         kept = [int(place) for place in places]
         columns: dict[str, Column] = {}
         for name, column in self.columns.items():
@@ -152,7 +152,7 @@ class Rows:
         return replace(self, columns=columns)
 
     def followed_by(self, other: Rows) -> Rows:
-        """Return these rows and then the other's, which has the same columns."""
+        """Return these rows followed by the other's, which has the same columns."""
         columns: dict[str, Column] = {}
         for name, column in self.columns.items():
             more = other.columns[name]
@@ -203,8 +203,10 @@ def is_number(text: str) -> bool:
 
 
 def _to_number(text: str) -> float:
-    """Return the number that a text is. Raises ValueError for 1_000 and for the digits of other
-    scripts, which are numbers to Python and texts to R.
+    """Return the number that a text represents.
+
+    Raises ValueError for 1_000 and for digits of other scripts, which are numbers to Python and
+    texts to R.
     """
     if "_" in text or not text.isascii():
         raise ValueError(text)
@@ -212,7 +214,9 @@ def _to_number(text: str) -> float:
 
 
 def _is_missing(value: object) -> bool:
-    """Is this None, NaN, or pandas' NA? Only these differ from themselves, or have no truth."""
+    """Is this None, NaN, or pandas' NA? Only these differ from themselves, or have no truth
+    value.
+    """
     try:
         return value is None or bool(value != value)
     except TypeError:
@@ -234,7 +238,7 @@ def _read_column(texts: Sequence[str | None]) -> Column:
 
 
 def _read_csv(path: Path) -> Rows:
-    """Read a csv file with a line of names, as R's read.csv reads it."""
+    """Read a csv file with a header line, as R's read.csv does."""
     names, lines = read_table(path)
     if "" in names:
         raise ValueError(
@@ -253,7 +257,7 @@ def _read_csv(path: Path) -> Rows:
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns of a csv file, and its rows of texts.
 
-    Raises ValueError, with the name of the file, for a file that is no such table.
+    Raises ValueError, with the name of the file, if it is no such table.
     """
     content = _read(path)
     try:
@@ -296,7 +300,7 @@ def _read(path: Path) -> bytes:
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Return the first names of columns."""
+    """Return the first names of columns, as a text."""
     first = [name[:MOST_LETTERS] for name in names[:MOST_NAMED]]
     if len(names) > MOST_NAMED:
         first.append(f"{len(names) - MOST_NAMED} more")

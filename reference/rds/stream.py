@@ -41,8 +41,8 @@ class _Decompressor(Protocol):
 def read_stream(path: str | PathLike[str]) -> tuple[bytes, str]:
     """Return the decompressed content of an .rds file, and the SHA-256 of the file.
 
-    Raises ValueError, in a sentence that names the file, for anything but a file of saveRDS(), and
-    for one that is larger than MOST_BYTES.
+    Raises ValueError, with a sentence that names the file, for anything but a file of saveRDS(),
+    and for a file larger than MOST_BYTES.
     """
     name = one_line(fspath(path))
     try:
@@ -63,7 +63,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unpack(packed: bytes) -> bytes:
-    """Decompress by gzip, bzip2 or xz, or not at all. Raises ValueError for another content."""
+    """Decompress by gzip, bzip2 or xz, or not at all. Raises ValueError for any other format."""
     content = packed
     if _choose(packed):
         try:
@@ -78,7 +78,7 @@ def _unpack(packed: bytes) -> bytes:
 
 
 def _choose(packed: bytes) -> _Decompressor | None:
-    """Return a decompressor for the format that the bytes begin with; None for any other."""
+    """Return a decompressor for the format of the first bytes; None for an unknown format."""
     if packed.startswith(b"\x1f\x8b"):
         return _Gzip()
     if packed.startswith(b"BZh"):
@@ -109,7 +109,7 @@ class _Gzip:
 def _decompress(packed: bytes) -> bytes:
     """Decompress all parts of a file, which R reads as one.
 
-    Raises ValueError if they hold more than MOST_BYTES, or are cut.
+    Raises ValueError if they hold more than MOST_BYTES, or are truncated.
     """
     content = bytearray()
     place = 0
@@ -125,7 +125,8 @@ def _decompress(packed: bytes) -> bytes:
 
 
 def _add_part(content: bytearray, packed: bytes, place: int) -> int:
-    """Add what one part decompresses to, and return the place after it.
+    """Append the decompressed content of the part at `place`, and return the position after the
+    part.
 
     It is decompressed AT_ONCE bytes at a time, so that a small file cannot take all memory.
     """

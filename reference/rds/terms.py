@@ -1,4 +1,4 @@
-"""The right side of a formula without R: it makes the columns of the inputs from raw columns.
+"""The right side of a formula without R: computes the columns of the inputs from raw columns.
 
 Terms are read from the object's own terms, levels and contrasts. An expression is data: a table of
 operations computes it, and nothing is evaluated.
@@ -42,7 +42,9 @@ class Variable:
     suffixes: tuple[str, ...] = ()
 
     def coding(self, in_full: bool) -> tuple[Array, tuple[str, ...]]:
-        """Return the columns of each level, and their suffixes; in full, one column a level."""
+        """Return the columns of each level, and their suffixes; with `in_full` one column for each
+        level.
+        """
         assert self.contrasts is not None
         if in_full:
             return np.eye(len(self.levels)), self.levels
@@ -54,7 +56,8 @@ class FormulaTerms:
     """The terms of a formula that are supported without R, or the reason why they are not.
 
     Each of `products` is a term: the numbers of its variables, each with True if its factor is
-    coded in full. `refused` is empty, or a sentence; `levels` are then what the object tells.
+    coded in full. `refused` is the reason as a sentence, else "". If there is a reason,
+    `told_levels` are the levels that the object states.
     """
 
     variables: tuple[str, ...]
@@ -76,8 +79,8 @@ class FormulaTerms:
         """Return the inputs (R, I), as R's model.matrix computes them without the intercept.
 
         A row with a missing value becomes a row of NaN. Raises Unsupported if a term is not
-        supported, ValueError for an unknown level, a missing column, and texts where numbers are
-        expected.
+        supported, and ValueError for an unknown level, a missing column, and texts instead of
+        numbers.
         """
         if self.refused:
             raise Unsupported(self.refused)
@@ -113,7 +116,7 @@ class FormulaTerms:
         return result
 
     def names(self) -> list[str]:
-        """Return the names of the inputs, as model.matrix gives them."""
+        """Return the names of the inputs, as in model.matrix."""
         found = []
         for product in self.products:
             names = [""]
@@ -129,10 +132,10 @@ class FormulaTerms:
 def read_terms(
     terms: Value, xlevels: Value, contrasts: Value, columns: Sequence[str]
 ) -> FormulaTerms:
-    """Return the right side of the formula that an object of nnet() holds.
+    """Return the right side of the formula in an object of nnet().
 
-    `columns` are the names of the net's inputs. Terms that are not supported without R are told by
-    `refused`. Raises ValueError if the object's parts do not fit together.
+    `columns` are the names of the net's inputs. If terms are not supported without R, the result
+    has the reason in `refused`. Raises ValueError if the object's parts do not fit together.
     """
     response = terms.attribute("response").numbers
     expressions = terms.attribute("predvars").parts or terms.attribute("variables").parts
@@ -166,7 +169,7 @@ def _supported(
     predictors: Sequence[tuple[str, Value]],
     variables: tuple[str, ...],
 ) -> FormulaTerms:
-    """Return the terms. Raises Unsupported, which names the term, if any is not supported."""
+    """Return the terms. Raises Unsupported, which names the term, if one is not supported."""
     if len(terms.attribute("offset")):
         raise Unsupported(f"the formula has an offset, which is not supported; {WAY_OUT}")
     classes = terms.attribute("dataClasses").elements()
@@ -200,7 +203,7 @@ def _read_variable(
     levels: Value,
     contrasts: Value,
 ) -> Variable:
-    """Return a variable of the formula, whose class, levels and contrasts the object tells."""
+    """Return a variable of the formula, with its class, levels and contrasts from the object."""
     if kind == "logical" or kind in FACTORS:
         known = LOGICAL if kind == "logical" else tuple(map(str, levels.texts))
         if expression.symbol in ("factor", "as.factor") and len(expression.parts) == 2:
@@ -225,7 +228,7 @@ def _as_numbers(name: str, column: Column) -> Array:
 
 
 def _as_codes(name: str, column: Column, levels: tuple[str, ...]) -> Array:
-    """Return the place of each row's level, NaN if it is missing."""
+    """Return the number of each row's level, NaN if it is missing."""
     texts: list[str | None] = []
     if isinstance(column, tuple):
         texts += column

@@ -1,4 +1,4 @@
-"""A value of R as data: numbers, texts, names and calls, of which nothing is evaluated."""
+"""A value of R as data: numbers, texts, names and calls; nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Value:
 
     @property
     def symbol(self) -> str:
-        """The name that a symbol is, or the name of a call's function; else an empty text."""
+        """The name of a symbol, or of a call's function; else an empty text."""
         value = self.parts[0] if self.kind == "language" and self.parts else self
         return value.texts[0] or "" if value.kind == "symbol" else ""
 
@@ -62,11 +62,11 @@ class Value:
         return {name: text or "" for name, text in zip(self.names, self.texts, strict=False)}
 
     def arguments(self) -> Iterator[tuple[str, Value]]:
-        """Give the arguments of a call, each with its name or an empty text."""
+        """Yield the arguments of a call, each with its name or an empty text."""
         yield from zip(self.names[1:], self.parts[1:], strict=False)
 
     def matrix(self) -> Array:
-        """Return numbers as R's matrix of them; a vector becomes one column."""
+        """Return the numbers of an R matrix (rows, columns); a vector becomes one column."""
         shape = [int(length) for length in self.attribute("dim").numbers]
         if len(shape) != 2 or min(shape) < 0 or shape[0] * shape[1] != len(self.numbers):
             return self.numbers[:, None]
@@ -86,7 +86,7 @@ NULL = Value("NULL")
 
 
 def decode(given: Sequence[Any]) -> Value:
-    """Return the value that `encode` in fitted.R gave as nested lists."""
+    """Return the value for the nested lists of `encode` in fitted.R."""
     kind, numbers, texts, missing, parts, names, attributes = given
     shown: list[str | None] = []
     for text, is_missing in zip(texts, missing, strict=True):

@@ -1,6 +1,6 @@
 """Reads an R object from a file without R, by the package rdata, whose parser evaluates nothing.
 
-rdata decodes the bytes into a tree of values. Only its parser is used, with limits of ours.
+rdata decodes the bytes into a tree of values. Only its parser is used, with limits of our own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SEQUENCES = (b"compact_intseq", b"compact_realseq")
 
 
 class TooMuch(ValueError):
-    """A file claims to hold more than it can, or more than is taken."""
+    """Raised if a file claims to hold more than it can, or more than is allowed."""
 
 
 def parse(content: bytes) -> Any:
@@ -108,13 +108,13 @@ def parse(content: bytes) -> Any:
 
 
 class _Sequences:
-    """Counts the numbers of all sequences like 1:n, which a file holds by their lengths only."""
+    """Counts the numbers of all sequences like 1:n, which a file stores as their lengths only."""
 
     def __init__(self) -> None:
         self.numbers = 0.0
 
     def limit(self, constructor: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return a constructor of sequences that refuses a long one, or many."""
+        """Return a constructor of sequences that refuses a long one, or too many."""
 
         def construct(state: Any) -> Any:
             length = state.value[0]
@@ -127,9 +127,9 @@ class _Sequences:
 
 
 class _Limits:
-    """Makes a parser of rdata's refuse lengths beyond the file's size, and too many values.
+    """Makes a parser of rdata refuse lengths beyond the file's size, and too many values.
 
-    It stands before the parser's class, and makes texts and NULLs itself, twice as fast.
+    It is a mixin before the parser's class. It creates texts and NULLs itself, twice as fast.
     """
 
     size = objects = 0
@@ -195,7 +195,7 @@ def _check_length(length: int, size: int) -> None:
 
 
 def describe(thing: Any) -> Value:
-    """Return a value of rdata's tree; of a list at the top only nnet's fields (see read_fit in
+    """Return a value of rdata's tree; for a list at the top, only nnet's fields (see read_fit in
     fitted.R).
     """
     kind = _kind(thing)
@@ -213,7 +213,7 @@ def describe(thing: Any) -> Value:
 
 
 def _value(thing: Any) -> Value:
-    """Return a value of rdata's tree with its attributes. No environment is entered."""
+    """Return a value of rdata's tree with its attributes. Environments are not entered."""
     while thing.referenced_object is not None:
         thing = thing.referenced_object
     kind = _kind(thing)
@@ -246,7 +246,7 @@ def _kind(thing: Any) -> str:
 
 
 def _walk(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Give the elements of a pairlist or a call, each with its name or an empty text."""
+    """Yield the elements of a pairlist or a call, each with its name or an empty text."""
     while _kind(thing) in ("pairlist", "language"):
         tag = thing.tag
         name = _value(tag).texts[0] if tag is not None and _kind(tag) == "symbol" else ""
@@ -260,7 +260,7 @@ def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _text(thing: Any) -> str | None:
-    """Return a text of R; a byte that is no UTF-8 becomes its number, as "<ff>"."""
+    """Return a text of R; a byte that is not UTF-8 becomes its number, as "<ff>"."""
     if thing.value is None:
         return None
     if thing.info.gp & LATIN1:

@@ -1,1 +1,1 @@
-"""Brings the weights of a port back into a copy of the object that nnet() or multinom() fitted."""
+"""Puts the weights of a port back into a copy of the object that nnet() or multinom() fitted."""

@@ -26,7 +26,7 @@ class FittedRows:
     weights: Array
 
     def whole(self) -> FittedRows:
-        """Return the rows without a missing value, which are those that nnet() fitted."""
+        """Return the rows without a missing value, which nnet() used in the fit."""
         known = np.isfinite(self.inputs).all(axis=1) & np.isfinite(self.targets).all(axis=1)
         known &= np.isfinite(self.weights)
         return FittedRows(self.inputs[known], self.targets[known], self.weights[known])
@@ -34,7 +34,9 @@ class FittedRows:
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """What an object says of its weights: the loss, fitted values (R, O) and residuals (R, O)."""
+    """An object's statements about its weights: the loss, fitted values (R, O) and residuals (R,
+    O).
+    """
 
     value: float
     fitted: Array
@@ -44,9 +46,10 @@ class Claims:
 def recompute(
     session: RSession, path: str, net: FittedNet, old: Array, new: Array, rows: FittedRows
 ) -> Claims:
-    """Return what R computes at the weights `new` (S,) on the rows that were fitted.
+    """Return the loss, fitted values and residuals that R computes at the weights `new` (S,) on the
+    fitted rows.
 
-    Raises ValueError if the `old` ones do not give there what the object says.
+    Raises ValueError if the weights `old` do not give the object's own values there.
     """
     rows = rows.whole()
     before = _evaluate(session, path, net, old, rows)

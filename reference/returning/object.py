@@ -1,4 +1,4 @@
-"""The weights of an object of nnet() or multinom(), from the weights of its port.
+"""The weights of an object of nnet() or multinom(), computed from the weights of its port.
 
 In shapes, T counts weights of the port's network, and S those of the object.
 """
@@ -13,10 +13,10 @@ from reference.rds.fit import FittedNet
 
 
 def without_baseline(net: FittedNet, theta: Array) -> Array:
-    """Return weights (T,) with which the first class of multinom() has only zeros, as it must have
-    for R's coef() and summary(); the probabilities are the same.
+    """Return equivalent weights (T,) in which the first class of multinom() has only zeros.
 
-    Raises ValueError for biases if multinom() was fitted without an intercept.
+    R's coef() and summary() need this; the probabilities are the same. Raises ValueError for biases
+    if multinom() was fitted without an intercept.
     """
     if not net.is_multinom:
         return theta
@@ -32,8 +32,8 @@ def without_baseline(net: FittedNet, theta: Array) -> Array:
 
 
 def to_wts(net: FittedNet, theta: Array) -> Array:
-    """Return the weights (S,) as the object holds them; those of its column of ones are biases of
-    the port.
+    """Return the weights (S,) in the object's form; biases of the port become weights of its column
+    of ones.
     """
     top = net.topology
     if not net.has_ones:

@@ -28,7 +28,7 @@ def write_by_r(
 ) -> bytes:
     """Return the file that R's saveRDS() writes of the object with the weights (S,).
 
-    R's readRDS() is trusted to decode the file; nothing that it holds is evaluated.
+    R's readRDS() decodes the file; nothing in it is evaluated.
     """
     new: tuple[float | Array | None, ...] = (None, None, None)
     if claims is not None:
@@ -41,9 +41,9 @@ def write_by_r(
 
 def replace_bytes(path: Path, net: FittedNet, wts: Array, note: str) -> bytes:
     """Return the file with the weights (S,) replaced in its bytes, and NA for the numbers that
-    follow from the old ones.
+    depend on the old ones.
 
-    Raises Unsupported if a part does not stand there exactly once.
+    Raises Unsupported unless each part occurs in the bytes exactly once.
     """
     content, _ = read_stream(path)
     stream = Stream(content)

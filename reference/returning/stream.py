@@ -1,4 +1,4 @@
-"""Replaces the weights in the bytes of an .rds file, where R is not."""
+"""Replaces the weights in the bytes of an .rds file, if R is not available."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHERE_R_IS = "run this where R is"
 
 
 class Stream:
-    """The decompressed bytes of an .rds file, in which parts are replaced.
+    """The decompressed bytes of an .rds file, in which parts can be replaced.
 
     `content` are the bytes. Raises Unsupported for a file that saveRDS(ascii = TRUE) wrote.
     """
@@ -38,7 +38,7 @@ class Stream:
         self._order = "<" if is_native else ">"
 
     def replace_numbers(self, what: str, old: Array, new: Array) -> None:
-        """Replace a vector of doubles. Raises Unsupported unless it stands there exactly once."""
+        """Replace a vector of doubles. Raises Unsupported unless it occurs exactly once."""
         length = struct.pack(f"{self._order}i", len(old))
         before = length + old.astype(f"{self._order}f8").tobytes()
         after = length + self._pack(new)
@@ -59,8 +59,9 @@ class Stream:
         self.content = self.content.replace(length + HESSIAN, length + RENAMED)
 
     def add_attribute(self, name: str, text: str) -> None:
-        """Add a text as an attribute of the object. Raises Unsupported if its end is another one
-        than saveRDS() writes of an object with attributes.
+        """Add a text as an attribute of the object.
+
+        Raises Unsupported if the object does not end as saveRDS() ends an object with attributes.
         """
         end = self._integers(NULL)
         if not self.content.endswith(end):
@@ -70,7 +71,7 @@ class Stream:
         self.content = self.content.removesuffix(end) + added + end
 
     def _count(self, part: bytes) -> int:
-        """Count the places at which a part stands, also those that overlap."""
+        """Count the occurrences of a part, also overlapping ones."""
         count, place = 0, self.content.find(part)
         while place >= 0:
             count += 1
@@ -78,7 +79,7 @@ class Stream:
         return count
 
     def _pack(self, numbers: Array) -> bytes:
-        """Return numbers as the stream holds them. The bytes of an NA are kept as they are."""
+        """Return numbers in the stream's encoding. The bytes of an NA are kept as they are."""
         whole = np.ascontiguousarray(numbers, dtype=np.float64).view(np.uint64)
         return whole.astype(f"{self._order}u8").tobytes()
 
@@ -91,7 +92,7 @@ class Stream:
 
 
 def pack_like(packed: bytes, content: bytes) -> bytes:
-    """Return content compressed as `packed` is."""
+    """Return content compressed in the format of `packed`."""
     if packed.startswith(b"\x1f\x8b"):
         return gzip.compress(content, mtime=0)
     if packed.startswith(b"BZh"):

@@ -1,4 +1,4 @@
-"""Reads the weights of a module that `nnet-parity port` wrote, as nnet orders them.
+"""Reads the weights of a module that `nnet-parity port` wrote, in nnet's order.
 
 In shapes, T counts weights.
 """
@@ -30,7 +30,7 @@ SAVE = 'write it with safetensors.torch.save_file(model.state_dict(), "model.saf
 @dataclass(frozen=True, eq=False)
 class Tensors:
     """The tensors of a file by name, and the SHA-256 of the fit that they were ported from, "" if
-    the file does not say it.
+    the file does not have it.
     """
 
     named: Mapping[str, Array]
@@ -40,7 +40,7 @@ class Tensors:
 def read_tensors(path: Path) -> Tensors:
     """Return the tensors of a safetensors file in float64.
 
-    Raises ValueError, in a sentence with the file's name, for anything else.
+    Raises ValueError, with a sentence and the file's name, for anything else.
     """
     name = one_line(path.name)
     try:
@@ -79,7 +79,7 @@ def _parse(content: bytes) -> Tensors:
 def to_theta(net: FittedNet, tensors: Mapping[str, Array], file: str) -> Array:
     """Return the weights (T,) in nnet's order from the tensors of a port of this fit.
 
-    Raises ValueError, in a sentence, for other names or shapes, and for a weight that is not
+    Raises ValueError, with a sentence, for other names or shapes, and for a weight that is not
     finite.
     """
     numbered = replace(net, wts=np.arange(net.topology.n_weights, dtype=np.float64))
@@ -103,7 +103,7 @@ def to_theta(net: FittedNet, tensors: Mapping[str, Array], file: str) -> Array:
 
 
 def _list(shapes: Mapping[str, tuple[int, ...]], others: Mapping[str, Any]) -> str:
-    """Return the tensors that are not the same in `others`, each with its shape."""
+    """Return the tensors that differ in `others`, each with its shape."""
     differing = []
     for name, shape in shapes.items():
         if others.get(name) != shape:

@@ -1,1 +1,1 @@
-"""Trainers other than PyTorch (R, SciPy, gradient descent), and where training starts."""
+"""Trainers other than PyTorch (R, SciPy, gradient descent), and the starts of training."""

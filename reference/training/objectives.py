@@ -44,7 +44,7 @@ class Objective:
         """Return numbers whose squares add up to the loss at theta.
 
         They are the outputs minus the targets, flattened row by row (R O,), each times the root of
-        its share in the loss; and with decay, theta times the root of its decay (T,).
+        its share in the loss. With decay, theta times the root of its decay (T,) follows.
         """
         error = (self._evaluate(theta)["forward"][0] - self.problem.targets[0]) * self.roots
         return self._with_decay(error.ravel(), self.root_decays * theta)
@@ -67,7 +67,7 @@ class Objective:
         return self._with_decay(slopes * self.roots.reshape(-1, 1), np.diag(self.root_decays))
 
     def _with_decay(self, of_errors: Array, of_decay: Array) -> Array:
-        """Join the numbers of errors and those of decay, if there is decay."""
+        """Join the numbers of the errors and those of the decay, if there is decay."""
         if not self.problem.loss.has_decay:
             return of_errors
         return np.concatenate([of_errors, of_decay])
@@ -98,7 +98,7 @@ class HiddenLayerObjective(Objective):
     def _forward(self, theta: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
         """Return A, B, the outputs (R, O), and the derivatives of f (R, O) and of g (R, H).
 
-        None in place of derivatives means that all of them are 1.
+        None instead of derivatives means that all of them are 1.
         """
         A = theta[: self.split].reshape(self.shape_of_A)
         B = theta[self.split :].reshape(self.shape_of_B)

@@ -1,6 +1,6 @@
-"""Functions that make the starts of training, the own parameters with which training begins.
+"""Functions that return the starts of training: the own parameters with which training begins.
 
-The i-th start is the same for any number of starts. theta is the vector of the network's T
+The i-th start does not depend on the number of starts. theta is the vector of the network's T
 parameters in nnet's order. Own parameters are a model's own tensors, flattened.
 """
 
@@ -30,8 +30,8 @@ def normal(seed: int = 0) -> Start:
 
 
 def linear(seed: int = 0) -> Start:
-    """Draw theta as torch.nn.Linear does: weights and biases uniformly between -r and r, with r = 1
-    / sqrt(number of the layer's inputs).
+    """Draw theta as torch.nn.Linear does: weights and biases uniformly from -r to r, with r = 1 /
+    sqrt(number of the layer's inputs).
     """
 
     def start(formulation: Formulation, count: int) -> Array:
@@ -50,7 +50,7 @@ def linear(seed: int = 0) -> Start:
 
 
 def _count_inputs(network: Network, block: Block) -> int:
-    """Return the number of inputs of the torch.nn.Linear that holds a block.
+    """Return the number of inputs of the torch.nn.Linear that would hold a block.
 
     Skip connections are a layer of their own, which has the outputs' biases if there are no hidden
     units.
@@ -65,9 +65,10 @@ def given(theta: ArrayLike) -> Start:
 
 
 def _drawn(seed: int, draw: Callable[[np.random.Generator, int], Array]) -> Start:
-    """Return a function that makes starts: own parameters that give the theta which `draw` returns.
+    """Return a function that returns starts: own parameters for which theta is the result of
+    `draw`.
 
-    Own parameters that are not needed to give theta, or that are held at 0, are 0.
+    Own parameters that are not needed for this, or that are held, are 0.
     """
 
     def start(formulation: Formulation, count: int) -> Array:

@@ -52,7 +52,7 @@ class One(NamedTuple):
 
     `theta` (T,) holds the final parameters, `claimed` is their loss as the trainer computes it,
     `ended` describes how the fit ended, and `curve` lists iterations, each with its loss.
-    `evaluations` counts evaluations of the loss, None if unknown, and `restarts` how often the
+    `evaluations` counts evaluations of the loss, None if unknown, and `restarts` the times that the
     trainer began anew.
     """
 
@@ -95,7 +95,7 @@ class ReferenceTrainer:
         return title.replace("{r}", self.implementation.title())
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of its implementation; none if that reports none."""
+        """Return the versions of its implementation; empty if it reports none."""
         return dict(getattr(self.implementation, "versions", dict)())
 
     def answering(self, *where: Any) -> Self:
@@ -133,7 +133,9 @@ class ReferenceTrainer:
         return replace(problem, own=np.where(is_bias, 0.0, problem.own))
 
     def as_trained(self, start: Problem) -> Problem:
-        """Return starts at theta of the network that is evaluated: nnet trains tanh as logistic."""
+        """Return starts at theta of the network that is really evaluated: nnet trains tanh as a
+        logistic.
+        """
         start = at_theta(start)
         if self._cannot_lose(start):
             return start
@@ -200,8 +202,8 @@ def nnet_fit(
 ) -> ReferenceTrainer:
     """Return the trainer of R nnet's own fit, `nnet(x, y, Wts=, maxit=, abstol=, reltol=)`.
 
-    Without `biases`, nnet's `mask` holds all biases at 0. A mean is fitted by nnet's `weights`, one
-    over the number of squares, so that `abstol` and `reltol` act on the mean.
+    Without `biases`, nnet's `mask` holds all biases at 0. A mean is fitted with nnet's `weights`
+    equal to one over the number of squares, so that `abstol` and `reltol` apply to the mean.
     """
 
     def one(nnet: RNnet, problem: Problem, draw: int) -> One:
@@ -229,7 +231,7 @@ def _in_r(problem: Problem, draw: int) -> tuple[Topology, Array, Array, Array]:
 def _loss_in_r(problem: Problem, draw: int) -> dict[str, Any]:
     """Return the arguments of RSession.fit and RSession.optim for the loss of a draw.
 
-    A mean is a sum whose rows have weights of one over their number.
+    A mean is a sum whose rows have weights of one over the number of its terms.
     """
     weights = find_row_weights(problem)
     return {
@@ -252,7 +254,7 @@ def _optim(nnet: RNnet, problem: Problem, draw: int) -> One:
 
 
 class _Losses(list[float]):
-    """A list of the losses after each iteration of an optimiser of SciPy."""
+    """A list of the losses after each iteration of a SciPy optimiser."""
 
     def note(self, intermediate_result: Any) -> None:
         """Add the loss of an iteration, and stop the optimiser by the rule of R's vmmin, which nnet
@@ -338,10 +340,10 @@ least_squares = ReferenceTrainer(
 
 
 def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """Return R nnet as the pacemaker (the one to compare with) of a race for values and gradients.
+    """Return R nnet as the pacemaker (the reference) of a speed race for values and gradients.
 
-    It is a function from the number of a draw to two numbers: the seconds that nnet takes for one
-    value and gradient, and infinity in place of a final loss.
+    It is a function from the number of a draw to the seconds that nnet takes for one value and
+    gradient, and infinity (there is no final loss).
     """
     asked = at_theta(r_nnet.as_evaluated(problem))
     once = LIVE.time_gradient(*_in_r(asked, 0), 1)
@@ -350,10 +352,9 @@ def nnet_gradients(problem: Problem) -> Callable[[int], tuple[float, float]]:
 
 
 def nnet_fits(problem: Problem) -> Callable[[int], tuple[float, float]]:
-    """Return R nnet as the pacemaker (the one to compare with) of a race for fits.
+    """Return R nnet as the pacemaker (the reference) of a speed race for fits.
 
-    It is a function from the number of a start to two numbers: the seconds of nnet's fit, and its
-    final loss.
+    It is a function from the number of a start to the seconds of nnet's fit, and its final loss.
     """
     asked = at_theta(r_nnet.as_evaluated(problem))
 
