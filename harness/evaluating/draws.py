@@ -27,9 +27,7 @@ def draw_state(built: State, names: Collection[str], seed: int) -> State:
 
 
 def draw_around(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Return random numbers around those of a tensor; they differ by about a quarter of their
-    size.
-    """
+    """Return numbers around those of a tensor, which differ by about a quarter of their size."""
     if not tensor.is_floating_point() or not tensor.numel():
         return tensor
     noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)

@@ -192,10 +192,8 @@ def _get_weights(question: Question, name: str, output: Tensor) -> Tensor:
 
 
 def draw_weights(name: str, output: Tensor) -> Tensor:
-    """Return random weights for an output's elements: eighths from 1/8 to 1, with signs, exact in
-    every dtype.
-
-    They are always the same for an output of this name and shape.
+    """Return weights of an output's elements that every dtype holds: eighths from 1/8 to 1, with
+    signs. They are always the same for an output of this name and shape.
     """
     generator = np.random.default_rng(crc32(name.encode()))
     drawn = generator.integers(1, 9, output.shape) * generator.choice([-1, 1], output.shape)
