@@ -123,7 +123,7 @@ class Finding:
     `where` names the worst element. Its figures are `actual`, `expected` (given by `witness`) and
     `allowed`, the difference that would be allowed. `factor` is the difference divided by the
     allowed one. `contract_share` is the part of `allowed` that comes from different declarations in
-    the two contracts.
+    the two contracts; `contract_reason` names them.
 
     `blamed` names the sides (subject, reference) that are outside their own bounds. `ran` says how
     a compiled model ran. `first_operations` are those at which the subject's numbers leave the ones
@@ -142,6 +142,7 @@ class Finding:
     allowed: Figure | None = None
     factor: Figure | None = None
     contract_share: Figure = 0.0
+    contract_reason: str = ""
     witness: str = ""
     claim: Claim | None = None
     first_outside: FirstOutside | None = None

@@ -30,7 +30,7 @@ def _in_float32(comparison: Comparison) -> Hint | None:
     if promised.dtype != "float64" or not _passes(comparison, replace(promised, dtype="float32")):
         return None
     cause = (
-        "it is inside what float32 may differ by: something in it computes in float32, expected"
+        "it is inside the rounding bound of float32: something in it computes in float32, expected"
         " float64"
     )
     return Hint(HintKind.LIKELY, cause)

@@ -22,6 +22,7 @@ from harness.core.judge import Judgement, budget
 from harness.core.problem import ORDER, STEP
 from harness.core.verdict import Status, Verdict
 from harness.diagnosis.accuracy import find_hint
+from harness.diagnosis.declared import explain_contracts
 from harness.diagnosis.first_operation import find_first_operations
 from harness.diagnosis.ignored import find_ignored
 from harness.foreign.computed import Computed
@@ -64,9 +65,11 @@ def diagnose(comparison: Comparison, judgement: Judgement, verdict: Verdict) -> 
         hints = [first, *_of_its_parameters(comparison)]
         hints.append(_other_loss(comparison, is_explained=any(hints)))
         operations = find_first_operations(comparison, judgement)
+    witness = finding.against.split()[0]
     return replace(
         finding,
-        witness=finding.against.split()[0],
+        witness=witness,
+        contract_reason=explain_contracts(comparison, witness),
         first_outside=_first_outside(comparison, judgement, before),
         layers=Layers(seen, of, missing) if of else None,
         ran=comparison.ran,

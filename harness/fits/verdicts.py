@@ -28,6 +28,7 @@ from harness.judging.comparison import (
 from harness.judging.store import Key
 from harness.model.errors import raised, words_of
 from harness.training.trainer import Ended
+from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
 CLAIMS = "Is the loss that each fit claims, and what it predicts, what its final weights give?"
@@ -123,7 +124,7 @@ def _final(trial: Trial, cache: Cache, sides: list[Ended]) -> Verdict:
         finding = finding_of(verdict, trial, Form.CLAIM, trial.check)
         return with_finding(verdict, replace(finding, claim=claim))
     if judged.status is Status.PASS:
-        why = f"inside: {judged.budget_used:.2g} of what {trial.dtype} may differ by"
+        why = describe_used(judged.budget_used, trial.dtype)
     else:
         why = (
             f"what {who} {what} is too near to 0, or too large, to be judged by rounding: choose"

@@ -39,7 +39,7 @@ from harness.reproduce.script import reproduce
 from harness.same.case import SameModels
 from harness.training.as_network import describe_sums
 from harness.training.trained import Trained
-from harness.words.naming import format_factor, tensors, title
+from harness.words.naming import describe_used, format_factor, tensors, title
 from harness.words.wording import with_finding
 
 HERE = Path()  # the working folder
@@ -202,8 +202,8 @@ def _of_another_way(comparison: Comparison, first: Judgement, second: Judgement)
     )
     why = (
         f"{_sentence(comparison, second)}; same function, computed another way:"
-        f" {title(comparison.quantity)} is {factor} times what the network's own operations may"
-        f" differ by at {outside}"
+        f" {title(comparison.quantity)} differs by {factor} times the rounding bound of the"
+        f" network's own operations at {outside}"
     )
     return replace(verdict, why=why, caveat=caveat)
 
@@ -234,9 +234,9 @@ def _describe_pass(comparison: Comparison, judgement: Judgement) -> str:
     """Return how much of the bound was used, how much was judged layer by layer, and how the model
     ran.
     """
-    used = f"inside: {judgement.budget_used:.2g} of what {comparison.trial.dtype} may differ by"
+    used = describe_used(judgement.budget_used, comparison.trial.dtype)
     if comparison.trial.reference.source == "stated":
-        used += " and its reference states"
+        used += ", widened by the error that its reference states"
     found, of, _ = comparison.stages()
     if of:
         seen = "all" if found == of else f"{found} of {of}"

@@ -14,7 +14,7 @@ from harness.same.asking import AS_BUILT, Asked, Outside
 from harness.same.compare import GRADIENT
 from harness.same.evidence import Evidence, Shown, count_answers
 from harness.shadow.located import locate
-from harness.words.naming import format_factor
+from harness.words.naming import describe_used, format_factor, format_share
 from harness.words.wording import describe_operation
 
 NOT_PROVED = "other data and the steps of an optimiser are not judged"
@@ -42,7 +42,7 @@ def describe_function(models: Models, evidence: Evidence, mode: str) -> str:
     resolution = max(shown.compared.resolution for shown in judged)
     labels = dict.fromkeys(asked.ask.label for asked in evidence.asked)
     answers = count_answers([shown.answer for shown in judged])
-    used = f"by at most {factor:.2g} of what rounding in float64 explains"
+    used = describe_used(factor, "float64")
     if not factor:
         used = "to the last bit of float64"
     said = (
@@ -193,10 +193,8 @@ def describe_difference(shown: Shown) -> str:
         return f"{shown.answer} differs: its whole numbers are not equal"
     if math.isinf(compared.factor):
         return f"{shown.answer} differs, where rounding explains nothing"
-    said = (
-        f"{shown.answer} differs: {format_factor(compared.factor)} times what rounding in float64"
-        " explains"
-    )
+    factor = format_factor(compared.factor)
+    said = f"{shown.answer} differs by {factor} times its float64 rounding bound"
     bits = count_bits(compared.actual, compared.expected)
     return f"{said}; the first {bits} bits agree" if bits > 1 else said
 
@@ -234,7 +232,7 @@ def describe_outside(outside: Outside, asked: Asked, dtype: str) -> str:
             f" was its memory written from outside torch? ({asked.ask.label})"
         )
     factor = format_factor(outside.share)
-    return f"{operation} is {factor} times what {dtype} may lose in it ({asked.ask.label})"
+    return f"{operation} errs by {factor} times its {dtype} rounding bound ({asked.ask.label})"
 
 
 def describe_well_computed(evidence: Evidence, dtype: str) -> str:
@@ -245,20 +243,20 @@ def describe_well_computed(evidence: Evidence, dtype: str) -> str:
     fused = max(asked.fused for asked in evidence.asked)
     if fused:
         return (
-            f"its fused attention loses {format_factor(fused)} times what the steps of attention"
-            f" may lose in {dtype}; with torch's unfused attention {worst.answer} uses at most"
-            f" {share:.2g} of it ({size:.1g} of its size)"
+            f"its fused attention errs by {format_factor(fused)} times the {dtype} rounding bound"
+            f" of the steps of attention; with torch's unfused attention {worst.answer} used at"
+            f" most {format_share(share)} of it ({size:.1g} of its size)"
         )
     if dtype == "float64":
         return (
             "float64's operations are taken as audited, not checked (their shadow repeats them); as"
-            f" it ran, {worst.answer} uses at most {share:.2g} of what all of them may lose"
+            f" it ran, {worst.answer} used at most {format_share(share)} of its rounding bound"
             f" ({size:.1g} of its size)"
         )
     return (
         f"every operation is within its own bound in {dtype}, and from end to end"
-        f" {worst.answer} uses at most {share:.2g} of what all of them may lose ({size:.1g} of its"
-        " size)"
+        f" {worst.answer} used at most {format_share(share)} of its rounding bound ({size:.1g} of"
+        " its size)"
     )
 
 

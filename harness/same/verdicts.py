@@ -172,8 +172,8 @@ def judge_computed(judged: Judged) -> Verdict:
         factor = format_factor(worst.compared.run_factor)
         return _fail(
             judged,
-            f"{worst.answer}, as {trial.subject.name} ran, is {factor} times what its own"
-            f" operations may lose in {trial.dtype} ({worst.asked.ask.label})",
+            f"{worst.answer}, as {trial.subject.name} ran, errs by {factor} times the"
+            f" {trial.dtype} rounding bound of its own operations ({worst.asked.ask.label})",
         )
     told = describe_well_computed(evidence, trial.dtype)
     if wrong:

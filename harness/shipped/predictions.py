@@ -19,6 +19,7 @@ from harness.shipped.asked import Asked
 from harness.shipped.asking import Predicted
 from harness.shipped.classes import describe_classes, find_wrong_class
 from harness.shipped.weights import FIFTEEN_DIGITS, Held
+from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
 MOST_SAID = 120  # characters of R's call
@@ -182,7 +183,7 @@ def _find_other_outputs(asked: Asked, predicted: Sequence[Predicted], contract: 
 def _describe_pass(asked: Asked, judgement: Judgement, contract: Contract) -> str:
     trial, truth = asked.trial, asked.truth
     counts = [f"{table.name} ({len(table.places)})" for table in truth.tables]
-    said = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
+    said = describe_used(judgement.budget_used, trial.dtype)
     said += f", on {' and '.join(counts)}{describe_classes(truth)}"
     stored = truth.stored or (trial.dtype if trial.dtype != "float64" else "")
     if stored:

@@ -18,6 +18,7 @@ from harness.shipped.losses import errors_of, target_slopes
 from harness.shipped.predictions import list_hints, with_name
 from harness.shipped.truth import R_CONTRACT
 from harness.shipped.weights import FIFTEEN_DIGITS
+from harness.words.naming import describe_used
 from harness.words.wording import with_finding
 
 
@@ -79,7 +80,7 @@ def judge_value(asked: Asked) -> Verdict:
         return replace(verdict, why=why)
     if judgement.status is not Status.PASS:
         return replace(verdict, why="the loss is too near to 0 to be judged by rounding")
-    used = f"inside: {judgement.budget_used:.2g} of what {trial.dtype} may differ by"
+    used = describe_used(judgement.budget_used, trial.dtype)
     return replace(verdict, why=f"{used}: its loss on the fitted rows is fit$value")
 
 

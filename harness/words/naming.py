@@ -61,6 +61,20 @@ def distinct_digits(a: float, b: float) -> tuple[str, str]:
     return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
+def format_share(budget_used: float) -> str:
+    """Return the used share of a bound in percent: "34 %".
+
+    It has more digits where two would round it up to 100.
+    """
+    percent = 100 * budget_used
+    return f"{percent:.4g} %" if 99.5 <= percent < 100 else f"{percent:.2g} %"
+
+
+def describe_used(budget_used: float, dtype: str) -> str:
+    """Return a sentence on how much of the bounds answers in a dtype used, at the worst element."""
+    return f"worst element used {format_share(budget_used)} of its {dtype} rounding bound"
+
+
 def format_factor(budget_used: float) -> str:
     """Return a factor with four significant digits; from 1e3 to 1e12 it is written out: 865,900."""
     rounded = f"{budget_used:.4g}"

@@ -8,9 +8,10 @@ from harness.core.finding import Figure, Finding, FirstOutside, Form, Hint, Hint
 from harness.core.verdict import Verdict
 from harness.text.harmless import one_line
 from harness.text.shell import path_word, shell_line
-from harness.words.naming import distinct_digits, format_factor, title
+from harness.words.naming import distinct_digits, format_factor, format_share, title
 
 FIRST = "first operation that differs"
+MOST_TENSORS = 2  # that a headline names
 MOST_OPERATIONS = 3  # that a sentence names
 
 
@@ -41,9 +42,11 @@ def blame(verdict: Verdict) -> str:
         return ""
     names = {"subject": verdict.subject, "reference": finding.against}
     outside = " and ".join(names[side] for side in finding.blamed)
+    if len(finding.blamed) > 1:
+        return f"{outside} are both wrong"
     stated = finding.blamed == ("reference",) and verdict.source == "stated"
-    by = "what it states" if stated else "the derivation of its own bounds"
-    return f"by {by}, {outside} is the one outside"
+    by_itself = ", by the error that it states" if stated else ""
+    return f"{outside} is the wrong one{by_itself}"
 
 
 def hint_sentence(verdict: Verdict, hint: Hint) -> str:
@@ -76,7 +79,7 @@ def _details(verdict: Verdict, finding: Finding) -> Iterator[str]:
         yield _worst(finding)
     if finding.first_outside:
         first = _first_outside(finding.quantity, finding.first_outside)
-        yield f"first outside, in order of computation: {first}"
+        yield f"first wrong quantity: {first}"
     layers = finding.layers
     if layers and layers.missing:
         yield (
@@ -112,25 +115,34 @@ def describe_operation(found: Located) -> str:
 def _reproduction(finding: Finding) -> Iterator[str]:
     """Yield the lines that tell how to see the failure again."""
     if finding.script:
-        yield f"alone: {shell_line('python', path_word(finding.script))}"
+        yield f"reproduce: {shell_line('python', path_word(finding.script))}"
     elif finding.no_script:
-        yield f"alone: {finding.no_script}"
+        yield f"reproduce: {finding.no_script}"
     if finding.rerun:
-        yield f"again: {finding.rerun}"
+        yield f"rerun: {finding.rerun}"
 
 
 def _outside(verdict: Verdict, finding: Finding) -> str:
-    what = title(finding.quantity)
+    what = _quantity_outside(finding)
     if not _are_finite(finding):
         return f"{what} is not finite where {verdict.dtype} should be"
     factor = _number(finding.factor)
     if not math.isfinite(factor):
-        return (
-            f"{what} is outside its rounding: it must be equal here, since nothing on the way to it"
-            " rounds"
-        )
-    by = f"{format_factor(factor)} times what {verdict.dtype} may differ by"
-    return f"{what} is outside its rounding: {by}"
+        return f"{what} differs where it must be equal, since nothing on the way to it rounds"
+    return f"{what} differs by {format_factor(factor)} times its {verdict.dtype} rounding bound"
+
+
+def _quantity_outside(finding: Finding) -> str:
+    """Return the name of the finding's quantity, with its tensors outside if others are inside."""
+    what, first = title(finding.quantity), finding.first_outside
+    if first is None or not first.within or not first.tensors:
+        return what
+    if finding.quantity in ("forward", "loss"):
+        return what
+    named = list(first.tensors[:MOST_TENSORS])
+    if len(first.tensors) > MOST_TENSORS:
+        named[1:] = [f"{len(first.tensors) - 1} others"]
+    return f"{what} of {' and '.join(named)}"
 
 
 def _worst(finding: Finding) -> str:
@@ -140,22 +152,23 @@ def _worst(finding: Finding) -> str:
     sentence = f"worst at {finding.where}: got {got}, {expected} {wanted}, allowed ±{allowed:.2g}"
     if not declared > allowed / 2:
         return sentence
-    by_layers = finding.layers is not None
-    what = "its earlier layers have rounded" if by_layers else "the contracts declare"
-    return f"{sentence}, of which {declared:.2g} is what {what}"
+    why = finding.contract_reason or "their contracts differ"
+    if finding.layers is not None:
+        why = "its earlier layers have rounded"
+    return f"{sentence}, {declared:.2g} of it because {why}"
 
 
 def _first_outside(quantity: str, first: FirstOutside) -> str:
     if first.quantity != quantity:
-        return f"{first.quantity} (budget used {format_factor(_number(first.factor))})"
+        return f"{title(first.quantity)} ({format_factor(_number(first.factor))} times its bound)"
     told = "" if quantity in ("forward", "loss") else f"{title(quantity)} of "
     told += ", ".join(first.tensors)
     if first.within:
         told += f", not of {', '.join(first.within)}"
     if first.inside:
         verb = "is" if len(first.inside) == 1 else "are"
-        most = f"(budget used {_number(first.most):.2g})"
-        told += f"; {' and '.join(first.inside)} {verb} inside {most}"
+        most = f"(worst {format_share(_number(first.most))} of the bound)"
+        told += f"; {' and '.join(first.inside)} {verb} right {most}"
     return told
 
 

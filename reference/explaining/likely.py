@@ -15,7 +15,7 @@ from harness.core.contract import Array, Contract
 from harness.core.judge import outside as is_outside
 from harness.core.problem import QUANTITIES, Problem
 from harness.waiting.progress import Say, silent
-from reference.explaining.scaling import UNEXPLAINED, describe_scaling
+from reference.explaining.scaling import UNEXPLAINED, describe_left, describe_scaling
 from reference.faults.bounds import bounds
 from reference.faults.kinds import Answers, Fault, solve
 from reference.mistakes.catalogue import made_in
@@ -98,10 +98,7 @@ def offered(
         words = describe_scaling(problems, observed, weights, contract.roundoff, say)
         return Offer("", words) if words else None
     _, left_over, fault = min(found, key=lambda each: each[0])
-    return Offer(
-        fault.name,
-        f'{fault.words} (fault "{fault.name}", leaves {left_over:.1g} of the difference)',
-    )
+    return Offer(fault.name, f"{fault.words} ({describe_left(left_over)})")
 
 
 class _Search:

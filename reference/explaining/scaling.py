@@ -22,6 +22,7 @@ PATIENCE = 50
 MOST_SLOPES = 10_000_000  # of a fit of scalings: 80 MB
 NOISE = 1e-6  # of the largest change of a column
 ROUNDINGS = 64  # of an output, that an explanation may leave in a stack
+COMPLETELY = 1e-5  # an explanation that leaves less of a difference explains it completely
 UNEXPLAINED = 1e-3  # most of an observed difference that an explanation may leave
 
 
@@ -173,6 +174,15 @@ def _describe(column: Column, digits: int, largest: float) -> str:
     return text
 
 
+def describe_left(left: float) -> str:
+    """Return how much of a difference an explanation explains, given the share that it leaves."""
+    if left < COMPLETELY:
+        return "explains the difference completely"
+    if left < UNEXPLAINED:
+        return f"explains {100 * (1 - left):.5g} % of the difference"
+    return "explains the difference but for rounding"
+
+
 def _in_words(columns: Iterable[Column], left: float) -> str:
     """Return a sentence that names the three columns with the largest changes.
 
@@ -187,4 +197,4 @@ def _in_words(columns: Iterable[Column], left: float) -> str:
             continue
         changed.append(_describe(column, digits, largest))
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return f"another scaling: {'; '.join(changed[:3])}{more} (leaves {left:.1g} of the difference)"
+    return f"another scaling: {'; '.join(changed[:3])}{more} ({describe_left(left)})"

@@ -13,6 +13,7 @@ import numpy as np
 from harness.core.contract import Array, Contract
 from harness.shipped.truth import R_CONTRACT, Table, Truth
 from harness.waiting.progress import Say
+from reference.explaining.scaling import describe_left
 from reference.implementations.numpy_net import NumpyNet
 from reference.mathematics.network import Derived
 from reference.misread.outputs import describe_order, find_order, list_outputs
@@ -50,7 +51,7 @@ class Explanation:
         for number, (words, solve) in enumerate(self._list_causes(truth)):
             say(f"looking for a likely misreading, number {number + 1}")
             if (left := search.left_by(solve)) < UNEXPLAINED:
-                return f"{words} (explains all but {left:.1g} of the difference)"
+                return f"{words} ({describe_left(left)})"
         by_outputs = search.describe_other_order() or search.describe_other_response()
         by_weights = search.describe_other_scale() or self._explain_held(truth, held)
         return by_outputs or by_weights or search.find_fault(say)
@@ -170,9 +171,7 @@ class _Search:
         if found is None:
             return ""
         order, left = found
-        return (
-            f"{describe_order(fit, order.tolist())} (explains all but {left:.1g} of the difference)"
-        )
+        return f"{describe_order(fit, order.tolist())} ({describe_left(left)})"
 
     def describe_other_response(self) -> str:
         """Return a sentence if the predictions are a function of R's predictions (such as their

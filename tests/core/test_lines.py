@@ -86,9 +86,9 @@ def test_a_trial_of_a_hostile_name_runs_again(mine: Mine) -> None:
     [line] = [
         line
         for line in mine.pytest().outlines
-        if line.startswith("  again: ") and "other" not in line
+        if line.startswith("  rerun: ") and "other" not in line
     ]
-    program, *words = shlex.split(line.removeprefix("  again: "))
+    program, *words = shlex.split(line.removeprefix("  rerun: "))
     assert program == "pytest"
     mine.pytest(*words).assert_outcomes(failed=1)
 

@@ -54,7 +54,7 @@ def test_what_is_inside_the_stated_budget_passes(approved: Approved) -> None:
     assert found.source == "stated"
     assert found.budget_used is not None
     assert 0.001 < found.budget_used < 1
-    assert f"{found.budget_used:.2g}" in found.why
+    assert f"{100 * found.budget_used:.2g} %" in found.why
     approved(found.why, mask_figures=True)
 
 

@@ -77,7 +77,7 @@ def test_inside_a_test_the_failure_is_shown_without_our_frames(mine: Mine, appro
     ]
     said = [line.removeprefix("E ").strip() for line in result.outlines if line.startswith("E ")]
     approved(said, mask_figures=True)
-    (again,) = [line for line in said if line.startswith("again: ")]
+    (again,) = [line for line in said if line.startswith("rerun: ")]
     mine.pytest(again.rpartition("pytest ")[2]).assert_outcomes(failed=1)
 
 

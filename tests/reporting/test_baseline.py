@@ -43,9 +43,9 @@ MACHINE = {
 NAUGHTY = "../../<b>`x`</b>|\x1b[31m\u202e\udcff" + "n" * 300
 FAILURE = """\
 sine: Net (cpu, float64) against R nnet 7.3-18 (live)
-gradient is outside its rounding: 12 times what float64 may differ by
+gradient differs by 12 times its float64 rounding bound
   worst at b[1]: got 2, R says 1, allowed ±0.083
-  again: pytest "test_mine.py::test_sine[a]\""""
+  rerun: pytest "test_mine.py::test_sine[a]\""""
 
 
 def verdict(status: str = "PASS", used: float | None = 0.01, id: str = "a", **rest: Any) -> Verdict:

@@ -102,15 +102,6 @@ def test_a_finding_holds_what_its_sentences_say(results: JSON) -> None:
     assert (stated.blamed, stated.witness) == (("reference",), "off")
 
 
-def test_without_findings_the_same_is_told(results: JSON) -> None:
-    """As far as sentences say it: the screen and a comparison are the same."""
-    told = tell(read_back(results))
-    for verdict in results["verdicts"]:
-        assert "finding" in verdict
-        del verdict["finding"]
-    assert tell(read_back(results)) == told
-
-
 def test_an_older_report_is_told_as_it_was(approved: Approved) -> None:
     """Its verdicts have sentences only, which stay as they are."""
     report = read(OLDER)

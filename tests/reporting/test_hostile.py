@@ -808,7 +808,7 @@ def test_a_script_of_a_hostile_name_runs_as_its_line_says(tmp_path: Path) -> Non
     folder = Path("-c 'x' \x1b\u2028 [reports]")
     [trial, *_] = case.trials()
     verdict = run(trial, Cache(case), folder=folder, start=tmp_path)
-    line = printable(verdict.why.split("\n")[-1]).removeprefix("  alone: ")
+    line = printable(verdict.why.split("\n")[-1]).removeprefix("  reproduce: ")
     assert line.startswith("python $'./-c \\x27x\\x27 \\x1b\\xe2\\x80\\xa8 [reports]/")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(

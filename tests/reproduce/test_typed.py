@@ -89,7 +89,7 @@ def test_a_class_of_a_cell_has_its_script(
 ) -> None:
     """With the functions, numbers and tensors of other cells that it reads; it fails by itself."""
     said = notebook(IMPORTS, MODEL, CASE, CHECK, "print(result)")
-    approved(line.strip() for line in said if "alone:" in line)
+    approved(line.strip() for line in said if "reproduce:" in line)
     assert fails_again(tmp_path)
     script = (tmp_path / SCRIPT).read_text()
     approved(script[script.index("# The model") : script.index("BUILD")])
@@ -160,7 +160,7 @@ def test_without_a_source_there_is_a_sentence(tmp_path: Path, approved: Approved
     """By `python -c` and in the REPL the failure says why it has no script, and all else."""
     text = f"{IMPORTS}{MODEL}{CASE}{CHECK}print(result)"
     ended = run([sys.executable, "-c", text], tmp_path)
-    approved(line.strip() for line in ended.stdout.splitlines() if "alone:" in line)
+    approved(line.strip() for line in ended.stdout.splitlines() if "reproduce:" in line)
     assert not list((tmp_path / "reproducers").glob("*.py"))
     typed = f"{IMPORTS}\n{MODEL.replace(chr(10) * 2, chr(10))}\n{CASE}{CHECK}print(result)\n"
     ended = run([sys.executable, "-i", "-q"], tmp_path, input=typed)
@@ -176,7 +176,7 @@ def test_a_script_that_checks_is_read_for_its_cases_alone(tmp_path: Path, warm_p
     text = f"{imports}{runs}{odd}{model}{CASE}{CHECK}open('runs', 'a').write('end ')\nprint(result)"
     (tmp_path / "port.py").write_text(text)
     ended = run([warm_python, "port.py"], tmp_path)
-    assert f"alone: python {SCRIPT}" in ended.stdout, ended.stdout + ended.stderr
+    assert f"reproduce: python {SCRIPT}" in ended.stdout, ended.stdout + ended.stderr
     assert (tmp_path / "runs").read_text().split() == ["__main__", "<run_path>", "end"]
     assert fails_again(tmp_path)
 

@@ -32,5 +32,5 @@ def test_a_file_that_cannot_be_run_again_is_a_sentence(mine: Mine, approved: App
     checks = {"checks": '["forward", "loss"]', "dtypes": '["float64"]'}
     mine.write_sine(WRONG, before=BEFORE.format(again=again), **checks)
     result = mine.pytest()
-    approved(line.strip() for line in result.outlines if "alone:" in line)
+    approved(line.strip() for line in result.outlines if "reproduce:" in line)
     assert (mine.pytester.path / "runs").read_text().split() == ["test_mine", "<run_path>"]

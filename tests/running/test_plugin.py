@@ -571,7 +571,7 @@ def test_results_json_holds_every_verdict(mine: Mine, approved: Approved) -> Non
     assert passed["status"] == "PASS"
     assert 0 < passed["budget_used"] < 1
     approved(passed["why"], mask_figures=True)
-    assert f" {passed['budget_used']:.2g} " in passed["why"]
+    assert f" {100 * passed['budget_used']:.2g} % " in passed["why"]
     assert abs(passed["actual"] - passed["expected"]) <= passed["allowed"]
     assert (failed["status"], failed["case"], failed["subject"]) == (
         "FAIL",
