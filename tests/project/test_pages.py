@@ -17,6 +17,7 @@ RUN_BY = {  # the test that runs the blocks of a page, in tests/project
     "foreign.md": "test_tutorials.py",
     "from-numpy.md": "test_tutorials.py",
     "from-r.md": "test_tutorials.py",
+    "judging.md": "test_pages.py",
     "options.md": "test_pages.py",
     "python.md": "test_python_page.py",
     "references.md": "test_references.py",
@@ -109,6 +110,11 @@ def test_training(tmp_path: Path, programs: Path, live_r: None) -> None:
 def test_options(tmp_path: Path, programs: Path) -> None:
     """The commands that judge a model without a test file, and write one."""
     followed("options.md", tmp_path, programs, {})
+
+
+def test_judging(tmp_path: Path, programs: Path) -> None:
+    """The bounds that the page derives are those that the code computes."""
+    followed("judging.md", tmp_path, programs, {})
 
 
 def test_every_option_is_on_the_page() -> None:
