@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nnet_parity import PUBLIC
 from tests.project.test_tutorials import NOT_RUN, blocks, followed, programs
 
 __all__ = ["programs"]
@@ -17,6 +18,7 @@ RUN_BY = {  # the test that runs the blocks of a page, in tests/project
     "foreign.md": "test_tutorials.py",
     "from-numpy.md": "test_tutorials.py",
     "from-r.md": "test_tutorials.py",
+    "judging.md": "test_pages.py",
     "options.md": "test_pages.py",
     "python.md": "test_python_page.py",
     "references.md": "test_references.py",
@@ -109,6 +111,26 @@ def test_training(tmp_path: Path, programs: Path, live_r: None) -> None:
 def test_options(tmp_path: Path, programs: Path) -> None:
     """The commands that judge a model without a test file, and write one."""
     followed("options.md", tmp_path, programs, {})
+
+
+def test_judging(tmp_path: Path, programs: Path) -> None:
+    """The bounds that the page derives are those that the code computes."""
+    followed("judging.md", tmp_path, programs, {})
+
+
+def test_every_public_name_is_on_the_page_of_the_api() -> None:
+    """With a heading of its own, so that the site's search finds it."""
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    headings = set(re.findall(r"(?:heading: |^### )(\w+)$", page, re.MULTILINE))
+    public = {name for names in PUBLIC.values() for name in names}
+    assert public - headings == {"r_nnet", "numpy_net"}  # the page says what they are
+    assert all(f"`{name}` is" in page for name in ("r_nnet", "numpy_net"))
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """Of the site that mkdocs builds."""
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page for page in PAGES if f": {page}\n" not in site] == []
 
 
 def test_every_option_is_on_the_page() -> None:
