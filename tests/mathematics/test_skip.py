@@ -14,8 +14,8 @@ from harness.judging.cache import Cache
 from harness.reporting.diagram import diagram
 from harness.running.trial import run
 from reference import Crossed, Equations, Network, numpy_net, probes, r_nnet, starts
-from reference.faults.catalogue import made_in
 from reference.faults.kinds import solve
+from reference.mistakes.catalogue import made_in
 from reference.r.nnet_reference import LIVE, network_of, topology
 from reference.r.topology import Topology
 from tests.conftest import Approved
