@@ -14,7 +14,7 @@ from typing import Any
 from harness.reporting import regressions as baseline
 from harness.reporting.environment import find_version
 from harness.reporting.results import read
-from harness.reporting.screen import NARROWEST
+from harness.screen.layout import NARROWEST
 from harness.text.harmless import one_line
 
 # Its entry points are verbs: each fills a parser and gives what runs; its docstring is the help.

@@ -255,7 +255,7 @@ class Mine:
 def title_of(lines: list[str]) -> int:
     """The number of the line that is the title of our part of the end screen."""
     return next(
-        number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity =+", line)
+        number for number, line in enumerate(lines) if re.fullmatch("=+ nnet-parity: .+ =+", line)
     )
 
 
@@ -272,8 +272,8 @@ def baseline_of(result: pytest.RunResult) -> list[str]:
 
 
 def screen_of(result: pytest.RunResult) -> list[str]:
-    """The lines of our part of the end screen, without its title, what hardware there is, and where
-    the report is.
+    """The lines of our part of the end screen, without its title and what follows the report's
+    place; columns are two spaces apart.
     """
     return part_of(result.outlines)
 
@@ -284,7 +284,15 @@ def part_of(lines: list[str]) -> list[str]:
     end = next(
         number for number, line in enumerate(lines) if number > start and line.startswith("report")
     )
-    return [line for line in lines[start + 1 : end] if line and not line.startswith("cuda NOT RUN")]
+    return narrowed(lines[start + 1 : end + 1])
+
+
+def narrowed(lines: Iterable[str]) -> list[str]:
+    """Lines whose columns are two spaces apart, however long their texts are, and without the
+    heading of the columns.
+    """
+    shown = [re.sub(r"(?<=\S) {2,}", "  ", line.rstrip()) for line in lines if line.strip()]
+    return [line for line in shown if not re.fullmatch(r" +checks  bound used(  against)?", line)]
 
 
 def at_collection(result: pytest.RunResult) -> str:
@@ -319,7 +327,7 @@ def mine(loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
     reach the inner one.
     """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("COLUMNS", "250")  # no sentence is shortened
     monkeypatch.setenv("NNET_PARITY_DEVICES", "cpu")
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict, TypeVar
 
-from harness.core.verdict import Status, Verdict
+from harness.core.verdict import R, Status, Verdict
 
 SCHEMA = "nnet-parity/results/1"
 REPRODUCERS = "reproducers"  # the folder of the scripts that fail alone, in that of the report
@@ -150,11 +150,27 @@ class Asked:
     ways: tuple[str, ...] = ()
 
 
-def default_question(verdict: Verdict) -> str:
-    """Return the question that a verdict answers if its case states no question."""
-    if verdict.check == "fit":
-        return f"Does {verdict.case} end as well as its references do?"
-    return f"Is {verdict.case} what its references compute?"
+def name_implementation(verdict: Verdict) -> str:
+    """Return the name of a verdict's reference as people read it."""
+    name = verdict.reference
+    if verdict.source in R or name.startswith("r_nnet"):
+        return "R nnet"
+    if name == "cpu":
+        return "itself on the CPU"
+    return "NumPy" if name.startswith("numpy_net") else name
+
+
+def default_question(verdicts: Sequence[Verdict]) -> str:
+    """Return the question of a case that asks none of its own, by its verdicts."""
+    subjects = list(dict.fromkeys(verdict.subject for verdict in verdicts))
+    references = ", ".join(dict.fromkeys(map(name_implementation, verdicts)))
+    names = ", ".join(subjects[:2])
+    if len(subjects) > 2:
+        names += f" and {len(subjects) - 2} more"
+    if all(verdict.check == "fit" for verdict in verdicts):
+        return f"{names} fits as well as {references}?"
+    verb = "≠" if verdicts[0].expect == "differs" else "="
+    return f"{names} {verb} {references}?"
 
 
 @dataclass(frozen=True)
@@ -196,7 +212,16 @@ class Report:
         """Return the verdicts by the question they answer, in the order in which the questions were
         asked.
         """
-        return grouped(self.verdicts, lambda v: v.question or default_question(v))
+        cases = grouped(self.verdicts, lambda v: (v.question, "" if v.question else v.case))
+        names = {key: key[0] or default_question(some) for key, some in cases.items()}
+        counts = Counter(names.values())
+        asked: dict[str, list[Verdict]] = {}
+        for key, verdicts in cases.items():
+            name, (_, case) = names[key], key
+            if case and counts[name] > 1:
+                name = f"{case}: {name}"
+            asked.setdefault(name, []).extend(verdicts)
+        return asked
 
     def failures(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.status.fails]

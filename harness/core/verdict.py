@@ -44,7 +44,8 @@ class Verdict:
     `taken_as` names the network as which the subject was judged, and the restrictions of its
     parameters, if it has a network of its own. `known` says why a failure is expected, and `caveat`
     names the limits of the evidence. `follows` is the id of the first failure of the same cause in
-    the case, "" for that first failure itself.
+    the case, "" for that first failure itself. `applicable` is False if the two can never be
+    compared in this check: one of them has no such answer on any machine.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Verdict:
     caveat: str = ""
     taken_as: str = ""
     follows: str = ""
+    applicable: bool = True
     finding: Finding | None = None
 
     def record(self) -> dict[str, object]:

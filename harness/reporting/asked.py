@@ -43,23 +43,21 @@ def describe_not_asked(report: Report) -> str:
     return f"not asked: other numbers of rows and other sizes, {', '.join(NOT_ASKED)}, {state}"
 
 
-def summarise_asked(report: Report, whole: str = "report.md") -> str:
-    """Return one sentence for the screen on the reach of a run; "" if no case used probes.
-
-    `whole` says where the whole report is.
+def summarise_asked(report: Report) -> str:
+    """Return the reach of a run in one sentence; "" if it has no cases or cases that asked
+    different things.
     """
-    if not report.asked:
+    if len(list_asked(report)) != 1:
         return ""
-    if len(list_asked(report)) > 1:
-        return f"what each case asked, and what it did not: {whole}"
     asked = next(iter(report.asked.values()))
     plural = "s" if len(asked.rows) > 1 else ""
-    parts = [f"{len(asked.rows)} row count{plural} up to {asked.rows[-1]:,}"]
+    parts = [f"{len(asked.rows)} number{plural} of rows up to {asked.rows[-1]:,}"]
     if sizes := asked.sizes.get("inputs"):
-        parts.append(f"inputs of sizes {_describe_sizes(sizes)}")
+        parts.append(f"inputs {_describe_sizes(sizes)}")
     if asked.ways:
-        parts.append(f"{len(asked.ways)} ways of calling")
-    return f"asked: {', '.join(parts)}; the full list, and what was not asked: {whole}"
+        plural = "s" if len(asked.ways) > 1 else ""
+        parts.append(f"{len(asked.ways)} way{plural} of calling")
+    return ", ".join(parts)
 
 
 def _describe_sizes(sizes: Sizes) -> str:

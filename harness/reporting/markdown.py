@@ -5,13 +5,13 @@ import re
 from markupsafe import Markup
 
 from harness.core.report import Report
+from harness.reporting.answers import list_answers
 from harness.reporting.asked import describe_not_asked, list_asked
-from harness.reporting.screen import (
+from harness.reporting.counts import (
     count_reasons,
     describe_costs,
     describe_counts,
     describe_races,
-    list_answers,
 )
 from harness.reporting.selfcheck_result import Selfcheck
 from harness.reporting.table import table

@@ -12,9 +12,10 @@ from warnings import catch_warnings
 
 from harness.core.report import Report
 from harness.core.verdict import Status
+from harness.reporting.answers import list_answers
 from harness.reporting.asked import describe_not_asked, list_asked
+from harness.reporting.counts import count_reasons, describe_costs, describe_counts
 from harness.reporting.results import read
-from harness.reporting.screen import count_reasons, describe_costs, describe_counts, list_answers
 from harness.reporting.selfcheck_result import Selfcheck, read_beside
 from harness.reporting.table import Column, Row, table
 from harness.text.files import replace_whole

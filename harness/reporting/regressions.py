@@ -12,11 +12,12 @@ from typing import Any
 from harness.core.report import Report, grouped
 from harness.core.verdict import R, Status, Verdict
 from harness.reporting.results import read
-from harness.reporting.screen import LINES, fold
+from harness.text.lines import fold
 from harness.words.wording import headline
 
 # a budget used that grew by more than this, to more than this, has drifted
 FACTOR, FLOOR = 2.0, 0.1
+LINES = 30  # of a comparison on the screen, however many trials there were
 # facts of the environment that change rounding, anywhere and in R
 ROUNDING = ("processor", "threads", "torch", "numpy")
 ROUNDING_IN_R = ("R", "nnet")

@@ -10,22 +10,24 @@ from harness.core.numpy_errors import ours
 from harness.core.report import Report
 from harness.model.errors import at, raised
 from harness.reporting.results import explain_size
-from harness.reporting.writing import RESULTS, Exchange, list_left, summarise, write
+from harness.reporting.writing import PAGE, RESULTS, Exchange, list_left, summarise, write
 from harness.running.findings import make_report
 from harness.running.runner import Runner
 from harness.text.harmless import shown
 
 
 class Closed(NamedTuple):
-    """The result of closing a run: the report, a sentence on where it was written, and what went
-    wrong.
+    """The result of closing a run: the report, where it was written, and what went wrong.
 
-    `report` is None if it could not be made. `wrong` has a sentence for each thing that went wrong.
-    `lacking` says that the report was not written, or lacks something: then the run fails.
+    `report` is None if it could not be made, `place` the path of its page, or "" if it was not
+    written. `note` is a sentence on a report that is too large to be read again, or "". `wrong` has
+    a sentence for each thing that went wrong. `lacking` says that the report was not written, or
+    lacks something: then the run fails.
     """
 
     report: Report | None
-    said: str
+    place: str
+    note: str
     wrong: list[str]
     lacking: bool
 
@@ -36,7 +38,7 @@ def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange
 
     The result tells any error; only KeyboardInterrupt is raised.
     """
-    report, said, wrong, summary = None, "", [], []
+    report, place, note, wrong, summary = None, "", "", [], []
     try:
         runner.close_case()
         report = make_report(runner.found, is_interrupted)
@@ -44,9 +46,7 @@ def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange
         # of what draws it: a user's pytest may make them errors
         with catch_warnings(action="ignore"):
             write(report, folder, exchange)
-        said = f"report: {folder / 'index.html'}, report.md and results.json"
-        if too_large := explain_size(folder / RESULTS):
-            said += f"; {too_large}"
+        place, note = str(folder / PAGE), explain_size(folder / RESULTS)
     except KeyboardInterrupt:  # told a second time to stop
         raise
     except Exception as error:
@@ -61,7 +61,7 @@ def close(runner: Runner, is_interrupted: bool, folder: Path, exchange: Exchange
             summarise(report)
     except Exception as error:
         summary.append(f"summary not written to $GITHUB_STEP_SUMMARY: {_why(error)}")
-    return Closed(report, said, wrong + summary, bool(wrong))
+    return Closed(report, place, note, wrong + summary, bool(wrong))
 
 
 def _why(error: Exception) -> str:

@@ -20,12 +20,12 @@ def make_complaints(found: Findings, is_whole: bool) -> list[str]:
     ]
     if without := find_cases_without_evidence(found):
         lines.append(
-            f"{_enumerate(without)} gave no evidence: no trial passed, which is a failure; give it"
-            " a reference that can judge it"
+            f"{_enumerate(without)}: nothing could be checked, which counts as a failure; give"
+            f" {'it' if len(without) == 1 else 'each'} a reference that can answer"
         )
     elif is_whole and found.chosen and not _has_evidence(list(found.verdicts.values())):
-        trials = "1 trial was" if found.chosen == 1 else f"{found.chosen} trials were"
-        lines.append(f"nothing was judged: {trials} chosen, which is a failure")
+        checks = "the check that was chosen" if found.chosen == 1 else f"{found.chosen} checks"
+        lines.append(f"nothing could be checked in {checks}, which counts as a failure")
     return lines + _describe_mended(found)
 
 

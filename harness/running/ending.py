@@ -13,7 +13,6 @@ import pytest
 
 from harness.reporting import github
 from harness.reporting.regressions import compare_with_baseline
-from harness.reporting.screen import NARROWEST, screen
 from harness.running.closing import Closed, close
 from harness.running.complaints import make_complaints
 from harness.running.findings import make_report
@@ -21,6 +20,8 @@ from harness.running.options import Options
 from harness.running.runner import Runner
 from harness.running.signals import StopSignals, deferred_signals
 from harness.running.xdist import Merger
+from harness.screen.rows import Ending as Shown
+from harness.screen.screen import make_screen, make_title
 from harness.text.harmless import printable
 
 
@@ -67,17 +68,17 @@ class Ending:
         self._complaints = make_complaints(self.runner.found, is_whole)
         fails = bool(self._complaints)
         if runs_tests:
-            fails |= self._report(fails)
+            fails |= self._report(session, fails)
         if fails and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _report(self, fails: bool) -> bool:
+    def _report(self, session: pytest.Session, fails: bool) -> bool:
         """Write the report, if there is anything to report; return whether the run fails.
 
         `fails` says whether the run fails already.
         """
         if self.options.baseline:  # read before this run's report can take its place
-            fails |= self._compare_with_baseline()
+            fails |= self._compare_with_baseline(session)
         found, folder = self.runner.found, self.options.report_folder
         if found.verdicts or found.races or found.chosen or self._interrupted or fails:
             exchange, self.replaces_older = self.options.exchange, True
@@ -101,12 +102,13 @@ class Ending:
             return f"interrupted: {len(found.verdicts)} of {found.chosen} trials were judged"
         return "interrupted: no trial was judged"
 
-    def _compare_with_baseline(self) -> bool:
+    def _compare_with_baseline(self, session: pytest.Session) -> bool:
         """Compare the run with the baseline, an older report; return whether anything got worse."""
         self.runner.close_case()
         report = make_report(self.runner.found, bool(self._interrupted))
         baseline = Path(self.options.baseline)
-        self._regressions, got_worse = compare_with_baseline(baseline, report, NARROWEST)
+        width = session.config.get_terminal_writer().fullwidth
+        self._regressions, got_worse = compare_with_baseline(baseline, report, width)
         return got_worse
 
     @pytest.hookimpl(trylast=True)
@@ -121,14 +123,29 @@ class Ending:
         closed = self._closed
         if closed is None:
             return
-        terminal.section("nnet-parity")
-        for line in screen(closed.report, terminal._tw.fullwidth) if closed.report else ():
-            say(line)
-        for line in self._complaints:
-            warn(printable(line))
-        if self._interrupted:
-            warn(self._interrupted)
-        if closed.said:
-            say(printable(closed.said))
+        self._show_report(terminal, closed)
+        if closed.note:
+            say(printable(closed.note))
         for line in closed.wrong:
             warn(printable(line))
+
+    def _show_report(self, terminal: Any, closed: Closed) -> None:
+        """Show the questions and their answers, as wide as the terminal."""
+        report, complaints = closed.report, list(self._complaints)
+        if self._interrupted:
+            complaints.append(self._interrupted)
+        if report is None:
+            terminal.section("nnet-parity")
+            for complaint in complaints:
+                terminal.write_line(printable(complaint), red=True)
+            return
+        good = not (report.failures() or complaints or closed.wrong)
+        terminal.section(make_title(report), green=good, red=not good)
+        is_verbose, writer = terminal.config.get_verbosity() > 0, terminal._tw
+        ending = Shown(place=closed.place, complaints=complaints)
+        for line in make_screen(report, writer.fullwidth, ending, is_verbose):
+            text, start, end = line.text, line.start, line.end
+            if line.colour:
+                coloured = writer.markup(text[start:end], **{line.colour: True})
+                text = text[:start] + coloured + text[end:]
+            terminal.write_line(text)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from harness.core.finding import Finding
 from harness.core.report import Report
 from harness.core.verdict import Verdict
-from harness.reporting.screen import NARROWEST, screen
+from harness.screen.rows import Ending
+from harness.screen.screen import make_screen, make_title
 from harness.text.harmless import printable
 
 MOST_BLOCKS = 5  # failures that are shown whole
@@ -105,8 +107,10 @@ class Result:
         blocks = [printable(verdict.why) for verdict in failures[:MOST_BLOCKS]]
         if left := len(failures) - len(blocks):
             blocks.append(f"... and {left} more failures: {ALL} has them all")
-        lines = screen(self._report, NARROWEST, WHOLE)
-        lines += map(printable, self._complaints)
+        width = get_terminal_size().columns
+        ending = Ending(WHOLE, complaints=self._complaints)
+        lines = [make_title(self._report)]
+        lines += [line.text for line in make_screen(self._report, width, ending)]
         return "\n\n".join([*blocks, "\n".join(lines)])
 
     __repr__ = __str__

@@ -6,10 +6,7 @@ import pytest
 from msgspec import structs
 
 from harness.core.problem import STEP
-from harness.core.report import Report
-from harness.core.verdict import Status, Verdict
 from harness.reporting.markdown import markdown
-from harness.reporting.screen import screen
 from harness.reproduce.users_file import find_subject
 from harness.text.files import replace_whole
 from reference import Network, r_nnet
@@ -18,16 +15,6 @@ from tests.conftest import Approved, Mine
 from tests.r.test_recording import FACTS, recording
 from tests.reporting.test_trust import found as measured
 from tests.reporting.test_trust import read_of, report
-
-
-def test_many_questions_are_answered_in_one_sentence(approved: Approved) -> None:
-    """Where the screen has no room for each."""
-    fixed = ("Net", "numpy_net", "computed", "forward", "cpu", "float64", Status.PASS)
-    passed = [
-        Verdict(f"{number}", f"case {number}", *fixed, budget_used=0.5) for number in range(40)
-    ]
-    found = Report({}, passed)
-    approved(screen(found, 110))
 
 
 def test_headings_of_markdown(tmp_path: Path, approved: Approved) -> None:

@@ -17,7 +17,7 @@ from harness.fits.ends import train
 from harness.fits.starts import compare_starts
 from harness.fits.summary import fit
 from harness.judging.cache import Cache
-from harness.reporting.screen import list_answers
+from harness.reporting.answers import list_answers
 from harness.running.trial import run
 from harness.training.trainer import Ended
 from reference import Network, gradient_descent, nnet_fit, scipy_bfgs, starts

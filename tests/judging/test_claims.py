@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from harness import Case, Computed, Contrast, Status, Subject, Verdict
 from harness.core.report import Report, default_question
 from harness.judging.cache import Cache
-from harness.reporting.screen import list_answers
+from harness.reporting.answers import list_answers
 from harness.running.trial import run
 from reference import Crossed, Network, NumpyNet, numpy_net, probes
 from tests.conftest import Approved
@@ -447,14 +447,14 @@ def test_a_pass_says_as_what_a_subject_was_taken(name: str, approved: Approved) 
     verdict = equal(*as_taken()[name])
     assert verdict.status is Status.PASS
     assert bool(verdict.taken_as) is (name != "whole")
-    (answer,) = list_answers(Report({}, [verdict]))[default_question(verdict)]
+    (answer,) = list_answers(Report({}, [verdict]))[default_question([verdict])]
     approved([verdict.why, answer.text], mask_figures=True)
 
 
 def test_a_counterexample_names_the_network_of_a_subject(approved: Approved) -> None:
     """The answer says as which network of its own a subject was judged."""
     verdict = claim(of_apart(apart), contrast=INTERACTION)
-    (answer,) = list_answers(Report({}, [verdict]))[default_question(verdict)]
+    (answer,) = list_answers(Report({}, [verdict]))[default_question([verdict])]
     approved([verdict.why, answer.text], mask_figures=True)
 
 

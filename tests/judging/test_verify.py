@@ -28,14 +28,10 @@ def write(mine: Mine, body: str, forward: str = RIGHT, **given: str) -> None:
 
 
 def complaints(result: pytest.RunResult) -> list[str]:
-    """What the end of a run says after the counts."""
+    """Why the run fails, by the screen, although no trial does."""
     lines = screen_of(result)
-    counts = next(
-        n
-        for n, line in enumerate(lines)
-        if " trials: " in line or "1 trial: " in line or "no trial" in line
-    )
-    return lines[counts + 1 :]
+    start = next(n for n, line in enumerate(lines) if line.startswith("run fails"))
+    return [line.removeprefix("run fails").strip() for line in lines[start:-1]]
 
 
 # Inside a running test

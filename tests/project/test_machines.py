@@ -28,7 +28,7 @@ def run(
     """
     env = (
         os.environ
-        | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "110"}
+        | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "250"}
         | variables
     )
     asked = [*before, sys.executable, "-m", "pytest", "-p", "nnet_parity.plugin"]

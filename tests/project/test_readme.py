@@ -59,7 +59,7 @@ def test_the_training_case_of_the_readme_passes(
     model = CASE[: CASE.index("test_sine = verify")]
     imports, case = TRAINING.split("\n\n", 1)
     (mine.pytester.path / "test_mine.py").write_text(f"{imports}\n{model}{DATA}{case}")
-    result = mine.pytest("--parity-starts=12")
+    result = mine.pytest("--parity-starts=12", "-v")
     result.assert_outcomes(passed=2)
     assert "from 12 shared starts SineNet_adam ends higher than R nnet" in " ".join(
         unfolded(screen_of(result))

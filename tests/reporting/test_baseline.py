@@ -24,9 +24,8 @@ from harness.core.report import Report
 from harness.core.verdict import Status, Verdict
 from harness.reporting import github, results
 from harness.reporting.older_results import add_finding
-from harness.reporting.regressions import Change, Kind, compare, summary_lines
+from harness.reporting.regressions import LINES, Change, Kind, compare, summary_lines
 from harness.reporting.results import read
-from harness.reporting.screen import LINES
 from harness.reporting.writing import write
 from nnet_parity.report_folder import exchange
 from tests.conftest import Approved, Mine, baseline_of, unfolded

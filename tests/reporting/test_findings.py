@@ -18,9 +18,9 @@ from harness.core.verdict import Status, Verdict
 from harness.reporting.regressions import compare, summary_lines
 from harness.reporting.results import parse, read
 from harness.reporting.schema import FILE, make_schema, written_schema
-from harness.reporting.screen import screen
+from harness.screen.screen import make_screen
 from harness.words.wording import blame, headline, with_finding
-from tests.conftest import SINE_NET, Approved, Mine
+from tests.conftest import SINE_NET, Approved, Mine, narrowed
 from tests.project.sentences import ROOT
 
 OLDER = Path(__file__).with_name("older_results.json")  # written before findings were data
@@ -66,7 +66,8 @@ def tell(report: Report) -> list[str]:
     """The screen, and what is said if all its failures had passed in an older run."""
     passes = [replace(v, status=Status.PASS, budget_used=0.1) for v in report.verdicts]
     changes = compare(replace(report, verdicts=passes), report)
-    return [*screen(report, 110), *summary_lines(changes, 110, whole=2)]
+    lines = [line.text for line in make_screen(report, 250)]
+    return [*narrowed(lines), *summary_lines(changes, 110, whole=2)]
 
 
 def failures(report: Report) -> dict[tuple[str, str], Verdict]:

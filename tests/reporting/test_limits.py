@@ -70,7 +70,7 @@ def test_a_report_that_is_too_large_to_be_read_is_written(
     monkeypatch.setattr(results, "MOST_VALUES", 5)
     closed = close(Runner(), False, tmp_path, lambda _: nullcontext())
     assert not closed.lacking
-    approved(closed.said, mask_figures=True)
+    approved(closed.note, mask_figures=True)
     monkeypatch.undo()
     assert explain_size(tmp_path / "results.json") == ""
     assert closed.report is not None

@@ -10,11 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.core.report import Cost, Report
-from harness.core.verdict import Status, Verdict
+from harness.core.report import Report
 from harness.reporting.markdown import escape
 from harness.reporting.page import page
-from harness.reporting.screen import LINES, screen
 from harness.reporting.selfcheck_result import Selfcheck
 from tests.conftest import IMPORTS, RIGHT, Approved, Mine, screen_of, unfolded
 
@@ -461,66 +459,6 @@ def test_the_end_screen_answers_first(mine: Mine, approved: Approved) -> None:
     approved(rest)
 
 
-@pytest.mark.parametrize(
-    "forward", [RIGHT, "raise RuntimeError('nothing')"], ids=["right", "broken"]
-)
-def test_the_end_screen_is_short_for_a_case_of_40_subjects(mine: Mine, forward: str) -> None:
-    """Whether they pass or fail."""
-    names = "[Subject(SineNet, name=f'Net{i}') for i in range(40)]"
-    mine.write_sine(
-        forward, subjects=names, problems="probes(draws=2, rows=1, kinds=['random'])", **FORWARD
-    )
-    assert len(screen_of(mine.pytest())) <= 10
-
-
-def verdict(number: int, status: Status, why: str = "", **more: str) -> Verdict:
-    """A verdict of a case of its own."""
-    names = {
-        "subject": f"Net{number}",
-        "reference": "numpy_net",
-        "source": "computed",
-        "check": "forward",
-        **more,
-    }
-    fixed = {"device": "cpu", "dtype": "float64", "budget_used": 0.5, "why": why}
-    return Verdict(id=f"id{number}", case=f"case-{number}", status=status, **names, **fixed)
-
-
-def test_the_end_screen_has_at_most_30_lines(approved: Approved) -> None:
-    """However many questions, failures, reasons and costs there are; what was left out is in
-    report.md.
-    """
-    kinds = (Status.PASS, Status.FAIL, Status.ABSENT)
-    verdicts = [
-        verdict(n, kinds[n % 3], f"heading\nreason {n}" + 300 * " and more") for n in range(120)
-    ]
-    report = Report({}, verdicts, [Cost(f"case-{n}", 1_000, 1e-5, 1e-5) for n in range(40)])
-    told = set()
-    for width in (20, 80, 110, 200):
-        lines = screen(report, width)
-        assert len(lines) <= LINES == 30
-        assert max(map(len, lines)) <= max(width, 110)
-        told.add(tuple(line for line in lines if line.startswith(("...", "34 more", "120 trials"))))
-    (counted,) = told
-    approved(counted)
-
-
-def test_skips_are_grouped_by_reason(approved: Approved) -> None:
-    """The commonest first, one line each, and at most six of them."""
-    verdicts = [verdict(n, Status.ABSENT, f"reason {min(n, 9 - n)}") for n in range(10)]
-    verdicts += [verdict(n, Status.VACUOUS, "reason 0") for n in range(10, 13)]
-    verdicts += [verdict(n, Status.UNDEFINED, f"too large {n}") for n in range(20, 23)]
-    approved(line for line in screen(Report({}, verdicts), 110) if not line.startswith("Is case-"))
-
-
-def test_the_cost_is_told_of_stacks_of_a_thousand_draws(mine: Mine, approved: Approved) -> None:
-    """Smaller ones cost mostly the start."""
-    for draws, told in ((1_000, True), (999, False)):
-        mine.write_sine(problems=f"probes(draws={draws}, rows=1, kinds=['random'])", **FORWARD)
-        approved(unfolded(screen_of(mine.pytest())), mask_figures=True)
-        assert len(mine.results()["costs"]) == told
-
-
 # The report
 
 
@@ -731,7 +669,7 @@ def test_many_cases_without_a_pass_are_told_shortly(mine: Mine) -> None:
     mine.write(mine.text.removeprefix(IMPORTS), *cases)
     result = mine.pytest()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert len(screen_of(result)) <= LINES + 3
+    assert sum("nothing could be checked" in line for line in screen_of(result)) == 1
 
 
 @pytest.mark.parametrize(
@@ -768,7 +706,7 @@ def test_r_can_be_left_out(mine: Mine, monkeypatch: pytest.MonkeyPatch, approved
     ]
     assert {v["status"] for v in absent} == {"ABSENT"}
     (why,) = {v["why"] for v in absent}
-    assert f"6 ABSENT: {why}" in rest
+    assert any(f"6 checks: {why}" in line for line in rest)
 
 
 def test_a_run_without_a_case_is_left_alone(
@@ -786,8 +724,11 @@ def test_a_run_without_a_case_is_left_alone(
     assert not (pytester.path / "build").exists()
 
 
-def test_pytest_tells_our_options(mine: Mine, approved: Approved) -> None:
+def test_pytest_tells_our_options(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch, approved: Approved
+) -> None:
     """In --help: those of the command line, and those of an ini file."""
+    monkeypatch.setenv("COLUMNS", "110")
     lines = mine.pytest("--help").outlines
     start = next(number for number, line in enumerate(lines) if line.startswith("nnet-parity: "))
     approved(lines[start : lines.index("", start)])

@@ -11,7 +11,7 @@ import pytest
 
 from harness import Case, Entry, Recipe, Trained
 from harness.core.report import Race, Report
-from harness.reporting.screen import describe_races
+from harness.reporting.counts import describe_races
 from harness.running.race import Round, summarise_rounds
 from harness.training.trainer import Fitted
 from reference import Network, nnet_fits, nnet_gradients, numpy_net, probes

@@ -29,7 +29,7 @@ from harness.core.contract import Array
 from harness.core.formulation import Formulation
 from harness.core.report import Report
 from harness.judging.cache import Cache
-from harness.reporting.screen import list_answers
+from harness.reporting.answers import list_answers
 from harness.running.trial import run
 from harness.training.as_network import describe_sums
 from harness.training.trainer import Population

@@ -1,0 +1,104 @@
+"""The numbers of a run in sentences: checks by status, reasons without evidence, times."""
+
+from collections import Counter
+
+from harness.core.report import Report, grouped
+from harness.core.verdict import Status, Verdict
+from harness.reporting.answers import count_checks, get_strength
+
+NO_EVIDENCE = (Status.ABSENT, Status.VACUOUS, Status.UNDEFINED, Status.NOT_RUN)
+NOT_APPLICABLE = "not applicable"
+WORDS = {  # for people
+    Status.PASS: "passed",
+    Status.FAIL: "failed",
+    Status.BROKEN: "broken",
+    Status.KNOWN: "known to fail",
+    Status.ABSENT: "without an answer",
+    Status.VACUOUS: "unclear",
+    Status.UNDEFINED: "out of range",
+    Status.NOT_RUN: "not run",
+}
+
+
+def count_reasons(report: Report) -> list[tuple[tuple[Status, str], int]]:
+    """Return the reasons why trials gave no evidence, as ((status, reason), number), the most
+    frequent first.
+    """
+    return Counter(
+        (v.status, v.why) for v in report.verdicts if v.status in NO_EVIDENCE
+    ).most_common()
+
+
+def describe_costs(report: Report) -> list[str]:
+    """Return a sentence on the time that a problem cost; none if no stack was large enough to
+    measure it.
+    """
+    if not report.costs:
+        return []
+    parts = []
+    for cost in report.costs:
+        harness, subject = cost.harness * 1e6, cost.subject * 1e6
+        parts.append(f"{harness:.0f} µs in {cost.case} (the model itself {subject:.0f})")
+    return [
+        f"references, bounds and judging took, for one problem in one dtype, {', '.join(parts)}"
+    ]
+
+
+def describe_races(report: Report) -> list[str]:
+    """Return a sentence for each speed race: the time of each model as a multiple of R nnet's.
+
+    It also gives the noise of the run: the ratio of the times of a model's own two turns.
+    """
+    sentences = []
+    for name, races in grouped(report.races, lambda one: one.name).items():
+        times = []
+        for one in sorted(races, key=lambda one: one.ratio):
+            reached = "" if one.share is None else f" ({one.share:.0%} reach it)"
+            times.append(f"{one.subject} {one.device} {one.dtype} {one.ratio:.3g}{reached}")
+        noise = [one.aa_ratio for one in races if one.aa_ratio is not None]
+        spread = f", against themselves {min(noise):.2f} to {max(noise):.2f}" if noise else ""
+        sentences.append(f"{name}, times R nnet's time{spread}: {', '.join(times)}")
+    return sentences
+
+
+def describe_counts(report: Report) -> str:
+    """Return the number of checks by status, and who answered those that passed."""
+    if not report.verdicts:
+        return f"{len(report.races)} races, no check" if report.races else "nothing was checked"
+    counts = Counter(map(_describe_status, report.verdicts))
+    shown = []
+    for word in (*WORDS.values(), NOT_APPLICABLE):
+        if counts[word]:
+            shown.append(f"{counts[word]:,} {word}")
+    if counts["passed"]:
+        shown[0] += f" ({_describe_witnesses(report)})"
+    if counts["passed"] == len(report.verdicts):
+        return f"{count_checks(len(report.verdicts))} passed ({_describe_witnesses(report)})"
+    return f"{count_checks(len(report.verdicts))}: {', '.join(shown)}"
+
+
+def _describe_status(verdict: Verdict) -> str:
+    """Return a verdict's status in words."""
+    return WORDS[verdict.status] if verdict.applicable else NOT_APPLICABLE
+
+
+def _describe_witnesses(report: Report) -> str:
+    """Return how many checks passed by whose answers: "6 by R itself, 8 by NumPy"."""
+    passed = [verdict for verdict in report.verdicts if verdict.status is Status.PASS]
+    counted = Counter(map(_get_witness, sorted(passed, key=get_strength)))
+    when, r, nnet = (report.environment.get(name) for name in ("recorded", "R", "nnet"))
+    names = {
+        "live": "R itself",
+        "recorded": f"a recording of R ({when}; R {r}, nnet {nnet})",
+        "stated": "what is stated",
+        "computed": "models",
+    }
+    parts = [f"{count:,} by {names.get(who, who)}" for who, count in counted.items()]
+    if len(counted) == 1:
+        parts = [f"all by {names.get(who, who)}" for who in counted]
+    return ", ".join(parts)
+
+
+def _get_witness(verdict: Verdict) -> str:
+    """Return the source of a verdict's reference, or "NumPy"."""
+    return "NumPy" if verdict.reference.startswith("numpy_net") else verdict.source

@@ -1,0 +1,91 @@
+"""The screen at the end of a run."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from harness.core.report import Report
+from harness.core.verdict import Status
+from harness.reporting.answers import count_checks, list_caveats, list_sound
+from harness.reporting.asked import summarise_asked
+from harness.reporting.counts import NO_EVIDENCE, describe_counts, describe_races
+from harness.screen.layout import lay_out
+from harness.screen.questions import count_causes, count_unanswered, group_questions
+from harness.screen.rows import Ending, Group, Line, Row
+
+MOST_REASONS, MOST_CAVEATS = 6, 3
+PLAIN = Ending()
+
+
+def make_title(report: Report) -> str:
+    """Return the title of the screen: how many questions are answered, how many mismatches."""
+    questions = len(report.questions())
+    if not questions:
+        races = len(report.races)
+        return f"nnet-parity: {races} races" if races else "nnet-parity: nothing was checked"
+    answered = questions - count_unanswered(report)
+    of = f"{answered} of {questions}" if answered < questions else f"{questions}"
+    parts = [f"{of} question{'s' if questions != 1 else ''} answered"]
+    mismatches, errors = (count_causes(report, each) for each in (Status.FAIL, Status.BROKEN))
+    if mismatches or not errors:
+        parts.append(f"{mismatches} mismatch{'es' if mismatches != 1 else ''}")
+    if errors:
+        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
+    return f"nnet-parity: {', '.join(parts)}"
+
+
+def make_screen(
+    report: Report, width: int, ending: Ending = PLAIN, is_verbose: bool = False
+) -> list[Line]:
+    """Return the lines of the screen, which is `width` columns wide: a line for each question,
+    failures first, then what was not checked, and why. If `is_verbose`, nothing is shortened.
+    """
+    whole, place, complaints = ending
+    groups = [*group_questions(report, whole), *_group_notes(report, whole)]
+    groups += _group_reasons(report, whole, is_verbose)
+    if races := describe_races(report):
+        groups.append(Group("speed", [Row(text, is_whole=True) for text in races]))
+    if asked := summarise_asked(report):
+        groups.append(Group("asked", [Row(asked)]))
+    if complaints:
+        rows = [Row(text, colour="red", is_whole=True) for text in complaints]
+        groups.append(Group("run fails", rows))
+    counts = describe_counts(report)
+    end = Row(place, tail=counts, is_whole=True) if place else Row(counts, is_whole=True)
+    groups.append(Group("report" if place else "total", [end]))
+    return lay_out(groups, width, is_verbose)
+
+
+def _group_notes(report: Report, whole: str) -> list[Group]:
+    """Return the limits of what the passes prove."""
+    caveats = list_caveats(list_sound(report.verdicts, "equal"))
+    rows = [Row(caveat) for caveat in caveats[:MOST_CAVEATS]]
+    if left := len(caveats[MOST_CAVEATS:]):
+        rows.append(Row(f"… and {left} more: {whole}"))
+    return [Group("note", rows)] if rows else []
+
+
+def _group_reasons(report: Report, whole: str, is_verbose: bool) -> list[Group]:
+    """Return the reasons why there is no evidence and, if `is_verbose`, the devices that this
+    machine lacks.
+    """
+    without = [verdict for verdict in report.verdicts if verdict.status in NO_EVIDENCE]
+    never = [v.why for v in without if not v.applicable]
+    unclear = [v.why for v in without if v.status in (Status.VACUOUS, Status.UNDEFINED)]
+    here = [v.why for v in without if v.applicable and v.status in (Status.ABSENT, Status.NOT_RUN)]
+    idle = [Row(f"{name}: {why}") for name, why in report.devices.items() if why and is_verbose]
+    groups = {
+        "not applicable": _count_reasons(never, whole),
+        "unclear": _count_reasons(unclear, whole),
+        "not here": [*_count_reasons(here, whole), *idle],
+    }
+    return [Group(label, rows) for label, rows in groups.items() if rows]
+
+
+def _count_reasons(reasons: Iterable[str], whole: str) -> list[Row]:
+    """Return a row for each reason with the number of its checks, the most frequent first."""
+    counted = Counter(reasons).most_common()
+    rows = [Row(f"{count_checks(count)}: {why}") for why, count in counted[:MOST_REASONS]]
+    if rest := counted[MOST_REASONS:]:
+        number = count_checks(sum(count for _, count in rest))
+        rows.append(Row(f"{number} for {len(rest)} more reasons: {whole}"))
+    return rows
