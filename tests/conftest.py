@@ -174,7 +174,7 @@ def unfolded(lines: Iterable[str]) -> list[str]:
     """
     joined: list[str] = []
     for line in lines:
-        if line.startswith("    ") and joined:
+        if line.startswith("    ") and not line.startswith(12 * " ") and joined:
             joined[-1] += f" {line.strip()}"
         else:
             joined.append(line)

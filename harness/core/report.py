@@ -161,7 +161,11 @@ def name_implementation(verdict: Verdict) -> str:
 
 
 def default_question(verdicts: Sequence[Verdict]) -> str:
-    """Return the question of a case that asks none of its own, by its verdicts."""
+    """Return the question of a case that asks none of its own, by its verdicts.
+
+    It names no reference that answered nothing, unless none did.
+    """
+    verdicts = [verdict for verdict in verdicts if verdict.status.judges] or verdicts
     subjects = list(dict.fromkeys(verdict.subject for verdict in verdicts))
     references = ", ".join(dict.fromkeys(map(name_implementation, verdicts)))
     names = ", ".join(subjects[:2])
@@ -169,7 +173,7 @@ def default_question(verdicts: Sequence[Verdict]) -> str:
         names += f" and {len(subjects) - 2} more"
     if all(verdict.check == "fit" for verdict in verdicts):
         return f"{names} fits as well as {references}?"
-    verb = "≠" if verdicts[0].expect == "differs" else "="
+    verb = "differs from" if verdicts[0].expect == "differs" else "="
     return f"{names} {verb} {references}?"
 
 

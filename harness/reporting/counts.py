@@ -91,7 +91,7 @@ def _describe_witnesses(report: Report) -> str:
         "live": "R itself",
         "recorded": f"a recording of R ({when}; R {r}, nnet {nnet})",
         "stated": "what is stated",
-        "computed": "models",
+        "computed": "other models",
     }
     parts = [f"{count:,} by {names.get(who, who)}" for who, count in counted.items()]
     if len(counted) == 1:

@@ -84,7 +84,9 @@ def _group_reasons(report: Report, whole: str, is_verbose: bool) -> list[Group]:
 def _count_reasons(reasons: Iterable[str], whole: str) -> list[Row]:
     """Return a row for each reason with the number of its checks, the most frequent first."""
     counted = Counter(reasons).most_common()
-    rows = [Row(f"{count_checks(count)}: {why}") for why, count in counted[:MOST_REASONS]]
+    rows = []
+    for why, count in counted[:MOST_REASONS]:
+        rows.append(Row(f"{count_checks(count)}: {why}", is_whole=True))
     if rest := counted[MOST_REASONS:]:
         number = count_checks(sum(count for _, count in rest))
         rows.append(Row(f"{number} for {len(rest)} more reasons: {whole}"))
